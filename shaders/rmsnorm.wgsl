@@ -1,0 +1,55 @@
+// rmsnorm — y[i, :] = x[rows[i], :] · rsqrt(mean(x[rows[i], :]²) + eps) · weight
+//
+//   x       [T, D]  f32  read
+//   rows    [M]     u32  read
+//   weight  [D]     f32  read
+//   y       [M, D]  f32  write
+//
+// dispatch  (M, 1, 1): one workgroup per output row, WG threads stride across it
+// cost      bytes 4·(3·M·D + D), flops 4·M·D: memory bound
+// why       x is read twice; the second read hits cache, so staging the row in
+//           workgroup memory would only cost occupancy. `rows` picks the rows whose
+//           logits are wanted; with useRows = 0 row i is row i.
+
+override WG: u32 = 64;    // threads per workgroup, a power of two
+override D: u32 = 256;    // row width; any value, need not divide WG
+
+struct Params {
+  useRows: u32,  // 1: gather through `rows`
+  eps: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> rows: array<u32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+var<workgroup> partial: array<f32, WG>;
+
+@compute @workgroup_size(WG)
+fn rmsnorm(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  var row = wg.x;
+  if (params.useRows == 1u) { row = rows[wg.x]; }
+  let source = row * D;
+  let lane = local.x;
+
+  // Each thread sums its own stripe of squares.
+  var sum = 0.0;
+  for (var i = lane; i < D; i += WG) {
+    sum += x[source + i] * x[source + i];
+  }
+
+  // Tree reduction over the workgroup; partial[0] ends as the whole sum.
+  partial[lane] = sum;
+  workgroupBarrier();
+  for (var half = WG / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { partial[lane] += partial[lane + half]; }
+    workgroupBarrier();
+  }
+
+  let scale = inverseSqrt(partial[0] / f32(D) + params.eps);
+  for (var i = lane; i < D; i += WG) {
+    y[wg.x * D + i] = x[source + i] * scale * weight[i];
+  }
+}

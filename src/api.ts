@@ -1,0 +1,192 @@
+// The public types. Implementations live in the rooms below; src/index.ts re-exports everything an embedder needs.
+
+/** Where a model comes from. */
+export type ModelSource =
+  /** `https://…/dir/`, `https://…/file.gguf`, a path on this origin (`/models/x/`), or a hub id `org/name[@revision]`. */
+  | string
+  /** Files the user picked or dropped: a checkpoint directory or a single .gguf. */
+  | readonly File[]
+  | FileList
+  | FileSystemDirectoryHandle;
+
+/** How keys and values are stored. f32 is exact, f16 halves the cache. */
+export type KvFormat = "f32" | "f16";
+
+/** How weight matrices are stored on the GPU. `keep` leaves 4-bit, 8-bit, f16 and f32 as the file has them (bf16 becomes f16). */
+export type WeightFormat = "keep" | "f32" | "f16" | "q8" | "q4";
+
+export interface LoadOptions {
+  /** Use this device instead of requesting one. */
+  device?: GPUDevice;
+  /** Default "f16". */
+  kv?: KvFormat;
+  /** Default "keep". */
+  weights?: WeightFormat;
+  /** Tokens of context over all sequences together. Default: what the model was trained for, at most 8192. */
+  context?: number;
+  /** Prompt tokens per prefill step. Default 512. */
+  chunk?: number;
+  /** Most sequences decoded in one step. Default 4. */
+  sequences?: number;
+  /** "auto" measures kernel variants on this adapter once and remembers the answer. "off" takes the defaults. Default "auto". */
+  tune?: "auto" | "off";
+  onProgress?: (progress: LoadProgress) => void;
+  signal?: AbortSignal;
+}
+
+export interface LoadProgress {
+  phase: "open" | "download" | "tokenizer" | "compile" | "tune" | "ready";
+  /** Bytes so far and in all; 0 where not yet known. */
+  loadedBytes: number;
+  totalBytes: number;
+  /** The file or tensor being worked on. */
+  item: string;
+}
+
+export interface Message {
+  role: "system" | "user" | "assistant" | (string & {});
+  content: string;
+}
+
+/** What to continue. Always the whole conversation: the engine finds what it already holds of it. */
+export type Prompt =
+  | { messages: readonly Message[] }
+  /** Raw text, no chat template (special tokens in the text are recognised). */
+  | { text: string }
+  | { tokens: readonly number[] };
+
+export interface Sampling {
+  /** 0 = greedy (default). */
+  temperature?: number;
+  /** Keep the k most likely tokens; 0 = all (default). */
+  topK?: number;
+  /** Keep the smallest set of tokens whose probability reaches p; 1 = all (default). */
+  topP?: number;
+  /** Drop tokens less likely than p × the most likely one; 0 = none (default). */
+  minP?: number;
+  /** Divide (positive) or multiply (negative) logits of tokens already present; 1 = off (default). */
+  repetitionPenalty?: number;
+  /** Subtract this × the count of the token in what was generated; 0 = off. */
+  frequencyPenalty?: number;
+  /** Subtract this if the token was generated before; 0 = off. */
+  presencePenalty?: number;
+  /** Added to the logits of these token ids. At most 64 entries. */
+  logitBias?: Readonly<Record<number, number>>;
+  /** Same seed, same prompt, same machine: same tokens. Default: random. */
+  seed?: number;
+}
+
+export interface GenerateOptions extends Sampling {
+  /** Default: what fits in the context. */
+  maxTokens?: number;
+  /** Generation ends before any of these strings; they are not part of the text. */
+  stop?: readonly string[];
+  /** Ignore end-of-turn tokens (benchmarks). */
+  ignoreEnd?: boolean;
+  signal?: AbortSignal;
+  /** Called after every prefill chunk with prompt tokens done (reused ones included) and in all. */
+  onPrefill?: (done: number, total: number) => void;
+}
+
+/** One generated token. `text` is what became printable with it: it may be empty or cover several tokens. */
+export interface Token {
+  id: number;
+  text: string;
+  /** Natural log-probability under the model, before temperature and filters. */
+  logprob: number;
+}
+
+export type FinishReason = "stop" | "length" | "abort";
+
+export interface GenerationStats {
+  promptTokens: number;
+  /** Prompt tokens whose keys and values were already there. */
+  reusedTokens: number;
+  newTokens: number;
+  /** Time from the call to the first token. */
+  prefillMs: number;
+  /** Time from the first to the last token. */
+  decodeMs: number;
+  /** New prompt tokens (without the reused) per second. */
+  prefillTokensPerSecond: number;
+  /** Tokens after the first per second. */
+  decodeTokensPerSecond: number;
+}
+
+export interface GenerationResult {
+  text: string;
+  tokens: number[];
+  logprobs: number[];
+  promptTokens: number[];
+  finish: FinishReason;
+  stats: GenerationStats;
+}
+
+/** A running reply: iterate over its tokens, or await the whole. */
+export interface Generation extends AsyncIterable<Token> {
+  readonly result: Promise<GenerationResult>;
+}
+
+/** One conversation. Keeps its keys and values between calls, so only what is new in a prompt is computed. */
+export interface Session {
+  /** Throws InputError before any work if the prompt does not fit into the context. Errors also reject `result`. */
+  generate(prompt: Prompt, options?: GenerateOptions): Generation;
+  /** Gives the session's cache pages back. Idempotent. */
+  dispose(): void;
+}
+
+export interface AdapterInfo {
+  /** e.g. "nvidia · NVIDIA H200" or "google · SwiftShader". */
+  name: string;
+  /** Runs on the CPU: expect a hundredth of a GPU's speed. */
+  software: boolean;
+  features: readonly string[];
+}
+
+export interface ModelInfo {
+  /** e.g. "LlamaForCausalLM". */
+  architecture: string;
+  name: string;
+  parameters: number;
+  layers: number;
+  vocabulary: number;
+  /** Tokens of context allocated for this engine. */
+  context: number;
+  /** Tokens of context the model was trained for. */
+  trainedContext: number;
+  hasChatTemplate: boolean;
+  /** Sampling defaults from generation_config.json (the engine's own default stays greedy). */
+  sampling: Sampling;
+}
+
+export interface EngineStats {
+  adapter: AdapterInfo;
+  loadMs: number;
+  weightBytes: number;
+  kvBytes: number;
+  /** Activations, tables, staging. */
+  scratchBytes: number;
+  kvBytesPerToken: number;
+  /** Kernel variant that measured fastest, by kernel family and shape. */
+  variants: Readonly<Record<string, string>>;
+  /** Counts since load: what CI asserts. */
+  submits: number;
+  dispatches: number;
+  readbacks: number;
+  readbackBytes: number;
+  objectsCreated: number;
+}
+
+export interface Engine {
+  readonly model: ModelInfo;
+  session(): Session;
+  tokenize(text: string): number[];
+  detokenize(tokens: readonly number[]): string;
+  /** The prompt as the model's chat template writes it, opened for the assistant's reply. */
+  render(messages: readonly Message[]): string;
+  /** Natural-log likelihood of each token given those before it; entry 0 (no context) is NaN. Length = tokens.length. */
+  score(tokens: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array>;
+  stats(): EngineStats;
+  /** Frees all GPU memory. Idempotent. */
+  dispose(): void;
+}

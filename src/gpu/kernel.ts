@@ -1,0 +1,116 @@
+// One compute pipeline, typed by the object that shaders/generate.mjs read off its WGSL file.
+import { assert, UnsupportedError } from "../errors.ts";
+
+export interface KernelSource {
+  readonly name: string;
+  readonly code: string;
+  readonly bindings: Readonly<Record<string, { binding: number; type: "storage" | "read-only-storage" }>>;
+  readonly params: {
+    binding: number;
+    size: number;
+    fields: Readonly<Record<string, { offset: number; type: string }>>;
+  } | null;
+  readonly overrides: Readonly<Record<string, number>>;
+  readonly tiles: Readonly<Record<string, number>>;
+  readonly features: readonly string[];
+}
+
+type Names<T> = keyof T & string;
+/** A buffer, or a slice of one (offset aligned to minStorageBufferOffsetAlignment). */
+export type Bindable = GPUBuffer | GPUBufferBinding;
+export type Buffers<K extends KernelSource> = { readonly [B in Names<K["bindings"]>]: Bindable };
+export type Params<K extends KernelSource> = K["params"] extends { fields: infer F }
+  ? { readonly [P in keyof F]: number }
+  : Record<string, never>;
+/** Overrides and tile constants by name; what is left out keeps the value in the file. */
+export type Constants<K extends KernelSource> = {
+  readonly [O in Names<K["overrides"]> | Names<K["tiles"]>]?: number;
+};
+
+/** The shader text with `const NAME: u32 = …;` replaced for each tile constant given. */
+export function withTiles(source: KernelSource, constants: Readonly<Record<string, number>>): string {
+  let code = source.code;
+  for (const [name, value] of Object.entries(constants)) {
+    if (!(name in source.tiles)) continue;
+    code = code.replace(new RegExp(`^const ${name}\\s*:\\s*u32\\s*=\\s*\\d+u?\\s*;`, "m"), `const ${name}: u32 = ${value};`);
+  }
+  return code;
+}
+
+/** Only the overrides: what pipeline creation accepts as `constants`. */
+export function overridesOf(source: KernelSource, constants: Readonly<Record<string, number>>): Record<string, number> {
+  const known = Object.entries(constants).filter(([name]) => name in source.overrides);
+  const unknown = Object.keys(constants).find((name) => !(name in source.overrides) && !(name in source.tiles));
+  assert(unknown === undefined, `${source.name}: no override or tile constant named ${unknown}`);
+  return Object.fromEntries(known);
+}
+
+export class Kernel<K extends KernelSource = KernelSource> {
+  readonly device: GPUDevice;
+  readonly source: K;
+  readonly pipeline: GPUComputePipeline;
+  readonly #layout: GPUBindGroupLayout;
+
+  private constructor(device: GPUDevice, source: K, pipeline: GPUComputePipeline, layout: GPUBindGroupLayout) {
+    this.device = device;
+    this.source = source;
+    this.pipeline = pipeline;
+    this.#layout = layout;
+  }
+
+  /** Compiles. Throws UnsupportedError with the compiler's line and column where the adapter refuses the shader. */
+  static async create<K extends KernelSource>(device: GPUDevice, source: K, constants: Constants<K>): Promise<Kernel<K>> {
+    const { name, params } = source;
+    const values = constants as Readonly<Record<string, number>>;
+    const entries = Object.values(source.bindings).map(
+      ({ binding, type }): GPUBindGroupLayoutEntry => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } }),
+    );
+    if (params) {
+      const buffer = { type: "uniform", hasDynamicOffset: true, minBindingSize: params.size } as const;
+      entries.push({ binding: params.binding, visibility: GPUShaderStage.COMPUTE, buffer });
+    }
+    const layout = device.createBindGroupLayout({ label: name, entries });
+    const module = device.createShaderModule({ label: name, code: withTiles(source, values) });
+    try {
+      const pipeline = await device.createComputePipelineAsync({
+        label: name,
+        layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
+        compute: { module, constants: overridesOf(source, values) },
+      });
+      return new Kernel(device, source, pipeline, layout);
+    } catch (cause) {
+      const { messages } = await module.getCompilationInfo();
+      const lines = messages.map((m) => `${name}.wgsl:${m.lineNum}:${m.linePos} ${m.message}`);
+      throw new UnsupportedError(
+        `kernel ${name}: the adapter refused it with ${JSON.stringify(values)}; ${lines.join("; ") || String(cause)}`,
+        { cause },
+      );
+    }
+  }
+
+  /** `paramArena` is bound with a dynamic offset: one bind group serves every parameter slot. */
+  bind(buffers: Buffers<K>, paramArena: GPUBuffer): GPUBindGroup {
+    const given = buffers as Readonly<Record<string, Bindable>>;
+    const entries = Object.entries(this.source.bindings).map(([name, { binding }]): GPUBindGroupEntry => {
+      const resource = given[name];
+      assert(resource, `${this.source.name}: buffer ${name} is missing`);
+      return { binding, resource: "buffer" in resource ? resource : { buffer: resource } };
+    });
+    const { params } = this.source;
+    if (params) entries.push({ binding: params.binding, resource: { buffer: paramArena, size: params.size } });
+    return this.device.createBindGroup({ label: this.source.name, layout: this.#layout, entries });
+  }
+}
+
+/** Writes `values` at byte `offset` of `view` as the shader's `Params` struct lays them out. */
+export function packParams(source: KernelSource, values: Readonly<Record<string, number>>, view: DataView, offset: number): void {
+  if (!source.params) return;
+  for (const [name, field] of Object.entries(source.params.fields)) {
+    const value = values[name];
+    assert(value !== undefined && !Number.isNaN(value), `${source.name}: parameter ${name} is ${value}`);
+    const at = offset + field.offset;
+    if (field.type === "f32") view.setFloat32(at, value, true);
+    else if (field.type === "i32") view.setInt32(at, value, true);
+    else view.setUint32(at, value, true);
+  }
+}

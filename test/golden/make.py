@@ -1,0 +1,213 @@
+"""Writes the golden fixtures <variant>.json next to this file; see README.md.
+
+Author of the numbers: Hugging Face transformers. Weights are not stored: `stream` makes them, here and in checkpoint.ts.
+"""
+import contextlib
+import json
+import math
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM
+
+VERSION = 1
+PROMPT = 50
+NEW = 24
+MARGIN = 0.03  # every greedy step of every fixture is at least this clear (logits)
+SPECIAL = 3  # ids below are special (1 = begin, 2 = end): the prompt starts with 1, nothing else uses them
+
+LLAMA3 = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+    "rope_type": "llama3",
+}
+
+
+def config(kind, D, F, H, G, V, L=3, **more):
+    base = {
+        "architectures": [{"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}[kind] + "ForCausalLM"],
+        "model_type": kind,
+        "hidden_size": D,
+        "intermediate_size": F,
+        "num_hidden_layers": L,
+        "num_attention_heads": H,
+        "num_key_value_heads": G,
+        "vocab_size": V,
+        "hidden_act": "silu",
+        "max_position_embeddings": 256,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
+    if "rope_parameters" not in more:
+        base["rope_theta"] = 10000.0
+    return base | more
+
+
+LLAMA3_SHAPE = dict(kind="llama", D=64, F=100, H=4, G=2, V=163)
+
+# name: (dtype of the checkpoint, first seed tried, config.json)
+VARIANTS = {
+    "llama": ("F32", 1, config("llama", D=42, F=75, H=3, G=3, V=157)),
+    "llama-gqa-tied": ("F32", 1, config("llama", D=60, F=92, H=6, G=2, V=151, tie_word_embeddings=True)),
+    "llama-linear": ("F32", 1, config("llama", D=48, F=76, H=4, G=2, V=149, rope_scaling={"type": "linear", "factor": 4.0})),
+    "llama3": ("F32", 1, config(**LLAMA3_SHAPE, rope_theta=500.0, rope_scaling=LLAMA3)),
+    "llama3-parameters": ("F32", 1, config(**LLAMA3_SHAPE, rope_parameters=LLAMA3 | {"rope_theta": 500.0})),
+    "llama-bias": ("F32", 1, config("llama", D=60, F=84, H=5, G=1, V=139, attention_bias=True, mlp_bias=True)),
+    "llama-f16": ("F16", 1, config("llama", D=56, F=90, H=4, G=2, V=167)),
+    "llama-bf16": ("BF16", 1, config("llama", D=56, F=90, H=4, G=4, V=167)),
+    "llama-blocks": ("F32", 1, config("llama", D=96, F=160, H=6, G=2, V=173, L=2)),
+    "mistral": ("F32", 1, config("mistral", D=40, F=68, H=4, G=1, V=157, head_dim=12, sliding_window=16)),
+    "qwen2": ("F32", 1, config("qwen2", D=54, F=82, H=3, G=1, V=151, tie_word_embeddings=True, rms_norm_eps=1e-6)),
+    "qwen2-window": ("F32", 1, config("qwen2", D=40, F=68, H=4, G=2, V=149, use_sliding_window=True, sliding_window=12, max_window_layers=1)),
+    "qwen3": ("F32", 1, config("qwen3", D=52, F=84, H=4, G=2, V=163, head_dim=16, tie_word_embeddings=True, rms_norm_eps=1e-6, attention_bias=False, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})),
+}
+
+
+# ---- the weights: checkpoint.ts implements exactly this ----------------------------------------------------------------
+
+
+def fnv1a(text):
+    state = 0x811C9DC5
+    for byte in text.encode():
+        state = ((state ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return state
+
+
+def stream(seed, name, count):
+    """`count` numbers in [-1, 1): x <- 1664525 x + 1013904223 mod 2^32 from fnv1a("seed/name"), each as 2 x / 2^32 - 1."""
+    x = fnv1a(f"{seed}/{name}")
+    out = np.empty(count, np.float64)
+    for i in range(count):
+        x = (x * 1664525 + 1013904223) & 0xFFFFFFFF
+        out[i] = x
+    return out * (2.0 / 4294967296.0) - 1.0
+
+
+def tensor(seed, name, shape, dtype):
+    noise = stream(seed, name, math.prod(shape))
+    if "norm" in name:
+        noise = 1.0 + 0.25 * noise
+    elif name.endswith(".bias"):
+        noise = 0.5 * noise
+    else:
+        noise = (3.0 / math.sqrt(shape[-1])) * noise
+    stored = torch.from_numpy(noise).to(torch.float32)  # real float32: made outside `wide`
+    if dtype != "F32":
+        stored = stored.to({"F16": torch.float16, "BF16": torch.bfloat16}[dtype])
+    return stored.to(torch.float64).reshape(shape)
+
+
+def prompt(seed, V):
+    noise = stream(seed, "prompt", PROMPT)
+    ids = [SPECIAL + math.floor((u + 1.0) / 2.0 * (V - SPECIAL)) for u in noise]
+    return [1] + ids[1:]
+
+
+# ---- the numbers -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def wide():
+    """Model code upcasts norms, softmax and RoPE to float32 by name. In here that name means float64."""
+    names = {"float32": torch.float32, "float": torch.float}
+    method = torch.Tensor.float
+    try:
+        for name in names:
+            setattr(torch, name, torch.float64)
+        torch.Tensor.float = torch.Tensor.double
+        torch.set_default_dtype(torch.float64)
+        yield
+    finally:
+        for name, value in names.items():
+            setattr(torch, name, value)
+        torch.Tensor.float = method
+        torch.set_default_dtype(names["float32"])
+
+
+def read_config(settings):
+    """Through a config.json on disk, as a user's checkpoint goes."""
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "config.json").write_text(json.dumps(settings))
+        return AutoConfig.from_pretrained(folder)
+
+
+def build(settings):
+    model = AutoModelForCausalLM.from_config(read_config(settings), attn_implementation="eager").eval()
+    assert model.config._attn_implementation == "eager"
+    return model
+
+
+def fill(model, seed, dtype, cast):
+    state = model.state_dict()
+    tied = model.config.tie_word_embeddings
+    weights = {n: tensor(seed, n, tuple(t.shape), dtype).to(cast) for n, t in state.items() if not (tied and n == "lm_head.weight")}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    assert not unexpected and (missing == ["lm_head.weight"] if tied else not missing), (missing, unexpected)
+    if tied:
+        assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
+
+
+@torch.no_grad()
+def logits(model, ids):
+    return model(torch.tensor([ids]), use_cache=False).logits[0]
+
+
+def run(settings, seed, dtype):
+    """All that one fixture holds, or None where a greedy step is too close or the tokens are too dull."""
+    ids = prompt(seed, settings["vocab_size"])
+    with wide():
+        model = build(settings)
+        fill(model, seed, dtype, torch.float64)
+        first = logits(model, ids)
+        assert first.dtype == torch.float64
+        tokens, logprobs, margins = [], [], []
+        for _ in range(NEW):
+            row = logits(model, ids + tokens)[-1]
+            top = torch.topk(row, 2).values
+            tokens.append(int(row.argmax()))
+            logprobs.append(float(torch.log_softmax(row, -1)[tokens[-1]]))
+            margins.append(float(top[0] - top[1]))
+            if margins[-1] < MARGIN or tokens[-1] < SPECIAL:
+                return None
+        if len(set(tokens)) < NEW // 2:
+            return None
+        given = torch.log_softmax(first, -1)
+        scores = [None] + [float(given[i - 1, ids[i]]) for i in range(1, PROMPT)]
+    # The untouched model in real float32 must agree: `wide` changed precision, nothing else.
+    plain = build(settings)
+    fill(plain, seed, dtype, torch.float32)
+    gap = (logits(plain, ids).double() - first).abs().max().item()
+    assert 1e-9 < gap < 1e-3, gap
+    return {
+        "prompt": ids,
+        "logits": first[-1].tolist(),
+        "logprobs": scores,
+        "greedy": {"tokens": tokens, "logprobs": logprobs, "margins": margins},
+        "float32Gap": gap,
+    }
+
+
+def write(name):
+    dtype, seed, settings = VARIANTS[name]
+    while (numbers := run(settings, seed, dtype)) is None:
+        seed += 1
+    made = f"torch {torch.__version__} cpu float64, transformers {transformers.__version__}, numpy {np.__version__}"
+    fixture = {"version": VERSION, "variant": name, "made": made, "seed": seed, "dtype": dtype, "config": settings} | numbers
+    lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in fixture.items())
+    pathlib.Path(__file__).with_name(f"{name}.json").write_text("{\n" + lines + "\n}\n")
+    greedy = numbers["greedy"]
+    print(f"{name:18} seed {seed:3} least margin {min(greedy['margins']):.3f} float32 gap {numbers['float32Gap']:.1e} tokens {greedy['tokens']}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name in sys.argv[1:] or VARIANTS:
+        write(name)

@@ -1,0 +1,41 @@
+// Kernel tests on Dawn in Node: `node test/native.mjs [kernel …]`. Same cases as in the browser, minutes faster
+// while writing a kernel, and the way to run them on a GPU machine that has no browser.
+import { argv, exit } from "node:process";
+import { create, globals } from "webgpu";
+import { specs } from "./index.ts";
+import { races } from "./race.ts";
+import { runCases, survivors } from "./spec.ts";
+
+Object.assign(globalThis, globals);
+// Dawn's instance must outlive its adapters: keep it reachable.
+const gpu = create(["enable-dawn-features=allow_unsafe_apis"]);
+Object.assign(globalThis, { gpu });
+const adapter = await gpu.requestAdapter();
+if (!adapter) throw new Error("no WebGPU adapter: GPU tests fail, they do not skip");
+console.log(`${adapter.info.vendor} ${adapter.info.architecture} ${adapter.info.description}`);
+const wanted = argv.slice(2);
+let failed = 0;
+for (const spec of specs) {
+  const { name, features } = spec.kernel;
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const missing = features.filter((f) => !adapter.features.has(f as GPUFeatureName));
+  if (missing.length > 0) {
+    console.log(`- ${name}: adapter lacks ${missing.join(", ")}`);
+    continue;
+  }
+  const { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize } = adapter.limits;
+  const device = await adapter.requestDevice({
+    requiredFeatures: features as GPUFeatureName[],
+    requiredLimits: { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize },
+  });
+  device.onuncapturederror = ({ error }) => console.log(`  ${name}: ${error.message}`);
+  const started = performance.now();
+  const problems = await runCases(device, spec);
+  problems.push(...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`));
+  if (typeof spec.race === "function") problems.push(...races(spec, spec.race()));
+  failed += problems.length === 0 ? 0 : 1;
+  console.log(`${problems.length === 0 ? "ok" : "FAILED"} ${name} ${Math.round(performance.now() - started)} ms`);
+  for (const problem of problems.slice(0, 5)) console.log(`  ${problem}`);
+  device.destroy();
+}
+exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,166 @@
+// What a kernel's test is made of, and how one case is run and judged on any GPUDevice
+// (Chromium page, Dawn in Node, a real GPU). No imports from the test runner: this file runs in the page.
+import { type Constants, Kernel, type KernelSource, packParams, type Params } from "../../src/gpu/kernel.ts";
+
+export type Data = Float32Array | Uint32Array;
+
+export interface KernelCase<K extends KernelSource = KernelSource> {
+  /** Shapes in words; printed on failure together with the seed. */
+  label: string;
+  constants: Constants<K>;
+  params: Params<K>;
+  grid: readonly [number, number, number];
+  /** Contents of every buffer before the run. Padding inside should be NaN. */
+  buffers: Record<string, Data>;
+  /** For each written buffer its contents after the run; NaN = "must not have been touched". u32 buffers compare exactly. */
+  want: Record<string, Float64Array | Uint32Array>;
+  /** Length n of the longest f32 sum: tolerance is (8·√n + ulps)·2⁻²⁴·magnitude. */
+  terms: number;
+  /** Extra error in units in the last place, from exp/rsqrt/… as the WGSL specification bounds them. Default 0. */
+  ulps?: number;
+  /** Largest Σ|aᵢ·bᵢ| behind one output, where sums cancel. Default: max |want|. */
+  magnitude?: number;
+}
+
+export interface KernelSpec<K extends KernelSource = KernelSource> {
+  kernel: K;
+  /** ≥ 40 in all; `seed` makes the case. */
+  cases: number;
+  make(seed: number): KernelCase<K>;
+  /** Three edits of the shader text that the cases must catch: [name, from, to]. */
+  mutants: readonly (readonly [string, string | RegExp, string])[];
+  /** A tiny case for the CPU race detector, or the reason why it cannot run this kernel. */
+  race: (() => KernelCase<K>) | string;
+}
+
+/** Keeps the literal type of the kernel. */
+export const spec = <K extends KernelSource>(definition: KernelSpec<K>): KernelSpec => definition as unknown as KernelSpec;
+
+/** Deterministic uniform numbers in [0, 1) (mulberry32). */
+export function random(seed: number): () => number {
+  let state = (seed + 1) * 0x9e3779b9;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** One element of `list`. */
+export const pick = <T>(uniform: () => number, list: readonly T[]): T => list[Math.floor(uniform() * list.length)]!;
+
+/** `count` f32 numbers in ±scale. */
+export const floats = (uniform: () => number, count: number, scale = 1): Float32Array =>
+  Float32Array.from({ length: count }, () => (2 * uniform() - 1) * scale);
+
+const POISON = 0x7fc0dead; // a NaN: whatever reads it shows it; whatever overwrites it is seen
+const GUARD_WORDS = 64;
+
+function guarded(data: Data): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(data.length + GUARD_WORDS).fill(POISON);
+  words.set(new Uint32Array(data.buffer, data.byteOffset, data.length));
+  return words;
+}
+
+/** Runs the case and returns each written buffer, guard words included. */
+export async function execute(device: GPUDevice, source: KernelSource, test: KernelCase): Promise<Record<string, Uint32Array>> {
+  const kernel = await Kernel.create(device, source, test.constants);
+  const { STORAGE, COPY_DST, COPY_SRC, UNIFORM, MAP_READ } = GPUBufferUsage;
+  const owned: GPUBuffer[] = [];
+  const make = (size: number, usage: number): GPUBuffer => {
+    const buffer = device.createBuffer({ size, usage });
+    owned.push(buffer);
+    return buffer;
+  };
+  const buffers: Record<string, GPUBuffer> = {};
+  for (const [name, data] of Object.entries(test.buffers)) {
+    const words = guarded(data);
+    buffers[name] = make(words.byteLength, STORAGE | COPY_DST | COPY_SRC);
+    device.queue.writeBuffer(buffers[name], 0, words);
+  }
+  const arena = make(256, UNIFORM | COPY_DST);
+  const view = new DataView(new ArrayBuffer(256));
+  packParams(source, test.params as Record<string, number>, view, 0);
+  device.queue.writeBuffer(arena, 0, view.buffer);
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(kernel.pipeline);
+  pass.setBindGroup(0, kernel.bind(buffers, arena), source.params ? [0] : []);
+  pass.dispatchWorkgroups(...test.grid);
+  pass.end();
+  const reads = Object.keys(test.want).map((name) => {
+    const from = buffers[name]!;
+    const to = make(from.size, MAP_READ | COPY_DST);
+    encoder.copyBufferToBuffer(from, 0, to, 0, from.size);
+    return [name, to] as const;
+  });
+  device.queue.submit([encoder.finish()]);
+  const results: Record<string, Uint32Array> = {};
+  for (const [name, buffer] of reads) {
+    await buffer.mapAsync(GPUMapMode.READ);
+    results[name] = new Uint32Array(buffer.getMappedRange().slice(0));
+  }
+  for (const buffer of owned) buffer.destroy();
+  return results;
+}
+
+/** Null if `got` is right, else a sentence on the first thing that is wrong. */
+export function judge(test: KernelCase, got: Record<string, Uint32Array>): string | null {
+  for (const [name, want] of Object.entries(test.want)) {
+    const words = got[name]!;
+    const before = test.buffers[name]!;
+    const initial = new Uint32Array(before.buffer, before.byteOffset, before.length);
+    for (let i = want.length; i < words.length; i++) {
+      const expected = i < initial.length ? initial[i] : POISON;
+      if (words[i] !== expected) return `${name}: wrote beyond the end at ${i} (length ${want.length})`;
+    }
+    const wrong = want instanceof Uint32Array ? judgeExact(want, words) : judgeFloats(test, want, words, initial);
+    if (wrong) return `${name}${wrong}`;
+  }
+  return null;
+}
+
+function judgeExact(want: Uint32Array, got: Uint32Array): string | null {
+  const at = want.findIndex((value, i) => got[i] !== value);
+  return at < 0 ? null : `[${at}] = ${got[at]}, want ${want[at]}`;
+}
+
+function judgeFloats(test: KernelCase, want: Float64Array, words: Uint32Array, initial: Uint32Array): string | null {
+  const got = new Float32Array(words.buffer, words.byteOffset, want.length);
+  let largest = 0;
+  for (const value of want) if (Math.abs(value) > largest) largest = Math.abs(value);
+  const tolerance = (8 * Math.sqrt(test.terms) + (test.ulps ?? 0)) * 2 ** -24 * (test.magnitude ?? largest);
+  for (let i = 0; i < want.length; i++) {
+    const value = want[i]!;
+    if (Number.isNaN(value)) {
+      if (words[i] !== initial[i]) return `[${i}] = ${got[i]} was written, want untouched`;
+    } else if (!(Math.abs(got[i]! - value) <= tolerance)) {
+      return `[${i}] = ${got[i]}, want ${value} ± ${tolerance.toExponential(1)}`;
+    }
+  }
+  return null;
+}
+
+/** All cases. Returns the failures, each with its seed. */
+export async function runCases(device: GPUDevice, { kernel, cases, make }: KernelSpec, source = kernel): Promise<string[]> {
+  const failures: string[] = [];
+  for (let seed = 0; seed < cases; seed++) {
+    const test = make(seed);
+    const wrong = judge(test, await execute(device, source, test));
+    if (wrong) failures.push(`${kernel.name} seed ${seed} (${test.label}): ${wrong}`);
+    if (wrong && source !== kernel) break; // a mutant is caught
+  }
+  return failures;
+}
+
+/** The mutants that no case noticed (want: none). */
+export async function survivors(device: GPUDevice, definition: KernelSpec): Promise<string[]> {
+  const alive: string[] = [];
+  for (const [name, from, to] of definition.mutants) {
+    const code = definition.kernel.code.replace(from, to);
+    if (code === definition.kernel.code) alive.push(`${name}: nothing to replace`);
+    else if ((await runCases(device, definition, { ...definition.kernel, code })).length === 0) alive.push(name);
+  }
+  return alive;
+}

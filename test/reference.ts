@@ -1,0 +1,380 @@
+// THE ORACLE: a whole decoder-only transformer in float64, plain loops, nothing imported and nothing optimised.
+// Llama, Mistral, Qwen2 and Qwen3, and the SwiftKV form of each. Every shader and the engine are tested against this
+// file; this file is tested against Hugging Face transformers (test/golden/README.md).
+//
+//   token → embedding → L × [ norm → q, k, v → rotate → attention → +  → norm → gated MLP → + ] → norm → logits
+//
+// Letters: T tokens in this step, S keys visible, L layers, D model width, H query heads, G key/value heads, E head
+// width, V vocabulary. Activations are arrays of rows: [T][D] is a list of T Float64Array of length D.
+
+/** A weight as the checkpoint names it; matrices are [out, in], row-major. */
+export interface Tensor {
+  shape: readonly number[];
+  data: Float32Array | Float64Array;
+}
+
+export type Tensors = ReadonlyMap<string, Tensor>;
+
+/** config.json, parsed: the Hugging Face vocabulary. */
+export type HubConfig = Readonly<Record<string, unknown>>;
+
+/** What the mathematics needs of config.json. */
+export interface Shape {
+  L: number;
+  D: number;
+  H: number;
+  G: number;
+  E: number;
+  V: number;
+  eps: number;
+  tied: boolean;
+  /** [L] how many keys a query sees, its own included; Infinity = all. */
+  windows: number[];
+  /** [E/2] radians by which a pair of channels turns per position. */
+  frequencies: Float64Array;
+  /** SwiftKV: layers that make their own keys and values; L = an ordinary model. */
+  ownLayers: number;
+  /** SwiftKV: how many of the later layers share one cache. */
+  groupSize: number;
+}
+
+export interface Model {
+  shape: Shape;
+  tensors: Tensors;
+}
+
+/** Keys (rotated) and values of all tokens so far: `keys[layer][position]` is a row [G·E]. Non-owners stay empty. */
+export interface Cache {
+  length: number;
+  keys: Float64Array[][];
+  values: Float64Array[][];
+}
+
+export interface ForwardOptions {
+  /** "f16" rounds what enters the cache to half precision, as an f16 cache does. Default "f64". */
+  kv?: "f64" | "f16";
+  /** "last" gives logits of the last token only; a SwiftKV model then skips its later layers for all others. */
+  rows?: "all" | "last";
+  /** Sees intermediates: hidden, query (rotated), attention (before o_proj), mlp, logits. */
+  observe?: (name: string, layer: number, rows: readonly Float64Array[]) => void;
+}
+
+// ---- config.json ---------------------------------------------------------------------------------------------------
+
+/** Reads config.json in either spelling of RoPE. Throws on what the oracle does not know. */
+export function createModel(config: HubConfig, tensors: Tensors): Model {
+  const L = count(config, "num_hidden_layers");
+  const D = count(config, "hidden_size");
+  const H = count(config, "num_attention_heads");
+  const E = count(config, "head_dim", D / H);
+  if (E % 2 !== 0) throw new Error(`reference: head width; got ${E}, want an even number.`);
+  const shape: Shape = {
+    ...{ L, D, H, E },
+    G: count(config, "num_key_value_heads", H),
+    V: count(config, "vocab_size"),
+    eps: count(config, "rms_norm_eps", 1e-6),
+    tied: config.tie_word_embeddings === true || !tensors.has("lm_head.weight"),
+    windows: Array.from({ length: L }, (_, layer) => readWindow(config, layer)),
+    frequencies: readFrequencies(config, E),
+    ownLayers: count(config, "num_key_value_layers", L),
+    groupSize: count(config, "key_value_group_size", 1),
+  };
+  return { shape, tensors };
+}
+
+function count(config: HubConfig, name: string, fallback?: number): number {
+  const value = config[name] ?? fallback;
+  if (typeof value !== "number") throw new Error(`reference: config.${name}; got ${String(value)}, want a number.`);
+  return value;
+}
+
+/** Mistral windows every layer; Qwen windows layers from max_window_layers on, and only if told to. */
+function readWindow(config: HubConfig, layer: number): number {
+  const mistral = config.model_type === "mistral";
+  const windowed = mistral ? config.sliding_window != null : config.use_sliding_window === true;
+  if (!windowed) return Infinity;
+  const types = config.layer_types;
+  const here = Array.isArray(types)
+    ? types[layer] === "sliding_attention"
+    : layer >= count(config, "max_window_layers", mistral ? 0 : 28);
+  return here ? count(config, "sliding_window") : Infinity;
+}
+
+/** θ^(−2i/E), then stretched. `rope_parameters` is the newer spelling of `rope_theta` + `rope_scaling`. */
+function readFrequencies(config: HubConfig, E: number): Float64Array {
+  const rope = (config.rope_parameters ?? config.rope_scaling ?? {}) as HubConfig;
+  const theta = count(rope, "rope_theta", count(config, "rope_theta", 10000));
+  const kind = rope.rope_type ?? rope.type ?? "default";
+  const plain = Float64Array.from({ length: E / 2 }, (_, i) => theta ** ((-2 * i) / E));
+  if (kind === "default") return plain;
+  if (kind === "linear") return plain.map((f) => f / count(rope, "factor"));
+  if (kind === "llama3") return plain.map((f) => stretchLlama3(f, rope));
+  throw new Error(`reference: rope_type; got ${String(kind)}, want default, linear or llama3.`);
+}
+
+/** Waves that fit often into the trained context stay, those longer than it are stretched, between is a blend. */
+function stretchLlama3(frequency: number, rope: HubConfig): number {
+  const low = count(rope, "low_freq_factor");
+  const high = count(rope, "high_freq_factor");
+  const turns = (count(rope, "original_max_position_embeddings") * frequency) / (2 * Math.PI);
+  const keep = Math.min(1, Math.max(0, (turns - low) / (high - low)));
+  return keep * frequency + ((1 - keep) * frequency) / count(rope, "factor");
+}
+
+// ---- the mathematics, one row at a time -----------------------------------------------------------------------------
+
+/** y[i] = x[i] · weight[i] / √(mean(x²) + eps) */
+export function rmsNorm(x: Float64Array, weight: ArrayLike<number>, eps: number): Float64Array {
+  let squares = 0;
+  for (const value of x) squares += value * value;
+  const scale = 1 / Math.sqrt(squares / x.length + eps);
+  return x.map((value, i) => value * scale * weight[i]!);
+}
+
+/** y[o] = Σᵢ weight[o, i] · x[i] + bias[o] */
+export function linear(x: Float64Array, weight: Tensor, bias?: Tensor): Float64Array {
+  const [outs, ins] = [weight.shape[0]!, weight.shape[1]!];
+  if (ins !== x.length) throw new Error(`reference: matrix [${weight.shape}] times a row of ${x.length}.`);
+  const y = new Float64Array(outs);
+  for (let o = 0; o < outs; o++) {
+    let sum = bias ? bias.data[o]! : 0;
+    for (let i = 0; i < ins; i++) sum += weight.data[o * ins + i]! * x[i]!;
+    y[o] = sum;
+  }
+  return y;
+}
+
+/** Turns channel pair (i, i + E/2) of every head by position · frequency[i]; x is [heads · E]. */
+export function rotate(x: Float64Array, position: number, frequencies: Float64Array): Float64Array {
+  const half = frequencies.length;
+  const y = new Float64Array(x.length);
+  for (let head = 0; head < x.length; head += 2 * half) {
+    for (let i = 0; i < half; i++) {
+      const [a, b] = [x[head + i]!, x[head + half + i]!];
+      const [cos, sin] = [Math.cos(position * frequencies[i]!), Math.sin(position * frequencies[i]!)];
+      y[head + i] = a * cos - b * sin;
+      y[head + half + i] = b * cos + a * sin;
+    }
+  }
+  return y;
+}
+
+/** x − log Σ exp x: natural log-probabilities. */
+export function logSoftmax(x: Float64Array): Float64Array {
+  const max = x.reduce((a, b) => Math.max(a, b), -Infinity);
+  const total = x.reduce((sum, value) => sum + Math.exp(value - max), 0);
+  return x.map((value) => value - max - Math.log(total));
+}
+
+/**
+ * One token's query [H·E] over keys and values [first … last][G·E] → [H·E]. Query head h reads key head ⌊h·G/H⌋.
+ * `shape` needs only H, G and E.
+ */
+export function attend(
+  query: Float64Array,
+  keys: readonly Float64Array[],
+  values: readonly Float64Array[],
+  first: number,
+  last: number,
+  { H, G, E }: Pick<Shape, "H" | "G" | "E">,
+): Float64Array {
+  const out = new Float64Array(H * E);
+  for (let h = 0; h < H; h++) {
+    const g = Math.floor((h * G) / H);
+    const scores = new Float64Array(last - first + 1);
+    for (let s = first; s <= last; s++) {
+      for (let e = 0; e < E; e++) scores[s - first]! += (query[h * E + e]! * keys[s]![g * E + e]!) / Math.sqrt(E);
+    }
+    const weights = logSoftmax(scores).map(Math.exp);
+    for (let s = first; s <= last; s++) {
+      for (let e = 0; e < E; e++) out[h * E + e]! += weights[s - first]! * values[s]![g * E + e]!;
+    }
+  }
+  return out;
+}
+
+/** silu(gate) · up */
+export function gated(gate: Float64Array, up: Float64Array): Float64Array {
+  return gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
+}
+
+const add = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, i) => value + b[i]!);
+
+/** The nearest half-precision number, ties to even; subnormals kept, beyond 65504 infinite. */
+export function toHalf(value: number): number {
+  if (!Number.isFinite(value) || value === 0) return value;
+  const exponent = Math.max(-14, Math.floor(Math.log2(Math.abs(value))));
+  // Adding 1.5 · 2⁵² steps leaves float64 no room for a fraction of a step: the addition itself rounds, ties to even.
+  const shift = 1.5 * 2 ** 52 * 2 ** (exponent - 10);
+  const rounded = value + shift - shift;
+  return Math.abs(rounded) > 65504 ? Math.sign(value) * Infinity : rounded;
+}
+
+// ---- the model ------------------------------------------------------------------------------------------------------
+
+export function createCache({ shape }: Model): Cache {
+  const rows = (): Float64Array[][] => Array.from({ length: shape.L }, () => []);
+  return { length: 0, keys: rows(), values: rows() };
+}
+
+/**
+ * Logits [T, V] of `tokens` (or [1, V] with rows "last"), which follow what `cache` holds and are appended to it.
+ * Feeding a prompt in chunks through one cache gives the same numbers as feeding it whole.
+ */
+export function forward(
+  model: Model,
+  tokens: readonly number[],
+  cache: Cache = createCache(model),
+  options: ForwardOptions = {},
+): Float64Array {
+  const { L, ownLayers, groupSize, V } = model.shape;
+  let positions = tokens.map((_, t) => cache.length + t);
+  let hidden = tokens.map((token) => embed(model, token));
+  for (let layer = 0; layer < L; layer++) {
+    if (layer === ownLayers) {
+      // SwiftKV: the keys and values of all later layers come from the residual stream here; then only tokens whose
+      // logits are wanted need go on.
+      const shared = hidden.map((row) => norm(model, "model.norm_swiftkv", row));
+      for (let owner = layer; owner < L; owner += groupSize) remember(model, owner, shared, positions, cache, options);
+      if (options.rows === "last") [hidden, positions] = [hidden.slice(-1), positions.slice(-1)];
+    }
+    hidden = block(model, layer, hidden, positions, cache, options);
+  }
+  cache.length += tokens.length;
+  const wanted = options.rows === "last" ? hidden.slice(-1) : hidden;
+  const head = weight(model, model.shape.tied ? "model.embed_tokens" : "lm_head");
+  const rows = wanted.map((row) => linear(norm(model, "model.norm", row), head));
+  options.observe?.("logits", L, rows);
+  const logits = new Float64Array(rows.length * V);
+  rows.forEach((row, t) => logits.set(row, t * V));
+  return logits;
+}
+
+/** One layer: [T][D] → [T][D]. */
+function block(
+  model: Model,
+  layer: number,
+  hidden: Float64Array[],
+  positions: number[],
+  cache: Cache,
+  options: ForwardOptions,
+): Float64Array[] {
+  const { shape } = model;
+  const at = `model.layers.${layer}`;
+  const swift = layer >= shape.ownLayers;
+  const owner = swift ? layer - ((layer - shape.ownLayers) % shape.groupSize) : layer;
+  options.observe?.("hidden", layer, hidden);
+
+  const normed = hidden.map((row) => norm(model, `${at}.input_layernorm`, row));
+  if (!swift) remember(model, layer, normed, positions, cache, options);
+  const queries = normed.map((row, t) => {
+    const query = project(model, `${at}.self_attn.q_proj${swift ? "_swiftkv" : ""}`, row);
+    return rotate(headNorm(model, `${at}.self_attn.q_norm`, query), positions[t]!, shape.frequencies);
+  });
+  options.observe?.("query", layer, queries);
+  const attention = queries.map((query, t) => {
+    const last = positions[t]!;
+    const first = Math.max(0, last - shape.windows[layer]! + 1);
+    return attend(query, cache.keys[owner]!, cache.values[owner]!, first, last, shape);
+  });
+  options.observe?.("attention", layer, attention);
+  const middle = hidden.map((row, t) => add(row, project(model, `${at}.self_attn.o_proj`, attention[t]!)));
+
+  const mlp = middle.map((row) => {
+    const x = norm(model, `${at}.post_attention_layernorm`, row);
+    const inner = gated(project(model, `${at}.mlp.gate_proj`, x), project(model, `${at}.mlp.up_proj`, x));
+    return project(model, `${at}.mlp.down_proj`, inner);
+  });
+  options.observe?.("mlp", layer, mlp);
+  return middle.map((row, t) => add(row, mlp[t]!));
+}
+
+/** Makes this step's keys and values [T][G·E] from normed rows [T][D] and appends them to the layer's cache. */
+function remember(
+  model: Model,
+  layer: number,
+  normed: Float64Array[],
+  positions: number[],
+  cache: Cache,
+  options: ForwardOptions,
+): void {
+  const at = `model.layers.${layer}.self_attn`;
+  const suffix = layer >= model.shape.ownLayers ? "_swiftkv" : "";
+  const store = (row: Float64Array): Float64Array => (options.kv === "f16" ? row.map(toHalf) : row);
+  normed.forEach((row, t) => {
+    const key = headNorm(model, `${at}.k_norm`, project(model, `${at}.k_proj${suffix}`, row));
+    cache.keys[layer]!.push(store(rotate(key, positions[t]!, model.shape.frequencies)));
+    cache.values[layer]!.push(store(project(model, `${at}.v_proj${suffix}`, row)));
+  });
+}
+
+function embed({ shape: { D, V }, tensors }: Model, token: number): Float64Array {
+  if (!(Number.isInteger(token) && token >= 0 && token < V)) {
+    throw new Error(`reference: token id; got ${token}, want an integer in 0 … ${V - 1}.`);
+  }
+  return Float64Array.from(weight({ tensors }, "model.embed_tokens").data.subarray(token * D, (token + 1) * D));
+}
+
+function weight({ tensors }: Pick<Model, "tensors">, name: string): Tensor {
+  const tensor = tensors.get(`${name}.weight`);
+  if (!tensor) throw new Error(`reference: the checkpoint lacks ${name}.weight.`);
+  return tensor;
+}
+
+/** Biases are applied where the checkpoint has them (Qwen2: q, k, v; Llama: attention_bias, mlp_bias). */
+function project(model: Model, name: string, x: Float64Array): Float64Array {
+  return linear(x, weight(model, name), model.tensors.get(`${name}.bias`));
+}
+
+function norm(model: Model, name: string, x: Float64Array): Float64Array {
+  return rmsNorm(x, weight(model, name).data, model.shape.eps);
+}
+
+/** Qwen3 normalises each head of q and k [heads·E] by itself; others have no such weight. */
+function headNorm({ shape, tensors }: Model, name: string, x: Float64Array): Float64Array {
+  const tensor = tensors.get(`${name}.weight`);
+  if (!tensor) return x;
+  const y = new Float64Array(x.length);
+  for (let h = 0; h < x.length; h += shape.E) y.set(rmsNorm(x.subarray(h, h + shape.E), tensor.data, shape.eps), h);
+  return y;
+}
+
+// ---- what one does with logits --------------------------------------------------------------------------------------
+
+export interface Continuation {
+  tokens: number[];
+  logprobs: number[];
+  /** Best logit minus second best: below a path's error, its tokens may rightly differ. */
+  margins: number[];
+}
+
+/** The `count` most likely tokens after `prompt`, one by one; the lowest id wins a tie. */
+export function greedy(
+  model: Model,
+  prompt: readonly number[],
+  count: number,
+  options: ForwardOptions = {},
+): Continuation {
+  const cache = createCache(model);
+  const out: Continuation = { tokens: [], logprobs: [], margins: [] };
+  let step = prompt;
+  while (out.tokens.length < count) {
+    const logits = forward(model, step, cache, { ...options, rows: "last" });
+    const best = logits.reduce((top, value, id) => (value > logits[top]! ? id : top), 0);
+    const second = logits.reduce((top, value, id) => (id !== best && value > top ? value : top), -Infinity);
+    out.tokens.push(best);
+    out.logprobs.push(logSoftmax(logits)[best]!);
+    out.margins.push(logits[best]! - second);
+    step = [best];
+  }
+  return out;
+}
+
+/** [T] natural log-probability of each token given those before it; entry 0 is NaN. */
+export function score(model: Model, tokens: readonly number[], options: ForwardOptions = {}): Float64Array {
+  const { V } = model.shape;
+  const logits = forward(model, tokens, createCache(model), { ...options, rows: "all" });
+  return Float64Array.from(tokens, (token, t) =>
+    t === 0 ? NaN : logSoftmax(logits.subarray((t - 1) * V, t * V))[token]!,
+  );
+}
