@@ -5,7 +5,7 @@
 //   token → embedding → L × [ norm → q, k, v → rotate → attention → +  → norm → gated MLP → + ] → norm → logits
 //
 // Letters: T tokens in this step, S keys visible, L layers, D model width, H query heads, G key/value heads, E head
-// width, V vocabulary. Activations are arrays of rows: [T][D] is a list of T Float64Array of length D.
+// width, V vocabulary. Activations are arrays of rows: [T][D] is T arrays of length D.
 
 /** A weight as the checkpoint names it; matrices are [out, in], row-major. */
 export interface Tensor {
@@ -13,20 +13,17 @@ export interface Tensor {
   data: Float32Array | Float64Array;
 }
 
+/** One token's activations: [D], [H·E], … */
+type Row = Float64Array;
+type Tokens = readonly number[];
+
 export type Tensors = ReadonlyMap<string, Tensor>;
 
 /** config.json, parsed: the Hugging Face vocabulary. */
 export type HubConfig = Readonly<Record<string, unknown>>;
 
 /** What the mathematics needs of config.json. */
-export interface Shape {
-  L: number;
-  D: number;
-  H: number;
-  G: number;
-  E: number;
-  V: number;
-  eps: number;
+export interface Shape extends Record<"L" | "D" | "H" | "G" | "E" | "V" | "eps", number> {
   tied: boolean;
   /** [L] how many keys a query sees, its own included; Infinity = all. */
   windows: number[];
@@ -38,16 +35,15 @@ export interface Shape {
   groupSize: number;
 }
 
-export interface Model {
-  shape: Shape;
-  tensors: Tensors;
-}
+export type Heads = Pick<Shape, "H" | "G" | "E">;
+
+export type Model = { shape: Shape; tensors: Tensors };
 
 /** Keys (rotated) and values of all tokens so far: `keys[layer][position]` is a row [G·E]. Non-owners stay empty. */
 export interface Cache {
   length: number;
-  keys: Float64Array[][];
-  values: Float64Array[][];
+  keys: Row[][];
+  values: Row[][];
 }
 
 export interface ForwardOptions {
@@ -55,8 +51,8 @@ export interface ForwardOptions {
   kv?: "f64" | "f16";
   /** "last" gives logits of the last token only; a SwiftKV model then skips its later layers for all others. */
   rows?: "all" | "last";
-  /** Sees intermediates: hidden, query (rotated), attention (before o_proj), mlp, logits. */
-  observe?: (name: string, layer: number, rows: readonly Float64Array[]) => void;
+  /** Sees intermediates: hidden, query (rotated), attention (before o_proj), mlp. */
+  observe?: (name: string, layer: number, rows: readonly Row[]) => void;
 }
 
 // ---- config.json ---------------------------------------------------------------------------------------------------
@@ -67,18 +63,21 @@ export function createModel(config: HubConfig, tensors: Tensors): Model {
   const D = count(config, "hidden_size");
   const H = count(config, "num_attention_heads");
   const E = count(config, "head_dim", D / H);
-  if (E % 2 !== 0) throw new Error(`reference: head width; got ${E}, want an even number.`);
   const shape: Shape = {
-    ...{ L, D, H, E },
+    L,
+    D,
+    H,
+    E,
     G: count(config, "num_key_value_heads", H),
     V: count(config, "vocab_size"),
     eps: count(config, "rms_norm_eps", 1e-6),
     tied: config.tie_word_embeddings === true || !tensors.has("lm_head.weight"),
     windows: Array.from({ length: L }, (_, layer) => readWindow(config, layer)),
     frequencies: readFrequencies(config, E),
-    ownLayers: count(config, "num_key_value_layers", L),
+    ownLayers: config.swiftkv === false ? L : count(config, "num_key_value_layers", L),
     groupSize: count(config, "key_value_group_size", 1),
   };
+  if (E % 2 !== 0) throw new Error(`reference: head width; got ${E}, want an even number.`);
   return { shape, tensors };
 }
 
@@ -124,7 +123,7 @@ function stretchLlama3(frequency: number, rope: HubConfig): number {
 // ---- the mathematics, one row at a time -----------------------------------------------------------------------------
 
 /** y[i] = x[i] · weight[i] / √(mean(x²) + eps) */
-export function rmsNorm(x: Float64Array, weight: ArrayLike<number>, eps: number): Float64Array {
+export function rmsNorm(x: Row, weight: ArrayLike<number>, eps: number): Row {
   let squares = 0;
   for (const value of x) squares += value * value;
   const scale = 1 / Math.sqrt(squares / x.length + eps);
@@ -132,7 +131,7 @@ export function rmsNorm(x: Float64Array, weight: ArrayLike<number>, eps: number)
 }
 
 /** y[o] = Σᵢ weight[o, i] · x[i] + bias[o] */
-export function linear(x: Float64Array, weight: Tensor, bias?: Tensor): Float64Array {
+export function linear(x: Row, weight: Tensor, bias?: Tensor): Row {
   const [outs, ins] = [weight.shape[0]!, weight.shape[1]!];
   if (ins !== x.length) throw new Error(`reference: matrix [${weight.shape}] times a row of ${x.length}.`);
   const y = new Float64Array(outs);
@@ -145,7 +144,7 @@ export function linear(x: Float64Array, weight: Tensor, bias?: Tensor): Float64A
 }
 
 /** Turns channel pair (i, i + E/2) of every head by position · frequency[i]; x is [heads · E]. */
-export function rotate(x: Float64Array, position: number, frequencies: Float64Array): Float64Array {
+export function rotate(x: Row, position: number, frequencies: Float64Array): Row {
   const half = frequencies.length;
   const y = new Float64Array(x.length);
   for (let head = 0; head < x.length; head += 2 * half) {
@@ -160,45 +159,35 @@ export function rotate(x: Float64Array, position: number, frequencies: Float64Ar
 }
 
 /** x − log Σ exp x: natural log-probabilities. */
-export function logSoftmax(x: Float64Array): Float64Array {
+export function logSoftmax(x: Row): Row {
   const max = x.reduce((a, b) => Math.max(a, b), -Infinity);
   const total = x.reduce((sum, value) => sum + Math.exp(value - max), 0);
   return x.map((value) => value - max - Math.log(total));
 }
 
-/**
- * One token's query [H·E] over keys and values [first … last][G·E] → [H·E]. Query head h reads key head ⌊h·G/H⌋.
- * `shape` needs only H, G and E.
- */
-export function attend(
-  query: Float64Array,
-  keys: readonly Float64Array[],
-  values: readonly Float64Array[],
-  first: number,
-  last: number,
-  { H, G, E }: Pick<Shape, "H" | "G" | "E">,
-): Float64Array {
+/** One query [H·E] over the keys and values it sees [S][G·E] → [H·E]; query head h reads key head ⌊h·G/H⌋. */
+export function attend(query: Row, keys: readonly Row[], values: readonly Row[], { H, G, E }: Heads): Row {
   const out = new Float64Array(H * E);
   for (let h = 0; h < H; h++) {
     const g = Math.floor((h * G) / H);
-    const scores = new Float64Array(last - first + 1);
-    for (let s = first; s <= last; s++) {
-      for (let e = 0; e < E; e++) scores[s - first]! += (query[h * E + e]! * keys[s]![g * E + e]!) / Math.sqrt(E);
+    const scores = new Float64Array(keys.length);
+    for (let s = 0; s < keys.length; s++) {
+      for (let e = 0; e < E; e++) scores[s]! += (query[h * E + e]! * keys[s]![g * E + e]!) / Math.sqrt(E);
     }
     const weights = logSoftmax(scores).map(Math.exp);
-    for (let s = first; s <= last; s++) {
-      for (let e = 0; e < E; e++) out[h * E + e]! += weights[s - first]! * values[s]![g * E + e]!;
+    for (let s = 0; s < keys.length; s++) {
+      for (let e = 0; e < E; e++) out[h * E + e]! += weights[s]! * values[s]![g * E + e]!;
     }
   }
   return out;
 }
 
 /** silu(gate) · up */
-export function gated(gate: Float64Array, up: Float64Array): Float64Array {
+export function gated(gate: Row, up: Row): Row {
   return gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
 }
 
-const add = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, i) => value + b[i]!);
+const add = (a: Row, b: Row): Row => a.map((value, i) => value + b[i]!);
 
 /** The nearest half-precision number, ties to even; subnormals kept, beyond 65504 infinite. */
 export function toHalf(value: number): number {
@@ -212,53 +201,43 @@ export function toHalf(value: number): number {
 
 // ---- the model ------------------------------------------------------------------------------------------------------
 
-export function createCache({ shape }: Model): Cache {
-  const rows = (): Float64Array[][] => Array.from({ length: shape.L }, () => []);
-  return { length: 0, keys: rows(), values: rows() };
+export function createCache({ shape: { L } }: Model): Cache {
+  return { length: 0, keys: Array.from({ length: L }, () => []), values: Array.from({ length: L }, () => []) };
 }
+
+/** What every layer of one forward call shares; `positions` [T] are absolute. */
+type Step = { model: Model; cache: Cache; options: ForwardOptions; positions: number[] };
 
 /**
  * Logits [T, V] of `tokens` (or [1, V] with rows "last"), which follow what `cache` holds and are appended to it.
  * Feeding a prompt in chunks through one cache gives the same numbers as feeding it whole.
  */
-export function forward(
-  model: Model,
-  tokens: readonly number[],
-  cache: Cache = createCache(model),
-  options: ForwardOptions = {},
-): Float64Array {
-  const { L, ownLayers, groupSize, V } = model.shape;
-  let positions = tokens.map((_, t) => cache.length + t);
+export function forward(model: Model, tokens: Tokens, cache = createCache(model), options: ForwardOptions = {}): Row {
+  const { L, V, tied, ownLayers, groupSize } = model.shape;
+  const step: Step = { model, cache, options, positions: tokens.map((_, t) => cache.length + t) };
   let hidden = tokens.map((token) => embed(model, token));
   for (let layer = 0; layer < L; layer++) {
     if (layer === ownLayers) {
       // SwiftKV: the keys and values of all later layers come from the residual stream here; then only tokens whose
       // logits are wanted need go on.
       const shared = hidden.map((row) => norm(model, "model.norm_swiftkv", row));
-      for (let owner = layer; owner < L; owner += groupSize) remember(model, owner, shared, positions, cache, options);
-      if (options.rows === "last") [hidden, positions] = [hidden.slice(-1), positions.slice(-1)];
+      for (let owner = layer; owner < L; owner += groupSize) remember(step, owner, shared);
+      if (options.rows === "last") [hidden, step.positions] = [hidden.slice(-1), step.positions.slice(-1)];
     }
-    hidden = block(model, layer, hidden, positions, cache, options);
+    hidden = block(step, layer, hidden);
   }
   cache.length += tokens.length;
-  const wanted = options.rows === "last" ? hidden.slice(-1) : hidden;
-  const head = weight(model, model.shape.tied ? "model.embed_tokens" : "lm_head");
-  const rows = wanted.map((row) => linear(norm(model, "model.norm", row), head));
-  options.observe?.("logits", L, rows);
+  if (options.rows === "last") hidden = hidden.slice(-1);
+  const head = weight(model, tied ? "model.embed_tokens" : "lm_head");
+  const rows = hidden.map((row) => linear(norm(model, "model.norm", row), head));
   const logits = new Float64Array(rows.length * V);
   rows.forEach((row, t) => logits.set(row, t * V));
   return logits;
 }
 
 /** One layer: [T][D] → [T][D]. */
-function block(
-  model: Model,
-  layer: number,
-  hidden: Float64Array[],
-  positions: number[],
-  cache: Cache,
-  options: ForwardOptions,
-): Float64Array[] {
+function block(step: Step, layer: number, hidden: Row[]): Row[] {
+  const { model, cache, options, positions } = step;
   const { shape } = model;
   const at = `model.layers.${layer}`;
   const swift = layer >= shape.ownLayers;
@@ -266,16 +245,16 @@ function block(
   options.observe?.("hidden", layer, hidden);
 
   const normed = hidden.map((row) => norm(model, `${at}.input_layernorm`, row));
-  if (!swift) remember(model, layer, normed, positions, cache, options);
+  if (!swift) remember(step, layer, normed);
   const queries = normed.map((row, t) => {
     const query = project(model, `${at}.self_attn.q_proj${swift ? "_swiftkv" : ""}`, row);
     return rotate(headNorm(model, `${at}.self_attn.q_norm`, query), positions[t]!, shape.frequencies);
   });
   options.observe?.("query", layer, queries);
   const attention = queries.map((query, t) => {
-    const last = positions[t]!;
-    const first = Math.max(0, last - shape.windows[layer]! + 1);
-    return attend(query, cache.keys[owner]!, cache.values[owner]!, first, last, shape);
+    const end = positions[t]! + 1;
+    const begin = Math.max(0, end - shape.windows[layer]!);
+    return attend(query, cache.keys[owner]!.slice(begin, end), cache.values[owner]!.slice(begin, end), shape);
   });
   options.observe?.("attention", layer, attention);
   const middle = hidden.map((row, t) => add(row, project(model, `${at}.self_attn.o_proj`, attention[t]!)));
@@ -289,18 +268,11 @@ function block(
   return middle.map((row, t) => add(row, mlp[t]!));
 }
 
-/** Makes this step's keys and values [T][G·E] from normed rows [T][D] and appends them to the layer's cache. */
-function remember(
-  model: Model,
-  layer: number,
-  normed: Float64Array[],
-  positions: number[],
-  cache: Cache,
-  options: ForwardOptions,
-): void {
+/** Makes keys and values [T][G·E] from normed rows [T][D] and appends them to the layer's cache. */
+function remember({ model, cache, options, positions }: Step, layer: number, normed: Row[]): void {
   const at = `model.layers.${layer}.self_attn`;
   const suffix = layer >= model.shape.ownLayers ? "_swiftkv" : "";
-  const store = (row: Float64Array): Float64Array => (options.kv === "f16" ? row.map(toHalf) : row);
+  const store = (row: Row): Row => (options.kv === "f16" ? row.map(toHalf) : row);
   normed.forEach((row, t) => {
     const key = headNorm(model, `${at}.k_norm`, project(model, `${at}.k_proj${suffix}`, row));
     cache.keys[layer]!.push(store(rotate(key, positions[t]!, model.shape.frequencies)));
@@ -308,30 +280,31 @@ function remember(
   });
 }
 
-function embed({ shape: { D, V }, tensors }: Model, token: number): Float64Array {
+function embed(model: Model, token: number): Row {
+  const { D, V } = model.shape;
   if (!(Number.isInteger(token) && token >= 0 && token < V)) {
     throw new Error(`reference: token id; got ${token}, want an integer in 0 … ${V - 1}.`);
   }
-  return Float64Array.from(weight({ tensors }, "model.embed_tokens").data.subarray(token * D, (token + 1) * D));
+  return Float64Array.from(weight(model, "model.embed_tokens").data.subarray(token * D, (token + 1) * D));
 }
 
-function weight({ tensors }: Pick<Model, "tensors">, name: string): Tensor {
+function weight({ tensors }: Model, name: string): Tensor {
   const tensor = tensors.get(`${name}.weight`);
   if (!tensor) throw new Error(`reference: the checkpoint lacks ${name}.weight.`);
   return tensor;
 }
 
 /** Biases are applied where the checkpoint has them (Qwen2: q, k, v; Llama: attention_bias, mlp_bias). */
-function project(model: Model, name: string, x: Float64Array): Float64Array {
+function project(model: Model, name: string, x: Row): Row {
   return linear(x, weight(model, name), model.tensors.get(`${name}.bias`));
 }
 
-function norm(model: Model, name: string, x: Float64Array): Float64Array {
+function norm(model: Model, name: string, x: Row): Row {
   return rmsNorm(x, weight(model, name).data, model.shape.eps);
 }
 
 /** Qwen3 normalises each head of q and k [heads·E] by itself; others have no such weight. */
-function headNorm({ shape, tensors }: Model, name: string, x: Float64Array): Float64Array {
+function headNorm({ shape, tensors }: Model, name: string, x: Row): Row {
   const tensor = tensors.get(`${name}.weight`);
   if (!tensor) return x;
   const y = new Float64Array(x.length);
@@ -341,40 +314,30 @@ function headNorm({ shape, tensors }: Model, name: string, x: Float64Array): Flo
 
 // ---- what one does with logits --------------------------------------------------------------------------------------
 
-export interface Continuation {
-  tokens: number[];
-  logprobs: number[];
-  /** Best logit minus second best: below a path's error, its tokens may rightly differ. */
-  margins: number[];
-}
+export type Continuation = Record<"tokens" | "logprobs" | "margins", number[]>;
 
-/** The `count` most likely tokens after `prompt`, one by one; the lowest id wins a tie. */
-export function greedy(
-  model: Model,
-  prompt: readonly number[],
-  count: number,
-  options: ForwardOptions = {},
-): Continuation {
+/**
+ * The `count` most likely tokens after `prompt`, one by one; the lowest id wins a tie. A margin is best minus second
+ * best logit: where it is below a path's error, that path's tokens may rightly differ.
+ */
+export function greedy(model: Model, prompt: Tokens, count: number, options: ForwardOptions = {}): Continuation {
   const cache = createCache(model);
   const out: Continuation = { tokens: [], logprobs: [], margins: [] };
-  let step = prompt;
-  while (out.tokens.length < count) {
+  for (let step = prompt; out.tokens.length < count; step = out.tokens.slice(-1)) {
     const logits = forward(model, step, cache, { ...options, rows: "last" });
     const best = logits.reduce((top, value, id) => (value > logits[top]! ? id : top), 0);
     const second = logits.reduce((top, value, id) => (id !== best && value > top ? value : top), -Infinity);
     out.tokens.push(best);
     out.logprobs.push(logSoftmax(logits)[best]!);
     out.margins.push(logits[best]! - second);
-    step = [best];
   }
   return out;
 }
 
 /** [T] natural log-probability of each token given those before it; entry 0 is NaN. */
-export function score(model: Model, tokens: readonly number[], options: ForwardOptions = {}): Float64Array {
+export function score(model: Model, tokens: Tokens, options: ForwardOptions = {}): Row {
   const { V } = model.shape;
   const logits = forward(model, tokens, createCache(model), { ...options, rows: "all" });
-  return Float64Array.from(tokens, (token, t) =>
-    t === 0 ? NaN : logSoftmax(logits.subarray((t - 1) * V, t * V))[token]!,
-  );
+  const at = (t: number): Row => logSoftmax(logits.subarray((t - 1) * V, t * V));
+  return Float64Array.from(tokens, (token, t) => (t === 0 ? NaN : at(t)[token]!));
 }

@@ -13,7 +13,7 @@ export interface ReadOptions {
 export interface ByteFile {
   /** For messages: a path or URL. */
   readonly name: string;
-  /** Bytes; Infinity where a server does not say. */
+  /** Bytes. */
   readonly size: number;
   /**
    * Exactly `length` bytes from `offset`. One read at a time. Cheapest when offsets only grow: a server without ranges
@@ -27,7 +27,7 @@ export interface ByteFile {
 export interface Folder {
   /** For messages and as the model's name. */
   readonly name: string;
-  /** Appended to messages about absent files: what else there is, what to try. May be empty. */
+  /** Ends the message about an absent checkpoint: what else lies there. May be empty. */
   readonly hint: string;
   /** `path` is a plain file name. Null if there is no such file. */
   open(path: string, signal?: AbortSignal): Promise<ByteFile | null>;
@@ -55,38 +55,39 @@ export function allocate(length: number, name: string): Uint8Array<ArrayBuffer> 
 
 /** The whole file as UTF-8 text. Throws ModelError if it is not UTF-8 or absurdly long. */
 export async function readText(file: ByteFile, options: ReadOptions): Promise<string> {
-  const bytes = file.size === Infinity ? await readToEnd(file, options) : await readKnown(file, options);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new ModelError(`${file.name}: damaged; got bytes that are not UTF-8, want text.`, { cause });
-  }
-}
-
-async function readKnown(file: ByteFile, options: ReadOptions): Promise<Uint8Array> {
   if (file.size > maxTextBytes) {
     throw new ModelError(`${file.name}: too long; got ${file.size} bytes, want at most ${maxTextBytes}.`);
   }
-  return file.read(0, file.size, options);
+  return decodeText(await file.read(0, file.size, options), file.name);
 }
 
-/** A server that compresses on the fly does not say how long a file is: read byte ranges until it ends. */
-async function readToEnd(file: ByteFile, options: ReadOptions): Promise<Uint8Array> {
-  let bytes = new Uint8Array(65536);
-  let length = 0;
-  while (file.size === Infinity && length < maxTextBytes) {
-    try {
-      bytes[length] = (await file.read(length, 1, options))[0]!;
-    } catch (error) {
-      if (file.size === Infinity) throw error;
-      break; // the failed read learned the size
-    }
-    length++;
-    if (length === bytes.length) {
-      const larger = new Uint8Array(2 * length);
-      larger.set(bytes);
-      bytes = larger;
-    }
+/** UTF-8, or ModelError. `name` is for the message. */
+export function decodeText(bytes: Uint8Array, name: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new ModelError(`${name}: damaged; got bytes that are not UTF-8, want text.`, { cause });
   }
-  return bytes.subarray(0, length);
+}
+
+/** Text that must be a JSON object. Throws ModelError naming `name`. */
+export function parseObject(text: string, name: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new ModelError(`${name}: not JSON; got ${quote(text)}, want a JSON object.`, { cause });
+  }
+  if (isObject(value)) return value;
+  throw new ModelError(`${name}: wrong kind of JSON; got ${quote(value)}, want an object.`);
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Any value, short enough for a message. */
+export function quote(value: unknown): string {
+  const text = typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? String(value));
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }

@@ -1,5 +1,16 @@
 // Every kernel's test. test/kernels.test.ts fails if a shader has none.
 import type { KernelSpec } from "./spec.ts";
 import rmsnorm from "./rmsnorm.ts";
+import embed from "./embed.ts";
+import gemv_cols from "./gemv_cols.ts";
+import gemv_split from "./gemv_split.ts";
+import logit_adjust from "./logit_adjust.ts";
+import logit_count from "./logit_count.ts";
+import logit_prompt from "./logit_prompt.ts";
+import sample_filter from "./sample_filter.ts";
+import sample_merge from "./sample_merge.ts";
+import sample_slices from "./sample_slices.ts";
+import pack_block from "./pack_block.ts";
+import pack_float from "./pack_float.ts";
 
-export const specs: readonly KernelSpec[] = [rmsnorm];
+export const specs: readonly KernelSpec[] = [rmsnorm, embed, gemv_cols, gemv_split, logit_adjust, logit_count, logit_prompt, sample_filter, sample_merge, sample_slices, pack_block, pack_float];

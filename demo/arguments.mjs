@@ -1,0 +1,215 @@
+// What the commands accept. Every complaint is one line.
+
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { localModel } from "./files.mjs";
+
+const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** A mistake of the person at the keyboard: shown as one line, without a stack. */
+export class UsageError extends Error {
+  name = "UsageError";
+}
+
+export const START_HELP = `npm start                                   the chat page in your browser
+npm start -- --prompt "..."                 one reply on standard output, figures on standard error
+
+  --prompt TEXT            what to answer; - reads standard input
+  --system TEXT            system prompt
+  --raw                    continue the text, without the chat template
+  --model MODEL            directory, .gguf file, URL, org/name on Hugging Face, or a name in models/ (default: fable)
+  --max-tokens N           longest reply (default: what fits)
+  --temperature T          0 = most likely token (default)
+  --top-p P --top-k K --min-p P --repetition-penalty R --seed S
+  --kv f16|f32             storage of keys and values (default: f16)
+  --context N              tokens of context
+  --json                   one line of JSON instead of text
+  --software               run on the CPU (SwiftShader)
+  --port N, --no-open      for the page: its port; do not open a browser`;
+
+const START = {
+  prompt: { type: "string" },
+  system: { type: "string" },
+  raw: { type: "boolean" },
+  model: { type: "string" },
+  "max-tokens": { type: "string" },
+  temperature: { type: "string" },
+  "top-p": { type: "string" },
+  "top-k": { type: "string" },
+  "min-p": { type: "string" },
+  "repetition-penalty": { type: "string" },
+  seed: { type: "string" },
+  kv: { type: "string" },
+  context: { type: "string" },
+  json: { type: "boolean" },
+  software: { type: "boolean" },
+  port: { type: "string" },
+  "no-open": { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+};
+
+const PAGE_ONLY = ["port", "no-open"];
+
+/** Reads the arguments of `npm start`.
+ * @param {readonly string[]} argv without node and script
+ * @throws {UsageError} */
+export function parseStart(argv) {
+  const values = read(argv, START);
+  if (values.help) return { help: true };
+  const others = Object.keys(values).filter((name) => !PAGE_ONLY.includes(name));
+  if (values.prompt === undefined) {
+    if (others.length > 0) throw new UsageError(`--${others[0]} needs --prompt`);
+    return { port: integer(values, "port", 0, 65535), open: !values["no-open"] };
+  }
+  const extra = Object.keys(values).find((name) => PAGE_ONLY.includes(name));
+  if (extra) throw new UsageError(`--${extra} is for the page and cannot go with --prompt`);
+  if (values.raw && values.system !== undefined) throw new UsageError("--system needs the chat template and cannot go with --raw");
+  return {
+    prompt: values.prompt,
+    system: values.system,
+    raw: values.raw ?? false,
+    model: values.model ?? "fable",
+    json: values.json ?? false,
+    software: values.software,
+    load: defined({ kv: choice(values, "kv", ["f16", "f32"]), context: integer(values, "context", 1) }),
+    generate: defined({
+      maxTokens: integer(values, "max-tokens", 1),
+      temperature: number(values, "temperature", 0, 100),
+      topP: number(values, "top-p", 0, 1),
+      topK: integer(values, "top-k", 0),
+      minP: number(values, "min-p", 0, 1),
+      repetitionPenalty: number(values, "repetition-penalty", 0.01, 100),
+      seed: integer(values, "seed", 0, 2 ** 32 - 1),
+    }),
+  };
+}
+
+export const BENCH_HELP = `npm run bench [-- options]
+
+  --model MODEL            directory, .gguf file, URL, org/name, or a name in models/ (default: fable)
+  --frontiers 128,512      context lengths to measure at (default: 128,256,512,1024,2048,4096,8192 as far as they fit)
+  --runs N                 measured runs per length (default 5), after --warmups N (default 1)
+  --new-tokens N           tokens decoded per run (default 32)
+  --kv f16|f32  --context N
+  --no-profile             leave the per-kernel table out
+  --out FILE.json          write the result there
+  --software               run on the CPU (SwiftShader)
+  --headed                 show the browser`;
+
+const BENCH = {
+  model: { type: "string" },
+  frontiers: { type: "string" },
+  runs: { type: "string" },
+  warmups: { type: "string" },
+  "new-tokens": { type: "string" },
+  kv: { type: "string" },
+  context: { type: "string" },
+  "no-profile": { type: "boolean" },
+  out: { type: "string" },
+  software: { type: "boolean" },
+  headed: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+};
+
+/** Reads the arguments of `npm run bench`.
+ * @param {readonly string[]} argv
+ * @throws {UsageError} */
+export function parseBench(argv) {
+  const values = read(argv, BENCH);
+  if (values.help) return { help: true };
+  return {
+    model: values.model ?? "fable",
+    out: values.out,
+    software: values.software,
+    headed: values.headed ?? false,
+    options: defined({
+      frontiers: frontierList(values.frontiers),
+      runs: integer(values, "runs", 1, 1000),
+      warmups: integer(values, "warmups", 0, 100),
+      newTokens: integer(values, "new-tokens", 2, 4096),
+      kv: choice(values, "kv", ["f16", "f32"]),
+      context: integer(values, "context", 1),
+      profile: values["no-profile"] ? false : undefined,
+    }),
+  };
+}
+
+function frontierList(text) {
+  if (text === undefined) return undefined;
+  const frontiers = text.split(",").map((part) => integer({ frontiers: part.trim() }, "frontiers", 1));
+  return [...new Set(frontiers)].toSorted((a, b) => a - b);
+}
+
+/** What `--model` means, with everything checked that needs no GPU and no network.
+ * @returns {Promise<{local: {directory: string, file: string}} | {source: string}>}
+ * @throws {UsageError} */
+export async function resolveModel(model) {
+  if (/^https?:\/\//i.test(model)) return { source: model };
+  const path = model.startsWith("~/") ? join(homedir(), model.slice(2)) : model;
+  const looksLocal = /^(\.{0,2}[/\\]|[A-Za-z]:[/\\])/.test(path) || /\.gguf$/i.test(path) || existsSync(path);
+  const named = [join(REPOSITORY, "demo/models", model), join(REPOSITORY, "models", model)].find((place) => existsSync(place));
+  const parent = path.includes("/") && existsSync(path.split("/")[0]);
+  if (existsSync(path) || (!named && (looksLocal || parent))) return local(path);
+  if (named) return local(named);
+  if (/^[\w][\w.-]*\/[\w][\w.-]*(@[\w./-]+)?$/.test(model)) return { source: model };
+  throw new UsageError(`unknown model "${model}": give a directory, a .gguf file, a URL, org/name, or a name in models/`);
+}
+
+async function local(path) {
+  const found = await localModel(path);
+  if (typeof found === "string") throw new UsageError(found);
+  return { local: found };
+}
+
+function read(argv, options) {
+  const joined = [];
+  for (let index = 0; index < argv.length; index++) {
+    // A value may begin with a dash ("- item", -1), which parseArgs would take for an option.
+    const takesValue = options[argv[index].slice(2)]?.type === "string" && argv[index].startsWith("--");
+    const value = argv[index + 1];
+    if (takesValue && value !== undefined && !/^--\w/.test(value)) joined.push(`${argv[index]}=${argv[++index]}`);
+    else joined.push(argv[index]);
+  }
+  try {
+    return parseArgs({ args: joined, options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    const unknown = /^Unknown option '([^']*)'/.exec(error.message);
+    if (unknown) throw new UsageError(`unknown option ${unknown[1]}. --help lists them.`);
+    const stray = /^Unexpected argument '([^']*)'/.exec(error.message);
+    if (stray) throw new UsageError(`unexpected argument "${stray[1]}". --help lists the options.`);
+    const missing = /^Option '(?:-\w, )?(--[\w-]+)/.exec(error.message);
+    if (missing && /missing|ambiguous/.test(error.message)) throw new UsageError(`${missing[1]} needs a value. --help shows which.`);
+    throw new UsageError(error.message.split("\n")[0]);
+  }
+}
+
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function number(values, name, least, most = Number.MAX_SAFE_INTEGER) {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most)) throw new UsageError(`--${name} is "${text}", want a number ${span(least, most)}`);
+  return value;
+}
+
+function integer(values, name, least, most = Number.MAX_SAFE_INTEGER) {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most)) throw new UsageError(`--${name} is "${text}", want a whole number ${span(least, most)}`);
+  return value;
+}
+
+function choice(values, name, choices) {
+  const text = values[name];
+  if (text !== undefined && !choices.includes(text)) throw new UsageError(`--${name} is "${text}", want ${choices.join(" or ")}`);
+  return text;
+}
+
+const span = (least, most) => (most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`);
+
+const defined = (record) => Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));

@@ -1,0 +1,398 @@
+// The chat page: a model, a conversation, a box to write in.
+
+import type { Engine, Generation, GenerationResult, Message, ModelSource, Prompt, Session } from "../src/index.ts";
+import { about } from "./about.ts";
+import { conversation, reply, userMessage } from "./conversation.ts";
+import type { Reply } from "./conversation.ts";
+import { find, make } from "./dom.ts";
+import { loadShowing } from "./loading.ts";
+import { LONG_PASTE, longText } from "./longtext.ts";
+import { count } from "./numbers.ts";
+import { picker } from "./picker.ts";
+import { ribbon } from "./ribbon.ts";
+import { FOLLOW_UPS, SAMPLE_QUESTION } from "./sample.ts";
+import { settingsForm } from "./settings.ts";
+import { showStarters } from "./starters.ts";
+import { explain, troubleCard } from "./trouble.ts";
+
+const text = find("composer-text", HTMLTextAreaElement);
+const sendButton = find("send", HTMLButtonElement);
+const stopButton = find("stop", HTMLButtonElement);
+const starters = find("starters", HTMLElement);
+const settingsPanel = find("settings", HTMLElement);
+const settingsButton = find("settings-button", HTMLButtonElement);
+
+let engine: Engine | null = null;
+let session: Session | null = null;
+let loaded: { source: ModelSource; name: string } | null = null;
+let messages: Message[] = [];
+/** Tokens the session holds; 0 when they have to be read anew. */
+let held = 0;
+let running: AbortController | null = null;
+/** The generation under way, if any. A session is never given back before it has ended. */
+let active: Promise<unknown> = Promise.resolve();
+let lastReply: Reply | null = null;
+
+const chat = conversation();
+const drawRibbon = ribbon();
+const settings = settingsForm(() => drawDraft());
+const attachment = longText({
+  tokens: (content) => engine?.tokenize(content).length ?? null,
+  room: () => (engine ? engine.model.context - held - 32 : null),
+  onChange: () => drawDraft(),
+});
+
+// Views
+
+type View = "picker" | "loading" | "chat";
+
+function show(view: View): void {
+  for (const id of ["picker", "loading", "chat"] as const) find(id, HTMLElement).hidden = id !== view;
+  find("picker-back", HTMLElement).hidden = engine === null;
+  find("model-button", HTMLElement).hidden = engine === null || view === "loading";
+  find("new-chat", HTMLElement).hidden = view !== "chat";
+  if (view === "chat") text.focus({ preventScroll: true });
+}
+
+function toggleSettings(open: boolean): void {
+  settingsPanel.hidden = !open;
+  document.body.classList.toggle("with-settings", open);
+  settingsButton.setAttribute("aria-expanded", String(open));
+  if (open) find("settings-close", HTMLButtonElement).focus();
+  else settingsButton.focus();
+}
+
+// The model
+
+async function loadModel(source: ModelSource, name: string): Promise<void> {
+  const trouble = find("picker-trouble", HTMLElement);
+  trouble.replaceChildren();
+  await halt();
+  dropEngine();
+  loaded = { source, name };
+  show("loading");
+  try {
+    engine = await loadShowing(source, name, settings.load());
+  } catch (error) {
+    show("picker");
+    if (error instanceof DOMException && error.name === "AbortError") return;
+    const card = troubleCard(explain(error), {
+      retry: () => loadModel(source, name),
+      settings: () => toggleSettings(true),
+    });
+    trouble.replaceChildren(card);
+    card.scrollIntoView({ block: "nearest" });
+    return;
+  }
+  session = engine.session();
+  settings.adopt(engine.model);
+  find("model-label", HTMLElement).textContent = name;
+  find("settings-reload", HTMLElement).hidden = false;
+  about(engine, name);
+  showNotice(engine);
+  show("chat");
+  if (messages.length === 0) welcome();
+  drawDraft();
+}
+
+function dropEngine(): void {
+  session?.dispose();
+  engine?.dispose();
+  engine = session = null;
+  held = 0;
+}
+
+const reload = (): Promise<void> | undefined => (loaded ? loadModel(loaded.source, loaded.name) : undefined);
+
+function showNotice({ stats }: Engine): void {
+  const notice = find("notice", HTMLElement);
+  const { adapter } = stats();
+  notice.hidden = !adapter.software;
+  if (!adapter.software) return;
+  const close = make("button", { type: "button", className: "tool", textContent: "Understood" });
+  close.addEventListener("click", () => (notice.hidden = true));
+  const what = make("span", {}, make("strong", { textContent: "Running on the processor, not on a GPU." }));
+  what.append(` ${adapter.name}: expect about a hundredth of a GPU's speed. Fable is usable so, larger models hardly. `);
+  what.append("Turn on graphics acceleration in the browser's settings for more.");
+  notice.replaceChildren(what, close);
+}
+
+function welcome(): void {
+  if (!engine || !loaded) return;
+  showStarters(starters, engine.model, `${loaded.name} is ready.`, (starter) => {
+    text.value = starter.text;
+    if (starter.longText === "ask") attachment.open();
+    else if (starter.longText) attachment.set(starter.longText, "Sample text");
+    fitBox();
+    if (starter.wait) text.focus();
+    else void send();
+  });
+  starters.hidden = false;
+}
+
+// The conversation
+
+function promptOf(list: readonly Message[]): Prompt {
+  if (engine && !engine.model.hasChatTemplate) return { text: list.map((message) => message.content).join("") };
+  const system = settings.system();
+  return { messages: system ? [{ role: "system", content: system }, ...list] : list };
+}
+
+/** The long text comes first, so that what is computed for it serves every later question. */
+const draft = (): string => [attachment.get(), text.value.trim()].filter(Boolean).join("\n");
+
+async function send(): Promise<void> {
+  const content = draft();
+  if (!engine || running || content === "") return;
+  const kept = { text: text.value, long: attachment.get() };
+  const note = kept.long ? `${count(engine.tokenize(kept.long).length)} tokens` : "";
+  const element = userMessage(kept.text.trim(), kept.long, note);
+  starters.hidden = true;
+  lastReply?.settle();
+  removeTrouble();
+  chat.toEnd();
+  chat.add(element);
+  messages.push({ role: "user", content });
+  text.value = "";
+  attachment.set("");
+  fitBox();
+  const outcome = await answer();
+  if (outcome !== "refused") return;
+  messages.pop();
+  element.remove();
+  text.value = kept.text;
+  if (kept.long) attachment.set(kept.long);
+  fitBox();
+}
+
+/** Generates the reply to `messages`. "refused" = not one token came, and the question may be taken back. */
+function answer(): Promise<"done" | "refused"> {
+  const outcome = generate();
+  active = outcome;
+  return outcome;
+}
+
+async function generate(): Promise<"done" | "refused"> {
+  if (!engine || !session || !loaded) return "refused";
+  const view = reply(loaded.name, regenerate);
+  chat.add(view.element);
+  setRunning(new AbortController());
+  const watch = follow(view, engine.model.context);
+  try {
+    const generation = session.generate(promptOf(messages), {
+      ...settings.generate(),
+      ...(running ? { signal: running.signal } : {}),
+      onPrefill: watch.reading,
+    });
+    const result = await stream(generation, watch.writing);
+    finish(result, view);
+    return "done";
+  } catch (error) {
+    view.element.remove();
+    showTrouble(error);
+    return "refused";
+  } finally {
+    setRunning(null);
+    drawDraft();
+  }
+}
+
+async function stream(generation: Generation, onText: (soFar: string, tokens: number) => void): Promise<GenerationResult> {
+  generation.result.catch(() => {}); // the loop throws the same error
+  let soFar = "";
+  let tokens = 0;
+  let frame = 0;
+  const paint = (): void => {
+    frame = 0;
+    onText(soFar, tokens);
+  };
+  try {
+    for await (const token of generation) {
+      soFar += token.text;
+      tokens++;
+      frame ||= requestAnimationFrame(paint);
+    }
+  } finally {
+    cancelAnimationFrame(frame);
+  }
+  return generation.result;
+}
+
+/** Keeps the reply, the ribbon and the scroll in step with a running generation. */
+function follow(view: Reply, context: number): { reading(done: number, total: number): void; writing(soFar: string, tokens: number): void } {
+  let reused = -1;
+  let promptTokens = 0;
+  return {
+    reading(done, total) {
+      // The first call comes before or after the first chunk; what the session held bounds what can be reused.
+      if (reused < 0) reused = Math.min(done, held);
+      promptTokens = total;
+      view.reading(done, total, reused);
+      drawRibbon({ context, held: done, waiting: total - done, reply: 0 });
+      chat.follow();
+    },
+    writing(soFar, tokens) {
+      view.writing(soFar, tokens);
+      drawRibbon({ context, held: promptTokens, waiting: 0, reply: tokens });
+      chat.follow();
+    },
+  };
+}
+
+function finish(result: GenerationResult, view: Reply): void {
+  view.done(result);
+  held = result.stats.promptTokens + result.stats.newTokens;
+  messages.push({ role: "assistant", content: result.text });
+  lastReply = view;
+  find("announcer", HTMLElement).textContent = `${loaded?.name ?? "Reply"}: ${result.text}`;
+  chat.follow();
+  offerFollowUps();
+}
+
+async function regenerate(): Promise<void> {
+  if (running || messages.at(-1)?.role !== "assistant") return;
+  const last = messages.pop();
+  const view = lastReply;
+  if (view) view.element.hidden = true;
+  if ((await answer()) === "done") return view?.element.remove();
+  if (last) messages.push(last);
+  if (view) view.element.hidden = false;
+}
+
+async function newChat(): Promise<void> {
+  await halt();
+  messages = [];
+  held = 0;
+  lastReply = null;
+  chat.clear();
+  session?.dispose();
+  session = engine?.session() ?? null;
+  welcome();
+  drawDraft();
+  text.focus();
+}
+
+const stop = (): void => running?.abort();
+
+/** Stops and waits until it has. */
+async function halt(): Promise<void> {
+  stop();
+  await active.catch(() => {});
+}
+
+function setRunning(controller: AbortController | null): void {
+  const hadFocus = document.activeElement === stopButton || document.activeElement === sendButton;
+  running = controller;
+  sendButton.hidden = controller !== null;
+  stopButton.hidden = controller === null;
+  if (hadFocus) (controller ? stopButton : text).focus({ preventScroll: true });
+}
+
+// After the sample text the same pages are asked again, which is what the kept keys and values are for.
+function offerFollowUps(): void {
+  const asked = messages.filter((message) => message.role === "user").map((message) => message.content);
+  if (!asked[0]?.endsWith(SAMPLE_QUESTION)) return;
+  const open = FOLLOW_UPS.filter((question) => !asked.includes(question));
+  document.getElementById("follow-ups")?.remove();
+  if (open.length === 0) return;
+  const buttons = open.map((question) => {
+    const element = make("button", { type: "button", className: "quiet", textContent: question });
+    element.addEventListener("click", () => {
+      document.getElementById("follow-ups")?.remove();
+      text.value = question;
+      void send();
+    });
+    return element;
+  });
+  chat.add(make("div", { id: "follow-ups", className: "actions" }, ...buttons));
+}
+
+function showTrouble(error: unknown): void {
+  const again = messages.length > 0 && messages.at(-1)?.role === "assistant" ? {} : { retry: () => (removeTrouble(), send()) };
+  const card = troubleCard(explain(error), {
+    ...again,
+    newChat,
+    reload,
+    pickModel: () => show("picker"),
+    settings: () => toggleSettings(true),
+  });
+  card.id = "chat-trouble";
+  chat.add(card);
+}
+
+const removeTrouble = (): void => {
+  document.getElementById("chat-trouble")?.remove();
+  document.getElementById("follow-ups")?.remove();
+};
+
+// The box
+
+let measured = { text: "", tokens: 0 };
+let draftTimer = 0;
+
+/** Shows what the draft would add. Tokenizing a book takes a while, so it waits for a pause in the typing. */
+function drawDraft(): void {
+  clearTimeout(draftTimer);
+  draftTimer = window.setTimeout(() => {
+    if (!engine || running) return;
+    const content = draft();
+    const full = held > 0 ? content : [settings.system(), ...messages.map((message) => message.content), content].join("\n");
+    if (full !== measured.text) measured = { text: full, tokens: full.trim() ? engine.tokenize(full).length : 0 };
+    drawRibbon({ context: engine.model.context, held, waiting: measured.tokens, reply: 0 });
+  }, 120);
+}
+
+function fitBox(): void {
+  text.style.height = "auto";
+  text.style.height = `${text.scrollHeight}px`;
+  drawDraft();
+}
+
+function connectBox(): void {
+  find("composer", HTMLFormElement).addEventListener("submit", (event) => {
+    event.preventDefault();
+    void send();
+  });
+  text.addEventListener("input", fitBox);
+  text.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    void send();
+  });
+  text.addEventListener("paste", (event) => {
+    const pasted = event.clipboardData?.getData("text/plain") ?? "";
+    if (pasted.length < LONG_PASTE) return;
+    event.preventDefault();
+    attachment.set([attachment.get(), pasted].filter(Boolean).join("\n\n"), "Pasted text");
+  });
+  stopButton.addEventListener("click", stop);
+  find("longtext-button", HTMLButtonElement).addEventListener("click", attachment.open);
+}
+
+function connectPage(): void {
+  find("model-button", HTMLButtonElement).addEventListener("click", () => show("picker"));
+  find("picker-back", HTMLButtonElement).addEventListener("click", () => show("chat"));
+  find("new-chat", HTMLButtonElement).addEventListener("click", () => void newChat());
+  settingsButton.addEventListener("click", () => toggleSettings(settingsPanel.hidden !== false));
+  find("settings-close", HTMLButtonElement).addEventListener("click", () => toggleSettings(false));
+  find("settings-reload", HTMLButtonElement).addEventListener("click", () => void reload());
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (running) stop();
+    else if (!settingsPanel.hidden) toggleSettings(false);
+  });
+  // A file that misses the drop zone would otherwise replace the page.
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", async (event) => {
+    event.preventDefault();
+    const file = event.dataTransfer?.files[0];
+    if (file && engine && !find("chat", HTMLElement).hidden) attachment.set(await file.text(), file.name);
+  });
+}
+
+connectBox();
+connectPage();
+void picker((source, name) => void loadModel(source, name));
+if (!("gpu" in navigator)) find("picker-trouble", HTMLElement).append(troubleCard(explain(new Error("navigator.gpu is undefined")), {}));
+const asked = new URLSearchParams(location.search).get("model");
+if (asked) void loadModel(asked, asked.replace(/\/+$/, "").split("/").at(-1) ?? asked);

@@ -1,0 +1,42 @@
+// The little of a framework that the pages need.
+
+type Child = Node | string | null;
+type Properties<K extends keyof HTMLElementTagNameMap> = Partial<Omit<HTMLElementTagNameMap[K], "style" | "dataset" | "attributes">> & {
+  /** Attributes without a property of the same name: aria-*, role. */
+  attributes?: Record<string, string>;
+};
+
+/** Makes an element. Text children become text nodes, never markup. */
+export function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Properties<K> = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const { attributes, ...rest } = properties;
+  const element = document.createElement(tag);
+  Object.assign(element, rest);
+  for (const [name, value] of Object.entries(attributes ?? {})) element.setAttribute(name, value);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** The element with this id; the page is broken without it. */
+export function find<T extends HTMLElement>(id: string, type: new () => T): T {
+  const element = document.getElementById(id);
+  if (!(element instanceof type)) throw new Error(`page: no <${type.name}> with id "${id}"`);
+  return element;
+}
+
+/** A button whose click may be asynchronous; it cannot be pressed again before that is over. */
+export function button(label: string, className: string, onClick: () => unknown): HTMLButtonElement {
+  const element = make("button", { type: "button", className, textContent: label });
+  element.addEventListener("click", async () => {
+    element.disabled = true;
+    try {
+      await onClick();
+    } finally {
+      element.disabled = false;
+    }
+  });
+  return element;
+}

@@ -1,0 +1,9 @@
+export interface ServeOptions {
+  /** 0 or none: any free one. */
+  port?: number;
+  /** A model to mount under a path nobody can guess. */
+  local?: { directory: string; file: string };
+  watch?: boolean;
+}
+
+export function serve(options?: ServeOptions): Promise<{ url: string; source: string | null; close(): Promise<void> }>;

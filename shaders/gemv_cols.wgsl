@@ -1,0 +1,115 @@
+// gemv_cols — y[m, n] = Σₖ W[n, k]·x[m, k] (+ bias, then epilogue); one thread owns whole columns
+//
+//   x       [M, K]            f32  read
+//   gamma   [K]               f32  read   RMSNorm weight; unused for NORM 0
+//   words   [K/·, stride]     u32  read   K-major words
+//   scales  [K/GROUP, stride] u32  read   f16 pairs (scale, minimum); unused for BITS 16 and 32
+//   bias    [N]               f32  read   unused for BIAS 0
+//   y       [M, N or N/2]     f32  read_write
+//
+// dispatch  (⌈N/COLS/WG⌉, 1, 1)
+// cost      bytes N·K·(BITS/8 + 4/GROUP), flops 2·M·N·K: unpacking bound on a CPU adapter
+// why       for adapters that run shaders on a CPU: no workgroup memory, no barrier, x is the
+//           same for all lanes. A group of values costs Σx·q and Σx: W = scale·q + minimum.
+//           RMSNorm needs no second pass: its factor comes out of the sum.
+
+override WG: u32 = 32;       // threads per workgroup
+override BITS: u32 = 4;      // 4, 8, 16 or 32
+override GROUP: u32 = 32;    // values that share a scale, 16 or 32
+override UNIT: u32 = 16;     // values per step: divides K and GROUP, a multiple of 4 (BITS 4: of 8)
+override NORM: u32 = 0;      // 1: x is normalised with gamma
+override EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 SwiGLU of interleaved columns (COLS even)
+override BIAS: u32 = 0;      // 1: add bias
+const ROWS: u32 = 1;         // rows of x, at least params.rows
+const COLS: u32 = 2;         // columns per thread, 4 apart: gate and up of the interleaved form
+
+struct Params {
+  rows: u32,     // M
+  depth: u32,    // K
+  columns: u32,  // N
+  stride: u32,   // words per word row
+  yStride: u32,  // floats per row of y
+  eps: f32,      // RMSNorm
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> gamma: array<vec4f>;
+@group(0) @binding(2) var<storage, read> words: array<u32>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+/// Integers or floats k … k+3 of column n, not yet scaled.
+fn quad(k: u32, n: u32) -> vec4f {
+  if (BITS == 32u) {
+    let at = k * params.stride + n;
+    return vec4f(bitcast<f32>(words[at]), bitcast<f32>(words[at + params.stride]),
+                 bitcast<f32>(words[at + 2u * params.stride]), bitcast<f32>(words[at + 3u * params.stride]));
+  }
+  if (BITS == 16u) {
+    let at = k / 2u * params.stride + n;
+    return vec4f(unpack2x16float(words[at]), unpack2x16float(words[at + params.stride]));
+  }
+  if (BITS == 8u) {
+    let word = words[k / 4u * params.stride + n];
+    return vec4f(vec4i(vec4u(word, word >> 8u, word >> 16u, word >> 24u) & vec4u(255u)));
+  }
+  let word = words[k / 8u * params.stride + n] >> (k % 8u * 4u);
+  return vec4f(vec4i(vec4u(word, word >> 4u, word >> 8u, word >> 12u) & vec4u(15u)));
+}
+
+fn silu(value: f32) -> f32 { return value / (1.0 + exp(-value)); }
+
+@compute @workgroup_size(WG)
+fn gemv_cols(@builtin(global_invocation_id) id: vec3u) {
+  let first = id.x / 4u * 4u * COLS + id.x % 4u;  // columns first + 4c
+  if (first >= params.columns) { return; }
+
+  var sum: array<array<f32, COLS>, ROWS>;
+  var squares: array<f32, ROWS>;
+  for (var k = 0u; k < params.depth; k += UNIT) {
+    var dots = array<array<f32, COLS>, ROWS>();  // Σ x·q
+    var ones = array<f32, ROWS>();               // Σ x
+    for (var i = k; i < k + UNIT; i += 4u) {
+      var weights: array<vec4f, COLS>;
+      for (var c = 0u; c < COLS; c++) { weights[c] = quad(i, first + 4u * c); }
+      for (var m = 0u; m < ROWS; m++) {
+        var values = x[(min(m, params.rows - 1u) * params.depth + i) / 4u];
+        if (NORM == 1u) {
+          squares[m] += dot(values, values);
+          values *= gamma[i / 4u];
+        }
+        if (BITS <= 8u) { ones[m] += dot(values, vec4f(1.0)); }
+        for (var c = 0u; c < COLS; c++) { dots[m][c] += dot(values, weights[c]); }
+      }
+    }
+    for (var c = 0u; c < COLS; c++) {
+      var affine = vec2f(1.0, 0.0);  // (scale, minimum)
+      if (BITS <= 8u) { affine = unpack2x16float(scales[k / GROUP * params.stride + first + 4u * c]); }
+      for (var m = 0u; m < ROWS; m++) { sum[m][c] += affine.x * dots[m][c] + affine.y * ones[m]; }
+    }
+  }
+
+  for (var m = 0u; m < min(ROWS, params.rows); m++) {
+    var scale = 1.0;
+    if (NORM == 1u) { scale = inverseSqrt(squares[m] / f32(params.depth) + params.eps); }
+    for (var c = 0u; c < COLS; c++) {
+      sum[m][c] *= scale;
+      if (BIAS == 1u) { sum[m][c] += bias[first + 4u * c]; }
+    }
+    if (EPILOGUE == 2u) {
+      for (var c = 0u; c + 1u < COLS; c += 2u) {
+        let n = first + 4u * c;
+        if (n < params.columns) { y[m * params.yStride + n / 8u * 4u + n % 4u] = silu(sum[m][c]) * sum[m][c + 1u]; }
+      }
+    } else {
+      for (var c = 0u; c < COLS; c++) {
+        let n = first + 4u * c;
+        if (n >= params.columns) { continue; }
+        let at = m * params.yStride + n;
+        if (EPILOGUE == 1u) { y[at] += sum[m][c]; } else { y[at] = sum[m][c]; }
+      }
+    }
+  }
+}

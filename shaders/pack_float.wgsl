@@ -1,0 +1,101 @@
+// pack_float — K-major words of a row-major F32, F16 or BF16 tensor, quantised for BITS 4 and 8
+//
+//   raw     [R, K]            bytes  read        R = rows of this upload
+//   words   [K/·, stride]     u32    read_write
+//   scales  [K/GROUP, stride] u32    read_write  f16 pairs (scale, minimum); untouched for BITS 16 and 32
+//
+// dispatch  (⌈R/WG⌉, ⌈K/GROUP⌉, 1): one thread per row and group of GROUP values
+// cost      bytes R·K·(source + BITS/8): runs once per tensor
+// why       neighbouring threads take neighbouring rows: writes coalesce, and each thread
+//           reads whole cache lines of its own. Scale and minimum are rounded to f16 before
+//           the values are, so the quantiser sees what the kernels will see.
+
+override WG: u32 = 64;     // threads per workgroup
+override SOURCE: u32 = 0;  // 0 F32, 1 F16, 2 BF16
+override BITS: u32 = 4;    // 4, 8, 16 or 32
+override GROUP: u32 = 32;  // values that share a scale, 16 or 32; K is a multiple of it for BITS 4 and 8
+
+struct Params {
+  rows: u32,          // R
+  depth: u32,         // K
+  stride: u32,        // words per word row of the target
+  columnOffset: u32,  // where this tensor begins in a fused target
+  columnMode: u32,    // 0: one after another, 1: gate of an interleaved pair, 2: up
+  headRows: u32,      // above 0: head width of rows permuted for interleaved RoPE
+  firstRow: u32,      // tensor row of raw row 0
+}
+
+@group(0) @binding(0) var<storage, read> raw: array<u32>;
+@group(0) @binding(1) var<storage, read_write> words: array<u32>;
+@group(0) @binding(2) var<storage, read_write> scales: array<u32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+/// Target column of a tensor row. llama GGUF files keep row j·E/2 + i of a head (j < 2) at 2i + j.
+fn column_of(row: u32) -> u32 {
+  var n = row;
+  if (params.headRows > 0u) {
+    let inHead = row % params.headRows;
+    n = row - inHead + (inHead % 2u) * (params.headRows / 2u) + inHead / 2u;
+  }
+  if (params.columnMode > 0u) { n = (n / 4u) * 8u + n % 4u + (params.columnMode - 1u) * 4u; }
+  return params.columnOffset + n;
+}
+
+/// Element `i` of the raw tensor.
+fn source(i: u32) -> f32 {
+  if (SOURCE == 0u) { return bitcast<f32>(raw[i]); }
+  let half = (raw[i / 2u] >> (16u * (i % 2u))) & 0xffffu;
+  if (SOURCE == 1u) { return unpack2x16float(half).x; }
+  return bitcast<f32>(half << 16u);
+}
+
+/// Bits of (scale, minimum) as f16; out-of-range f16 is indeterminate in WGSL, hence the clamp.
+fn affine_of(low: f32, high: f32) -> u32 {
+  let largest = f32((1u << (BITS & 15u)) - 1u);
+  let limit = vec2f(65504.0, 65504.0);
+  return pack2x16float(clamp(vec2f((high - low) / largest, low), -limit, limit));
+}
+
+/// Up to 32/BITS values from `first` in one word; beyond K zero.
+fn pack(first: u32, count: u32, affine: vec2f) -> u32 {
+  if (BITS == 32u) { return bitcast<u32>(source(first)); }
+  if (BITS == 16u) {
+    var pair = vec2f(source(first), 0.0);
+    if (count > 1u) { pair.y = source(first + 1u); }
+    return pack2x16float(clamp(pair, vec2f(-65504.0, -65504.0), vec2f(65504.0, 65504.0)));
+  }
+  let largest = f32((1u << (BITS & 15u)) - 1u);
+  var word = 0u;
+  for (var i = 0u; i < 32u / BITS; i++) {
+    var q = 0.0;
+    if (affine.x > 0.0) { q = clamp(round((source(first + i) - affine.y) / affine.x), 0.0, largest); }
+    word |= u32(q) << (BITS * i);
+  }
+  return word;
+}
+
+@compute @workgroup_size(WG)
+fn pack_float(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= params.rows) { return; }
+  let column = column_of(params.firstRow + id.x);
+  let row = id.x * params.depth;
+  let first = id.y * GROUP;
+  let end = min(first + GROUP, params.depth);
+
+  var affine = vec2f(0.0, 0.0);
+  if (BITS <= 8u) {
+    var low = source(row + first);
+    var high = low;
+    for (var k = first + 1u; k < end; k++) {
+      low = min(low, source(row + k));
+      high = max(high, source(row + k));
+    }
+    let bits = affine_of(low, high);
+    scales[id.y * params.stride + column] = bits;
+    affine = unpack2x16float(bits);
+  }
+  let perWord = 32u / BITS;
+  for (var k = first; k < end; k += perWord) {
+    words[k / perWord * params.stride + column] = pack(row + k, end - k, affine);
+  }
+}

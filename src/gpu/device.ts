@@ -1,0 +1,182 @@
+// The adapter, the device and everything made on it. Every GPU object of the engine is made here, so it can be counted.
+import type { AdapterInfo } from "../api.ts";
+import { DeviceLostError, UnsupportedError } from "../errors.ts";
+import { type Constants, Kernel, type KernelSource } from "./kernel.ts";
+
+/** What a buffer is for; the stats report bytes by it. */
+export type Purpose = "weights" | "kv" | "scratch";
+
+export interface Counts {
+  submits: number;
+  dispatches: number;
+  readbacks: number;
+  readbackBytes: number;
+  /** Buffers, bind groups and pipelines made since the device was opened. */
+  objectsCreated: number;
+}
+
+/** Features used where present; nothing depends on them alone. */
+const WANTED_FEATURES: readonly GPUFeatureName[] = ["subgroups", "timestamp-query"];
+const WANTED_LIMITS = [
+  "maxStorageBufferBindingSize",
+  "maxBufferSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+] as const;
+
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterInfo;
+  readonly counts: Counts = { submits: 0, dispatches: 0, readbacks: 0, readbackBytes: 0, objectsCreated: 0 };
+  /** Bytes in use by purpose. */
+  readonly bytes: Record<Purpose, number> = { weights: 0, kv: 0, scratch: 0 };
+  readonly #kernels = new Map<string, Promise<Kernel>>();
+  readonly #buffers = new Map<GPUBuffer, Purpose>();
+  readonly #ownsDevice: boolean;
+  #unused: GPUBuffer | null = null;
+  #lost: DeviceLostError | null = null;
+  #validation: string | null = null;
+
+  private constructor(device: GPUDevice, ownsDevice: boolean) {
+    this.device = device;
+    this.#ownsDevice = ownsDevice;
+    this.adapter = describe(device);
+    void device.lost.then(({ reason, message }) => {
+      if (reason === "destroyed") return;
+      this.#lost = new DeviceLostError(`GPU: the device was lost; ${message || "no reason given"}. Load the model again.`);
+    });
+    device.addEventListener?.("uncapturederror", (event) => {
+      this.#validation ??= (event as GPUUncapturedErrorEvent).error.message;
+    });
+  }
+
+  /** Opens the fastest adapter, or wraps `device`. Throws UnsupportedError if there is none. */
+  static async open(device?: GPUDevice): Promise<Gpu> {
+    if (device) return new Gpu(device, false);
+    const { gpu } = navigator;
+    if (!gpu) {
+      throw new UnsupportedError(
+        "WebGPU: this browser does not offer it; got no navigator.gpu. Use a current Chrome, Edge, Firefox or Safari over https or on localhost.",
+      );
+    }
+    const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+    if (!adapter) {
+      throw new UnsupportedError(
+        "WebGPU: the browser found no adapter; want a GPU or a software adapter. Check that hardware acceleration is switched on and the driver is current.",
+      );
+    }
+    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
+    const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+    return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+  }
+
+  has(feature: GPUFeatureName): boolean {
+    return this.device.features.has(feature);
+  }
+
+  /** Lanes of a subgroup, 0 where subgroups are not offered or the width is not fixed. */
+  get subgroupSize(): number {
+    const { subgroupMinSize, subgroupMaxSize } = this.device.adapterInfo ?? {};
+    return this.has("subgroups") && subgroupMinSize === subgroupMaxSize ? (subgroupMinSize ?? 0) : 0;
+  }
+
+  /** Adapter and driver in one string: the key under which measurements are remembered. */
+  get fingerprint(): string {
+    const { vendor, architecture, device, description } = this.device.adapterInfo ?? {};
+    return [vendor, architecture, device, description, globalThis.navigator?.userAgent?.match(/(Chrome|Firefox|Version)\/\d+/)?.[0]].join("|");
+  }
+
+  /** A buffer of `size` bytes (rounded up to 4, at least 16), zeroed, usable as storage and for copies. */
+  buffer(label: string, size: number, purpose: Purpose, usage = 0): GPUBuffer {
+    const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
+    const bytes = Math.max(16, Math.ceil(size / 4) * 4);
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    if (bytes > limit) {
+      throw new UnsupportedError(
+        `GPU buffer ${label}: got ${bytes} bytes, want at most ${limit} on this adapter. Take a smaller model, 4-bit weights or a shorter context.`,
+      );
+    }
+    const buffer = this.device.createBuffer({ label, size: bytes, usage: usage || STORAGE | COPY_SRC | COPY_DST });
+    this.counts.objectsCreated++;
+    this.bytes[purpose] += bytes;
+    this.#buffers.set(buffer, purpose);
+    return buffer;
+  }
+
+  release(buffer: GPUBuffer): void {
+    const purpose = this.#buffers.get(buffer);
+    if (!purpose) return;
+    this.bytes[purpose] -= buffer.size;
+    this.#buffers.delete(buffer);
+    buffer.destroy();
+  }
+
+  /** Stands in where a kernel has a binding that its constants switch off. */
+  get unused(): GPUBuffer {
+    return (this.#unused ??= this.buffer("unused", 16, "scratch"));
+  }
+
+  /** The pipeline for these constants, compiled once. */
+  kernel<K extends KernelSource>(source: K, constants: Constants<K>): Promise<Kernel<K>> {
+    const key = `${source.name} ${JSON.stringify(Object.entries(constants).sort())}`;
+    let made = this.#kernels.get(key);
+    if (!made) {
+      this.counts.objectsCreated++;
+      made = Kernel.create(this.device, source, constants) as unknown as Promise<Kernel>;
+      this.#kernels.set(key, made);
+    }
+    return made as unknown as Promise<Kernel<K>>;
+  }
+
+  write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
+    this.device.queue.writeBuffer(buffer, offset, data);
+  }
+
+  submit(encoder: GPUCommandEncoder): void {
+    this.counts.submits++;
+    this.device.queue.submit([encoder.finish()]);
+  }
+
+  /** Throws what went wrong on the device since the last call. */
+  check(): void {
+    if (this.#lost) throw this.#lost;
+    if (this.#validation) {
+      const message = this.#validation;
+      this.#validation = null;
+      throw new Error(`GPU: validation failed; ${message}`);
+    }
+  }
+
+  /** Runs `work` and turns an allocation failure inside it into an error a person can act on. */
+  async guardMemory<T>(work: () => Promise<T>): Promise<T> {
+    this.device.pushErrorScope("out-of-memory");
+    try {
+      return await work();
+    } finally {
+      const error = await this.device.popErrorScope();
+      if (error) {
+        const megabytes = Math.round((this.bytes.weights + this.bytes.kv + this.bytes.scratch) / 2 ** 20);
+        // oxlint-disable-next-line no-unsafe-finally -- the allocation is the cause of whatever else failed
+        throw new UnsupportedError(
+          `GPU memory: ${megabytes} MiB could not be allocated; ${error.message}. Take a smaller model, a shorter context or f16 KV.`,
+        );
+      }
+    }
+  }
+
+  dispose(): void {
+    for (const buffer of this.#buffers.keys()) buffer.destroy();
+    this.#buffers.clear();
+    this.#kernels.clear();
+    Object.assign(this.bytes, { weights: 0, kv: 0, scratch: 0 });
+    if (this.#ownsDevice) this.device.destroy();
+  }
+}
+
+function describe(device: GPUDevice): AdapterInfo {
+  const { vendor = "", architecture = "", description = "" } = device.adapterInfo ?? {};
+  const software = /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${description}`);
+  const name = [vendor, description || architecture].filter(Boolean).join(" · ") || "unknown adapter";
+  return { name, software, features: [...device.features].sort() };
+}

@@ -1,0 +1,169 @@
+// A program is a flat list of dispatches, built once and encoded into one compute pass per step.
+// Bind groups and parameter slots are made when it is built; a step only rewrites parameters that changed.
+import { alignUp, assert, ceilDiv } from "../errors.ts";
+import type { Gpu } from "./device.ts";
+import { type Buffers, type Kernel, type KernelSource, packParams, type Params } from "./kernel.ts";
+
+export type Grid = readonly [number, number, number];
+
+/** One dispatch. Sizes that change from step to step come in through `D`. */
+export interface Dispatch<K extends KernelSource, D> {
+  kernel: Kernel<K>;
+  /** What it computes, e.g. "layer 3 qkv": the row of the profile. */
+  label: string;
+  buffers: Buffers<K>;
+  params: (sizes: D) => Params<K>;
+  /** Workgroups; [0, …] skips the dispatch. */
+  grid: (sizes: D) => Grid;
+  /** Bytes moved and floating-point operations, as in the shader's `cost` line. */
+  bytes: (sizes: D) => number;
+  flops: (sizes: D) => number;
+}
+
+interface Step<D> {
+  label: string;
+  source: KernelSource;
+  pipeline: GPUComputePipeline;
+  group: GPUBindGroup;
+  slot: number;
+  params: (sizes: D) => Readonly<Record<string, number>>;
+  grid: (sizes: D) => Grid;
+  bytes: (sizes: D) => number;
+  flops: (sizes: D) => number;
+}
+
+/** One row of a profile. */
+export interface KernelTime {
+  kernel: string;
+  label: string;
+  microseconds: number;
+  bytes: number;
+  flops: number;
+}
+
+/** Uniform slots with a dynamic offset; 256 is the largest minUniformBufferOffsetAlignment WebGPU allows. */
+const SLOT_BYTES = 256;
+
+export class Program<D extends object> {
+  readonly #gpu: Gpu;
+  readonly #steps: Step<D>[] = [];
+  readonly #arena: GPUBuffer;
+  readonly #view: DataView<ArrayBuffer>;
+  #grids: Grid[] = [];
+  #sizes = "";
+
+  private constructor(gpu: Gpu, arena: GPUBuffer) {
+    this.#gpu = gpu;
+    this.#arena = arena;
+    this.#view = new DataView(new ArrayBuffer(arena.size));
+  }
+
+  static build<D extends object>(gpu: Gpu, label: string, dispatches: readonly AnyDispatch<D>[]): Program<D> {
+    const { UNIFORM, COPY_DST } = GPUBufferUsage;
+    const size = alignUp(Math.max(1, dispatches.length) * SLOT_BYTES, SLOT_BYTES);
+    const program = new Program<D>(gpu, gpu.buffer(`${label} params`, size, "scratch", UNIFORM | COPY_DST));
+    for (const dispatch of dispatches) program.#add(dispatch);
+    return program;
+  }
+
+  #add({ kernel, buffers, ...rest }: AnyDispatch<D>): void {
+    const group = kernel.bind(buffers as Buffers<KernelSource>, this.#arena);
+    this.#gpu.counts.objectsCreated++;
+    const slot = this.#steps.length * SLOT_BYTES;
+    this.#steps.push({ ...rest, source: kernel.source, pipeline: kernel.pipeline, group, slot });
+  }
+
+  /** Parameters and grids for the coming step: one write, and none if nothing changed. */
+  prepare(sizes: D): void {
+    const key = JSON.stringify(sizes);
+    if (key === this.#sizes) return;
+    this.#sizes = key;
+    this.#grids = this.#steps.map((step) => step.grid(sizes));
+    for (const step of this.#steps) packParams(step.source, step.params(sizes), this.#view, step.slot);
+    this.#gpu.write(this.#arena, 0, this.#view);
+  }
+
+  /** Encodes all dispatches of the prepared step. */
+  encode(pass: GPUComputePassEncoder): void {
+    for (const [index, step] of this.#steps.entries()) this.#dispatch(pass, step, this.#grids[index]!);
+  }
+
+  #dispatch(pass: GPUComputePassEncoder, step: Step<D>, grid: Grid): void {
+    if (grid[0] * grid[1] * grid[2] === 0) return;
+    assert(Math.max(...grid) <= 65535, `${step.label}: grid ${grid} exceeds 65535`);
+    pass.setPipeline(step.pipeline);
+    pass.setBindGroup(0, step.group, step.source.params ? [step.slot] : []);
+    pass.dispatchWorkgroups(...grid);
+    this.#gpu.counts.dispatches++;
+  }
+
+  /**
+   * Runs the prepared step with one timed pass per dispatch. Each dispatch stands in its own pass, so the sum is
+   * larger than the step. Needs timestamp-query.
+   */
+  async profile(sizes: D): Promise<KernelTime[]> {
+    this.prepare(sizes);
+    const live = this.#steps.map((step, index) => ({ step, grid: this.#grids[index]! })).filter(({ grid }) => grid[0] * grid[1] * grid[2] > 0);
+    const times = await timed(this.#gpu, live.map(({ step, grid }) => (pass) => this.#dispatch(pass, step, grid)));
+    return live.map(({ step }, index) => ({
+      kernel: step.source.name,
+      label: step.label,
+      microseconds: times[index]!,
+      bytes: step.bytes(sizes),
+      flops: step.flops(sizes),
+    }));
+  }
+
+  dispose(): void {
+    this.#gpu.release(this.#arena);
+  }
+}
+
+/** A dispatch of some kernel: the list of a program mixes kernels. */
+export type AnyDispatch<D> = Omit<Dispatch<KernelSource, D>, "buffers" | "params"> & {
+  buffers: object;
+  params: (sizes: D) => Readonly<Record<string, number>>;
+};
+
+/** Checks a dispatch against its kernel's own types, then forgets which kernel it was. */
+export function dispatch<K extends KernelSource, D>(step: Dispatch<K, D>): AnyDispatch<D> {
+  return step as unknown as AnyDispatch<D>;
+}
+
+/** Most timestamps a query set may hold. */
+const MAX_QUERIES = 4096;
+
+/** Microseconds of each pass. */
+async function timed(gpu: Gpu, passes: readonly ((pass: GPUComputePassEncoder) => void)[]): Promise<number[]> {
+  const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+  const times: number[] = [];
+  for (let first = 0; first < passes.length; first += MAX_QUERIES / 2) {
+    const some = passes.slice(first, first + MAX_QUERIES / 2);
+    const querySet = gpu.device.createQuerySet({ type: "timestamp", count: 2 * some.length });
+    const resolved = gpu.buffer("timestamps", 16 * some.length, "scratch", QUERY_RESOLVE | COPY_SRC);
+    const staging = gpu.buffer("timestamps read", 16 * some.length, "scratch", COPY_DST | MAP_READ);
+    const encoder = gpu.device.createCommandEncoder();
+    for (const [index, encode] of some.entries()) {
+      const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 };
+      const pass = encoder.beginComputePass({ timestampWrites });
+      encode(pass);
+      pass.end();
+    }
+    encoder.resolveQuerySet(querySet, 0, 2 * some.length, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16 * some.length);
+    gpu.submit(encoder);
+    await staging.mapAsync(GPUMapMode.READ);
+    const stamps = new BigInt64Array(staging.getMappedRange());
+    for (let i = 0; i < some.length; i++) times.push(Number(stamps[2 * i + 1]! - stamps[2 * i]!) / 1000);
+    for (const buffer of [resolved, staging]) gpu.release(buffer);
+    querySet.destroy();
+  }
+  return times;
+}
+
+/** Workgroups that cover `count` items, folded into two dimensions where one would exceed 65535. */
+export function fold(count: number): Grid {
+  if (count <= 65535) return [count, 1, 1];
+  const y = ceilDiv(count, 65535);
+  return [ceilDiv(count, y), y, 1];
+}

@@ -1,0 +1,227 @@
+// A checkpoint as the rest of the engine sees it, whatever it came from and in whatever format it is.
+
+import { InputError, ModelError } from "../errors.ts";
+import type { ModelSource } from "../api.ts";
+import { isObject, parseObject, quote, readText } from "./bytes.ts";
+import type { ByteFile, Folder, ReadOptions } from "./bytes.ts";
+import { readGguf } from "./gguf.ts";
+import { Network } from "./http.ts";
+import { readSafetensors, readShardMap } from "./safetensors.ts";
+import { openSource } from "./source.ts";
+import type { StoredTensor, TensorInfo } from "./tensor.ts";
+import { translateGguf } from "./translate.ts";
+
+export type { TensorInfo, TensorType } from "./tensor.ts";
+
+export interface Checkpoint {
+  /** Directory, hub id or file name without .gguf. */
+  name: string;
+  /** config.json in Hugging Face vocabulary; of a GGUF, made from its metadata. */
+  config: Record<string, unknown>;
+  /** generation_config.json, {} where there is none. */
+  generationConfig: Record<string, unknown>;
+  /** tokenizer.json and tokenizer_config.json; null for a GGUF or where there is no tokenizer.json. */
+  tokenizer: { json: unknown; config: Record<string, unknown> } | null;
+  /** Jinja source. */
+  chatTemplate: string | null;
+  /** The tokenizer.* metadata of a GGUF: numbers, booleans, strings and plain arrays of them. */
+  gguf: ReadonlyMap<string, unknown> | null;
+  /** By Hugging Face name, in file order: the order in which reading is cheapest. */
+  tensors: ReadonlyMap<string, TensorInfo>;
+  /** Of all tensors. */
+  totalBytes: number;
+  /**
+   * The bytes of a tensor as the file has them. Read in file order: a server without range requests is streamed, and
+   * going back starts its download over. Calls queue up, one tensor is in memory at a time. Throws ModelError if the
+   * bytes cannot be had, the signal's reason on abort; both leave the checkpoint usable.
+   */
+  read(name: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** Drops open responses. Idempotent. */
+  close(): void;
+}
+
+export interface OpenOptions {
+  signal?: AbortSignal | undefined;
+  /**
+   * Bytes so far, in all, and what they belong to. While opening: of the small files, total 0; while reading: of the
+   * tensors, summed over all reads.
+   */
+  onBytes?: ((loaded: number, total: number, item: string) => void) | undefined;
+  /** Default https://huggingface.co. */
+  hubUrl?: string | undefined;
+  /** Default: the global one. */
+  fetch?: typeof fetch | undefined;
+  /** Where downloads from other origins are kept. Default: the global one, where there is one. */
+  caches?: CacheStorage | undefined;
+  /** First pause before another attempt at a failed request, doubled each time. Default 300. */
+  retryMs?: number | undefined;
+}
+
+/**
+ * Finds and checks everything but the tensors' contents. Throws InputError if `source` is none, ModelError if files are
+ * missing, damaged or unreachable, UnsupportedError for formats without an implementation, and the signal's reason.
+ */
+export async function openCheckpoint(source: ModelSource, options: OpenOptions = {}): Promise<Checkpoint> {
+  const { signal, onBytes } = options;
+  signal?.throwIfAborted();
+  const context = {
+    network: new Network(options.fetch ?? globalThis.fetch, options.retryMs ?? 300),
+    caches: options.caches ?? globalCaches(),
+    hubUrl: (options.hubUrl ?? "https://huggingface.co").replace(/\/+$/, ""),
+    signal,
+  };
+  const opened = await openSource(source, context);
+  const parts = "open" in opened ? await openFolder(opened, options) : await openGguf(opened, signal);
+  return assemble(parts, onBytes);
+}
+
+/** Absent outside secure contexts and in Node; touching it in a sandboxed frame throws. */
+function globalCaches(): CacheStorage | undefined {
+  try {
+    return globalThis.caches;
+  } catch {
+    return undefined;
+  }
+}
+
+interface Parts extends Omit<Checkpoint, "tensors" | "totalBytes" | "read" | "close"> {
+  tensors: readonly StoredTensor[];
+}
+
+async function openGguf(file: ByteFile, signal?: AbortSignal): Promise<Parts> {
+  const gguf = await readGguf(file, signal);
+  const { config, generationConfig, chatTemplate, tensors } = translateGguf(gguf, file);
+  return {
+    name: decodeURIComponent(/([^/]*?)(\.gguf)?(\?.*)?$/i.exec(file.name)?.[1] ?? "") || "model",
+    config,
+    generationConfig,
+    tokenizer: null,
+    chatTemplate,
+    gguf: new Map([...gguf.metadata].filter(([key]) => key.startsWith("tokenizer."))),
+    tensors,
+  };
+}
+
+async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Promise<Parts> {
+  const texts = new Texts(folder, signal, onBytes);
+  const config = await texts.object("config.json");
+  if (!config) {
+    throw new ModelError(
+      `${folder.name}: no config.json; got no such file, want a Hugging Face checkpoint.${folder.hint}`,
+    );
+  }
+  const tensors = await openTensors(folder, texts, signal);
+  const json = await texts.object("tokenizer.json");
+  const tokenizerConfig = (await texts.object("tokenizer_config.json")) ?? {};
+  const jinja = await texts.text("chat_template.jinja");
+  return {
+    name: folder.name,
+    config,
+    generationConfig: (await texts.object("generation_config.json")) ?? {},
+    tokenizer: json && { json, config: tokenizerConfig },
+    chatTemplate: jinja ?? templateOf(tokenizerConfig["chat_template"], `${folder.name}/tokenizer_config.json`),
+    gguf: null,
+    tensors,
+  };
+}
+
+/** The small files of a folder; null for those that are not there. */
+class Texts {
+  readonly #folder: Folder;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onBytes: OpenOptions["onBytes"];
+  #loaded = 0;
+
+  constructor(folder: Folder, signal: AbortSignal | undefined, onBytes: OpenOptions["onBytes"]) {
+    this.#folder = folder;
+    this.#signal = signal;
+    this.#onBytes = onBytes;
+  }
+
+  async text(path: string): Promise<string | null> {
+    const file = await this.#folder.open(path, this.#signal);
+    if (!file) return null;
+    const count = (bytes: number) => this.#onBytes?.((this.#loaded += bytes), 0, path);
+    try {
+      return await readText(file, { signal: this.#signal, onBytes: count });
+    } finally {
+      file.close();
+    }
+  }
+
+  async object(path: string): Promise<Record<string, unknown> | null> {
+    const text = await this.text(path);
+    return text === null ? null : parseObject(text, `${this.#folder.name}/${path}`);
+  }
+}
+
+/** A template, or a list of named ones of which "default" counts. */
+function templateOf(value: unknown, name: string): string | null {
+  if (value === undefined || value === null || typeof value === "string") return value ?? null;
+  if (!Array.isArray(value)) {
+    throw new ModelError(`${name}: chat_template; got ${quote(value)}, want a string or [{name, template}].`);
+  }
+  const entries: unknown[] = value;
+  const found = entries.find((entry) => isObject(entry) && entry["name"] === "default");
+  return isObject(found) && typeof found["template"] === "string" ? found["template"] : null;
+}
+
+async function openTensors(folder: Folder, texts: Texts, signal?: AbortSignal): Promise<StoredTensor[]> {
+  const index = await texts.object("model.safetensors.index.json");
+  if (!index) {
+    const file = await folder.open("model.safetensors", signal);
+    if (file) return (await readSafetensors(file, signal)).tensors;
+    throw new ModelError(
+      `${folder.name}: no weights; got neither model.safetensors nor model.safetensors.index.json, want one. Only safetensors and GGUF can be read.${folder.hint}`,
+    );
+  }
+  const tensors: StoredTensor[] = [];
+  for (const [shard, names] of readShardMap(index, `${folder.name}/model.safetensors.index.json`)) {
+    tensors.push(...(await openShard(folder, shard, names, signal)));
+  }
+  return tensors;
+}
+
+async function openShard(folder: Folder, shard: string, names: ReadonlySet<string>, signal?: AbortSignal) {
+  const file = await folder.open(shard, signal);
+  if (!file) throw new ModelError(`${folder.name}: shard missing; got no ${shard}, want every file the index names.`);
+  const { tensors, ignored } = await readSafetensors(file, signal);
+  const present = new Set([...ignored, ...tensors.map(({ name }) => name)]);
+  for (const name of names) {
+    if (present.has(name)) continue;
+    throw new ModelError(`${folder.name}/${shard}: tensor missing; got no ${quote(name)}, want what the index names.`);
+  }
+  return tensors.filter(({ name }) => names.has(name));
+}
+
+function assemble(parts: Parts, onBytes: OpenOptions["onBytes"]): Checkpoint {
+  const tensors = new Map(parts.tensors.map((tensor) => [tensor.name, tensor]));
+  const totalBytes = parts.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const files = new Set(parts.tensors.map(({ file }) => file));
+  let loaded = 0;
+  let isClosed = false;
+  let queue: Promise<unknown> = Promise.resolve();
+  const readNow = async (name: string, signal: AbortSignal | undefined) => {
+    signal?.throwIfAborted();
+    if (isClosed) throw new InputError(`${parts.name}: closed; got a read of ${name}, want none after close().`);
+    const tensor = tensors.get(name);
+    if (!tensor) throw new ModelError(`${parts.name}: tensor missing; got none called ${quote(name)}, want one.`);
+    const count = (bytes: number) => onBytes?.((loaded = Math.min(totalBytes, loaded + bytes)), totalBytes, name);
+    const options: ReadOptions = { signal, onBytes: count };
+    return tensor.file.read(tensor.offset, tensor.byteLength, options);
+  };
+  return {
+    ...parts,
+    tensors,
+    totalBytes,
+    read(name, signal) {
+      const result = queue.then(() => readNow(name, signal));
+      queue = result.catch(() => undefined);
+      return result;
+    },
+    close() {
+      isClosed = true;
+      for (const file of files) file.close();
+    },
+  };
+}

@@ -1,0 +1,108 @@
+// Files on the user's disk: picked, dropped, or a directory handle.
+
+import { InputError, ModelError } from "../errors.ts";
+import { allocate, checkRange } from "./bytes.ts";
+import type { ByteFile, Folder, ReadOptions } from "./bytes.ts";
+
+/** Bytes per progress report and abort check of a long read. */
+const sliceBytes = 16 * 2 ** 20;
+
+/** A Blob or File as a ByteFile. */
+export class BlobFile implements ByteFile {
+  readonly name: string;
+  readonly size: number;
+  readonly #blob: Blob;
+
+  constructor(blob: Blob, name: string) {
+    this.#blob = blob;
+    this.name = name;
+    this.size = blob.size;
+  }
+
+  async read(offset: number, length: number, { signal, onBytes }: ReadOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    checkRange(this, offset, length);
+    const bytes = allocate(length, this.name);
+    for (let done = 0; done < length; done += sliceBytes) {
+      signal?.throwIfAborted();
+      const end = Math.min(length, done + sliceBytes);
+      bytes.set(await this.#slice(offset + done, offset + end), done);
+      onBytes?.(end - done);
+    }
+    signal?.throwIfAborted();
+    return bytes;
+  }
+
+  close(): void {
+    // A Blob holds nothing open.
+  }
+
+  /** A picked file that changed or vanished since rejects with NotReadableError. */
+  async #slice(begin: number, end: number): Promise<Uint8Array> {
+    try {
+      return new Uint8Array(await this.#blob.slice(begin, end).arrayBuffer());
+    } catch (cause) {
+      throw new ModelError(`${this.name}: cannot be read; got ${String(cause)}. Pick the file again.`, { cause });
+    }
+  }
+}
+
+const pathOf = (file: File): string => file.webkitRelativePath || file.name;
+
+const depth = (path: string): number => path.split("/").length;
+
+/** What the user picked: a single GGUF, or the folder whose config.json lies highest. */
+export function openPicked(files: readonly File[]): ByteFile | Folder {
+  const byPath = new Map(files.map((file) => [pathOf(file), file]));
+  const config = [...byPath.keys()]
+    .filter((path) => path === "config.json" || path.endsWith("/config.json"))
+    .toSorted((a, b) => depth(a) - depth(b))[0];
+  if (config === undefined) return new BlobFile(...singleGguf(files));
+  const root = config.slice(0, -"config.json".length);
+  return {
+    name: root.split("/").at(-2) ?? "files",
+    hint: "",
+    open: async (path) => {
+      const file = byPath.get(root + path);
+      return file ? new BlobFile(file, path) : null;
+    },
+  };
+}
+
+function singleGguf(files: readonly File[]): [File, string] {
+  const candidates = files.filter((file) => file.name.toLowerCase().endsWith(".gguf"));
+  const [file] = candidates;
+  if (candidates.length === 1 && file) return [file, file.name];
+  const got = files.slice(0, 5).map((file) => file.name);
+  throw new InputError(
+    `files: not one model; got ${files.length} files (${got.join(", ")}), want one .gguf, or a folder with config.json and model.safetensors.`,
+  );
+}
+
+/** The same for a directory handle. */
+export async function openHandle(handle: FileSystemDirectoryHandle): Promise<ByteFile | Folder> {
+  const open = async (path: string) => {
+    const file = await handleFile(handle, path);
+    return file ? new BlobFile(file, path) : null;
+  };
+  if (await open("config.json")) return { name: handle.name, hint: "", open };
+  const files: File[] = [];
+  for await (const entry of handle.values()) {
+    const file = entry.kind === "file" ? await handleFile(handle, entry.name) : null;
+    if (file) files.push(file);
+  }
+  return openPicked(files);
+}
+
+async function handleFile(handle: FileSystemDirectoryHandle, path: string): Promise<File | null> {
+  try {
+    return await (await handle.getFileHandle(path)).getFile();
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === "NotFoundError") return null;
+    throw new ModelError(
+      `${handle.name}/${path}: cannot be opened; got ${String(cause)}. Allow access, or pick it again.`,
+      {
+        cause,
+      },
+    );
+  }
+}

@@ -1,0 +1,149 @@
+// safetensors: 8 bytes little-endian header length, a JSON header, then the tensors back to back.
+// https://github.com/huggingface/safetensors#format
+
+import { ModelError } from "../errors.ts";
+import { checkRange, decodeText, isObject, parseObject, quote } from "./bytes.ts";
+import type { ByteFile } from "./bytes.ts";
+import { blocks, elementCount } from "./tensor.ts";
+import type { StoredTensor, TensorType } from "./tensor.ts";
+
+/** The limit of the reference reader. */
+const maxHeaderBytes = 100_000_000;
+
+/** Bytes per element of the types that exist; the engine computes with the first three. */
+const typeBytes: ReadonlyMap<string, number> = new Map([
+  ...(["F32", "F16", "BF16"] as const).map((type) => [type, blocks[type].bytes] as const),
+  ...["F64", "I64", "U64", "C64"].map((type) => [type, 8] as const),
+  ...["I32", "U32"].map((type) => [type, 4] as const),
+  ...["I16", "U16"].map((type) => [type, 2] as const),
+  ...["I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"].map((type) => [type, 1] as const),
+]);
+
+/** Buffers old exports carry along: recomputed here, so their type does not matter. */
+const ignorable =
+  /(rotary_emb\.inv_freq|\.masked_bias|attn\.bias|attention\.bias|causal_mask|position_ids|num_batches_tracked)$/;
+
+interface Entry {
+  name: string;
+  type: string;
+  shape: number[];
+  begin: number;
+  end: number;
+}
+
+export interface Safetensors {
+  /** In file order. */
+  tensors: StoredTensor[];
+  /** Names of buffers left out because nothing here needs them. */
+  ignored: string[];
+}
+
+/**
+ * The tensors of one file. Throws ModelError for every contradiction: what is returned lies inside the
+ * file, does not overlap, leaves no gap, and has as many bytes as its shape says.
+ */
+export async function readSafetensors(file: ByteFile, signal?: AbortSignal): Promise<Safetensors> {
+  const { header, dataStart } = await readHeader(file, signal);
+  const entries = Object.entries(header)
+    .filter(([name]) => name !== "__metadata__")
+    .map(([name, value]) => readEntry(file, name, value))
+    .toSorted((a, b) => a.begin - b.begin || a.end - b.end);
+  checkLayout(file, entries, file.size - dataStart);
+  return {
+    tensors: entries.filter((entry) => !isIgnored(entry)).map((entry) => toTensor(file, entry, dataStart)),
+    ignored: entries.filter(isIgnored).map(({ name }) => name),
+  };
+}
+
+async function readHeader(file: ByteFile, signal?: AbortSignal) {
+  const prefix = await file.read(0, 8, { signal, until: 8 });
+  const headerBytes = Number(new DataView(prefix.buffer).getBigUint64(0, true));
+  if (headerBytes > Math.min(maxHeaderBytes, file.size - 8)) {
+    throw new ModelError(
+      `${file.name}: header length out of range; got ${headerBytes}, want at most ${Math.min(maxHeaderBytes, file.size - 8)}. Is it a complete safetensors file?`,
+    );
+  }
+  const dataStart = 8 + headerBytes;
+  const text = decodeText(await file.read(8, headerBytes, { signal, until: dataStart }), `${file.name} header`);
+  return { header: parseObject(text, `${file.name} header`), dataStart };
+}
+
+function readEntry(file: ByteFile, name: string, value: unknown): Entry {
+  const fail = (what: string, got: unknown, want: string): never => {
+    throw new ModelError(`${file.name}: tensor ${quote(name)} ${what}; got ${quote(got)}, want ${want}.`);
+  };
+  if (!isObject(value)) return fail("has no description", value, "{dtype, shape, data_offsets}");
+  const { dtype, shape, data_offsets: offsets } = value;
+  const bytes = typeof dtype === "string" ? typeBytes.get(dtype) : undefined;
+  if (typeof dtype !== "string" || bytes === undefined) return fail("has an unknown dtype", dtype, "F32, F16 or BF16");
+  if (!Array.isArray(shape)) return fail("has no shape", shape, "an array of counts");
+  const count = elementCount(shape);
+  if (Number.isNaN(count)) return fail("has an impossible shape", shape, "an array of counts");
+  if (!isPair(offsets)) return fail("has no data_offsets", offsets, "[begin, end]");
+  const [begin, end] = offsets;
+  if (end - begin !== count * bytes) {
+    return fail("has the wrong number of bytes", end - begin, `${count * bytes} for ${dtype} ${quote(shape)}`);
+  }
+  return { name, type: dtype, shape, begin, end };
+}
+
+function isPair(value: unknown): value is [number, number] {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [begin, end]: unknown[] = value;
+  return isCount(begin) && isCount(end) && begin <= end;
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+
+/** `entries` sorted by place: each begins where the one before ends, the last ends with the data. */
+function checkLayout(file: ByteFile, entries: readonly Entry[], dataBytes: number): void {
+  let position = 0;
+  for (const { name, begin, end } of entries) {
+    if (begin !== position) {
+      const what = begin < position ? "overlaps the one before" : "leaves a gap before it";
+      throw new ModelError(`${file.name}: tensor ${quote(name)} ${what}; got begin ${begin}, want ${position}.`);
+    }
+    position = end;
+  }
+  checkRange(file, file.size - dataBytes, position);
+  if (position === dataBytes) return;
+  throw new ModelError(`${file.name}: bytes behind the last tensor; got ${dataBytes} of data, want ${position}.`);
+}
+
+function toTensor(file: ByteFile, entry: Entry, dataStart: number): StoredTensor {
+  const { name, type, shape, begin, end } = entry;
+  if (!isUsable(type)) {
+    throw new ModelError(
+      `${file.name}: tensor ${quote(name)} has a type this engine does not compute with; got ${type}, want F32, F16 or BF16. Use an unquantised checkpoint or a GGUF.`,
+    );
+  }
+  return { name, shape, type, byteLength: end - begin, interleavedHeads: 0, file, offset: dataStart + begin };
+}
+
+const isIgnored = ({ name, type }: Entry): boolean => !isUsable(type) && ignorable.test(name);
+
+const isUsable = (type: string): type is TensorType => type === "F32" || type === "F16" || type === "BF16";
+
+/**
+ * Shard file → the tensors it must hold, from model.safetensors.index.json. Shards in name order. Throws ModelError for
+ * a malformed map or a shard name that is more than a file name.
+ */
+export function readShardMap(index: Record<string, unknown>, name: string): Map<string, Set<string>> {
+  const map = index["weight_map"];
+  if (!isObject(map)) {
+    throw new ModelError(`${name}: weight_map missing; got ${quote(map)}, want {tensor: file}.`);
+  }
+  const shards = new Map<string, Set<string>>();
+  for (const [tensor, shard] of Object.entries(map).toSorted(([, a], [, b]) => (String(a) < String(b) ? -1 : 1))) {
+    if (typeof shard !== "string" || !/^[\w][\w .+=,-]*\.safetensors$/.test(shard)) {
+      throw new ModelError(
+        `${name}: weight_map[${quote(tensor)}]; got ${quote(shard)}, want a .safetensors file name.`,
+      );
+    }
+    const tensors = shards.get(shard);
+    if (tensors) tensors.add(tensor);
+    else shards.set(shard, new Set([tensor]));
+  }
+  if (shards.size > 0) return shards;
+  throw new ModelError(`${name}: weight_map is empty; got no tensors, want the names of all.`);
+}

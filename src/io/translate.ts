@@ -1,0 +1,221 @@
+// A GGUF in Hugging Face vocabulary: tensor names, config.json, generation_config.json.
+
+import { ModelError, UnsupportedError } from "../errors.ts";
+import { quote } from "./bytes.ts";
+import type { ByteFile } from "./bytes.ts";
+import type { Gguf, GgufTensor } from "./gguf.ts";
+import type { StoredTensor } from "./tensor.ts";
+
+/** What differs by architecture beyond names. */
+const architectures: Readonly<Record<string, { class: string; interleaved: boolean }>> = {
+  llama: { class: "LlamaForCausalLM", interleaved: true },
+  qwen2: { class: "Qwen2ForCausalLM", interleaved: false },
+  qwen3: { class: "Qwen3ForCausalLM", interleaved: false },
+};
+
+/** ggml → Hugging Face, tensors outside the layers. */
+const globalNames: Readonly<Record<string, string>> = {
+  "token_embd.weight": "model.embed_tokens.weight",
+  "output_norm.weight": "model.norm.weight",
+  "output.weight": "lm_head.weight",
+  // Llama 3's RoPE scaling, baked into one divisor per frequency: passed through.
+  "rope_freqs.weight": "rope_freqs.weight",
+};
+
+/** The same inside layers, without .weight or .bias. */
+const layerNames: Readonly<Record<string, string>> = {
+  attn_q: "self_attn.q_proj",
+  attn_k: "self_attn.k_proj",
+  attn_v: "self_attn.v_proj",
+  attn_output: "self_attn.o_proj",
+  attn_q_norm: "self_attn.q_norm",
+  attn_k_norm: "self_attn.k_norm",
+  attn_norm: "input_layernorm",
+  ffn_norm: "post_attention_layernorm",
+  ffn_gate: "mlp.gate_proj",
+  ffn_up: "mlp.up_proj",
+  ffn_down: "mlp.down_proj",
+};
+
+export interface Translated {
+  config: Record<string, unknown>;
+  generationConfig: Record<string, unknown>;
+  chatTemplate: string | null;
+  /** In file order. */
+  tensors: StoredTensor[];
+}
+
+/**
+ * Throws UnsupportedError for architectures and features without an implementation, ModelError for metadata that is
+ * missing or impossible.
+ */
+export function translateGguf(gguf: Gguf, file: ByteFile): Translated {
+  const keys = new Keys(gguf.metadata, file.name);
+  const prefix = keys.text("general.architecture") ?? keys.fail("general.architecture", undefined, "a name");
+  const architecture = Object.hasOwn(architectures, prefix) ? architectures[prefix] : undefined;
+  if (!architecture) {
+    throw new UnsupportedError(
+      `${file.name}: architecture without an implementation; got ${quote(prefix)}, want one of ${Object.keys(architectures).join(", ")}.`,
+    );
+  }
+  refuseVariants(keys, prefix);
+  const config = makeConfig(keys, prefix, architecture.class, gguf.tensors);
+  const headsOf = (part: string | undefined): number => {
+    if (!architecture.interleaved) return 0;
+    if (part === "attn_q") return config.num_attention_heads;
+    return part === "attn_k" ? config.num_key_value_heads : 0;
+  };
+  const tensors = gguf.tensors.flatMap((tensor) => translateTensor(tensor, file, config.num_hidden_layers, headsOf));
+  return { config, tensors, generationConfig: makeGenerationConfig(keys), chatTemplate: chatTemplateOf(keys) };
+}
+
+function refuseVariants(keys: Keys, prefix: string): void {
+  const refuse = (what: string, got: unknown, want: string) => {
+    throw new UnsupportedError(`${keys.name}: ${what}; got ${quote(got)}, want ${want}.`);
+  };
+  const parts = keys.count("split.count") ?? 1;
+  if (parts > 1)
+    refuse("one part of a split GGUF", `${parts} parts`, "one file. Join them with llama-gguf-split --merge");
+  const experts = keys.count(`${prefix}.expert_count`) ?? 0;
+  if (experts > 0) refuse("mixture of experts", experts, "a dense model");
+  const keyWidth = keys.count(`${prefix}.attention.key_length`);
+  const valueWidth = keys.count(`${prefix}.attention.value_length`);
+  if (keyWidth !== undefined && valueWidth !== undefined && keyWidth !== valueWidth) {
+    refuse("heads of keys and values differ in width", [keyWidth, valueWidth], "one width");
+  }
+}
+
+function makeConfig(keys: Keys, prefix: string, className: string, tensors: readonly GgufTensor[]) {
+  const hidden = keys.size(`${prefix}.embedding_length`);
+  const heads = keys.size(`${prefix}.attention.head_count`);
+  const window = keys.count(`${prefix}.attention.sliding_window`) ?? 0;
+  const isMistral = prefix === "llama" && window > 0;
+  const headWidth = keys.count(`${prefix}.attention.key_length`) ?? Math.floor(hidden / heads);
+  const rotated = keys.count(`${prefix}.rope.dimension_count`) ?? headWidth;
+  if (rotated !== headWidth) {
+    throw new UnsupportedError(`${keys.name}: partly rotated heads; got ${rotated} of ${headWidth}, want all.`);
+  }
+  const embedding = tensors.find(({ name }) => name === "token_embd.weight");
+  if (!embedding) keys.fail("tensor token_embd.weight", "none", "the embedding table");
+  const has = (pattern: RegExp) => tensors.some(({ name }) => pattern.test(name));
+  return {
+    architectures: [isMistral ? "MistralForCausalLM" : className],
+    model_type: isMistral ? "mistral" : prefix,
+    hidden_act: "silu",
+    hidden_size: hidden,
+    intermediate_size: keys.size(`${prefix}.feed_forward_length`),
+    num_hidden_layers: keys.size(`${prefix}.block_count`),
+    num_attention_heads: heads,
+    num_key_value_heads: keys.count(`${prefix}.attention.head_count_kv`) ?? heads,
+    head_dim: headWidth,
+    vocab_size: embedding.shape[0]!,
+    max_position_embeddings: keys.size(`${prefix}.context_length`),
+    rms_norm_eps: keys.real(`${prefix}.attention.layer_norm_rms_epsilon`) ?? 1e-5,
+    rope_theta: keys.real(`${prefix}.rope.freq_base`) ?? 10000,
+    rope_scaling: ropeScaling(keys, prefix),
+    ...(window > 0 ? { sliding_window: window } : {}),
+    tie_word_embeddings: !has(/^output\.weight$/),
+    attention_bias: has(/^blk\.\d+\.attn_[qkv]\.bias$/),
+    mlp_bias: has(/^blk\.\d+\.ffn_(gate|up|down)\.bias$/),
+    bos_token_id: keys.count("tokenizer.ggml.bos_token_id") ?? null,
+  };
+}
+
+/** Null for none; types this room does not know pass through by name for the model room to judge. */
+function ropeScaling(keys: Keys, prefix: string): Record<string, unknown> | null {
+  const factor = keys.real(`${prefix}.rope.scaling.factor`) ?? keys.real(`${prefix}.rope.scale_linear`);
+  const type = keys.text(`${prefix}.rope.scaling.type`) ?? (factor === undefined ? "none" : "linear");
+  if (type === "none" || (type === "linear" && (factor ?? 1) === 1)) return null;
+  const original = keys.count(`${prefix}.rope.scaling.original_context_length`);
+  return {
+    rope_type: type,
+    ...(factor === undefined ? {} : { factor }),
+    ...(original === undefined ? {} : { original_max_position_embeddings: original }),
+  };
+}
+
+/** End of text, of turn and of message all end a reply. */
+function makeGenerationConfig(keys: Keys): Record<string, unknown> {
+  const ends = ["eos", "eot", "eom"].map((end) => keys.count(`tokenizer.ggml.${end}_token_id`));
+  const bos = keys.count("tokenizer.ggml.bos_token_id");
+  return {
+    ...(bos === undefined ? {} : { bos_token_id: bos }),
+    eos_token_id: [...new Set(ends.filter((end) => end !== undefined))],
+  };
+}
+
+const chatTemplateOf = (keys: Keys): string | null => keys.text("tokenizer.chat_template") ?? null;
+
+function translateTensor(
+  tensor: GgufTensor,
+  file: ByteFile,
+  layers: number,
+  headsOf: (part: string | undefined) => number,
+): StoredTensor[] {
+  const { name, shape, type, byteLength, offset } = tensor;
+  // Rotary tables of old conversions: recomputed here.
+  if (/^blk\.\d+\.attn_rot_embd/.test(name)) return [];
+  const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
+  const known = Object.hasOwn(globalNames, name) ? globalNames[name] : undefined;
+  const inLayer = part !== undefined && Object.hasOwn(layerNames, part) ? layerNames[part] : undefined;
+  const translated = known ?? (inLayer && `model.layers.${Number(layer)}.${inLayer}.${kind}`);
+  if (translated === undefined) {
+    throw new UnsupportedError(
+      `${file.name}: tensor without a use here; got ${quote(name)}, want those of a dense llama.`,
+    );
+  }
+  if (layer !== undefined && Number(layer) >= layers) {
+    throw new ModelError(`${file.name}: tensor of a layer too many; got ${name}, want layers below ${layers}.`);
+  }
+  const interleavedHeads = headsOf(part);
+  if (interleavedHeads > 0 && shape[0]! % (2 * interleavedHeads) !== 0) {
+    throw new ModelError(
+      `${file.name}: rows of ${name}; got ${shape[0]}, want a multiple of ${2 * interleavedHeads} (two halves for each of ${interleavedHeads} heads).`,
+    );
+  }
+  return [{ name: translated, shape, type, byteLength, interleavedHeads, file, offset }];
+}
+
+/** Typed access to metadata: a wrong type is a ModelError naming the key. */
+class Keys {
+  readonly name: string;
+  readonly #metadata: ReadonlyMap<string, unknown>;
+
+  constructor(metadata: ReadonlyMap<string, unknown>, name: string) {
+    this.#metadata = metadata;
+    this.name = name;
+  }
+
+  fail(key: string, got: unknown, want: string): never {
+    throw new ModelError(`${this.name}: ${key}; got ${quote(got)}, want ${want}.`);
+  }
+
+  text(key: string): string | undefined {
+    const value = this.#metadata.get(key);
+    return value === undefined || typeof value === "string" ? value : this.fail(key, value, "a string");
+  }
+
+  real(key: string): number | undefined {
+    const value = this.#metadata.get(key);
+    if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
+    return this.fail(key, value, "a finite number");
+  }
+
+  /** A whole number from 0; given once per layer, it must be the same for all. */
+  count(key: string): number | undefined {
+    const found = this.#metadata.get(key);
+    const value: unknown = Array.isArray(found) ? found[0] : found;
+    if (Array.isArray(found) && found.some((other) => other !== value)) {
+      throw new UnsupportedError(`${this.name}: ${key} differs by layer; got ${quote(found)}, want one value.`);
+    }
+    if (found === undefined) return undefined;
+    if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
+    return this.fail(key, found, "a whole number");
+  }
+
+  /** A whole number from 1 that must be there. */
+  size(key: string): number {
+    const value = this.count(key);
+    return value === undefined || value < 1 ? this.fail(key, value, "a whole number above 0") : value;
+  }
+}

@@ -1,0 +1,232 @@
+// config.json -> ModelConfig. Everything the engine relies on is checked here, once.
+import { ModelError, UnsupportedError } from "../errors.ts";
+
+export type RopeScaling =
+  | { kind: "default" }
+  | { kind: "linear"; factor: number }
+  | { kind: "llama3"; factor: number; lowFrequency: number; highFrequency: number; originalContext: number }
+  /** Divisors per frequency, as a GGUF file carries them. */
+  | { kind: "divisors"; divisors: readonly number[] };
+
+export interface ModelConfig {
+  architecture: string;
+  /** D */
+  hiddenSize: number;
+  /** F */
+  intermediateSize: number;
+  /** L */
+  layers: number;
+  /** H */
+  heads: number;
+  /** G */
+  kvHeads: number;
+  /** E */
+  headWidth: number;
+  /** V */
+  vocabulary: number;
+  /** Tokens the model was trained for. */
+  context: number;
+  normEpsilon: number;
+  ropeTheta: number;
+  ropeScaling: RopeScaling;
+  tiedEmbeddings: boolean;
+  /** Bias on q, k, v. */
+  qkvBias: boolean;
+  /** Bias on the attention output. */
+  outputBias: boolean;
+  mlpBias: boolean;
+  /** RMSNorm on each head of q and k before the rotation (Qwen3). */
+  headNorm: boolean;
+  /** Keys further back than this are not seen; 0 = all are. By layer. */
+  windows: readonly number[];
+}
+
+interface Family {
+  qkvBias: (config: Reader) => boolean;
+  outputBias: (config: Reader) => boolean;
+  headNorm: boolean;
+}
+
+/** Llama 1–3.2, TinyLlama, SmolLM, SmolLM2, Mistral, Qwen2, Qwen2.5, Qwen3: one forward, four spellings. */
+const FAMILIES: Readonly<Record<string, Family>> = {
+  LlamaForCausalLM: { qkvBias: (c) => c.flag("attention_bias"), outputBias: (c) => c.flag("attention_bias"), headNorm: false },
+  MistralForCausalLM: { qkvBias: () => false, outputBias: () => false, headNorm: false },
+  Qwen2ForCausalLM: { qkvBias: () => true, outputBias: () => false, headNorm: false },
+  Qwen3ForCausalLM: { qkvBias: (c) => c.flag("attention_bias"), outputBias: (c) => c.flag("attention_bias"), headNorm: true },
+};
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Typed access to the fields; every complaint names the field. */
+class Reader {
+  readonly #json: Json;
+  readonly #path: string;
+
+  constructor(json: Json, path = "") {
+    this.#json = json;
+    this.#path = path;
+  }
+
+  #bad(name: string, want: string): never {
+    throw new ModelError(
+      `config.json: ${this.#path}${name}; got ${JSON.stringify(this.#json[name])}, want ${want}. Is the file complete and from this checkpoint?`,
+    );
+  }
+
+  has(name: string): boolean {
+    return this.#json[name] !== undefined && this.#json[name] !== null;
+  }
+
+  /** A positive finite number, or `fallback` where the field is absent. */
+  positive(name: string, fallback?: number): number {
+    const value = this.#json[name] ?? fallback;
+    if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) this.#bad(name, "a positive number");
+    return value;
+  }
+
+  count(name: string, most: number, fallback?: number): number {
+    const value = this.positive(name, fallback);
+    if (!Number.isInteger(value) || value > most) this.#bad(name, `a whole number from 1 to ${most}`);
+    return value;
+  }
+
+  /** A whole number, 0 included. */
+  whole(name: string, fallback: number): number {
+    const value = this.#json[name] ?? fallback;
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 0) this.#bad(name, "a whole number");
+    return value;
+  }
+
+  flag(name: string, fallback = false): boolean {
+    const value = this.#json[name] ?? fallback;
+    if (typeof value !== "boolean") this.#bad(name, "true or false");
+    return value;
+  }
+
+  text(name: string, fallback: string): string {
+    const value = this.#json[name] ?? fallback;
+    if (typeof value !== "string") this.#bad(name, "a string");
+    return value;
+  }
+
+  list(name: string): readonly unknown[] {
+    const value = this.#json[name] ?? [];
+    if (!Array.isArray(value)) this.#bad(name, "a list");
+    return value;
+  }
+
+  object(name: string): Reader {
+    const value = this.#json[name] ?? {};
+    if (typeof value !== "object" || Array.isArray(value)) this.#bad(name, "an object");
+    return new Reader(value as Json, `${this.#path}${name}.`);
+  }
+}
+
+/** Throws UnsupportedError for an architecture or option we do not have, ModelError for a malformed file. */
+export function parseConfig(json: Json, options: { ropeDivisors?: readonly number[] } = {}): ModelConfig {
+  const config = new Reader(json);
+  const { architecture, family } = familyOf(config);
+  const activation = config.text("hidden_act", "silu");
+  if (activation !== "silu") throw new UnsupportedError(`config.json: hidden_act; got "${activation}", want "silu".`);
+  const hiddenSize = config.count("hidden_size", 1 << 16);
+  const heads = config.count("num_attention_heads", 1 << 10);
+  const kvHeads = config.count("num_key_value_heads", heads, heads);
+  const headWidth = config.count("head_dim", 256, Math.floor(hiddenSize / heads));
+  if (heads % kvHeads !== 0) {
+    throw new ModelError(`config.json: num_key_value_heads; got ${kvHeads}, want a divisor of num_attention_heads ${heads}.`);
+  }
+  if (headWidth % 2 !== 0 || (!config.has("head_dim") && hiddenSize % heads !== 0)) {
+    throw new ModelError(`config.json: head_dim; got ${hiddenSize}/${heads}, want an even whole number.`);
+  }
+  const layers = config.count("num_hidden_layers", 1 << 10);
+  return {
+    architecture,
+    hiddenSize,
+    intermediateSize: config.count("intermediate_size", 1 << 18),
+    layers,
+    heads,
+    kvHeads,
+    headWidth,
+    vocabulary: config.count("vocab_size", 1 << 22),
+    context: config.count("max_position_embeddings", 1 << 24, 2048),
+    normEpsilon: config.positive("rms_norm_eps", 1e-6),
+    ...ropeOf(config, options.ropeDivisors),
+    tiedEmbeddings: config.flag("tie_word_embeddings", false),
+    qkvBias: family.qkvBias(config),
+    outputBias: family.outputBias(config),
+    mlpBias: config.flag("mlp_bias"),
+    headNorm: family.headNorm,
+    windows: windowsOf(config, layers, architecture),
+  };
+}
+
+function familyOf(config: Reader): { architecture: string; family: Family } {
+  const named = config.list("architectures")[0];
+  const byType = Object.keys(FAMILIES).find((name) => name.toLowerCase().startsWith(`${config.text("model_type", "?")}for`));
+  const architecture = typeof named === "string" ? named : byType;
+  const family = architecture === undefined ? undefined : FAMILIES[architecture];
+  if (architecture === undefined || !family) {
+    throw new UnsupportedError(
+      `config.json: architecture ${architecture ?? "(none)"} is not supported; want one of ${Object.keys(FAMILIES).join(", ")}.`,
+    );
+  }
+  return { architecture, family };
+}
+
+/** Both spellings: rope_theta + rope_scaling, and rope_parameters (transformers 5). */
+function ropeOf(config: Reader, divisors: readonly number[] | undefined): { ropeTheta: number; ropeScaling: RopeScaling } {
+  const unified = config.has("rope_parameters");
+  const scaling = config.object(unified ? "rope_parameters" : "rope_scaling");
+  const ropeTheta = (unified && scaling.has("rope_theta") ? scaling : config).positive("rope_theta", 10000);
+  if (divisors) return { ropeTheta, ropeScaling: { kind: "divisors", divisors } };
+  const kind = scaling.has("rope_type") ? scaling.text("rope_type", "default") : scaling.text("type", "default");
+  if (kind === "default") return { ropeTheta, ropeScaling: { kind } };
+  if (kind === "linear") return { ropeTheta, ropeScaling: { kind, factor: scaling.positive("factor") } };
+  if (kind !== "llama3") {
+    throw new UnsupportedError(`config.json: rope type "${kind}" is not supported; want default, linear or llama3.`);
+  }
+  return {
+    ropeTheta,
+    ropeScaling: {
+      kind,
+      factor: scaling.positive("factor"),
+      lowFrequency: scaling.positive("low_freq_factor"),
+      highFrequency: scaling.positive("high_freq_factor"),
+      originalContext: scaling.positive("original_max_position_embeddings"),
+    },
+  };
+}
+
+/** Mistral: all layers. Qwen: only with use_sliding_window, from layer max_window_layers on. layer_types wins over both. */
+function windowsOf(config: Reader, layers: number, architecture: string): number[] {
+  const qwen = architecture.startsWith("Qwen");
+  const active = config.has("sliding_window") && (qwen ? config.flag("use_sliding_window") : architecture.startsWith("Mistral"));
+  if (!active) return Array.from({ length: layers }, () => 0);
+  const window = config.count("sliding_window", 1 << 24);
+  const types = config.list("layer_types");
+  const from = qwen ? config.whole("max_window_layers", 28) : 0;
+  return Array.from({ length: layers }, (_, layer) => {
+    const slides = types.length > 0 ? types[layer] === "sliding_attention" : layer >= from;
+    return slides ? window : 0;
+  });
+}
+
+/** Rotations per position: [E/2] float64 inverse frequencies. */
+export function inverseFrequencies({ headWidth, ropeTheta, ropeScaling: scaling }: ModelConfig): Float64Array {
+  return Float64Array.from({ length: headWidth / 2 }, (_, i) => {
+    const base = ropeTheta ** ((-2 * i) / headWidth);
+    if (scaling.kind === "linear") return base / scaling.factor;
+    if (scaling.kind === "llama3") return llama3Frequency(base, scaling);
+    if (scaling.kind === "divisors") return base / (scaling.divisors[i] ?? 1);
+    return base;
+  });
+}
+
+/** Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, a linear ramp between. */
+function llama3Frequency(base: number, scaling: RopeScaling & { kind: "llama3" }): number {
+  const turns = (scaling.originalContext * base) / (2 * Math.PI);
+  if (turns < scaling.lowFrequency) return base / scaling.factor;
+  if (turns > scaling.highFrequency) return base;
+  const ramp = (turns - scaling.lowFrequency) / (scaling.highFrequency - scaling.lowFrequency);
+  return base * ((1 - ramp) / scaling.factor + ramp);
+}

@@ -1,0 +1,80 @@
+// What the engine knows of a model: rows of tokens go in, sampled tokens come out. A fake implements it in tests.
+import type { BlockCopy } from "../kv/blocks.ts";
+
+/** Sampling of one row, all fields set. Meanings as in api.ts. */
+export interface RowSampling {
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  repetitionPenalty: number;
+  frequencyPenalty: number;
+  presencePenalty: number;
+  logitBias: readonly (readonly [token: number, bias: number])[];
+  seed: number;
+}
+
+/** Take the token that the slot's last sampled row produced on the GPU. */
+export const FROM_SLOT = -1;
+
+/** One token to run. */
+export interface Row {
+  /** Token id, or FROM_SLOT. */
+  token: number;
+  /** Absolute position in the text: what RoPE sees. */
+  position: number;
+  /** Cache slot within the sequence: page cacheIndex / 32, slot cacheIndex % 32. */
+  cacheIndex: number;
+  /** Which of the model's sequence slots (page table rows). */
+  slot: number;
+}
+
+/** A row whose logits are wanted. */
+export interface LogitRow {
+  /** Index into `rows`. */
+  row: number;
+  slot: number;
+  sampling: RowSampling;
+  /** How many tokens the request has sampled before this one: makes the noise differ. */
+  step: number;
+  /** Do not sample: report the log-probability of this token. */
+  forced: number | null;
+}
+
+/** One step. Rows of decoding sequences come first, then the rows of at most one prompt chunk. */
+export interface Batch {
+  rows: readonly Row[];
+  /** How many of the rows belong to decoding sequences. */
+  decodeRows: number;
+  logitRows: readonly LogitRow[];
+  /** Page `index` of `slot` is now `block`. Applied before the step. */
+  pages: readonly { slot: number; index: number; block: number }[];
+  /** Applied before the step. */
+  copies: readonly BlockCopy[];
+  /** Prompts of sequences that enter a slot with a penalty on: what the penalties count. */
+  prompts: readonly { slot: number; tokens: readonly number[] }[];
+}
+
+export interface Sampled {
+  token: number;
+  logprob: number;
+}
+
+export interface Model {
+  readonly limits: {
+    /** Most rows in a step. */
+    rows: number;
+    /** Sequences in a step. */
+    slots: number;
+    /** Most logit rows in a step. */
+    logitRows: number;
+    /** Cache blocks of 32 tokens in all. */
+    blocks: number;
+    vocabulary: number;
+  };
+  /**
+   * Launches the step. Resolves once it is on the GPU's queue; `read` resolves with one result per logit row, in
+   * order. The next step may be launched before this one has been read.
+   */
+  submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }>;
+}

@@ -1,0 +1,214 @@
+// Kernel + shapes -> dispatch: grids, bytes and flops. All launch arithmetic of the engine is on this page.
+import { ceilDiv } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Bindable } from "../gpu/kernel.ts";
+import { embed, gemm_regs, gemm_tile, gemv_cols, gemv_split, rmsnorm, unpack } from "../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch } from "../gpu/program.ts";
+import type { Matrix, Vector } from "./weights.ts";
+
+/** What changes from step to step. */
+export interface Sizes {
+  /** T: rows of the step. */
+  rows: number;
+  /** Rows whose logits are wanted. */
+  logitRows: number;
+  /** Rows 0 … decodeRows−1 belong to one sequence each; the others to one prompt chunk. */
+  decodeRows: number;
+  /** Parts into which the page list of a decoding row is split. */
+  splits: number;
+}
+
+type Dispatches = AnyDispatch<Sizes>[];
+
+/** 0: y = Wx, 1: y += Wx, 2: y = silu(gate) · up of an interleaved pair. */
+export const EPILOGUE = { store: 0, add: 1, swiglu: 2 } as const;
+
+export interface Linear {
+  label: string;
+  matrix: Matrix;
+  /** [rows, K] f32 */
+  x: Bindable;
+  /** [rows, N] f32, or [rows, N/2] after SwiGLU */
+  y: Bindable;
+  bias?: Vector | undefined;
+  /** x is RMS-normalised on the way. */
+  norm?: { weight: Vector; epsilon: number };
+  epilogue: keyof typeof EPILOGUE;
+  rows: (sizes: Sizes) => number;
+}
+
+const weightBytes = ({ columns, depth, bits, group }: Matrix): number =>
+  columns * depth * (bits / 8) + (bits <= 8 ? (columns * depth * 4) / group : 0);
+
+const outputWidth = ({ matrix, epilogue }: Linear): number => (epilogue === "swiglu" ? matrix.columns / 2 : matrix.columns);
+
+// ---- decode: a few rows, bound by weight bytes ----
+
+export interface GemvVariant {
+  kernel: "gemv_cols" | "gemv_split";
+  /** Threads along N, columns per thread. */
+  lanes: number;
+  columns: number;
+  /** Threads along K (gemv_split). */
+  slices: number;
+}
+
+const gemvName = ({ kernel, lanes, columns, slices }: GemvVariant): string =>
+  kernel === "gemv_cols" ? `cols ${lanes}×${columns}` : `split ${lanes}×${columns}/${slices}`;
+
+/** Values per inner step: as many as divide K and the group. */
+function unitOf({ depth, bits, group }: Matrix): number {
+  const least = bits === 4 ? 8 : 4;
+  return [32, 16, 8, 4].find((unit) => unit >= least && unit <= 16 && depth % unit === 0 && group % unit === 0) ?? least;
+}
+
+/** y = W · x for 1 to `tileRows` rows, normalisation, bias and epilogue folded in. */
+export async function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVariant): Promise<Dispatches> {
+  const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
+  const COLS = epilogue === "swiglu" ? Math.max(2, variant.columns) : variant.columns;
+  const shared = { BITS: matrix.bits, GROUP: matrix.group, UNIT: unitOf(matrix), NORM: norm ? 1 : 0, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0, ROWS: tileRows, COLS };
+  const kernel =
+    variant.kernel === "gemv_cols"
+      ? await gpu.kernel(gemv_cols, { ...shared, WG: variant.lanes })
+      : await gpu.kernel<typeof gemv_cols>(gemv_split as unknown as typeof gemv_cols, { ...shared, LANES: variant.lanes, SLICES: variant.slices } as never);
+  const width = outputWidth(linear);
+  return [
+    dispatch({
+      kernel,
+      label,
+      buffers: { x, gamma: norm?.weight ?? gpu.unused, words: matrix.words, scales: matrix.scales, bias: bias ?? gpu.unused, y },
+      params: (s: Sizes) => ({ rows: rows(s), depth: matrix.depth, columns: matrix.columns, stride: matrix.stride, yStride: width, eps: norm?.epsilon ?? 0 }),
+      grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(matrix.columns, COLS * variant.lanes), 1, 1],
+      bytes: () => weightBytes(matrix),
+      flops: (s) => 2 * rows(s) * matrix.columns * matrix.depth,
+    }),
+  ];
+}
+
+// ---- prefill: many rows, bound by arithmetic ----
+
+export interface GemmVariant {
+  kernel: "gemm_regs" | "gemm_tile";
+  constants: Readonly<Record<string, number>>;
+  /** Rows and columns that one workgroup computes. */
+  tile: readonly [rows: number, columns: number];
+}
+
+const gemmName = ({ kernel, tile }: GemmVariant): string => `${kernel.replace("gemm_", "")} ${tile.join("×")}`;
+
+/** Where the weights of a product are laid open as f32 before a wide multiplication. */
+export interface Scratch {
+  /** [rows, max K] f32 */
+  normed: GPUBuffer;
+  /** f32 K-major slice of a matrix */
+  unpacked: GPUBuffer;
+}
+
+/** Y = X · Wᵀ for many rows: normalise, lay open a slice of the weights, multiply; slice by slice. */
+export async function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVariant): Promise<Dispatches> {
+  const { matrix, x, norm, rows } = linear;
+  const steps: Dispatches = [];
+  if (norm) steps.push(await normalise(gpu, { ...linear, norm, y: scratch.normed }));
+  const input = norm ? scratch.normed : x;
+  const slice = matrix.bits === 32 ? matrix.columns : sliceColumns(matrix, scratch.unpacked.size);
+  for (let first = 0; first < matrix.columns; first += slice) {
+    const columns = Math.min(slice, matrix.columns - first);
+    if (matrix.bits !== 32) steps.push(await unpackSlice(gpu, linear, scratch.unpacked, first, columns));
+    const b = matrix.bits === 32 ? { buffer: matrix.words, stride: matrix.stride } : { buffer: scratch.unpacked, stride: columns };
+    steps.push(await multiply(gpu, linear, { a: input, b, first, columns }, variant));
+  }
+  return steps.map((step) => ({ ...step, grid: (s: Sizes) => (rows(s) === 0 ? [0, 0, 0] : step.grid(s)) }));
+}
+
+/** Columns of a slice whose f32 form fits into `bytes`. */
+function sliceColumns({ columns, depth }: Matrix, bytes: number): number {
+  const most = Math.floor(bytes / 4 / depth / 128) * 128;
+  return Math.min(columns + ((4 - (columns % 4)) % 4), Math.max(128, most));
+}
+
+async function normalise(gpu: Gpu, { label, matrix, x, y, norm, rows }: Linear & { norm: NonNullable<Linear["norm"]> }): Promise<AnyDispatch<Sizes>> {
+  const D = matrix.depth;
+  return dispatch({
+    kernel: await gpu.kernel(rmsnorm, { D, WG: normThreads(gpu) }),
+    label: `${label} norm`,
+    buffers: { x, rows: gpu.unused, weight: norm.weight, y },
+    params: () => ({ useRows: 0, eps: norm.epsilon }),
+    grid: (s: Sizes) => [rows(s), 1, 1],
+    bytes: (s) => 4 * (3 * rows(s) * D + D),
+    flops: (s) => 4 * rows(s) * D,
+  });
+}
+
+/** Barriers are what a CPU adapter is slow at: fewer threads there. */
+const normThreads = (gpu: Gpu): number => (gpu.adapter.software ? 32 : 128);
+
+/** The rows whose logits are wanted, through the final norm: [logitRows, D]. */
+export async function finalNorm(gpu: Gpu, buffers: { x: GPUBuffer; rows: GPUBuffer; weight: Vector; y: GPUBuffer }, D: number, eps: number): Promise<AnyDispatch<Sizes>> {
+  return dispatch({
+    kernel: await gpu.kernel(rmsnorm, { D, WG: normThreads(gpu) }),
+    label: "final norm",
+    buffers,
+    params: () => ({ useRows: 1, eps }),
+    grid: (s: Sizes) => [s.logitRows, 1, 1],
+    bytes: (s) => 4 * (3 * s.logitRows * D + D),
+    flops: (s) => 4 * s.logitRows * D,
+  });
+}
+
+async function unpackSlice(gpu: Gpu, { label, matrix }: Linear, b: GPUBuffer, firstColumn: number, columns: number): Promise<AnyDispatch<Sizes>> {
+  const { depth, stride, bits, group } = matrix;
+  return dispatch({
+    kernel: await gpu.kernel(unpack, { BITS: bits, GROUP: group }),
+    label: `${label} unpack`,
+    buffers: { words: matrix.words, scales: matrix.scales, b },
+    params: () => ({ depth, columns, stride, firstColumn }),
+    grid: () => unpackGrid(matrix, columns),
+    bytes: () => columns * depth * (bits / 8 + 4),
+    flops: () => 2 * columns * depth,
+  });
+}
+
+function unpackGrid({ depth, bits }: Matrix, columns: number): readonly [number, number, number] {
+  return [ceilDiv(columns, 64), ceilDiv(depth, 32 / bits), 1];
+}
+
+interface Product {
+  a: Bindable;
+  b: { buffer: GPUBuffer; stride: number };
+  first: number;
+  columns: number;
+}
+
+async function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Product, variant: GemmVariant): Promise<AnyDispatch<Sizes>> {
+  const { label, matrix, y, bias, epilogue, rows } = linear;
+  const constants = { ...variant.constants, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0 };
+  const source = variant.kernel === "gemm_regs" ? gemm_regs : (gemm_tile as unknown as typeof gemm_regs);
+  const kernel = await gpu.kernel<typeof gemm_regs>(source, constants as never);
+  const cOffset = epilogue === "swiglu" ? first / 2 : first;
+  return dispatch({
+    kernel,
+    label,
+    buffers: { a, b: b.buffer, bias: bias ?? gpu.unused, c: y },
+    params: (s: Sizes) => ({ rows: rows(s), depth: matrix.depth, columns, bStride: b.stride, cStride: outputWidth(linear), cOffset }),
+    grid: (s) => [ceilDiv(columns, variant.tile[1]), ceilDiv(rows(s), variant.tile[0]), 1],
+    bytes: (s) => 4 * (rows(s) * (matrix.depth + columns) + columns * matrix.depth),
+    flops: (s) => 2 * rows(s) * columns * matrix.depth,
+  });
+}
+
+// ---- the rest ----
+
+export async function embedRows(gpu: Gpu, table: Matrix, buffers: { rows: GPUBuffer; tokens: GPUBuffer; hidden: GPUBuffer }): Promise<AnyDispatch<Sizes>> {
+  const D = table.depth;
+  return dispatch({
+    kernel: await gpu.kernel(embed, { BITS: table.bits, GROUP: table.group, D }),
+    label: "embed",
+    buffers: { ...buffers, words: table.words, scales: table.scales },
+    params: (s: Sizes) => ({ rows: s.rows, stride: table.stride, vocabulary: table.columns }),
+    grid: (s) => [s.rows, 1, 1],
+    bytes: (s) => s.rows * D * (table.bits / 8 + 4),
+    flops: () => 0,
+  });
+}
+
+export { gemmName, gemvName };

@@ -1,0 +1,274 @@
+// Tensors of a checkpoint -> matrices on the GPU. One tensor at a time passes through JavaScript, as raw bytes; the GPU
+// turns it into the form its kernels read.
+import type { WeightFormat } from "../api.ts";
+import { alignUp, assert, ceilDiv, ModelError, UnsupportedError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { pack_block, pack_float } from "../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
+
+/** Element types of checkpoint files, in the order of the SOURCE overrides of pack_float and pack_block. */
+const FLOAT_TYPES = ["F32", "F16", "BF16"] as const;
+const BLOCK_TYPES = ["Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"] as const;
+export type TensorType = (typeof FLOAT_TYPES)[number] | (typeof BLOCK_TYPES)[number];
+
+export interface TensorInfo {
+  name: string;
+  /** [out, in], or [length]. */
+  shape: readonly number[];
+  type: TensorType;
+  /** Above 0: rows are permuted for interleaved RoPE, in this many heads (q and k of a llama GGUF). */
+  interleavedHeads: number;
+}
+
+/** Where tensors come from: a checkpoint, or a test. */
+export interface TensorSource {
+  tensors: ReadonlyMap<string, TensorInfo>;
+  read(name: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** How columns of a part are placed: one after another, or as gate (1) and up (2) of an interleaved pair. */
+type ColumnMode = 0 | 1 | 2;
+
+interface Part {
+  tensor: TensorInfo;
+  columnOffset: number;
+  columnMode: ColumnMode;
+}
+
+/** W [N, K] as K-major words: words[j · stride + n] packs consecutive k of output n. docs/kernels.md, "Weights". */
+export interface Matrix {
+  name: string;
+  bits: 4 | 8 | 16 | 32;
+  /** Values that share a scale and a minimum. */
+  group: 16 | 32;
+  /** N */
+  columns: number;
+  /** K */
+  depth: number;
+  /** Words per word row: N rounded up to 16. */
+  stride: number;
+  words: GPUBuffer;
+  /** f16 pairs (scale, minimum); 16 bytes of nothing for 16 and 32 bits. */
+  scales: GPUBuffer;
+}
+
+/** Vector in f32: a norm weight, a bias. */
+export type Vector = GPUBuffer;
+
+const COLUMN_ALIGN = 16;
+/** Raw bytes uploaded at once: bounds the staging buffer, whatever the tensor's size. */
+const SLICE_BYTES = 32 * 2 ** 20;
+
+const bitsOf = (type: TensorType): 4 | 8 | 16 | 32 =>
+  type === "F32" ? 32 : type === "F16" || type === "BF16" ? 16 : type === "Q8_0" || type === "Q6_K" ? 8 : 4;
+
+/** Bytes of `values` consecutive values. */
+function rawBytes(type: TensorType, values: number): number {
+  const [block, bytes] = { F32: [1, 4], F16: [1, 2], BF16: [1, 2], Q4_0: [32, 18], Q4_1: [32, 20], Q8_0: [32, 34], Q4_K: [256, 144], Q6_K: [256, 210] }[type] as [number, number];
+  return (values / block) * bytes;
+}
+
+const isFloat = (type: TensorType): boolean => FLOAT_TYPES.includes(type as never);
+
+/** Collects what a model needs, then loads it in file order. */
+export class WeightLoader {
+  readonly #gpu: Gpu;
+  readonly #source: TensorSource;
+  readonly #format: WeightFormat;
+  /** What to do with each tensor once its bytes are here. */
+  readonly #jobs = new Map<string, ((bytes: Uint8Array<ArrayBuffer>) => Promise<void>)[]>();
+  #staging: GPUBuffer | null = null;
+  /** Number of weights named so far. */
+  parameters = 0;
+
+  constructor(gpu: Gpu, source: TensorSource, format: WeightFormat) {
+    this.#gpu = gpu;
+    this.#source = source;
+    this.#format = format;
+  }
+
+  has(name: string): boolean {
+    return this.#source.tensors.has(name);
+  }
+
+  /** Throws ModelError if the tensor is missing or its shape is not `want`. */
+  #find(name: string, want: readonly number[]): TensorInfo {
+    const tensor = this.#source.tensors.get(name);
+    if (!tensor) {
+      throw new ModelError(`weights: tensor ${name} is missing; want shape [${want}]. Is config.json from the same checkpoint?`);
+    }
+    if (tensor.shape.length !== want.length || tensor.shape.some((size, i) => size !== want[i])) {
+      throw new ModelError(`weights: ${name}; got shape [${tensor.shape}], want [${want}]. Is config.json from the same checkpoint?`);
+    }
+    this.parameters += want.reduce((product, size) => product * size, 1);
+    return tensor;
+  }
+
+  #job(tensor: TensorInfo, job: (bytes: Uint8Array<ArrayBuffer>) => Promise<void>): void {
+    const jobs = this.#jobs.get(tensor.name);
+    if (jobs) jobs.push(job);
+    else this.#jobs.set(tensor.name, [job]);
+  }
+
+  /** The rows of several tensors as the columns of one matrix: y = [A; B; …] · x in one product. */
+  stacked(names: readonly string[], rows: readonly number[], depth: number): Matrix {
+    const tensors = names.map((name, i) => this.#find(name, [rows[i]!, depth]));
+    let columnOffset = 0;
+    const parts = tensors.map((tensor): Part => {
+      const part = { tensor, columnOffset, columnMode: 0 } as const;
+      columnOffset += tensor.shape[0]!;
+      return part;
+    });
+    return this.#matrix(names[0]!, parts, columnOffset, depth);
+  }
+
+  /** Gate and up projections, interleaved in blocks of 4 columns, so that one thread meets both halves of an output. */
+  interleaved(gate: string, up: string, rows: number, depth: number): Matrix {
+    const part = (name: string, columnMode: ColumnMode): Part => ({ tensor: this.#find(name, [rows, depth]), columnOffset: 0, columnMode });
+    return this.#matrix(gate, [part(gate, 1), part(up, 2)], 2 * rows, depth);
+  }
+
+  #matrix(name: string, parts: readonly Part[], columns: number, depth: number): Matrix {
+    const { bits, group } = this.#layout(parts, depth);
+    const stride = alignUp(columns, COLUMN_ALIGN);
+    const words = this.#gpu.buffer(`${name} words`, (alignUp(depth, 32 / bits) * bits * stride) / 8, "weights");
+    const quantised = bits <= 8;
+    const scales = quantised ? this.#gpu.buffer(`${name} scales`, (depth / group) * stride * 4, "weights") : this.#gpu.unused;
+    const matrix: Matrix = { name, bits, group, columns, depth, stride, words, scales };
+    for (const part of parts) this.#job(part.tensor, (bytes) => this.#pack(matrix, part, bytes));
+    return matrix;
+  }
+
+  /** The narrowest form that holds every part without loss, or the form asked for. Blocks are never requantised. */
+  #layout(parts: readonly Part[], depth: number): { bits: 4 | 8 | 16 | 32; group: 16 | 32 } {
+    const asked = { keep: null, f32: 32, f16: 16, q8: 8, q4: 4 } as const;
+    const target = asked[this.#format];
+    const widest = parts.map(({ tensor: { type } }) => {
+      if (target === null || (target < bitsOf(type) && !isFloat(type))) return bitsOf(type);
+      return target > 8 || isFloat(type) ? target : bitsOf(type);
+    });
+    let bits = Math.max(...widest) as 4 | 8 | 16 | 32;
+    if (bits <= 8 && depth % 32 !== 0) bits = 16;
+    return { bits, group: parts.some(({ tensor: { type } }) => type === "Q6_K") ? 16 : 32 };
+  }
+
+  /** Uploads in slices of whole rows and lets the GPU write the K-major form. */
+  async #pack(matrix: Matrix, { tensor, columnOffset, columnMode }: Part, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const [rows, depth] = tensor.shape as [number, number];
+    const rowBytes = rawBytes(tensor.type, depth);
+    // 8 rows end on a word boundary for every type, and keep gate/up blocks whole.
+    const sliceRows = Math.max(8, Math.floor(SLICE_BYTES / rowBytes / 8) * 8);
+    const headRows = tensor.interleavedHeads > 0 ? rows / tensor.interleavedHeads : 0;
+    for (let firstRow = 0; firstRow < rows; firstRow += sliceRows) {
+      const count = Math.min(sliceRows, rows - firstRow);
+      const raw = this.#upload(bytes.subarray(firstRow * rowBytes, (firstRow + count) * rowBytes));
+      const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, headRows, firstRow };
+      const program = Program.build<object>(this.#gpu, `pack ${tensor.name}`, [await packer(this.#gpu, tensor.type, matrix, raw, params)]);
+      program.prepare({});
+      const encoder = this.#gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      program.encode(pass);
+      pass.end();
+      this.#gpu.submit(encoder);
+      program.dispose();
+    }
+    // One tensor at a time on the way: what is queued must not outgrow memory.
+    await this.#gpu.device.queue.onSubmittedWorkDone();
+  }
+
+  #upload(bytes: Uint8Array<ArrayBuffer>): GPUBuffer {
+    const size = alignUp(bytes.byteLength, 4);
+    if (!this.#staging || this.#staging.size < size) {
+      if (this.#staging) this.#gpu.release(this.#staging);
+      this.#staging = this.#gpu.buffer("raw tensor", size, "scratch");
+    }
+    const whole = bytes.byteLength - (bytes.byteLength % 4);
+    this.#gpu.write(this.#staging, 0, bytes.subarray(0, whole));
+    if (whole < bytes.byteLength) {
+      const tail = new Uint8Array(4);
+      tail.set(bytes.subarray(whole));
+      this.#gpu.write(this.#staging, whole, tail);
+    }
+    return this.#staging;
+  }
+
+  /** Vectors one after another in one f32 buffer, in column order of the matrix they belong to. */
+  vector(names: readonly string[], lengths: readonly number[], interleave = false): Vector {
+    const total = lengths.reduce((sum, length) => sum + length, 0);
+    const buffer = this.#gpu.buffer(names[0]!, total * 4, "weights");
+    let offset = 0;
+    for (const [i, name] of names.entries()) {
+      const tensor = this.#find(name, [lengths[i]!]);
+      if (!isFloat(tensor.type)) throw new UnsupportedError(`weights: ${name}; got type ${tensor.type}, want F32, F16 or BF16.`);
+      const place = offset;
+      const which = i;
+      this.#job(tensor, async (bytes) => {
+        const values = deinterleave(toFloats(tensor.type, bytes), tensor.interleavedHeads);
+        if (!interleave) this.#gpu.write(buffer, place * 4, values);
+        else for (let n = 0; n < values.length; n += 4) this.#gpu.write(buffer, (2 * n + 4 * which) * 4, values.subarray(n, n + 4));
+      });
+      offset += lengths[i]!;
+    }
+    return buffer;
+  }
+
+  /** Reads every tensor that was named, in file order, at most one at a time. */
+  async load(signal?: AbortSignal): Promise<void> {
+    for (const name of this.#source.tensors.keys()) {
+      const jobs = this.#jobs.get(name);
+      if (!jobs) continue;
+      signal?.throwIfAborted();
+      const bytes = await this.#source.read(name, signal);
+      for (const job of jobs) await job(bytes);
+    }
+    if (this.#staging) this.#gpu.release(this.#staging);
+    this.#staging = null;
+  }
+}
+
+type PackParams = { rows: number; depth: number; stride: number; columnOffset: number; columnMode: number; headRows: number; firstRow: number };
+
+/** The dispatch that writes `raw` rows into `matrix`. */
+async function packer(gpu: Gpu, type: TensorType, matrix: Matrix, raw: GPUBuffer, params: PackParams): Promise<AnyDispatch<object>> {
+  const source = isFloat(type) ? pack_float : pack_block;
+  const SOURCE = (isFloat(type) ? FLOAT_TYPES : BLOCK_TYPES).indexOf(type as never);
+  const constants = { SOURCE, BITS: matrix.bits, GROUP: matrix.group, WG: 64 };
+  const kernel = await gpu.kernel<typeof pack_float>(source as typeof pack_float, constants);
+  return dispatch({
+    kernel,
+    label: `pack ${matrix.name}`,
+    buffers: { raw, words: matrix.words, scales: matrix.scales },
+    params: () => params,
+    grid: () => [ceilDiv(params.rows, 64), ceilDiv(params.depth, matrix.group), 1],
+    bytes: () => rawBytes(type, params.rows * params.depth) + (params.rows * params.depth * matrix.bits) / 8,
+    flops: () => 0,
+  });
+}
+
+/** f32 values of an F32, F16 or BF16 tensor. */
+export function toFloats(type: TensorType, bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  if (type === "F32") return new Float32Array(bytes.slice().buffer);
+  assert(type === "F16" || type === "BF16", `toFloats of ${type}`);
+  const halves = new Uint16Array(bytes.slice().buffer);
+  if (type === "BF16") return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+  return Float32Array.from(halves, halfToFloat);
+}
+
+function halfToFloat(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 31;
+  const fraction = half & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+}
+
+/** Undoes the row order of interleaved RoPE in a bias: within a head, element 2i + j came from j · E/2 + i. */
+function deinterleave(values: Float32Array<ArrayBuffer>, heads: number): Float32Array<ArrayBuffer> {
+  if (heads === 0) return values;
+  const width = values.length / heads;
+  return values.map((_, at) => {
+    const within = at % width;
+    const half = width / 2;
+    return values[at - within + 2 * (within % half) + Math.floor(within / half)]!;
+  });
+}

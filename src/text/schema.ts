@@ -1,0 +1,281 @@
+// tokenizer.json, checked: what may not be there is refused here, and where @huggingface/tokenizers departs from the
+// format's reference implementation (the Rust library) the description is rewritten so that both give the same ids.
+
+import { ModelError, UnsupportedError } from "../errors.ts";
+import { type DecodeRules, decodeRules } from "./pieces.ts";
+
+/** The two files of a Hugging Face tokenizer, parsed. */
+export interface TokenizerFiles {
+  /** tokenizer.json */
+  json: unknown;
+  /** tokenizer_config.json; `{}` where there is none. */
+  config: Record<string, unknown>;
+}
+
+export interface AddedToken {
+  id: number;
+  content: string;
+  special: boolean;
+}
+
+export interface CheckedTokenizer {
+  /** For the library's constructor. */
+  json: Record<string, unknown>;
+  /** Text of every token by id: vocabulary and added tokens. */
+  pieces: ReadonlyMap<number, string>;
+  added: ReadonlyMap<number, AddedToken>;
+  decode: DecodeRules;
+}
+
+type Fields = Record<string, unknown>;
+
+/** Ids above this are damage, not vocabulary. */
+const MAX_ID = 2 ** 22;
+/** Sequences of sequences of … deeper than this are damage. */
+const MAX_DEPTH = 8;
+
+/** How GPT-2 splits text before byte-pair encoding. */
+export const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+const fail = (what: string): never => {
+  throw new ModelError(`tokenizer.json: ${what}. Is the file complete and a Hugging Face tokenizer?`);
+};
+
+export const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** What `value` is, for messages: never more than a few words. */
+export const nameOf = (value: unknown): string =>
+  value === null ? "null" : Array.isArray(value) ? "an array" : typeof value === "object" ? "an object" : typeof value;
+
+function fieldsOf(value: unknown, where: string): Fields {
+  return isFields(value) ? value : fail(`${where} is ${nameOf(value)}, want an object`);
+}
+
+function listOf(value: unknown, where: string): unknown[] {
+  return Array.isArray(value) ? value : fail(`${where} is ${nameOf(value)}, want an array`);
+}
+
+function idOf(value: unknown, where: string): number {
+  const valid = typeof value === "number" && Number.isInteger(value) && value >= 0 && value < MAX_ID;
+  return valid
+    ? value
+    : fail(`id of ${where} is ${typeof value === "number" ? value : nameOf(value)}, want an integer`);
+}
+
+/** Checks tokenizer.json. Errors: ModelError if damaged, UnsupportedError for parts this engine does not know. */
+export function checkTokenizer(source: unknown): CheckedTokenizer {
+  const root = fieldsOf(source, "the file");
+  const { model, pieces, merges } = checkModel(fieldsOf(root["model"], "model"));
+  const added = checkAdded(root["added_tokens"] ?? []);
+  for (const token of added.values()) pieces.set(token.id, token.content);
+  const json = {
+    normalizer: component(root["normalizer"] ?? null, NORMALIZERS, 0),
+    pre_tokenizer: cutAtMarks(component(root["pre_tokenizer"] ?? null, PRE_TOKENIZERS, 0), model, merges),
+    post_processor: component(root["post_processor"] ?? null, POST_PROCESSORS, 0),
+    decoder: null,
+    added_tokens: root["added_tokens"] ?? [],
+    model,
+  };
+  return { json, pieces, added, decode: decodeRules(root["decoder"] ?? null) };
+}
+
+type Merge = readonly [left: string, right: string];
+
+function checkModel(model: Fields): { model: Fields; pieces: Map<number, string>; merges: readonly Merge[] } {
+  const type = model["type"] ?? ("merges" in model ? "BPE" : undefined);
+  if (type !== "BPE") {
+    throw new UnsupportedError(
+      `tokenizer.json: the model is ${String(type)}, want BPE. Use a model with a BPE tokenizer.`,
+    );
+  }
+  for (const key of ["continuing_subword_prefix", "end_of_word_suffix"]) {
+    if (model[key]) throw new UnsupportedError(`tokenizer.json: model.${key} is set, want none. Use another model.`);
+  }
+  const unknown = model["unk_token"] ?? undefined;
+  if (unknown !== undefined && typeof unknown !== "string")
+    fail(`model.unk_token is ${nameOf(unknown)}, want a string`);
+  const pieces = new Map<number, string>();
+  const vocabulary = fieldsOf(model["vocab"], "model.vocab");
+  for (const [piece, id] of Object.entries(vocabulary)) pieces.set(idOf(id, JSON.stringify(piece)), piece);
+  if (pieces.size === 0) fail("model.vocab is empty");
+  const merges = listOf(model["merges"], "model.merges").map(checkMerge);
+  return { model: { ...model, type, unk_token: unknown, merges }, pieces, merges };
+}
+
+function checkMerge(merge: unknown, index: number): [string, string] {
+  const pair: unknown[] = typeof merge === "string" ? merge.split(" ") : Array.isArray(merge) ? merge : [];
+  const [left, right] = pair;
+  if (pair.length === 2 && typeof left === "string" && typeof right === "string") return [left, right];
+  return fail(`model.merges[${index}] is ${JSON.stringify(merge)?.slice(0, 60)}, want two pieces`);
+}
+
+function checkAdded(list: unknown): Map<number, AddedToken> {
+  const added = new Map<number, AddedToken>();
+  for (const [index, value] of listOf(list, "added_tokens").entries()) {
+    const token = fieldsOf(value, `added_tokens[${index}]`);
+    const content = token["content"];
+    if (typeof content !== "string" || content === "") return fail(`added_tokens[${index}].content is not a string`);
+    const id = idOf(token["id"], `added token ${JSON.stringify(content)}`);
+    added.set(id, { id, content, special: token["special"] === true });
+  }
+  return added;
+}
+
+/** One slot of tokenizer.json: the types it may hold, where a Sequence keeps its parts, and the rewrites. */
+interface Slot {
+  name: string;
+  parts: string;
+  types: readonly string[];
+  rewrite: (fields: Fields, type: string) => Fields;
+}
+
+const NORMALIZERS: Slot = {
+  name: "normalizer",
+  parts: "normalizers",
+  types: ["Replace", "Prepend", "NFC", "NFD", "NFKC", "NFKD", "Strip", "StripAccents", "Lowercase"],
+  rewrite: (fields, type) => {
+    if (type === "Replace") checkPattern(fields);
+    if (type === "Prepend" && typeof fields["prepend"] !== "string") fail("normalizer Prepend has no text to prepend");
+    return fields;
+  },
+};
+
+const PRE_TOKENIZERS: Slot = {
+  name: "pre_tokenizer",
+  parts: "pretokenizers",
+  types: ["ByteLevel", "Split", "Digits", "Metaspace", "Whitespace", "WhitespaceSplit", "Punctuation"],
+  rewrite: rewritePreTokenizer,
+};
+
+const POST_PROCESSORS: Slot = {
+  name: "post_processor",
+  parts: "processors",
+  types: ["TemplateProcessing", "ByteLevel"],
+  rewrite: (fields, type) => {
+    if (type === "TemplateProcessing") {
+      for (const item of listOf(fields["single"], "post_processor.single")) checkTemplateItem(item);
+    }
+    return fields;
+  },
+};
+
+function component(value: unknown, slot: Slot, depth: number): Fields | null {
+  if (value === null) return null;
+  const fields = fieldsOf(value, slot.name);
+  const type = fields["type"];
+  if (typeof type !== "string") return fail(`${slot.name} has no type`);
+  if (depth > MAX_DEPTH) return fail(`${slot.name} is nested deeper than ${MAX_DEPTH}`);
+  if (type === "Sequence") {
+    const parts = listOf(fields[slot.parts], `${slot.name}.${slot.parts}`);
+    return { type, [slot.parts]: parts.map((part) => component(part, slot, depth + 1)) };
+  }
+  if (slot.types.includes(type)) return slot.rewrite(fields, type);
+  throw new UnsupportedError(
+    `tokenizer.json: ${slot.name} ${JSON.stringify(type.slice(0, 60))}; want one of Sequence, ${slot.types.join(", ")}. Use another model.`,
+  );
+}
+
+function checkTemplateItem(item: unknown): void {
+  const fields = fieldsOf(item, "post_processor.single[…]");
+  const entry = fieldsOf(fields["SpecialToken"] ?? fields["Sequence"], "post_processor.single[…]");
+  if (typeof entry["id"] !== "string") fail("post_processor.single has an entry without id");
+}
+
+function rewritePreTokenizer(fields: Fields, type: string): Fields {
+  switch (type) {
+    // The library's \d knows ASCII digits only; the reference splits at every Unicode number.
+    case "Digits":
+      return split(fields["individual_digits"] === true ? "\\p{N}" : "\\p{N}+");
+    // The library's built-in pattern uses the \s of JavaScript, which counts U+FEFF and misses U+0085.
+    case "ByteLevel":
+      return fields["add_prefix_space"] === true || fields["use_regex"] === false ? fields : sequence(byteLevel());
+    // The library never splits at the space mark, as `split: false` asks; true is the default.
+    case "Metaspace":
+      return fields["split"] === false ? fields : splitMetaspace(fields);
+    case "Split":
+      return mergeDelimiter(fields);
+    case "Punctuation":
+      return mergeDelimiter({ behavior: "Isolated", ...fields, pattern: { Regex: "[\\p{P}!-/:-@\\[-`{-~]" } });
+    // Unicode's words and spaces, where the library has those of ASCII.
+    case "Whitespace":
+      return words("\\w+|[^\\w\\s]+");
+    case "WhitespaceSplit":
+      return words("\\S+");
+    default:
+      return fields;
+  }
+}
+
+const split = (regex: string): Fields => ({
+  type: "Split",
+  pattern: { Regex: regex },
+  behavior: "Isolated",
+  invert: false,
+});
+
+const sequence = (parts: readonly Fields[]): Fields => ({ type: "Sequence", pretokenizers: parts });
+
+/** Splits at `regex` (default GPT-2's), then writes each byte as one printable character. */
+export const byteLevel = (regex: string = GPT2_SPLIT): Fields[] => [
+  split(regex),
+  { type: "ByteLevel", add_prefix_space: false, use_regex: false },
+];
+
+function splitMetaspace(fields: Fields): Fields {
+  const mark = fields["replacement"] ?? "\u2581";
+  if (typeof mark !== "string" || mark === "") return fail("pre_tokenizer Metaspace has no replacement");
+  return sequence([fields, mergeDelimiter({ pattern: { String: mark }, behavior: "MergedWithNext" })]);
+}
+
+/** The library keeps delimiters apart whatever `behavior` says: the delimiter's neighbours join the pattern instead. */
+function mergeDelimiter(fields: Fields): Fields {
+  const pattern = checkPattern(fields);
+  const rest = `(?:(?!${pattern})[\\s\\S])*`;
+  const behavior = fields["behavior"];
+  if (behavior === "Removed") return { ...split(pattern), behavior, invert: fields["invert"] === true };
+  if (behavior === "Isolated") return split(pattern);
+  if (fields["invert"] === true) {
+    throw new UnsupportedError(
+      `tokenizer.json: an inverted Split that merges, want Isolated or Removed. Use another model.`,
+    );
+  }
+  switch (behavior) {
+    case "MergedWithPrevious":
+      return split(`${rest}(?:${pattern})`);
+    case "MergedWithNext":
+      return split(`(?:${pattern})${rest}`);
+    case "Contiguous":
+      return split(`(?:${pattern})+`);
+    default:
+      return fail("a Split has no known behavior");
+  }
+}
+
+/** The words that match, without what lies between. */
+const words = (regex: string): Fields => ({ ...split(regex), behavior: "Removed", invert: true });
+
+/**
+ * Sentencepiece models merge a whole text as one word. Where no merge crosses from other text to a space mark, cutting
+ * there first gives the same ids, and each word is merged once: measured 8 times faster on 32,000 tokens.
+ */
+function cutAtMarks(preTokenizer: Fields | null, model: Fields, merges: readonly Merge[]): Fields | null {
+  const whole = preTokenizer === null || (preTokenizer["type"] === "Metaspace" && preTokenizer["split"] === false);
+  if (
+    !whole ||
+    model["ignore_merges"] === true ||
+    merges.some(([left, right]) => /[^\u2581]\u2581/u.test(left + right))
+  )
+    return preTokenizer;
+  const cut = split("\u2581+[^\u2581]*|[^\u2581]+");
+  return preTokenizer === null ? cut : sequence([preTokenizer, cut]);
+}
+
+/** The pattern of a Split or Replace as a regular expression. */
+function checkPattern(fields: Fields): string {
+  const pattern = fieldsOf(fields["pattern"], "pattern");
+  const { Regex: regex, String: literal } = pattern;
+  if (typeof regex === "string" && regex !== "") return regex;
+  if (typeof literal === "string" && literal !== "") return literal.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return fail("a pattern is neither a Regex nor a String");
+}

@@ -1,0 +1,205 @@
+// The engine with a model that needs no GPU: paging, sharing, scheduling, abort.
+import { expect, test } from "playwright/test";
+import { TokenEngine } from "../../src/engine/engine.ts";
+import type { Request } from "../../src/engine/sequence.ts";
+import type { RowSampling } from "../../src/model/model.ts";
+import { random } from "../kernels/spec.ts";
+import { continuation, FakeModel, type FakeOptions } from "./fake.ts";
+
+const GREEDY: RowSampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: [],
+  seed: 0,
+};
+
+const request = (prompt: readonly number[], maxTokens = 20, more: Partial<Request> = {}): Request => ({
+  prompt,
+  maxTokens,
+  endTokens: new Set(),
+  sampling: GREEDY,
+  ...more,
+});
+
+const words = (seed: number, length: number, vocabulary = 97): number[] => {
+  const uniform = random(seed);
+  return Array.from({ length }, () => Math.floor(uniform() * vocabulary));
+};
+
+async function collect(engine: TokenEngine, wanted: Request, signal?: AbortSignal) {
+  const run = engine.generate(wanted, signal);
+  const tokens: number[] = [];
+  for (let next = await run.next(); ; next = await run.next()) {
+    if (next.done) return { tokens, ...next.value };
+    tokens.push(next.value.token);
+  }
+}
+
+function make(options: FakeOptions = {}) {
+  const model = new FakeModel(options);
+  return { model, engine: new TokenEngine(model) };
+}
+
+test("one request: the model's own continuation, one prompt chunk at a time", async () => {
+  const { model, engine } = make({ rows: 16 });
+  const prompt = words(1, 50);
+  const progress: number[] = [];
+  const got = await collect(engine, request(prompt, 40, { onPrefill: (done) => progress.push(done) }));
+  expect(got).toEqual({ tokens: continuation(prompt, 40, 97), finish: "length", reusedTokens: 0 });
+  expect(progress).toEqual([0, 16, 32, 48, 50]);
+  expect(model.batches.slice(0, 4).map(({ rows }) => rows.length)).toEqual([16, 16, 16, 2]);
+  expect(engine.freeBlocks).toBe(64);
+});
+
+test("a step is launched before the one before it is read, and never two", async () => {
+  const { model, engine } = make();
+  await collect(engine, request(words(2, 5), 30));
+  expect(model.mostUnderWay).toBe(2);
+  expect(model.batches.length).toBe(30); // prompt + 29 more: nothing is launched in vain at maxTokens
+});
+
+test("an end token finishes the request and is reported", async () => {
+  const { engine } = make();
+  const prompt = words(3, 9);
+  const all = continuation(prompt, 20, 97);
+  const end = all[7]!;
+  const got = await collect(engine, request(prompt, 20, { endTokens: new Set([end]) }));
+  expect(got.finish).toBe("stop");
+  expect(got.tokens).toEqual(all.slice(0, all.indexOf(end) + 1));
+  expect(engine.freeBlocks).toBe(64);
+});
+
+test("a batch gives each request what it gets alone, decode rows riding with prompt chunks", async () => {
+  const { model, engine } = make({ rows: 16, slots: 3 });
+  const prompts = [words(4, 40), words(5, 3), words(6, 17), words(7, 64), words(8, 1)];
+  const got = await Promise.all(prompts.map((prompt, i) => collect(engine, request(prompt, 10 + 7 * i))));
+  for (const [i, prompt] of prompts.entries()) expect(got[i]!.tokens).toEqual(continuation(prompt, 10 + 7 * i, 97));
+  expect(model.batches.some(({ rows, decodeRows }) => decodeRows > 0 && rows.length > decodeRows)).toBe(true);
+  expect(model.batches.some(({ decodeRows }) => decodeRows === 3)).toBe(true);
+  expect(engine.freeBlocks).toBe(64);
+});
+
+test("a second turn computes only what is new", async () => {
+  const { engine } = make();
+  const prompt = words(9, 45);
+  const first = await collect(engine, request(prompt, 30));
+  const second = [...prompt, ...first.tokens, ...words(10, 12)];
+  const got = await collect(engine, request(second, 25));
+  expect(got.reusedTokens).toBe(45 + 29); // the last token of the reply was never run
+  expect(got.tokens).toEqual(continuation(second, 25, 97));
+});
+
+test("a prompt that branches off in the middle of a block leaves the other branch intact", async () => {
+  const { model, engine } = make();
+  const prompt = words(11, 50);
+  const branch = [...prompt.slice(0, 40), ...words(12, 20)];
+  const [a, b, c] = await Promise.all([
+    collect(engine, request(prompt, 60)),
+    // starts while the first still runs: block 1 is shared up to token 40 and must be copied
+    new Promise((resolve) => setTimeout(resolve, 30)).then(() => collect(engine, request(branch, 50))),
+    new Promise((resolve) => setTimeout(resolve, 45)).then(() => collect(engine, request([...prompt, 1, 2], 30))),
+  ]);
+  expect(a.tokens).toEqual(continuation(prompt, 60, 97));
+  expect(b.tokens).toEqual(continuation(branch, 50, 97));
+  expect(c.tokens).toEqual(continuation([...prompt, 1, 2], 30, 97));
+  expect(b.reusedTokens).toBe(40);
+  expect(model.batches.flatMap(({ copies }) => copies).length).toBeGreaterThan(0);
+  expect(engine.freeBlocks).toBe(64);
+});
+
+test("abort at any step leaks no block and spoils no neighbour", async () => {
+  for (let step = 0; step < 14; step++) {
+    const { model, engine } = make({ rows: 16, blocks: 32 });
+    const [longOne, other] = [words(20 + step, 90), words(40 + step, 33)];
+    const controller = new AbortController();
+    const timer = setInterval(() => {
+      if (model.batches.length >= step) controller.abort();
+    }, 0);
+    const [aborted, kept] = await Promise.all([
+      collect(engine, request(longOne, 40), controller.signal),
+      collect(engine, request(other, 25)),
+    ]);
+    clearInterval(timer);
+    expect(aborted.finish, `step ${step}`).toBe("abort");
+    expect(kept.tokens, `step ${step}`).toEqual(continuation(other, 25, 97));
+    expect(engine.freeBlocks, `step ${step}`).toBe(32);
+    const again = await collect(engine, request(longOne, 20));
+    expect(again.tokens, `step ${step}`).toEqual(continuation(longOne, 20, 97));
+  }
+});
+
+test("a consumer that walks away gives everything back", async () => {
+  const { engine } = make();
+  for await (const _ of engine.generate(request(words(60, 20), 50))) break;
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(engine.freeBlocks).toBe(64);
+  const prompt = words(61, 8);
+  expect((await collect(engine, request(prompt, 5))).tokens).toEqual(continuation(prompt, 5, 97));
+});
+
+test("what does not fit is refused before any work", async () => {
+  const { model, engine } = make({ blocks: 4 });
+  await expect(collect(engine, request(words(70, 128)))).rejects.toThrow(/prompt: got 128 tokens, want at most 127/);
+  await expect(collect(engine, request([]))).rejects.toThrow(/no tokens/);
+  await expect(collect(engine, request([5, 97]))).rejects.toThrow(/token id 97/);
+  await expect(collect(engine, request([5], 0))).rejects.toThrow(/maxTokens/);
+  expect(model.batches.length).toBe(0);
+  const got = await collect(engine, request(words(71, 120), 500));
+  expect([got.tokens.length, got.finish]).toEqual([8, "length"]);
+});
+
+test("when the pool runs dry the request that needs more fails clearly; the others go on", async () => {
+  const { engine } = make({ blocks: 4, slots: 2 });
+  const [a, b] = [words(80, 60), words(81, 60)];
+  const [first, second] = await Promise.allSettled([collect(engine, request(a, 30)), collect(engine, request(b, 30))]);
+  const failed = [first, second].filter(({ status }) => status === "rejected");
+  expect(failed.length).toBe(1);
+  expect(String((failed[0] as PromiseRejectedResult).reason)).toMatch(/InputError: cache: got 0 of 4 blocks/);
+  expect(engine.freeBlocks).toBe(4);
+});
+
+test("a failing device rejects every request and the engine goes on afterwards", async () => {
+  const { model, engine } = make();
+  model.failAt = 3;
+  const results = await Promise.allSettled([collect(engine, request(words(90, 5))), collect(engine, request(words(91, 6)))]);
+  expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(engine.freeBlocks).toBe(64);
+  model.failAt = -1;
+  const prompt = words(92, 7);
+  expect((await collect(engine, request(prompt, 5))).tokens).toEqual(continuation(prompt, 5, 97));
+});
+
+test("scoring asks for every token given those before it, and waits its turn", async () => {
+  const { engine } = make();
+  const tokens = words(95, 70);
+  const [scores, reply] = await Promise.all([engine.score(tokens), collect(engine, request(words(96, 40), 12))]);
+  expect(Number.isNaN(scores[0])).toBe(true);
+  expect([...scores.slice(1)]).toEqual(tokens.slice(1).map((token) => -token));
+  expect(reply.tokens).toEqual(continuation(words(96, 40), 12, 97));
+  expect(engine.freeBlocks).toBe(64);
+});
+
+test("random traffic: no block owned twice, every reply right, everything given back", async () => {
+  for (let seed = 0; seed < 12; seed++) {
+    const uniform = random(1000 + seed);
+    const { engine } = make({ rows: 4 + Math.floor(uniform() * 30), slots: 1 + Math.floor(uniform() * 4), blocks: 40 });
+    const shared = words(seed, 100);
+    const jobs = Array.from({ length: 12 }, async (_, i) => {
+      await new Promise((resolve) => setTimeout(resolve, Math.floor(uniform() * 40)));
+      const prompt = [...shared.slice(0, 1 + Math.floor(uniform() * 99)), ...words(seed * 50 + i, Math.floor(uniform() * 30))];
+      const count = 1 + Math.floor(uniform() * 40);
+      const controller = new AbortController();
+      if (uniform() < 0.3) setTimeout(() => controller.abort(), uniform() * 30);
+      const got = await collect(engine, request(prompt, count), controller.signal);
+      expect(got.tokens).toEqual(continuation(prompt, count, 97).slice(0, got.tokens.length));
+      if (got.finish === "length") expect(got.tokens.length).toBe(count);
+    });
+    await Promise.all(jobs);
+    expect(engine.freeBlocks).toBe(40);
+  }
+});

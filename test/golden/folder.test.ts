@@ -1,0 +1,26 @@
+// The files made for engine tests are what the engine's own readers take them for.
+import { expect, test } from "playwright/test";
+import { inverseFrequencies, parseConfig } from "../../src/model/config.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { createModel } from "../reference.ts";
+import { makeCheckpoint, readGolden, VARIANTS } from "./checkpoint.ts";
+import { letterOf, toFiles } from "./folder.ts";
+
+const parse = (file: Uint8Array): Record<string, unknown> =>
+  JSON.parse(new TextDecoder().decode(file)) as Record<string, unknown>;
+
+for (const variant of VARIANTS) {
+  test(`folder ${variant}: tokenizer gives the prompt back, config.json reads as the oracle reads it`, () => {
+    const { prompt, dtype } = readGolden(variant);
+    const checkpoint = makeCheckpoint(variant);
+    const files = toFiles(checkpoint, dtype);
+    const [json, config] = [parse(files.get("tokenizer.json")!), parse(files.get("tokenizer_config.json")!)];
+    const text = `<s>${prompt.slice(1).map(letterOf).join("")}`;
+    expect(Tokenizer.create({ json, config }).encode(text)).toEqual(prompt);
+
+    const { shape } = createModel(checkpoint.config, checkpoint.tensors);
+    const read = parseConfig(parse(files.get("config.json")!));
+    expect(read.windows.map((window) => window || Infinity)).toEqual(shape.windows);
+    inverseFrequencies(read).forEach((f, i) => expect(f / shape.frequencies[i]!).toBeCloseTo(1, 12));
+  });
+}

@@ -1,0 +1,104 @@
+// A server and a Cache API in memory, as badly behaved as a test wants them.
+
+export interface Request {
+  url: string;
+  method: string;
+  /** [begin, end) as asked, end not clamped; null without a Range header. */
+  range: [number, number] | null;
+}
+
+export interface ServerOptions {
+  /** Default true. */
+  ranges?: boolean;
+  /** Instead of the answer: a response, an error to throw, or undefined to answer as usual. */
+  interfere?: (request: Request, attempt: number) => Response | Error | undefined;
+  /** Bytes per chunk of a body. Default 1000. */
+  chunkBytes?: number;
+  /** The body breaks after so many bytes, for the n-th response (from 0). */
+  breakAfter?: (response: number) => number | undefined;
+  headers?: Record<string, string>;
+  /** Headers a browser would hide from another origin. */
+  hidden?: readonly string[];
+}
+
+export interface Server {
+  fetch: typeof fetch;
+  log: Request[];
+  /** Bytes that left the server. */
+  sentBytes: number;
+  files: Map<string, Uint8Array<ArrayBuffer>>;
+}
+
+/** Serves `files` by absolute URL. */
+export function serve(files: Map<string, Uint8Array<ArrayBuffer>>, options: ServerOptions = {}): Server {
+  const server: Server = { log: [], sentBytes: 0, files, fetch: answer };
+  let responses = 0;
+
+  async function answer(input: string | URL | globalThis.Request, init?: RequestInit): Promise<Response> {
+    init?.signal?.throwIfAborted();
+    const url = String(input);
+    const match = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init?.headers).get("range") ?? "");
+    const range: Request["range"] = match ? [Number(match[1]), Number(match[2]) + 1] : null;
+    const request = { url, method: init?.method ?? "GET", range };
+    server.log.push(request);
+    const answer = options.interfere?.(request, server.log.length);
+    if (answer instanceof Error) throw answer;
+    if (answer) return answer;
+    const bytes = server.files.get(url);
+    if (!bytes) return new Response("no such file", { status: 404 });
+    return respond(bytes, request, init?.signal ?? undefined);
+  }
+
+  function respond(bytes: Uint8Array, { method, range }: Request, signal: AbortSignal | undefined): Response {
+    const headers = new Headers({ etag: `"${bytes.length}"`, ...options.headers });
+    const [begin, end] =
+      range && options.ranges !== false ? [range[0], Math.min(range[1], bytes.length)] : [0, bytes.length];
+    const partial = range !== null && options.ranges !== false;
+    if (partial && begin >= bytes.length) return new Response(null, { status: 416 });
+    if (partial) headers.set("content-range", `bytes ${begin}-${end - 1}/${bytes.length}`);
+    headers.set("content-length", String(end - begin));
+    for (const name of options.hidden ?? []) headers.delete(name);
+    const body = method === "HEAD" ? null : stream(bytes.slice(begin, end), options.breakAfter?.(responses++), signal);
+    return new Response(body, { status: partial ? 206 : 200, headers });
+  }
+
+  function stream(bytes: Uint8Array, breakAfter: number | undefined, signal: AbortSignal | undefined) {
+    let sent = 0;
+    return new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (signal?.aborted) return controller.error(signal.reason);
+        if (breakAfter !== undefined && sent >= breakAfter) return controller.error(new TypeError("network error"));
+        if (sent === bytes.length) return controller.close();
+        const chunk = bytes.slice(sent, Math.min(sent + (options.chunkBytes ?? 1000), breakAfter ?? Infinity));
+        sent += chunk.length;
+        server.sentBytes += chunk.length;
+        controller.enqueue(chunk);
+      },
+    });
+  }
+
+  return server;
+}
+
+/** As much of CacheStorage as the engine uses. `quotaBytes` bounds what all caches together hold. */
+export function memoryCaches(quotaBytes = Infinity): CacheStorage {
+  const caches = new Map<string, Map<string, Uint8Array<ArrayBuffer>>>();
+  let used = 0;
+  const open = async (name: string) => {
+    const entries = caches.get(name) ?? new Map<string, Uint8Array<ArrayBuffer>>();
+    caches.set(name, entries);
+    return {
+      match: async (key: string) => (entries.has(key) ? new Response(entries.get(key)) : undefined),
+      put: async (key: string, response: Response) => {
+        const bytes = new Uint8Array(await response.arrayBuffer());
+        used += bytes.length;
+        if (used > quotaBytes) throw new DOMException("quota", "QuotaExceededError");
+        entries.set(key, bytes);
+      },
+      delete: async (key: string) => entries.delete(key),
+      keys: async () => [...entries.keys()].map((url) => ({ url })),
+    };
+  };
+  const storage = { open, keys: async () => [...caches.keys()], delete: async (name: string) => caches.delete(name) };
+  return storage as unknown as CacheStorage;
+}

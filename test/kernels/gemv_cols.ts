@@ -1,0 +1,29 @@
+import { gemv_cols } from "../../src/gpu/kernels.gen.ts";
+import { ceilDiv } from "../../src/errors.ts";
+import { projection } from "./projection.ts";
+import { pick, random, spec } from "./spec.ts";
+
+function make(seed: number, tiny = false) {
+  const uniform = random(seed);
+  const WG = tiny ? 8 : pick(uniform, [32, 64]);
+  const COLS = pick(uniform, [1, 2, 4]);
+  const { constants, columns, label, ...rest } = projection(uniform, COLS, tiny);
+  return {
+    ...rest,
+    label: `${label} WG ${WG} COLS ${COLS}`,
+    constants: { ...constants, WG, COLS },
+    grid: [ceilDiv(ceilDiv(columns, 4 * COLS) * 4, WG), 1, 1] as const,
+  };
+}
+
+export default spec({
+  kernel: gemv_cols,
+  cases: 80,
+  make: (seed) => make(seed),
+  race: () => make(4, true),
+  mutants: [
+    ["minimum dropped", "+ affine.y * ones[m]", ""],
+    ["gamma dropped", "values *= gamma[i / 4u];", ""],
+    ["gate and up swapped", "silu(sum[m][c]) * sum[m][c + 1u]", "silu(sum[m][c + 1u]) * sum[m][c]"],
+  ],
+});

@@ -1,0 +1,54 @@
+// Where the packing kernels put the rows of a tensor: shared by the pack_* cases.
+import { alignUp, ceilDiv } from "../../src/errors.ts";
+import { pick } from "./spec.ts";
+
+export interface Target {
+  params: {
+    rows: number;
+    depth: number;
+    stride: number;
+    columnOffset: number;
+    columnMode: number;
+    headRows: number;
+    firstRow: number;
+  };
+  /** Target column of each row of the upload. */
+  columns: number[];
+}
+
+/** A slice of a tensor of K = `depth`, somewhere in a wider matrix. */
+export function randomTarget(uniform: () => number, depth: number, tiny: boolean): Target {
+  const headRows = pick(uniform, [0, 0, 2, 8, 64]);
+  const total = headRows > 0 ? headRows * pick(uniform, [1, 2]) : tiny ? 4 : pick(uniform, [4, 8, 60, 100]);
+  const firstRow = Math.floor(uniform() * total);
+  const rows = 1 + Math.floor(uniform() * (total - firstRow));
+  const columnMode = total % 4 === 0 ? pick(uniform, [0, 1, 2]) : 0;
+  const columnOffset = pick(uniform, [0, 5, 16]);
+  const stride = alignUp(columnOffset + total * 2 + 3, 16);
+  // Hugging Face row (j, i) of a head, j < 2, is stored at (i, j).
+  const storedAt = Array.from({ length: total }, (_, row) => row);
+  for (let n = 0; headRows > 0 && n < total; n++) {
+    const [head, inHead] = [Math.floor(n / headRows), n % headRows];
+    const [j, i] = [Math.floor(inHead / (headRows / 2)), inHead % (headRows / 2)];
+    storedAt[n] = head * headRows + 2 * i + j;
+  }
+  const columns = Array.from({ length: rows }, (_, r) => {
+    const n = storedAt.indexOf(firstRow + r);
+    return columnOffset + [n, Math.floor(n / 4) * 8 + (n % 4), Math.floor(n / 4) * 8 + (n % 4) + 4][columnMode]!;
+  });
+  return { params: { rows, depth, stride, columnOffset, columnMode, headRows, firstRow }, columns };
+}
+
+/** Buffers that the kernel must leave as they are outside of `columns`. */
+export function emptyMatrix({ params: { depth, stride } }: Target, bits: number, group: number) {
+  const words = new Uint32Array(ceilDiv(depth, 32 / bits) * stride).fill(0x01020304);
+  const scales = new Uint32Array(bits <= 8 ? (depth / group) * stride : 4).fill(0x05060708);
+  return { words, scales };
+}
+
+/** Puts value `k` (an unsigned integer below 2^bits) of a column in its place; the field must be zero. */
+export function place(words: Uint32Array, bits: number, at: { k: number; column: number; stride: number }, value: number): void {
+  const perWord = 32 / bits;
+  const index = Math.floor(at.k / perWord) * at.stride + at.column;
+  words[index] = (words[index]! | (value << (bits * (at.k % perWord)))) >>> 0;
+}

@@ -1,0 +1,68 @@
+// Cases of a decode projection: what the gemv_* kernels compute, in float64.
+import { randomMatrix } from "./matrix.ts";
+import { floats, pick } from "./spec.ts";
+
+const silu = (value: number): number => value / (1 + Math.exp(-value));
+
+/** Everything of a kernel case but the grid; N is a multiple of 4·`cols` only by chance. */
+export function projection(uniform: () => number, cols: number, tiny: boolean) {
+  const BITS = tiny ? 4 : pick(uniform, [4, 4, 8, 16, 32]);
+  const GROUP = pick(uniform, [16, 32]);
+  const depth = tiny ? 64 : pick(uniform, BITS <= 8 ? [32, 64, 96, 160, 576] : [4, 12, 20, 64, 172, 192]);
+  const units = [4, 8, 16, 32].filter((unit) => depth % unit === 0 && (BITS > 8 || unit <= GROUP) && unit * BITS >= 32);
+  const EPILOGUE = pick(uniform, cols % 2 === 0 ? [0, 1, 2, 2] : [0, 1]);
+  const columns = tiny ? 8 : pick(uniform, EPILOGUE === 2 ? [8, 24, 64, 136] : [1, 3, 4, 5, 31, 64, 66, 130]);
+  const ROWS = tiny ? 2 : pick(uniform, [1, 1, 2, 4, 8]);
+  const rows = 1 + Math.floor(uniform() * ROWS);
+  const NORM = pick(uniform, [0, 1]);
+  const BIAS = pick(uniform, [0, 1]);
+  const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
+  const width = EPILOGUE === 2 ? columns / 2 : columns;
+  const yStride = width + pick(uniform, [0, 3]);
+
+  const weights = randomMatrix(uniform, { bits: BITS, group: GROUP, columns, depth });
+  const x = new Float32Array((rows + 1) * depth).fill(Number.NaN); // the row beyond must not be read
+  x.set(floats(uniform, rows * depth, 10 ** pick(uniform, [-4, -1, 0])));
+  const gamma = floats(uniform, depth, 2);
+  const bias = floats(uniform, columns);
+  const y = floats(uniform, rows * yStride);
+  const want = new Float64Array(rows * yStride).fill(Number.NaN);
+  let magnitude = 0;
+  for (let m = 0; m < rows; m++) {
+    const row = Float64Array.from(x.subarray(m * depth, (m + 1) * depth));
+    if (NORM) {
+      const scale = 1 / Math.sqrt(row.reduce((sum, value) => sum + value * value, 0) / depth + eps);
+      for (let k = 0; k < depth; k++) row[k]! *= scale * gamma[k]!;
+    }
+    const sums = new Float64Array(columns);
+    const sizes = new Float64Array(columns); // Σ|x·w|, where scale·q and minimum may cancel
+    for (let n = 0; n < columns; n++) {
+      for (let k = 0; k < depth; k++) {
+        sums[n]! += row[k]! * weights.values[n * depth + k]!;
+        sizes[n]! += Math.abs(row[k]!) * (BITS <= 8 ? 2 ** BITS * 2 : 1);
+      }
+      if (BIAS) sums[n]! += bias[n]!;
+      if (BIAS) sizes[n]! += 1;
+    }
+    for (let f = 0; f < width; f++) {
+      const n = EPILOGUE === 2 ? Math.floor(f / 4) * 8 + (f % 4) : f;
+      const at = m * yStride + f;
+      const up = EPILOGUE === 2 ? n + 4 : n;
+      want[at] = EPILOGUE === 2 ? silu(sums[n]!) * sums[up]! : sums[n]! + (EPILOGUE === 1 ? y[at]! : 0);
+      const size = EPILOGUE === 2 ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]! + 1;
+      magnitude = Math.max(magnitude, size);
+    }
+  }
+  const UNIT = pick(uniform, units);
+  return {
+    label: `M ${rows}/${ROWS} N ${columns} K ${depth} BITS ${BITS} GROUP ${GROUP} UNIT ${UNIT} NORM ${NORM} EPILOGUE ${EPILOGUE} BIAS ${BIAS}`,
+    columns,
+    constants: { BITS, GROUP, UNIT, NORM, EPILOGUE, BIAS, ROWS },
+    params: { rows, depth, columns, stride: weights.stride, yStride, eps },
+    buffers: { x, gamma, words: weights.words, scales: weights.scales, bias, y },
+    want: { y: want },
+    terms: depth,
+    ulps: 16, // inverseSqrt, exp, division
+    magnitude,
+  };
+}
