@@ -8,7 +8,7 @@ import { find, make } from "./dom.ts";
 import { loadShowing } from "./loading.ts";
 import { LONG_PASTE, longText } from "./longtext.ts";
 import { count } from "./numbers.ts";
-import { picker } from "./picker.ts";
+import { nameOfSource, picker } from "./picker.ts";
 import { ribbon } from "./ribbon.ts";
 import { FOLLOW_UPS, SAMPLE_QUESTION } from "./sample.ts";
 import { settingsForm } from "./settings.ts";
@@ -56,7 +56,7 @@ function show(view: View): void {
 
 function toggleSettings(open: boolean): void {
   settingsPanel.hidden = !open;
-  document.body.classList.toggle("with-settings", open);
+  find("main", HTMLElement).inert = open && matchMedia("(max-width: 62rem)").matches; // it lies under the panel there
   settingsButton.setAttribute("aria-expanded", String(open));
   if (open) find("settings-close", HTMLButtonElement).focus();
   else settingsButton.focus();
@@ -111,9 +111,8 @@ function showNotice({ stats }: Engine): void {
   if (!adapter.software) return;
   const close = make("button", { type: "button", className: "tool", textContent: "Understood" });
   close.addEventListener("click", () => (notice.hidden = true));
-  const what = make("span", {}, make("strong", { textContent: "Running on the processor, not on a GPU." }));
-  what.append(` ${adapter.name}: expect about a hundredth of a GPU's speed. Fable is usable so, larger models hardly. `);
-  what.append("Turn on graphics acceleration in the browser's settings for more.");
+  const what = make("span", {}, make("strong", { textContent: "No GPU in use." }));
+  what.append(` ${adapter.name.replace(/^.* · /, "")} computes on the processor: expect about a hundredth of a GPU's speed.`);
   notice.replaceChildren(what, close);
 }
 
@@ -392,7 +391,7 @@ function connectPage(): void {
 
 connectBox();
 connectPage();
-void picker((source, name) => void loadModel(source, name));
+void picker(find("picker-list", HTMLElement), (source, name) => void loadModel(source, name));
 if (!("gpu" in navigator)) find("picker-trouble", HTMLElement).append(troubleCard(explain(new Error("navigator.gpu is undefined")), {}));
 const asked = new URLSearchParams(location.search).get("model");
-if (asked) void loadModel(asked, asked.replace(/\/+$/, "").split("/").at(-1) ?? asked);
+if (asked) void loadModel(asked, nameOfSource(asked));

@@ -21,11 +21,15 @@ export function conversation(): Conversation {
   const latest = find("latest", HTMLButtonElement);
   let following = true;
   const atEnd = (): boolean => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 16;
+  let height = 0;
   const leave = (): void => {
+    // A growing composer moves the text as well; that is no wish to read further up.
+    if (following && scroller.clientHeight !== height) return follow();
     following = atEnd();
     latest.hidden = following;
   };
   const follow = (): void => {
+    height = scroller.clientHeight;
     if (following) scroller.scrollTop = scroller.scrollHeight;
   };
   const toEnd = (): void => {

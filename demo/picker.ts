@@ -3,56 +3,90 @@
 import type { ModelSource } from "../src/index.ts";
 import { droppedFiles, embedded, hub, localChoices } from "./catalogue.ts";
 import type { Choice } from "./catalogue.ts";
-import { find, make } from "./dom.ts";
+import { make } from "./dom.ts";
+import type { Properties } from "./dom.ts";
 
-/** Fills #picker-list and connects the form, the file inputs and drag and drop. The benchmark page uses it too. */
-export async function picker(onChoose: (source: ModelSource, name: string) => void): Promise<void> {
-  const list = find("picker-list", HTMLElement);
+export type OnChoose = (source: ModelSource, name: string) => void;
+
+/** Fills `target` with models to choose, a field for any other, and a place for own files. The benchmark page uses it too. */
+export async function picker(target: HTMLElement, onChoose: OnChoose): Promise<void> {
   const row = (choice: Choice): HTMLElement => {
     const button = make(
       "button",
       { type: "button", className: "model-row" },
       make("span", { className: "model-name", textContent: choice.name }),
-      make("span", { className: "model-note", textContent: choice.note || String(choice.source) }),
+      make("span", { className: "model-note", textContent: choice.note }),
       make("span", { className: "model-size", textContent: choice.size }),
     );
     button.addEventListener("click", () => onChoose(choice.source, choice.name));
     return make("li", {}, button);
   };
-  const group = (title: string, choices: readonly Choice[]): HTMLElement =>
-    make("section", { className: "model-group" }, make("h2", { textContent: title }), make("ul", {}, ...choices.map(row)));
-  list.append(group("Included", [embedded]), group("From Hugging Face", hub));
-  connectForm(onChoose);
-  connectFiles(onChoose);
+  const list = (title: string, choices: readonly Choice[]): HTMLElement => group(title, make("ul", {}, ...choices.map(row)));
+  const hint = "Llama and Qwen2 families, as .safetensors or .gguf. Downloads are kept in this browser.";
+  const others = group("Any other model", otherForm(onChoose), dropZone(onChoose), make("p", { className: "hint", textContent: hint }));
+  const online = list("From Hugging Face", hub);
+  target.replaceChildren(list("Included", [embedded]), online, others);
   const local = await localChoices();
-  if (local.length > 0) list.insertBefore(group("In the models folder", local), list.children[1] ?? null);
+  if (local.length > 0) online.before(list("In the models folder", local));
 }
 
-function connectForm(onChoose: (source: ModelSource, name: string) => void): void {
-  const form = find("picker-form", HTMLFormElement);
-  const field = find("picker-source", HTMLInputElement);
+const group = (title: string, ...children: HTMLElement[]): HTMLElement =>
+  make("section", { className: "model-group" }, make("h2", { textContent: title }), ...children);
+
+function otherForm(onChoose: OnChoose): HTMLElement {
+  const field = make("input", {
+    type: "text",
+    placeholder: "owner/name, or https://…/model.gguf",
+    autocomplete: "off",
+    spellcheck: false,
+    autocapitalize: "off",
+    attributes: { "aria-label": "Hugging Face id or address" },
+  });
+  const load = make("button", { type: "submit", className: "quiet", textContent: "Load" });
+  const form = make("form", { className: "picker-form", noValidate: true }, field, load);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    // People paste the address of the model's page; the engine wants the id.
-    const source = field.value.trim().replace(/^https:\/\/huggingface\.co\/([\w.-]+\/[\w.-]+)\/?(?:tree\/main\/?)?$/, "$1");
-    const valid = /^(https?:\/\/\S+|\/\S+|[\w.-]+\/[\w.-]+(@[\w./-]+)?)$/.test(source);
-    field.setCustomValidity(valid ? "" : "Write owner/name, or an address that begins with https://");
-    if (valid) onChoose(source, source.replace(/\/+$/, "").split("/").at(-1) ?? source);
+    const source = readSource(field.value);
+    field.setCustomValidity(source ? "" : "Write owner/name, or an address that begins with https://");
+    if (source) onChoose(source, nameOfSource(source));
     else field.reportValidity();
   });
   field.addEventListener("input", () => field.setCustomValidity(""));
+  return form;
 }
 
-function connectFiles(onChoose: (source: ModelSource, name: string) => void): void {
-  for (const id of ["pick-files", "pick-folder"]) {
-    const input = find(id, HTMLInputElement);
+/** What the engine is to be given for what was typed; null if it can be neither id nor address. */
+export function readSource(typed: string): string | null {
+  // People paste the address of the model's page; the engine wants the id.
+  const source = typed.trim().replace(/^https:\/\/huggingface\.co\/([\w.-]+\/[\w.-]+)\/?(?:tree\/main\/?)?$/, "$1");
+  return /^(https?:\/\/\S+|\/\S+|[\w.-]+\/[\w.-]+(@[\w./-]+)?)$/.test(source) ? source : null;
+}
+
+/** A short name for an id, an address or a path. */
+export function nameOfSource(source: string): string {
+  if (source === embedded.source) return embedded.name;
+  return hub.find((choice) => choice.source === source)?.name ?? source.replace(/\/+$/, "").split("/").at(-1) ?? source;
+}
+
+function dropZone(onChoose: OnChoose): HTMLElement {
+  const take = (files: readonly File[]): void => {
+    if (files.length > 0) onChoose(files, nameOfFiles(files));
+  };
+  const choose = (label: string, properties: Properties<"input">): HTMLElement => {
+    const input = make("input", { type: "file", className: "unseen", ...properties });
     input.addEventListener("change", () => {
-      const files = [...(input.files ?? [])];
-      if (files.length > 0) onChoose(files, nameOf(files));
+      take([...(input.files ?? [])]);
       input.value = "";
     });
-  }
-  const zone = find("drop-zone", HTMLElement);
+    return make("label", { className: "quiet file" }, label, input);
+  };
+  const zone = make(
+    "div",
+    { className: "drop-zone" },
+    make("p", { textContent: "Drop a .gguf file or a checkpoint folder here, or choose" }),
+    choose("files", { multiple: true, accept: ".gguf,.safetensors,.json,.jinja,.txt" }),
+    choose("a folder", { webkitdirectory: true }),
+  );
   const over = (event: DragEvent): void => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
@@ -64,13 +98,13 @@ function connectFiles(onChoose: (source: ModelSource, name: string) => void): vo
   zone.addEventListener("drop", async (event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    const files = event.dataTransfer ? await droppedFiles(event.dataTransfer) : [];
-    if (files.length > 0) onChoose(files, nameOf(files));
+    if (event.dataTransfer) take(await droppedFiles(event.dataTransfer));
   });
+  return zone;
 }
 
 /** The .gguf's name, else the folder's. */
-function nameOf(files: readonly File[]): string {
+function nameOfFiles(files: readonly File[]): string {
   const single = files.find((file) => /\.gguf$/i.test(file.name));
   if (single) return single.name.replace(/\.gguf$/i, "");
   return files.map((file) => file.webkitRelativePath.split("/")[0]).find(Boolean) ?? "Own files";

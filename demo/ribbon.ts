@@ -29,10 +29,10 @@ export function ribbon(): (use: ContextUse | null) => void {
     bar.style.setProperty("--waiting", share(waiting));
     bar.style.setProperty("--tick", share(context > 16384 ? context / 16 : 1024));
     bar.classList.toggle("full", used >= context);
-    const text = `${count(used)} of ${count(context)} tokens`;
+    const text = `${count(used)} of ${count(context)}`;
     if (label.textContent !== text) label.textContent = text;
     bar.setAttribute("aria-valuemax", String(context));
     bar.setAttribute("aria-valuenow", String(Math.min(used, context)));
-    bar.setAttribute("aria-valuetext", text);
+    bar.setAttribute("aria-valuetext", `${text} tokens`);
   };
 }

@@ -1,7 +1,7 @@
 // The dev server for the commands: the demo pages, and at most one model from elsewhere on the disk.
 
 import { randomBytes } from "node:crypto";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createServer } from "vite";
 import { modelFiles } from "./files.mjs";
@@ -13,8 +13,9 @@ const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "..");
  *   local = a model to mount under a path nobody can guess
  * @returns {Promise<{url: string, source: string | null, close(): Promise<void>}>} source = the mounted model as a page on `url` names it */
 export async function serve(options = {}) {
-  const prefix = `/mounted-${randomBytes(16).toString("hex")}/`;
   const { local } = options;
+  // The directory's own name comes last, because the engine names a model after its address.
+  const prefix = `/mounted-${randomBytes(16).toString("hex")}/${local ? encodeURIComponent(basename(local.directory)) : ""}/`;
   const server = await createServer({
     root: join(REPOSITORY, "demo"),
     configFile: join(REPOSITORY, "vite.config.ts"),

@@ -32,13 +32,11 @@ struct Params {
 
 /// Target column of a tensor row. llama GGUF files keep row j·E/2 + i of a head (j < 2) at 2i + j.
 fn column_of(row: u32) -> u32 {
-  var n = row;
-  if (params.headRows > 0u) {
-    let inHead = row % params.headRows;
-    n = row - inHead + (inHead % 2u) * (params.headRows / 2u) + inHead / 2u;
-  }
-  if (params.columnMode > 0u) { n = (n / 4u) * 8u + n % 4u + (params.columnMode - 1u) * 4u; }
-  return params.columnOffset + n;
+  let head = max(params.headRows, 1u);
+  let inHead = row % head;
+  let n = row - inHead + (inHead % 2u) * (head / 2u) + inHead / 2u;
+  let interleaved = (n / 4u) * 8u + (n % 4u) + (params.columnMode - 1u) * 4u;
+  return params.columnOffset + select(n, interleaved, params.columnMode > 0u);
 }
 
 /// Element `i` of the raw tensor.

@@ -59,6 +59,14 @@ struct View {
 const NONE = 0xffffffffu;
 const LOWEST = -3e38;  // stands for NaN and -inf
 
+// Stages of the search, in order. One loop runs them all: a survey compiles once.
+const EXTREMES = 0u;  // the best score
+const K_PEAKS = 1u;   // top-k: a bound from the peaks
+const K_TOKENS = 2u;  // top-k: the k-th largest score
+const MASS = 3u;      // what top-k left: the whole that top-p is a share of
+const P_PEAKS = 4u;
+const P_TOKENS = 5u;
+
 var<workgroup> sums: array<vec4f, WG>;
 var<workgroup> ends: array<vec2u, WG>;
 
@@ -141,36 +149,6 @@ fn survey(row: u32, lane: u32, view: View, low: u32, high: u32, thresholds: vec4
   return Survey(workgroupUniformLoad(&sums[0]), workgroupUniformLoad(&ends[0]));
 }
 
-// The largest key in [low, ceiling) at or above which `goal` lies, given that low is such a key.
-fn search(row: u32, lane: u32, view: View, bottom: u32, ceiling: u32, goal: f32, best: f32) -> u32 {
-  var low = bottom;
-  var high = ceiling;
-  for (var round = 0u; round < 32u; round++) {
-    if (low + 1u >= high) { break; }
-    let fifth = max((high - low) / 5u, 1u);
-    let thresholds = vec4u(low) + fifth * vec4u(1u, 2u, 3u, 4u);
-    let found = survey(row, lane, view, low, high, thresholds, best);
-    // Keys that no score has are cut off at both ends.
-    low = max(low, found.ends.x);
-    high = min(high, found.ends.y + 1u);
-    for (var i = 0u; i < 4u; i++) {
-      if (found.reached[i] >= goal) { low = max(low, thresholds[i]); } else { high = min(high, thresholds[i]); }
-    }
-  }
-  return low;
-}
-
-// The key that a filter keeps from: `goal` tokens or, weighted, `goal` times exp((best − best) / temperature).
-fn threshold(row: u32, lane: u32, weighted: bool, bottom: u32, ceiling: u32, goal: f32, best: f32) -> u32 {
-  // The peaks are some of the scores: where they suffice, the whole row does.
-  var low = bottom;
-  let coarse = View(true, weighted);
-  if (survey(row, lane, coarse, low, ceiling, vec4u(low), best).reached.x >= goal) {
-    low = search(row, lane, coarse, low, ceiling, goal, best);
-  }
-  return search(row, lane, View(false, weighted), low, ceiling, goal, best);
-}
-
 fn draw(row: u32, lane: u32, low: u32) -> u32 {
   let stripes = stripe_count();
   let temperature = settings[row].temperature;
@@ -212,20 +190,46 @@ fn sample_filter(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id)
   let on = topK > 0u || topP < 1.0 || minP > 0.0;
   if (!on || !(temperature > 0.0) || settings[row].forced != NONE) { return; }
 
-  let all = survey(row, lane, View(true, false), 0u, NONE, vec4u(0u), 0.0);
-  let best = score_of(all.ends.y);
-  let ceiling = all.ends.y + 1u;
-  var low = 1u;
-  if (topK > 0u && topK < params.vocabulary) {
-    low = threshold(row, lane, false, low, ceiling, f32(topK), best);
-  }
-  if (topP < 1.0) {
-    // The probability that top-k left is the whole now.
-    let mass = survey(row, lane, View(false, true), low, ceiling, vec4u(low), best).reached.x;
-    low = threshold(row, lane, true, low, ceiling, topP * mass, best);
+  var low = 0u;
+  var ceiling = NONE;
+  var goal = f32(topK);
+  var best = 0.0;
+  for (var stage = EXTREMES; stage <= P_TOKENS; stage++) {
+    if ((stage == K_PEAKS || stage == K_TOKENS) && (topK == 0u || topK >= params.vocabulary)) { continue; }
+    if (stage >= MASS && topP >= 1.0) { continue; }
+    let view = View(stage == EXTREMES || stage == K_PEAKS || stage == P_PEAKS, stage >= MASS);
+    var high = ceiling;
+    // Round 0 asks what there is at or above low, the others split [low, high) in five. In the last stage
+    // of a filter low is known to hold enough.
+    for (var round = select(0u, 1u, stage == K_TOKENS || stage == P_TOKENS); round < 32u; round++) {
+      if (low + 1u >= high) { break; }
+      let fifth = select(max((high - low) / 5u, 1u), 0u, round == 0u);
+      let thresholds = vec4u(low) + fifth * vec4u(1u, 2u, 3u, 4u);
+      let found = survey(row, lane, view, low, high, thresholds, best);
+      if (stage == EXTREMES) {
+        best = score_of(found.ends.y);
+        ceiling = found.ends.y + 1u;
+        break;
+      }
+      if (stage == MASS) {
+        goal = topP * found.reached.x;
+        break;
+      }
+      // The peaks are some of the scores: a bound they reach holds for the row, one they miss says nothing.
+      if (round == 0u) {
+        if (found.reached.x < goal) { break; }
+        continue;
+      }
+      // Keys that no score has are cut off at both ends.
+      low = max(low, found.ends.x);
+      high = min(high, found.ends.y + 1u);
+      for (var i = 0u; i < 4u; i++) {
+        if (found.reached[i] >= goal) { low = max(low, thresholds[i]); } else { high = min(high, thresholds[i]); }
+      }
+    }
   }
   if (minP > 0.0) {
-    low = max(low, min(key_of(best + temperature * log(minP)), all.ends.y));
+    low = max(low, min(key_of(best + temperature * log(minP)), ceiling - 1u));
   }
   let token = draw(row, lane, low);
   if (lane == 0u) { picks[row] = token; }

@@ -157,6 +157,18 @@ export interface ModelInfo {
   hasChatTemplate: boolean;
   /** Sampling defaults from generation_config.json (the engine's own default stays greedy). */
   sampling: Sampling;
+  /** Floating-point operations (multiply-add = 2): of the weights of all layers per token, of attention per token and visible key, of the output projection per token. */
+  flops: { layers: number; attention: number; head: number };
+}
+
+/** One dispatch of a step, timed alone. */
+export interface KernelTime {
+  kernel: string;
+  /** What it computed, e.g. "layer 3 qkv". */
+  label: string;
+  microseconds: number;
+  bytes: number;
+  flops: number;
 }
 
 export interface EngineStats {
@@ -186,6 +198,11 @@ export interface Engine {
   render(messages: readonly Message[]): string;
   /** Natural-log likelihood of each token given those before it; entry 0 (no context) is NaN. Length = tokens.length. */
   score(tokens: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array>;
+  /**
+   * Times every dispatch of one step alone: a prompt chunk of `tokens` tokens, or one decoded token after `tokens`
+   * tokens of context. Needs an idle engine and the timestamp-query feature (InputError without).
+   */
+  profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]>;
   stats(): EngineStats;
   /** Frees all GPU memory. Idempotent. */
   dispose(): void;

@@ -29,6 +29,9 @@ export interface Completion {
   reusedTokens: number;
 }
 
+/** `last`: the request is finished and this is its last token. */
+export type Step = Sampled & { last: boolean };
+
 export class TokenEngine {
   readonly #model: Model;
   readonly #pool: BlockPool;
@@ -69,7 +72,7 @@ export class TokenEngine {
   }
 
   /** Yields tokens as they are read. Returning early, or an abort, gives everything back. */
-  async *generate(request: Request, signal?: AbortSignal): AsyncGenerator<Sampled, Completion> {
+  async *generate(request: Request, signal?: AbortSignal): AsyncGenerator<Step, Completion> {
     this.check(request);
     const maxTokens = Math.min(request.maxTokens, this.context - request.prompt.length);
     const sequence = new Sequence({ ...request, maxTokens }, new BlockList(this.#pool));
@@ -83,7 +86,10 @@ export class TokenEngine {
       this.#start(sequence);
       let seen = 0;
       while (true) {
-        while (seen < sequence.output.length) yield sequence.output[seen++]!;
+        while (seen < sequence.output.length) {
+          const result = sequence.output[seen++]!;
+          yield { ...result, last: sequence.finish !== null && seen === sequence.output.length };
+        }
         if (sequence.error !== null) throw sequence.error;
         if (sequence.finish !== null) return { finish: sequence.finish, reusedTokens: sequence.reused };
         await sequence.changed();
@@ -152,8 +158,13 @@ export class TokenEngine {
    */
   async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.check({ prompt: tokens, maxTokens: 1 });
+    return await this.alone(() => this.#scoreAlone(tokens, signal));
+  }
+
+  /** Runs `work` while no request uses the model. Requests that come meanwhile wait. */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
     while (this.#busy) await this.#busy.catch(() => {});
-    const run = this.#scoreAlone(tokens, signal);
+    const run = work();
     this.#busy = run.catch(() => {}).finally(() => this.#release());
     return await run;
   }

@@ -1,5 +1,6 @@
 // A program is a flat list of dispatches, built once and encoded into one compute pass per step.
 // Bind groups and parameter slots are made when it is built; a step only rewrites parameters that changed.
+import type { KernelTime } from "../api.ts";
 import { alignUp, assert, ceilDiv } from "../errors.ts";
 import type { Gpu } from "./device.ts";
 import { type Buffers, type Kernel, type KernelSource, packParams, type Params } from "./kernel.ts";
@@ -30,15 +31,6 @@ interface Step<D> {
   grid: (sizes: D) => Grid;
   bytes: (sizes: D) => number;
   flops: (sizes: D) => number;
-}
-
-/** One row of a profile. */
-export interface KernelTime {
-  kernel: string;
-  label: string;
-  microseconds: number;
-  bytes: number;
-  flops: number;
 }
 
 /** Uniform slots with a dynamic offset; 256 is the largest minUniformBufferOffsetAlignment WebGPU allows. */
@@ -80,7 +72,7 @@ export class Program<D extends object> {
     this.#sizes = key;
     this.#grids = this.#steps.map((step) => step.grid(sizes));
     for (const step of this.#steps) packParams(step.source, step.params(sizes), this.#view, step.slot);
-    this.#gpu.write(this.#arena, 0, this.#view);
+    this.#gpu.write(this.#arena, 0, new Uint8Array(this.#view.buffer));
   }
 
   /** Encodes all dispatches of the prepared step. */

@@ -110,18 +110,19 @@ async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Pro
       `${folder.name}: no config.json; got no such file, want a Hugging Face checkpoint.${folder.hint}`,
     );
   }
-  const tensors = await openTensors(folder, texts, signal);
   const json = await texts.object("tokenizer.json");
   const tokenizerConfig = (await texts.object("tokenizer_config.json")) ?? {};
   const jinja = await texts.text("chat_template.jinja");
+  const generationConfig = (await texts.object("generation_config.json")) ?? {};
   return {
     name: folder.name,
     config,
-    generationConfig: (await texts.object("generation_config.json")) ?? {},
+    generationConfig,
     tokenizer: json && { json, config: tokenizerConfig },
     chatTemplate: jinja ?? templateOf(tokenizerConfig["chat_template"], `${folder.name}/tokenizer_config.json`),
     gguf: null,
-    tensors,
+    // Last: its response stays open, and the first tensor is read on from the header.
+    tensors: await openTensors(folder, texts, signal),
   };
 }
 

@@ -257,16 +257,23 @@ class Header {
     this.#elementsLeft -= count;
     if (this.#elementsLeft < 0) this.fail(`metadata ${key}: array length`, count, `${maxArrayElements} in all`);
     const values: unknown[] = [];
-    // Without awaiting where the bytes are here already: vocabularies have 10^5 entries.
     for (let i = 0; i < count; i++) {
-      if (type < stringType || type > arrayType) {
-        if (this.#bytes.length - this.#at < leastBytes) await this.#need(leastBytes);
-        values.push(this.#scalar(type));
-      } else {
-        values.push(await this.value(type, key, depth + 1));
-      }
+      // Without awaiting where the bytes are here already: vocabularies have 10^5 entries.
+      values.push(this.#buffered(type) ?? (await this.value(type, key, depth + 1)));
     }
     return values;
+  }
+
+  /** A scalar or string that lies wholly in #bytes; undefined for any other. */
+  #buffered(type: number): number | boolean | string | undefined {
+    const left = this.#bytes.length - this.#at;
+    if (type !== stringType) return type !== arrayType && left >= 8 ? this.#scalar(type) : undefined;
+    if (left < 8) return undefined;
+    const end = this.#at + 8 + Number(this.#view.getBigUint64(this.#at, true));
+    if (end > this.#bytes.length) return undefined;
+    const bytes = this.#bytes.subarray(this.#at + 8, end);
+    this.#at = end;
+    return this.#decoder.decode(bytes);
   }
 
   /** A fixed-size value whose bytes are in #bytes. */

@@ -2,8 +2,8 @@
 import { ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Bindable } from "../gpu/kernel.ts";
-import { embed, gemm_regs, gemm_tile, gemv_cols, gemv_split, rmsnorm, unpack } from "../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch } from "../gpu/program.ts";
+import { embed, gemm_regs, gemm_regs_sg, gemm_tile, gemv_cols, gemv_split, rmsnorm, unpack } from "../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch, type Grid } from "../gpu/program.ts";
 import type { Matrix, Vector } from "./weights.ts";
 
 /** What changes from step to step. */
@@ -53,9 +53,6 @@ export interface GemvVariant {
   slices: number;
 }
 
-const gemvName = ({ kernel, lanes, columns, slices }: GemvVariant): string =>
-  kernel === "gemv_cols" ? `cols ${lanes}×${columns}` : `split ${lanes}×${columns}/${slices}`;
-
 /** Values per inner step: as many as divide K and the group. */
 function unitOf({ depth, bits, group }: Matrix): number {
   const least = bits === 4 ? 8 : 4;
@@ -88,13 +85,23 @@ export async function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: 
 // ---- prefill: many rows, bound by arithmetic ----
 
 export interface GemmVariant {
-  kernel: "gemm_regs" | "gemm_tile";
+  kernel: "gemm_regs" | "gemm_regs_sg" | "gemm_tile";
   constants: Readonly<Record<string, number>>;
   /** Rows and columns that one workgroup computes. */
   tile: readonly [rows: number, columns: number];
 }
 
-const gemmName = ({ kernel, tile }: GemmVariant): string => `${kernel.replace("gemm_", "")} ${tile.join("×")}`;
+/** The three take the same buffers and parameters. */
+const GEMM_SOURCES = {
+  gemm_regs,
+  gemm_regs_sg: gemm_regs_sg as unknown as typeof gemm_regs,
+  gemm_tile: gemm_tile as unknown as typeof gemm_regs,
+} as const;
+
+function gemmGrid({ kernel, tile }: GemmVariant, rows: number, columns: number): Grid {
+  const [down, across] = [ceilDiv(rows, tile[0]), ceilDiv(columns, tile[1])];
+  return kernel === "gemm_tile" ? [down, across, 1] : [across, down, 1];
+}
 
 /** Where the weights of a product are laid open as f32 before a wide multiplication. */
 export interface Scratch {
@@ -168,7 +175,7 @@ async function unpackSlice(gpu: Gpu, { label, matrix }: Linear, b: GPUBuffer, fi
   });
 }
 
-function unpackGrid({ depth, bits }: Matrix, columns: number): readonly [number, number, number] {
+function unpackGrid({ depth, bits }: Matrix, columns: number): Grid {
   return [ceilDiv(columns, 64), ceilDiv(depth, 32 / bits), 1];
 }
 
@@ -182,15 +189,14 @@ interface Product {
 async function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Product, variant: GemmVariant): Promise<AnyDispatch<Sizes>> {
   const { label, matrix, y, bias, epilogue, rows } = linear;
   const constants = { ...variant.constants, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0 };
-  const source = variant.kernel === "gemm_regs" ? gemm_regs : (gemm_tile as unknown as typeof gemm_regs);
-  const kernel = await gpu.kernel<typeof gemm_regs>(source, constants as never);
+  const kernel = await gpu.kernel<typeof gemm_regs>(GEMM_SOURCES[variant.kernel], constants);
   const cOffset = epilogue === "swiglu" ? first / 2 : first;
   return dispatch({
     kernel,
     label,
-    buffers: { a, b: b.buffer, bias: bias ?? gpu.unused, c: y },
+    buffers: { a, b: b.buffer, bias: bias ? { buffer: bias, offset: first * 4 } : gpu.unused, c: y },
     params: (s: Sizes) => ({ rows: rows(s), depth: matrix.depth, columns, bStride: b.stride, cStride: outputWidth(linear), cOffset }),
-    grid: (s) => [ceilDiv(columns, variant.tile[1]), ceilDiv(rows(s), variant.tile[0]), 1],
+    grid: (s) => gemmGrid(variant, rows(s), columns),
     bytes: (s) => 4 * (rows(s) * (matrix.depth + columns) + columns * matrix.depth),
     flops: (s) => 2 * rows(s) * columns * matrix.depth,
   });
@@ -210,5 +216,3 @@ export async function embedRows(gpu: Gpu, table: Matrix, buffers: { rows: GPUBuf
     flops: () => 0,
   });
 }
-
-export { gemmName, gemvName };

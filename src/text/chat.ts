@@ -3,7 +3,7 @@
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
 import type { Message } from "../api.ts";
 import { InputError, ModelError } from "../errors.ts";
-import { isFields, nameOf } from "./schema.ts";
+import { isFields, nameOf } from "./fields.ts";
 
 /** Longest range() a template may ask for: a damaged one must not hang the page. */
 const MAX_RANGE = 1e5;

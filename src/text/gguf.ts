@@ -1,7 +1,9 @@
 // The tokenizer inside a GGUF file, as the tokenizer.json and tokenizer_config.json of the same model.
 
 import { ModelError, UnsupportedError } from "../errors.ts";
-import { type TokenizerFiles, GPT2_SPLIT, byteLevel, nameOf } from "./schema.ts";
+import { nameOf } from "./fields.ts";
+import type { TokenizerFiles } from "./schema.ts";
+import { GPT2_SPLIT, byteLevel } from "./split.ts";
 
 type Metadata = ReadonlyMap<string, unknown>;
 

@@ -2,8 +2,9 @@
 
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { InputError, ModelError } from "../errors.ts";
+import { isFields, nameOf } from "./fields.ts";
 import { literalBytes, pieceBytes } from "./pieces.ts";
-import { type CheckedTokenizer, type TokenizerFiles, checkTokenizer, isFields, nameOf } from "./schema.ts";
+import { type CheckedTokenizer, type TokenizerFiles, checkTokenizer } from "./schema.ts";
 
 export type { TokenizerFiles } from "./schema.ts";
 

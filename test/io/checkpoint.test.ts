@@ -37,16 +37,18 @@ test("what may be absent, and what may not", async () => {
   await expectError(openCheckpoint(folderWith({ "model.safetensors": null })), ModelError, "no weights", "index.json");
 });
 
+const template = async (changes: Record<string, string | null>) =>
+  (await openCheckpoint(folderWith(changes))).chatTemplate;
+
+const tokenizerConfig = (value: unknown) => ({ "tokenizer_config.json": JSON.stringify({ chat_template: value }) });
+
 test("the chat template: a file, a string, a list", async () => {
-  const template = async (changes: Record<string, string | null>) =>
-    (await openCheckpoint(folderWith(changes))).chatTemplate;
-  const config = (value: unknown) => ({ "tokenizer_config.json": JSON.stringify({ chat_template: value }) });
   expect(await template({ "chat_template.jinja": "from file" })).toBe("from file");
   const tool = { name: "tool_use", template: "tools" };
-  expect(await template(config([tool, { name: "default", template: "plain" }]))).toBe("plain");
-  expect(await template(config([tool, 3]))).toBeNull();
-  expect(await template(config(null))).toBeNull();
-  await expectError(template(config(3)), ModelError, "tokenizer_config.json", "chat_template", "got 3");
+  expect(await template(tokenizerConfig([tool, { name: "default", template: "plain" }]))).toBe("plain");
+  expect(await template(tokenizerConfig([tool, 3]))).toBeNull();
+  expect(await template(tokenizerConfig(null))).toBeNull();
+  await expectError(template(tokenizerConfig(3)), ModelError, "tokenizer_config.json", "chat_template", "got 3");
 });
 
 test("damaged JSON is named", async () => {
@@ -88,21 +90,22 @@ test("a file that cannot be read any more", async () => {
   );
 });
 
+const handle = (files: readonly File[]) => {
+  const entries = files.map((file) => ({ kind: "file", name: file.name, getFile: async () => file }));
+  return {
+    name: "dropped",
+    getFileHandle: async (name: string) => {
+      const found = entries.find((entry) => entry.name === name);
+      if (!found) throw new DOMException("none", "NotFoundError");
+      return found;
+    },
+    values: async function* () {
+      yield* entries;
+    },
+  } as unknown as FileSystemDirectoryHandle;
+};
+
 test("a directory handle", async () => {
-  const handle = (files: readonly File[]) => {
-    const entries = files.map((file) => ({ kind: "file", name: file.name, getFile: async () => file }));
-    return {
-      name: "dropped",
-      getFileHandle: async (name: string) => {
-        const found = entries.find((entry) => entry.name === name);
-        if (!found) throw new DOMException("none", "NotFoundError");
-        return found;
-      },
-      values: async function* () {
-        yield* entries;
-      },
-    } as unknown as FileSystemDirectoryHandle;
-  };
   const folder = await openCheckpoint(handle(asFiles(smallFolder())));
   expect([folder.name, folder.tensors.size]).toEqual(["dropped", 3]);
   expect((await openCheckpoint(handle([asFile(smallGguf(), "a.gguf")]))).name).toBe("a");

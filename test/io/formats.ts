@@ -27,8 +27,11 @@ function float(value: number, size: 4 | 8): Uint8Array<ArrayBuffer> {
 }
 
 /** Recognisable contents: byte i of a tensor is (i · 7 + seed) mod 256. */
-export const pattern = (length: number, seed: number): Uint8Array<ArrayBuffer> =>
-  Uint8Array.from({ length }, (_, i) => (i * 7 + seed) % 256);
+export function pattern(length: number, seed: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = i * 7 + seed;
+  return bytes;
+}
 
 export const asFile = (content: Uint8Array<ArrayBuffer> | string, name: string): File => new File([content], name);
 

@@ -110,8 +110,9 @@ test("architectures: names, and whose rows are interleaved", async () => {
   await expectError(withKeys({ "general.architecture": u32(3) }), ModelError, "general.architecture");
 });
 
+const scaling = async (keys: Record<string, Value>) => (await withKeys(keys)).config["rope_scaling"];
+
 test("RoPE scaling", async () => {
-  const scaling = async (keys: Record<string, Value>) => (await withKeys(keys)).config["rope_scaling"];
   const type = "llama.rope.scaling.type";
   const factor = "llama.rope.scaling.factor";
   expect(await scaling({ [type]: text("none") })).toBeNull();
@@ -186,6 +187,8 @@ test("magic and version", async () => {
   await expectError(open(bytes.slice(0, 300)), ModelError, "tiny.gguf");
 });
 
+const array = (of: Value["type"], count: number): Value => ({ type: "array", of, value: [], count });
+
 test("counts and lengths are checked before anything is allocated", async () => {
   const huge = 2n ** 62n;
   await expectError(openWith({ counts: { tensors: huge } }), ModelError, "number at byte 8");
@@ -196,7 +199,6 @@ test("counts and lengths are checked before anything is allocated", async () => 
   const longKey = bytes.slice();
   longKey.set(formats.number(2 ** 30, 8), at);
   await expectError(open(longKey), ModelError, "length of a metadata key", String(2 ** 30));
-  const array = (of: Value["type"], count: number): Value => ({ type: "array", of, value: [], count });
   for (const of of ["u8", "f64", "string", "array"] as const) {
     const opened = withKeys({ z: array(of, 2 ** 40) });
     await expectError(opened, ModelError, 'metadata "z": array length', String(2 ** 40));
@@ -264,12 +266,15 @@ test("tensors that belong to no dense llama are refused", async () => {
   await expectError(openWith({ tensors: odd }), ModelError, "blk.0.attn_q.weight", "got 255", "multiple of 4");
 });
 
+const without = (key: string) => {
+  const metadata = smallMetadata();
+  delete metadata[key];
+  return openWith({ metadata });
+};
+
+const counts = (...values: number[]): Value => ({ type: "array", of: "u32", value: values.map(u32) });
+
 test("metadata a config needs", async () => {
-  const without = (key: string) => {
-    const metadata = smallMetadata();
-    delete metadata[key];
-    return openWith({ metadata });
-  };
   for (const key of [
     "block_count",
     "context_length",
@@ -282,7 +287,6 @@ test("metadata a config needs", async () => {
     await expectError(withKeys({ [`llama.${key}`]: text("8") }), ModelError, `llama.${key}`, '"8"');
   }
   await expectError(withKeys({ "llama.rope.freq_base": f32(Number.NaN) }), ModelError, "rope.freq_base");
-  const counts = (...values: number[]): Value => ({ type: "array", of: "u32", value: values.map(u32) });
   expect((await withKeys({ "llama.attention.head_count_kv": counts(1, 1) })).config["num_key_value_heads"]).toBe(1);
   await expectError(withKeys({ "llama.attention.head_count_kv": counts(1, 2) }), UnsupportedError, "differs by layer");
   await expectError(withKeys({ "llama.expert_count": u32(8) }), UnsupportedError, "mixture of experts");

@@ -57,12 +57,13 @@ test("shards: every tensor from its file", async () => {
   }
 });
 
+const withIndex = async (index: unknown) => {
+  const files = shardedFolder();
+  files.set("model.safetensors.index.json", encode(JSON.stringify(index)));
+  return openCheckpoint(asFiles(files));
+};
+
 test("shards: the index must fit the files", async () => {
-  const withIndex = async (index: unknown) => {
-    const files = shardedFolder();
-    files.set("model.safetensors.index.json", encode(JSON.stringify(index)));
-    return openCheckpoint(asFiles(files));
-  };
   await expectModelError(
     withIndex({ weight_map: { a: "model-3.safetensors" } }),
     "shard missing",

@@ -11,7 +11,12 @@ function make(seed: number, tiny = false) {
   const vocabulary = tiny ? 5 : pick(uniform, [1, 2, 15, 16, 17, 100, 515]);
   const T = tiny ? 3 : pick(uniform, [1, 2, 3, 9, 40]);
   const spare = pick(uniform, [0, 2]); // workgroups and rows beyond T
-  const { words, scales, values, stride } = randomMatrix(uniform, { bits: BITS, group: GROUP, columns: vocabulary, depth: D });
+  const { words, scales, values, stride } = randomMatrix(uniform, {
+    bits: BITS,
+    group: GROUP,
+    columns: vocabulary,
+    depth: D,
+  });
   const tokens = Uint32Array.from({ length: 4 }, () => Math.floor(uniform() * vocabulary));
   const rows = new Uint32Array(4 * (T + spare)).map(() => Math.floor(uniform() * 1e6));
   const want = new Float64Array(T * D);

@@ -18,7 +18,7 @@ function make(seed: number, tiny = false) {
 
 export default spec({
   kernel: gemv_cols,
-  cases: 80,
+  cases: 64,
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [

@@ -47,7 +47,7 @@ function decodeQ4K(bytes: Uint8Array, at: number): Block {
 
 function decodeQ6K(bytes: Uint8Array, at: number): Block {
   const d = half(bytes, at + 208);
-  const q = new Array<number>(256).fill(0);
+  const q: number[] = Array.from({ length: 256 }, () => 0);
   for (const part of [0, 1]) {
     const [low, high] = [at + 64 * part, at + 128 + 32 * part];
     for (let l = 0; l < 32; l++) {

@@ -12,5 +12,11 @@ import sample_merge from "./sample_merge.ts";
 import sample_slices from "./sample_slices.ts";
 import pack_block from "./pack_block.ts";
 import pack_float from "./pack_float.ts";
+import gemm_regs from "./gemm_regs.ts";
+import gemm_regs_sg from "./gemm_regs_sg.ts";
+import gemm_tile from "./gemm_tile.ts";
+import unpack from "./unpack.ts";
+import peak_copy from "./peak_copy.ts";
+import peak_fma from "./peak_fma.ts";
 
-export const specs: readonly KernelSpec[] = [rmsnorm, embed, gemv_cols, gemv_split, logit_adjust, logit_count, logit_prompt, sample_filter, sample_merge, sample_slices, pack_block, pack_float];
+export const specs: readonly KernelSpec[] = [rmsnorm, embed, gemv_cols, gemv_split, logit_adjust, logit_count, logit_prompt, sample_filter, sample_merge, sample_slices, pack_block, pack_float, gemm_regs, gemm_regs_sg, gemm_tile, unpack, peak_copy, peak_fma];

@@ -66,7 +66,7 @@ export function randomMatrix(uniform: () => number, { bits, group, columns, dept
   const scales = new Uint32Array(bits <= 8 ? (depth / group) * stride : 1).fill(0x7e007e00);
   const values = new Float64Array(columns * depth);
   for (let n = 0; n < columns; n++) {
-    for (let g = 0; bits <= 8 && g < depth / group; g++) {
+    for (let g = 0; g < scales.length / stride - 1 / 2; g++) {
       scales[g * stride + n] = (randomHalf(uniform) & 0x7fff) | (randomHalf(uniform) << 16);
     }
     for (let j = 0; j < ceilDiv(depth, perWord); j++) {

@@ -16,6 +16,7 @@ console.log(`${adapter.info.vendor} ${adapter.info.architecture} ${adapter.info.
 const wanted = argv.slice(2);
 let failed = 0;
 for (const spec of specs) {
+  const adapter = (await gpu.requestAdapter())!; // an adapter gives one device only
   const { name, features } = spec.kernel;
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   const missing = features.filter((f) => !adapter.features.has(f as GPUFeatureName));

@@ -10,7 +10,8 @@ function randomBlocks(uniform: () => number, format: BlockFormat, count: number)
   const bytes = Uint8Array.from({ length: count * format.bytes }, () => Math.floor(uniform() * 256));
   for (let block = 0; block < count; block++) {
     for (const offset of format.halves) {
-      const bits = (Math.floor(uniform() * 2) << 15) | ((7 + Math.floor(uniform() * 6)) << 10) | (Math.floor(uniform() * 8) << 7);
+      const bits =
+        (Math.floor(uniform() * 2) << 15) | ((7 + Math.floor(uniform() * 6)) << 10) | (Math.floor(uniform() * 8) << 7);
       bytes[block * format.bytes + offset] = bits & 255;
       bytes[block * format.bytes + offset + 1] = bits >> 8;
     }
@@ -39,7 +40,12 @@ function make(seed: number, tiny = false) {
         const k = b * format.values + i;
         const [s, m] = [scale[i >> 4]!, minimum[i >> 4]!];
         const value = s * integer + m;
-        place(want.words, BITS, { k, column, stride }, BITS === 32 ? floatBits(value) : BITS === 16 ? halfBits(value) : integer);
+        place(
+          want.words,
+          BITS,
+          { k, column, stride },
+          BITS === 32 ? floatBits(value) : BITS === 16 ? halfBits(value) : integer,
+        );
         if (BITS <= 8) want.scales[Math.floor(k / GROUP) * stride + column] = (halfBits(s) | (halfBits(m) << 16)) >>> 0;
       });
     }
@@ -61,7 +67,7 @@ const alignedLength = (bytes: number): number => ceilDiv(bytes, 4) * 4;
 
 export default spec({
   kernel: pack_block,
-  cases: 80,
+  cases: 60,
   make: (seed) => make(seed),
   race: () => make(3, true),
   mutants: [

@@ -17,7 +17,7 @@ export interface Target {
 }
 
 /** A slice of a tensor of K = `depth`, somewhere in a wider matrix. */
-export function randomTarget(uniform: () => number, depth: number, tiny: boolean): Target {
+export function randomTarget(uniform: () => number, depth: number, tiny = false): Target {
   const headRows = pick(uniform, [0, 0, 2, 8, 64]);
   const total = headRows > 0 ? headRows * pick(uniform, [1, 2]) : tiny ? 4 : pick(uniform, [4, 8, 60, 100]);
   const firstRow = Math.floor(uniform() * total);
@@ -27,7 +27,7 @@ export function randomTarget(uniform: () => number, depth: number, tiny: boolean
   const stride = alignUp(columnOffset + total * 2 + 3, 16);
   // Hugging Face row (j, i) of a head, j < 2, is stored at (i, j).
   const storedAt = Array.from({ length: total }, (_, row) => row);
-  for (let n = 0; headRows > 0 && n < total; n++) {
+  for (let n = 0; n < (headRows > 0 ? total : 0); n++) {
     const [head, inHead] = [Math.floor(n / headRows), n % headRows];
     const [j, i] = [Math.floor(inHead / (headRows / 2)), inHead % (headRows / 2)];
     storedAt[n] = head * headRows + 2 * i + j;
@@ -47,7 +47,12 @@ export function emptyMatrix({ params: { depth, stride } }: Target, bits: number,
 }
 
 /** Puts value `k` (an unsigned integer below 2^bits) of a column in its place; the field must be zero. */
-export function place(words: Uint32Array, bits: number, at: { k: number; column: number; stride: number }, value: number): void {
+export function place(
+  words: Uint32Array,
+  bits: number,
+  at: { k: number; column: number; stride: number },
+  value: number,
+): void {
   const perWord = 32 / bits;
   const index = Math.floor(at.k / perWord) * at.stride + at.column;
   words[index] = (words[index]! | (value << (bits * (at.k % perWord)))) >>> 0;

@@ -49,7 +49,8 @@ export function projection(uniform: () => number, cols: number, tiny: boolean) {
       const at = m * yStride + f;
       const up = EPILOGUE === 2 ? n + 4 : n;
       want[at] = EPILOGUE === 2 ? silu(sums[n]!) * sums[up]! : sums[n]! + (EPILOGUE === 1 ? y[at]! : 0);
-      const size = EPILOGUE === 2 ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]! + 1;
+      const size =
+        EPILOGUE === 2 ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]! + 1;
       magnitude = Math.max(magnitude, size);
     }
   }

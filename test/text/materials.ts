@@ -39,6 +39,8 @@ export interface Oracle {
   stories: number[][];
   decode: { ids: number[]; text: string }[];
   splits: Record<string, number[][]>;
+  pre_tokenizers: { pre_tokenizer: object; digest: string }[];
+  metaspaces: { pre_tokenizer: object; digest: string }[];
   sentencepiece: { tokens: string[]; scores: number[]; types: number[]; cases: { text: string; ids: number[] }[] };
 }
 

@@ -1,5 +1,6 @@
 // Ids as the reference implementations give them (fixtures/make.py), from tokenizer.json and from GGUF metadata alike.
 
+import { createHash } from "node:crypto";
 import { expect, test } from "playwright/test";
 import { tokenizerFromGguf } from "../../src/text/gguf.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
@@ -58,6 +59,29 @@ test.describe("tokenizer.json", () => {
     const story = tokenizer.decode(tokens, { skipSpecial: true });
     expect(story).toMatch(/^Once upon a time/);
     expect(tokenizer.encode(story)).toEqual(tokens);
+  });
+
+  test("pre-tokenisers of every kind cut as in the reference", () => {
+    const bases = [{ folder: FABLE, entries: oracle.pre_tokenizers }];
+    if (hasShared) bases.push({ folder: STORIES, entries: oracle.metaspaces });
+    for (const { folder, entries } of bases) {
+      const { json, config } = modelFiles(folder);
+      for (const { pre_tokenizer, digest } of entries) {
+        const changed = { ...(json as object), pre_tokenizer, normalizer: null, post_processor: null };
+        const tokenizer = Tokenizer.create({ json: changed, config });
+        const ids = JSON.stringify(oracle.texts.map((text) => tokenizer.encode(text)));
+        const got = createHash("sha256").update(ids).digest("hex").slice(0, 16);
+        expect.soft(got, JSON.stringify(pre_tokenizer)).toBe(digest);
+      }
+    }
+  });
+
+  test("a byte order mark is no space, so the space before it stays with it", () => {
+    const pieces = ["\u0120", "\u00ef", "\u00bb", "\u00bf", "x", "\u0120\u00ef"];
+    const vocab = Object.fromEntries(pieces.map((piece, id) => [piece, id]));
+    const bytes = { type: "ByteLevel", add_prefix_space: false, use_regex: true };
+    const json = { model: { vocab, merges: ["\u0120 \u00ef"] }, pre_tokenizer: bytes, decoder: bytes };
+    expect(Tokenizer.create({ json, config: {} }).encode(" \ufeffx")).toEqual([5, 2, 3, 4]);
   });
 
   test("decoding broken UTF-8 reads as the reference does", () => {

@@ -1,0 +1,225 @@
+// The measurements behind the benchmark page. No DOM.
+
+import { VERSION, load, measureAdapter, modelFlops } from "../src/index.ts";
+import type { Engine, EngineStats, KernelRow, KvFormat, LoadProgress, ModelInfo, ModelSource } from "../src/index.ts";
+
+export interface BenchOptions {
+  source: ModelSource;
+  /** Prompt lengths to measure at. Those the context cannot hold are skipped. Default 128 … 8192. */
+  frontiers?: readonly number[];
+  /** Measured runs for each length. Default 5. */
+  runs?: number;
+  /** Runs before them that do not count. Default 1. */
+  warmups?: number;
+  /** Tokens decoded in each run. Default 32. */
+  newTokens?: number;
+  kv?: KvFormat;
+  context?: number;
+  /** Whether to time kernels one by one at the end. Default true. */
+  profile?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface BenchProgress {
+  text: string;
+  /** 0 to 1; null while unknown. */
+  share: number | null;
+}
+
+/** Tokens per second over the runs. */
+export interface Spread {
+  median: number;
+  min: number;
+  max: number;
+  samples: number[];
+}
+
+export interface BenchRow {
+  frontier: number;
+  /** The frontier, or a little less where the new tokens would not fit behind it. */
+  promptTokens: number;
+  prefill: Spread & { gflops: number; percentOfFma: number };
+  decode: Spread & { gbs: number; percentOfCopy: number };
+  /** Median milliseconds to the first token. */
+  firstTokenMs: number;
+}
+
+export interface BenchResult {
+  format: 1;
+  date: string;
+  engine: string;
+  browser: string;
+  adapter: EngineStats["adapter"];
+  measured: { copyGBs: number; fmaGflops: number; dispatchMicros: number };
+  model: ModelInfo;
+  memory: Pick<EngineStats, "weightBytes" | "kvBytes" | "scratchBytes" | "kvBytesPerToken">;
+  loadMs: number;
+  variants: EngineStats["variants"];
+  options: { runs: number; warmups: number; newTokens: number; kv: KvFormat };
+  rows: BenchRow[];
+  /** Frontiers beyond the context. */
+  skipped: number[];
+  kernels: { phase: "prefill" | "decode"; tokens: number; rows: KernelRow[] }[];
+}
+
+export const FRONTIERS = [128, 256, 512, 1024, 2048, 4096, 8192] as const;
+
+/** Measures one model on this machine. Rejects with what `load` and `generate` reject with. */
+export async function measure(options: BenchOptions, report: (progress: BenchProgress) => void): Promise<BenchResult> {
+  const { source, signal, runs = 5, warmups = 1, newTokens = 32, kv = "f16" } = options;
+  const frontiers = options.frontiers ?? FRONTIERS;
+  report({ text: "Measuring the adapter", share: null });
+  const measured = await measureAdapter();
+  const context = options.context ?? contextFor(frontiers, newTokens);
+  const engine = await load(source, {
+    kv,
+    ...(context === undefined ? {} : { context }),
+    ...(signal ? { signal } : {}),
+    onProgress: (progress) => report(loading(progress)),
+  });
+  try {
+    const plan = planOf(frontiers, engine.model.context, newTokens);
+    const rows: BenchRow[] = [];
+    for (const [index, step] of plan.fitting.entries()) {
+      const told = (run: number): void =>
+        report({ text: `${step.frontier} tokens, run ${run} of ${warmups + runs}`, share: (index + (run - 1) / (warmups + runs)) / plan.fitting.length });
+      const samples = await sample(engine, step.promptTokens, { runs, warmups, newTokens, told, ...(signal ? { signal } : {}) });
+      rows.push(rowOf(engine, step, samples, newTokens, measured));
+    }
+    const longest = plan.fitting.at(-1)?.promptTokens ?? 0;
+    const kernels = options.profile === false || longest === 0 ? [] : await profile(engine, longest, report);
+    return describe(engine, { measured, rows, kernels, skipped: plan.skipped, options: { runs, warmups, newTokens, kv } });
+  } finally {
+    engine.dispose();
+  }
+}
+
+/** Only lengths beyond the engine's default ask for more. */
+function contextFor(frontiers: readonly number[], newTokens: number): number | undefined {
+  const longest = Math.max(...frontiers);
+  return longest > 8192 ? longest + newTokens : undefined;
+}
+
+interface Step {
+  frontier: number;
+  promptTokens: number;
+}
+
+/** The last frontier may give up a tenth of itself to make room for the new tokens. */
+function planOf(frontiers: readonly number[], context: number, newTokens: number): { fitting: Step[]; skipped: number[] } {
+  const steps = frontiers.map((frontier) => ({ frontier, promptTokens: Math.min(frontier, context - newTokens) }));
+  const fits = ({ frontier, promptTokens }: Step): boolean => promptTokens >= 0.9 * frontier;
+  return { fitting: steps.filter(fits), skipped: steps.filter((step) => !fits(step)).map((step) => step.frontier) };
+}
+
+interface Samples {
+  prefill: number[];
+  decode: number[];
+  firstTokenMs: number[];
+}
+
+interface SampleOptions {
+  runs: number;
+  warmups: number;
+  newTokens: number;
+  told: (run: number) => void;
+  signal?: AbortSignal;
+}
+
+async function sample(engine: Engine, promptTokens: number, options: SampleOptions): Promise<Samples> {
+  const samples: Samples = { prefill: [], decode: [], firstTokenMs: [] };
+  for (let run = 1; run <= options.warmups + options.runs; run++) {
+    options.told(run);
+    const stats = await runOnce(engine, syntheticTokens(promptTokens, engine.model.vocabulary, run), options);
+    if (run <= options.warmups) continue;
+    samples.prefill.push(stats.prefillTokensPerSecond);
+    samples.decode.push(stats.decodeTokensPerSecond);
+    samples.firstTokenMs.push(stats.prefillMs);
+  }
+  return samples;
+}
+
+/** A new session and a new prompt every time: nothing computed before can be used again. */
+async function runOnce(engine: Engine, tokens: number[], { newTokens, signal }: SampleOptions): ReturnType<typeof statsOf> {
+  const session = engine.session();
+  try {
+    const generation = session.generate({ tokens }, { maxTokens: newTokens, ignoreEnd: true, temperature: 0, ...(signal ? { signal } : {}) });
+    return await statsOf(generation.result);
+  } finally {
+    session.dispose();
+  }
+}
+
+async function statsOf(result: ReturnType<ReturnType<Engine["session"]>["generate"]>["result"]) {
+  const { stats, finish } = await result;
+  if (finish === "abort") throw new DOMException("benchmark: stopped", "AbortError");
+  if (stats.reusedTokens > 0) throw new Error(`benchmark: ${stats.reusedTokens} prompt tokens were reused, want 0. The figures would be wrong.`);
+  return stats;
+}
+
+/** Uniform token ids from a seed (mulberry32). */
+function syntheticTokens(length: number, vocabulary: number, seed: number): number[] {
+  let state = Math.imul(seed, 0x9e3779b9) ^ length;
+  return Array.from({ length }, () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % vocabulary;
+  });
+}
+
+function rowOf(engine: Engine, step: Step, samples: Samples, newTokens: number, measured: BenchResult["measured"]): BenchRow {
+  const { weightBytes, kvBytesPerToken } = engine.stats();
+  const prefill = spread(samples.prefill);
+  const decode = spread(samples.decode);
+  const gflops = (modelFlops(engine, step.promptTokens) / step.promptTokens) * prefill.median * 1e-9;
+  // A new token reads all weights once and the keys and values of everything before it: on average half the new ones too.
+  const bytesPerToken = weightBytes + kvBytesPerToken * (step.promptTokens + newTokens / 2);
+  const gbs = bytesPerToken * decode.median * 1e-9;
+  return {
+    ...step,
+    prefill: { ...prefill, gflops, percentOfFma: (100 * gflops) / measured.fmaGflops },
+    decode: { ...decode, gbs, percentOfCopy: (100 * gbs) / measured.copyGBs },
+    firstTokenMs: spread(samples.firstTokenMs).median,
+  };
+}
+
+function spread(samples: readonly number[]): Spread {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  const median = ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
+  return { median, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN, samples: [...samples] };
+}
+
+async function profile(engine: Engine, tokens: number, report: (progress: BenchProgress) => void): Promise<BenchResult["kernels"]> {
+  const kernels: BenchResult["kernels"] = [];
+  for (const phase of ["prefill", "decode"] as const) {
+    report({ text: `Timing the kernels of ${phase}`, share: null });
+    kernels.push({ phase, tokens, rows: await engine.profile(tokens, phase) });
+  }
+  return kernels;
+}
+
+function describe(engine: Engine, parts: Pick<BenchResult, "measured" | "rows" | "kernels" | "skipped" | "options">): BenchResult {
+  const { adapter, weightBytes, kvBytes, scratchBytes, kvBytesPerToken, loadMs, variants } = engine.stats();
+  return {
+    format: 1,
+    date: new Date().toISOString(),
+    engine: VERSION,
+    browser: /(?:Chrome|Firefox|Version)\/[\d.]+/.exec(navigator.userAgent)?.[0] ?? navigator.userAgent,
+    adapter,
+    measured: parts.measured,
+    model: engine.model,
+    memory: { weightBytes, kvBytes, scratchBytes, kvBytesPerToken },
+    loadMs,
+    variants,
+    options: parts.options,
+    rows: parts.rows,
+    skipped: parts.skipped,
+    kernels: parts.kernels,
+  };
+}
+
+function loading({ phase, loadedBytes, totalBytes }: LoadProgress): BenchProgress {
+  return { text: `Loading the model (${phase})`, share: totalBytes > 0 ? loadedBytes / totalBytes : null };
+}

@@ -1,0 +1,103 @@
+// A benchmark result as tables and charts.
+
+import type { BenchResult } from "./measure.ts";
+import { button, make } from "./dom.ts";
+import { bytes, count, figure, seconds } from "./numbers.ts";
+import { plot } from "./plot.ts";
+
+/** Fills `target`. */
+export function showResult(target: HTMLElement, result: BenchResult): void {
+  target.replaceChildren(
+    make("h2", { textContent: `${result.model.name} on ${result.adapter.name}` }),
+    machine(result),
+    charts(result),
+    speeds(result),
+    ...result.kernels.map((kernels) => kernelTable(kernels, result.measured)),
+    make("div", { className: "actions" }, button("Download JSON", "quiet", () => download(result))),
+  );
+  if (result.adapter.software) target.querySelector("h2")?.after(make("p", { className: "warning", textContent: SOFTWARE }));
+}
+
+const SOFTWARE = "A software adapter: these figures say whether it works, not how fast a GPU would be.";
+
+function machine({ measured, memory, loadMs, browser, options, model }: BenchResult): HTMLElement {
+  const facts: readonly [string, string][] = [
+    ["Copy bandwidth", `${figure(measured.copyGBs)} GB/s`],
+    ["FMA peak", `${figure(measured.fmaGflops)} GFLOP/s`],
+    ["One dispatch", `${figure(measured.dispatchMicros)} µs`],
+    ["Weights", bytes(memory.weightBytes)],
+    ["Keys and values", `${options.kv}, ${bytes(memory.kvBytesPerToken)} a token`],
+    ["Context", `${count(model.context)} tokens`],
+    ["Loaded in", seconds(loadMs)],
+    ["Browser", browser.replace("/", " ")],
+  ];
+  const pairs = facts.map(([term, value]) => make("div", {}, make("dt", { textContent: term }), make("dd", { textContent: value })));
+  return make("dl", { className: "machine" }, ...pairs);
+}
+
+function charts({ rows }: BenchResult): HTMLElement {
+  const chart = (title: string, phase: "prefill" | "decode"): HTMLElement => {
+    const points = rows.map((row) => ({ x: row.promptTokens, ...row[phase] }));
+    const figureElement = make("figure", {}, make("figcaption", {}, make("strong", { textContent: title }), " tokens a second over context"));
+    figureElement.append(plot({ title, unit: "tokens a second", className: phase, points }));
+    return figureElement;
+  };
+  return make("div", { className: "charts" }, chart("Prefill", "prefill"), chart("Decode", "decode"));
+}
+
+function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
+  const body = rows.map((row) => [
+    count(row.promptTokens),
+    figure(row.prefill.median),
+    `${figure(row.prefill.min)} – ${figure(row.prefill.max)}`,
+    figure(row.prefill.gflops),
+    `${figure(row.prefill.percentOfFma)} %`,
+    seconds(row.firstTokenMs),
+    figure(row.decode.median),
+    `${figure(row.decode.min)} – ${figure(row.decode.max)}`,
+    figure(row.decode.gbs),
+    `${figure(row.decode.percentOfCopy)} %`,
+  ]);
+  const head = ["Context", "Prefill tok/s", "min – max", "GFLOP/s", "of FMA peak", "First token", "Decode tok/s", "min – max", "GB/s", "of copy"];
+  const left = skipped.length > 0 ? ` Beyond the context, left out: ${skipped.map(count).join(", ")}.` : "";
+  const runs = `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`;
+  return table("Speed", head, body, runs + left);
+}
+
+function kernelTable({ phase, tokens, rows }: BenchResult["kernels"][number], peak: BenchResult["measured"]): HTMLElement {
+  const total = rows.reduce((sum, row) => sum + row.microseconds, 0);
+  const body = rows
+    .toSorted((a, b) => b.microseconds - a.microseconds)
+    .map((row) => {
+      const gbs = row.bytes / row.microseconds / 1e3;
+      const gflops = row.flops / row.microseconds / 1e3;
+      // A kernel is held against the limit it comes closer to.
+      const share = Math.max(gbs / peak.copyGBs, gflops / peak.fmaGflops);
+      const time = [figure(row.microseconds / 1e3), `${figure((100 * row.microseconds) / total)} %`];
+      return [row.label || row.kernel, count(row.calls), ...time, figure(gbs), figure(gflops), `${figure(100 * share)} %`];
+    });
+  const head = ["Kernel", "Calls", "ms", "of all", "GB/s", "GFLOP/s", "of peak"];
+  const title = phase === "prefill" ? `Kernels, prefill of ${count(tokens)} tokens` : `Kernels, one new token after ${count(tokens)}`;
+  return table(title, head, body, `${figure(total / 1e3)} ms together. Peak is copy bandwidth or FMA, whichever is nearer.`);
+}
+
+function table(title: string, head: readonly string[], body: readonly string[][], note: string): HTMLElement {
+  const cells = (texts: readonly string[]): HTMLElement[] =>
+    texts.map((text, index) => (index === 0 ? make("th", { textContent: text, scope: "row" }) : make("td", { textContent: text })));
+  const heads = head.map((text) => make("th", { textContent: text, scope: "col" }));
+  const grid = make(
+    "table",
+    {},
+    make("caption", { textContent: title }),
+    make("thead", {}, make("tr", {}, ...heads)),
+    make("tbody", {}, ...body.map((texts) => make("tr", {}, ...cells(texts)))),
+  );
+  const frame = make("div", { className: "frame", tabIndex: 0, attributes: { role: "region", "aria-label": title } }, grid);
+  return make("section", {}, frame, make("p", { className: "hint", textContent: note }));
+}
+
+function download(result: BenchResult): void {
+  const url = URL.createObjectURL(new Blob([JSON.stringify(result, null, 2)], { type: "application/json" }));
+  make("a", { href: url, download: `longprompt-${result.model.name}-${result.date.slice(0, 10)}.json` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}

@@ -1,0 +1,144 @@
+// gemm_regs — c[t, cOffset + n] = epilogue(Σₖ a[t, k] · b[k, n] + bias[n])
+//
+//   a     [T, K]        f32    read
+//   b     [K, bStride]  vec4f  read
+//   bias  [N]           vec4f  read
+//   c     [T, cStride]  vec4f  read_write
+//
+// dispatch  (ceil(N / (8·WG)), ceil(T / 8), 1): 8 rows and two vec4 columns per invocation
+// cost      flops 2·T·N·K, bytes 4·(T·K + K·N·T/8 + T·N): compute bound
+// why       for adapters where workgroup memory is slow: outer products in named registers
+//           (SwiftShader keeps only what needs no address there), lanes along columns so that
+//           a is uniform, four inputs per round so that sums are carried round less often.
+//           gemm_regs_sg does the same with a quarter of the loads where subgroups exist.
+
+override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up (c has N / 2 columns)
+override BIAS: u32 = 0;      // 1: add bias before the epilogue
+override WG: u32 = 8;        // invocations per workgroup
+
+struct Params {
+  rows: u32,     // T
+  depth: u32,    // K
+  columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2)
+  bStride: u32,  // columns of b, a multiple of 4
+  cStride: u32,  // columns of c, a multiple of 4
+  cOffset: u32,  // first column of c to write, a multiple of 4
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+@group(0) @binding(2) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+// a[row, k], 0 past the end of the row. Rows past T repeat the last one: they are not stored.
+fn load(row: u32, k: u32) -> f32 {
+  return select(0.0, a[min(row, params.rows - 1u) * params.depth + k], k < params.depth);
+}
+
+fn load4(row: u32, k: u32) -> vec4f {
+  return vec4f(load(row, k), load(row, k + 1u), load(row, k + 2u), load(row, k + 3u));
+}
+
+// Spelled out by component: SwiftShader spills every vec4 between two operators.
+fn multiply(sum: vec4f, left: vec4f, b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f) -> vec4f {
+  return vec4f(
+    sum.x + left.x * b0.x + left.y * b1.x + left.z * b2.x + left.w * b3.x,
+    sum.y + left.x * b0.y + left.y * b1.y + left.z * b2.y + left.w * b3.y,
+    sum.z + left.x * b0.z + left.y * b1.z + left.z * b2.z + left.w * b3.z,
+    sum.w + left.x * b0.w + left.y * b1.w + left.z * b2.w + left.w * b3.w,
+  );
+}
+
+fn with_bias(sum: vec4f, column: u32) -> vec4f {
+  if (BIAS == 1u) { return sum + bias[min(column, params.columns / 4u - 1u)]; }
+  return sum;
+}
+
+fn store(at: u32, sum: vec4f) {
+  if (EPILOGUE == 1u) { c[at] += sum; } else { c[at] = sum; }
+}
+
+// Columns 0…3 and 4…7 of one invocation: with EPILOGUE 2 the gates and their ups.
+fn store_row(row: u32, column: u32, product0: vec4f, product1: vec4f) {
+  if (row >= params.rows || column >= params.columns / 4u) { return; }
+  let sum0 = with_bias(product0, column);
+  let sum1 = with_bias(product1, column + 1u);
+  let at = row * (params.cStride / 4u) + params.cOffset / 4u;
+  if (EPILOGUE == 2u) {
+    c[at + column / 2u] = sum0 / (1.0 + exp(-sum0)) * sum1;
+  } else {
+    store(at + column, sum0);
+    if (column + 1u < params.columns / 4u) { store(at + column + 1u, sum1); }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn gemm_regs(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.y * 8u;
+  let column = id.x * 2u;
+  let last = params.depth - 1u;
+  let stride = params.bStride / 4u;
+  var sum00 = vec4f();
+  var sum01 = vec4f();
+  var sum10 = vec4f();
+  var sum11 = vec4f();
+  var sum20 = vec4f();
+  var sum21 = vec4f();
+  var sum30 = vec4f();
+  var sum31 = vec4f();
+  var sum40 = vec4f();
+  var sum41 = vec4f();
+  var sum50 = vec4f();
+  var sum51 = vec4f();
+  var sum60 = vec4f();
+  var sum61 = vec4f();
+  var sum70 = vec4f();
+  var sum71 = vec4f();
+  for (var k = 0u; k < params.depth; k += 4u) {
+    let at0 = k * stride + column;
+    let at1 = min(k + 1u, last) * stride + column;
+    let at2 = min(k + 2u, last) * stride + column;
+    let at3 = min(k + 3u, last) * stride + column;
+    let b00 = b[at0];
+    let b01 = b[at0 + 1u];
+    let b10 = b[at1];
+    let b11 = b[at1 + 1u];
+    let b20 = b[at2];
+    let b21 = b[at2 + 1u];
+    let b30 = b[at3];
+    let b31 = b[at3 + 1u];
+    let left0 = load4(row, k);
+    sum00 = multiply(sum00, left0, b00, b10, b20, b30);
+    sum01 = multiply(sum01, left0, b01, b11, b21, b31);
+    let left1 = load4(row + 1u, k);
+    sum10 = multiply(sum10, left1, b00, b10, b20, b30);
+    sum11 = multiply(sum11, left1, b01, b11, b21, b31);
+    let left2 = load4(row + 2u, k);
+    sum20 = multiply(sum20, left2, b00, b10, b20, b30);
+    sum21 = multiply(sum21, left2, b01, b11, b21, b31);
+    let left3 = load4(row + 3u, k);
+    sum30 = multiply(sum30, left3, b00, b10, b20, b30);
+    sum31 = multiply(sum31, left3, b01, b11, b21, b31);
+    let left4 = load4(row + 4u, k);
+    sum40 = multiply(sum40, left4, b00, b10, b20, b30);
+    sum41 = multiply(sum41, left4, b01, b11, b21, b31);
+    let left5 = load4(row + 5u, k);
+    sum50 = multiply(sum50, left5, b00, b10, b20, b30);
+    sum51 = multiply(sum51, left5, b01, b11, b21, b31);
+    let left6 = load4(row + 6u, k);
+    sum60 = multiply(sum60, left6, b00, b10, b20, b30);
+    sum61 = multiply(sum61, left6, b01, b11, b21, b31);
+    let left7 = load4(row + 7u, k);
+    sum70 = multiply(sum70, left7, b00, b10, b20, b30);
+    sum71 = multiply(sum71, left7, b01, b11, b21, b31);
+  }
+  store_row(row, column, sum00, sum01);
+  store_row(row + 1u, column, sum10, sum11);
+  store_row(row + 2u, column, sum20, sum21);
+  store_row(row + 3u, column, sum30, sum31);
+  store_row(row + 4u, column, sum40, sum41);
+  store_row(row + 5u, column, sum50, sum51);
+  store_row(row + 6u, column, sum60, sum61);
+  store_row(row + 7u, column, sum70, sum71);
+}

@@ -1,0 +1,50 @@
+// unpack — b[k, i] = weight of input k and output firstColumn + i, opened to f32
+//
+//   words   [ceil(K / PACK), stride]  u32            read
+//   scales  [K / GROUP, stride]       f16 pairs      read
+//   b       [K, columns]              f32            write
+//
+// dispatch  (ceil(columns / 64), ceil(K / PACK), 1): one word per invocation
+// cost      bytes (4 + BITS / 8)·K·columns: memory bound
+// why       prefill uses every weight once per token, so it is opened once per chunk
+//           instead of once per tile; a slice of columns keeps b small and in cache.
+//           PACK = 32 / BITS weights lie in a word, lowest bits first.
+
+override BITS: u32 = 8;    // 16: f16 pair, 8 or 4: scale · q + minimum
+override GROUP: u32 = 32;  // inputs per (scale, minimum); unused for 16
+
+struct Params {
+  depth: u32,        // K: even for 16, a multiple of GROUP for 8 and 4
+  columns: u32,      // outputs in this slice
+  stride: u32,       // words per row of `words` and `scales`
+  firstColumn: u32,  // first output of this slice
+}
+
+@group(0) @binding(0) var<storage, read> words: array<u32>;
+@group(0) @binding(1) var<storage, read> scales: array<u32>;
+@group(0) @binding(2) var<storage, read_write> b: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn unpack(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.x;
+  if (i >= params.columns) { return; }
+  let n = params.firstColumn + i;
+  let word = words[id.y * params.stride + n];
+  let pack = 32u / BITS;
+  let k = id.y * pack;
+  let target0 = k * params.columns + i;
+
+  if (BITS == 16u) {
+    let pair = unpack2x16float(word);
+    b[target0] = pair.x;
+    b[target0 + params.columns] = pair.y;
+  } else {
+    // A word never straddles two groups: GROUP is a multiple of PACK.
+    let scale = unpack2x16float(scales[k / GROUP * params.stride + n]);
+    let mask = (1u << BITS) - 1u;
+    for (var j = 0u; j < pack; j++) {
+      b[target0 + j * params.columns] = scale.x * f32((word >> (j * BITS)) & mask) + scale.y;
+    }
+  }
+}

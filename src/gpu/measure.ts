@@ -1,0 +1,89 @@
+// What this adapter can do at most, measured: the yardsticks of the benchmark page and of docs/log.md.
+import { Gpu } from "./device.ts";
+import { peak_copy, peak_fma } from "./kernels.gen.ts";
+import { type AnyDispatch, dispatch, Program } from "./program.ts";
+
+export interface AdapterPeaks {
+  /** Bytes read and written by a copy kernel, GB/s. */
+  copyGBs: number;
+  /** f32 multiply-adds in registers, GFLOP/s. */
+  fmaGflops: number;
+  /** One empty dispatch among many in a pass, µs. */
+  dispatchMicros: number;
+}
+
+const RUNS = 7;
+const LEAST_MS = 20;
+
+/** Milliseconds of `work` per repetition: repeated until it takes 20 ms, best of 7. */
+export async function timeDispatches(gpu: Gpu, work: readonly AnyDispatch<object>[]): Promise<number> {
+  const program = Program.build<object>(gpu, "measure", work);
+  program.prepare({});
+  const run = async (repeats: number): Promise<number> => {
+    const encoder = gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (let i = 0; i < repeats; i++) program.encode(pass);
+    pass.end();
+    const started = performance.now();
+    gpu.submit(encoder);
+    await gpu.device.queue.onSubmittedWorkDone();
+    return performance.now() - started;
+  };
+  try {
+    let repeats = 1;
+    while ((await run(repeats)) < LEAST_MS && repeats < 1 << 14) repeats *= 4;
+    let best = Infinity;
+    for (let i = 0; i < RUNS; i++) best = Math.min(best, (await run(repeats)) / repeats);
+    return best;
+  } finally {
+    program.dispose();
+  }
+}
+
+/** Copy bandwidth, multiply-add peak and dispatch cost. Takes a second or two. */
+export async function measureAdapter(device?: GPUDevice): Promise<AdapterPeaks> {
+  const gpu = await Gpu.open(device);
+  try {
+    const copy = await copyDispatch(gpu);
+    const fma = await fmaDispatch(gpu);
+    const copyMs = await timeDispatches(gpu, [copy.step]);
+    const fmaMs = await timeDispatches(gpu, [fma.step]);
+    const emptyMs = await timeDispatches(gpu, Array.from({ length: 100 }, () => fma.idle));
+    return { copyGBs: copy.bytes / copyMs / 1e6, fmaGflops: fma.flops / fmaMs / 1e6, dispatchMicros: emptyMs * 10 };
+  } finally {
+    gpu.dispose();
+  }
+}
+
+/** 256 MiB on a GPU, beyond every cache; 32 MiB on a CPU adapter. */
+async function copyDispatch(gpu: Gpu) {
+  const size = gpu.adapter.software ? 32 * 2 ** 20 : 128 * 2 ** 20;
+  const [x, y] = [gpu.buffer("copy from", size, "scratch"), gpu.buffer("copy to", size, "scratch")];
+  const count = size / 16;
+  const step = dispatch({
+    kernel: await gpu.kernel(peak_copy, { WG: 64, STEPS: 8 }),
+    label: "copy",
+    buffers: { x, y },
+    params: () => ({ count }),
+    grid: () => [count / 512, 1, 1] as const,
+    bytes: () => 2 * size,
+    flops: () => 0,
+  });
+  return { step, bytes: 2 * size };
+}
+
+async function fmaDispatch(gpu: Gpu) {
+  const threads = gpu.adapter.software ? 1 << 12 : 1 << 18;
+  const [x, y] = [gpu.buffer("fma from", threads * 4, "scratch"), gpu.buffer("fma to", threads * 4, "scratch")];
+  const make = async (ROUNDS: number, groups: number) =>
+    dispatch({
+      kernel: await gpu.kernel(peak_fma, { WG: 64, ROUNDS }),
+      label: "fma",
+      buffers: { x, y },
+      params: () => ({ factor: 0.5 }),
+      grid: () => [groups, 1, 1] as const,
+      bytes: () => 8 * threads,
+      flops: () => 128 * ROUNDS * threads,
+    });
+  return { step: await make(256, threads / 64), idle: await make(0, 1), flops: 128 * 256 * threads };
+}

@@ -1,0 +1,191 @@
+// The transformer of the Llama family as a list of dispatches, read top to bottom.
+import { UnsupportedError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { type AnyDispatch, Program } from "../gpu/program.ts";
+import type { KvStore } from "../kv/store.ts";
+import { attention, ropeIntoCache } from "./attention.ts";
+import { inverseFrequencies, type ModelConfig } from "./config.ts";
+import { embedRows, finalNorm, gemm, gemv, type Linear, type Scratch, type Sizes } from "./ops.ts";
+import type { Variants } from "./variants.ts";
+import type { Matrix, Vector, WeightLoader } from "./weights.ts";
+
+interface Layer {
+  attentionNorm: Vector;
+  /** [(H + 2G)·E, D]: q, k and v rows stacked */
+  qkv: Matrix;
+  qkvBias: Vector | undefined;
+  /** [2E]: weights of the norms on each head of q and k */
+  headNorm: Vector | undefined;
+  /** [D, H·E] */
+  output: Matrix;
+  outputBias: Vector | undefined;
+  mlpNorm: Vector;
+  /** [2F, D]: gate and up rows interleaved */
+  gateUp: Matrix;
+  gateUpBias: Vector | undefined;
+  /** [D, F] */
+  down: Matrix;
+  downBias: Vector | undefined;
+}
+
+export interface Weights {
+  /** [V, D]: embedding table */
+  embedding: Matrix;
+  layers: readonly Layer[];
+  finalNorm: Vector;
+  /** [V, D]: the embedding table where tied */
+  head: Matrix;
+}
+
+/** Names what the model needs. The loader fetches it afterwards, in file order. */
+export function nameWeights(loader: WeightLoader, config: ModelConfig): Weights {
+  const { hiddenSize: D, vocabulary: V, layers } = config;
+  checkWidths(config);
+  const embedding = loader.stacked(["model.embed_tokens.weight"], [V], D);
+  const tied = config.tiedEmbeddings || !loader.has("lm_head.weight");
+  return {
+    embedding,
+    layers: Array.from({ length: layers }, (_, layer) => nameLayer(loader, config, `model.layers.${layer}`)),
+    finalNorm: loader.vector(["model.norm.weight"], [D]),
+    head: tied ? embedding : loader.stacked(["lm_head.weight"], [V], D),
+  };
+}
+
+function nameLayer(loader: WeightLoader, config: ModelConfig, prefix: string): Layer {
+  const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headWidth: E } = config;
+  const attn = `${prefix}.self_attn`;
+  const mlp = `${prefix}.mlp`;
+  const bias = (wanted: boolean, names: string[], lengths: number[], interleave = false) =>
+    wanted ? loader.vector(names.map((name) => `${name}.bias`), lengths, interleave) : undefined;
+  const projections = ["q", "k", "v"].map((which) => `${attn}.${which}_proj`);
+  const widths = [H * E, G * E, G * E];
+  const pair = [`${mlp}.gate_proj`, `${mlp}.up_proj`];
+  return {
+    attentionNorm: loader.vector([`${prefix}.input_layernorm.weight`], [D]),
+    qkv: loader.stacked(projections.map((name) => `${name}.weight`), widths, D),
+    qkvBias: bias(config.qkvBias, projections, widths),
+    headNorm: config.headNorm ? loader.vector([`${attn}.q_norm.weight`, `${attn}.k_norm.weight`], [E, E]) : undefined,
+    output: loader.stacked([`${attn}.o_proj.weight`], [D], H * E),
+    outputBias: bias(config.outputBias, [`${attn}.o_proj`], [D]),
+    mlpNorm: loader.vector([`${prefix}.post_attention_layernorm.weight`], [D]),
+    gateUp: loader.interleaved(`${pair[0]}.weight`, `${pair[1]}.weight`, F, D),
+    gateUpBias: bias(config.mlpBias, pair, [F, F], true),
+    down: loader.stacked([`${mlp}.down_proj.weight`], [D], F),
+    downBias: bias(config.mlpBias, [`${mlp}.down_proj`], [D]),
+  };
+}
+
+/** The kernels read activations four at a time. */
+function checkWidths({ hiddenSize, intermediateSize, heads, kvHeads, headWidth }: ModelConfig): void {
+  const widths = {
+    hidden_size: hiddenSize,
+    intermediate_size: intermediateSize,
+    "num_attention_heads · head_dim": heads * headWidth,
+    "2 · num_key_value_heads · head_dim": 2 * kvHeads * headWidth,
+  };
+  for (const [name, width] of Object.entries(widths)) {
+    if (width % 4 !== 0) throw new UnsupportedError(`config.json: ${name}; got ${width}, want a multiple of 4.`);
+  }
+}
+
+/** Buffers of one step; all rows × width, f32. */
+export interface Activations extends Scratch {
+  /** [T] vec4u: (position, cache index, sequence slot, token) */
+  rows: GPUBuffer;
+  /** [T, D]: the residual stream */
+  hidden: GPUBuffer;
+  /** [T, (H + 2G)·E] */
+  qkv: GPUBuffer;
+  /** [T, H, E], rotated */
+  query: GPUBuffer;
+  /** [T, H, E] */
+  attended: GPUBuffer;
+  /** Unfinished attention: docs/kernels.md, "Partials" */
+  partials: GPUBuffer;
+  /** [T, F] */
+  activated: GPUBuffer;
+  /** [M] u32: rows whose logits are wanted */
+  logitRows: GPUBuffer;
+  /** [M, D] */
+  normed: GPUBuffer;
+  /** [M, V] */
+  logits: GPUBuffer;
+}
+
+/** Everything a program of this model is built from. */
+export interface Parts {
+  gpu: Gpu;
+  config: ModelConfig;
+  weights: Weights;
+  store: KvStore;
+  activations: Activations;
+  /** [positions, E/2] vec2f: (cos, sin) */
+  rope: GPUBuffer;
+  /** [slots] u32: the token each sequence sampled last */
+  tokens: GPUBuffer;
+  variants: Variants;
+}
+
+/** A product, by weight bytes (up to `tileRows` rows) or by arithmetic (tileRows 0: any number). */
+const linear = ({ gpu, activations, variants }: Parts, tileRows: number, what: Linear): Promise<AnyDispatch<Sizes>[]> =>
+  tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what, tileRows)) : gemm(gpu, what, activations, variants.gemm(what));
+
+/** Embedding and all layers: token ids in `rows` to the residual stream in `hidden`, keys and values into the cache. */
+export async function forward(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
+  const { gpu, config, weights, activations, tokens } = parts;
+  const { rows, hidden, qkv, query, attended, activated } = activations;
+  const epsilon = config.normEpsilon;
+  const all = (s: Sizes) => s.rows;
+  const steps = [await embedRows(gpu, weights.embedding, { rows, tokens, hidden })];
+  for (const [i, layer] of weights.layers.entries()) {
+    const label = `layer ${i}`;
+    steps.push(
+      ...(await linear(parts, tileRows, {
+        label: `${label} qkv`, matrix: layer.qkv, bias: layer.qkvBias, norm: { weight: layer.attentionNorm, epsilon },
+        x: hidden, y: qkv, epilogue: "store", rows: all,
+      })), // prettier-ignore
+      ...(await ropeIntoCache(parts, i, layer.headNorm)),
+      ...(await attention(parts, i, { query, out: attended, prefill: tileRows === 0 })),
+      ...(await linear(parts, tileRows, {
+        label: `${label} output`, matrix: layer.output, bias: layer.outputBias,
+        x: attended, y: hidden, epilogue: "add", rows: all,
+      })), // prettier-ignore
+      ...(await linear(parts, tileRows, {
+        label: `${label} gate·up`, matrix: layer.gateUp, bias: layer.gateUpBias, norm: { weight: layer.mlpNorm, epsilon },
+        x: hidden, y: activated, epilogue: "swiglu", rows: all,
+      })), // prettier-ignore
+      ...(await linear(parts, tileRows, {
+        label: `${label} down`, matrix: layer.down, bias: layer.downBias,
+        x: activated, y: hidden, epilogue: "add", rows: all,
+      })), // prettier-ignore
+    );
+  }
+  return Program.build(gpu, tileRows === 0 ? "forward wide" : `forward ${tileRows}`, steps);
+}
+
+/** Logits of the rows listed in `logitRows`. */
+export async function logits(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
+  const { gpu, config, weights, activations } = parts;
+  const { hidden, logitRows, normed } = activations;
+  const steps = [
+    await finalNorm(gpu, { x: hidden, rows: logitRows, weight: weights.finalNorm, y: normed }, config.hiddenSize, config.normEpsilon),
+    ...(await linear(parts, tileRows, {
+      label: "logits", matrix: weights.head, x: normed, y: activations.logits, epilogue: "store", rows: (s) => s.logitRows,
+    })), // prettier-ignore
+  ];
+  return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, steps);
+}
+
+/** (cos, sin) of every position, computed in float64: WGSL's own sin and cos are good to 2⁻¹¹ only. */
+export function ropeTable(config: ModelConfig, positions: number): Float32Array<ArrayBuffer> {
+  const frequencies = inverseFrequencies(config);
+  const table = new Float32Array(positions * config.headWidth);
+  for (let position = 0; position < positions; position++) {
+    for (const [i, frequency] of frequencies.entries()) {
+      const at = position * config.headWidth + 2 * i;
+      table[at] = Math.cos(position * frequency);
+      table[at + 1] = Math.sin(position * frequency);
+    }
+  }
+  return table;
+}

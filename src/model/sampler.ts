@@ -1,0 +1,230 @@
+// From logits to a token, on the GPU: 8 bytes per row leave it. Only what a step's settings ask for is dispatched.
+import { ceilDiv } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { logit_adjust, logit_count, logit_prompt, sample_filter, sample_merge, sample_slices } from "../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
+import type { LogitRow, RowSampling } from "./model.ts";
+import type { Sizes } from "./ops.ts";
+
+/** Words of the Settings struct of the sampling kernels. */
+const SETTINGS_WORDS = 16;
+const BIAS_SLOTS = 64;
+const NO_TOKEN = 0xffffffff;
+const LANES = 64;
+const STEPS = 16;
+const RESULT_BYTES = 8;
+
+/** What a step's rows need beyond greedy: decides which program runs. */
+interface Needs {
+  adjust: boolean;
+  filter: boolean;
+}
+
+const penalised = ({ repetitionPenalty, frequencyPenalty, presencePenalty }: RowSampling): boolean =>
+  repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
+const adjusted = (sampling: RowSampling): boolean => penalised(sampling) || sampling.logitBias.length > 0;
+const filtered = ({ temperature, topK, topP, minP }: RowSampling): boolean => temperature > 0 && (topK > 0 || topP < 1 || minP > 0);
+
+interface Shape {
+  /** Most logit rows in a step. */
+  rows: number;
+  slots: number;
+  /** V */
+  vocabulary: number;
+}
+
+export class Sampler {
+  /** [rows] (token, f32 bits of its log-probability) */
+  readonly result: GPUBuffer;
+  /** [slots] u32: the token each slot sampled last, which the next step embeds. */
+  readonly tokens: GPUBuffer;
+  readonly #gpu: Gpu;
+  readonly #shape: Shape;
+  readonly #logits: GPUBuffer;
+  readonly #settings: GPUBuffer;
+  readonly #slices: GPUBuffer;
+  readonly #peaks: GPUBuffer;
+  readonly #picks: GPUBuffer;
+  readonly #staged: DataView<ArrayBuffer>;
+  readonly #programs = new Map<string, Promise<Program<Sizes>>>();
+  /** Made when the first request with a penalty or bias comes: 4·V bytes per slot and per row. */
+  #extra: { counts: GPUBuffer; bias: GPUBuffer; scores: GPUBuffer } | null = null;
+  #clears: { slot: number; tokens: readonly number[] }[] = [];
+
+  constructor(gpu: Gpu, logits: GPUBuffer, shape: Shape) {
+    const { rows, slots, vocabulary } = shape;
+    this.#gpu = gpu;
+    this.#shape = shape;
+    this.#logits = logits;
+    const sliceCount = ceilDiv(vocabulary, LANES * STEPS);
+    const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
+    this.result = make("sampled", (rows * RESULT_BYTES) / 4);
+    this.tokens = make("slot tokens", slots);
+    this.#settings = make("sampling settings", rows * SETTINGS_WORDS);
+    this.#slices = make("logit slices", rows * sliceCount * 4);
+    this.#peaks = make("logit peaks", rows * sliceCount * LANES);
+    this.#picks = make("picks", rows);
+    this.#staged = new DataView(new ArrayBuffer(rows * SETTINGS_WORDS * 4));
+  }
+
+  /** Bytes of `result` that a step with this many rows fills. */
+  resultBytes(rows: number): number {
+    return rows * RESULT_BYTES;
+  }
+
+  /** Settings of the coming step, and the program that samples under them. */
+  async prepare(rows: readonly LogitRow[], prompts: readonly { slot: number; tokens: readonly number[] }[]): Promise<Program<Sizes>> {
+    const needs = {
+      adjust: rows.some(({ sampling, forced }) => forced === null && adjusted(sampling)),
+      filter: rows.some(({ sampling, forced }) => forced === null && filtered(sampling)),
+    };
+    if (needs.adjust || prompts.length > 0) this.#makeExtra();
+    for (const [i, row] of rows.entries()) this.#stage(i, row);
+    this.#gpu.write(this.#settings, 0, new Uint8Array(this.#staged.buffer, 0, rows.length * SETTINGS_WORDS * 4));
+    this.#clears = [...prompts];
+    const key = JSON.stringify(needs);
+    let program = this.#programs.get(key);
+    if (!program) this.#programs.set(key, (program = this.#build(needs)));
+    return await program;
+  }
+
+  #stage(index: number, { slot, sampling, step, forced }: LogitRow): void {
+    const at = index * SETTINGS_WORDS * 4;
+    const { temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty } = sampling;
+    const u32 = (word: number, value: number) => this.#staged.setUint32(at + word * 4, value, true);
+    u32(0, slot);
+    u32(2, topK);
+    const f32: readonly (readonly [number, number])[] = [[1, temperature], [3, topP], [4, minP], [5, repetitionPenalty], [6, frequencyPenalty], [7, presencePenalty]]; // prettier-ignore
+    for (const [word, value] of f32) this.#staged.setFloat32(at + word * 4, value, true);
+    u32(8, sampling.seed);
+    u32(9, step);
+    u32(10, sampling.logitBias.length);
+    u32(11, forced ?? NO_TOKEN);
+    if (sampling.logitBias.length > 0 && step === 0) this.#writeBias(slot, sampling);
+  }
+
+  #writeBias(slot: number, { logitBias }: RowSampling): void {
+    const view = new DataView(new ArrayBuffer(logitBias.length * 8));
+    for (const [i, [token, bias]] of logitBias.entries()) {
+      view.setUint32(i * 8, token, true);
+      view.setFloat32(i * 8 + 4, bias, true);
+    }
+    this.#gpu.write(this.#extra!.bias, slot * BIAS_SLOTS * 8, new Uint8Array(view.buffer));
+  }
+
+  #makeExtra(): void {
+    const { rows, slots, vocabulary } = this.#shape;
+    this.#extra ??= {
+      counts: this.#gpu.buffer("token counts", slots * vocabulary * 4, "scratch"),
+      bias: this.#gpu.buffer("logit bias", slots * BIAS_SLOTS * 8, "scratch"),
+      scores: this.#gpu.buffer("adjusted logits", rows * vocabulary * 4, "scratch"),
+    };
+  }
+
+  /** Marks the prompts of sequences that entered a slot. Encoded before the step's pass. */
+  async encodePrompts(encoder: GPUCommandEncoder): Promise<void> {
+    for (const { slot, tokens } of this.#clears) {
+      const { vocabulary } = this.#shape;
+      const { counts } = this.#extra!;
+      encoder.clearBuffer(counts, slot * vocabulary * 4, vocabulary * 4);
+      const ids = this.#gpu.buffer("prompt ids", tokens.length * 4, "scratch");
+      this.#gpu.write(ids, 0, Uint32Array.from(tokens));
+      const mark = dispatch({
+        kernel: await this.#gpu.kernel(logit_prompt, { WG: 64 }),
+        label: "prompt tokens",
+        buffers: { ids, counts },
+        params: () => ({ idCount: tokens.length, slot, vocabulary }),
+        grid: () => [ceilDiv(tokens.length, 64), 1, 1] as const,
+        bytes: () => 12 * tokens.length,
+        flops: () => 0,
+      });
+      const program = Program.build<object>(this.#gpu, "prompt tokens", [mark]);
+      program.prepare({});
+      const pass = encoder.beginComputePass();
+      program.encode(pass);
+      pass.end();
+      // Destroying a buffer that queued work uses is allowed only after the submit.
+      queueMicrotask(() => void this.#gpu.device.queue.onSubmittedWorkDone().then(() => (this.#gpu.release(ids), program.dispose())));
+    }
+    this.#clears = [];
+  }
+
+  async #build({ adjust, filter }: Needs): Promise<Program<Sizes>> {
+    const steps: AnyDispatch<Sizes>[] = [];
+    const scores = adjust ? this.#extra!.scores : this.#logits;
+    if (adjust) steps.push(await this.#adjust());
+    steps.push(await this.#slice(scores));
+    if (filter) steps.push(await this.#filter(scores));
+    steps.push(await this.#merge());
+    if (adjust) steps.push(await this.#count());
+    return Program.build(this.#gpu, "sample", steps);
+  }
+
+  async #adjust(): Promise<AnyDispatch<Sizes>> {
+    const { vocabulary } = this.#shape;
+    const { counts, bias, scores } = this.#extra!;
+    return dispatch({
+      kernel: await this.#gpu.kernel(logit_adjust, { WG: 64, STEPS }),
+      label: "adjust logits",
+      buffers: { logits: this.#logits, counts, bias, settings: this.#settings, scores },
+      params: () => ({ vocabulary }),
+      grid: (s: Sizes) => [ceilDiv(vocabulary, 64 * STEPS), s.logitRows, 1],
+      bytes: (s) => 12 * s.logitRows * vocabulary,
+      flops: (s) => 4 * s.logitRows * vocabulary,
+    });
+  }
+
+  async #slice(scores: GPUBuffer): Promise<AnyDispatch<Sizes>> {
+    const { vocabulary } = this.#shape;
+    return dispatch({
+      kernel: await this.#gpu.kernel(sample_slices, { LANES, STEPS }),
+      label: "sample slices",
+      buffers: { logits: this.#logits, scores, settings: this.#settings, slices: this.#slices, peaks: this.#peaks },
+      params: () => ({ vocabulary }),
+      grid: (s: Sizes) => [ceilDiv(vocabulary, LANES * STEPS), s.logitRows, 1],
+      bytes: (s) => 4 * s.logitRows * vocabulary,
+      flops: (s) => 8 * s.logitRows * vocabulary,
+    });
+  }
+
+  async #filter(scores: GPUBuffer): Promise<AnyDispatch<Sizes>> {
+    const { vocabulary } = this.#shape;
+    return dispatch({
+      kernel: await this.#gpu.kernel(sample_filter, { WG: 256, LANES, STEPS }),
+      label: "filter",
+      buffers: { scores, settings: this.#settings, peaks: this.#peaks, picks: this.#picks },
+      params: () => ({ vocabulary }),
+      grid: (s: Sizes) => [s.logitRows, 1, 1],
+      bytes: (s) => 4 * s.logitRows * vocabulary,
+      flops: (s) => 12 * s.logitRows * vocabulary,
+    });
+  }
+
+  async #merge(): Promise<AnyDispatch<Sizes>> {
+    const { vocabulary } = this.#shape;
+    const sliceCount = ceilDiv(vocabulary, LANES * STEPS);
+    const { result, tokens } = this;
+    return dispatch({
+      kernel: await this.#gpu.kernel(sample_merge, { WG: 64 }),
+      label: "sample",
+      buffers: { logits: this.#logits, settings: this.#settings, slices: this.#slices, picks: this.#picks, result, tokens },
+      params: () => ({ vocabulary, sliceCount }),
+      grid: (s: Sizes) => [s.logitRows, 1, 1],
+      bytes: (s) => 16 * s.logitRows * sliceCount,
+      flops: (s) => 8 * s.logitRows * sliceCount,
+    });
+  }
+
+  async #count(): Promise<AnyDispatch<Sizes>> {
+    const { vocabulary } = this.#shape;
+    return dispatch({
+      kernel: await this.#gpu.kernel(logit_count, { WG: 64 }),
+      label: "count token",
+      buffers: { settings: this.#settings, tokens: this.tokens, counts: this.#extra!.counts },
+      params: (s: Sizes) => ({ rows: s.logitRows, vocabulary }),
+      grid: (s) => [ceilDiv(s.logitRows, 64), 1, 1],
+      bytes: (s) => 76 * s.logitRows,
+      flops: () => 0,
+    });
+  }
+}

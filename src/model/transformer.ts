@@ -1,0 +1,185 @@
+// A loaded model behind the Model interface: one submit per step, one small readback.
+import type { KernelTime } from "../api.ts";
+import { alignUp, assert, InputError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Program } from "../gpu/program.ts";
+import { Readback } from "../gpu/readback.ts";
+import { BLOCK_TOKENS } from "../kv/blocks.ts";
+import { type Codec, denseMap, kvBytesPerToken, KvStore } from "../kv/store.ts";
+import { MAX_SPLITS, splitsFor } from "./attention.ts";
+import type { ModelConfig } from "./config.ts";
+import { type Activations, forward, logits, type Parts, ropeTable, type Weights } from "./llama.ts";
+import { type Batch, FROM_SLOT, type Model, type Sampled } from "./model.ts";
+import type { Sizes } from "./ops.ts";
+import { Sampler } from "./sampler.ts";
+import type { Variants } from "./variants.ts";
+
+export interface TransformerOptions {
+  codec: Codec;
+  /** Tokens of cache over all sequences. */
+  context: number;
+  /** Most rows in a step. */
+  rows: number;
+  /** Most sequences in a step. */
+  slots: number;
+}
+
+/** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
+const NARROW_ROWS = [1, 2, 4, 8] as const;
+const MOST_NARROW = 8;
+/** Rows whose logits are wanted at once when a text is scored. */
+const LOGIT_ROWS = 64;
+/** Weights laid open as f32 for a wide product, at most. */
+const UNPACKED_BYTES = 32 * 2 ** 20;
+const TOKEN_FROM_SLOT = 0x80000000;
+const PROFILED = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0, logitBias: [], seed: 0 };
+/** Steps under way at once: one being read, one running, one being prepared. */
+const READBACK_DEPTH = 4;
+
+/** The smallest program for `rows`, 0 for the wide one. */
+const tileFor = (rows: number): number => NARROW_ROWS.find((most) => rows <= most) ?? 0;
+
+export class Transformer implements Model {
+  readonly limits: Model["limits"];
+  readonly store: KvStore;
+  readonly config: ModelConfig;
+  readonly #gpu: Gpu;
+  readonly #parts: Parts;
+  readonly #sampler: Sampler;
+  readonly #readback: Readback;
+  readonly #programs = new Map<string, Promise<Program<Sizes>>>();
+  readonly #rows: Uint32Array<ArrayBuffer>;
+
+  constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: TransformerOptions) {
+    this.#gpu = gpu;
+    this.config = config;
+    const { rows, slots, codec } = options;
+    const blocks = alignUp(options.context, BLOCK_TOKENS) / BLOCK_TOKENS;
+    const logitRows = config.vocabulary % 4 === 0 ? LOGIT_ROWS : MOST_NARROW;
+    this.limits = { rows, slots, blocks, logitRows, vocabulary: config.vocabulary };
+    const { layers, kvHeads: heads, headWidth: width } = config;
+    this.store = new KvStore(gpu, { map: denseMap(layers), codec, heads, width, blocks, tableRows: slots, maxPages: blocks });
+    const activations = allocate(gpu, config, this.limits, this.store.parts);
+    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots, vocabulary: config.vocabulary });
+    const table = ropeTable(config, blocks * BLOCK_TOKENS);
+    const rope = gpu.buffer("rope table", table.byteLength, "scratch");
+    gpu.write(rope, 0, table);
+    this.#parts = { gpu, config, weights, store: this.store, activations, rope, tokens: this.#sampler.tokens, variants };
+    this.#readback = new Readback(gpu, this.#sampler.resultBytes(logitRows), READBACK_DEPTH);
+    this.#rows = new Uint32Array(rows * 4);
+  }
+
+  get kvBytesPerToken(): number {
+    return kvBytesPerToken(this.store.shape);
+  }
+
+  /** Compiles what a single conversation needs, so that the first prompt does not wait for it. */
+  async compile(): Promise<void> {
+    for (const tile of [1, 0]) await this.#program("forward", tile);
+    await this.#program("logits", 1);
+  }
+
+  #program(kind: "forward" | "logits", tileRows: number): Promise<Program<Sizes>> {
+    const key = `${kind} ${tileRows}`;
+    let program = this.#programs.get(key);
+    if (!program) this.#programs.set(key, (program = (kind === "forward" ? forward : logits)(this.#parts, tileRows)));
+    return program;
+  }
+
+  async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
+    this.#gpu.check();
+    const sizes = sizesOf(batch);
+    const programs = await this.#prepare(batch, sizes);
+    for (const { slot, index, block } of batch.pages) this.store.writeTable(slot, index, block);
+    this.#writeRows(batch);
+    const encoder = this.#gpu.device.createCommandEncoder();
+    for (const copy of batch.copies) this.store.copyBlock(encoder, copy);
+    await this.#sampler.encodePrompts(encoder);
+    const pass = encoder.beginComputePass();
+    for (const program of programs) program.encode(pass);
+    pass.end();
+    const count = batch.logitRows.length;
+    const read = count > 0 ? this.#readback.copy(encoder, this.#sampler.result, this.#sampler.resultBytes(count)) : null;
+    this.#gpu.submit(encoder);
+    // A chunk without logits is still waited for: progress and abort happen between chunks, not before them.
+    return { read: async () => (read ? decodeResults(await read()) : (await this.#gpu.device.queue.onSubmittedWorkDone(), [])) };
+  }
+
+  /** The step's programs with parameters and settings written. */
+  async #prepare({ rows, logitRows, prompts }: Batch, sizes: Sizes): Promise<Program<Sizes>[]> {
+    assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
+    assert(logitRows.length <= this.limits.logitRows, `${logitRows.length} logit rows`);
+    const programs = [await this.#program("forward", tileFor(rows.length))];
+    if (logitRows.length > 0) {
+      programs.push(await this.#program("logits", tileFor(logitRows.length)));
+      programs.push(await this.#sampler.prepare(logitRows, prompts));
+    }
+    for (const program of programs) program.prepare(sizes);
+    return programs;
+  }
+
+  #writeRows({ rows, logitRows }: Batch): void {
+    for (const [i, { position, cacheIndex, slot, token }] of rows.entries()) {
+      this.#rows.set([position, cacheIndex, slot, token === FROM_SLOT ? TOKEN_FROM_SLOT + slot : token], i * 4);
+    }
+    const { activations } = this.#parts;
+    this.#gpu.write(activations.rows, 0, this.#rows.subarray(0, rows.length * 4));
+    if (logitRows.length > 0) this.#gpu.write(activations.logitRows, 0, Uint32Array.from(logitRows, ({ row }) => row));
+  }
+
+  /**
+   * Times every dispatch of a prompt chunk of `tokens` tokens, or of one decoded token after `tokens` tokens of
+   * context. Overwrites cache blocks, so only while no request runs. Throws InputError without timestamp-query.
+   */
+  async profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {
+    if (!this.#gpu.has("timestamp-query")) {
+      throw new InputError("profile: got an adapter without timestamp-query, want one with it. Use Chrome with WebGPU developer features.");
+    }
+    const count = phase === "prefill" ? Math.min(tokens, this.limits.rows) : 1;
+    const first = phase === "prefill" ? 0 : Math.min(tokens, this.limits.blocks * BLOCK_TOKENS - 1);
+    const rows = Array.from({ length: count }, (_, i) => ({ token: i % this.limits.vocabulary, position: first + i, cacheIndex: first + i, slot: 0 }));
+    const last = { row: count - 1, slot: 0, sampling: PROFILED, step: 0, forced: null };
+    const batch: Batch = { rows, decodeRows: phase === "decode" ? 1 : 0, logitRows: [last], pages: [], copies: [], prompts: [] };
+    for (let index = 0; index * BLOCK_TOKENS < first + count; index++) this.store.writeTable(0, index, index);
+    const sizes = sizesOf(batch);
+    const programs = await this.#prepare(batch, sizes);
+    this.#writeRows(batch);
+    const times: KernelTime[] = [];
+    for (const program of programs) times.push(...(await program.profile(sizes)));
+    return times;
+  }
+}
+
+function sizesOf({ rows, decodeRows, logitRows }: Batch): Sizes {
+  const tiled = tileFor(rows.length) === 0;
+  const alone = tiled ? rows.slice(0, decodeRows) : rows;
+  const longest = alone.reduce((most, { cacheIndex }) => Math.max(most, cacheIndex + 1), 1);
+  return { rows: rows.length, logitRows: logitRows.length, decodeRows, splits: splitsFor(longest) };
+}
+
+function decodeResults(bytes: ArrayBuffer): Sampled[] {
+  const view = new DataView(bytes);
+  return Array.from({ length: bytes.byteLength / 8 }, (_, i) => ({ token: view.getUint32(i * 8, true), logprob: view.getFloat32(i * 8 + 4, true) }));
+}
+
+/** Scratch of a step. */
+function allocate(gpu: Gpu, config: ModelConfig, { rows, slots, logitRows }: Model["limits"], kvParts: number): Activations {
+  const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headWidth: E, vocabulary: V } = config;
+  const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
+  const widest = Math.max(D, F, H * E);
+  const decodePartials = Math.max(MOST_NARROW, slots) * H * MAX_SPLITS * kvParts * (E + 2);
+  const prefillPartials = kvParts > 1 ? rows * H * kvParts * (E + 2) : 0;
+  return {
+    rows: make("rows", rows * 4),
+    hidden: make("hidden", rows * D),
+    qkv: make("qkv", rows * (H + 2 * G) * E),
+    query: make("query", rows * H * E),
+    attended: make("attended", rows * H * E),
+    partials: make("attention partials", Math.max(decodePartials, prefillPartials)),
+    activated: make("activated", rows * F),
+    logitRows: make("logit rows", logitRows),
+    normed: make("normed", Math.max(rows, logitRows) * D),
+    logits: make("logits", logitRows * V),
+    unpacked: gpu.buffer("unpacked weights", Math.min(UNPACKED_BYTES, widest * Math.max(2 * F, V) * 4), "scratch"),
+  };
+}

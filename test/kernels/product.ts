@@ -1,0 +1,68 @@
+// Cases of a prefill projection: what the gemm_* kernels compute, in float64.
+import { floats, pick } from "./spec.ts";
+
+const silu = (value: number): number => value / (1 + Math.exp(-value));
+
+/** Rows and columns that one workgroup covers: shapes are biased to their edges. */
+export interface Tile {
+  rows: number;
+  columns: number;
+}
+
+const edges = (size: number): number[] => [1, 2, size - 1, size, size + 1, 2 * size + 3].filter((count) => count > 0);
+
+/** Everything of a kernel case but the grid. N is a multiple of `unit`, or of 8 with EPILOGUE 2. */
+export function product(uniform: () => number, tile: Tile, epilogues: readonly number[], tiny: boolean) {
+  const EPILOGUE = pick(uniform, epilogues);
+  const BIAS = pick(uniform, [0, 1]);
+  const unit = EPILOGUE === 2 ? 8 : 4;
+  const rows = tiny ? 5 : pick(uniform, edges(tile.rows));
+  const columns = tiny ? 16 : pick(uniform, edges(tile.columns / unit)) * unit;
+  const depth = tiny ? 6 : pick(uniform, [1, 2, 3, 4, 7, 15, 16, 17, 33, 64, 131]);
+  const width = EPILOGUE === 2 ? columns / 2 : columns;
+  const bStride = columns + pick(uniform, [0, 4, 12]);
+  const cOffset = pick(uniform, [0, 4, 8]);
+  const cStride = cOffset + width + pick(uniform, [0, 4]);
+
+  const a = new Float32Array((rows + 2) * depth).fill(Number.NaN); // rows beyond T
+  a.set(floats(uniform, rows * depth, 10 ** pick(uniform, [-4, -1, 0, 1])));
+  const b = new Float32Array(depth * bStride).fill(Number.NaN); // columns beyond N
+  for (let k = 0; k < depth; k++) b.set(floats(uniform, columns), k * bStride);
+  const bias = floats(uniform, columns);
+  const c = new Float32Array(rows * cStride + 4).fill(Number.NaN);
+  const want = new Float64Array(rows * cStride).fill(Number.NaN);
+  let magnitude = 0;
+  const sums = new Float64Array(columns);
+  const sizes = new Float64Array(columns); // Σ|a·b|
+  for (let t = 0; t < rows; t++) {
+    for (let n = 0; n < columns; n++) {
+      sums[n] = BIAS * bias[n]!;
+      sizes[n] = Math.abs(sums[n]!);
+      for (let k = 0; k < depth; k++) {
+        const term = a[t * depth + k]! * b[k * bStride + n]!;
+        sums[n]! += term;
+        sizes[n]! += Math.abs(term);
+      }
+    }
+    for (let f = 0; f < width; f++) {
+      const at = t * cStride + cOffset + f;
+      const n = EPILOGUE === 2 ? Math.floor(f / 4) * 8 + (f % 4) : f;
+      const up = EPILOGUE === 2 ? n + 4 : n;
+      const before = EPILOGUE === 1 ? Math.fround(2 * uniform() - 1) : Number.NaN;
+      c[at] = before;
+      want[at] = EPILOGUE === 2 ? silu(sums[n]!) * sums[up]! : EPILOGUE === 1 ? before + sums[n]! : sums[n]!;
+      const size = EPILOGUE === 2 ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]!;
+      magnitude = Math.max(magnitude, size + (EPILOGUE === 1 ? Math.abs(before) : 0));
+    }
+  }
+  return {
+    label: `T ${rows} N ${columns}/${bStride} K ${depth} EPILOGUE ${EPILOGUE} BIAS ${BIAS} cOffset ${cOffset} cStride ${cStride}`,
+    constants: { EPILOGUE, BIAS },
+    params: { rows, depth, columns, bStride, cStride, cOffset },
+    buffers: { a, b, bias, c },
+    want: { c: want },
+    terms: depth,
+    ulps: 8, // exp and division
+    magnitude,
+  };
+}
