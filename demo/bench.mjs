@@ -18,7 +18,8 @@ async function main(argv) {
   closers.push(server.close);
   const { browser } = await launch({ headed: asked.headed, ...(asked.software ? { software: true } : {}) });
   closers.push(() => browser.close());
-  const result = await drive(browser, `${server.url}/bench.html`, { ...asked.options, source: server.source ?? model.source });
+  const { result, error } = await drive(browser, `${server.url}/bench.html`, { ...asked.options, source: server.source ?? model.source });
+  if (error) throw new UsageError(server.named(error));
   const report = { ...result, machine: machine(), commit: commit() };
   if (model.local) report.model = { ...result.model, path: asked.model };
   process.stdout.write(table(report));
@@ -53,9 +54,7 @@ async function drive(browser, url, options) {
       if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
     }
   };
-  const answer = await Promise.race([run(), broken]);
-  if (answer.error) throw new UsageError(answer.error);
-  return answer.result;
+  return Promise.race([run(), broken]);
 }
 
 function table(result) {
@@ -83,13 +82,12 @@ const speedRow = ({ promptTokens, prefill, decode, firstTokenMs }) => [
 ];
 
 function kernelColumns(rows, { copyGBs, fmaGflops }) {
-  const sorted = rows.toSorted((a, b) => b.microseconds - a.microseconds);
-  const cells = sorted.map(({ label, kernel, calls, microseconds, bytes, flops }) => {
+  const cells = rows.map(({ label, kernel, calls, microseconds, bytes, flops }) => {
     const [gbs, gflops] = [bytes / microseconds / 1e3, flops / microseconds / 1e3];
     const share = 100 * Math.max(gbs / copyGBs, gflops / fmaGflops);
-    return [label || kernel, calls, short(microseconds / 1e3), short(gbs), short(gflops), `${short(share)} %`];
+    return [`${label} (${kernel})`, calls, short(microseconds / 1e3), short(gbs), short(gflops), `${short(share)} %`];
   });
-  return columns(["kernel", "calls", "ms", "GB/s", "GFLOP/s", "of peak"], cells);
+  return columns(["step (kernel)", "calls", "ms", "GB/s", "GFLOP/s", "of peak"], cells);
 }
 
 const short = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));

@@ -41,7 +41,7 @@ export async function localChoices(): Promise<Choice[]> {
     const listed = (await response.json()) as Listed[];
     return listed.map((model) => ({
       name: model.name,
-      note: "",
+      note: `models/${model.path}`,
       size: bytes(model.bytes),
       source: asset(`models/${model.path.split("/").map(encodeURIComponent).join("/")}`),
     }));

@@ -84,8 +84,8 @@ function dropZone(onChoose: OnChoose): HTMLElement {
     "div",
     { className: "drop-zone" },
     make("p", { textContent: "Drop a .gguf file or a checkpoint folder here, or choose" }),
-    choose("files", { multiple: true, accept: ".gguf,.safetensors,.json,.jinja,.txt" }),
-    choose("a folder", { webkitdirectory: true }),
+    choose("files", { ariaLabel: "Choose model files", multiple: true, accept: ".gguf,.safetensors,.json,.jinja,.txt" }),
+    choose("a folder", { ariaLabel: "Choose a model folder", webkitdirectory: true }),
   );
   const over = (event: DragEvent): void => {
     if (!event.dataTransfer?.types.includes("Files")) return;

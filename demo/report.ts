@@ -66,17 +66,15 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
 
 function kernelTable({ phase, tokens, rows }: BenchResult["kernels"][number], peak: BenchResult["measured"]): HTMLElement {
   const total = rows.reduce((sum, row) => sum + row.microseconds, 0);
-  const body = rows
-    .toSorted((a, b) => b.microseconds - a.microseconds)
-    .map((row) => {
-      const gbs = row.bytes / row.microseconds / 1e3;
-      const gflops = row.flops / row.microseconds / 1e3;
-      // A kernel is held against the limit it comes closer to.
-      const share = Math.max(gbs / peak.copyGBs, gflops / peak.fmaGflops);
-      const time = [figure(row.microseconds / 1e3), `${figure((100 * row.microseconds) / total)} %`];
-      return [row.label || row.kernel, count(row.calls), ...time, figure(gbs), figure(gflops), `${figure(100 * share)} %`];
-    });
-  const head = ["Kernel", "Calls", "ms", "of all", "GB/s", "GFLOP/s", "of peak"];
+  const body = rows.map((row) => {
+    const gbs = row.bytes / row.microseconds / 1e3;
+    const gflops = row.flops / row.microseconds / 1e3;
+    // A kernel is held against the limit it comes closer to.
+    const share = Math.max(gbs / peak.copyGBs, gflops / peak.fmaGflops);
+    const time = [figure(row.microseconds / 1e3), `${figure((100 * row.microseconds) / total)} %`];
+    return [row.label, row.kernel, count(row.calls), ...time, figure(gbs), figure(gflops), `${figure(100 * share)} %`];
+  });
+  const head = ["Step", "Kernel", "Calls", "ms", "of all", "GB/s", "GFLOP/s", "of peak"];
   const title = phase === "prefill" ? `Kernels, prefill of ${count(tokens)} tokens` : `Kernels, one new token after ${count(tokens)}`;
   return table(title, head, body, `${figure(total / 1e3)} ms together. Peak is copy bandwidth or FMA, whichever is nearer.`);
 }

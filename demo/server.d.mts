@@ -6,4 +6,9 @@ export interface ServeOptions {
   watch?: boolean;
 }
 
-export function serve(options?: ServeOptions): Promise<{ url: string; source: string | null; close(): Promise<void> }>;
+export function serve(options?: ServeOptions): Promise<{
+  url: string;
+  source: string | null;
+  named(text: string): string;
+  close(): Promise<void>;
+}>;

@@ -11,7 +11,8 @@ const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "..");
 /** Serves the demo without file watching.
  * @param {{port?: number, local?: {directory: string, file: string}, watch?: boolean}} [options] port 0 or none = any free one;
  *   local = a model to mount under a path nobody can guess
- * @returns {Promise<{url: string, source: string | null, close(): Promise<void>}>} source = the mounted model as a page on `url` names it */
+ * @returns {Promise<{url: string, source: string | null, named(text: string): string, close(): Promise<void>}>} source = the mounted
+ *   model as a page on `url` names it; named = `text` with such addresses turned into paths on the disk again */
 export async function serve(options = {}) {
   const { local } = options;
   // The directory's own name comes last, because the engine names a model after its address.
@@ -24,9 +25,10 @@ export async function serve(options = {}) {
     plugins: [...(local ? [mount(prefix, local)] : []), ...(options.watch ? [] : [withoutClient])],
   });
   await server.listen();
-  const address = server.httpServer.address();
+  const url = `http://localhost:${server.httpServer.address().port}`;
   return {
-    url: `http://localhost:${address.port}`,
+    url,
+    named: (text) => (local ? text.replaceAll(url + prefix, join(local.directory, "/")).replaceAll(prefix, join(local.directory, "/")) : text),
     source: local ? prefix + encodeURIComponent(local.file) : null,
     close: () => server.close(),
   };

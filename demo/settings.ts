@@ -69,7 +69,8 @@ export function settingsForm(onSystem: () => void): Settings {
       return { kv, ...(context ? { context } : {}) };
     },
     adopt(model) {
-      advice = Object.keys(model.sampling).length > 0 ? model.sampling : DEFAULTS;
+      // Greedy is what the engine says where a model brings nothing; small models then go round in circles.
+      advice = model.sampling.temperature ? model.sampling : DEFAULTS;
       if (!touched) showSampling(advice);
       const contexts = field("context");
       if (!(contexts instanceof HTMLSelectElement)) return;

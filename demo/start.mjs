@@ -39,6 +39,7 @@ async function reply(options, model) {
     generate: options.generate,
   };
   const answer = await drive(browser, `${server.url}/cli.html`, request, options.json);
+  if (answer.error) throw new UsageError(server.named(answer.error));
   if (options.json) process.stdout.write(`${JSON.stringify(answer.result)}\n`);
   else process.stdout.write("\n");
   process.stderr.write(`${answer.figures}\n`);
@@ -65,7 +66,6 @@ async function drive(browser, url, request, quiet) {
   };
   const answer = await Promise.race([run(), broken]);
   showProgress("");
-  if (answer.error) throw new UsageError(answer.error);
   return answer;
 }
 

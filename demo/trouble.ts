@@ -90,7 +90,8 @@ const RULES: readonly Rule[] = [
     ways: ["pickModel"],
   },
   {
-    when: (error, message) => !navigator.onLine || (error instanceof TypeError && /fetch|network|load failed/i.test(message)),
+    when: (error, message) =>
+      !navigator.onLine || /failed to fetch|load failed|networkerror|CORS/i.test(message) || error instanceof TypeError,
     title: "No connection to the model's host",
     text: "The download did not start or broke off: this machine is offline, a proxy stands between, or the host forbids other pages (CORS).",
     advice: ["Check the connection and try again; what has arrived is kept.", "Fable and models from your own disk need no network."],

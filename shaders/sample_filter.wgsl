@@ -44,12 +44,6 @@ struct Survey {
   ends: vec2u,
 }
 
-// What a pass looks at.
-struct View {
-  peaksOnly: bool,  // the peaks stand for their stripes
-  weighted: bool,   // a score counts exp((score − best) / temperature) instead of 1
-}
-
 @group(0) @binding(0) var<storage, read> scores: array<f32>;
 @group(0) @binding(1) var<storage, read> settings: array<Settings>;
 @group(0) @binding(2) var<storage, read> peaks: array<f32>;
@@ -111,10 +105,13 @@ fn first_token(stripe: u32) -> u32 {
   return stripe / LANES * LANES * STEPS + stripe % LANES;
 }
 
-fn survey(row: u32, lane: u32, view: View, low: u32, high: u32, thresholds: vec4u, best: f32) -> Survey {
+// peaksOnly: the peaks stand for their stripes. weighted: a score counts exp((score − best) / temperature) instead of 1.
+fn survey(
+  row: u32, lane: u32, peaksOnly: bool, weighted: bool, low: u32, high: u32, thresholds: vec4u, best: f32,
+) -> Survey {
   let rate = 1.0 / max(settings[row].temperature, 1e-6);
   let stripes = stripe_count();
-  let steps = select(STEPS, 1u, view.peaksOnly);
+  let steps = select(STEPS, 1u, peaksOnly);
   var found = vec4f(0.0);
   var lowest = NONE;
   var highest = 0u;
@@ -125,10 +122,10 @@ fn survey(row: u32, lane: u32, view: View, low: u32, high: u32, thresholds: vec4
     for (var i = 0u; i < steps; i++) {
       let token = first + i * LANES;
       if (token >= params.vocabulary) { break; }
-      if (!view.peaksOnly) { score = finite(scores[row * params.vocabulary + token]); }
+      if (!peaksOnly) { score = finite(scores[row * params.vocabulary + token]); }
       let key = key_of(score);
       var weight = 1.0;
-      if (view.weighted) { weight = exp((score - best) * rate); }
+      if (weighted) { weight = exp((score - best) * rate); }
       found += select(vec4f(0.0), vec4f(weight), vec4u(key) >= thresholds);
       if (key >= low) { lowest = min(lowest, key); }
       if (key < high) { highest = max(highest, key); }
@@ -146,7 +143,9 @@ fn survey(row: u32, lane: u32, view: View, low: u32, high: u32, thresholds: vec4
     }
     workgroupBarrier();
   }
-  return Survey(workgroupUniformLoad(&sums[0]), workgroupUniformLoad(&ends[0]));
+  let reached = workgroupUniformLoad(&sums[0]);
+  let extremes = workgroupUniformLoad(&ends[0]);
+  return Survey(reached, extremes);
 }
 
 fn draw(row: u32, lane: u32, low: u32) -> u32 {
@@ -197,7 +196,7 @@ fn sample_filter(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id)
   for (var stage = EXTREMES; stage <= P_TOKENS; stage++) {
     if ((stage == K_PEAKS || stage == K_TOKENS) && (topK == 0u || topK >= params.vocabulary)) { continue; }
     if (stage >= MASS && topP >= 1.0) { continue; }
-    let view = View(stage == EXTREMES || stage == K_PEAKS || stage == P_PEAKS, stage >= MASS);
+    let peaksOnly = stage == EXTREMES || stage == K_PEAKS || stage == P_PEAKS;
     var high = ceiling;
     // Round 0 asks what there is at or above low, the others split [low, high) in five. In the last stage
     // of a filter low is known to hold enough.
@@ -205,7 +204,7 @@ fn sample_filter(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id)
       if (low + 1u >= high) { break; }
       let fifth = select(max((high - low) / 5u, 1u), 0u, round == 0u);
       let thresholds = vec4u(low) + fifth * vec4u(1u, 2u, 3u, 4u);
-      let found = survey(row, lane, view, low, high, thresholds, best);
+      let found = survey(row, lane, peaksOnly, stage >= MASS, low, high, thresholds, best);
       if (stage == EXTREMES) {
         best = score_of(found.ends.y);
         ceiling = found.ends.y + 1u;

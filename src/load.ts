@@ -119,7 +119,7 @@ async function loadModel(
   await loader.load(signal);
   if (settings.tune === "auto") {
     report({ phase: "tune" });
-    await variants.measure(gpu, transformer.products, remembered(gpu.fingerprint));
+    await transformer.tune(remembered(gpu.fingerprint));
   }
   report({ phase: "compile" });
   signal?.throwIfAborted();
@@ -202,7 +202,7 @@ class LoadedEngine implements Engine {
     const { weights: weightBytes, kv: kvBytes, scratch: scratchBytes } = gpu.bytes;
     const { kvBytesPerToken } = transformer;
     const measured = { loadMs, weightBytes, kvBytes, scratchBytes, kvBytesPerToken };
-    return { adapter: gpu.adapter, ...measured, variants: { ...variants.chosen }, ...gpu.counts };
+    return { adapter: gpu.adapter, ...measured, variants: variants.chosen, ...gpu.counts };
   }
 
   dispose(): void {

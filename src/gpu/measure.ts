@@ -12,13 +12,13 @@ export interface AdapterPeaks {
   dispatchMicros: number;
 }
 
-const RUNS = 7;
-const LEAST_MS = 20;
+const RUNS = 4;
+const LEAST_MS = 10;
 
-/** Milliseconds of `work` per repetition: repeated until it takes 20 ms, best of 7. */
-export async function timeDispatches(gpu: Gpu, work: readonly AnyDispatch<object>[]): Promise<number> {
-  const program = Program.build<object>(gpu, "measure", work);
-  program.prepare({});
+/** Milliseconds of `work` per repetition: repeated until it takes 10 ms, best of 4. */
+export async function timeDispatches<D extends object>(gpu: Gpu, work: readonly AnyDispatch<D>[], sizes: D): Promise<number> {
+  const program = Program.build<D>(gpu, "measure", work);
+  program.prepare(sizes);
   const run = async (repeats: number): Promise<number> => {
     const encoder = gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -46,9 +46,9 @@ export async function measureAdapter(device?: GPUDevice): Promise<AdapterPeaks> 
   try {
     const copy = await copyDispatch(gpu);
     const fma = await fmaDispatch(gpu);
-    const copyMs = await timeDispatches(gpu, [copy.step]);
-    const fmaMs = await timeDispatches(gpu, [fma.step]);
-    const emptyMs = await timeDispatches(gpu, Array.from({ length: 100 }, () => fma.idle));
+    const copyMs = await timeDispatches(gpu, [copy.step], {});
+    const fmaMs = await timeDispatches(gpu, [fma.step], {});
+    const emptyMs = await timeDispatches(gpu, Array.from({ length: 100 }, () => fma.idle), {});
     return { copyGBs: copy.bytes / copyMs / 1e6, fmaGflops: fma.flops / fmaMs / 1e6, dispatchMicros: emptyMs * 10 };
   } finally {
     gpu.dispose();

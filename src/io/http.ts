@@ -44,7 +44,8 @@ export class Network {
     this.#retryMs = retryMs;
   }
 
-  claim(file: HttpFile): void {
+  /** `file` is about to have a response open (null: one not made yet); any other loses its own. */
+  claim(file: HttpFile | null): void {
     if (this.#streaming !== file) this.#streaming?.pause();
     this.#streaming = file;
   }
@@ -194,6 +195,7 @@ export class HttpFile implements ByteFile {
 
   static async #probe(network: Network, url: string, signal?: AbortSignal): Promise<HttpFile | BlobFile | null> {
     const controller = new AbortController();
+    network.claim(null);
     const response = await network.request(url, rangeInit(0, probeBytes), controller, signal);
     refuseForbidden(response, url);
     if (response.status === 416) return emptyOrFail(response, controller, url);

@@ -84,7 +84,7 @@ export async function openHandle(handle: FileSystemDirectoryHandle): Promise<Byt
     const file = await handleFile(handle, path);
     return file ? new BlobFile(file, path) : null;
   };
-  if (await open("config.json")) return { name: handle.name, hint: "", open };
+  if (await open("config.json")) return { name: handle.name || "files", hint: "", open };
   const files: File[] = [];
   for await (const entry of handle.values()) {
     const file = entry.kind === "file" ? await handleFile(handle, entry.name) : null;

@@ -1,22 +1,23 @@
 // Keys and values into the cache, attention over page lists. One dispatch per arena buffer of the store.
-import { assert, ceilDiv } from "../errors.ts";
+import { alignUp, ceilDiv } from "../errors.ts";
 import { attn_combine, attn_decode, attn_decode_sg, attn_prefill_regs, attn_prefill_tile, rope_kv } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { Parts } from "./llama.ts";
 import type { Sizes } from "./ops.ts";
+import { prefillGrid } from "./variants.ts";
 import type { Vector } from "./weights.ts";
 
-/** Pages that one workgroup of a decoding row goes through. */
-export const PAGES_PER_SPLIT = 8;
+/** Pages that one workgroup of a decoding row goes through, as long as there are not too many workgroups. */
+const PAGES_PER_SPLIT = 8;
 /** Most parts a page list is split into; longer lists get longer parts. */
 export const MAX_SPLITS = 32;
 
-/** Splits for a page list, rounded up to a power of two so that parameters change rarely. */
-export function splitsFor(cacheLength: number): number {
-  const pages = ceilDiv(cacheLength, BLOCK_TOKENS);
-  const splits = 2 ** Math.ceil(Math.log2(Math.max(1, pages / PAGES_PER_SPLIT)));
-  return Math.min(MAX_SPLITS, splits);
+/** Both are powers of two for a cache of `length` tokens: parameters change rarely. */
+export function splitsFor(length: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
+  const pages = 2 ** Math.ceil(Math.log2(ceilDiv(length, BLOCK_TOKENS)));
+  const splits = Math.min(MAX_SPLITS, Math.max(1, pages / PAGES_PER_SPLIT));
+  return { splits, pagesPerSplit: pages / splits };
 }
 
 const prefillRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
@@ -27,22 +28,20 @@ export async function ropeIntoCache({ gpu, config, activations, store, rope }: P
   const { heads: H, kvHeads: G, headWidth: E, normEpsilon } = config;
   const { rows, qkv, query } = activations;
   const { maxPages, codec } = store.shape;
-  const kernel = await gpu.kernel(rope_kv, { H, G, E, KV_BITS: codec.bits, QK_NORM: headNorm ? 1 : 0 });
+  const kernel = await gpu.kernel(rope_kv, { WG: 64, H, G, E, KV_BITS: codec.bits, QK_NORM: headNorm ? 1 : 0 });
   const width = (H + 2 * G) * E;
   return indices(store.parts).map((part) =>
     dispatch({
       kernel,
       label: `layer ${layer} rope`,
       buffers: { qkv, rows, rope, table: store.table, headNorm: headNorm ?? gpu.unused, q: query, kv: store.arena(layer, part) },
-      params: (s: Sizes) => ({ rows: s.rows, maxPages, stride: store.lanes, lane0: store.lane0(layer), part, writeQ: part === 0 ? 1 : 0, eps: normEpsilon }),
-      grid: (s) => ropeGrid(s.rows, width),
+      params: () => ({ maxPages, stride: store.lanes, lane0: store.lane0(layer), part, writeQ: part === 0 ? 1 : 0, eps: normEpsilon }),
+      grid: (s: Sizes) => [ceilDiv(width / 2, 64), s.rows, 1],
       bytes: (s) => s.rows * (8 * H * E + 2 * G * E * (4 + codec.bits / 8)),
       flops: (s) => 6 * s.rows * (H + G) * E,
     }),
   );
 }
-
-const ropeGrid = (rows: number, width: number): readonly [number, number, number] => [ceilDiv(width, 64), rows, 1];
 
 interface Target {
   query: GPUBuffer;
@@ -71,10 +70,13 @@ function common({ config, store }: Parts, layer: number) {
 async function decode(parts: Parts, layer: number, { query, out }: Target, count: (s: Sizes) => number): Promise<AnyDispatch<Sizes>[]> {
   const { gpu, config, store, activations } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const { maxPages, codec } = store.shape;
-  const constants = { H, G, E, KV_BITS: codec.bits };
-  const subgroups = gpu.subgroupSize >= 4;
-  const kernel = await gpu.kernel(subgroups ? (attn_decode_sg as unknown as typeof attn_decode) : attn_decode, constants);
+  const { codec } = store.shape;
+  const { kernel: name, threads } = parts.variants.decode;
+  const constants = { H, G, E, KV_BITS: codec.bits, R: H / G };
+  const kernel =
+    name === "attn_decode"
+      ? await gpu.kernel(attn_decode, { ...constants, WG: alignUp(Math.max(threads, (E * codec.bits) / 32), 8) })
+      : await gpu.kernel<typeof attn_decode>(attn_decode_sg as unknown as typeof attn_decode, { ...constants, LANES: threads } as never);
   return indices(store.parts).map((part) =>
     dispatch({
       kernel,
@@ -85,12 +87,12 @@ async function decode(parts: Parts, layer: number, { query, out }: Target, count
         firstRow: 0,
         part,
         splits: s.splits,
-        pagesPerSplit: Math.max(PAGES_PER_SPLIT, ceilDiv(maxPages, MAX_SPLITS)),
+        pagesPerSplit: s.pagesPerSplit,
       }),
       grid: (s) => [G, s.splits, count(s)],
       // What a full page list of every split costs: an upper bound, the lists' lengths are on the GPU.
-      bytes: (s) => count(s) * s.splits * PAGES_PER_SPLIT * BLOCK_TOKENS * G * E * (codec.bits / 4),
-      flops: (s) => 4 * count(s) * s.splits * PAGES_PER_SPLIT * BLOCK_TOKENS * H * E,
+      bytes: (s) => count(s) * s.splits * s.pagesPerSplit * BLOCK_TOKENS * G * E * (codec.bits / 4),
+      flops: (s) => 4 * count(s) * s.splits * s.pagesPerSplit * BLOCK_TOKENS * H * E,
     }),
   );
 }
@@ -98,16 +100,16 @@ async function decode(parts: Parts, layer: number, { query, out }: Target, count
 async function prefill(parts: Parts, layer: number, { query, out }: Target): Promise<AnyDispatch<Sizes>[]> {
   const { gpu, config, store, activations } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const variant = parts.variants.prefillAttention();
+  const variant = parts.variants.prefill;
   const source = variant.kernel === "attn_prefill_regs" ? attn_prefill_regs : (attn_prefill_tile as unknown as typeof attn_prefill_regs);
-  const kernel = await gpu.kernel(source, { H, G, E, KV_BITS: store.shape.codec.bits, ...variant.constants } as never);
+  const kernel = await gpu.kernel<typeof attn_prefill_regs>(source, { WG: variant.threads, H, G, E, KV_BITS: store.shape.codec.bits });
   return indices(store.parts).map((part) =>
     dispatch({
       kernel,
       label: `layer ${layer} prefill attention`,
       buffers: { q: query, rows: activations.rows, table: store.table, kv: store.arena(layer, part), partials: activations.partials, out },
       params: (s: Sizes) => ({ ...common(parts, layer), firstRow: s.decodeRows, count: prefillRows(s), part }),
-      grid: (s) => variant.grid(prefillRows(s), H, G),
+      grid: (s) => prefillGrid(variant, prefillRows(s), H),
       bytes: (s) => 8 * prefillRows(s) * H * E,
       // Keys before the chunk are unknown here; within it half of the square is visible.
       flops: (s) => 2 * prefillRows(s) ** 2 * H * E,
@@ -125,7 +127,6 @@ async function combine(
 ): Promise<AnyDispatch<Sizes>> {
   const { gpu, config, activations } = parts;
   const { heads: H, headWidth: E } = config;
-  assert(E % 2 === 0, "head width is even");
   return dispatch({
     kernel: await gpu.kernel(attn_combine, { H, E }),
     label: `layer ${layer} combine`,

@@ -76,13 +76,12 @@ function nameLayer(loader: WeightLoader, config: ModelConfig, prefix: string): L
 }
 
 /** The kernels read activations four at a time. */
-function checkWidths({ hiddenSize, intermediateSize, heads, kvHeads, headWidth }: ModelConfig): void {
+function checkWidths({ hiddenSize, intermediateSize, headWidth }: ModelConfig): void {
   const widths = {
     hidden_size: hiddenSize,
     intermediate_size: intermediateSize,
-    "num_attention_heads · head_dim": heads * headWidth,
-    "2 · num_key_value_heads · head_dim": 2 * kvHeads * headWidth,
   };
+  if (headWidth % 8 !== 0) throw new UnsupportedError(`config.json: head_dim; got ${headWidth}, want a multiple of 8.`);
   for (const [name, width] of Object.entries(widths)) {
     if (width % 4 !== 0) throw new UnsupportedError(`config.json: ${name}; got ${width}, want a multiple of 4.`);
   }
@@ -127,40 +126,55 @@ export interface Parts {
 }
 
 /** A product, by weight bytes (up to `tileRows` rows) or by arithmetic (tileRows 0: any number). */
-const linear = ({ gpu, activations, variants }: Parts, tileRows: number, what: Linear): Promise<AnyDispatch<Sizes>[]> =>
-  tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what, tileRows)) : gemm(gpu, what, activations, variants.gemm(what));
+export const linear = ({ gpu, activations, variants }: Parts, tileRows: number, what: Linear): Promise<AnyDispatch<Sizes>[]> =>
+  tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what)) : gemm(gpu, what, activations, variants.gemm(what));
+
+/** The four products of a layer. */
+export function products({ config, weights, activations }: Parts, index: number): Record<"qkv" | "output" | "gateUp" | "down", Linear> {
+  const layer = weights.layers[index]!;
+  const { hidden, qkv, attended, activated } = activations;
+  const epsilon = config.normEpsilon;
+  const label = (what: string) => `layer ${index} ${what}`;
+  const rows = (s: Sizes) => s.rows;
+  return {
+    qkv: {
+      label: label("qkv"), matrix: layer.qkv, bias: layer.qkvBias, norm: { weight: layer.attentionNorm, epsilon },
+      x: hidden, y: qkv, epilogue: "store", rows,
+    },
+    output: { label: label("output"), matrix: layer.output, bias: layer.outputBias, x: attended, y: hidden, epilogue: "add", rows },
+    gateUp: {
+      label: label("gate·up"), matrix: layer.gateUp, bias: layer.gateUpBias, norm: { weight: layer.mlpNorm, epsilon },
+      x: hidden, y: activated, epilogue: "swiglu", rows,
+    },
+    down: { label: label("down"), matrix: layer.down, bias: layer.downBias, x: activated, y: hidden, epilogue: "add", rows },
+  }; // prettier-ignore
+}
+
+/** The output projection of the rows whose logits are wanted. */
+export const headProduct = ({ weights, activations: { normed, logits } }: Parts): Linear => ({
+  label: "logits", matrix: weights.head, x: normed, y: logits, epilogue: "store", rows: (s) => s.logitRows,
+}); // prettier-ignore
 
 /** Embedding and all layers: token ids in `rows` to the residual stream in `hidden`, keys and values into the cache. */
 export async function forward(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
-  const { gpu, config, weights, activations, tokens } = parts;
-  const { rows, hidden, qkv, query, attended, activated } = activations;
-  const epsilon = config.normEpsilon;
-  const all = (s: Sizes) => s.rows;
-  const steps = [await embedRows(gpu, weights.embedding, { rows, tokens, hidden })];
-  for (const [i, layer] of weights.layers.entries()) {
-    const label = `layer ${i}`;
-    steps.push(
-      ...(await linear(parts, tileRows, {
-        label: `${label} qkv`, matrix: layer.qkv, bias: layer.qkvBias, norm: { weight: layer.attentionNorm, epsilon },
-        x: hidden, y: qkv, epilogue: "store", rows: all,
-      })), // prettier-ignore
-      ...(await ropeIntoCache(parts, i, layer.headNorm)),
-      ...(await attention(parts, i, { query, out: attended, prefill: tileRows === 0 })),
-      ...(await linear(parts, tileRows, {
-        label: `${label} output`, matrix: layer.output, bias: layer.outputBias,
-        x: attended, y: hidden, epilogue: "add", rows: all,
-      })), // prettier-ignore
-      ...(await linear(parts, tileRows, {
-        label: `${label} gate·up`, matrix: layer.gateUp, bias: layer.gateUpBias, norm: { weight: layer.mlpNorm, epsilon },
-        x: hidden, y: activated, epilogue: "swiglu", rows: all,
-      })), // prettier-ignore
-      ...(await linear(parts, tileRows, {
-        label: `${label} down`, matrix: layer.down, bias: layer.downBias,
-        x: activated, y: hidden, epilogue: "add", rows: all,
-      })), // prettier-ignore
-    );
-  }
-  return Program.build(gpu, tileRows === 0 ? "forward wide" : `forward ${tileRows}`, steps);
+  const { gpu, weights, activations, tokens } = parts;
+  const { rows, hidden, query, attended } = activations;
+  // All at once, so that the driver can compile pipelines side by side; the order of the lists is what counts.
+  const steps = await Promise.all([
+    embedRows(gpu, weights.embedding, { rows, tokens, hidden }),
+    ...weights.layers.flatMap(({ headNorm }, i) => {
+      const { qkv, output, gateUp, down } = products(parts, i);
+      return [
+        linear(parts, tileRows, qkv),
+        ropeIntoCache(parts, i, headNorm),
+        attention(parts, i, { query, out: attended, prefill: tileRows === 0 }),
+        linear(parts, tileRows, output),
+        linear(parts, tileRows, gateUp),
+        linear(parts, tileRows, down),
+      ];
+    }),
+  ]);
+  return Program.build(gpu, tileRows === 0 ? "forward wide" : `forward ${tileRows}`, steps.flat());
 }
 
 /** Logits of the rows listed in `logitRows`. */
@@ -169,9 +183,7 @@ export async function logits(parts: Parts, tileRows: number): Promise<Program<Si
   const { hidden, logitRows, normed } = activations;
   const steps = [
     await finalNorm(gpu, { x: hidden, rows: logitRows, weight: weights.finalNorm, y: normed }, config.hiddenSize, config.normEpsilon),
-    ...(await linear(parts, tileRows, {
-      label: "logits", matrix: weights.head, x: normed, y: activations.logits, epilogue: "store", rows: (s) => s.logitRows,
-    })), // prettier-ignore
+    ...(await linear(parts, tileRows, headProduct(parts))),
   ];
   return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, steps);
 }

@@ -14,8 +14,9 @@ export interface Sizes {
   logitRows: number;
   /** Rows 0 … decodeRows−1 belong to one sequence each; the others to one prompt chunk. */
   decodeRows: number;
-  /** Parts into which the page list of a decoding row is split. */
+  /** Parts into which the page list of a decoding row is split, and pages of each. */
   splits: number;
+  pagesPerSplit: number;
 }
 
 type Dispatches = AnyDispatch<Sizes>[];
@@ -45,6 +46,7 @@ const outputWidth = ({ matrix, epilogue }: Linear): number => (epilogue === "swi
 // ---- decode: a few rows, bound by weight bytes ----
 
 export interface GemvVariant {
+  name: string;
   kernel: "gemv_cols" | "gemv_split";
   /** Threads along N, columns per thread. */
   lanes: number;
@@ -85,6 +87,7 @@ export async function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: 
 // ---- prefill: many rows, bound by arithmetic ----
 
 export interface GemmVariant {
+  name: string;
   kernel: "gemm_regs" | "gemm_regs_sg" | "gemm_tile";
   constants: Readonly<Record<string, number>>;
   /** Rows and columns that one workgroup computes. */

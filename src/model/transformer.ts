@@ -8,11 +8,11 @@ import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import { type Codec, denseMap, kvBytesPerToken, KvStore } from "../kv/store.ts";
 import { MAX_SPLITS, splitsFor } from "./attention.ts";
 import type { ModelConfig } from "./config.ts";
-import { type Activations, forward, logits, type Parts, ropeTable, type Weights } from "./llama.ts";
+import { type Activations, forward, headProduct, logits, type Parts, products, ropeTable, type Weights } from "./llama.ts";
 import { type Batch, FROM_SLOT, type Model, type Sampled } from "./model.ts";
-import type { Sizes } from "./ops.ts";
+import { gemm, gemv, type Sizes } from "./ops.ts";
 import { Sampler } from "./sampler.ts";
-import type { Variants } from "./variants.ts";
+import type { Memory, Variants } from "./variants.ts";
 
 export interface TransformerOptions {
   codec: Codec;
@@ -75,8 +75,23 @@ export class Transformer implements Model {
 
   /** Compiles what a single conversation needs, so that the first prompt does not wait for it. */
   async compile(): Promise<void> {
-    for (const tile of [1, 0]) await this.#program("forward", tile);
-    await this.#program("logits", 1);
+    await Promise.all([this.#program("forward", 1), this.#program("forward", 0), this.#program("logits", 1)]);
+  }
+
+  /** Measures the kernel variants of every product shape on this adapter, or recalls what was measured before. */
+  async tune(memory: Memory): Promise<void> {
+    const parts = this.#parts;
+    const gpu = this.#gpu;
+    const { variants, activations } = parts;
+    const one: Sizes = { rows: 1, logitRows: 1, decodeRows: 1, splits: 1, pagesPerSplit: 1 };
+    const chunk: Sizes = { ...one, rows: gpu.adapter.software ? Math.min(48, this.limits.rows) : this.limits.rows };
+    const layer = Object.values(products(parts, 0));
+    for (const what of [...layer, headProduct(parts)]) {
+      await variants.answer(gpu, variants.gemvQuestion(what, one, (variant) => gemv(gpu, what, 1, variant)), memory);
+    }
+    for (const what of layer) {
+      await variants.answer(gpu, variants.gemmQuestion(what, chunk, (variant) => gemm(gpu, what, activations, variant)), memory);
+    }
   }
 
   #program(kind: "forward" | "logits", tileRows: number): Promise<Program<Sizes>> {
@@ -154,7 +169,7 @@ function sizesOf({ rows, decodeRows, logitRows }: Batch): Sizes {
   const tiled = tileFor(rows.length) === 0;
   const alone = tiled ? rows.slice(0, decodeRows) : rows;
   const longest = alone.reduce((most, { cacheIndex }) => Math.max(most, cacheIndex + 1), 1);
-  return { rows: rows.length, logitRows: logitRows.length, decodeRows, splits: splitsFor(longest) };
+  return { rows: rows.length, logitRows: logitRows.length, decodeRows, ...splitsFor(longest) };
 }
 
 function decodeResults(bytes: ArrayBuffer): Sampled[] {

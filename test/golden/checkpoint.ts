@@ -54,7 +54,7 @@ export const VARIANTS = [
 
 /** Reads a fixture. Throws where it is of another version than this code. */
 export function readGolden(variant: string): Golden {
-  const golden = JSON.parse(readFileSync(new URL(`${variant}.json`, import.meta.url), "utf8")) as Golden;
+  const golden = JSON.parse(readFileSync(`test/golden/${variant}.json`, "utf8")) as Golden;
   if (golden.version !== GOLDEN_VERSION) {
     throw new Error(
       `golden: ${variant}.json; got version ${golden.version}, want ${GOLDEN_VERSION}. Run make.py again.`,

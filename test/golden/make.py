@@ -55,18 +55,18 @@ LLAMA3_SHAPE = dict(kind="llama", D=64, F=100, H=4, G=2, V=163)
 
 # name: (dtype of the checkpoint, first seed tried, config.json)
 VARIANTS = {
-    "llama": ("F32", 1, config("llama", D=36, F=76, H=3, G=3, V=157)),
-    "llama-gqa-tied": ("F32", 1, config("llama", D=60, F=92, H=6, G=2, V=151, tie_word_embeddings=True)),
-    "llama-linear": ("F32", 1, config("llama", D=48, F=76, H=4, G=2, V=149, rope_scaling={"type": "linear", "factor": 4.0})),
+    "llama": ("F32", 1, config("llama", D=48, F=76, H=3, G=3, V=157)),
+    "llama-gqa-tied": ("F32", 1, config("llama", D=48, F=92, H=6, G=2, V=151, tie_word_embeddings=True)),
+    "llama-linear": ("F32", 1, config("llama", D=48, F=76, H=6, G=2, V=149, rope_scaling={"type": "linear", "factor": 4.0})),
     "llama3": ("F32", 1, config(**LLAMA3_SHAPE, rope_theta=500.0, rope_scaling=LLAMA3)),
     "llama3-parameters": ("F32", 1, config(**LLAMA3_SHAPE, rope_parameters=LLAMA3 | {"rope_theta": 500.0})),
-    "llama-bias": ("F32", 1, config("llama", D=60, F=84, H=5, G=1, V=139, attention_bias=True, mlp_bias=True)),
-    "llama-f16": ("F16", 1, config("llama", D=56, F=92, H=4, G=2, V=167)),
-    "llama-bf16": ("BF16", 1, config("llama", D=56, F=92, H=4, G=4, V=167)),
+    "llama-bias": ("F32", 1, config("llama", D=40, F=84, H=5, G=1, V=139, attention_bias=True, mlp_bias=True)),
+    "llama-f16": ("F16", 1, config("llama", D=56, F=92, H=7, G=1, V=167)),
+    "llama-bf16": ("BF16", 1, config("llama", D=56, F=92, H=7, G=7, V=167)),
     "llama-blocks": ("F32", 1, config("llama", D=96, F=160, H=6, G=2, V=173, L=2)),
-    "mistral": ("F32", 1, config("mistral", D=40, F=68, H=4, G=1, V=157, head_dim=12, sliding_window=16)),
-    "qwen2": ("F32", 1, config("qwen2", D=60, F=84, H=3, G=1, V=151, tie_word_embeddings=True, rms_norm_eps=1e-6)),
-    "qwen2-window": ("F32", 1, config("qwen2", D=40, F=68, H=4, G=2, V=149, use_sliding_window=True, sliding_window=12, max_window_layers=1)),
+    "mistral": ("F32", 1, config("mistral", D=40, F=68, H=4, G=1, V=157, head_dim=24, sliding_window=16)),
+    "qwen2": ("F32", 1, config("qwen2", D=72, F=84, H=3, G=1, V=151, tie_word_embeddings=True, rms_norm_eps=1e-6)),
+    "qwen2-window": ("F32", 1, config("qwen2", D=40, F=68, H=5, G=1, V=149, use_sliding_window=True, sliding_window=12, max_window_layers=1)),
     "qwen3": ("F32", 1, config("qwen3", D=52, F=84, H=4, G=2, V=163, head_dim=16, tie_word_embeddings=True, rms_norm_eps=1e-6, attention_bias=False, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})),
 }
 

@@ -67,6 +67,23 @@ test("opening reads headers only", async () => {
   expect(server.sentBytes).toBeLessThan(400_000);
 });
 
+test("however many shards, one response is open at a time", async () => {
+  const files = smallFolder();
+  const weightMap: Record<string, string> = {};
+  for (let i = 0; i < 10; i++) {
+    const header = { [`t${i}`]: { dtype: "F32", shape: [250_000], data_offsets: [0, 1_000_000] } };
+    files.set(`model-${i}.safetensors`, safetensors(header, pattern(1_000_000, i)));
+    weightMap[`t${i}`] = `model-${i}.safetensors`;
+  }
+  files.set("model.safetensors.index.json", encode(JSON.stringify({ weight_map: weightMap })));
+  for (const ranges of [true, false]) {
+    const server = serve(at(base, files), { ranges });
+    const checkpoint = await openCheckpoint(base, { fetch: server.fetch });
+    for (let i = 9; i >= 0; i--) expect((await checkpoint.read(`t${i}`))[0]).toBe(i);
+    expect(server.mostOpen).toBe(1);
+  }
+});
+
 test("a GGUF by URL", async () => {
   const url = "https://models.example/x/My%20Model.gguf?download=true";
   const server = serve(new Map([[url, smallGguf()]]));
@@ -139,6 +156,9 @@ test("a file replaced during the load is noticed", async () => {
   const checkpoint = await opened;
   server.files.set(`${base}model.safetensors`, pattern(26_000_001, 9));
   await expectError(checkpoint.read("third"), ModelError, "changed while loading", "26000001");
+  const sameSize = largeFolder().get("model.safetensors")!.fill(0);
+  server.files.set(`${base}model.safetensors`, sameSize);
+  await expectError(checkpoint.read("third"), ModelError, "changed while loading");
 });
 
 test("abort: while opening, while reading, while pausing; the checkpoint stays usable", async () => {

@@ -26,13 +26,23 @@ export interface Server {
   log: Request[];
   /** Bytes that left the server. */
   sentBytes: number;
+  /** Most bodies that were neither ended nor dropped at one time. */
+  mostOpen: number;
   files: Map<string, Uint8Array<ArrayBuffer>>;
+}
+
+/** Different for contents that differ, as far as the tests need. */
+function tagOf(bytes: Uint8Array): string {
+  let sum = bytes.length;
+  for (let i = 0; i < bytes.length; i += 1009) sum = (sum * 31 + bytes[i]!) % 1_000_003;
+  return `"${sum}"`;
 }
 
 /** Serves `files` by absolute URL. */
 export function serve(files: Map<string, Uint8Array<ArrayBuffer>>, options: ServerOptions = {}): Server {
-  const server: Server = { log: [], sentBytes: 0, files, fetch: answer };
+  const server: Server = { log: [], sentBytes: 0, mostOpen: 0, files, fetch: answer };
   let responses = 0;
+  let open = 0;
 
   async function answer(input: string | URL | globalThis.Request, init?: RequestInit): Promise<Response> {
     init?.signal?.throwIfAborted();
@@ -50,7 +60,7 @@ export function serve(files: Map<string, Uint8Array<ArrayBuffer>>, options: Serv
   }
 
   function respond(bytes: Uint8Array, { method, range }: Request, signal: AbortSignal | undefined): Response {
-    const headers = new Headers({ etag: `"${bytes.length}"`, ...options.headers });
+    const headers = new Headers({ etag: tagOf(bytes), ...options.headers });
     const [begin, end] =
       range && options.ranges !== false ? [range[0], Math.min(range[1], bytes.length)] : [0, bytes.length];
     const partial = range !== null && options.ranges !== false;
@@ -64,10 +74,20 @@ export function serve(files: Map<string, Uint8Array<ArrayBuffer>>, options: Serv
 
   function stream(bytes: Uint8Array, breakAfter: number | undefined, signal: AbortSignal | undefined) {
     let sent = 0;
+    let isOpen = true;
+    const end = () => {
+      if (isOpen) open--;
+      isOpen = false;
+    };
+    server.mostOpen = Math.max(server.mostOpen, ++open);
+    signal?.addEventListener("abort", end);
     return new ReadableStream<Uint8Array>({
+      cancel: end,
       pull(controller) {
         if (signal?.aborted) return controller.error(signal.reason);
-        if (breakAfter !== undefined && sent >= breakAfter) return controller.error(new TypeError("network error"));
+        const isBroken = breakAfter !== undefined && sent >= breakAfter;
+        if (isBroken || sent === bytes.length) end();
+        if (isBroken) return controller.error(new TypeError("network error"));
         if (sent === bytes.length) return controller.close();
         const chunk = bytes.slice(sent, Math.min(sent + (options.chunkBytes ?? 1000), breakAfter ?? Infinity));
         sent += chunk.length;

@@ -18,5 +18,10 @@ import gemm_tile from "./gemm_tile.ts";
 import unpack from "./unpack.ts";
 import peak_copy from "./peak_copy.ts";
 import peak_fma from "./peak_fma.ts";
+import rope_kv from "./rope_kv.ts";
+import attn_combine from "./attn_combine.ts";
+import attn_decode from "./attn_decode.ts";
+import attn_decode_sg from "./attn_decode_sg.ts";
+import attn_prefill_regs from "./attn_prefill_regs.ts";
 
-export const specs: readonly KernelSpec[] = [rmsnorm, embed, gemv_cols, gemv_split, logit_adjust, logit_count, logit_prompt, sample_filter, sample_merge, sample_slices, pack_block, pack_float, gemm_regs, gemm_regs_sg, gemm_tile, unpack, peak_copy, peak_fma];
+export const specs: readonly KernelSpec[] = [rmsnorm, embed, gemv_cols, gemv_split, logit_adjust, logit_count, logit_prompt, sample_filter, sample_merge, sample_slices, pack_block, pack_float, gemm_regs, gemm_regs_sg, gemm_tile, unpack, peak_copy, peak_fma, rope_kv, attn_combine, attn_decode, attn_decode_sg, attn_prefill_regs];

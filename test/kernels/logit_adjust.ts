@@ -25,7 +25,7 @@ function biasTable(uniform: () => number, V: number, count: number): { id: numbe
 
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
-  const [WG, STEPS] = tiny ? ([4, 2] as const) : pick(uniform, [[32, 1] as const, [64, 16] as const]);
+  const [WG, STEPS] = tiny ? ([4, 2] as const) : seed < 32 ? ([32, 1] as const) : ([64, 16] as const);
   const V = tiny ? 11 : pick(uniform, [1, WG - 1, WG + 1, WG * STEPS, WG * STEPS + 1, 1009]);
   const M = tiny ? 2 : pick(uniform, [1, 2, 5]);
   const slots = M + 1;

@@ -45,18 +45,18 @@ function peaksOf(scores: Float32Array, LANES: number, STEPS: number): Float32Arr
   return peaks;
 }
 
-function make(seed: number, tiny = false) {
+function make(seed: number) {
   const uniform = random(seed);
-  // Few combinations: SwiftShader takes a second to compile one.
-  const [WG, LANES, STEPS] = tiny ? ([4, 2, 2] as const) : pick(uniform, [[64, 32, 4] as const, [256, 64, 16] as const]);
-  const V = tiny ? 13 : pick(uniform, [1, 2, LANES, LANES * STEPS + 1, 1009, 3001]);
-  const M = tiny ? 1 : pick(uniform, [1, 3]);
+  // SwiftShader takes a second to compile a combination and forgets the last but one.
+  const [WG, LANES, STEPS] = seed < 64 ? ([64, 32, 4] as const) : ([256, 64, 16] as const);
+  const V = pick(uniform, [1, 2, LANES, LANES * STEPS + 1, 1009, 3001]);
+  const M = pick(uniform, [1, 8]);
   const picks = Uint32Array.from({ length: M }, () => 12345);
   const want = picks.slice();
   const each = Array.from({ length: M }, (_, m) => {
     const scores = contents(uniform, V);
     const { row, token } = clearRow(uniform, scores);
-    const idle = pick(uniform, [false, false, false, true]) && !tiny;
+    const idle = pick(uniform, [false, false, false, true]);
     if (idle) return { scores, row: pick(uniform, [{ ...row, temperature: 0 }, { ...row, forced: 0 }]) };
     const isOn = row.topK > 0 || row.topP < 1 || row.minP > 0;
     if (isOn && row.forced === NONE) want[m] = token;
@@ -83,10 +83,11 @@ export default spec({
   kernel: sample_filter,
   cases: 96,
   make: (seed) => make(seed),
-  race: () => make(6, true),
+  // Clean (and seen to fail without a barrier) once each workgroupUniformLoad is written as barrier, load, barrier.
+  race: "the interpreter lacks workgroupUniformLoad",
   mutants: [
     ["top-p of the whole row", "goal = topP * found.reached.x;", "goal = topP * f32(params.vocabulary);"],
-    ["strict threshold", "vec4u(key) >= thresholds", "vec4u(key) > thresholds"],
+    ["one token too many", "found.reached[i] >= goal", "found.reached[i] > goal"],
     ["peaks taken for an answer", "stage <= P_TOKENS", "stage < P_TOKENS"],
     ["min-p without temperature", "temperature * log(minP)", "log(minP)"],
   ],

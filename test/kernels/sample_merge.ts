@@ -7,7 +7,7 @@ const asFloat = (word: number): number => new Float32Array(Uint32Array.of(word).
 
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
-  const WG = tiny ? 4 : pick(uniform, [32, 64]);
+  const WG = tiny ? 4 : seed < 32 ? 32 : 64;
   const N = tiny ? 6 : pick(uniform, [1, 2, WG - 1, WG, WG + 1, 149]);
   const M = tiny ? 2 : pick(uniform, [1, 2, 5]);
   const V = pick(uniform, [1, 7, 1000]);

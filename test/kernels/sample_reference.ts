@@ -40,7 +40,7 @@ export const plain: RowSettings = {
 };
 
 /** [M, 16] words as the shaders' `Settings` struct lays them out; the last 4 are reserved. */
-export function packSettings(rows: readonly RowSettings[]): Uint32Array {
+export function packSettings(rows: readonly RowSettings[]): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(rows.length * SETTING_WORDS);
   const numbers = new Float32Array(words.buffer);
   rows.forEach((row, m) => {

@@ -1,0 +1,211 @@
+// attn_decode — softmax(q · Kᵀ · scale) · V of single rows over their pages; needs no subgroups
+//
+//   q         [T, H, E]                       f32    read
+//   rows      [T]                             vec4u  read
+//   table     [*, maxPages, stride]           vec4u  read
+//   kv        [*]                             u32    read
+//   partials  [M, H, splits·parts, E+2]       f32    write
+//   out       [T, H, E]                       f32    write
+//
+// dispatch  (G, splits, M): one workgroup per key/value head, split of the page list and row
+// cost      bytes 2·M·G·S·E·KV_BITS/8, flops 4·M·H·S·E: memory bound
+// why       All R query heads of a key/value head share each page. Scores of PAGES pages at a time lie in workgroup
+//           memory, so a block of 32·PAGES keys costs five barriers: K is read with threads along slots, V with
+//           threads along e, both contiguous. A slot that must not be seen may hold NaN: its score is replaced,
+//           its V is not read. Partials hold (acc, max, sum); one split of one part writes out directly.
+
+override WG: u32 = 64;       // threads per workgroup, a multiple of 8, ≥ E·KV_BITS/32
+override PAGES: u32 = 8;     // pages per block; 4·R·(32·PAGES + WG) + 8·WG bytes of workgroup memory
+override H: u32 = 9;         // query heads
+override G: u32 = 3;         // key/value heads
+override E: u32 = 64;        // head width, a multiple of 4
+override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs
+const R: u32 = 3;            // H / G
+
+struct Params {
+  firstRow: u32,       // row of workgroup z = 0
+  maxPages: u32,       // pages per table row
+  stride: u32,         // table entries per page: lanes of all stores
+  lane0: u32,          // first lane of this store
+  part: u32,           // arena part bound as kv
+  parts: u32,
+  splits: u32,
+  pagesPerSplit: u32,
+  window: u32,         // keys a query sees, itself included; 0: all
+  scale: f32,          // 1/√E
+}
+
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;
+@group(0) @binding(1) var<storage, read> rows: array<vec4u>;
+@group(0) @binding(2) var<storage, read> table: array<vec4u>;
+@group(0) @binding(3) var<storage, read> kv: array<u32>;
+@group(0) @binding(4) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+const UNSEEN = -3e38;
+
+var<workgroup> scores: array<f32, R * PAGES * 32u>;  // [R, PAGES·32]: scores, then weights
+var<workgroup> stripe: array<f32, R * WG>;           // [R, WG]: one number per thread
+var<workgroup> column: array<vec2f, WG>;
+
+// Bit s is set if the query at `position` sees slot s of the page.
+fn seen(entry: vec4u, position: u32) -> u32 {
+  if (entry.w > position || entry.z != params.part) { return 0u; }
+  let newest = position - entry.w;
+  let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
+  if (params.window == 0u || newest < params.window) { return bits; }
+  let gone = newest - params.window + 1u;
+  return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
+}
+
+// Keys 4·e4 .. 4·e4+3 of a slot.
+fn key(page: u32, e4: u32, slot: u32) -> vec4f {
+  if (KV_BITS == 16u) {
+    let at = page + e4 * 64u + slot;
+    return vec4f(unpack2x16float(kv[at]), unpack2x16float(kv[at + 32u]));
+  }
+  let at = page + e4 * 128u + slot;
+  return bitcast<vec4f>(vec4u(kv[at], kv[at + 32u], kv[at + 64u], kv[at + 96u]));
+}
+
+// Largest of the numbers that all threads left in `stripe` for head h. Needs a barrier before.
+fn largest(h: u32) -> f32 {
+  var top = UNSEEN;
+  for (var i = 0u; i < 8u; i++) { top = max(top, stripe[h * WG + i]); }
+  return top;
+}
+
+@compute @workgroup_size(WG)
+fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
+  let row = rows[params.firstRow + wg.z];
+  let head0 = wg.x * R;
+  let query = ((params.firstRow + wg.z) * H + head0) * E / 4u;
+  let listed = row.y / 32u + 1u;
+  let firstPage = wg.y * params.pagesPerSplit;
+  let endPage = min(firstPage + params.pagesPerSplit, listed);
+  let entry0 = (row.z * params.maxPages) * params.stride + params.lane0 + wg.x;
+  let words = E * KV_BITS / 32u;   // of one slot's K or V
+  let copies = max(WG / words, 1u);  // slots of V read at a time
+  let word = local % words;
+  let copy = local / words;
+
+  var top: array<f32, R>;
+  var sum: array<f32, R>;   // of this thread's keys
+  var acc: array<vec2f, R>;  // values of `word`, of slots copy, copy + copies, …
+  for (var h = 0u; h < R; h++) {
+    top[h] = UNSEEN;
+    sum[h] = 0.0;
+    acc[h] = vec2f();
+  }
+
+  for (var page0 = firstPage; page0 < endPage; page0 += PAGES) {
+    // Scores: threads along slots.
+    var best: array<f32, R>;
+    for (var h = 0u; h < R; h++) { best[h] = UNSEEN; }
+    for (var k = local; k < PAGES * 32u; k += WG) {
+      var dots: array<f32, R>;
+      for (var h = 0u; h < R; h++) { dots[h] = 0.0; }
+      var visible = false;
+      if (page0 + k / 32u < endPage) {
+        let entry = table[entry0 + (page0 + k / 32u) * params.stride];
+        visible = ((seen(entry, row.x) >> (k % 32u)) & 1u) == 1u;
+        if (visible) {
+          for (var e4 = 0u; e4 < E / 4u; e4++) {
+            let keys = key(entry.x, e4, k % 32u);
+            for (var h = 0u; h < R; h++) { dots[h] += dot(keys, q[query + h * (E / 4u) + e4]); }
+          }
+        }
+      }
+      for (var h = 0u; h < R; h++) {
+        let score = select(UNSEEN, dots[h] * params.scale, visible);
+        scores[h * PAGES * 32u + k] = score;
+        best[h] = max(best[h], score);
+      }
+    }
+
+    // Largest score of the block: WG numbers to 8, then every thread reads those.
+    for (var h = 0u; h < R; h++) { stripe[h * WG + local] = best[h]; }
+    workgroupBarrier();
+    if (local < 8u) {
+      for (var h = 0u; h < R; h++) {
+        for (var i = local + 8u; i < WG; i += 8u) { best[h] = max(best[h], stripe[h * WG + i]); }
+        stripe[h * WG + local] = best[h];
+      }
+    }
+    workgroupBarrier();
+
+    // Weights, relative to the new maximum.
+    for (var h = 0u; h < R; h++) {
+      let newTop = max(top[h], largest(h));
+      let keep = exp(top[h] - newTop);
+      top[h] = newTop;
+      acc[h] *= keep;
+      sum[h] *= keep;
+      for (var k = local; k < PAGES * 32u; k += WG) {
+        let score = scores[h * PAGES * 32u + k];
+        let weight = select(0.0, exp(score - newTop), score > -1e38);
+        scores[h * PAGES * 32u + k] = weight;
+        sum[h] += weight;
+      }
+    }
+    workgroupBarrier();
+
+    // Values: threads along e.
+    if (copy < copies) {
+      for (var page = page0; page < min(page0 + PAGES, endPage); page++) {
+        let entry = table[entry0 + page * params.stride];
+        let bits = seen(entry, row.x);
+        if (bits == 0u) { continue; }
+        let values = entry.x + words * 32u + word;
+        for (var slot = copy; slot < 32u; slot += copies) {
+          if (((bits >> slot) & 1u) == 0u) { continue; }
+          let raw = kv[values + slot * words];
+          let value = select(vec2f(bitcast<f32>(raw), 0.0), unpack2x16float(raw), KV_BITS == 16u);
+          let k = (page - page0) * 32u + slot;
+          for (var h = 0u; h < R; h++) { acc[h] += scores[h * PAGES * 32u + k] * value; }
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+
+  // Sums over all threads: WG numbers to 8, as above.
+  for (var h = 0u; h < R; h++) { stripe[h * WG + local] = sum[h]; }
+  workgroupBarrier();
+  if (local < 8u) {
+    for (var h = 0u; h < R; h++) {
+      for (var i = local + 8u; i < WG; i += 8u) { sum[h] += stripe[h * WG + i]; }
+      stripe[h * WG + local] = sum[h];
+    }
+  }
+  workgroupBarrier();
+
+  // Values over the copies, one head at a time.
+  let entries = params.splits * params.parts;
+  for (var h = 0u; h < R; h++) {
+    column[local] = acc[h];
+    workgroupBarrier();
+    var total = 0.0;
+    for (var i = 0u; i < 8u; i++) { total += stripe[h * WG + i]; }
+    if (local < words) {
+      var value = vec2f();
+      for (var i = 0u; i < copies; i++) { value += column[i * words + local]; }
+      let perWord = 32u / KV_BITS;
+      if (entries == 1u) {
+        let to = ((params.firstRow + wg.z) * H + head0 + h) * E + local * perWord;
+        value *= select(0.0, 1.0 / total, total > 0.0);
+        for (var i = 0u; i < perWord; i++) { out[to + i] = value[i]; }
+      } else {
+        let entry = (wg.z * H + head0 + h) * entries + wg.y * params.parts + params.part;
+        let to = entry * (E + 2u) + local * perWord;
+        for (var i = 0u; i < perWord; i++) { partials[to + i] = value[i]; }
+        if (local == 0u) {
+          partials[to + E] = top[h];
+          partials[to + E + 1u] = total;
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+}

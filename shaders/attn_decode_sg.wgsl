@@ -1,0 +1,175 @@
+// attn_decode_sg — softmax(q · Kᵀ · scale) · V of single rows over their pages, on one subgroup
+//
+//   q         [T, H, E]                  f32    read
+//   rows      [T]                        vec4u  read
+//   table     [*, maxPages, stride]      vec4u  read
+//   kv        [*]                        u32    read
+//   partials  [M, H, splits·parts, E+2]  f32    write
+//   out       [T, H, E]                  f32    write
+//
+// dispatch  (G, splits, M): one workgroup of LANES threads per key/value head, split of the page list and row
+// cost      bytes 2·M·G·S·E·KV_BITS/8, flops 4·M·H·S·E: memory bound
+// why       No workgroup memory and no barrier: K is read with lanes along slots, the weights are handed round by
+//           shuffles, V is read with lanes along e; both reads are contiguous, and all R query heads of a key/value
+//           head share them. The workgroup is one subgroup or part of one: LANES must not exceed the adapter's
+//           subgroupMinSize, so a subgroup of any larger size is right too. A slot that must not be seen may hold
+//           NaN: its score is replaced, its V is zeroed.
+
+enable subgroups;
+
+override H: u32 = 9;  // query heads
+override G: u32 = 3;  // key/value heads
+const R: u32 = 3;         // H / G
+const E: u32 = 64;        // head width, a multiple of 4
+const KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs
+const LANES: u32 = 32;    // threads per workgroup: 4, 8, 16 or 32, ≤ subgroupMinSize
+
+struct Params {
+  firstRow: u32,       // row of workgroup z = 0
+  maxPages: u32,       // pages per table row
+  stride: u32,         // table entries per page: lanes of all stores
+  lane0: u32,          // first lane of this store
+  part: u32,           // arena part bound as kv
+  parts: u32,
+  splits: u32,
+  pagesPerSplit: u32,
+  window: u32,         // keys a query sees, itself included; 0: all
+  scale: f32,          // 1/√E
+}
+
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;
+@group(0) @binding(1) var<storage, read> rows: array<vec4u>;
+@group(0) @binding(2) var<storage, read> table: array<vec4u>;
+@group(0) @binding(3) var<storage, read> kv: array<u32>;
+@group(0) @binding(4) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+const UNSEEN = -3e38;
+const SLOTS = 32u / LANES;                    // slots of a page per lane: lane, lane + LANES, …
+const PAIRS = E / 2u;                         // (value 2j, value 2j+1)
+const COLUMNS = (PAIRS + LANES - 1u) / LANES;  // pairs of the output per lane: lane, lane + LANES, …
+
+// Bit s is set if the query at `position` sees slot s of the page.
+fn seen(entry: vec4u, position: u32) -> u32 {
+  if (entry.w > position || entry.z != params.part) { return 0u; }
+  let newest = position - entry.w;
+  let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
+  if (params.window == 0u || newest < params.window) { return bits; }
+  let gone = newest - params.window + 1u;
+  return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
+}
+
+// Keys 4·e4 .. 4·e4+3 of a slot.
+fn key(page: u32, e4: u32, slot: u32) -> vec4f {
+  if (KV_BITS == 16u) {
+    let at = page + e4 * 64u + slot;
+    return vec4f(unpack2x16float(kv[at]), unpack2x16float(kv[at + 32u]));
+  }
+  let at = page + e4 * 128u + slot;
+  return bitcast<vec4f>(vec4u(kv[at], kv[at + 32u], kv[at + 64u], kv[at + 96u]));
+}
+
+// Values 2j and 2j+1 of a slot.
+fn value(page: u32, j: u32, slot: u32) -> vec2f {
+  if (KV_BITS == 16u) { return unpack2x16float(kv[page + PAIRS * 32u + slot * PAIRS + j]); }
+  let at = page + E * 32u + slot * E + 2u * j;
+  return bitcast<vec2f>(vec2u(kv[at], kv[at + 1u]));
+}
+
+@compute @workgroup_size(LANES)
+fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = rows[params.firstRow + wg.z];
+  let head0 = wg.x * R;
+  let query = ((params.firstRow + wg.z) * H + head0) * (E / 4u);
+  let firstPage = wg.y * params.pagesPerSplit;
+  let endPage = min(firstPage + params.pagesPerSplit, row.y / 32u + 1u);
+  let entry0 = row.z * params.maxPages * params.stride + params.lane0 + wg.x;
+
+  var top: array<f32, R>;
+  var sum: array<f32, R>;  // of this lane's slots
+  var acc: array<vec2f, R * COLUMNS>;
+  for (var h = 0u; h < R; h++) {
+    top[h] = UNSEEN;
+    sum[h] = 0.0;
+    for (var c = 0u; c < COLUMNS; c++) { acc[h * COLUMNS + c] = vec2f(); }
+  }
+
+  for (var page = firstPage; page < endPage; page++) {
+    let entry = table[entry0 + page * params.stride];
+    let bits = seen(entry, row.x);
+    if (bits == 0u) { continue; }
+
+    // Scores: lanes along slots.
+    var weights: array<f32, R * SLOTS>;
+    for (var i = 0u; i < R * SLOTS; i++) { weights[i] = 0.0; }
+    for (var e4 = 0u; e4 < E / 4u; e4++) {
+      for (var s = 0u; s < SLOTS; s++) {
+        let keys = key(entry.x, e4, s * LANES + lane);
+        for (var h = 0u; h < R; h++) { weights[h * SLOTS + s] += dot(keys, q[query + h * (E / 4u) + e4]); }
+      }
+    }
+
+    // Weights, relative to the new maximum.
+    for (var h = 0u; h < R; h++) {
+      var best = UNSEEN;
+      for (var s = 0u; s < SLOTS; s++) {
+        let visible = ((bits >> (s * LANES + lane)) & 1u) == 1u;
+        let score = select(UNSEEN, weights[h * SLOTS + s] * params.scale, visible);
+        weights[h * SLOTS + s] = score;
+        best = max(best, score);
+      }
+      for (var step = LANES / 2u; step > 0u; step /= 2u) { best = max(best, subgroupShuffleXor(best, step)); }
+      let newTop = max(top[h], best);
+      let keep = exp(top[h] - newTop);
+      top[h] = newTop;
+      sum[h] *= keep;
+      for (var c = 0u; c < COLUMNS; c++) { acc[h * COLUMNS + c] *= keep; }
+      for (var s = 0u; s < SLOTS; s++) {
+        let score = weights[h * SLOTS + s];
+        let weight = select(0.0, exp(score - newTop), score > -1e38);
+        weights[h * SLOTS + s] = weight;
+        sum[h] += weight;
+      }
+    }
+
+    // Values: lanes along e.
+    for (var s = 0u; s < SLOTS; s++) {
+      for (var source = 0u; source < LANES; source++) {
+        let slot = s * LANES + source;
+        if (((bits >> slot) & 1u) == 0u) { continue; }
+        var weight: array<f32, R>;
+        for (var h = 0u; h < R; h++) { weight[h] = subgroupShuffle(weights[h * SLOTS + s], source); }
+        for (var c = 0u; c < COLUMNS; c++) {
+          let pair = value(entry.x, min(c * LANES + lane, PAIRS - 1u), slot);
+          for (var h = 0u; h < R; h++) { acc[h * COLUMNS + c] += weight[h] * pair; }
+        }
+      }
+    }
+  }
+
+  let entries = params.splits * params.parts;
+  for (var h = 0u; h < R; h++) {
+    var total = sum[h];
+    for (var step = LANES / 2u; step > 0u; step /= 2u) { total += subgroupShuffleXor(total, step); }
+    let scale = select(0.0, 1.0 / total, total > 0.0);
+    let to = ((params.firstRow + wg.z) * H + head0 + h) * E;
+    let entry = (wg.z * H + head0 + h) * entries + wg.y * params.parts + params.part;
+    for (var c = 0u; c < COLUMNS; c++) {
+      let j = c * LANES + lane;
+      if (j >= PAIRS) { continue; }
+      let pair = acc[h * COLUMNS + c];
+      if (entries == 1u) {
+        out[to + 2u * j] = pair.x * scale;
+        out[to + 2u * j + 1u] = pair.y * scale;
+      } else {
+        partials[entry * (E + 2u) + 2u * j] = pair.x;
+        partials[entry * (E + 2u) + 2u * j + 1u] = pair.y;
+      }
+    }
+    if (entries > 1u && lane == 0u) {
+      partials[entry * (E + 2u) + E] = top[h];
+      partials[entry * (E + 2u) + E + 1u] = total;
+    }
+  }
+}

@@ -1,0 +1,190 @@
+// Caches and references that the attention kernels' tests share: paged K/V with holes, evicted pages, several
+// arena parts and NaN wherever nothing was written; softmax attention in float64.
+import { pick } from "./spec.ts";
+
+/** Query heads, key/value heads, head width, bits of a cached number. */
+export interface Shape {
+  H: number;
+  G: number;
+  E: number;
+  KV_BITS: number;
+}
+
+export interface Cache {
+  shape: Shape;
+  maxPages: number;
+  stride: number;
+  lane0: number;
+  part: number;
+  parts: number;
+  window: number;
+  /** [tableRows, maxPages, stride] of vec4u. */
+  table: Uint32Array;
+  /** The arena part under test. */
+  kv: Uint32Array;
+  /** Newest (position, cacheIndex) of each sequence; the rows before it count down from there. */
+  ends: { position: number; cacheIndex: number }[];
+}
+
+/** The f16 nearest to `value`, as bits; 0 where that would be subnormal. */
+export function halfBits(value: number): number {
+  const bits = new Uint32Array(Float32Array.of(value).buffer)[0]!;
+  const rounded = (bits & 0x7fffffff) + 0xfff + ((bits >>> 13) & 1);
+  const magnitude = Math.abs(value) < 2 ** -14 ? 0 : (rounded >>> 13) - (112 << 10);
+  return ((bits >>> 16) & 0x8000) | magnitude;
+}
+
+const halfValue = (bits: number): number => {
+  const magnitude = (bits & 0x7fff) === 0 ? 0 : 2 ** ((bits >> 10) & 31) * (1 + (bits & 1023) / 1024) * 2 ** -15;
+  return bits & 0x8000 ? -magnitude : magnitude;
+};
+
+const NAN = { 16: 0x7e007e00, 32: 0x7fc00000 } as Record<number, number>;
+
+/** Word and half of value e of a slot's K or V, from the page's start. */
+function place({ E, KV_BITS }: Shape, kind: "k" | "v", slot: number, e: number): { word: number; high: boolean } {
+  const row = KV_BITS === 16 ? e >> 1 : e;
+  const words = (E * KV_BITS) / 32;
+  const word = kind === "k" ? row * 32 + slot : words * 32 + slot * words + row;
+  return { word, high: KV_BITS === 16 && e % 2 === 1 };
+}
+
+export function put(cache: Pick<Cache, "shape" | "kv">, page: number, kind: "k" | "v", slot: number, e: number, value: number): void {
+  const { word, high } = place(cache.shape, kind, slot, e);
+  if (cache.shape.KV_BITS === 32) new Float32Array(cache.kv.buffer)[page + word] = value;
+  else {
+    const old = cache.kv[page + word]!;
+    cache.kv[page + word] = high ? (old & 0xffff) | (halfBits(value) << 16) : (old & 0xffff0000) | halfBits(value);
+  }
+}
+
+function get(cache: Cache, page: number, kind: "k" | "v", slot: number, e: number): number {
+  const { word, high } = place(cache.shape, kind, slot, e);
+  if (cache.shape.KV_BITS === 32) return new Float32Array(cache.kv.buffer)[page + word]!;
+  return halfValue((cache.kv[page + word]! >>> (high ? 16 : 0)) & 0xffff);
+}
+
+/**
+ * A cache of one sequence per entry of `slots` (written slots, the newest row's own included). The last `fresh` rows of
+ * each sequence are never holes, and their slots are consecutive.
+ */
+export function makeCache(uniform: () => number, shape: Shape, slots: readonly number[], fresh = 1): Cache {
+  const { G, E, KV_BITS } = shape;
+  const parts = pick(uniform, [1, 1, 2, 3]);
+  const lane0 = G * pick(uniform, [0, 1]);
+  const stride = lane0 + G + pick(uniform, [0, 2]);
+  const maxPages = Math.max(...slots.map((count) => Math.ceil(count / 32))) + pick(uniform, [0, 1, 3]);
+  const pageWords = E * KV_BITS * 2;
+  const table = new Uint32Array(slots.length * maxPages * stride * 4).fill(0xfffffff0);
+  const pages = slots.reduce((sum, count) => sum + Math.ceil(count / 32) * G, 0);
+  const order = Array.from({ length: pages + 1 }, (_, i) => ({ i, key: uniform() })).sort((a, b) => a.key - b.key);
+  const kv = new Uint32Array((pages + 1) * pageWords).fill(NAN[KV_BITS]!);
+  const cache: Cache = {
+    shape, maxPages, stride, lane0, parts, table, kv, // prettier-ignore
+    part: Math.floor(uniform() * parts),
+    window: pick(uniform, [0, 0, 1, 5, 32, 40, 100]),
+    ends: [],
+  };
+  let next = 0;
+  for (const [row, count] of slots.entries()) {
+    // Bases jump where pages were evicted; they never go back, and the fresh rows' pages follow each other.
+    let base = pick(uniform, [0, 0, 64, 7]);
+    const firstFresh = Math.floor((count - fresh) / 32);
+    for (let list = 0; list * 32 < count; list++) {
+      const written = Math.min(32, count - list * 32);
+      const part = pick(uniform, [0, 1, 2]) % parts;
+      for (let head = 0; head < G; head++) {
+        const offset = order[next++]!.i * pageWords;
+        let mask = pick(uniform, [0xffffffff, 0xffffffff, 0, Math.floor(uniform() * 2 ** 32)]);
+        if (list >= firstFresh) mask = list > firstFresh ? 0xffffffff : (mask | (-1 << (count - fresh) % 32)) >>> 0;
+        table.set([offset, mask, part, base], ((row * maxPages + list) * stride + lane0 + head) * 4);
+        for (let slot = 0; slot < written && part === cache.part; slot++) {
+          if (((mask >>> slot) & 1) === 0) continue;
+          for (let e = 0; e < E; e++) {
+            put(cache, offset, "k", slot, e, (2 * uniform() - 1) * 2);
+            put(cache, offset, "v", slot, e, 2 * uniform() - 1);
+          }
+        }
+      }
+      if (list * 32 + 32 >= count) cache.ends.push({ position: base + written - 1, cacheIndex: count - 1 });
+      base += 32 + (list < firstFresh ? pick(uniform, [0, 0, 0, 32, 50]) : 0);
+    }
+  }
+  return cache;
+}
+
+export interface Partial {
+  acc: Float64Array;
+  max: number;
+  sum: number;
+}
+
+/** Attention of one head's query over list indices firstPage .. endPage−1 of the part under test. */
+export function attend(cache: Cache, query: Float32Array, row: Uint32Array, head: number, firstPage: number, endPage: number): Partial {
+  const { H, G, E } = cache.shape;
+  const [position, cacheIndex, tableRow] = row as unknown as [number, number, number];
+  const group = Math.floor(head / (H / G));
+  const seen: { score: number; page: number; slot: number }[] = [];
+  for (let list = firstPage; list < Math.min(endPage, Math.floor(cacheIndex / 32) + 1); list++) {
+    const at = ((tableRow * cache.maxPages + list) * cache.stride + cache.lane0 + group) * 4;
+    const [page, mask, part, base] = cache.table.subarray(at, at + 4) as unknown as [number, number, number, number];
+    for (let slot = 0; slot < 32 && part === cache.part; slot++) {
+      const old = cache.window > 0 && base + slot <= position - cache.window;
+      if (((mask >>> slot) & 1) === 0 || base + slot > position || old) continue;
+      let score = 0;
+      for (let e = 0; e < E; e++) score += query[e]! * get(cache, page, "k", slot, e);
+      seen.push({ score: score / Math.sqrt(E), page, slot });
+    }
+  }
+  const acc = new Float64Array(E);
+  if (seen.length === 0) return { acc, max: Math.fround(-3e38), sum: 0 };
+  const max = Math.max(...seen.map((key) => key.score));
+  let sum = 0;
+  for (const { score, page, slot } of seen) {
+    const weight = Math.exp(score - max);
+    sum += weight;
+    for (let e = 0; e < E; e++) acc[e]! += weight * get(cache, page, "v", slot, e);
+  }
+  return { acc, max, sum };
+}
+
+/** Fills `out` [T, H, E] or, where the result is split, `partials` [rows, H, entries, E+2]; entries of other parts stay untouched. */
+export function expectAttention(
+  cache: Cache,
+  q: Float32Array,
+  rows: Uint32Array,
+  firstRow: number,
+  count: number,
+  splits: number,
+  pagesPerSplit: number,
+): { out: Float64Array; partials: Float64Array; largestSum: number } {
+  const { H, E } = cache.shape;
+  const entries = splits * cache.parts;
+  const out = new Float64Array(q.length).fill(Number.NaN);
+  const partials = new Float64Array(entries === 1 ? 1 : count * H * entries * (E + 2)).fill(Number.NaN);
+  let largestSum = 1;
+  for (let m = 0; m < count; m++) {
+    const row = rows.subarray((firstRow + m) * 4, (firstRow + m + 1) * 4);
+    for (let h = 0; h < H; h++) {
+      const at = ((firstRow + m) * H + h) * E;
+      for (let split = 0; split < splits; split++) {
+        const query = q.subarray(at, at + E);
+        const { acc, max, sum } = attend(cache, query, row, h, split * pagesPerSplit, (split + 1) * pagesPerSplit);
+        largestSum = Math.max(largestSum, sum, Math.abs(max) < 1e30 ? Math.abs(max) : 0);
+        const entry = ((m * H + h) * entries + split * cache.parts + cache.part) * (E + 2);
+        if (entries === 1) out.set(acc.map((value) => (sum > 0 ? value / sum : 0)), at);
+        else partials.set([...acc, max, sum], entry);
+      }
+    }
+  }
+  return { out, partials, largestSum: entries === 1 ? 1 : largestSum };
+}
+
+/**
+ * Shapes of real models and awkward ones, few enough that a software adapter compiles each only once:
+ * [H, G, E, KV_BITS].
+ */
+export const SHAPES = [
+  [9, 3, 64, 16], [9, 3, 64, 32], [14, 2, 64, 16], [1, 1, 8, 32], [4, 4, 16, 16], [3, 1, 48, 32],
+  [8, 2, 80, 16], [6, 1, 96, 32], [8, 1, 32, 16], [4, 2, 128, 16], [2, 1, 128, 32], [10, 2, 32, 32],
+] as const; // prettier-ignore
