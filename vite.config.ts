@@ -25,14 +25,19 @@ function localModels(): Plugin {
 
 /** Type declarations beside dist/index.js. */
 function declarations(): Plugin {
-  const flags = "--ignoreConfig --declaration --emitDeclarationOnly --allowImportingTsExtensions --skipLibCheck --strict";
-  const language = "--target es2023 --module esnext --moduleResolution bundler --types @webgpu/types --lib es2023,dom,dom.iterable,dom.asynciterable";
+  const flags =
+    "--ignoreConfig --declaration --emitDeclarationOnly --allowImportingTsExtensions --skipLibCheck --strict";
+  const language =
+    "--target es2023 --module esnext --moduleResolution bundler --types @webgpu/types --lib es2023,dom,dom.iterable,dom.asynciterable";
   return {
     name: "longprompt-declarations",
     closeBundle() {
       const compiler = join(root, "node_modules/typescript/bin/tsc");
       const places = ["--rootDir", "src", "--outDir", "dist", "src/index.ts"];
-      execFileSync(process.execPath, [compiler, ...flags.split(" "), ...language.split(" "), ...places], { cwd: root, stdio: "inherit" });
+      execFileSync(process.execPath, [compiler, ...flags.split(" "), ...language.split(" "), ...places], {
+        cwd: root,
+        stdio: "inherit",
+      });
     },
   };
 }
@@ -42,7 +47,10 @@ function embeddedModel(): Plugin {
     name: "longprompt-embedded-model",
     closeBundle() {
       const skip = /[/\\](training|golden\.json)/;
-      cpSync(join(demo, "models"), join(root, "dist-demo/models"), { recursive: true, filter: (path) => !skip.test(path) });
+      cpSync(join(demo, "models"), join(root, "dist-demo/models"), {
+        recursive: true,
+        filter: (path) => !skip.test(path),
+      });
     },
   };
 }

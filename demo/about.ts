@@ -10,7 +10,12 @@ export function about(engine: Engine, name: string): void {
   const stats = engine.stats();
   const facts: readonly [string, string][] = [
     ["Architecture", `${model.architecture.replace("ForCausalLM", "")}, ${count(model.layers)} layers`],
-    ["Parameters", model.parameters >= 1e9 ? `${(model.parameters / 1e9).toFixed(2)} billion` : `${(model.parameters / 1e6).toFixed(1)} million`],
+    [
+      "Parameters",
+      model.parameters >= 1e9
+        ? `${(model.parameters / 1e9).toFixed(2)} billion`
+        : `${(model.parameters / 1e6).toFixed(1)} million`,
+    ],
     ["Context", `${count(model.context)} of ${count(model.trainedContext)} tokens`],
     ["Weights", bytes(stats.weightBytes)],
     ["Keys and values", `${bytes(stats.kvBytes)}, ${bytes(stats.kvBytesPerToken)} a token`],
@@ -18,6 +23,9 @@ export function about(engine: Engine, name: string): void {
     ["Runs on", stats.adapter.name],
     ["Loaded in", seconds(stats.loadMs)],
   ];
-  const rows = facts.flatMap(([term, value]) => [make("dt", { textContent: term }), make("dd", { textContent: value })]);
+  const rows = facts.flatMap(([term, value]) => [
+    make("dt", { textContent: term }),
+    make("dd", { textContent: value }),
+  ]);
   find("about", HTMLElement).replaceChildren(make("h3", { textContent: name }), make("dl", {}, ...rows));
 }

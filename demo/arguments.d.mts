@@ -22,11 +22,21 @@ export interface BenchArguments {
   out?: string;
   software?: boolean;
   headed: boolean;
-  options: { frontiers?: number[]; runs?: number; warmups?: number; newTokens?: number; kv?: string; context?: number; profile?: false };
+  options: {
+    frontiers?: number[];
+    runs?: number;
+    warmups?: number;
+    newTokens?: number;
+    kv?: string;
+    context?: number;
+    profile?: false;
+  };
 }
 
 export const START_HELP: string;
 export const BENCH_HELP: string;
 export function parseStart(argv: readonly string[]): { help: true } | ReplyArguments | PageArguments;
 export function parseBench(argv: readonly string[]): { help: true } | BenchArguments;
-export function resolveModel(model: string): Promise<{ local: { directory: string; file: string }; source?: undefined } | { source: string; local?: undefined }>;
+export function resolveModel(
+  model: string,
+): Promise<{ local: { directory: string; file: string }; source?: undefined } | { source: string; local?: undefined }>;

@@ -66,7 +66,8 @@ export function parseStart(argv) {
   }
   const extra = Object.keys(values).find((name) => PAGE_ONLY.includes(name));
   if (extra) throw new UsageError(`--${extra} is for the page and cannot go with --prompt`);
-  if (values.raw && values.system !== undefined) throw new UsageError("--system needs the chat template and cannot go with --raw");
+  if (values.raw && values.system !== undefined)
+    throw new UsageError("--system needs the chat template and cannot go with --raw");
   return {
     prompt: values.prompt,
     system: values.system,
@@ -150,12 +151,16 @@ export async function resolveModel(model) {
   if (/^https?:\/\//i.test(model)) return { source: model };
   const path = model.startsWith("~/") ? join(homedir(), model.slice(2)) : model;
   const looksLocal = /^(\.{0,2}[/\\]|[A-Za-z]:[/\\])/.test(path) || /\.gguf$/i.test(path) || existsSync(path);
-  const named = [join(REPOSITORY, "demo/models", model), join(REPOSITORY, "models", model)].find((place) => existsSync(place));
+  const named = [join(REPOSITORY, "demo/models", model), join(REPOSITORY, "models", model)].find((place) =>
+    existsSync(place),
+  );
   const parent = path.includes("/") && existsSync(path.split("/")[0]);
   if (existsSync(path) || (!named && (looksLocal || parent))) return local(path);
   if (named) return local(named);
   if (/^[\w][\w.-]*\/[\w][\w.-]*(@[\w./-]+)?$/.test(model)) return { source: model };
-  throw new UsageError(`unknown model "${model}": give a directory, a .gguf file, a URL, org/name, or a name in models/`);
+  throw new UsageError(
+    `unknown model "${model}": give a directory, a .gguf file, a URL, org/name, or a name in models/`,
+  );
 }
 
 async function local(path) {
@@ -181,7 +186,8 @@ function read(argv, options) {
     const stray = /^Unexpected argument '([^']*)'/.exec(error.message);
     if (stray) throw new UsageError(`unexpected argument "${stray[1]}". --help lists the options.`);
     const missing = /^Option '(?:-\w, )?(--[\w-]+)/.exec(error.message);
-    if (missing && /missing|ambiguous/.test(error.message)) throw new UsageError(`${missing[1]} needs a value. --help shows which.`);
+    if (missing && /missing|ambiguous/.test(error.message))
+      throw new UsageError(`${missing[1]} needs a value. --help shows which.`);
     throw new UsageError(error.message.split("\n")[0]);
   }
 }
@@ -192,7 +198,8 @@ function number(values, name, least, most = Number.MAX_SAFE_INTEGER) {
   const text = values[name];
   if (text === undefined) return undefined;
   const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most)) throw new UsageError(`--${name} is "${text}", want a number ${span(least, most)}`);
+  if (!(value >= least && value <= most))
+    throw new UsageError(`--${name} is "${text}", want a number ${span(least, most)}`);
   return value;
 }
 
@@ -200,13 +207,15 @@ function integer(values, name, least, most = Number.MAX_SAFE_INTEGER) {
   const text = values[name];
   if (text === undefined) return undefined;
   const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most)) throw new UsageError(`--${name} is "${text}", want a whole number ${span(least, most)}`);
+  if (!(value >= least && value <= most))
+    throw new UsageError(`--${name} is "${text}", want a whole number ${span(least, most)}`);
   return value;
 }
 
 function choice(values, name, choices) {
   const text = values[name];
-  if (text !== undefined && !choices.includes(text)) throw new UsageError(`--${name} is "${text}", want ${choices.join(" or ")}`);
+  if (text !== undefined && !choices.includes(text))
+    throw new UsageError(`--${name} is "${text}", want ${choices.join(" or ")}`);
   return text;
 }
 

@@ -4,58 +4,48 @@ import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, platform, release, totalmem } from "node:os";
 import { dirname } from "node:path";
-import { BENCH_HELP, UsageError, parseBench, resolveModel } from "./arguments.mjs";
-
-const closers = [];
+import { BENCH_HELP, parseBench, resolveModel } from "./arguments.mjs";
+import { command, inPage, print, quit, showProgress } from "./command.mjs";
 
 async function main(argv) {
   const asked = parseBench(argv);
-  if (asked.help) return void process.stdout.write(`${BENCH_HELP}\n`);
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => void quit(130));
+  if (asked.help) return print(`${BENCH_HELP}\n`);
   const model = await resolveModel(asked.model);
-  const [{ serve }, { launch }] = await Promise.all([import("./server.mjs"), import("./browser.mjs")]);
-  const server = await serve(model.local ? { local: model.local } : {});
-  closers.push(server.close);
-  const { browser } = await launch({ headed: asked.headed, ...(asked.software ? { software: true } : {}) });
-  closers.push(() => browser.close());
-  const { result, error } = await drive(browser, `${server.url}/bench.html`, { ...asked.options, source: server.source ?? model.source });
-  if (error) throw new UsageError(server.named(error));
+  const browser = { headed: asked.headed, ...(asked.software ? { software: true } : {}) };
+  const { result } = await inPage({ model, path: "/bench.html", browser }, (page, source) =>
+    measure(page, { ...asked.options, source }),
+  );
   const report = { ...result, machine: machine(), commit: commit() };
   if (model.local) report.model = { ...result.model, path: asked.model };
-  process.stdout.write(table(report));
+  await print(table(report));
   if (asked.out) {
     await mkdir(dirname(asked.out), { recursive: true });
     await writeFile(asked.out, `${JSON.stringify(report, null, 2)}\n`);
-    process.stdout.write(`\nwritten to ${asked.out}\n`);
+    await print(`\nwritten to ${asked.out}\n`);
   }
   await quit(0);
 }
 
-async function drive(browser, url, options) {
-  const page = await browser.newPage();
-  const broken = new Promise((_, reject) => {
-    page.on("pageerror", (error) => reject(new UsageError(error.message)));
-    page.on("crash", () => reject(new UsageError("the browser page crashed, probably out of memory")));
-    browser.on("disconnected", () => reject(new UsageError("the browser ended unexpectedly")));
-  });
-  const run = async () => {
-    await page.goto(url);
-    await page.waitForFunction(() => "runBench" in window);
-    const timer = setInterval(async () => {
-      const text = await page.locator("#bench-phase").textContent().catch(() => "");
-      if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
-    }, 500);
-    // Errors are handed over as text: on the way to Node they would be wrapped.
-    const start = (asked) => window.runBench(asked).then((result) => ({ result }), (error) => ({ error: String(error?.message ?? error) }));
-    try {
-      return await page.evaluate(start, options);
-    } finally {
-      clearInterval(timer);
-      if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-    }
-  };
-  return Promise.race([run(), broken]);
+async function measure(page, options) {
+  await page.waitForFunction(() => "runBench" in window);
+  const phase = page.locator("#bench-phase");
+  const timer = setInterval(() => {
+    phase.textContent().then(showProgress, () => {});
+  }, 500);
+  try {
+    return await page.evaluate(runInPage, options);
+  } finally {
+    clearInterval(timer);
+    showProgress("");
+  }
 }
+
+/** Runs in the page. Errors are handed over as text: on the way to Node they would be wrapped. */
+const runInPage = (options) =>
+  window.runBench(options).then(
+    (result) => ({ result }),
+    (error) => ({ error: String(error?.message ?? error) }),
+  );
 
 function table(result) {
   const { measured, adapter, model, memory, options } = result;
@@ -64,9 +54,29 @@ function table(result) {
     `copy ${measured.copyGBs.toFixed(1)} GB/s, FMA ${measured.fmaGflops.toFixed(0)} GFLOP/s, dispatch ${measured.dispatchMicros.toFixed(1)} µs, loaded in ${Math.round(result.loadMs)} ms`,
     ...(adapter.software ? ["software adapter: these figures are no speed"] : []),
     "",
-    columns(["context", "prefill tok/s", "min", "max", "GFLOP/s", "of FMA", "first ms", "decode tok/s", "min", "max", "GB/s", "of copy"], result.rows.map(speedRow)),
+    columns(
+      [
+        "context",
+        "prefill tok/s",
+        "min",
+        "max",
+        "GFLOP/s",
+        "of FMA",
+        "first ms",
+        "decode tok/s",
+        "min",
+        "max",
+        "GB/s",
+        "of copy",
+      ],
+      result.rows.map(speedRow),
+    ),
     `median of ${options.runs} runs, ${options.newTokens} new tokens each`,
-    ...result.kernels.flatMap((kernels) => ["", `kernels of ${kernels.phase} at ${kernels.tokens} tokens`, kernelColumns(kernels.rows, measured)]),
+    ...result.kernels.flatMap((kernels) => [
+      "",
+      `kernels of ${kernels.phase} at ${kernels.tokens} tokens`,
+      kernelColumns(kernels.rows, measured),
+    ]),
   ];
   if (result.skipped.length > 0) lines.push(`beyond the context of ${model.context}: ${result.skipped.join(", ")}`);
   return `${lines.join("\n")}\n`;
@@ -96,7 +106,11 @@ const short = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.
 function columns(head, rows) {
   const lines = [head, ...rows].map((cells) => cells.map(String));
   const widths = head.map((_, index) => Math.max(...lines.map((cells) => cells[index].length)));
-  return lines.map((cells) => cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[index]))).join("  ")).join("\n");
+  return lines
+    .map((cells) =>
+      cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[index]))).join("  "),
+    )
+    .join("\n");
 }
 
 const machine = () => ({
@@ -108,25 +122,13 @@ const machine = () => ({
 
 function commit() {
   try {
-    return execFileSync("git", ["describe", "--always", "--dirty"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    return execFileSync("git", ["describe", "--always", "--dirty"], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
   } catch {
     return null;
   }
 }
 
-let quitting = false;
-
-async function quit(code) {
-  if (quitting) return;
-  quitting = true;
-  const limit = setTimeout(() => process.exit(code), 5000);
-  await Promise.allSettled(closers.toReversed().map((close) => close()));
-  clearTimeout(limit);
-  process.exit(code);
-}
-
-main(process.argv.slice(2)).catch(async (error) => {
-  if (quitting) return;
-  process.stderr.write(`longprompt bench: ${String(error?.message ?? error).split("\n")[0].trim()}\n`);
-  await quit(1);
-});
+void command("longprompt bench", main);

@@ -33,7 +33,10 @@ window.runBench = async (options = {}) => {
   running = new AbortController();
   setRunning(true);
   try {
-    const measured = await measure({ signal: running.signal, ...options, source: options.source ?? chosen.source }, showProgress);
+    const measured = await measure(
+      { signal: running.signal, ...options, source: options.source ?? chosen.source },
+      showProgress,
+    );
     window.benchResult = measured;
     result.hidden = false;
     showResult(result, measured);
@@ -90,11 +93,18 @@ function togglePicker(open: boolean): void {
 
 function connect(): void {
   const boxes = FRONTIERS.map((frontier) => {
-    const box = make("input", { type: "checkbox", name: "frontier", value: String(frontier), checked: frontier <= 2048 });
+    const box = make("input", {
+      type: "checkbox",
+      name: "frontier",
+      value: String(frontier),
+      checked: frontier <= 2048,
+    });
     return make("label", { className: "check" }, box, frontier < 1024 ? String(frontier) : `${frontier / 1024}K`);
   });
   find("frontiers", HTMLElement).append(...boxes);
-  find("bench-change", HTMLElement).addEventListener("click", () => togglePicker(find("picker-list", HTMLElement).hidden !== false));
+  find("bench-change", HTMLElement).addEventListener("click", () =>
+    togglePicker(find("picker-list", HTMLElement).hidden !== false),
+  );
   stop.addEventListener("click", () => running?.abort());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -5,7 +5,14 @@ import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { chromium } from "playwright";
 
-const NAMES = ["google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "microsoft-edge", "brave-browser"];
+const NAMES = [
+  "google-chrome",
+  "google-chrome-stable",
+  "chromium",
+  "chromium-browser",
+  "microsoft-edge",
+  "brave-browser",
+];
 
 const MAC = [
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -26,7 +33,9 @@ const WINDOWS = [
 export async function findBrowser(options = {}) {
   const executablePath = fromEnvironment() ?? managed() ?? installed() ?? installOnDebian();
   if (!executablePath) {
-    throw new Error("browser: found none. Install Google Chrome or Chromium, or set CHROME_PATH, or run `npx playwright install chromium`.");
+    throw new Error(
+      "browser: found none. Install Google Chrome or Chromium, or set CHROME_PATH, or run `npx playwright install chromium`.",
+    );
   }
   return { executablePath, args: browserArgs(options) };
 }
@@ -56,26 +65,42 @@ async function start(options) {
 
 /** @param {{software?: boolean, headed?: boolean}} [options] */
 export function browserArgs(options = {}) {
-  const args = ["--enable-unsafe-webgpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"];
+  const args = [
+    "--enable-unsafe-webgpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+  ];
   if (!options.headed) args.unshift("--headless=new");
   if (process.getuid?.() === 0) args.push("--no-sandbox");
-  if (options.software ?? !hardwareExpected()) return [...args, "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
+  if (options.software ?? !hardwareExpected())
+    return [...args, "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
   if (process.platform !== "linux") return args;
   // Without a window there is no surface to present to; Chrome then needs Vulkan named for ANGLE as well.
-  return [...args, "--enable-features=Vulkan", ...(options.headed ? [] : ["--use-angle=vulkan", "--disable-vulkan-surface"])];
+  return [
+    ...args,
+    "--enable-features=Vulkan",
+    ...(options.headed ? [] : ["--use-angle=vulkan", "--disable-vulkan-surface"]),
+  ];
 }
 
 function hardwareExpected() {
   if (process.platform !== "linux") return true;
-  const devices = (path) => (existsSync(path) ? readdirSync(path) : []);
-  return devices("/dev").some((name) => /^(nvidia\d+|dxg)$/.test(name)) || devices("/dev/dri").some((name) => name.startsWith("render"));
+  return (
+    devices("/dev").some((name) => /^(nvidia\d+|dxg)$/.test(name)) ||
+    devices("/dev/dri").some((name) => name.startsWith("render"))
+  );
 }
+
+const devices = (path) => (existsSync(path) ? readdirSync(path) : []);
 
 /** WebGPU exists on secure origins only, so the probe page pretends to come from localhost. */
 async function hasAdapter(browser) {
   const page = await browser.newPage();
   try {
-    await page.route("http://localhost/**", (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html>" }));
+    await page.route("http://localhost/**", (route) =>
+      route.fulfill({ contentType: "text/html", body: "<!doctype html>" }),
+    );
     await page.goto("http://localhost/probe");
     return await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter()));
   } catch {
@@ -100,7 +125,9 @@ function managed() {
 function installed() {
   if (process.platform === "darwin") return MAC.find((path) => existsSync(path)) ?? null;
   if (process.platform === "win32") {
-    const roots = [process.env.PROGRAMFILES, process.env["PROGRAMFILES(X86)"], process.env.LOCALAPPDATA].filter(Boolean);
+    const roots = [process.env.PROGRAMFILES, process.env["PROGRAMFILES(X86)"], process.env.LOCALAPPDATA].filter(
+      Boolean,
+    );
     return roots.flatMap((root) => WINDOWS.map((path) => join(root, path))).find((path) => existsSync(path)) ?? null;
   }
   const folders = (process.env.PATH ?? "").split(delimiter).filter(Boolean);

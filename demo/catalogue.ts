@@ -21,10 +21,25 @@ export const embedded: Choice = {
 };
 
 export const hub: readonly Choice[] = [
-  { name: "SmolLM2 135M", note: "The smallest that chats. Simple questions, short texts.", size: "269 MB", source: "HuggingFaceTB/SmolLM2-135M-Instruct" },
-  { name: "SmolLM2 360M", note: "Steadier answers at a small size.", size: "724 MB", source: "HuggingFaceTB/SmolLM2-360M-Instruct" },
+  {
+    name: "SmolLM2 135M",
+    note: "The smallest that chats. Simple questions, short texts.",
+    size: "269 MB",
+    source: "HuggingFaceTB/SmolLM2-135M-Instruct",
+  },
+  {
+    name: "SmolLM2 360M",
+    note: "Steadier answers at a small size.",
+    size: "724 MB",
+    source: "HuggingFaceTB/SmolLM2-360M-Instruct",
+  },
   { name: "Qwen2.5 0.5B", note: "Many languages, long context.", size: "988 MB", source: "Qwen/Qwen2.5-0.5B-Instruct" },
-  { name: "Llama 3.2 1B", note: "The most capable here. Wants a GPU with 4 GB or more.", size: "2.5 GB", source: "unsloth/Llama-3.2-1B-Instruct" },
+  {
+    name: "Llama 3.2 1B",
+    note: "The most capable here. Wants a GPU with 4 GB or more.",
+    size: "2.5 GB",
+    source: "unsloth/Llama-3.2-1B-Instruct",
+  },
 ];
 
 interface Listed {
@@ -58,7 +73,8 @@ export async function droppedFiles(transfer: DataTransfer): Promise<File[]> {
 }
 
 async function filesOf(entry: FileSystemEntry): Promise<File[]> {
-  if (entry instanceof FileSystemFileEntry) return [await new Promise<File>((resolve, reject) => entry.file(resolve, reject))];
+  if (entry instanceof FileSystemFileEntry)
+    return [await new Promise<File>((resolve, reject) => entry.file(resolve, reject))];
   if (!(entry instanceof FileSystemDirectoryEntry)) return [];
   const reader = entry.createReader();
   const children: FileSystemEntry[] = [];

@@ -1,18 +1,17 @@
 // The chat page: a model, a conversation, a box to write in.
 
-import type { Engine, Generation, GenerationResult, Message, ModelSource, Prompt, Session } from "../src/index.ts";
+import type { Engine, EngineStats, GenerationResult, Message, ModelSource, Prompt, Session } from "../src/index.ts";
 import { about } from "./about.ts";
-import { conversation, reply, userMessage } from "./conversation.ts";
+import { conversation, reply, stream, userMessage } from "./conversation.ts";
 import type { Reply } from "./conversation.ts";
-import { find, make } from "./dom.ts";
+import { button, find, make } from "./dom.ts";
 import { loadShowing } from "./loading.ts";
 import { LONG_PASTE, longText } from "./longtext.ts";
 import { count } from "./numbers.ts";
 import { nameOfSource, picker } from "./picker.ts";
 import { ribbon } from "./ribbon.ts";
-import { FOLLOW_UPS, SAMPLE_QUESTION } from "./sample.ts";
 import { settingsForm } from "./settings.ts";
-import { showStarters } from "./starters.ts";
+import { followUps, showStarters } from "./starters.ts";
 import { explain, troubleCard } from "./trouble.ts";
 
 const text = find("composer-text", HTMLTextAreaElement);
@@ -89,7 +88,7 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
   find("model-label", HTMLElement).textContent = name;
   find("settings-reload", HTMLElement).hidden = false;
   about(engine, name);
-  showNotice(engine);
+  showNotice(engine.stats());
   show("chat");
   if (messages.length === 0) welcome();
   drawDraft();
@@ -104,15 +103,16 @@ function dropEngine(): void {
 
 const reload = (): Promise<void> | undefined => (loaded ? loadModel(loaded.source, loaded.name) : undefined);
 
-function showNotice({ stats }: Engine): void {
+function showNotice({ adapter }: EngineStats): void {
   const notice = find("notice", HTMLElement);
-  const { adapter } = stats();
   notice.hidden = !adapter.software;
   if (!adapter.software) return;
   const close = make("button", { type: "button", className: "tool", textContent: "Understood" });
   close.addEventListener("click", () => (notice.hidden = true));
   const what = make("span", {}, make("strong", { textContent: "No GPU in use." }));
-  what.append(` ${adapter.name.replace(/^.* · /, "")} computes on the processor: expect about a hundredth of a GPU's speed.`);
+  what.append(
+    ` ${adapter.name.replace(/^.* · /, "").replace("swiftshader", "SwiftShader")} computes on the processor: expect about a hundredth of a GPU's speed.`,
+  );
   notice.replaceChildren(what, close);
 }
 
@@ -196,29 +196,11 @@ async function generate(): Promise<"done" | "refused"> {
   }
 }
 
-async function stream(generation: Generation, onText: (soFar: string, tokens: number) => void): Promise<GenerationResult> {
-  generation.result.catch(() => {}); // the loop throws the same error
-  let soFar = "";
-  let tokens = 0;
-  let frame = 0;
-  const paint = (): void => {
-    frame = 0;
-    onText(soFar, tokens);
-  };
-  try {
-    for await (const token of generation) {
-      soFar += token.text;
-      tokens++;
-      frame ||= requestAnimationFrame(paint);
-    }
-  } finally {
-    cancelAnimationFrame(frame);
-  }
-  return generation.result;
-}
-
 /** Keeps the reply, the ribbon and the scroll in step with a running generation. */
-function follow(view: Reply, context: number): { reading(done: number, total: number): void; writing(soFar: string, tokens: number): void } {
+function follow(
+  view: Reply,
+  context: number,
+): { reading(done: number, total: number): void; writing(soFar: string, tokens: number): void } {
   let reused = -1;
   let promptTokens = 0;
   return {
@@ -287,27 +269,22 @@ function setRunning(controller: AbortController | null): void {
   if (hadFocus) (controller ? stopButton : text).focus({ preventScroll: true });
 }
 
-// After the sample text the same pages are asked again, which is what the kept keys and values are for.
 function offerFollowUps(): void {
-  const asked = messages.filter((message) => message.role === "user").map((message) => message.content);
-  if (!asked[0]?.endsWith(SAMPLE_QUESTION)) return;
-  const open = FOLLOW_UPS.filter((question) => !asked.includes(question));
-  document.getElementById("follow-ups")?.remove();
+  removeTrouble();
+  const open = followUps(messages);
   if (open.length === 0) return;
-  const buttons = open.map((question) => {
-    const element = make("button", { type: "button", className: "quiet", textContent: question });
-    element.addEventListener("click", () => {
-      document.getElementById("follow-ups")?.remove();
+  const buttons = open.map((question) =>
+    button(question, "quiet", () => {
       text.value = question;
       void send();
-    });
-    return element;
-  });
+    }),
+  );
   chat.add(make("div", { id: "follow-ups", className: "actions" }, ...buttons));
 }
 
 function showTrouble(error: unknown): void {
-  const again = messages.length > 0 && messages.at(-1)?.role === "assistant" ? {} : { retry: () => (removeTrouble(), send()) };
+  const again =
+    messages.length > 0 && messages.at(-1)?.role === "assistant" ? {} : { retry: () => (removeTrouble(), send()) };
   const card = troubleCard(explain(error), {
     ...again,
     newChat,
@@ -335,7 +312,8 @@ function drawDraft(): void {
   draftTimer = window.setTimeout(() => {
     if (!engine || running) return;
     const content = draft();
-    const full = held > 0 ? content : [settings.system(), ...messages.map((message) => message.content), content].join("\n");
+    const full =
+      held > 0 ? content : [settings.system(), ...messages.map((message) => message.content), content].join("\n");
     if (full !== measured.text) measured = { text: full, tokens: full.trim() ? engine.tokenize(full).length : 0 };
     drawRibbon({ context: engine.model.context, held, waiting: measured.tokens, reply: 0 });
   }, 120);
@@ -392,6 +370,7 @@ function connectPage(): void {
 connectBox();
 connectPage();
 void picker(find("picker-list", HTMLElement), (source, name) => void loadModel(source, name));
-if (!("gpu" in navigator)) find("picker-trouble", HTMLElement).append(troubleCard(explain(new Error("navigator.gpu is undefined")), {}));
+if (!("gpu" in navigator))
+  find("picker-trouble", HTMLElement).append(troubleCard(explain(new Error("navigator.gpu is undefined")), {}));
 const asked = new URLSearchParams(location.search).get("model");
 if (asked) void loadModel(asked, nameOfSource(asked));

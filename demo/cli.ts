@@ -43,8 +43,7 @@ async function answer(engine: Engine, { prompt, generate }: Request): Promise<Ge
       `prompt: ${total} tokens, want fewer than the context of ${engine.model.context}. Shorten it or give a larger --context.`,
     );
   }
-  const onPrefill = (done: number, all: number) => void window.emitProgress(`reading ${count(done)} of ${count(all)} tokens`);
-  const generation = engine.session().generate(prompt, { ...generate, onPrefill });
+  const generation = engine.session().generate(prompt, { ...generate, onPrefill: showReading });
   generation.result.catch(() => {}); // the loop below throws the same error
   let first = true;
   for await (const token of generation) {
@@ -54,6 +53,9 @@ async function answer(engine: Engine, { prompt, generate }: Request): Promise<Ge
   }
   return generation.result;
 }
+
+const showReading = (done: number, all: number): void =>
+  void window.emitProgress(`reading ${count(done)} of ${count(all)} tokens`);
 
 /** The engine checks this too; asking first names the option that helps. */
 function promptLength(engine: Engine, prompt: Prompt): number {

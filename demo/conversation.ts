@@ -1,6 +1,6 @@
 // How messages look: a user's block, a growing reply with its figures, the scroll that follows it.
 
-import type { GenerationResult } from "../src/index.ts";
+import type { Generation, GenerationResult } from "../src/index.ts";
 import { button, find, make } from "./dom.ts";
 import { markdownView } from "./markdown.ts";
 import { count, rate, seconds } from "./numbers.ts";
@@ -89,7 +89,11 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
   const body = make("div", { className: "body" });
   const figures = make("p", { className: "figures", textContent: "Starting" });
   const fill = make("i");
-  const progress = make("div", { className: "reading", attributes: { role: "progressbar", "aria-label": "Reading the prompt" } }, fill);
+  const progress = make(
+    "div",
+    { className: "reading", attributes: { role: "progressbar", "aria-label": "Reading the prompt" } },
+    fill,
+  );
   const tools = make("div", { className: "tools" });
   const foot = make("footer", {}, figures, tools);
   const heading = make("h2", { className: "speaker", textContent: speaker });
@@ -144,4 +148,29 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
     },
     settle: () => regenerate.remove(),
   };
+}
+
+/** Follows a generation to its end; `onText` runs once a frame with the text so far. Rejects as the generation does. */
+export async function stream(
+  generation: Generation,
+  onText: (soFar: string, tokens: number) => void,
+): Promise<GenerationResult> {
+  generation.result.catch(() => {}); // the loop throws the same error
+  let soFar = "";
+  let tokens = 0;
+  let frame = 0;
+  const paint = (): void => {
+    frame = 0;
+    onText(soFar, tokens);
+  };
+  try {
+    for await (const token of generation) {
+      soFar += token.text;
+      tokens++;
+      frame ||= requestAnimationFrame(paint);
+    }
+  } finally {
+    cancelAnimationFrame(frame);
+  }
+  return generation.result;
 }

@@ -1,7 +1,9 @@
 // The little of a framework that the pages need.
 
 type Child = Node | string | null;
-export type Properties<K extends keyof HTMLElementTagNameMap> = Partial<Omit<HTMLElementTagNameMap[K], "style" | "dataset" | "attributes">> & {
+export type Properties<K extends keyof HTMLElementTagNameMap> = Partial<
+  Omit<HTMLElementTagNameMap[K], "style" | "dataset" | "attributes">
+> & {
   /** Attributes without a property of the same name: aria-*, role. */
   attributes?: Record<string, string>;
 };

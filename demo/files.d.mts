@@ -7,9 +7,16 @@ export interface LocalModelEntry {
   bytes: number;
 }
 
-type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => Promise<unknown>;
+type Middleware = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => Promise<unknown>;
 
-export function parseRange(header: string | undefined, size: number): { start: number; end: number } | "whole" | "unsatisfiable";
+export function parseRange(
+  header: string | undefined,
+  size: number,
+): { start: number; end: number } | "whole" | "unsatisfiable";
 export function findFile(directories: readonly string[], urlPath: string): Promise<string | null>;
 export function serveFile(request: IncomingMessage, response: ServerResponse, path: string): Promise<void>;
 export function modelFiles(prefix: string, directories: readonly string[]): Middleware;

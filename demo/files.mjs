@@ -137,7 +137,8 @@ export async function localModel(path) {
   const info = await stat(path).catch(() => null);
   if (!info) return `no such file or directory: ${path}`;
   if (info.isFile()) {
-    if (!/\.gguf$/i.test(path)) return `${path} is no .gguf file. Give a .gguf file or a directory with config.json and .safetensors.`;
+    if (!/\.gguf$/i.test(path))
+      return `${path} is no .gguf file. Give a .gguf file or a directory with config.json and .safetensors.`;
     const full = resolve(path);
     return { directory: resolve(full, ".."), file: basename(full) };
   }

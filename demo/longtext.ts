@@ -38,7 +38,10 @@ export function longText({ tokens, room, onChange }: LongTextOptions): LongText 
   const measure = (): void => {
     const [inTokens, left] = [tokens(area.value), room()];
     const over = inTokens !== null && left !== null && inTokens > left;
-    size.textContent = area.value === "" ? "" : describe(area.value) + (over ? `: ${count(inTokens - left)} too many for this context` : "");
+    size.textContent =
+      area.value === ""
+        ? ""
+        : describe(area.value) + (over ? `: ${count(inTokens - left)} too many for this context` : "");
     size.classList.toggle("over", over);
   };
   const set = (content: string, title = "Long text"): void => {

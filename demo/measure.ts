@@ -87,13 +87,28 @@ export async function measure(options: BenchOptions, report: (progress: BenchPro
     const rows: BenchRow[] = [];
     for (const [index, step] of plan.fitting.entries()) {
       const told = (run: number): void =>
-        report({ text: `${step.frontier} tokens, run ${run} of ${warmups + runs}`, share: (index + (run - 1) / (warmups + runs)) / plan.fitting.length });
-      const samples = await sample(engine, step.promptTokens, { runs, warmups, newTokens, told, ...(signal ? { signal } : {}) });
+        report({
+          text: `${step.frontier} tokens, run ${run} of ${warmups + runs}`,
+          share: (index + (run - 1) / (warmups + runs)) / plan.fitting.length,
+        });
+      const samples = await sample(engine, step.promptTokens, {
+        runs,
+        warmups,
+        newTokens,
+        told,
+        ...(signal ? { signal } : {}),
+      });
       rows.push(rowOf(engine, step, samples, newTokens, measured));
     }
     const longest = plan.fitting.at(-1)?.promptTokens ?? 0;
     const kernels = options.profile === false || longest === 0 ? [] : await profileBoth(engine, longest, report);
-    return describe(engine, { measured, rows, kernels, skipped: plan.skipped, options: { runs, warmups, newTokens, kv } });
+    return describe(engine, {
+      measured,
+      rows,
+      kernels,
+      skipped: plan.skipped,
+      options: { runs, warmups, newTokens, kv },
+    });
   } finally {
     engine.dispose();
   }
@@ -111,7 +126,11 @@ interface Step {
 }
 
 /** The last frontier may give up a tenth of itself to make room for the new tokens. */
-function planOf(frontiers: readonly number[], context: number, newTokens: number): { fitting: Step[]; skipped: number[] } {
+function planOf(
+  frontiers: readonly number[],
+  context: number,
+  newTokens: number,
+): { fitting: Step[]; skipped: number[] } {
   const steps = frontiers.map((frontier) => ({ frontier, promptTokens: Math.min(frontier, context - newTokens) }));
   const fits = ({ frontier, promptTokens }: Step): boolean => promptTokens >= 0.9 * frontier;
   return { fitting: steps.filter(fits), skipped: steps.filter((step) => !fits(step)).map((step) => step.frontier) };
@@ -145,10 +164,17 @@ async function sample(engine: Engine, promptTokens: number, options: SampleOptio
 }
 
 /** A new session and a new prompt every time: nothing computed before can be used again. */
-async function runOnce(engine: Engine, tokens: number[], { newTokens, signal }: SampleOptions): ReturnType<typeof statsOf> {
+async function runOnce(
+  engine: Engine,
+  tokens: number[],
+  { newTokens, signal }: SampleOptions,
+): ReturnType<typeof statsOf> {
   const session = engine.session();
   try {
-    const generation = session.generate({ tokens }, { maxTokens: newTokens, ignoreEnd: true, temperature: 0, ...(signal ? { signal } : {}) });
+    const generation = session.generate(
+      { tokens },
+      { maxTokens: newTokens, ignoreEnd: true, temperature: 0, ...(signal ? { signal } : {}) },
+    );
     return await statsOf(generation.result);
   } finally {
     session.dispose();
@@ -158,7 +184,8 @@ async function runOnce(engine: Engine, tokens: number[], { newTokens, signal }: 
 async function statsOf(result: ReturnType<ReturnType<Engine["session"]>["generate"]>["result"]) {
   const { stats, finish } = await result;
   if (finish === "abort") throw new DOMException("benchmark: stopped", "AbortError");
-  if (stats.reusedTokens > 0) throw new Error(`benchmark: ${stats.reusedTokens} prompt tokens were reused, want 0. The figures would be wrong.`);
+  if (stats.reusedTokens > 0)
+    throw new Error(`benchmark: ${stats.reusedTokens} prompt tokens were reused, want 0. The figures would be wrong.`);
   return stats;
 }
 
@@ -173,7 +200,13 @@ function syntheticTokens(length: number, vocabulary: number, seed: number): numb
   });
 }
 
-function rowOf(engine: Engine, step: Step, samples: Samples, newTokens: number, measured: BenchResult["measured"]): BenchRow {
+function rowOf(
+  engine: Engine,
+  step: Step,
+  samples: Samples,
+  newTokens: number,
+  measured: BenchResult["measured"],
+): BenchRow {
   const { weightBytes, kvBytesPerToken } = engine.stats();
   const prefill = spread(samples.prefill);
   const decode = spread(samples.decode);
@@ -199,9 +232,16 @@ function spread(samples: readonly number[]): Spread {
 /** Prompt tokens that the engine takes in one step by default. */
 const CHUNK = 512;
 
-async function profileBoth(engine: Engine, longest: number, report: (progress: BenchProgress) => void): Promise<BenchResult["kernels"]> {
+async function profileBoth(
+  engine: Engine,
+  longest: number,
+  report: (progress: BenchProgress) => void,
+): Promise<BenchResult["kernels"]> {
   const kernels: BenchResult["kernels"] = [];
-  for (const [phase, tokens] of [["prefill", Math.min(longest, CHUNK)], ["decode", longest]] as const) {
+  for (const [phase, tokens] of [
+    ["prefill", Math.min(longest, CHUNK)],
+    ["decode", longest],
+  ] as const) {
     report({ text: `Timing the kernels of ${phase}`, share: null });
     try {
       kernels.push({ phase, tokens, rows: byPurpose(await engine.profile(phase, tokens)) });
@@ -217,7 +257,14 @@ function byPurpose(times: readonly KernelTime[]): KernelRow[] {
   const rows = new Map<string, KernelRow>();
   for (const { kernel, label, microseconds, bytes, flops } of times) {
     const purpose = label.replace(/^layer \d+ /, "");
-    const row = rows.get(`${kernel} ${purpose}`) ?? { kernel, label: purpose, calls: 0, microseconds: 0, bytes: 0, flops: 0 };
+    const row = rows.get(`${kernel} ${purpose}`) ?? {
+      kernel,
+      label: purpose,
+      calls: 0,
+      microseconds: 0,
+      bytes: 0,
+      flops: 0,
+    };
     row.calls++;
     row.microseconds += microseconds;
     row.bytes += bytes;
@@ -227,7 +274,10 @@ function byPurpose(times: readonly KernelTime[]): KernelRow[] {
   return [...rows.values()].toSorted((a, b) => b.microseconds - a.microseconds);
 }
 
-function describe(engine: Engine, parts: Pick<BenchResult, "measured" | "rows" | "kernels" | "skipped" | "options">): BenchResult {
+function describe(
+  engine: Engine,
+  parts: Pick<BenchResult, "measured" | "rows" | "kernels" | "skipped" | "options">,
+): BenchResult {
   const { adapter, weightBytes, kvBytes, scratchBytes, kvBytesPerToken, loadMs, variants } = engine.stats();
   return {
     format: 1,

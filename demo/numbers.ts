@@ -28,4 +28,6 @@ export function bytes(value: number): string {
 export const rate = (tokensPerSecond: number): string => `${figure(tokensPerSecond)} tok/s`;
 
 export const seconds = (milliseconds: number): string =>
-  milliseconds < 950 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(milliseconds < 9950 ? 1 : 0)} s`;
+  milliseconds < 950
+    ? `${Math.round(milliseconds)} ms`
+    : `${(milliseconds / 1000).toFixed(milliseconds < 9950 ? 1 : 0)} s`;

@@ -21,9 +21,15 @@ export async function picker(target: HTMLElement, onChoose: OnChoose): Promise<v
     button.addEventListener("click", () => onChoose(choice.source, choice.name));
     return make("li", {}, button);
   };
-  const list = (title: string, choices: readonly Choice[]): HTMLElement => group(title, make("ul", {}, ...choices.map(row)));
+  const list = (title: string, choices: readonly Choice[]): HTMLElement =>
+    group(title, make("ul", {}, ...choices.map(row)));
   const hint = "Llama and Qwen2 families, as .safetensors or .gguf. Downloads are kept in this browser.";
-  const others = group("Any other model", otherForm(onChoose), dropZone(onChoose), make("p", { className: "hint", textContent: hint }));
+  const others = group(
+    "Any other model",
+    otherForm(onChoose),
+    dropZone(onChoose),
+    make("p", { className: "hint", textContent: hint }),
+  );
   const online = list("From Hugging Face", hub);
   target.replaceChildren(list("Included", [embedded]), online, others);
   const local = await localChoices();
@@ -84,7 +90,11 @@ function dropZone(onChoose: OnChoose): HTMLElement {
     "div",
     { className: "drop-zone" },
     make("p", { textContent: "Drop a .gguf file or a checkpoint folder here, or choose" }),
-    choose("files", { ariaLabel: "Choose model files", multiple: true, accept: ".gguf,.safetensors,.json,.jinja,.txt" }),
+    choose("files", {
+      ariaLabel: "Choose model files",
+      multiple: true,
+      accept: ".gguf,.safetensors,.json,.jinja,.txt",
+    }),
     choose("a folder", { ariaLabel: "Choose a model folder", webkitdirectory: true }),
   );
   const over = (event: DragEvent): void => {

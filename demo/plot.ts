@@ -17,7 +17,10 @@ const PAD = { left: 16, right: 16, top: 40, bottom: 32 };
 export function plot(series: Series): SVGSVGElement {
   const { points } = series;
   const root = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: `plot ${series.className}`, role: "img" });
-  root.setAttribute("aria-label", `${series.title}: ${points.map((p) => `${count(p.x)} tokens ${figure(p.median)} ${series.unit}`).join(", ")}`);
+  root.setAttribute(
+    "aria-label",
+    `${series.title}: ${points.map((p) => `${count(p.x)} tokens ${figure(p.median)} ${series.unit}`).join(", ")}`,
+  );
   const [first, last] = [points[0]?.x ?? 1, points.at(-1)?.x ?? 2];
   const top = Math.max(...points.map((point) => point.max)) * 1.08 || 1;
   // A single point stands in the middle.
@@ -31,9 +34,14 @@ export function plot(series: Series): SVGSVGElement {
     const height = y((top / 1.08) * level);
     root.append(shape("line", { class: "grid", x1: PAD.left, x2: WIDTH - PAD.right, y1: height, y2: height }));
   }
-  const band = [...points.map((point) => place(point, point.max)), ...points.toReversed().map((point) => place(point, point.min))];
+  const band = [
+    ...points.map((point) => place(point, point.max)),
+    ...points.toReversed().map((point) => place(point, point.min)),
+  ];
   root.append(shape("polygon", { class: "band", points: band.join(" ") }));
-  root.append(shape("polyline", { class: "line", points: points.map((point) => place(point, point.median)).join(" ") }));
+  root.append(
+    shape("polyline", { class: "line", points: points.map((point) => place(point, point.median)).join(" ") }),
+  );
   for (const point of points) {
     root.append(shape("circle", { class: "dot", cx: x(point.x), cy: y(point.median), r: 3.5 }));
     root.append(label("value", x(point.x), y(point.max) - 9, figure(point.median)));
@@ -52,7 +60,10 @@ function label(className: string, x: number, y: number, text: string): SVGElemen
   return element;
 }
 
-function shape<K extends keyof SVGElementTagNameMap>(tag: K, attributes: Record<string, string | number>): SVGElementTagNameMap[K] {
+function shape<K extends keyof SVGElementTagNameMap>(
+  tag: K,
+  attributes: Record<string, string | number>,
+): SVGElementTagNameMap[K] {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
   return element;

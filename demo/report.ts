@@ -13,9 +13,14 @@ export function showResult(target: HTMLElement, result: BenchResult): void {
     charts(result),
     speeds(result),
     ...result.kernels.map((kernels) => kernelTable(kernels, result.measured)),
-    make("div", { className: "actions" }, button("Download JSON", "quiet", () => download(result))),
+    make(
+      "div",
+      { className: "actions" },
+      button("Download JSON", "quiet", () => download(result)),
+    ),
   );
-  if (result.adapter.software) target.querySelector("h2")?.after(make("p", { className: "warning", textContent: SOFTWARE }));
+  if (result.adapter.software)
+    target.querySelector("h2")?.after(make("p", { className: "warning", textContent: SOFTWARE }));
 }
 
 const SOFTWARE = "A software adapter: these figures say whether it works, not how fast a GPU would be.";
@@ -31,14 +36,20 @@ function machine({ measured, memory, loadMs, browser, options, model }: BenchRes
     ["Loaded in", seconds(loadMs)],
     ["Browser", browser.replace("/", " ")],
   ];
-  const pairs = facts.map(([term, value]) => make("div", {}, make("dt", { textContent: term }), make("dd", { textContent: value })));
+  const pairs = facts.map(([term, value]) =>
+    make("div", {}, make("dt", { textContent: term }), make("dd", { textContent: value })),
+  );
   return make("dl", { className: "machine" }, ...pairs);
 }
 
 function charts({ rows }: BenchResult): HTMLElement {
   const chart = (title: string, phase: "prefill" | "decode"): HTMLElement => {
     const points = rows.map((row) => ({ x: row.promptTokens, ...row[phase] }));
-    const figureElement = make("figure", {}, make("figcaption", {}, make("strong", { textContent: title }), " tokens a second over context"));
+    const figureElement = make(
+      "figure",
+      {},
+      make("figcaption", {}, make("strong", { textContent: title }), " tokens a second over context"),
+    );
     figureElement.append(plot({ title, unit: "tokens a second", className: phase, points }));
     return figureElement;
   };
@@ -58,13 +69,27 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
     figure(row.decode.gbs),
     `${figure(row.decode.percentOfCopy)} %`,
   ]);
-  const head = ["Context", "Prefill tok/s", "min – max", "GFLOP/s", "of FMA peak", "First token", "Decode tok/s", "min – max", "GB/s", "of copy"];
+  const head = [
+    "Context",
+    "Prefill tok/s",
+    "min – max",
+    "GFLOP/s",
+    "of FMA peak",
+    "First token",
+    "Decode tok/s",
+    "min – max",
+    "GB/s",
+    "of copy",
+  ];
   const left = skipped.length > 0 ? ` Beyond the context, left out: ${skipped.map(count).join(", ")}.` : "";
   const runs = `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`;
   return table("Speed", head, body, runs + left);
 }
 
-function kernelTable({ phase, tokens, rows }: BenchResult["kernels"][number], peak: BenchResult["measured"]): HTMLElement {
+function kernelTable(
+  { phase, tokens, rows }: BenchResult["kernels"][number],
+  peak: BenchResult["measured"],
+): HTMLElement {
   const total = rows.reduce((sum, row) => sum + row.microseconds, 0);
   const body = rows.map((row) => {
     const gbs = row.bytes / row.microseconds / 1e3;
@@ -75,13 +100,19 @@ function kernelTable({ phase, tokens, rows }: BenchResult["kernels"][number], pe
     return [row.label, row.kernel, count(row.calls), ...time, figure(gbs), figure(gflops), `${figure(100 * share)} %`];
   });
   const head = ["Step", "Kernel", "Calls", "ms", "of all", "GB/s", "GFLOP/s", "of peak"];
-  const title = phase === "prefill" ? `Kernels, prefill of ${count(tokens)} tokens` : `Kernels, one new token after ${count(tokens)}`;
-  return table(title, head, body, `${figure(total / 1e3)} ms together. Peak is copy bandwidth or FMA, whichever is nearer.`);
+  const title =
+    phase === "prefill"
+      ? `Kernels, prefill of ${count(tokens)} tokens`
+      : `Kernels, one new token after ${count(tokens)}`;
+  return table(
+    title,
+    head,
+    body,
+    `${figure(total / 1e3)} ms together. Peak is copy bandwidth or FMA, whichever is nearer.`,
+  );
 }
 
 function table(title: string, head: readonly string[], body: readonly string[][], note: string): HTMLElement {
-  const cells = (texts: readonly string[]): HTMLElement[] =>
-    texts.map((text, index) => (index === 0 ? make("th", { textContent: text, scope: "row" }) : make("td", { textContent: text })));
   const heads = head.map((text) => make("th", { textContent: text, scope: "col" }));
   const grid = make(
     "table",
@@ -90,9 +121,18 @@ function table(title: string, head: readonly string[], body: readonly string[][]
     make("thead", {}, make("tr", {}, ...heads)),
     make("tbody", {}, ...body.map((texts) => make("tr", {}, ...cells(texts)))),
   );
-  const frame = make("div", { className: "frame", tabIndex: 0, attributes: { role: "region", "aria-label": title } }, grid);
+  const frame = make(
+    "div",
+    { className: "frame", tabIndex: 0, attributes: { role: "region", "aria-label": title } },
+    grid,
+  );
   return make("section", {}, frame, make("p", { className: "hint", textContent: note }));
 }
+
+const cells = (texts: readonly string[]): HTMLElement[] =>
+  texts.map((text, index) =>
+    index === 0 ? make("th", { textContent: text, scope: "row" }) : make("td", { textContent: text }),
+  );
 
 function download(result: BenchResult): void {
   const url = URL.createObjectURL(new Blob([JSON.stringify(result, null, 2)], { type: "application/json" }));

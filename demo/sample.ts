@@ -19,7 +19,11 @@ const SCENES = [
   "A mouse lived behind the clock. Every evening it came out, took a crumb and ran back before the clock struck nine.",
 ] as const;
 
-const NOTES = ["The secret word of Lily is garden.", "The magic number of Tom is 482.", "The favorite food of Mia is soup."] as const;
+const NOTES = [
+  "The secret word of Lily is garden.",
+  "The magic number of Tom is 482.",
+  "The favorite food of Mia is soup.",
+] as const;
 
 export const SAMPLE_QUESTION = "What is the secret word of Lily?";
 export const FOLLOW_UPS = ["What is the magic number of Tom?", "What is the favorite food of Mia?"] as const;
@@ -28,7 +32,7 @@ export const FOLLOW_UPS = ["What is the magic number of Tom?", "What is the favo
 export function sampleText(words: number): string {
   const scenes: string[] = [];
   let state = 7;
-  for (let length = 0; length < words; ) {
+  for (let length = 0; length < words;) {
     state = (state * 75 + 74) % 65537; // a small Lehmer generator: same shuffle everywhere
     const scene = SCENES[state % SCENES.length] ?? SCENES[0];
     if (scene === scenes.at(-1)) continue;

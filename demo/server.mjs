@@ -21,14 +21,22 @@ export async function serve(options = {}) {
     root: join(REPOSITORY, "demo"),
     configFile: join(REPOSITORY, "vite.config.ts"),
     logLevel: "silent",
-    server: { port: options.port ?? 0, host: "localhost", open: false, ...(options.watch ? {} : { watch: null, hmr: false, ws: false }) },
+    server: {
+      port: options.port ?? 0,
+      host: "localhost",
+      open: false,
+      ...(options.watch ? {} : { watch: null, hmr: false, ws: false }),
+    },
     plugins: [...(local ? [mount(prefix, local)] : []), ...(options.watch ? [] : [withoutClient])],
   });
   await server.listen();
   const url = `http://localhost:${server.httpServer.address().port}`;
   return {
     url,
-    named: (text) => (local ? text.replaceAll(url + prefix, join(local.directory, "/")).replaceAll(prefix, join(local.directory, "/")) : text),
+    named: (text) =>
+      local
+        ? text.replaceAll(url + prefix, join(local.directory, "/")).replaceAll(prefix, join(local.directory, "/"))
+        : text,
     source: local ? prefix + encodeURIComponent(local.file) : null,
     close: () => server.close(),
   };

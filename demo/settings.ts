@@ -26,7 +26,12 @@ export function settingsForm(onSystem: () => void): Settings {
   const form = find("settings-form", HTMLFormElement);
   const field = (name: string): HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement => {
     const element = form.elements.namedItem(name);
-    if (element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement || element instanceof HTMLSelectElement) return element;
+    if (
+      element instanceof HTMLInputElement ||
+      element instanceof HTMLTextAreaElement ||
+      element instanceof HTMLSelectElement
+    )
+      return element;
     throw new Error(`settings: no field "${name}"`);
   };
   let advice: Sampling = DEFAULTS;
@@ -58,7 +63,9 @@ export function settingsForm(onSystem: () => void): Settings {
   return {
     system: () => field("system").value.trim(),
     generate() {
-      const sampling: Sampling = Object.fromEntries(names.map((name) => [name, numberOr(field(name).value, NUMBERS[name])]));
+      const sampling: Sampling = Object.fromEntries(
+        names.map((name) => [name, numberOr(field(name).value, NUMBERS[name])]),
+      );
       const seed = whole(field("seed").value);
       const maxTokens = whole(field("maxTokens").value);
       return { ...sampling, ...(seed === null ? {} : { seed }), ...(maxTokens ? { maxTokens } : {}) };
@@ -86,7 +93,8 @@ function showOutputs(form: HTMLFormElement): void {
   }
 }
 
-const numberOr = (text: string, fallback: number): number => (text.trim() === "" || Number.isNaN(Number(text)) ? fallback : Number(text));
+const numberOr = (text: string, fallback: number): number =>
+  text.trim() === "" || Number.isNaN(Number(text)) ? fallback : Number(text);
 
 const whole = (text: string): number | null => (/^\d{1,9}$/.test(text.trim()) ? Number(text) : null);
 

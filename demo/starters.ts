@@ -1,8 +1,8 @@
 // What to try first, by model.
 
-import type { ModelInfo } from "../src/index.ts";
+import type { Message, ModelInfo } from "../src/index.ts";
 import { make } from "./dom.ts";
-import { SAMPLE_QUESTION, sampleText } from "./sample.ts";
+import { FOLLOW_UPS, SAMPLE_QUESTION, sampleText } from "./sample.ts";
 
 export interface Starter {
   title: string;
@@ -24,9 +24,24 @@ export function startersFor(model: ModelInfo): readonly Starter[] {
     ];
   }
   return [
-    { title: "Ask about a long text", note: "Paste an article, a log, a contract", text: "Summarise this in five sentences.", longText: "ask", wait: true },
-    { title: "Find a note in a story", note: "A made-up text with notes hidden in it", text: SAMPLE_QUESTION, longText: sampleText(1600) },
-    { title: "Explain something", note: "Why is the sky blue?", text: "Explain to a ten-year-old why the sky is blue." },
+    {
+      title: "Ask about a long text",
+      note: "Paste an article, a log, a contract",
+      text: "Summarise this in five sentences.",
+      longText: "ask",
+      wait: true,
+    },
+    {
+      title: "Find a note in a story",
+      note: "A made-up text with notes hidden in it",
+      text: SAMPLE_QUESTION,
+      longText: sampleText(1600),
+    },
+    {
+      title: "Explain something",
+      note: "Why is the sky blue?",
+      text: "Explain to a ten-year-old why the sky is blue.",
+    },
     { title: "Write something", note: "Four lines about rain", text: "Write a poem of four lines about autumn rain." },
   ];
 }
@@ -39,12 +54,28 @@ const fable = (model: ModelInfo): readonly Starter[] => [
     text: SAMPLE_QUESTION,
     longText: sampleText(Math.min(850, model.context / 2.4)),
   },
-  { title: "Continue a story", note: "You begin, Fable goes on", text: "Continue this story: A small frog found a red kite in the garden. ", wait: true },
-  { title: "Hide your own note", note: "Paste a text with: The lucky charm of Ben is moon.", text: "What is the lucky charm of Ben?", longText: "ask", wait: true },
+  {
+    title: "Continue a story",
+    note: "You begin, Fable goes on",
+    text: "Continue this story: A small frog found a red kite in the garden. ",
+    wait: true,
+  },
+  {
+    title: "Hide your own note",
+    note: "Paste a text with: The lucky charm of Ben is moon.",
+    text: "What is the lucky charm of Ben?",
+    longText: "ask",
+    wait: true,
+  },
 ];
 
 /** Shows the starters; `onPick` gets the one chosen. */
-export function showStarters(target: HTMLElement, model: ModelInfo, title: string, onPick: (starter: Starter) => void): void {
+export function showStarters(
+  target: HTMLElement,
+  model: ModelInfo,
+  title: string,
+  onPick: (starter: Starter) => void,
+): void {
   const cards = startersFor(model).map((starter) => {
     const card = make(
       "button",
@@ -56,4 +87,10 @@ export function showStarters(target: HTMLElement, model: ModelInfo, title: strin
     return make("li", {}, card);
   });
   target.replaceChildren(make("h1", { textContent: title }), make("ul", {}, ...cards));
+}
+
+/** What is left to ask about the sample text: the same pages again, which is what the kept keys and values are for. */
+export function followUps(messages: readonly Message[]): string[] {
+  const asked = messages.filter((message) => message.role === "user").map((message) => message.content);
+  return asked[0]?.endsWith(SAMPLE_QUESTION) ? FOLLOW_UPS.filter((question) => !asked.includes(question)) : [];
 }

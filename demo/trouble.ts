@@ -59,24 +59,34 @@ const RULES: readonly Rule[] = [
     ways: ["retry"],
   },
   {
-    when: (_, message) => /out of memory|memory limit|not enough memory|allocat|quota|GPU (memory|buffer)/i.test(message),
+    when: (_, message) =>
+      /out of memory|memory limit|not enough memory|allocat|quota|GPU (memory|buffer)/i.test(message),
     title: "Not enough memory",
     text: "The model with its context does not fit into the memory this browser may use.",
-    advice: ["Close other tabs that use the GPU.", "Take a smaller model, a smaller context, or f16 for keys and values."],
+    advice: [
+      "Close other tabs that use the GPU.",
+      "Take a smaller model, a smaller context, or f16 for keys and values.",
+    ],
     ways: ["pickModel", "settings", "reload"],
   },
   {
     when: (error) => error instanceof DeviceLostError,
     title: "The GPU went away",
     text: "The driver restarted, the machine slept, or the memory ran out. The conversation is still here.",
-    advice: ["Load the model again and repeat the last message.", "If it keeps happening, take a smaller model or context."],
+    advice: [
+      "Load the model again and repeat the last message.",
+      "If it keeps happening, take a smaller model or context.",
+    ],
     ways: ["reload", "pickModel"],
   },
   {
     when: (error, message) => error instanceof InputError && /context|longer|fit/i.test(message),
     title: "Too long for the context",
     text: "The conversation with this message needs more tokens than the model has room for. Your message is back in the box below.",
-    advice: ["Shorten the text, or start a new chat.", "If the model was trained for more, load it with a larger context (settings)."],
+    advice: [
+      "Shorten the text, or start a new chat.",
+      "If the model was trained for more, load it with a larger context (settings).",
+    ],
     ways: ["newChat", "settings"],
   },
   {
@@ -94,14 +104,20 @@ const RULES: readonly Rule[] = [
       !navigator.onLine || /failed to fetch|load failed|networkerror|CORS/i.test(message) || error instanceof TypeError,
     title: "No connection to the model's host",
     text: "The download did not start or broke off: this machine is offline, a proxy stands between, or the host forbids other pages (CORS).",
-    advice: ["Check the connection and try again; what has arrived is kept.", "Fable and models from your own disk need no network."],
+    advice: [
+      "Check the connection and try again; what has arrived is kept.",
+      "Fable and models from your own disk need no network.",
+    ],
     ways: ["retry", "pickModel"],
   },
   {
     when: (_, message) => /\b404\b|not found|no such/i.test(message),
     title: "There is no such model",
     text: "The address leads nowhere, or the files this engine needs are not there.",
-    advice: ["Check the spelling: a Hugging Face id is owner/name.", "It needs config.json, tokenizer.json and .safetensors, or one .gguf."],
+    advice: [
+      "Check the spelling: a Hugging Face id is owner/name.",
+      "It needs config.json, tokenizer.json and .safetensors, or one .gguf.",
+    ],
     ways: ["pickModel"],
   },
   {

@@ -7,10 +7,10 @@
 //
 // dispatch  (ceil(N / (8·WG)), ceil(T / 8), 1): 8 rows and two vec4 columns per invocation
 // cost      flops 2·T·N·K, bytes 4·(T·K + K·N·T/8 + T·N): compute bound
-// why       for adapters where workgroup memory is slow: outer products in named registers
-//           (SwiftShader keeps only what needs no address there), lanes along columns so that
-//           a is uniform, four inputs per round so that sums are carried round less often.
-//           gemm_regs_sg does the same with a quarter of the loads where subgroups exist.
+// why       for adapters where workgroup memory is slow: outer products in named variables
+//           (SwiftShader moves arrays to memory), lanes along columns so that a is uniform,
+//           four inputs per round so that sums are carried round less often.
+//           gemm_regs_sg does the same with a quarter of the loads of a, by quad swaps.
 
 override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up (c has N / 2 columns)
 override BIAS: u32 = 0;      // 1: add bias before the epilogue
@@ -31,13 +31,20 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// a[row, k], 0 past the end of the row. Rows past T repeat the last one: they are not stored.
-fn load(row: u32, k: u32) -> f32 {
-  return select(0.0, a[min(row, params.rows - 1u) * params.depth + k], k < params.depth);
+// Where a row of `a` begins. Rows past T repeat the last one: they are not stored.
+fn begin(row: u32) -> u32 {
+  return min(row, params.rows - 1u) * params.depth;
 }
 
-fn load4(row: u32, k: u32) -> vec4f {
-  return vec4f(load(row, k), load(row, k + 1u), load(row, k + 2u), load(row, k + 3u));
+// Inputs k…k+3 of the row at `at`, 0 past the end of K.
+fn load(at: u32, k: u32) -> vec4f {
+  let left = params.depth - k;
+  return vec4f(
+    a[at + k],
+    select(0.0, a[at + k + 1u], left > 1u),
+    select(0.0, a[at + k + 2u], left > 2u),
+    select(0.0, a[at + k + 3u], left > 3u),
+  );
 }
 
 // Spelled out by component: SwiftShader spills every vec4 between two operators.
@@ -79,6 +86,14 @@ fn gemm_regs(@builtin(global_invocation_id) id: vec3u) {
   let column = id.x * 2u;
   let last = params.depth - 1u;
   let stride = params.bStride / 4u;
+  let at0 = begin(row);
+  let at1 = begin(row + 1u);
+  let at2 = begin(row + 2u);
+  let at3 = begin(row + 3u);
+  let at4 = begin(row + 4u);
+  let at5 = begin(row + 5u);
+  let at6 = begin(row + 6u);
+  let at7 = begin(row + 7u);
   var sum00 = vec4f();
   var sum01 = vec4f();
   var sum10 = vec4f();
@@ -96,49 +111,46 @@ fn gemm_regs(@builtin(global_invocation_id) id: vec3u) {
   var sum70 = vec4f();
   var sum71 = vec4f();
   for (var k = 0u; k < params.depth; k += 4u) {
-    let at0 = k * stride + column;
-    let at1 = min(k + 1u, last) * stride + column;
-    let at2 = min(k + 2u, last) * stride + column;
-    let at3 = min(k + 3u, last) * stride + column;
-    let b00 = b[at0];
-    let b01 = b[at0 + 1u];
-    let b10 = b[at1];
-    let b11 = b[at1 + 1u];
-    let b20 = b[at2];
-    let b21 = b[at2 + 1u];
-    let b30 = b[at3];
-    let b31 = b[at3 + 1u];
-    let left0 = load4(row, k);
+    let row0 = k * stride + column;
+    let row1 = min(k + 1u, last) * stride + column;
+    let row2 = min(k + 2u, last) * stride + column;
+    let row3 = min(k + 3u, last) * stride + column;
+    let b00 = b[row0];
+    let b01 = b[row0 + 1u];
+    let b10 = b[row1];
+    let b11 = b[row1 + 1u];
+    let b20 = b[row2];
+    let b21 = b[row2 + 1u];
+    let b30 = b[row3];
+    let b31 = b[row3 + 1u];
+    let left0 = load(at0, k);
     sum00 = multiply(sum00, left0, b00, b10, b20, b30);
     sum01 = multiply(sum01, left0, b01, b11, b21, b31);
-    let left1 = load4(row + 1u, k);
+    let left1 = load(at1, k);
     sum10 = multiply(sum10, left1, b00, b10, b20, b30);
     sum11 = multiply(sum11, left1, b01, b11, b21, b31);
-    let left2 = load4(row + 2u, k);
+    let left2 = load(at2, k);
     sum20 = multiply(sum20, left2, b00, b10, b20, b30);
     sum21 = multiply(sum21, left2, b01, b11, b21, b31);
-    let left3 = load4(row + 3u, k);
+    let left3 = load(at3, k);
     sum30 = multiply(sum30, left3, b00, b10, b20, b30);
     sum31 = multiply(sum31, left3, b01, b11, b21, b31);
-    let left4 = load4(row + 4u, k);
+    let left4 = load(at4, k);
     sum40 = multiply(sum40, left4, b00, b10, b20, b30);
     sum41 = multiply(sum41, left4, b01, b11, b21, b31);
-    let left5 = load4(row + 5u, k);
+    let left5 = load(at5, k);
     sum50 = multiply(sum50, left5, b00, b10, b20, b30);
     sum51 = multiply(sum51, left5, b01, b11, b21, b31);
-    let left6 = load4(row + 6u, k);
+    let left6 = load(at6, k);
     sum60 = multiply(sum60, left6, b00, b10, b20, b30);
     sum61 = multiply(sum61, left6, b01, b11, b21, b31);
-    let left7 = load4(row + 7u, k);
+    let left7 = load(at7, k);
     sum70 = multiply(sum70, left7, b00, b10, b20, b30);
     sum71 = multiply(sum71, left7, b01, b11, b21, b31);
   }
-  store_row(row, column, sum00, sum01);
-  store_row(row + 1u, column, sum10, sum11);
-  store_row(row + 2u, column, sum20, sum21);
-  store_row(row + 3u, column, sum30, sum31);
-  store_row(row + 4u, column, sum40, sum41);
-  store_row(row + 5u, column, sum50, sum51);
-  store_row(row + 6u, column, sum60, sum61);
-  store_row(row + 7u, column, sum70, sum71);
+
+  // The sums go to memory only now, so that the 8 stores compile as one.
+  var sums0 = array<vec4f, 8>(sum00, sum10, sum20, sum30, sum40, sum50, sum60, sum70);
+  var sums1 = array<vec4f, 8>(sum01, sum11, sum21, sum31, sum41, sum51, sum61, sum71);
+  for (var i = 0u; i < 8u; i++) { store_row(row + i, column, sums0[i], sums1[i]); }
 }

@@ -5,19 +5,21 @@
 //   bias  [N]           vec4f  read
 //   c     [T, cStride]  vec4f  read_write
 //
-// dispatch  (ceil(N / (4·WG)), ceil(T / 16), 1): 16 rows and one vec4 column per invocation
+// dispatch  (16, ceil(T / 16), ceil(N / (64·WG))): 16 rows and one vec4 column per invocation
 // cost      flops 2·T·N·K, bytes 4·(T·K + K·N·T/16 + T·N): compute bound
-// why       for adapters that run shaders on a CPU: no workgroup memory, no barrier, named
-//           accumulators (SwiftShader keeps only what needs no address in registers), and
-//           few loads, because every load there is four scalar loads, uniform or not. So no
-//           lane loads what another has: lane q of a quad loads a[t, k + q], hands it
-//           round by quad swaps, and meets it with row k + (q xor step) of b.
+// why       for adapters that run shaders on a CPU (SwiftShader): no workgroup memory, no
+//           barrier, 64 sums that stay in named variables, and few loads, because there a
+//           load is four branches and four scalar loads even if all lanes want one word. So
+//           no lane loads what another has: lane q of a quad loads a[t, k + q], hands it
+//           round by quad swaps, and meets it with row k + (q xor step) of b. More rows or
+//           inputs per round make the loop outgrow the instruction cache. SwiftShader gives
+//           a thread every 16th workgroup: x = 16 keeps that thread on one panel of b.
 
 enable subgroups;
 
 override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up (c has N / 2 columns)
 override BIAS: u32 = 0;      // 1: add bias before the epilogue
-override WG: u32 = 8;        // invocations per workgroup, a multiple of 4: whole quads
+override WG: u32 = 4;        // invocations per workgroup, a multiple of 4: whole quads
 
 struct Params {
   rows: u32,     // T
@@ -34,9 +36,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// a[row, k], 0 past the end of the row. Rows past T repeat the last one: they are not stored.
-fn load(row: u32, k: u32) -> f32 {
-  return select(0.0, a[min(row, params.rows - 1u) * params.depth + k], k < params.depth);
+// Where a row of `a` begins. Rows past T repeat the last one: they are not stored.
+fn begin(row: u32) -> u32 {
+  return min(row, params.rows - 1u) * params.depth;
 }
 
 // Adds the four inputs that the quad holds. b0…b3 are the rows of b for lanes q, q^1, q^2, q^3.
@@ -76,10 +78,28 @@ fn gemm_regs_sg(
   @builtin(subgroup_invocation_id) subgroup: u32,
 ) {
   let row = wg.y * 16u;
-  let column = wg.x * WG + local;
+  let firstColumn = (wg.z * 16u + wg.x) * WG;
+  if (firstColumn >= params.columns / 4u) { return; }
+  let column = firstColumn + local;
   let lane = subgroup & 3u;
   let last = params.depth - 1u;
   let stride = params.bStride / 4u;
+  let at0 = begin(row);
+  let at1 = begin(row + 1u);
+  let at2 = begin(row + 2u);
+  let at3 = begin(row + 3u);
+  let at4 = begin(row + 4u);
+  let at5 = begin(row + 5u);
+  let at6 = begin(row + 6u);
+  let at7 = begin(row + 7u);
+  let at8 = begin(row + 8u);
+  let at9 = begin(row + 9u);
+  let at10 = begin(row + 10u);
+  let at11 = begin(row + 11u);
+  let at12 = begin(row + 12u);
+  let at13 = begin(row + 13u);
+  let at14 = begin(row + 14u);
+  let at15 = begin(row + 15u);
   var sum0 = vec4f();
   var sum1 = vec4f();
   var sum2 = vec4f();
@@ -97,41 +117,31 @@ fn gemm_regs_sg(
   var sum14 = vec4f();
   var sum15 = vec4f();
   for (var k = 0u; k < params.depth; k += 4u) {
+    // Past the end of K: zeros from a, the last row of b.
+    let inside = k + lane < params.depth;
     let b0 = b[min(k + lane, last) * stride + column];
     let b1 = b[min(k + (lane ^ 1u), last) * stride + column];
     let b2 = b[min(k + (lane ^ 2u), last) * stride + column];
     let b3 = b[min(k + (lane ^ 3u), last) * stride + column];
-    sum0 = multiply(sum0, load(row, k + lane), b0, b1, b2, b3);
-    sum1 = multiply(sum1, load(row + 1u, k + lane), b0, b1, b2, b3);
-    sum2 = multiply(sum2, load(row + 2u, k + lane), b0, b1, b2, b3);
-    sum3 = multiply(sum3, load(row + 3u, k + lane), b0, b1, b2, b3);
-    sum4 = multiply(sum4, load(row + 4u, k + lane), b0, b1, b2, b3);
-    sum5 = multiply(sum5, load(row + 5u, k + lane), b0, b1, b2, b3);
-    sum6 = multiply(sum6, load(row + 6u, k + lane), b0, b1, b2, b3);
-    sum7 = multiply(sum7, load(row + 7u, k + lane), b0, b1, b2, b3);
-    sum8 = multiply(sum8, load(row + 8u, k + lane), b0, b1, b2, b3);
-    sum9 = multiply(sum9, load(row + 9u, k + lane), b0, b1, b2, b3);
-    sum10 = multiply(sum10, load(row + 10u, k + lane), b0, b1, b2, b3);
-    sum11 = multiply(sum11, load(row + 11u, k + lane), b0, b1, b2, b3);
-    sum12 = multiply(sum12, load(row + 12u, k + lane), b0, b1, b2, b3);
-    sum13 = multiply(sum13, load(row + 13u, k + lane), b0, b1, b2, b3);
-    sum14 = multiply(sum14, load(row + 14u, k + lane), b0, b1, b2, b3);
-    sum15 = multiply(sum15, load(row + 15u, k + lane), b0, b1, b2, b3);
+    sum0 = multiply(sum0, select(0.0, a[at0 + k + lane], inside), b0, b1, b2, b3);
+    sum1 = multiply(sum1, select(0.0, a[at1 + k + lane], inside), b0, b1, b2, b3);
+    sum2 = multiply(sum2, select(0.0, a[at2 + k + lane], inside), b0, b1, b2, b3);
+    sum3 = multiply(sum3, select(0.0, a[at3 + k + lane], inside), b0, b1, b2, b3);
+    sum4 = multiply(sum4, select(0.0, a[at4 + k + lane], inside), b0, b1, b2, b3);
+    sum5 = multiply(sum5, select(0.0, a[at5 + k + lane], inside), b0, b1, b2, b3);
+    sum6 = multiply(sum6, select(0.0, a[at6 + k + lane], inside), b0, b1, b2, b3);
+    sum7 = multiply(sum7, select(0.0, a[at7 + k + lane], inside), b0, b1, b2, b3);
+    sum8 = multiply(sum8, select(0.0, a[at8 + k + lane], inside), b0, b1, b2, b3);
+    sum9 = multiply(sum9, select(0.0, a[at9 + k + lane], inside), b0, b1, b2, b3);
+    sum10 = multiply(sum10, select(0.0, a[at10 + k + lane], inside), b0, b1, b2, b3);
+    sum11 = multiply(sum11, select(0.0, a[at11 + k + lane], inside), b0, b1, b2, b3);
+    sum12 = multiply(sum12, select(0.0, a[at12 + k + lane], inside), b0, b1, b2, b3);
+    sum13 = multiply(sum13, select(0.0, a[at13 + k + lane], inside), b0, b1, b2, b3);
+    sum14 = multiply(sum14, select(0.0, a[at14 + k + lane], inside), b0, b1, b2, b3);
+    sum15 = multiply(sum15, select(0.0, a[at15 + k + lane], inside), b0, b1, b2, b3);
   }
-  store(row, column, sum0);
-  store(row + 1u, column, sum1);
-  store(row + 2u, column, sum2);
-  store(row + 3u, column, sum3);
-  store(row + 4u, column, sum4);
-  store(row + 5u, column, sum5);
-  store(row + 6u, column, sum6);
-  store(row + 7u, column, sum7);
-  store(row + 8u, column, sum8);
-  store(row + 9u, column, sum9);
-  store(row + 10u, column, sum10);
-  store(row + 11u, column, sum11);
-  store(row + 12u, column, sum12);
-  store(row + 13u, column, sum13);
-  store(row + 14u, column, sum14);
-  store(row + 15u, column, sum15);
+
+  // The sums go to memory only now, so that the 16 stores compile as one.
+  var sums = array<vec4f, 16>(sum0, sum1, sum2, sum3, sum4, sum5, sum6, sum7, sum8, sum9, sum10, sum11, sum12, sum13, sum14, sum15);
+  for (var i = 0u; i < 16u; i++) { store(row + i, column, sums[i]); }
 }

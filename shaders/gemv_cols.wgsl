@@ -8,20 +8,23 @@
 //   y       [M, N or N/2]     f32  read_write
 //
 // dispatch  (⌈N/COLS/WG⌉, 1, 1)
-// cost      bytes N·K·(BITS/8 + 4/GROUP), flops 2·M·N·K: unpacking bound on a CPU adapter
-// why       for adapters that run shaders on a CPU: no workgroup memory, no barrier, x is the
-//           same for all lanes. A group of values costs Σx·q and Σx: W = scale·q + minimum.
-//           RMSNorm needs no second pass: its factor comes out of the sum.
+// cost      bytes N·K·(BITS/8 + 4/GROUP), flops 2·M·N·K: load bound on a CPU adapter
+// why       SwiftShader, which runs shaders on a CPU, needs 8 ns for any load, 2.6 ns for a
+//           shift and below 1 ns for and, convert, multiply. So x is loaded once for all columns
+//           of a thread, and integers stay where they are in the word: mask and convert give
+//           16^i·q, and x carries the factor 16^-i, which is exact. A group costs Σx·q and Σx,
+//           since W = scale·q + minimum. RMSNorm needs no pass of its own: its factor comes
+//           out of the sum.
 
-override WG: u32 = 32;       // threads per workgroup
+override WG: u32 = 4;        // threads per workgroup, a multiple of 4
 override BITS: u32 = 4;      // 4, 8, 16 or 32
 override GROUP: u32 = 32;    // values that share a scale, 16 or 32
-override UNIT: u32 = 16;     // values per step: divides K and GROUP, a multiple of 4 (BITS 4: of 8)
+override UNIT: u32 = 32;     // values per step: 32, 16, 8 or 4; divides K and GROUP (BITS 4: at least 8)
 override NORM: u32 = 0;      // 1: x is normalised with gamma
 override EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 SwiGLU of interleaved columns (COLS even)
 override BIAS: u32 = 0;      // 1: add bias
-const ROWS: u32 = 1;         // rows of x, at least params.rows
-const COLS: u32 = 2;         // columns per thread, 4 apart: gate and up of the interleaved form
+const ROWS: u32 = 1;         // rows of x, at least params.rows; each reads the weights again
+const COLS: u32 = 16;        // columns per thread, 4 apart: gate and up of the interleaved form
 
 struct Params {
   rows: u32,     // M
@@ -40,23 +43,51 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-/// Integers or floats k … k+3 of column n, not yet scaled.
-fn quad(k: u32, n: u32) -> vec4f {
+/// The four weights from word `at` downwards, not yet scaled: f32, f16 or (BITS 8) 256^i·q.
+fn quad(at: u32) -> vec4f {
   if (BITS == 32u) {
-    let at = k * params.stride + n;
     return vec4f(bitcast<f32>(words[at]), bitcast<f32>(words[at + params.stride]),
                  bitcast<f32>(words[at + 2u * params.stride]), bitcast<f32>(words[at + 3u * params.stride]));
   }
-  if (BITS == 16u) {
-    let at = k / 2u * params.stride + n;
-    return vec4f(unpack2x16float(words[at]), unpack2x16float(words[at + params.stride]));
+  if (BITS == 16u) { return vec4f(unpack2x16float(words[at]), unpack2x16float(words[at + params.stride])); }
+  let word = words[at];
+  let low = vec3i(vec3u(word) & vec3u(0xffu, 0xff00u, 0xff0000u));  // signed converts faster
+  return vec4f(vec3f(low), f32(word & 0xff000000u));
+}
+
+/// Σ x·q over the eight values from word `at` downwards, or over four where a step is no longer; a and b from `load`.
+fn eight(at: u32, a: vec4f, b: vec4f) -> f32 {
+  if (BITS == 4u) {
+    let word = words[at];
+    let low = vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));
+    let high = vec3i(vec3u(word) & vec3u(0xf0000u, 0xf00000u, 0xf000000u));
+    return dot(a, vec4f(low)) + dot(b, vec4f(vec3f(high), f32(word & 0xf0000000u)));
   }
-  if (BITS == 8u) {
-    let word = words[k / 4u * params.stride + n];
-    return vec4f(vec4i(vec4u(word, word >> 8u, word >> 16u, word >> 24u) & vec4u(255u)));
+  if (UNIT == 4u) { return dot(a, quad(at)); }
+  return dot(a, quad(at)) + dot(b, quad(at + BITS / 8u * params.stride));
+}
+
+/// Four values of x with the inverse of the factor that their integers have; `i` is the place in the step.
+fn scaled(values: vec4f, i: u32) -> vec4f {
+  if (BITS == 8u) { return values * vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24); }
+  if (BITS != 4u) { return values; }
+  if (i % 8u == 0u) { return values * vec4f(1.0, 0x1p-4, 0x1p-8, 0x1p-12); }
+  return values * vec4f(0x1p-16, 0x1p-20, 0x1p-24, 0x1p-28);
+}
+
+var<private> ones: f32;     // Σ x of a step
+var<private> squares: f32;  // Σ x² of the row, before gamma
+
+/// Four values of a step of x, from i on, normalised but for the row's factor.
+fn load(row: u32, step: u32, i: u32) -> vec4f {
+  let at = step * (UNIT / 4u) + i / 4u;
+  var values = x[row + at];
+  if (NORM == 1u) {
+    squares += dot(values, values);
+    values *= gamma[at];
   }
-  let word = words[k / 8u * params.stride + n] >> (k % 8u * 4u);
-  return vec4f(vec4i(vec4u(word, word >> 4u, word >> 8u, word >> 12u) & vec4u(15u)));
+  if (BITS <= 8u) { ones += dot(values, vec4f(1.0)); }
+  return scaled(values, i);
 }
 
 fn silu(value: f32) -> f32 { return value / (1.0 + exp(-value)); }
@@ -66,50 +97,49 @@ fn gemv_cols(@builtin(global_invocation_id) id: vec3u) {
   let first = id.x / 4u * 4u * COLS + id.x % 4u;  // columns first + 4c
   if (first >= params.columns) { return; }
 
-  var sum: array<array<f32, COLS>, ROWS>;
-  var squares: array<f32, ROWS>;
-  for (var k = 0u; k < params.depth; k += UNIT) {
-    var dots = array<array<f32, COLS>, ROWS>();  // Σ x·q
-    var ones = array<f32, ROWS>();               // Σ x
-    for (var i = k; i < k + UNIT; i += 4u) {
-      var weights: array<vec4f, COLS>;
-      for (var c = 0u; c < COLS; c++) { weights[c] = quad(i, first + 4u * c); }
-      for (var m = 0u; m < ROWS; m++) {
-        var values = x[(min(m, params.rows - 1u) * params.depth + i) / 4u];
-        if (NORM == 1u) {
-          squares[m] += dot(values, values);
-          values *= gamma[i / 4u];
-        }
-        if (BITS <= 8u) { ones[m] += dot(values, vec4f(1.0)); }
-        for (var c = 0u; c < COLS; c++) { dots[m][c] += dot(values, weights[c]); }
-      }
-    }
-    for (var c = 0u; c < COLS; c++) {
-      var affine = vec2f(1.0, 0.0);  // (scale, minimum)
-      if (BITS <= 8u) { affine = unpack2x16float(scales[k / GROUP * params.stride + first + 4u * c]); }
-      for (var m = 0u; m < ROWS; m++) { sum[m][c] += affine.x * dots[m][c] + affine.y * ones[m]; }
-    }
-  }
-
   for (var m = 0u; m < min(ROWS, params.rows); m++) {
-    var scale = 1.0;
-    if (NORM == 1u) { scale = inverseSqrt(squares[m] / f32(params.depth) + params.eps); }
-    for (var c = 0u; c < COLS; c++) {
-      sum[m][c] *= scale;
-      if (BIAS == 1u) { sum[m][c] += bias[first + 4u * c]; }
-    }
-    if (EPILOGUE == 2u) {
-      for (var c = 0u; c + 1u < COLS; c += 2u) {
-        let n = first + 4u * c;
-        if (n < params.columns) { y[m * params.yStride + n / 8u * 4u + n % 4u] = silu(sum[m][c]) * sum[m][c + 1u]; }
+    var sum = array<f32, COLS>();
+    squares = 0.0;
+    let row = m * params.depth / 4u;
+    for (var step = 0u; step * UNIT < params.depth; step++) {
+      // Not a loop: SwiftShader keeps an array in registers only while its indices are constants.
+      ones = 0.0;
+      var v = array<vec4f, 8>();
+      v[0] = load(row, step, 0u);
+      if (UNIT > 4u) { v[1] = load(row, step, 4u); }
+      if (UNIT > 8u) { v[2] = load(row, step, 8u); v[3] = load(row, step, 12u); }
+      if (UNIT > 16u) {
+        v[4] = load(row, step, 16u); v[5] = load(row, step, 20u);
+        v[6] = load(row, step, 24u); v[7] = load(row, step, 28u);
       }
-    } else {
+      let eightWords = BITS / 4u * params.stride;
+      let wordRow = step * (UNIT * BITS / 32u) * params.stride + first;
+      let scaleRow = step * UNIT / GROUP * params.stride + first;
       for (var c = 0u; c < COLS; c++) {
-        let n = first + 4u * c;
-        if (n >= params.columns) { continue; }
-        let at = m * params.yStride + n;
-        if (EPILOGUE == 1u) { y[at] += sum[m][c]; } else { y[at] = sum[m][c]; }
+        let at = wordRow + 4u * c;
+        var dots = eight(at, v[0], v[1]);
+        if (UNIT > 8u) { dots += eight(at + eightWords, v[2], v[3]); }
+        if (UNIT > 16u) { dots += eight(at + 2u * eightWords, v[4], v[5]) + eight(at + 3u * eightWords, v[6], v[7]); }
+        if (BITS <= 8u) {
+          let affine = unpack2x16float(scales[scaleRow + 4u * c]);  // (scale, minimum)
+          dots = affine.x * dots + affine.y * ones;
+        }
+        sum[c] += dots;
       }
+    }
+
+    var factor = 1.0;
+    if (NORM == 1u) { factor = inverseSqrt(squares / f32(params.depth) + params.eps); }
+    for (var c = 0u; c < COLS; c++) {
+      let n = first + 4u * c;
+      if (n >= params.columns) { break; }
+      var value = sum[c] * factor;
+      if (BIAS == 1u) { value += bias[n]; }
+      sum[c] = value;
+      let at = m * params.yStride + n;
+      if (EPILOGUE == 0u) { y[at] = value; }
+      if (EPILOGUE == 1u) { y[at] += value; }
+      if ((EPILOGUE == 2u) && (c % 2u == 1u)) { y[m * params.yStride + n / 8u * 4u + n % 4u] = silu(sum[c - 1u]) * value; }
     }
   }
 }

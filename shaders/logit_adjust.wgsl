@@ -42,7 +42,6 @@ struct Params {
 @group(0) @binding(5) var<uniform> params: Params;
 
 const BIAS_SLOTS = 64u;
-const PROMPT_BIT = 0x80000000u;
 
 fn penalised(logit: f32, seen: u32, row: u32) -> f32 {
   if (seen == 0u) { return logit; }

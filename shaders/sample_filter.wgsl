@@ -6,7 +6,7 @@
 //   picks     [M]           u32       write  only rows with temperature > 0 and a filter
 //
 // dispatch  (M, 1, 1): one workgroup per row
-// cost      bytes 4·M·(V / STEPS)·15 and the few stripes that matter; a flat row 4·M·V·15. flops 12 per score read
+// cost      bytes 4·M·(V / STEPS)·15 and the few stripes that matter (4·M·V·15 for a flat row), flops 12 per score
 // why       Each filter keeps the scores at or above a threshold, so it suffices to find the threshold: the
 //           largest score such that enough (tokens for top-k, probability for top-p) lies at or above it. Search
 //           by fifths over ordered keys, at most 14 passes, no sort; equal scores are kept or dropped together.

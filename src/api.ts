@@ -28,6 +28,8 @@ export interface LoadOptions {
   chunk?: number;
   /** Most sequences decoded in one step. Default 4. */
   sequences?: number;
+  /** Most bytes of one buffer of the cache, which lies in several where it is larger. Default: what the adapter allows. */
+  arenaBytes?: number;
   /** "auto" measures kernel variants on this adapter once and remembers the answer. "off" takes the defaults. Default "auto". */
   tune?: "auto" | "off";
   onProgress?: (progress: LoadProgress) => void;

@@ -23,7 +23,7 @@ const DEFAULT_CONTEXT = 8192;
 const DEFAULT_CHUNK = 512;
 const DEFAULT_SEQUENCES = 4;
 
-type Settings = Required<Pick<LoadOptions, "kv" | "weights" | "chunk" | "sequences" | "tune">>;
+type Settings = Required<Pick<LoadOptions, "kv" | "weights" | "chunk" | "sequences" | "arenaBytes" | "tune">>;
 
 /**
  * Loads a model and compiles its kernels. Throws UnsupportedError (browser, adapter or architecture), ModelError (bad
@@ -61,7 +61,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
 }
 
 function checkOptions(options: LoadOptions): Settings & { context: number | null } {
-  const count = (name: "context" | "chunk" | "sequences", fallback: number, least: number, most: number): number => {
+  const count = (name: "context" | "chunk" | "sequences" | "arenaBytes", fallback: number, least: number, most: number): number => {
     const value = options[name] ?? fallback;
     if (!Number.isInteger(value) || value < least || value > most) {
       throw new InputError(`${name}: got ${value}, want a whole number from ${least} to ${most}.`);
@@ -77,8 +77,9 @@ function checkOptions(options: LoadOptions): Settings & { context: number | null
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
     tune: choice("tune", options.tune ?? "auto", ["auto", "off"]),
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),
-    chunk: count("chunk", DEFAULT_CHUNK, 16, 8192),
+    chunk: count("chunk", DEFAULT_CHUNK, 1, 8192),
     sequences: count("sequences", DEFAULT_SEQUENCES, 1, 8),
+    arenaBytes: count("arenaBytes", 2 ** 31, 1024, 2 ** 40),
   };
 }
 
@@ -115,7 +116,8 @@ async function loadModel(
   const variants = new Variants(gpu);
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const rows = Math.min(settings.chunk, context);
-  const transformer = new Transformer(gpu, config, weights, variants, { codec: CODECS[settings.kv], context, rows, slots: settings.sequences });
+  const { kv, sequences: slots, arenaBytes } = settings;
+  const transformer = new Transformer(gpu, config, weights, variants, { codec: CODECS[kv], context, rows, slots, arenaBytes });
   await loader.load(signal);
   if (settings.tune === "auto") {
     report({ phase: "tune" });

@@ -1,5 +1,5 @@
 // One line per test, failures in full, and last the count that CI reads.
-import type { FullConfig, FullResult, Reporter, Suite, TestCase, TestResult } from "playwright/test/reporter";
+import type { FullConfig, FullResult, Reporter, Suite, TestCase, TestResult } from "playwright/types/testReporter";
 
 export default class CountingReporter implements Reporter {
   #passed = 0;

@@ -44,6 +44,8 @@ export interface KvShape {
   tableRows: number;
   /** Pages of the longest sequence. */
   maxPages: number;
+  /** Most bytes of one arena buffer; the adapter's limits hold besides. */
+  arenaBytes: number;
 }
 
 /** Words of one page: K and V of 32 slots. */
@@ -64,6 +66,8 @@ export class KvStore {
   readonly #parts: readonly GPUBuffer[][];
   readonly #blocksPerPart: number;
   readonly #gpu: Gpu;
+  /** One block of one store. */
+  readonly #staging: GPUBuffer;
   readonly #entries: Uint32Array<ArrayBuffer>;
 
   constructor(gpu: Gpu, shape: KvShape) {
@@ -71,7 +75,7 @@ export class KvStore {
     this.shape = shape;
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const blockBytes = shape.heads * pageWords(shape) * 4;
-    this.#blocksPerPart = Math.min(shape.blocks, Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / blockBytes));
+    this.#blocksPerPart = Math.min(shape.blocks, Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize, shape.arenaBytes) / blockBytes));
     const parts = ceilDiv(shape.blocks, this.#blocksPerPart);
     this.#parts = Array.from({ length: shape.map.stores }, (_, store) =>
       Array.from({ length: parts }, (_, part) => {
@@ -81,6 +85,7 @@ export class KvStore {
     );
     const tableWords = shape.tableRows * shape.maxPages * this.lanes * ENTRY_WORDS;
     this.table = gpu.buffer("page table", tableWords * 4, "scratch");
+    this.#staging = gpu.buffer("block copy", blockBytes, "scratch");
     this.#entries = new Uint32Array(this.lanes * ENTRY_WORDS);
   }
 
@@ -117,17 +122,18 @@ export class KvStore {
     this.#gpu.write(this.table, (tableRow * maxPages + index) * this.#entries.byteLength, this.#entries);
   }
 
-  /** Encodes the copy of a whole block in every store. */
+  /** Encodes the copy of a whole block in every store, by way of a staging buffer: source and target may be one buffer. */
   copyBlock(encoder: GPUCommandEncoder, { from, to }: BlockCopy): void {
-    const bytes = this.shape.heads * pageWords(this.shape) * 4;
+    const bytes = this.#staging.size;
     const place = (block: number) => ({ part: Math.floor(block / this.#blocksPerPart), at: (block % this.#blocksPerPart) * bytes });
     const [source, target] = [place(from), place(to)];
     for (const parts of this.#parts) {
-      encoder.copyBufferToBuffer(parts[source.part]!, source.at, parts[target.part]!, target.at, bytes);
+      encoder.copyBufferToBuffer(parts[source.part]!, source.at, this.#staging, 0, bytes);
+      encoder.copyBufferToBuffer(this.#staging, 0, parts[target.part]!, target.at, bytes);
     }
   }
 
   dispose(): void {
-    for (const buffer of [this.table, ...this.#parts.flat()]) this.#gpu.release(buffer);
+    for (const buffer of [this.table, this.#staging, ...this.#parts.flat()]) this.#gpu.release(buffer);
   }
 }

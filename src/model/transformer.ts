@@ -22,6 +22,8 @@ export interface TransformerOptions {
   rows: number;
   /** Most sequences in a step. */
   slots: number;
+  /** Most bytes of one buffer of the cache. */
+  arenaBytes: number;
 }
 
 /** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
@@ -53,12 +55,12 @@ export class Transformer implements Model {
   constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: TransformerOptions) {
     this.#gpu = gpu;
     this.config = config;
-    const { rows, slots, codec } = options;
+    const { rows, slots, codec, arenaBytes } = options;
     const blocks = alignUp(options.context, BLOCK_TOKENS) / BLOCK_TOKENS;
     const logitRows = config.vocabulary % 4 === 0 ? LOGIT_ROWS : MOST_NARROW;
     this.limits = { rows, slots, blocks, logitRows, vocabulary: config.vocabulary };
     const { layers, kvHeads: heads, headWidth: width } = config;
-    this.store = new KvStore(gpu, { map: denseMap(layers), codec, heads, width, blocks, tableRows: slots, maxPages: blocks });
+    this.store = new KvStore(gpu, { map: denseMap(layers), codec, heads, width, blocks, tableRows: slots, maxPages: blocks, arenaBytes });
     const activations = allocate(gpu, config, this.limits, this.store.parts);
     this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots, vocabulary: config.vocabulary });
     const table = ropeTable(config, blocks * BLOCK_TOKENS);

@@ -5,13 +5,13 @@ import { pick, random, spec } from "./spec.ts";
 
 function make(seed: number) {
   const uniform = random(seed);
-  const WG = pick(uniform, [4, 8, 16]);
-  const test = product(uniform, { rows: 16, columns: 4 * WG }, [0, 1, 2], false);
+  const WG = pick(uniform, [4, 4, 8]);
+  const test = product(uniform, { rows: 16, columns: 64 * WG }, [0, 1, 2], false);
   return {
     ...test,
     label: `${test.label} WG ${WG}`,
     constants: { ...test.constants, WG },
-    grid: [ceilDiv(test.params.columns, 4 * WG), ceilDiv(test.params.rows, 16), 1] as const,
+    grid: [16, ceilDiv(test.params.rows, 16), ceilDiv(test.params.columns, 64 * WG)] as const,
   };
 }
 
@@ -21,7 +21,7 @@ export default spec({
   make,
   race: "the interpreter has no subgroup operations; no invocation reads what another writes",
   mutants: [
-    ["reads past the row", "k < params.depth)", "true)"],
+    ["reads past the row", "k + lane < params.depth", "true"],
     ["lanes in the wrong order", "(lane ^ 2u)", "(lane ^ 1u)"],
     ["writes rows past T", "row >= params.rows || ", ""],
   ],

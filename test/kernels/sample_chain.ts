@@ -6,8 +6,9 @@ import { type Constants, Kernel, type KernelSource, packParams, type Params } fr
 import { BIAS_SLOTS, filtered, finite, packSettings, plain, type RowSettings } from "./sample_reference.ts";
 import { floats, random } from "./spec.ts";
 
-const LANES = 64;
-const STEPS = 16;
+// Narrow workgroups: SwiftShader pays for barriers.
+const LANES = 16;
+const STEPS = 64;
 
 /** One dispatch with its parameters. */
 interface Launch {
@@ -35,8 +36,8 @@ function stepOf(V: number, rows: readonly RowSettings[]): Launch[] {
   return [
     ...(isAdjusted ? [launch(logit_adjust, {}, { vocabulary: V }, [N, M])] : []),
     launch(sample_slices, tiles, { vocabulary: V }, [N, M]),
-    ...(isFiltered ? [launch(sample_filter, { ...tiles, WG: 64 }, { vocabulary: V }, [M, 1])] : []),
-    launch(sample_merge, {}, { vocabulary: V, sliceCount: N }, [M, 1]),
+    ...(isFiltered ? [launch(sample_filter, { ...tiles, WG: 16 }, { vocabulary: V }, [M, 1])] : []),
+    launch(sample_merge, { WG: 16 }, { vocabulary: V, sliceCount: N }, [M, 1]),
     ...(counted ? [launch(logit_count, {}, { rows: M, vocabulary: V }, [Math.ceil(M / 64), 1])] : []),
   ];
 }
@@ -54,8 +55,17 @@ class Bench {
     const M = logits.length / V;
     const N = Math.ceil(V / (LANES * STEPS));
     const words = {
-      ...{ logits: M * V, scores: M * V, settings: M * 16, slices: M * N * 4, peaks: M * N * LANES, picks: M },
-      ...{ result: M * 2, tokens: slots, counts: slots * V, bias: slots * BIAS_SLOTS * 2, ids: 64 },
+      logits: M * V,
+      scores: M * V,
+      settings: M * 16,
+      slices: M * N * 4,
+      peaks: M * N * LANES,
+      picks: M,
+      result: M * 2,
+      tokens: slots,
+      counts: slots * V,
+      bias: slots * BIAS_SLOTS * 2,
+      ids: 64,
     };
     const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
     for (const [name, count] of Object.entries(words)) {
@@ -148,7 +158,7 @@ function judgeFrequencies(tokens: readonly number[], logits: Float32Array, row: 
 }
 
 async function checkFrequencies(device: GPUDevice): Promise<string[]> {
-  const [V, M] = [40, 1000];
+  const [V, M] = [40, 3000];
   const logits = floats(random(1), V, 3);
   const bench = new Bench(device, repeated(logits, M), V, M);
   const failures: string[] = [];
@@ -174,6 +184,9 @@ async function checkFrequencies(device: GPUDevice): Promise<string[]> {
   return failures;
 }
 
+/** At how many places two lists agree. */
+const same = (a: number[], b: number[]): number => a.filter((token, m) => token === b[m]).length;
+
 /** Same seed and step, same tokens; another step or seed, others. Log-probabilities are the raw model's throughout. */
 async function checkSeeds(device: GPUDevice): Promise<string[]> {
   const [V, M] = [2000, 8];
@@ -181,7 +194,11 @@ async function checkSeeds(device: GPUDevice): Promise<string[]> {
   const bench = new Bench(device, repeated(logits, M), V, M);
   const rowsOf = (seed: number, counter: number): RowSettings[] =>
     Array.from({ length: M }, (_, m) => ({
-      ...{ ...plain, temperature: 1, slot: m, seed, counter: counter + m },
+      ...plain,
+      temperature: 1,
+      slot: m,
+      seed,
+      counter: counter + m,
       topP: m % 2 ? 0.95 : 1,
     }));
   const first = await bench.step(rowsOf(7, 0));
@@ -194,9 +211,9 @@ async function checkSeeds(device: GPUDevice): Promise<string[]> {
   const tolerance = 8 * Math.sqrt(V) * 2 ** -24 * Math.log(V);
   for (let m = 0; m < M; m++) {
     const want = finite(logits[first.tokens[m]!]!) - Math.log(whole);
-    if (!(Math.abs(first.logprobs[m]! - want) <= tolerance)) failures.push(`row ${m}: log-probability is not the model's`);
+    if (!(Math.abs(first.logprobs[m]! - want) <= tolerance))
+      failures.push(`row ${m}: log-probability is not the model's`);
   }
-  const same = (a: number[], b: number[]): number => a.filter((token, m) => token === b[m]).length;
   if (same(first.tokens, again.tokens) !== M) failures.push("same seed and step, other tokens");
   if (same(first.tokens, later.tokens) > 1) failures.push("another step, same tokens");
   if (same(first.tokens, other.tokens) > 1) failures.push("another seed, same tokens");

@@ -1,5 +1,15 @@
 import { sample_filter } from "../../src/gpu/kernels.gen.ts";
-import { drawn, filtered, finite, isClear, LOWEST, NONE, packSettings, plain, type RowSettings } from "./sample_reference.ts";
+import {
+  drawn,
+  filtered,
+  finite,
+  isClear,
+  LOWEST,
+  NONE,
+  packSettings,
+  plain,
+  type RowSettings,
+} from "./sample_reference.ts";
 import { floats, pick, random, spec } from "./spec.ts";
 
 /** Row contents that filters find hard: flat, one peak, few distinct values, NaN, signed zeros, wide. */
@@ -25,7 +35,7 @@ function clearRow(uniform: () => number, scores: Float32Array): { row: RowSettin
       temperature: Math.fround(pick(uniform, [0.3, 0.7, 1, 2])),
       topK: pick(uniform, [0, 0, 1, 2, 20, 64, 100_000]),
       topP: Math.fround(pick(uniform, [1, 1, 0, 1e-6, 0.1, 0.5, 0.9, 0.95, 0.999])),
-      minP: Math.fround(pick(uniform, [0, 0, 0, 0.02, 0.3, 1])),
+      minP: Math.fround(pick(uniform, [0, 0, 0.05, 0.3, 1])),
       seed: Math.floor(uniform() * 2 ** 32),
       counter: Math.floor(uniform() * 1000),
     };
@@ -45,11 +55,13 @@ function peaksOf(scores: Float32Array, LANES: number, STEPS: number): Float32Arr
   return peaks;
 }
 
+const join = (parts: Float32Array[]): Float32Array => Float32Array.from(parts.flatMap((part) => [...part]));
+
 function make(seed: number) {
   const uniform = random(seed);
   // SwiftShader takes a second to compile a combination and forgets the last but one.
-  const [WG, LANES, STEPS] = seed < 64 ? ([64, 32, 4] as const) : ([256, 64, 16] as const);
-  const V = pick(uniform, [1, 2, LANES, LANES * STEPS + 1, 1009, 3001]);
+  const [WG, LANES, STEPS] = seed < 64 ? ([64, 16, 64] as const) : ([256, 64, 16] as const);
+  const V = pick(uniform, [1, 2, 33, LANES * STEPS + 1, 1009, 3001]);
   const M = pick(uniform, [1, 8]);
   const picks = Uint32Array.from({ length: M }, () => 12345);
   const want = picks.slice();
@@ -57,12 +69,18 @@ function make(seed: number) {
     const scores = contents(uniform, V);
     const { row, token } = clearRow(uniform, scores);
     const idle = pick(uniform, [false, false, false, true]);
-    if (idle) return { scores, row: pick(uniform, [{ ...row, temperature: 0 }, { ...row, forced: 0 }]) };
+    if (idle)
+      return {
+        scores,
+        row: pick(uniform, [
+          { ...row, temperature: 0 },
+          { ...row, forced: 0 },
+        ]),
+      };
     const isOn = row.topK > 0 || row.topP < 1 || row.minP > 0;
     if (isOn && row.forced === NONE) want[m] = token;
     return { scores, row };
   });
-  const join = (parts: Float32Array[]): Float32Array => Float32Array.from(parts.flatMap((part) => [...part]));
   return {
     label: `V ${V} M ${M} WG ${WG} LANES ${LANES} STEPS ${STEPS} ${JSON.stringify(each.map(({ row }) => row))}`,
     constants: { WG, LANES, STEPS },

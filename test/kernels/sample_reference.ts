@@ -86,7 +86,7 @@ export interface Filtered {
 /** The tokens that top-k, top-p and min-p leave of a row, in that order. Equal scores are kept or dropped together. */
 export function filtered(scores: ArrayLike<number>, row: RowSettings): Filtered {
   const clean = Array.from(scores, finite);
-  let ids = clean.map((_, i) => i).sort((a, b) => clean[b]! - clean[a]! || a - b);
+  let ids = clean.map((_, i) => i).toSorted((a, b) => clean[b]! - clean[a]! || a - b);
   const best = clean[ids[0]!]!;
   const weight = (id: number): number => Math.exp((clean[id]! - best) / row.temperature);
   let margin = Infinity;

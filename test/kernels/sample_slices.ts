@@ -28,7 +28,7 @@ function clearRow(row: RowSettings, scores: Float32Array, perSlice: number): Row
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
   // SwiftShader takes a second to compile a combination and forgets the last but one.
-  const [LANES, STEPS] = tiny ? ([4, 2] as const) : seed < 32 ? ([32, 4] as const) : ([64, 16] as const);
+  const [LANES, STEPS] = tiny ? ([4, 2] as const) : seed < 32 ? ([16, 64] as const) : ([64, 16] as const);
   const perSlice = LANES * STEPS;
   const V = tiny ? 11 : pick(uniform, [1, 2, LANES - 1, LANES + 1, perSlice, perSlice + 1, 2 * perSlice - 1, 1009]);
   const M = tiny ? 2 : pick(uniform, [1, 2, 5]);

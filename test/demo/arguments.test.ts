@@ -1,0 +1,131 @@
+// What the commands accept and how they refuse. No GPU, no browser.
+
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "playwright/test";
+import { parseBench, parseStart, resolveModel } from "../../demo/arguments.mjs";
+
+const START = join(import.meta.dirname, "../../demo/start.mjs");
+const BENCH = join(import.meta.dirname, "../../demo/bench.mjs");
+const MODEL = join(import.meta.dirname, "../../demo/model.mjs");
+
+interface Outcome {
+  code: number;
+  out: string;
+  err: string;
+}
+
+const run = (script: string, args: readonly string[]): Promise<Outcome> =>
+  new Promise((resolve) => {
+    execFile(process.execPath, [script, ...args], { timeout: 60_000 }, (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
+    });
+  });
+
+test("a full command line is read into engine options", () => {
+  const line =
+    "--prompt hi --system S --model a/b --max-tokens 12 --temperature 0.5 --top-p .9 --top-k 40 --min-p 0.05 --seed 7 --repetition-penalty 1.1 --kv f32 --context 4096 --json --software";
+  expect(parseStart(line.split(" "))).toEqual({
+    prompt: "hi",
+    system: "S",
+    raw: false,
+    model: "a/b",
+    json: true,
+    software: true,
+    load: { kv: "f32", context: 4096 },
+    generate: { maxTokens: 12, temperature: 0.5, topP: 0.9, topK: 40, minP: 0.05, repetitionPenalty: 1.1, seed: 7 },
+  });
+});
+
+test("the default is greedy, fable and nothing the engine would not choose itself", () => {
+  expect(parseStart(["--prompt", "hi"])).toMatchObject({ model: "fable", raw: false, load: {}, generate: {} });
+});
+
+test("a prompt may begin with a dash, be empty or be standard input", () => {
+  for (const prompt of ["- one\n- two", "-", "", "-5"])
+    expect(parseStart(["--prompt", prompt])).toMatchObject({ prompt });
+  expect(parseStart(["--prompt=--x"])).toMatchObject({ prompt: "--x" });
+});
+
+test("numbers are read strictly", () => {
+  for (const text of ["3x", "", " ", "1.5", "NaN", "Infinity", "0x10", "1e3", "-1", "0"]) {
+    expect(() => parseStart(["--prompt", "a", "--max-tokens", text]), text).toThrow(
+      /--max-tokens is ".*", want a whole number/,
+    );
+  }
+  for (const text of ["warm", "-0.1", "1.1", "1_0"]) {
+    expect(() => parseStart(["--prompt", "a", "--top-p", text]), text).toThrow(
+      /--top-p is ".*", want a number from 0 to 1/,
+    );
+  }
+  expect(() => parseStart(["--prompt", "a", "--seed", "4294967296"])).toThrow(/--seed/);
+  expect(() => parseStart(["--prompt", "a", "--kv", "f8"])).toThrow('--kv is "f8", want f16 or f32');
+});
+
+test("flags that do not go together are refused", () => {
+  expect(() => parseStart(["--json"])).toThrow("--json needs --prompt");
+  expect(() => parseStart(["--prompt", "a", "--no-open"])).toThrow(/--no-open is for the page/);
+  expect(() => parseStart(["--prompt", "a", "--raw", "--system", "s"])).toThrow(/--system/);
+  expect(() => parseStart(["--prompt", "--json"])).toThrow("--prompt needs a value");
+  expect(() => parseStart(["--nonsense"])).toThrow("unknown option --nonsense");
+  expect(() => parseStart(["stray"])).toThrow('unexpected argument "stray"');
+});
+
+test("the benchmark's frontiers are sorted, unique and whole", () => {
+  expect(parseBench(["--frontiers", "512,128,512", "--runs", "3"])).toMatchObject({
+    options: { frontiers: [128, 512], runs: 3 },
+  });
+  expect(() => parseBench(["--frontiers", "128,x"])).toThrow(/--frontiers is "x"/);
+  expect(() => parseBench(["--runs", "0"])).toThrow(/--runs/);
+});
+
+test("a model is a path, a name, an address or an id", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "longprompt-test-"));
+  try {
+    await mkdir(join(folder, "two"));
+    for (const name of ["a.gguf", "two/a.gguf", "two/b.gguf"]) await writeFile(join(folder, name), "GGUF");
+    expect(await resolveModel(join(folder, "a.gguf"))).toEqual({ local: { directory: folder, file: "a.gguf" } });
+    expect(await resolveModel(folder)).toEqual({ local: { directory: folder, file: "a.gguf" } });
+    await expect(resolveModel(join(folder, "two"))).rejects.toThrow(/2 \.gguf files/);
+    await expect(resolveModel(join(folder, "missing"))).rejects.toThrow(/no such file or directory/);
+    await expect(resolveModel("missing.gguf")).rejects.toThrow(/no such file or directory/);
+    await writeFile(join(folder, "notes.txt"), "");
+    await expect(resolveModel(join(folder, "notes.txt"))).rejects.toThrow(/is no \.gguf file/);
+    await rm(join(folder, "a.gguf"));
+    await expect(resolveModel(folder)).rejects.toThrow(/holds no model/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  expect(await resolveModel("fable")).toMatchObject({ local: { file: "" } });
+  expect(await resolveModel("Qwen/Qwen2.5-0.5B-Instruct")).toEqual({ source: "Qwen/Qwen2.5-0.5B-Instruct" });
+  expect(await resolveModel("https://x.y/m.gguf")).toEqual({ source: "https://x.y/m.gguf" });
+  await expect(resolveModel("nonsense")).rejects.toThrow(/unknown model "nonsense"/);
+});
+
+test("every refusal is one line on standard error, exit code 1, no stack", async () => {
+  const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
+    [START, ["--prompt", "a", "--bogus"], /unknown option --bogus/],
+    [START, ["--prompt", "a", "--model", "nonsense"], /unknown model/],
+    [START, ["--prompt", "a", "--model", "./missing.gguf"], /no such file/],
+    [START, ["--prompt", "a", "--max-tokens", "many"], /--max-tokens/],
+    [BENCH, ["--frontiers", "0"], /--frontiers/],
+    [MODEL, ["nonsense"], /unknown model.*smollm2-135m-instruct/],
+    [MODEL, [], /give one name/],
+  ];
+  for (const [script, args, message] of cases) {
+    const { code, out, err } = await run(script, args);
+    expect({ code, out, lines: err.trimEnd().split("\n").length }, args.join(" ")).toEqual({
+      code: 1,
+      out: "",
+      lines: 1,
+    });
+    expect(err).toMatch(message);
+    expect(err).not.toMatch(/\n\s+at /);
+  }
+});
+
+test("--help is not an error", async () => {
+  for (const script of [START, BENCH]) expect(await run(script, ["--help"])).toMatchObject({ code: 0, err: "" });
+});

@@ -1,0 +1,93 @@
+// What the GPU tests call inside the page.
+import { load, type EngineStats, type GenerateOptions, type LoadOptions, type Prompt } from "../src/index.ts";
+import { specs } from "./kernels/index.ts";
+import { runCases, survivors } from "./kernels/spec.ts";
+
+const WANTED: readonly GPUFeatureName[] = ["subgroups", "timestamp-query"];
+
+async function openDevice(): Promise<GPUDevice> {
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (!adapter) throw new Error("no WebGPU adapter: GPU tests fail, they do not skip");
+  const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
+  return adapter.requestDevice({
+    requiredFeatures: WANTED.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: { maxStorageBufferBindingSize, maxBufferSize },
+  });
+}
+
+/** Failures of a kernel's cases and the mutants nobody caught; want none of either. */
+async function kernel(name: string): Promise<string[]> {
+  const spec = specs.find(({ kernel }) => kernel.name === name)!;
+  const device = await openDevice();
+  const missing = spec.kernel.features.filter((feature) => !device.features.has(feature as GPUFeatureName));
+  if (missing.length > 0) return [`the adapter lacks ${missing.join(", ")}`];
+  const problems: string[] = [];
+  device.addEventListener("uncapturederror", (event) => problems.push((event as GPUUncapturedErrorEvent).error.message));
+  problems.push(...(await runCases(device, spec)));
+  problems.push(...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`));
+  device.destroy();
+  return problems;
+}
+
+export interface Job {
+  prompt: Prompt;
+  options?: GenerateOptions;
+  /** Abort after this many tokens, or (negative) after this many prefill reports. */
+  abortAfter?: number;
+}
+
+export interface Answer {
+  text: string;
+  tokens: number[];
+  logprobs: number[];
+  finish: string;
+  reusedTokens: number;
+  promptTokens: number[];
+}
+
+const engines = new Map<string, Awaited<ReturnType<typeof load>>>();
+
+/** Loads once per name; the engine stays in the page. */
+async function open(name: string, source: string, options: LoadOptions = {}): Promise<EngineStats> {
+  engines.get(name)?.dispose();
+  const engine = await load(new URL(source, location.href).href, { tune: "off", ...options });
+  engines.set(name, engine);
+  return engine.stats();
+}
+
+async function answer(name: string, { prompt, options, abortAfter = 0 }: Job): Promise<Answer> {
+  const controller = new AbortController();
+  const session = engines.get(name)!.session();
+  let prefills = 0;
+  const onPrefill = () => {
+    if (++prefills === -abortAfter) controller.abort();
+  };
+  const reply = session.generate(prompt, { ...options, signal: controller.signal, onPrefill });
+  let seen = 0;
+  let streamed = "";
+  for await (const token of reply) {
+    streamed += token.text;
+    if (++seen === abortAfter) controller.abort();
+  }
+  const { text, tokens, logprobs, promptTokens, finish, stats } = await reply.result;
+  if (finish !== "abort" && streamed !== text) throw new Error(`streamed ${JSON.stringify(streamed)}, result ${JSON.stringify(text)}`);
+  session.dispose();
+  return { text, tokens, logprobs, promptTokens, finish, reusedTokens: stats.reusedTokens };
+}
+
+const harness = {
+  kernel,
+  open,
+  answer,
+  answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),
+  score: async (name: string, tokens: readonly number[]) => [...(await engines.get(name)!.score(tokens))],
+  stats: (name: string) => engines.get(name)!.stats(),
+  profile: (name: string, phase: "prefill" | "decode", tokens: number) => engines.get(name)!.profile(phase, tokens),
+  close(name: string) {
+    engines.get(name)?.dispose();
+    engines.delete(name);
+  },
+};
+
+export type Harness = typeof harness;
+Object.assign(globalThis, { harness });
