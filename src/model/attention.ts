@@ -3,8 +3,8 @@ import { alignUp, ceilDiv } from "../errors.ts";
 import { attn_combine, attn_decode, attn_decode_sg, attn_prefill_regs, attn_prefill_tile, rope_kv } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
-import type { Parts } from "./llama.ts";
 import type { Sizes } from "./ops.ts";
+import type { Parts } from "./parts.ts";
 import { prefillGrid } from "./variants.ts";
 import type { Vector } from "./weights.ts";
 

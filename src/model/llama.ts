@@ -1,41 +1,11 @@
 // The transformer of the Llama family as a list of dispatches, read top to bottom.
 import { UnsupportedError } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
 import { type AnyDispatch, Program } from "../gpu/program.ts";
-import type { KvStore } from "../kv/store.ts";
 import { attention, ropeIntoCache } from "./attention.ts";
 import { inverseFrequencies, type ModelConfig } from "./config.ts";
-import { embedRows, finalNorm, gemm, gemv, type Linear, type Scratch, type Sizes } from "./ops.ts";
-import type { Variants } from "./variants.ts";
-import type { Matrix, Vector, WeightLoader } from "./weights.ts";
-
-interface Layer {
-  attentionNorm: Vector;
-  /** [(H + 2G)·E, D]: q, k and v rows stacked */
-  qkv: Matrix;
-  qkvBias: Vector | undefined;
-  /** [2E]: weights of the norms on each head of q and k */
-  headNorm: Vector | undefined;
-  /** [D, H·E] */
-  output: Matrix;
-  outputBias: Vector | undefined;
-  mlpNorm: Vector;
-  /** [2F, D]: gate and up rows interleaved */
-  gateUp: Matrix;
-  gateUpBias: Vector | undefined;
-  /** [D, F] */
-  down: Matrix;
-  downBias: Vector | undefined;
-}
-
-export interface Weights {
-  /** [V, D]: embedding table */
-  embedding: Matrix;
-  layers: readonly Layer[];
-  finalNorm: Vector;
-  /** [V, D]: the embedding table where tied */
-  head: Matrix;
-}
+import { embedRows, finalNorm, gemm, gemv, type Linear, type Sizes } from "./ops.ts";
+import type { Layer, Parts, Weights } from "./parts.ts";
+import type { WeightLoader } from "./weights.ts";
 
 /** Names what the model needs. The loader fetches it afterwards, in file order. */
 export function nameWeights(loader: WeightLoader, config: ModelConfig): Weights {
@@ -85,44 +55,6 @@ function checkWidths({ hiddenSize, intermediateSize, headWidth }: ModelConfig): 
   for (const [name, width] of Object.entries(widths)) {
     if (width % 4 !== 0) throw new UnsupportedError(`config.json: ${name}; got ${width}, want a multiple of 4.`);
   }
-}
-
-/** Buffers of one step; all rows × width, f32. */
-export interface Activations extends Scratch {
-  /** [T] vec4u: (position, cache index, sequence slot, token) */
-  rows: GPUBuffer;
-  /** [T, D]: the residual stream */
-  hidden: GPUBuffer;
-  /** [T, (H + 2G)·E] */
-  qkv: GPUBuffer;
-  /** [T, H, E], rotated */
-  query: GPUBuffer;
-  /** [T, H, E] */
-  attended: GPUBuffer;
-  /** Unfinished attention: docs/kernels.md, "Partials" */
-  partials: GPUBuffer;
-  /** [T, F] */
-  activated: GPUBuffer;
-  /** [M] u32: rows whose logits are wanted */
-  logitRows: GPUBuffer;
-  /** [M, D] */
-  normed: GPUBuffer;
-  /** [M, V] */
-  logits: GPUBuffer;
-}
-
-/** Everything a program of this model is built from. */
-export interface Parts {
-  gpu: Gpu;
-  config: ModelConfig;
-  weights: Weights;
-  store: KvStore;
-  activations: Activations;
-  /** [positions, E/2] vec2f: (cos, sin) */
-  rope: GPUBuffer;
-  /** [slots] u32: the token each sequence sampled last */
-  tokens: GPUBuffer;
-  variants: Variants;
 }
 
 /** A product, by weight bytes (up to `tileRows` rows) or by arithmetic (tileRows 0: any number). */

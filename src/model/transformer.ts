@@ -8,9 +8,10 @@ import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import { type Codec, denseMap, kvBytesPerToken, KvStore } from "../kv/store.ts";
 import { MAX_SPLITS, splitsFor } from "./attention.ts";
 import type { ModelConfig } from "./config.ts";
-import { type Activations, forward, headProduct, logits, type Parts, products, ropeTable, type Weights } from "./llama.ts";
+import { forward, headProduct, logits, products, ropeTable } from "./llama.ts";
 import { type Batch, FROM_SLOT, type Model, type Sampled } from "./model.ts";
 import { gemm, gemv, type Sizes } from "./ops.ts";
+import type { Activations, Parts, Weights } from "./parts.ts";
 import { Sampler } from "./sampler.ts";
 import type { Memory, Variants } from "./variants.ts";
 

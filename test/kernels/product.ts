@@ -11,10 +11,13 @@ export interface Tile {
 
 const edges = (size: number): number[] => [1, 2, size - 1, size, size + 1, 2 * size + 3].filter((count) => count > 0);
 
-/** Everything of a kernel case but the grid. N is a multiple of `unit`, or of 8 with EPILOGUE 2. */
-export function product(uniform: () => number, tile: Tile, epilogues: readonly number[], tiny: boolean) {
-  const EPILOGUE = pick(uniform, epilogues);
-  const BIAS = pick(uniform, [0, 1]);
+export interface Flags {
+  EPILOGUE: number;
+  BIAS: number;
+}
+
+/** Everything of a kernel case but the grid. N is a multiple of 4, or of 8 with EPILOGUE 2. */
+export function product(uniform: () => number, tile: Tile, { EPILOGUE, BIAS }: Flags, tiny: boolean) {
   const unit = EPILOGUE === 2 ? 8 : 4;
   const rows = tiny ? 5 : pick(uniform, edges(tile.rows));
   const columns = tiny ? 16 : pick(uniform, edges(tile.columns / unit)) * unit;
