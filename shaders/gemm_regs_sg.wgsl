@@ -36,9 +36,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// Where a row of `a` begins. Rows past T repeat the last one: they are not stored.
-fn begin(row: u32) -> u32 {
-  return min(row, params.rows - 1u) * params.depth;
+// Where a lane begins in a row of `a`. Rows past T repeat the last one: they are not stored.
+fn begin(row: u32, lane: u32) -> u32 {
+  return min(row, params.rows - 1u) * params.depth + lane;
 }
 
 // Adds the four inputs that the quad holds. b0…b3 are the rows of b for lanes q, q^1, q^2, q^3.
@@ -84,22 +84,22 @@ fn gemm_regs_sg(
   let lane = subgroup & 3u;
   let last = params.depth - 1u;
   let stride = params.bStride / 4u;
-  let at0 = begin(row);
-  let at1 = begin(row + 1u);
-  let at2 = begin(row + 2u);
-  let at3 = begin(row + 3u);
-  let at4 = begin(row + 4u);
-  let at5 = begin(row + 5u);
-  let at6 = begin(row + 6u);
-  let at7 = begin(row + 7u);
-  let at8 = begin(row + 8u);
-  let at9 = begin(row + 9u);
-  let at10 = begin(row + 10u);
-  let at11 = begin(row + 11u);
-  let at12 = begin(row + 12u);
-  let at13 = begin(row + 13u);
-  let at14 = begin(row + 14u);
-  let at15 = begin(row + 15u);
+  let at0 = begin(row, lane);
+  let at1 = begin(row + 1u, lane);
+  let at2 = begin(row + 2u, lane);
+  let at3 = begin(row + 3u, lane);
+  let at4 = begin(row + 4u, lane);
+  let at5 = begin(row + 5u, lane);
+  let at6 = begin(row + 6u, lane);
+  let at7 = begin(row + 7u, lane);
+  let at8 = begin(row + 8u, lane);
+  let at9 = begin(row + 9u, lane);
+  let at10 = begin(row + 10u, lane);
+  let at11 = begin(row + 11u, lane);
+  let at12 = begin(row + 12u, lane);
+  let at13 = begin(row + 13u, lane);
+  let at14 = begin(row + 14u, lane);
+  let at15 = begin(row + 15u, lane);
   var sum0 = vec4f();
   var sum1 = vec4f();
   var sum2 = vec4f();
@@ -123,22 +123,22 @@ fn gemm_regs_sg(
     let b1 = b[min(k + (lane ^ 1u), last) * stride + column];
     let b2 = b[min(k + (lane ^ 2u), last) * stride + column];
     let b3 = b[min(k + (lane ^ 3u), last) * stride + column];
-    sum0 = multiply(sum0, select(0.0, a[at0 + k + lane], inside), b0, b1, b2, b3);
-    sum1 = multiply(sum1, select(0.0, a[at1 + k + lane], inside), b0, b1, b2, b3);
-    sum2 = multiply(sum2, select(0.0, a[at2 + k + lane], inside), b0, b1, b2, b3);
-    sum3 = multiply(sum3, select(0.0, a[at3 + k + lane], inside), b0, b1, b2, b3);
-    sum4 = multiply(sum4, select(0.0, a[at4 + k + lane], inside), b0, b1, b2, b3);
-    sum5 = multiply(sum5, select(0.0, a[at5 + k + lane], inside), b0, b1, b2, b3);
-    sum6 = multiply(sum6, select(0.0, a[at6 + k + lane], inside), b0, b1, b2, b3);
-    sum7 = multiply(sum7, select(0.0, a[at7 + k + lane], inside), b0, b1, b2, b3);
-    sum8 = multiply(sum8, select(0.0, a[at8 + k + lane], inside), b0, b1, b2, b3);
-    sum9 = multiply(sum9, select(0.0, a[at9 + k + lane], inside), b0, b1, b2, b3);
-    sum10 = multiply(sum10, select(0.0, a[at10 + k + lane], inside), b0, b1, b2, b3);
-    sum11 = multiply(sum11, select(0.0, a[at11 + k + lane], inside), b0, b1, b2, b3);
-    sum12 = multiply(sum12, select(0.0, a[at12 + k + lane], inside), b0, b1, b2, b3);
-    sum13 = multiply(sum13, select(0.0, a[at13 + k + lane], inside), b0, b1, b2, b3);
-    sum14 = multiply(sum14, select(0.0, a[at14 + k + lane], inside), b0, b1, b2, b3);
-    sum15 = multiply(sum15, select(0.0, a[at15 + k + lane], inside), b0, b1, b2, b3);
+    sum0 = multiply(sum0, select(0.0, a[at0 + k], inside), b0, b1, b2, b3);
+    sum1 = multiply(sum1, select(0.0, a[at1 + k], inside), b0, b1, b2, b3);
+    sum2 = multiply(sum2, select(0.0, a[at2 + k], inside), b0, b1, b2, b3);
+    sum3 = multiply(sum3, select(0.0, a[at3 + k], inside), b0, b1, b2, b3);
+    sum4 = multiply(sum4, select(0.0, a[at4 + k], inside), b0, b1, b2, b3);
+    sum5 = multiply(sum5, select(0.0, a[at5 + k], inside), b0, b1, b2, b3);
+    sum6 = multiply(sum6, select(0.0, a[at6 + k], inside), b0, b1, b2, b3);
+    sum7 = multiply(sum7, select(0.0, a[at7 + k], inside), b0, b1, b2, b3);
+    sum8 = multiply(sum8, select(0.0, a[at8 + k], inside), b0, b1, b2, b3);
+    sum9 = multiply(sum9, select(0.0, a[at9 + k], inside), b0, b1, b2, b3);
+    sum10 = multiply(sum10, select(0.0, a[at10 + k], inside), b0, b1, b2, b3);
+    sum11 = multiply(sum11, select(0.0, a[at11 + k], inside), b0, b1, b2, b3);
+    sum12 = multiply(sum12, select(0.0, a[at12 + k], inside), b0, b1, b2, b3);
+    sum13 = multiply(sum13, select(0.0, a[at13 + k], inside), b0, b1, b2, b3);
+    sum14 = multiply(sum14, select(0.0, a[at14 + k], inside), b0, b1, b2, b3);
+    sum15 = multiply(sum15, select(0.0, a[at15 + k], inside), b0, b1, b2, b3);
   }
 
   // The sums go to memory only now, so that the 16 stores compile as one.

@@ -115,7 +115,7 @@ fn gemv_cols(@builtin(global_invocation_id) id: vec3u) {
       let eightWords = BITS / 4u * params.stride;
       let wordRow = step * (UNIT * BITS / 32u) * params.stride + first;
       let scaleRow = step * UNIT / GROUP * params.stride + first;
-      for (var c = 0u; c < COLS; c++) {
+      for (var c = 0u; c < COLS; c++) {  // columns beyond N read what lies there and store nothing
         let at = wordRow + 4u * c;
         var dots = eight(at, v[0], v[1]);
         if (UNIT > 8u) { dots += eight(at + eightWords, v[2], v[3]); }

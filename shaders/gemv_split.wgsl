@@ -121,17 +121,16 @@ fn gemv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) lo
 
   // Now the thread at (slice, lane) finishes rows slice, slice + SLICES, … of its columns.
   for (var m = slice; m < params.rows; m += SLICES) {
+    var gate = 0.0;
     for (var c = 0u; c < COLS; c++) {
       let n = first + 4u * c;
       if (n >= params.columns) { break; }
       let value = total(m, c, n, lane);
-      if (EPILOGUE == 2u) {
-        if (c % 2u == 0u) { y[m * params.yStride + n / 8u * 4u + n % 4u] = silu(value) * total(m, c + 1u, n + 4u, lane); }
-      } else if (EPILOGUE == 1u) {
-        y[m * params.yStride + n] += value;
-      } else {
-        y[m * params.yStride + n] = value;
-      }
+      let at = m * params.yStride + n;
+      if (EPILOGUE == 0u) { y[at] = value; }
+      if (EPILOGUE == 1u) { y[at] += value; }
+      if ((EPILOGUE == 2u) && (c % 2u == 1u)) { y[m * params.yStride + n / 8u * 4u + n % 4u] = silu(gate) * value; }
+      gate = value;
     }
   }
 }

@@ -1,5 +1,16 @@
 // load(): the only place that composes the rooms.
-import type { Engine, EngineStats, KernelTime, LoadOptions, LoadProgress, Message, ModelInfo, ModelSource, Sampling, Session } from "./api.ts";
+import type {
+  Engine,
+  EngineStats,
+  KernelTime,
+  LoadOptions,
+  LoadProgress,
+  Message,
+  ModelInfo,
+  ModelSource,
+  Sampling,
+  Session,
+} from "./api.ts";
 import { TokenEngine } from "./engine/engine.ts";
 import { alignUp, InputError, ModelError } from "./errors.ts";
 import { Gpu } from "./gpu/device.ts";
@@ -41,12 +52,15 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   try {
     checkpoint = await openCheckpoint(source, {
       signal,
-      onBytes: (loadedBytes, totalBytes, item) => report({ phase: totalBytes > 0 ? "download" : "open", loadedBytes, totalBytes, item }),
+      onBytes: (loadedBytes, totalBytes, item) =>
+        report({ phase: totalBytes > 0 ? "download" : "open", loadedBytes, totalBytes, item }),
     });
     const config = await readConfig(checkpoint);
     report({ phase: "tokenizer" });
     const speaker = makeSpeaker(checkpoint);
-    const { transformer, variants, parameters } = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, config, settings, options, report));
+    const { transformer, variants, parameters } = await gpu.guardMemory(() =>
+      loadModel(gpu, checkpoint!, config, settings, options, report),
+    );
     const engine = new TokenEngine(transformer);
     const info = describe(checkpoint, config, transformer, parameters, speaker.template !== null);
     report({ phase: "ready" });
@@ -61,7 +75,12 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
 }
 
 function checkOptions(options: LoadOptions): Settings & { context: number | null } {
-  const count = (name: "context" | "chunk" | "sequences" | "arenaBytes", fallback: number, least: number, most: number): number => {
+  const count = (
+    name: "context" | "chunk" | "sequences" | "arenaBytes",
+    fallback: number,
+    least: number,
+    most: number,
+  ): number => {
     const value = options[name] ?? fallback;
     if (!Number.isInteger(value) || value < least || value > most) {
       throw new InputError(`${name}: got ${value}, want a whole number from ${least} to ${most}.`);
@@ -91,7 +110,14 @@ async function readConfig(checkpoint: Checkpoint): Promise<ModelConfig> {
   return parseConfig(checkpoint.config, { ropeDivisors: [...values] });
 }
 
-function makeSpeaker({ tokenizer, gguf, chatTemplate, generationConfig, config, name }: Checkpoint): Omit<Speaker, "engine"> {
+function makeSpeaker({
+  tokenizer,
+  gguf,
+  chatTemplate,
+  generationConfig,
+  config,
+  name,
+}: Checkpoint): Omit<Speaker, "engine"> {
   const files = tokenizer ?? (gguf && tokenizerFromGguf(gguf));
   if (!files) throw new ModelError(`${name}: no tokenizer; got no tokenizer.json, want one beside config.json.`);
   const made = Tokenizer.create(files);
@@ -117,7 +143,13 @@ async function loadModel(
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const rows = Math.min(settings.chunk, context);
   const { kv, sequences: slots, arenaBytes } = settings;
-  const transformer = new Transformer(gpu, config, weights, variants, { codec: CODECS[kv], context, rows, slots, arenaBytes });
+  const transformer = new Transformer(gpu, config, weights, variants, {
+    codec: CODECS[kv],
+    context,
+    rows,
+    slots,
+    arenaBytes,
+  });
   await loader.load(signal);
   if (settings.tune === "auto") {
     report({ phase: "tune" });
@@ -129,7 +161,13 @@ async function loadModel(
   return { transformer, variants, parameters: loader.parameters };
 }
 
-function describe(checkpoint: Checkpoint, config: ModelConfig, { limits }: Transformer, parameters: number, hasChatTemplate: boolean): ModelInfo {
+function describe(
+  checkpoint: Checkpoint,
+  config: ModelConfig,
+  { limits }: Transformer,
+  parameters: number,
+  hasChatTemplate: boolean,
+): ModelInfo {
   return {
     architecture: config.architecture,
     name: checkpoint.name,
@@ -147,7 +185,13 @@ function describe(checkpoint: Checkpoint, config: ModelConfig, { limits }: Trans
 /** generation_config.json in our words. do_sample: false means greedy, whatever temperature says. */
 function samplingDefaults(generation: Readonly<Record<string, unknown>>): Sampling {
   if (generation.do_sample !== true) return { temperature: 0 };
-  const names = { temperature: "temperature", top_k: "topK", top_p: "topP", min_p: "minP", repetition_penalty: "repetitionPenalty" } as const;
+  const names = {
+    temperature: "temperature",
+    top_k: "topK",
+    top_p: "topP",
+    min_p: "minP",
+    repetition_penalty: "repetitionPenalty",
+  } as const;
   const entries = Object.entries(names).map(([theirs, ours]) => [ours, generation[theirs]] as const);
   return { temperature: 1, ...Object.fromEntries(entries.filter(([, value]) => typeof value === "number")) };
 }
@@ -196,7 +240,7 @@ class LoadedEngine implements Engine {
   }
 
   profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {
-    return this.#parts.speaker.engine.alone(() => this.#parts.transformer.profile(phase, tokens));
+    return this.#parts.speaker.engine.overwriting(() => this.#parts.transformer.profile(phase, tokens));
   }
 
   stats(): EngineStats {

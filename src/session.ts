@@ -39,8 +39,13 @@ export function completeSampling(options: Sampling): RowSampling {
     return value;
   };
   const logitBias = Object.entries(options.logitBias ?? {}).map(([id, bias]) => [Number(id), Number(bias)] as const);
-  if (logitBias.length > MOST_BIASES || logitBias.some(([id, bias]) => !Number.isInteger(id) || id < 0 || !Number.isFinite(bias))) {
-    throw new InputError(`logitBias: got ${logitBias.length} entries, want at most ${MOST_BIASES} of token id → finite number.`);
+  if (
+    logitBias.length > MOST_BIASES ||
+    logitBias.some(([id, bias]) => !Number.isInteger(id) || id < 0 || !Number.isFinite(bias))
+  ) {
+    throw new InputError(
+      `logitBias: got ${logitBias.length} entries, want at most ${MOST_BIASES} of token id → finite number.`,
+    );
   }
   return {
     temperature: number("temperature", 0, 0, 100),
@@ -79,7 +84,8 @@ export class ChatSession implements Session {
   }
 
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
-    if (this.#disposed) throw new InputError("session: it was disposed; got a prompt, want none. Open another with engine.session().");
+    if (this.#disposed)
+      throw new InputError("session: it was disposed; got a prompt, want none. Open another with engine.session().");
     return new Reply(this.#speaker, prompt, options, this.#running);
   }
 
@@ -119,16 +125,23 @@ class Reply implements Generation {
     running.add(this.#controller);
     if (signal?.aborted) this.#controller.abort();
     signal?.addEventListener("abort", () => this.#controller.abort(), { once: true });
-    this.result = this.#run(speaker.engine.generate(request, this.#controller.signal), stream, tokens, started).finally(() => {
-      running.delete(this.#controller);
-      this.#done = true;
-      this.#notify();
-    });
+    this.result = this.#run(speaker.engine.generate(request, this.#controller.signal), stream, tokens, started).finally(
+      () => {
+        running.delete(this.#controller);
+        this.#done = true;
+        this.#notify();
+      },
+    );
     // Whoever iterates learns of a failure there; without a handler the promise would count as unhandled.
     this.result.catch(() => {});
   }
 
-  async #run(run: AsyncGenerator<Step, Completion>, stream: TextStream, prompt: number[], started: number): Promise<GenerationResult> {
+  async #run(
+    run: AsyncGenerator<Step, Completion>,
+    stream: TextStream,
+    prompt: number[],
+    started: number,
+  ): Promise<GenerationResult> {
     let text = "";
     let firstAt = 0;
     let finish: FinishReason | null = null;
@@ -150,7 +163,11 @@ class Reply implements Generation {
       await run.return({ finish, reusedTokens: this.#reused });
     }
     text += stream.finish(); // after an abort: what was still held back
-    const stats = measure(prompt.length, this.#reused, this.#tokens.length, { started, firstAt, ended: performance.now() });
+    const stats = measure(prompt.length, this.#reused, this.#tokens.length, {
+      started,
+      firstAt,
+      ended: performance.now(),
+    });
     const tokens = this.#tokens.map(({ id }) => id);
     const logprobs = this.#tokens.map(({ logprob }) => logprob);
     return { text, tokens, logprobs, promptTokens: prompt, finish, stats };

@@ -1,5 +1,6 @@
 // What the GPU tests call inside the page.
 import { load, type EngineStats, type GenerateOptions, type LoadOptions, type Prompt } from "../src/index.ts";
+import { checkSampling } from "./kernels/sample_chain.ts";
 import { specs } from "./kernels/index.ts";
 import { runCases, survivors } from "./kernels/spec.ts";
 
@@ -22,9 +23,19 @@ async function kernel(name: string): Promise<string[]> {
   const missing = spec.kernel.features.filter((feature) => !device.features.has(feature as GPUFeatureName));
   if (missing.length > 0) return [`the adapter lacks ${missing.join(", ")}`];
   const problems: string[] = [];
-  device.addEventListener("uncapturederror", (event) => problems.push((event as GPUUncapturedErrorEvent).error.message));
+  device.addEventListener("uncapturederror", (event) =>
+    problems.push((event as GPUUncapturedErrorEvent).error.message),
+  );
   problems.push(...(await runCases(device, spec)));
   problems.push(...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`));
+  device.destroy();
+  return problems;
+}
+
+/** Draws of the whole sampling chain against the exact distribution; want no complaints. */
+async function sampling(): Promise<string[]> {
+  const device = await openDevice();
+  const problems = await checkSampling(device);
   device.destroy();
   return problems;
 }
@@ -70,13 +81,15 @@ async function answer(name: string, { prompt, options, abortAfter = 0 }: Job): P
     if (++seen === abortAfter) controller.abort();
   }
   const { text, tokens, logprobs, promptTokens, finish, stats } = await reply.result;
-  if (finish !== "abort" && streamed !== text) throw new Error(`streamed ${JSON.stringify(streamed)}, result ${JSON.stringify(text)}`);
+  if (finish !== "abort" && streamed !== text)
+    throw new Error(`streamed ${JSON.stringify(streamed)}, result ${JSON.stringify(text)}`);
   session.dispose();
   return { text, tokens, logprobs, promptTokens, finish, reusedTokens: stats.reusedTokens };
 }
 
 const harness = {
   kernel,
+  sampling,
   open,
   answer,
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),

@@ -6,12 +6,18 @@ import { races } from "./kernels/race.ts";
 import { test } from "./page.ts";
 
 test("every shader has a test of 40 cases or more and three mutants", () => {
-  const shaders = readdirSync("shaders").filter((file) => file.endsWith(".wgsl")).map((file) => file.replace(".wgsl", ""));
+  const shaders = readdirSync("shaders")
+    .filter((file) => file.endsWith(".wgsl"))
+    .map((file) => file.replace(".wgsl", ""));
   expect(specs.map(({ kernel }) => kernel.name).sort()).toEqual(shaders.sort());
   for (const { kernel, cases, mutants } of specs) {
     expect(cases, kernel.name).toBeGreaterThanOrEqual(40);
     expect(mutants.length, kernel.name).toBeGreaterThanOrEqual(3);
   }
+});
+
+test("sampling as a whole: frequencies, seeds, penalties", async ({ call }) => {
+  expect(await call("sampling")).toEqual([]);
 });
 
 for (const spec of specs) {

@@ -26,7 +26,10 @@ const test = base.extend<{ goldens: null }>({
 });
 
 const source = (variant: string) => `/golden/${variant}/`;
-const greedyJob = (prompt: readonly number[], maxTokens: number): Job => ({ prompt: { tokens: prompt }, options: { maxTokens, ignoreEnd: true } });
+const greedyJob = (prompt: readonly number[], maxTokens: number): Job => ({
+  prompt: { tokens: prompt },
+  options: { maxTokens, ignoreEnd: true },
+});
 const worst = (got: readonly number[], want: readonly (number | null)[]): number =>
   Math.max(...want.map((value, i) => (value === null ? 0 : Math.abs(got[i]! - value))));
 
@@ -71,13 +74,20 @@ test("four replies in one batch, prefix reuse and abort change no token", async 
     await call("open", "single", source("qwen3"), { kv: "f32", context: 256 });
     singles.push(await call("answer", "single", greedyJob(prompt, 24)));
   }
-  const batch = await call("answers", "batch", prompts.map((prompt) => greedyJob(prompt, 24)));
+  const batch = await call(
+    "answers",
+    "batch",
+    prompts.map((prompt) => greedyJob(prompt, 24)),
+  );
   expect(batch.map(({ tokens }) => tokens)).toEqual(singles.map(({ tokens }) => tokens));
   const again = await call("answer", "batch", greedyJob(golden.prompt, 24));
   expect(again.reusedTokens).toBe(49);
   expect(again.tokens).toEqual(golden.greedy.tokens);
   for (const abortAfter of [-1, -2, 1, 2, 5]) {
-    const aborted = await call("answer", "batch", { ...greedyJob([...golden.prompt, 7, 8, 9, abortAfter + 20], 40), abortAfter });
+    const aborted = await call("answer", "batch", {
+      ...greedyJob([...golden.prompt, 7, 8, 9, abortAfter + 20], 40),
+      abortAfter,
+    });
     expect(aborted.finish).toBe("abort");
   }
   expect((await call("answer", "batch", greedyJob(golden.prompt, 24))).tokens).toEqual(golden.greedy.tokens);
@@ -91,8 +101,14 @@ test("a decoded token costs one submit, one readback of 8 bytes, and makes no GP
   const before = await call("stats", "counts");
   await call("answer", "counts", greedyJob([3, ...golden.prompt.slice(0, 5)], 41));
   const after = await call("stats", "counts");
-  const per = (name: "submits" | "readbacks" | "readbackBytes" | "objectsCreated" | "dispatches") => after[name] - before[name];
-  expect({ submits: per("submits"), readbacks: per("readbacks"), bytes: per("readbackBytes"), objects: per("objectsCreated") }).toEqual({
+  const per = (name: "submits" | "readbacks" | "readbackBytes" | "objectsCreated" | "dispatches") =>
+    after[name] - before[name];
+  expect({
+    submits: per("submits"),
+    readbacks: per("readbacks"),
+    bytes: per("readbackBytes"),
+    objects: per("objectsCreated"),
+  }).toEqual({
     submits: 41, // the prompt's six tokens are one step, then forty
     readbacks: 41,
     bytes: 41 * 8,
@@ -137,7 +153,8 @@ async function checkCases(call: Call, name: string, cases: readonly RealCase[]):
   for (const { name: label, prompt, tokens, text, first_top8: top, first_logsumexp: logsumexp } of cases) {
     const got = await call("answer", name, greedyJob(prompt, tokens.length));
     expect(got.tokens, label).toEqual(tokens);
-    if (top && logsumexp !== undefined) expect(Math.abs(got.logprobs[0]! - (top[0]![1] - logsumexp)), label).toBeLessThan(1e-3);
+    if (top && logsumexp !== undefined)
+      expect(Math.abs(got.logprobs[0]! - (top[0]![1] - logsumexp)), label).toBeLessThan(1e-3);
     if (text === undefined) continue;
     const again = await call("answer", name, { prompt: { text }, options: { maxTokens: 1 } });
     expect(again.promptTokens, label).toEqual(prompt);
@@ -163,14 +180,83 @@ test("stories260K: 256 golden tokens in f32, the first 60 with f16 keys and valu
   await call("close", "stories");
 });
 
+test("sampling: a seed gives the same reply, another seed another; penalties and bias act; log-probabilities stay raw", async ({
+  call,
+}) => {
+  await call("open", "fable", "/demo/models/fable/", { kv: "f32", context: 512 });
+  const reply = (options: Job["options"]) =>
+    call("answer", "fable", {
+      prompt: { messages: [{ role: "user", content: "Tell me a story." }] },
+      options: { maxTokens: 24, ...options },
+    });
+  const drawn = { temperature: 1, topK: 40, topP: 0.95, minP: 0.02 };
+  const [first, again, other] = [
+    await reply({ ...drawn, seed: 1 }),
+    await reply({ ...drawn, seed: 1 }),
+    await reply({ ...drawn, seed: 2 }),
+  ];
+  expect(again.tokens).toEqual(first.tokens);
+  expect(other.tokens).not.toEqual(first.tokens);
+  const plain = await reply({});
+  const scores = await call("score", "fable", [...plain.promptTokens, ...plain.tokens]);
+  expect(worst(plain.logprobs, scores.slice(plain.promptTokens.length))).toBeLessThan(1e-4);
+  const banned = await reply({ logitBias: { [plain.tokens[0]!]: -100 } });
+  expect(banned.tokens).not.toContain(plain.tokens[0]);
+  const varied = await reply({ repetitionPenalty: 5, frequencyPenalty: 2, presencePenalty: 2 });
+  expect(new Set(varied.tokens).size).toBe(varied.tokens.length);
+  expect((await reply({})).tokens).toEqual(plain.tokens);
+  await call("close", "fable");
+});
+
+test("stop strings end a reply across token borders and are not part of it", async ({ call }) => {
+  await call("open", "fable", "/demo/models/fable/", { kv: "f32", context: 512 });
+  const prompt = { messages: [{ role: "user", content: "Tell me a story about a cat and a box." }] };
+  const whole = await call("answer", "fable", { prompt, options: { maxTokens: 40 } });
+  const stop = whole.text.slice(30, 37);
+  const cut = await call("answer", "fable", { prompt, options: { maxTokens: 40, stop: [stop] } });
+  expect(cut.text).toBe(whole.text.slice(0, whole.text.indexOf(stop)));
+  expect(cut.finish).toBe("stop");
+  await call("close", "fable");
+});
+
+test("bad options and prompts that do not fit are refused with one clear sentence", async ({ call }) => {
+  await call("open", "fable", "/demo/models/fable/", { kv: "f32", context: 64 });
+  const refuse = (prompt: Job["prompt"], options: Job["options"], message: RegExp) =>
+    expect(call("answer", "fable", { prompt, options: options ?? {} })).rejects.toThrow(message);
+  await refuse(
+    { tokens: Array.from({ length: 64 }, () => 5) },
+    {},
+    /InputError: prompt: got 64 tokens, want at most 63/,
+  );
+  await refuse({ text: "a" }, { temperature: -1 }, /InputError: temperature: got -1/);
+  await refuse({ text: "a" }, { topP: 2 }, /InputError: topP: got 2/);
+  await refuse({ text: "a" }, { maxTokens: 0 }, /InputError: maxTokens: got 0/);
+  await refuse({ text: "" }, {}, /InputError: prompt: got no tokens/);
+  await expect(call("open", "bad", "/demo/models/fable/", { context: 1 })).rejects.toThrow(
+    /InputError: context: got 1/,
+  );
+  await expect(call("open", "bad", "/demo/models/nowhere/", {})).rejects.toThrow(/ModelError/);
+  await call("close", "fable");
+});
+
 test("quantised while loading: log-probabilities of the reference on the quantised weights", async ({ call }) => {
   const { config, tensors } = makeCheckpoint("llama-blocks");
   const { prompt } = readGolden("llama-blocks");
-  for (const [weights, bits] of [["q8", 8], ["q4", 4]] as const) {
-    const rounded = new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: shape.length === 2 ? quantise(data, bits) : data }]));
+  for (const [weights, bits] of [
+    ["q8", 8],
+    ["q4", 4],
+  ] as const) {
+    const rounded = new Map(
+      [...tensors].map(([name, { shape, data }]) => [
+        name,
+        { shape, data: shape.length === 2 ? quantise(data, bits) : data },
+      ]),
+    );
     const want = score(createModel(config, rounded), prompt);
     await call("open", "packed", source("llama-blocks"), { kv: "f32", context: 256, weights });
-    expect(worst((await call("score", "packed", prompt)).slice(1), [...want].slice(1)), weights).toBeLessThan(tolerance(readGolden("llama-blocks")));
+    expect(worst((await call("score", "packed", prompt)).slice(1), [...want].slice(1)), weights).toBeLessThan(
+      tolerance(readGolden("llama-blocks")),
+    );
   }
   await call("close", "packed");
 });

@@ -24,12 +24,17 @@ await build({
     outDir: out.slice(0, out.lastIndexOf("/")),
     emptyOutDir: false,
     minify: false,
-    rolldownOptions: { output: { entryFileNames: out.slice(out.lastIndexOf("/") + 1), format: "es" }, external: ["webgpu"] },
+    rolldownOptions: {
+      output: { entryFileNames: out.slice(out.lastIndexOf("/") + 1), format: "es" },
+      external: ["webgpu"],
+    },
   },
   ssr: { noExternal: [/^(?!webgpu$)/] },
 });
 if (bundle) exit(0);
-const chromium = ["/usr/lib/chromium", "/opt/google/chrome"].find((dir) => existsSync(`${dir}/vk_swiftshader_icd.json`));
+const chromium = ["/usr/lib/chromium", "/opt/google/chrome"].find((dir) =>
+  existsSync(`${dir}/vk_swiftshader_icd.json`),
+);
 const software = chromium && !existsSync("/dev/nvidia0") && !existsSync("/dev/dri");
 const vulkan = software ? { LD_LIBRARY_PATH: chromium, VK_ICD_FILENAMES: `${chromium}/vk_swiftshader_icd.json` } : {};
 spawn(execPath, [out, ...rest], { stdio: "inherit", env: { ...env, ...vulkan } }).on("exit", (code) => exit(code ?? 1));

@@ -13,9 +13,13 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const MODEL_FOLDERS = [`${root}models`, `${root}../shared/models`, `${root}demo/models`];
 
 /** Where a test model's folder is, or null. */
-export const modelFolder = (name: string): string | null => MODEL_FOLDERS.map((dir) => `${dir}/${name}`).find(existsSync) ?? null;
+export const modelFolder = (name: string): string | null =>
+  MODEL_FOLDERS.map((dir) => `${dir}/${name}`).find(existsSync) ?? null;
 
-export type Call = <K extends keyof Harness>(name: K, ...args: Parameters<Harness[K]>) => Promise<Awaited<ReturnType<Harness[K]>>>;
+export type Call = <K extends keyof Harness>(
+  name: K,
+  ...args: Parameters<Harness[K]>
+) => Promise<Awaited<ReturnType<Harness[K]>>>;
 
 interface Fixtures {
   /** Address of the test server: the repository at /, models below /test-models/. */
@@ -35,7 +39,12 @@ export const test = base.extend<object, Fixtures>({
         logLevel: "error",
         server: { port: 0, host: "localhost", hmr: false, watch: null },
         optimizeDeps: { include: ["@huggingface/jinja", "@huggingface/tokenizers", "idb-keyval"], noDiscovery: true },
-        plugins: [{ name: "test-models", configureServer: ({ middlewares }) => void middlewares.use(modelFiles("/test-models/", MODEL_FOLDERS)) }],
+        plugins: [
+          {
+            name: "test-models",
+            configureServer: ({ middlewares }) => void middlewares.use(modelFiles("/test-models/", MODEL_FOLDERS)),
+          },
+        ],
       });
       await server.listen();
       await use(server.resolvedUrls!.local[0]!);
@@ -65,7 +74,13 @@ export const test = base.extend<object, Fixtures>({
   call: [
     async ({ harness }, use) => {
       const call = (name: string, ...args: unknown[]) =>
-        harness.evaluate(([name, args]) => (globalThis as unknown as { harness: Record<string, (...a: unknown[]) => unknown> }).harness[name]!(...args), [name, args] as const);
+        harness.evaluate(
+          ([name, args]) =>
+            (globalThis as unknown as { harness: Record<string, (...a: unknown[]) => unknown> }).harness[name]!(
+              ...args,
+            ),
+          [name, args] as const,
+        );
       await use(call as Call);
     },
     { scope: "worker" },

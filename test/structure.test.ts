@@ -47,7 +47,9 @@ function filesOf(folder: string): string[] {
 }
 
 const importsOf = (file: string): string[] =>
-  [...readFileSync(file, "utf8").matchAll(/(?:from|import)\s+"(\.[^"]+)"/g)].map(([, target]) => normalize(join(dirname(file), target!)));
+  [...readFileSync(file, "utf8").matchAll(/(?:from|import)\s+"(\.[^"]+)"/g)].map(([, target]) =>
+    normalize(join(dirname(file), target!)),
+  );
 
 function forbidden(file: string, target: string): boolean {
   const [from, to] = [roomOf(file), roomOf(target)];
@@ -56,7 +58,11 @@ function forbidden(file: string, target: string): boolean {
 }
 
 test("imports point downwards", () => {
-  const wrong = filesOf("src").flatMap((file) => importsOf(file).filter((target) => forbidden(file, target)).map((target) => `${file} → ${target}`));
+  const wrong = filesOf("src").flatMap((file) =>
+    importsOf(file)
+      .filter((target) => forbidden(file, target))
+      .map((target) => `${file} → ${target}`),
+  );
   expect(wrong).toEqual([]);
 });
 
@@ -81,7 +87,11 @@ test("no import cycle", () => {
 });
 
 test("the demo uses the public surface only", () => {
-  const wrong = filesOf("demo").flatMap((file) => importsOf(file).filter((target) => target.startsWith("src/") && target !== "src/index.ts").map((target) => `${file} → ${target}`));
+  const wrong = filesOf("demo").flatMap((file) =>
+    importsOf(file)
+      .filter((target) => target.startsWith("src/") && target !== "src/index.ts")
+      .map((target) => `${file} → ${target}`),
+  );
   expect(wrong).toEqual([]);
 });
 

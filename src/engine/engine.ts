@@ -68,7 +68,8 @@ export class TokenEngine {
     }
     const { vocabulary } = this.#model.limits;
     const bad = prompt.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary);
-    if (bad !== undefined) throw new InputError(`prompt: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`);
+    if (bad !== undefined)
+      throw new InputError(`prompt: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`);
   }
 
   /** Yields tokens as they are read. Returning early, or an abort, gives everything back. */
@@ -158,11 +159,15 @@ export class TokenEngine {
    */
   async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.check({ prompt: tokens, maxTokens: 1 });
-    return await this.alone(() => this.#scoreAlone(tokens, signal));
+    return await this.#alone(() => this.#scoreAlone(tokens, signal));
   }
 
-  /** Runs `work` while no request uses the model. Requests that come meanwhile wait. */
-  async alone<T>(work: () => Promise<T>): Promise<T> {
+  /** Runs `work`, which may write over the cache, while no request uses the model. Requests that come meanwhile wait. */
+  overwriting<T>(work: () => Promise<T>): Promise<T> {
+    return this.#alone(() => work().finally(() => this.#pool.forgetAll()));
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
     while (this.#busy) await this.#busy.catch(() => {});
     const run = work();
     this.#busy = run.catch(() => {}).finally(() => this.#release());
@@ -176,8 +181,13 @@ export class TokenEngine {
       while (cache.length < tokens.length) {
         signal?.throwIfAborted();
         const start = cache.length;
-        const results = await this.#scoreChunk(cache, tokens.slice(start, start + this.#model.limits.logitRows), tokens);
-        for (const [i, { logprob }] of results.entries()) if (start + i + 1 < tokens.length) scores[start + i + 1] = logprob;
+        const results = await this.#scoreChunk(
+          cache,
+          tokens.slice(start, start + this.#model.limits.logitRows),
+          tokens,
+        );
+        for (const [i, { logprob }] of results.entries())
+          if (start + i + 1 < tokens.length) scores[start + i + 1] = logprob;
       }
       return scores;
     } finally {

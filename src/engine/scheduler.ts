@@ -56,7 +56,11 @@ export class Scheduler {
   }
 
   #admit(draft: Draft): void {
-    for (let slot = this.#running.indexOf(null); slot >= 0 && this.#waiting.length > 0; slot = this.#running.indexOf(null)) {
+    for (
+      let slot = this.#running.indexOf(null);
+      slot >= 0 && this.#waiting.length > 0;
+      slot = this.#running.indexOf(null)
+    ) {
       const sequence = this.#waiting.shift()!;
       sequence.slot = slot;
       this.#running[slot] = sequence;
@@ -108,7 +112,13 @@ class Draft {
 
   #wantLogits(sequence: Sequence): void {
     const { slot, request, launched } = sequence;
-    this.logitRows.push({ row: this.rows.length - 1, slot: slot!, sampling: request.sampling, step: launched, forced: null });
+    this.logitRows.push({
+      row: this.rows.length - 1,
+      slot: slot!,
+      sampling: request.sampling,
+      step: launched,
+      forced: null,
+    });
     this.owners.push(sequence);
     sequence.launched++;
   }

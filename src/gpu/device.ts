@@ -43,7 +43,9 @@ export class Gpu {
     this.adapter = describe(device);
     void device.lost.then(({ reason, message }) => {
       if (reason === "destroyed") return;
-      this.#lost = new DeviceLostError(`GPU: the device was lost; ${message || "no reason given"}. Load the model again.`);
+      this.#lost = new DeviceLostError(
+        `GPU: the device was lost; ${message || "no reason given"}. Load the model again.`,
+      );
     });
     device.addEventListener?.("uncapturederror", (event) => {
       this.#validation ??= (event as GPUUncapturedErrorEvent).error.message;
@@ -83,7 +85,13 @@ export class Gpu {
   /** Adapter and driver in one string: the key under which measurements are remembered. */
   get fingerprint(): string {
     const { vendor, architecture, device, description } = this.device.adapterInfo ?? {};
-    return [vendor, architecture, device, description, globalThis.navigator?.userAgent?.match(/(Chrome|Firefox|Version)\/\d+/)?.[0]].join("|");
+    return [
+      vendor,
+      architecture,
+      device,
+      description,
+      globalThis.navigator?.userAgent?.match(/(Chrome|Firefox|Version)\/\d+/)?.[0],
+    ].join("|");
   }
 
   /** A buffer of `size` bytes (rounded up to 4, at least 16), zeroed, usable as storage and for copies. */

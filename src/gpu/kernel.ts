@@ -32,7 +32,10 @@ export function withTiles(source: KernelSource, constants: Readonly<Record<strin
   let code = source.code;
   for (const [name, value] of Object.entries(constants)) {
     if (!(name in source.tiles)) continue;
-    code = code.replace(new RegExp(`^const ${name}\\s*:\\s*u32\\s*=\\s*\\d+u?\\s*;`, "m"), `const ${name}: u32 = ${value};`);
+    code = code.replace(
+      new RegExp(`^const ${name}\\s*:\\s*u32\\s*=\\s*\\d+u?\\s*;`, "m"),
+      `const ${name}: u32 = ${value};`,
+    );
   }
   return code;
 }
@@ -59,12 +62,18 @@ export class Kernel<K extends KernelSource = KernelSource> {
   }
 
   /** Compiles. Throws UnsupportedError with the compiler's line and column where the adapter refuses the shader. */
-  static async create<K extends KernelSource>(device: GPUDevice, source: K, constants: Constants<K>): Promise<Kernel<K>> {
+  static async create<K extends KernelSource>(
+    device: GPUDevice,
+    source: K,
+    constants: Constants<K>,
+  ): Promise<Kernel<K>> {
     const { name, params } = source;
     const values = constants as Readonly<Record<string, number>>;
-    const entries = Object.values(source.bindings).map(
-      ({ binding, type }): GPUBindGroupLayoutEntry => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } }),
-    );
+    const entries = Object.values(source.bindings).map(({ binding, type }): GPUBindGroupLayoutEntry => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type },
+    }));
     if (params) {
       const buffer = { type: "uniform", hasDynamicOffset: true, minBindingSize: params.size } as const;
       entries.push({ binding: params.binding, visibility: GPUShaderStage.COMPUTE, buffer });
@@ -103,7 +112,12 @@ export class Kernel<K extends KernelSource = KernelSource> {
 }
 
 /** Writes `values` at byte `offset` of `view` as the shader's `Params` struct lays them out. */
-export function packParams(source: KernelSource, values: Readonly<Record<string, number>>, view: DataView, offset: number): void {
+export function packParams(
+  source: KernelSource,
+  values: Readonly<Record<string, number>>,
+  view: DataView,
+  offset: number,
+): void {
   if (!source.params) return;
   for (const [name, field] of Object.entries(source.params.fields)) {
     const value = values[name];

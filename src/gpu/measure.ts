@@ -16,7 +16,11 @@ const RUNS = 4;
 const LEAST_MS = 10;
 
 /** Milliseconds of `work` per repetition: repeated until it takes 10 ms, best of 4. */
-export async function timeDispatches<D extends object>(gpu: Gpu, work: readonly AnyDispatch<D>[], sizes: D): Promise<number> {
+export async function timeDispatches<D extends object>(
+  gpu: Gpu,
+  work: readonly AnyDispatch<D>[],
+  sizes: D,
+): Promise<number> {
   const program = Program.build<D>(gpu, "measure", work);
   program.prepare(sizes);
   const run = async (repeats: number): Promise<number> => {
@@ -48,7 +52,11 @@ export async function measureAdapter(device?: GPUDevice): Promise<AdapterPeaks> 
     const fma = await fmaDispatch(gpu);
     const copyMs = await timeDispatches(gpu, [copy.step], {});
     const fmaMs = await timeDispatches(gpu, [fma.step], {});
-    const emptyMs = await timeDispatches(gpu, Array.from({ length: 100 }, () => fma.idle), {});
+    const emptyMs = await timeDispatches(
+      gpu,
+      Array.from({ length: 100 }, () => fma.idle),
+      {},
+    );
     return { copyGBs: copy.bytes / copyMs / 1e6, fmaGflops: fma.flops / fmaMs / 1e6, dispatchMicros: emptyMs * 10 };
   } finally {
     gpu.dispose();

@@ -95,8 +95,17 @@ export class Program<D extends object> {
    */
   async profile(sizes: D): Promise<KernelTime[]> {
     this.prepare(sizes);
-    const live = this.#steps.map((step, index) => ({ step, grid: this.#grids[index]! })).filter(({ grid }) => grid[0] * grid[1] * grid[2] > 0);
-    const times = await timed(this.#gpu, live.map(({ step, grid }) => (pass) => this.#dispatch(pass, step, grid)));
+    const live = this.#steps
+      .map((step, index) => ({ step, grid: this.#grids[index]! }))
+      .filter(({ grid }) => grid[0] * grid[1] * grid[2] > 0);
+    const times = await timed(
+      this.#gpu,
+      live.map(
+        ({ step, grid }) =>
+          (pass) =>
+            this.#dispatch(pass, step, grid),
+      ),
+    );
     return live.map(({ step }, index) => ({
       kernel: step.source.name,
       label: step.label,

@@ -10,7 +10,9 @@ export class Readback {
   constructor(gpu: Gpu, bytes: number, depth: number) {
     this.#gpu = gpu;
     const { COPY_DST, MAP_READ } = GPUBufferUsage;
-    this.#free = Array.from({ length: depth }, (_, i) => gpu.buffer(`readback ${i}`, bytes, "scratch", COPY_DST | MAP_READ));
+    this.#free = Array.from({ length: depth }, (_, i) =>
+      gpu.buffer(`readback ${i}`, bytes, "scratch", COPY_DST | MAP_READ),
+    );
   }
 
   /** Encodes the copy. Call the returned function after the submit; it resolves with the bytes. */

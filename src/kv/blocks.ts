@@ -96,6 +96,12 @@ export class BlockPool {
     return best;
   }
 
+  /** Something else has written over the cache: nothing in it can be found any more. Only while nobody holds a block. */
+  forgetAll(): void {
+    assert(this.free === this.count, "forgetAll while blocks are held");
+    for (const block of this.#entries.keys()) this.forget(block);
+  }
+
   /** Its contents are about to change: nobody may find it, or what follows it, any more. */
   forget(block: number): void {
     const entry = this.#entries[block]!;

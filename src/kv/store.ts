@@ -75,7 +75,10 @@ export class KvStore {
     this.shape = shape;
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const blockBytes = shape.heads * pageWords(shape) * 4;
-    this.#blocksPerPart = Math.min(shape.blocks, Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize, shape.arenaBytes) / blockBytes));
+    this.#blocksPerPart = Math.min(
+      shape.blocks,
+      Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize, shape.arenaBytes) / blockBytes),
+    );
     const parts = ceilDiv(shape.blocks, this.#blocksPerPart);
     this.#parts = Array.from({ length: shape.map.stores }, (_, store) =>
       Array.from({ length: parts }, (_, part) => {
@@ -125,7 +128,10 @@ export class KvStore {
   /** Encodes the copy of a whole block in every store, by way of a staging buffer: source and target may be one buffer. */
   copyBlock(encoder: GPUCommandEncoder, { from, to }: BlockCopy): void {
     const bytes = this.#staging.size;
-    const place = (block: number) => ({ part: Math.floor(block / this.#blocksPerPart), at: (block % this.#blocksPerPart) * bytes });
+    const place = (block: number) => ({
+      part: Math.floor(block / this.#blocksPerPart),
+      at: (block % this.#blocksPerPart) * bytes,
+    });
     const [source, target] = [place(from), place(to)];
     for (const parts of this.#parts) {
       encoder.copyBufferToBuffer(parts[source.part]!, source.at, this.#staging, 0, bytes);

@@ -1,6 +1,13 @@
 // Keys and values into the cache, attention over page lists. One dispatch per arena buffer of the store.
 import { alignUp, ceilDiv } from "../errors.ts";
-import { attn_combine, attn_decode, attn_decode_sg, attn_prefill_regs, attn_prefill_tile, rope_kv } from "../gpu/kernels.gen.ts";
+import {
+  attn_combine,
+  attn_decode,
+  attn_decode_sg,
+  attn_prefill_regs,
+  attn_prefill_tile,
+  rope_kv,
+} from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { Sizes } from "./ops.ts";
@@ -24,7 +31,11 @@ const prefillRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** Rotates q and k of every row; q goes to `query`, k and v to the row's own cache slot. */
-export async function ropeIntoCache({ gpu, config, activations, store, rope }: Parts, layer: number, headNorm: Vector | undefined): Promise<AnyDispatch<Sizes>[]> {
+export async function ropeIntoCache(
+  { gpu, config, activations, store, rope }: Parts,
+  layer: number,
+  headNorm: Vector | undefined,
+): Promise<AnyDispatch<Sizes>[]> {
   const { heads: H, kvHeads: G, headWidth: E, normEpsilon } = config;
   const { rows, qkv, query } = activations;
   const { maxPages, codec } = store.shape;
@@ -34,8 +45,23 @@ export async function ropeIntoCache({ gpu, config, activations, store, rope }: P
     dispatch({
       kernel,
       label: `layer ${layer} rope`,
-      buffers: { qkv, rows, rope, table: store.table, headNorm: headNorm ?? gpu.unused, q: query, kv: store.arena(layer, part) },
-      params: () => ({ maxPages, stride: store.lanes, lane0: store.lane0(layer), part, writeQ: part === 0 ? 1 : 0, eps: normEpsilon }),
+      buffers: {
+        qkv,
+        rows,
+        rope,
+        table: store.table,
+        headNorm: headNorm ?? gpu.unused,
+        q: query,
+        kv: store.arena(layer, part),
+      },
+      params: () => ({
+        maxPages,
+        stride: store.lanes,
+        lane0: store.lane0(layer),
+        part,
+        writeQ: part === 0 ? 1 : 0,
+        eps: normEpsilon,
+      }),
       grid: (s: Sizes) => [ceilDiv(width / 2, 64), s.rows, 1],
       bytes: (s) => s.rows * (8 * H * E + 2 * G * E * (4 + codec.bits / 8)),
       flops: (s) => 6 * s.rows * (H + G) * E,
@@ -53,10 +79,29 @@ interface Target {
 /** softmax(q·K/√E)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
 export async function attention(parts: Parts, layer: number, target: Target): Promise<AnyDispatch<Sizes>[]> {
   const decodeRows = (s: Sizes) => (target.prefill ? s.decodeRows : s.rows);
-  const steps = [...(await decode(parts, layer, target, decodeRows)), await combine(parts, layer, target, (s) => s.splits * parts.store.parts, () => 0, decodeRows)];
+  const steps = [
+    ...(await decode(parts, layer, target, decodeRows)),
+    await combine(
+      parts,
+      layer,
+      target,
+      (s) => s.splits * parts.store.parts,
+      () => 0,
+      decodeRows,
+    ),
+  ];
   if (!target.prefill) return steps;
   steps.push(...(await prefill(parts, layer, target)));
-  steps.push(await combine(parts, layer, target, () => parts.store.parts, (s) => s.decodeRows, prefillRows));
+  steps.push(
+    await combine(
+      parts,
+      layer,
+      target,
+      () => parts.store.parts,
+      (s) => s.decodeRows,
+      prefillRows,
+    ),
+  );
   return steps;
 }
 
@@ -64,10 +109,22 @@ export async function attention(parts: Parts, layer: number, target: Target): Pr
 function common({ config, store }: Parts, layer: number) {
   const { maxPages } = store.shape;
   const window = config.windows[layer]!;
-  return { maxPages, stride: store.lanes, lane0: store.lane0(layer), parts: store.parts, window, scale: 1 / Math.sqrt(config.headWidth) };
+  return {
+    maxPages,
+    stride: store.lanes,
+    lane0: store.lane0(layer),
+    parts: store.parts,
+    window,
+    scale: 1 / Math.sqrt(config.headWidth),
+  };
 }
 
-async function decode(parts: Parts, layer: number, { query, out }: Target, count: (s: Sizes) => number): Promise<AnyDispatch<Sizes>[]> {
+async function decode(
+  parts: Parts,
+  layer: number,
+  { query, out }: Target,
+  count: (s: Sizes) => number,
+): Promise<AnyDispatch<Sizes>[]> {
   const { gpu, config, store, activations } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const { codec } = store.shape;
@@ -76,12 +133,22 @@ async function decode(parts: Parts, layer: number, { query, out }: Target, count
   const kernel =
     name === "attn_decode"
       ? await gpu.kernel(attn_decode, { ...constants, WG: alignUp(Math.max(threads, (E * codec.bits) / 32), 8) })
-      : await gpu.kernel<typeof attn_decode>(attn_decode_sg as unknown as typeof attn_decode, { ...constants, LANES: threads } as never);
+      : await gpu.kernel<typeof attn_decode>(
+          attn_decode_sg as unknown as typeof attn_decode,
+          { ...constants, LANES: threads } as never,
+        );
   return indices(store.parts).map((part) =>
     dispatch({
       kernel,
       label: `layer ${layer} attention`,
-      buffers: { q: query, rows: activations.rows, table: store.table, kv: store.arena(layer, part), partials: activations.partials, out },
+      buffers: {
+        q: query,
+        rows: activations.rows,
+        table: store.table,
+        kv: store.arena(layer, part),
+        partials: activations.partials,
+        out,
+      },
       params: (s: Sizes) => ({
         ...common(parts, layer),
         firstRow: 0,
@@ -101,13 +168,29 @@ async function prefill(parts: Parts, layer: number, { query, out }: Target): Pro
   const { gpu, config, store, activations } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const variant = parts.variants.prefill;
-  const source = variant.kernel === "attn_prefill_regs" ? attn_prefill_regs : (attn_prefill_tile as unknown as typeof attn_prefill_regs);
-  const kernel = await gpu.kernel<typeof attn_prefill_regs>(source, { WG: variant.threads, H, G, E, KV_BITS: store.shape.codec.bits });
+  const source =
+    variant.kernel === "attn_prefill_regs"
+      ? attn_prefill_regs
+      : (attn_prefill_tile as unknown as typeof attn_prefill_regs);
+  const kernel = await gpu.kernel<typeof attn_prefill_regs>(source, {
+    WG: variant.threads,
+    H,
+    G,
+    E,
+    KV_BITS: store.shape.codec.bits,
+  });
   return indices(store.parts).map((part) =>
     dispatch({
       kernel,
       label: `layer ${layer} prefill attention`,
-      buffers: { q: query, rows: activations.rows, table: store.table, kv: store.arena(layer, part), partials: activations.partials, out },
+      buffers: {
+        q: query,
+        rows: activations.rows,
+        table: store.table,
+        kv: store.arena(layer, part),
+        partials: activations.partials,
+        out,
+      },
       params: (s: Sizes) => ({ ...common(parts, layer), firstRow: s.decodeRows, count: prefillRows(s), part }),
       grid: (s) => prefillGrid(variant, prefillRows(s), H),
       bytes: (s) => 8 * prefillRows(s) * H * E,

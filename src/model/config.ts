@@ -49,10 +49,18 @@ interface Family {
 
 /** Llama 1–3.2, TinyLlama, SmolLM, SmolLM2, Mistral, Qwen2, Qwen2.5, Qwen3: one forward, four spellings. */
 const FAMILIES: Readonly<Record<string, Family>> = {
-  LlamaForCausalLM: { qkvBias: (c) => c.flag("attention_bias"), outputBias: (c) => c.flag("attention_bias"), headNorm: false },
+  LlamaForCausalLM: {
+    qkvBias: (c) => c.flag("attention_bias"),
+    outputBias: (c) => c.flag("attention_bias"),
+    headNorm: false,
+  },
   MistralForCausalLM: { qkvBias: () => false, outputBias: () => false, headNorm: false },
   Qwen2ForCausalLM: { qkvBias: () => true, outputBias: () => false, headNorm: false },
-  Qwen3ForCausalLM: { qkvBias: (c) => c.flag("attention_bias"), outputBias: (c) => c.flag("attention_bias"), headNorm: true },
+  Qwen3ForCausalLM: {
+    qkvBias: (c) => c.flag("attention_bias"),
+    outputBias: (c) => c.flag("attention_bias"),
+    headNorm: true,
+  },
 };
 
 type Json = Readonly<Record<string, unknown>>;
@@ -133,7 +141,9 @@ export function parseConfig(json: Json, options: { ropeDivisors?: readonly numbe
   const kvHeads = config.count("num_key_value_heads", heads, heads);
   const headWidth = config.count("head_dim", 256, Math.floor(hiddenSize / heads));
   if (heads % kvHeads !== 0) {
-    throw new ModelError(`config.json: num_key_value_heads; got ${kvHeads}, want a divisor of num_attention_heads ${heads}.`);
+    throw new ModelError(
+      `config.json: num_key_value_heads; got ${kvHeads}, want a divisor of num_attention_heads ${heads}.`,
+    );
   }
   if (headWidth % 2 !== 0 || (!config.has("head_dim") && hiddenSize % heads !== 0)) {
     throw new ModelError(`config.json: head_dim; got ${hiddenSize}/${heads}, want an even whole number.`);
@@ -162,7 +172,9 @@ export function parseConfig(json: Json, options: { ropeDivisors?: readonly numbe
 
 function familyOf(config: Reader): { architecture: string; family: Family } {
   const named = config.list("architectures")[0];
-  const byType = Object.keys(FAMILIES).find((name) => name.toLowerCase().startsWith(`${config.text("model_type", "?")}for`));
+  const byType = Object.keys(FAMILIES).find((name) =>
+    name.toLowerCase().startsWith(`${config.text("model_type", "?")}for`),
+  );
   const architecture = typeof named === "string" ? named : byType;
   const family = architecture === undefined ? undefined : FAMILIES[architecture];
   if (architecture === undefined || !family) {
@@ -174,7 +186,10 @@ function familyOf(config: Reader): { architecture: string; family: Family } {
 }
 
 /** Both spellings: rope_theta + rope_scaling, and rope_parameters (transformers 5). */
-function ropeOf(config: Reader, divisors: readonly number[] | undefined): { ropeTheta: number; ropeScaling: RopeScaling } {
+function ropeOf(
+  config: Reader,
+  divisors: readonly number[] | undefined,
+): { ropeTheta: number; ropeScaling: RopeScaling } {
   const unified = config.has("rope_parameters");
   const scaling = config.object(unified ? "rope_parameters" : "rope_scaling");
   const ropeTheta = (unified && scaling.has("rope_theta") ? scaling : config).positive("rope_theta", 10000);
@@ -200,7 +215,8 @@ function ropeOf(config: Reader, divisors: readonly number[] | undefined): { rope
 /** Mistral: all layers. Qwen: only with use_sliding_window, from layer max_window_layers on. layer_types wins over both. */
 function windowsOf(config: Reader, layers: number, architecture: string): number[] {
   const qwen = architecture.startsWith("Qwen");
-  const active = config.has("sliding_window") && (qwen ? config.flag("use_sliding_window") : architecture.startsWith("Mistral"));
+  const active =
+    config.has("sliding_window") && (qwen ? config.flag("use_sliding_window") : architecture.startsWith("Mistral"));
   if (!active) return Array.from({ length: layers }, () => 0);
   const window = config.count("sliding_window", 1 << 24);
   const types = config.list("layer_types");

@@ -3,7 +3,15 @@ import type { ModelInfo } from "../api.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Per token: weights of all layers; attention per visible key; output projection. */
-export function modelCost({ hiddenSize: D, intermediateSize: F, layers: L, heads: H, kvHeads: G, headWidth: E, vocabulary: V }: ModelConfig): ModelInfo["flops"] {
+export function modelCost({
+  hiddenSize: D,
+  intermediateSize: F,
+  layers: L,
+  heads: H,
+  kvHeads: G,
+  headWidth: E,
+  vocabulary: V,
+}: ModelConfig): ModelInfo["flops"] {
   const projections = 2 * D * (2 * H + 2 * G) * E;
   return { layers: L * (projections + 6 * D * F), attention: 4 * L * H * E, head: 2 * D * V };
 }

@@ -26,13 +26,23 @@ function nameLayer(loader: WeightLoader, config: ModelConfig, prefix: string): L
   const attn = `${prefix}.self_attn`;
   const mlp = `${prefix}.mlp`;
   const bias = (wanted: boolean, names: string[], lengths: number[], interleave = false) =>
-    wanted ? loader.vector(names.map((name) => `${name}.bias`), lengths, interleave) : undefined;
+    wanted
+      ? loader.vector(
+          names.map((name) => `${name}.bias`),
+          lengths,
+          interleave,
+        )
+      : undefined;
   const projections = ["q", "k", "v"].map((which) => `${attn}.${which}_proj`);
   const widths = [H * E, G * E, G * E];
   const pair = [`${mlp}.gate_proj`, `${mlp}.up_proj`];
   return {
     attentionNorm: loader.vector([`${prefix}.input_layernorm.weight`], [D]),
-    qkv: loader.stacked(projections.map((name) => `${name}.weight`), widths, D),
+    qkv: loader.stacked(
+      projections.map((name) => `${name}.weight`),
+      widths,
+      D,
+    ),
     qkvBias: bias(config.qkvBias, projections, widths),
     headNorm: config.headNorm ? loader.vector([`${attn}.q_norm.weight`, `${attn}.k_norm.weight`], [E, E]) : undefined,
     output: loader.stacked([`${attn}.o_proj.weight`], [D], H * E),
@@ -58,11 +68,18 @@ function checkWidths({ hiddenSize, intermediateSize, headWidth }: ModelConfig): 
 }
 
 /** A product, by weight bytes (up to `tileRows` rows) or by arithmetic (tileRows 0: any number). */
-export const linear = ({ gpu, activations, variants }: Parts, tileRows: number, what: Linear): Promise<AnyDispatch<Sizes>[]> =>
+export const linear = (
+  { gpu, activations, variants }: Parts,
+  tileRows: number,
+  what: Linear,
+): Promise<AnyDispatch<Sizes>[]> =>
   tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what)) : gemm(gpu, what, activations, variants.gemm(what));
 
 /** The four products of a layer. */
-export function products({ config, weights, activations }: Parts, index: number): Record<"qkv" | "output" | "gateUp" | "down", Linear> {
+export function products(
+  { config, weights, activations }: Parts,
+  index: number,
+): Record<"qkv" | "output" | "gateUp" | "down", Linear> {
   const layer = weights.layers[index]!;
   const { hidden, qkv, attended, activated } = activations;
   const epsilon = config.normEpsilon;
@@ -70,22 +87,55 @@ export function products({ config, weights, activations }: Parts, index: number)
   const rows = (s: Sizes) => s.rows;
   return {
     qkv: {
-      label: label("qkv"), matrix: layer.qkv, bias: layer.qkvBias, norm: { weight: layer.attentionNorm, epsilon },
-      x: hidden, y: qkv, epilogue: "store", rows,
+      label: label("qkv"),
+      matrix: layer.qkv,
+      bias: layer.qkvBias,
+      norm: { weight: layer.attentionNorm, epsilon },
+      x: hidden,
+      y: qkv,
+      epilogue: "store",
+      rows,
     },
-    output: { label: label("output"), matrix: layer.output, bias: layer.outputBias, x: attended, y: hidden, epilogue: "add", rows },
+    output: {
+      label: label("output"),
+      matrix: layer.output,
+      bias: layer.outputBias,
+      x: attended,
+      y: hidden,
+      epilogue: "add",
+      rows,
+    },
     gateUp: {
-      label: label("gate·up"), matrix: layer.gateUp, bias: layer.gateUpBias, norm: { weight: layer.mlpNorm, epsilon },
-      x: hidden, y: activated, epilogue: "swiglu", rows,
+      label: label("gate·up"),
+      matrix: layer.gateUp,
+      bias: layer.gateUpBias,
+      norm: { weight: layer.mlpNorm, epsilon },
+      x: hidden,
+      y: activated,
+      epilogue: "swiglu",
+      rows,
     },
-    down: { label: label("down"), matrix: layer.down, bias: layer.downBias, x: activated, y: hidden, epilogue: "add", rows },
-  }; // prettier-ignore
+    down: {
+      label: label("down"),
+      matrix: layer.down,
+      bias: layer.downBias,
+      x: activated,
+      y: hidden,
+      epilogue: "add",
+      rows,
+    },
+  };
 }
 
 /** The output projection of the rows whose logits are wanted. */
 export const headProduct = ({ weights, activations: { normed, logits } }: Parts): Linear => ({
-  label: "logits", matrix: weights.head, x: normed, y: logits, epilogue: "store", rows: (s) => s.logitRows,
-}); // prettier-ignore
+  label: "logits",
+  matrix: weights.head,
+  x: normed,
+  y: logits,
+  epilogue: "store",
+  rows: (s) => s.logitRows,
+});
 
 /** Embedding and all layers: token ids in `rows` to the residual stream in `hidden`, keys and values into the cache. */
 export async function forward(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
@@ -114,7 +164,12 @@ export async function logits(parts: Parts, tileRows: number): Promise<Program<Si
   const { gpu, config, weights, activations } = parts;
   const { hidden, logitRows, normed } = activations;
   const steps = [
-    await finalNorm(gpu, { x: hidden, rows: logitRows, weight: weights.finalNorm, y: normed }, config.hiddenSize, config.normEpsilon),
+    await finalNorm(
+      gpu,
+      { x: hidden, rows: logitRows, weight: weights.finalNorm, y: normed },
+      config.hiddenSize,
+      config.normEpsilon,
+    ),
     ...(await linear(parts, tileRows, headProduct(parts))),
   ];
   return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, steps);

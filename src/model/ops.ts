@@ -2,7 +2,16 @@
 import { ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Bindable } from "../gpu/kernel.ts";
-import { embed, gemm_regs, gemm_regs_sg, gemm_tile, gemv_cols, gemv_split, rmsnorm, unpack } from "../gpu/kernels.gen.ts";
+import {
+  embed,
+  gemm_regs,
+  gemm_regs_sg,
+  gemm_tile,
+  gemv_cols,
+  gemv_split,
+  rmsnorm,
+  unpack,
+} from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../gpu/program.ts";
 import type { Matrix, Vector } from "./weights.ts";
 
@@ -41,7 +50,8 @@ export interface Linear {
 const weightBytes = ({ columns, depth, bits, group }: Matrix): number =>
   columns * depth * (bits / 8) + (bits <= 8 ? (columns * depth * 4) / group : 0);
 
-const outputWidth = ({ matrix, epilogue }: Linear): number => (epilogue === "swiglu" ? matrix.columns / 2 : matrix.columns);
+const outputWidth = ({ matrix, epilogue }: Linear): number =>
+  epilogue === "swiglu" ? matrix.columns / 2 : matrix.columns;
 
 // ---- decode: a few rows, bound by weight bytes ----
 
@@ -58,25 +68,53 @@ export interface GemvVariant {
 /** Values per inner step: as many as divide K and the group. */
 function unitOf({ depth, bits, group }: Matrix): number {
   const least = bits === 4 ? 8 : 4;
-  return [32, 16, 8, 4].find((unit) => unit >= least && unit <= 16 && depth % unit === 0 && group % unit === 0) ?? least;
+  return (
+    [32, 16, 8, 4].find((unit) => unit >= least && unit <= 16 && depth % unit === 0 && group % unit === 0) ?? least
+  );
 }
 
 /** y = W · x for 1 to `tileRows` rows, normalisation, bias and epilogue folded in. */
 export async function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVariant): Promise<Dispatches> {
   const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
   const COLS = epilogue === "swiglu" ? Math.max(2, variant.columns) : variant.columns;
-  const shared = { BITS: matrix.bits, GROUP: matrix.group, UNIT: unitOf(matrix), NORM: norm ? 1 : 0, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0, ROWS: tileRows, COLS };
+  const shared = {
+    BITS: matrix.bits,
+    GROUP: matrix.group,
+    UNIT: unitOf(matrix),
+    NORM: norm ? 1 : 0,
+    EPILOGUE: EPILOGUE[epilogue],
+    BIAS: bias ? 1 : 0,
+    ROWS: tileRows,
+    COLS,
+  };
   const kernel =
     variant.kernel === "gemv_cols"
       ? await gpu.kernel(gemv_cols, { ...shared, WG: variant.lanes })
-      : await gpu.kernel<typeof gemv_cols>(gemv_split as unknown as typeof gemv_cols, { ...shared, LANES: variant.lanes, SLICES: variant.slices } as never);
+      : await gpu.kernel<typeof gemv_cols>(
+          gemv_split as unknown as typeof gemv_cols,
+          { ...shared, LANES: variant.lanes, SLICES: variant.slices } as never,
+        );
   const width = outputWidth(linear);
   return [
     dispatch({
       kernel,
       label,
-      buffers: { x, gamma: norm?.weight ?? gpu.unused, words: matrix.words, scales: matrix.scales, bias: bias ?? gpu.unused, y },
-      params: (s: Sizes) => ({ rows: rows(s), depth: matrix.depth, columns: matrix.columns, stride: matrix.stride, yStride: width, eps: norm?.epsilon ?? 0 }),
+      buffers: {
+        x,
+        gamma: norm?.weight ?? gpu.unused,
+        words: matrix.words,
+        scales: matrix.scales,
+        bias: bias ?? gpu.unused,
+        y,
+      },
+      params: (s: Sizes) => ({
+        rows: rows(s),
+        depth: matrix.depth,
+        columns: matrix.columns,
+        stride: matrix.stride,
+        yStride: width,
+        eps: norm?.epsilon ?? 0,
+      }),
       grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(matrix.columns, COLS * variant.lanes), 1, 1],
       bytes: () => weightBytes(matrix),
       flops: (s) => 2 * rows(s) * matrix.columns * matrix.depth,
@@ -124,7 +162,10 @@ export async function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: 
   for (let first = 0; first < matrix.columns; first += slice) {
     const columns = Math.min(slice, matrix.columns - first);
     if (matrix.bits !== 32) steps.push(await unpackSlice(gpu, linear, scratch.unpacked, first, columns));
-    const b = matrix.bits === 32 ? { buffer: matrix.words, stride: matrix.stride } : { buffer: scratch.unpacked, stride: columns };
+    const b =
+      matrix.bits === 32
+        ? { buffer: matrix.words, stride: matrix.stride }
+        : { buffer: scratch.unpacked, stride: columns };
     steps.push(await multiply(gpu, linear, { a: input, b, first, columns }, variant));
   }
   return steps.map((step) => ({ ...step, grid: (s: Sizes) => (rows(s) === 0 ? [0, 0, 0] : step.grid(s)) }));
@@ -136,7 +177,10 @@ function sliceColumns({ columns, depth }: Matrix, bytes: number): number {
   return Math.min(columns + ((4 - (columns % 4)) % 4), Math.max(128, most));
 }
 
-async function normalise(gpu: Gpu, { label, matrix, x, y, norm, rows }: Linear & { norm: NonNullable<Linear["norm"]> }): Promise<AnyDispatch<Sizes>> {
+async function normalise(
+  gpu: Gpu,
+  { label, matrix, x, y, norm, rows }: Linear & { norm: NonNullable<Linear["norm"]> },
+): Promise<AnyDispatch<Sizes>> {
   const D = matrix.depth;
   return dispatch({
     kernel: await gpu.kernel(rmsnorm, { D, WG: normThreads(gpu) }),
@@ -153,7 +197,12 @@ async function normalise(gpu: Gpu, { label, matrix, x, y, norm, rows }: Linear &
 const normThreads = (gpu: Gpu): number => (gpu.adapter.software ? 32 : 128);
 
 /** The rows whose logits are wanted, through the final norm: [logitRows, D]. */
-export async function finalNorm(gpu: Gpu, buffers: { x: GPUBuffer; rows: GPUBuffer; weight: Vector; y: GPUBuffer }, D: number, eps: number): Promise<AnyDispatch<Sizes>> {
+export async function finalNorm(
+  gpu: Gpu,
+  buffers: { x: GPUBuffer; rows: GPUBuffer; weight: Vector; y: GPUBuffer },
+  D: number,
+  eps: number,
+): Promise<AnyDispatch<Sizes>> {
   return dispatch({
     kernel: await gpu.kernel(rmsnorm, { D, WG: normThreads(gpu) }),
     label: "final norm",
@@ -165,7 +214,13 @@ export async function finalNorm(gpu: Gpu, buffers: { x: GPUBuffer; rows: GPUBuff
   });
 }
 
-async function unpackSlice(gpu: Gpu, { label, matrix }: Linear, b: GPUBuffer, firstColumn: number, columns: number): Promise<AnyDispatch<Sizes>> {
+async function unpackSlice(
+  gpu: Gpu,
+  { label, matrix }: Linear,
+  b: GPUBuffer,
+  firstColumn: number,
+  columns: number,
+): Promise<AnyDispatch<Sizes>> {
   const { depth, stride, bits, group } = matrix;
   return dispatch({
     kernel: await gpu.kernel(unpack, { BITS: bits, GROUP: group }),
@@ -189,7 +244,12 @@ interface Product {
   columns: number;
 }
 
-async function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Product, variant: GemmVariant): Promise<AnyDispatch<Sizes>> {
+async function multiply(
+  gpu: Gpu,
+  linear: Linear,
+  { a, b, first, columns }: Product,
+  variant: GemmVariant,
+): Promise<AnyDispatch<Sizes>> {
   const { label, matrix, y, bias, epilogue, rows } = linear;
   const constants = { ...variant.constants, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0 };
   const kernel = await gpu.kernel<typeof gemm_regs>(GEMM_SOURCES[variant.kernel], constants);
@@ -198,7 +258,14 @@ async function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Prod
     kernel,
     label,
     buffers: { a, b: b.buffer, bias: bias ? { buffer: bias, offset: first * 4 } : gpu.unused, c: y },
-    params: (s: Sizes) => ({ rows: rows(s), depth: matrix.depth, columns, bStride: b.stride, cStride: outputWidth(linear), cOffset }),
+    params: (s: Sizes) => ({
+      rows: rows(s),
+      depth: matrix.depth,
+      columns,
+      bStride: b.stride,
+      cStride: outputWidth(linear),
+      cOffset,
+    }),
     grid: (s) => gemmGrid(variant, rows(s), columns),
     bytes: (s) => 4 * (rows(s) * (matrix.depth + columns) + columns * matrix.depth),
     flops: (s) => 2 * rows(s) * columns * matrix.depth,
@@ -207,7 +274,11 @@ async function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Prod
 
 // ---- the rest ----
 
-export async function embedRows(gpu: Gpu, table: Matrix, buffers: { rows: GPUBuffer; tokens: GPUBuffer; hidden: GPUBuffer }): Promise<AnyDispatch<Sizes>> {
+export async function embedRows(
+  gpu: Gpu,
+  table: Matrix,
+  buffers: { rows: GPUBuffer; tokens: GPUBuffer; hidden: GPUBuffer },
+): Promise<AnyDispatch<Sizes>> {
   const D = table.depth;
   return dispatch({
     kernel: await gpu.kernel(embed, { BITS: table.bits, GROUP: table.group, D }),

@@ -1,7 +1,14 @@
 // From logits to a token, on the GPU: 8 bytes per row leave it. Only what a step's settings ask for is dispatched.
 import { ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { logit_adjust, logit_count, logit_prompt, sample_filter, sample_merge, sample_slices } from "../gpu/kernels.gen.ts";
+import {
+  logit_adjust,
+  logit_count,
+  logit_prompt,
+  sample_filter,
+  sample_merge,
+  sample_slices,
+} from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
 import type { LogitRow, RowSampling } from "./model.ts";
 import type { Sizes } from "./ops.ts";
@@ -10,9 +17,13 @@ import type { Sizes } from "./ops.ts";
 const SETTINGS_WORDS = 16;
 const BIAS_SLOTS = 64;
 const NO_TOKEN = 0xffffffff;
-const LANES = 64;
-const STEPS = 16;
 const RESULT_BYTES = 8;
+
+/** Threads per workgroup, tokens per thread. Wide workgroups wait for each other long on an adapter that runs on a CPU. */
+const shapeFor = (gpu: Gpu) =>
+  gpu.adapter.software
+    ? { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 }
+    : { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 };
 
 /** What a step's rows need beyond greedy: decides which program runs. */
 interface Needs {
@@ -23,7 +34,8 @@ interface Needs {
 const penalised = ({ repetitionPenalty, frequencyPenalty, presencePenalty }: RowSampling): boolean =>
   repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
 const adjusted = (sampling: RowSampling): boolean => penalised(sampling) || sampling.logitBias.length > 0;
-const filtered = ({ temperature, topK, topP, minP }: RowSampling): boolean => temperature > 0 && (topK > 0 || topP < 1 || minP > 0);
+const filtered = ({ temperature, topK, topP, minP }: RowSampling): boolean =>
+  temperature > 0 && (topK > 0 || topP < 1 || minP > 0);
 
 interface Shape {
   /** Most logit rows in a step. */
@@ -40,6 +52,9 @@ export class Sampler {
   readonly tokens: GPUBuffer;
   readonly #gpu: Gpu;
   readonly #shape: Shape;
+  readonly #threads: ReturnType<typeof shapeFor>;
+  /** Workgroups that share a row of logits. */
+  readonly #sliceCount: number;
   readonly #logits: GPUBuffer;
   readonly #settings: GPUBuffer;
   readonly #slices: GPUBuffer;
@@ -56,13 +71,14 @@ export class Sampler {
     this.#gpu = gpu;
     this.#shape = shape;
     this.#logits = logits;
-    const sliceCount = ceilDiv(vocabulary, LANES * STEPS);
+    this.#threads = shapeFor(gpu);
+    this.#sliceCount = ceilDiv(vocabulary, this.#threads.lanes * this.#threads.steps);
     const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
     this.result = make("sampled", (rows * RESULT_BYTES) / 4);
     this.tokens = make("slot tokens", slots);
     this.#settings = make("sampling settings", rows * SETTINGS_WORDS);
-    this.#slices = make("logit slices", rows * sliceCount * 4);
-    this.#peaks = make("logit peaks", rows * sliceCount * LANES);
+    this.#slices = make("logit slices", rows * this.#sliceCount * 4);
+    this.#peaks = make("logit peaks", rows * this.#sliceCount * this.#threads.lanes);
     this.#picks = make("picks", rows);
     this.#staged = new DataView(new ArrayBuffer(rows * SETTINGS_WORDS * 4));
   }
@@ -73,7 +89,10 @@ export class Sampler {
   }
 
   /** Settings of the coming step, and the program that samples under them. */
-  async prepare(rows: readonly LogitRow[], prompts: readonly { slot: number; tokens: readonly number[] }[]): Promise<Program<Sizes>> {
+  async prepare(
+    rows: readonly LogitRow[],
+    prompts: readonly { slot: number; tokens: readonly number[] }[],
+  ): Promise<Program<Sizes>> {
     const needs = {
       adjust: rows.some(({ sampling, forced }) => forced === null && adjusted(sampling)),
       filter: rows.some(({ sampling, forced }) => forced === null && filtered(sampling)),
@@ -94,7 +113,14 @@ export class Sampler {
     const u32 = (word: number, value: number) => this.#staged.setUint32(at + word * 4, value, true);
     u32(0, slot);
     u32(2, topK);
-    const f32: readonly (readonly [number, number])[] = [[1, temperature], [3, topP], [4, minP], [5, repetitionPenalty], [6, frequencyPenalty], [7, presencePenalty]]; // prettier-ignore
+    const f32: readonly (readonly [number, number])[] = [
+      [1, temperature],
+      [3, topP],
+      [4, minP],
+      [5, repetitionPenalty],
+      [6, frequencyPenalty],
+      [7, presencePenalty],
+    ];
     for (const [word, value] of f32) this.#staged.setFloat32(at + word * 4, value, true);
     u32(8, sampling.seed);
     u32(9, step);
@@ -144,7 +170,9 @@ export class Sampler {
       program.encode(pass);
       pass.end();
       // Destroying a buffer that queued work uses is allowed only after the submit.
-      queueMicrotask(() => void this.#gpu.device.queue.onSubmittedWorkDone().then(() => (this.#gpu.release(ids), program.dispose())));
+      queueMicrotask(
+        () => void this.#gpu.device.queue.onSubmittedWorkDone().then(() => (this.#gpu.release(ids), program.dispose())),
+      );
     }
     this.#clears = [];
   }
@@ -164,11 +192,11 @@ export class Sampler {
     const { vocabulary } = this.#shape;
     const { counts, bias, scores } = this.#extra!;
     return dispatch({
-      kernel: await this.#gpu.kernel(logit_adjust, { WG: 64, STEPS }),
+      kernel: await this.#gpu.kernel(logit_adjust, { WG: 64, STEPS: 16 }),
       label: "adjust logits",
       buffers: { logits: this.#logits, counts, bias, settings: this.#settings, scores },
       params: () => ({ vocabulary }),
-      grid: (s: Sizes) => [ceilDiv(vocabulary, 64 * STEPS), s.logitRows, 1],
+      grid: (s: Sizes) => [ceilDiv(vocabulary, 64 * 16), s.logitRows, 1],
       bytes: (s) => 12 * s.logitRows * vocabulary,
       flops: (s) => 4 * s.logitRows * vocabulary,
     });
@@ -177,11 +205,11 @@ export class Sampler {
   async #slice(scores: GPUBuffer): Promise<AnyDispatch<Sizes>> {
     const { vocabulary } = this.#shape;
     return dispatch({
-      kernel: await this.#gpu.kernel(sample_slices, { LANES, STEPS }),
+      kernel: await this.#gpu.kernel(sample_slices, { LANES: this.#threads.lanes, STEPS: this.#threads.steps }),
       label: "sample slices",
       buffers: { logits: this.#logits, scores, settings: this.#settings, slices: this.#slices, peaks: this.#peaks },
       params: () => ({ vocabulary }),
-      grid: (s: Sizes) => [ceilDiv(vocabulary, LANES * STEPS), s.logitRows, 1],
+      grid: (s: Sizes) => [this.#sliceCount, s.logitRows, 1],
       bytes: (s) => 4 * s.logitRows * vocabulary,
       flops: (s) => 8 * s.logitRows * vocabulary,
     });
@@ -190,7 +218,11 @@ export class Sampler {
   async #filter(scores: GPUBuffer): Promise<AnyDispatch<Sizes>> {
     const { vocabulary } = this.#shape;
     return dispatch({
-      kernel: await this.#gpu.kernel(sample_filter, { WG: 256, LANES, STEPS }),
+      kernel: await this.#gpu.kernel(sample_filter, {
+        WG: this.#threads.filterThreads,
+        LANES: this.#threads.lanes,
+        STEPS: this.#threads.steps,
+      }),
       label: "filter",
       buffers: { scores, settings: this.#settings, peaks: this.#peaks, picks: this.#picks },
       params: () => ({ vocabulary }),
@@ -202,12 +234,19 @@ export class Sampler {
 
   async #merge(): Promise<AnyDispatch<Sizes>> {
     const { vocabulary } = this.#shape;
-    const sliceCount = ceilDiv(vocabulary, LANES * STEPS);
+    const sliceCount = this.#sliceCount;
     const { result, tokens } = this;
     return dispatch({
-      kernel: await this.#gpu.kernel(sample_merge, { WG: 64 }),
+      kernel: await this.#gpu.kernel(sample_merge, { WG: this.#threads.mergeThreads }),
       label: "sample",
-      buffers: { logits: this.#logits, settings: this.#settings, slices: this.#slices, picks: this.#picks, result, tokens },
+      buffers: {
+        logits: this.#logits,
+        settings: this.#settings,
+        slices: this.#slices,
+        picks: this.#picks,
+        result,
+        tokens,
+      },
       params: () => ({ vocabulary, sliceCount }),
       grid: (s: Sizes) => [s.logitRows, 1, 1],
       bytes: (s) => 16 * s.logitRows * sliceCount,

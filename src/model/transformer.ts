@@ -35,7 +35,17 @@ const LOGIT_ROWS = 64;
 /** Weights laid open as f32 for a wide product, at most. */
 const UNPACKED_BYTES = 32 * 2 ** 20;
 const TOKEN_FROM_SLOT = 0x80000000;
-const PROFILED = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0, logitBias: [], seed: 0 };
+const PROFILED = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: [],
+  seed: 0,
+};
 /** Steps under way at once: one being read, one running, one being prepared. */
 const READBACK_DEPTH = 4;
 
@@ -61,13 +71,31 @@ export class Transformer implements Model {
     const logitRows = config.vocabulary % 4 === 0 ? LOGIT_ROWS : MOST_NARROW;
     this.limits = { rows, slots, blocks, logitRows, vocabulary: config.vocabulary };
     const { layers, kvHeads: heads, headWidth: width } = config;
-    this.store = new KvStore(gpu, { map: denseMap(layers), codec, heads, width, blocks, tableRows: slots, maxPages: blocks, arenaBytes });
+    this.store = new KvStore(gpu, {
+      map: denseMap(layers),
+      codec,
+      heads,
+      width,
+      blocks,
+      tableRows: slots,
+      maxPages: blocks,
+      arenaBytes,
+    });
     const activations = allocate(gpu, config, this.limits, this.store.parts);
     this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots, vocabulary: config.vocabulary });
     const table = ropeTable(config, blocks * BLOCK_TOKENS);
     const rope = gpu.buffer("rope table", table.byteLength, "scratch");
     gpu.write(rope, 0, table);
-    this.#parts = { gpu, config, weights, store: this.store, activations, rope, tokens: this.#sampler.tokens, variants };
+    this.#parts = {
+      gpu,
+      config,
+      weights,
+      store: this.store,
+      activations,
+      rope,
+      tokens: this.#sampler.tokens,
+      variants,
+    };
     this.#readback = new Readback(gpu, this.#sampler.resultBytes(logitRows), READBACK_DEPTH);
     this.#rows = new Uint32Array(rows * 4);
   }
@@ -90,10 +118,18 @@ export class Transformer implements Model {
     const chunk: Sizes = { ...one, rows: gpu.adapter.software ? Math.min(48, this.limits.rows) : this.limits.rows };
     const layer = Object.values(products(parts, 0));
     for (const what of [...layer, headProduct(parts)]) {
-      await variants.answer(gpu, variants.gemvQuestion(what, one, (variant) => gemv(gpu, what, 1, variant)), memory);
+      await variants.answer(
+        gpu,
+        variants.gemvQuestion(what, one, (variant) => gemv(gpu, what, 1, variant)),
+        memory,
+      );
     }
     for (const what of layer) {
-      await variants.answer(gpu, variants.gemmQuestion(what, chunk, (variant) => gemm(gpu, what, activations, variant)), memory);
+      await variants.answer(
+        gpu,
+        variants.gemmQuestion(what, chunk, (variant) => gemm(gpu, what, activations, variant)),
+        memory,
+      );
     }
   }
 
@@ -117,10 +153,13 @@ export class Transformer implements Model {
     for (const program of programs) program.encode(pass);
     pass.end();
     const count = batch.logitRows.length;
-    const read = count > 0 ? this.#readback.copy(encoder, this.#sampler.result, this.#sampler.resultBytes(count)) : null;
+    const read =
+      count > 0 ? this.#readback.copy(encoder, this.#sampler.result, this.#sampler.resultBytes(count)) : null;
     this.#gpu.submit(encoder);
     // A chunk without logits is still waited for: progress and abort happen between chunks, not before them.
-    return { read: async () => (read ? decodeResults(await read()) : (await this.#gpu.device.queue.onSubmittedWorkDone(), [])) };
+    return {
+      read: async () => (read ? decodeResults(await read()) : (await this.#gpu.device.queue.onSubmittedWorkDone(), [])),
+    };
   }
 
   /** The step's programs with parameters and settings written. */
@@ -142,7 +181,12 @@ export class Transformer implements Model {
     }
     const { activations } = this.#parts;
     this.#gpu.write(activations.rows, 0, this.#rows.subarray(0, rows.length * 4));
-    if (logitRows.length > 0) this.#gpu.write(activations.logitRows, 0, Uint32Array.from(logitRows, ({ row }) => row));
+    if (logitRows.length > 0)
+      this.#gpu.write(
+        activations.logitRows,
+        0,
+        Uint32Array.from(logitRows, ({ row }) => row),
+      );
   }
 
   /**
@@ -151,13 +195,27 @@ export class Transformer implements Model {
    */
   async profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {
     if (!this.#gpu.has("timestamp-query")) {
-      throw new InputError("profile: got an adapter without timestamp-query, want one with it. Use Chrome with WebGPU developer features.");
+      throw new InputError(
+        "profile: got an adapter without timestamp-query, want one with it. Use Chrome with WebGPU developer features.",
+      );
     }
     const count = phase === "prefill" ? Math.min(tokens, this.limits.rows) : 1;
     const first = phase === "prefill" ? 0 : Math.min(tokens, this.limits.blocks * BLOCK_TOKENS - 1);
-    const rows = Array.from({ length: count }, (_, i) => ({ token: i % this.limits.vocabulary, position: first + i, cacheIndex: first + i, slot: 0 }));
+    const rows = Array.from({ length: count }, (_, i) => ({
+      token: i % this.limits.vocabulary,
+      position: first + i,
+      cacheIndex: first + i,
+      slot: 0,
+    }));
     const last = { row: count - 1, slot: 0, sampling: PROFILED, step: 0, forced: null };
-    const batch: Batch = { rows, decodeRows: phase === "decode" ? 1 : 0, logitRows: [last], pages: [], copies: [], prompts: [] };
+    const batch: Batch = {
+      rows,
+      decodeRows: phase === "decode" ? 1 : 0,
+      logitRows: [last],
+      pages: [],
+      copies: [],
+      prompts: [],
+    };
     for (let index = 0; index * BLOCK_TOKENS < first + count; index++) this.store.writeTable(0, index, index);
     const sizes = sizesOf(batch);
     const programs = await this.#prepare(batch, sizes);
@@ -177,11 +235,19 @@ function sizesOf({ rows, decodeRows, logitRows }: Batch): Sizes {
 
 function decodeResults(bytes: ArrayBuffer): Sampled[] {
   const view = new DataView(bytes);
-  return Array.from({ length: bytes.byteLength / 8 }, (_, i) => ({ token: view.getUint32(i * 8, true), logprob: view.getFloat32(i * 8 + 4, true) }));
+  return Array.from({ length: bytes.byteLength / 8 }, (_, i) => ({
+    token: view.getUint32(i * 8, true),
+    logprob: view.getFloat32(i * 8 + 4, true),
+  }));
 }
 
 /** Scratch of a step. */
-function allocate(gpu: Gpu, config: ModelConfig, { rows, slots, logitRows }: Model["limits"], kvParts: number): Activations {
+function allocate(
+  gpu: Gpu,
+  config: ModelConfig,
+  { rows, slots, logitRows }: Model["limits"],
+  kvParts: number,
+): Activations {
   const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headWidth: E, vocabulary: V } = config;
   const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
   const widest = Math.max(D, F, H * E);

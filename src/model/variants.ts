@@ -34,8 +34,20 @@ interface Candidates {
   decode: readonly DecodeVariant[];
 }
 
-const cols = (lanes: number, columns: number): GemvVariant => ({ name: `cols ${lanes}×${columns}`, kernel: "gemv_cols", lanes, columns, slices: 1 });
-const split = (lanes: number, columns: number, slices: number): GemvVariant => ({ name: `split ${lanes}×${columns}/${slices}`, kernel: "gemv_split", lanes, columns, slices });
+const cols = (lanes: number, columns: number): GemvVariant => ({
+  name: `cols ${lanes}×${columns}`,
+  kernel: "gemv_cols",
+  lanes,
+  columns,
+  slices: 1,
+});
+const split = (lanes: number, columns: number, slices: number): GemvVariant => ({
+  name: `split ${lanes}×${columns}/${slices}`,
+  kernel: "gemv_split",
+  lanes,
+  columns,
+  slices,
+});
 const tile = (TM: number, TN: number, WX: number, WY: number, BK: number): GemmVariant => {
   const size = [WY * TM, WX * TN * 4] as const;
   return { name: `tile ${size.join("×")}`, kernel: "gemm_tile", constants: { TM, TN, WX, WY, BK }, tile: size };
@@ -50,7 +62,11 @@ function softwareCandidates(subgroupSize: number): Candidates {
     gemv: [cols(32, 2)],
     gemm: quads ? [regsSg, regs] : [regs],
     prefill: [{ name: "regs", kernel: "attn_prefill_regs", threads: 4 }],
-    decode: [quads ? { name: "subgroup", kernel: "attn_decode_sg", threads: 4 } : { name: "workgroup", kernel: "attn_decode", threads: 64 }],
+    decode: [
+      quads
+        ? { name: "subgroup", kernel: "attn_decode_sg", threads: 4 }
+        : { name: "workgroup", kernel: "attn_decode", threads: 64 },
+    ],
   };
 }
 
@@ -83,7 +99,8 @@ export interface Question<V extends { name: string }> {
   sizes: Sizes;
 }
 
-const gemvKey = ({ matrix: { bits, columns, depth }, epilogue }: Linear): string => `gemv ${bits}-bit ${columns}×${depth} ${epilogue}`;
+const gemvKey = ({ matrix: { bits, columns, depth }, epilogue }: Linear): string =>
+  `gemv ${bits}-bit ${columns}×${depth} ${epilogue}`;
 const gemmKey = ({ matrix: { columns, depth }, epilogue }: Linear): string => `gemm ${columns}×${depth} ${epilogue}`;
 
 export class Variants {
@@ -121,16 +138,28 @@ export class Variants {
     return this.#pick("decode attention", this.#candidates.decode);
   }
 
-  gemvQuestion(linear: Linear, sizes: Sizes, dispatches: (variant: GemvVariant) => Promise<AnyDispatch<Sizes>[]>): Question<GemvVariant> {
+  gemvQuestion(
+    linear: Linear,
+    sizes: Sizes,
+    dispatches: (variant: GemvVariant) => Promise<AnyDispatch<Sizes>[]>,
+  ): Question<GemvVariant> {
     return { key: gemvKey(linear), candidates: this.#candidates.gemv, dispatches, sizes };
   }
 
-  gemmQuestion(linear: Linear, sizes: Sizes, dispatches: (variant: GemmVariant) => Promise<AnyDispatch<Sizes>[]>): Question<GemmVariant> {
+  gemmQuestion(
+    linear: Linear,
+    sizes: Sizes,
+    dispatches: (variant: GemmVariant) => Promise<AnyDispatch<Sizes>[]>,
+  ): Question<GemmVariant> {
     return { key: gemmKey(linear), candidates: this.#candidates.gemm, dispatches, sizes };
   }
 
   /** Answers from memory, or by measuring every candidate on this adapter. One candidate needs no measurement. */
-  async answer<V extends { name: string }>(gpu: Gpu, { key, candidates, dispatches, sizes }: Question<V>, memory: Memory): Promise<void> {
+  async answer<V extends { name: string }>(
+    gpu: Gpu,
+    { key, candidates, dispatches, sizes }: Question<V>,
+    memory: Memory,
+  ): Promise<void> {
     if (this.#chosen.has(key)) return;
     const known = candidates.length === 1 ? candidates[0]!.name : await memory.get(key);
     if (known !== undefined && candidates.some(({ name }) => name === known)) {

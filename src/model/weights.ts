@@ -64,7 +64,16 @@ const bitsOf = (type: TensorType): 4 | 8 | 16 | 32 =>
 
 /** Bytes of `values` consecutive values. */
 function rawBytes(type: TensorType, values: number): number {
-  const [block, bytes] = { F32: [1, 4], F16: [1, 2], BF16: [1, 2], Q4_0: [32, 18], Q4_1: [32, 20], Q8_0: [32, 34], Q4_K: [256, 144], Q6_K: [256, 210] }[type] as [number, number];
+  const [block, bytes] = {
+    F32: [1, 4],
+    F16: [1, 2],
+    BF16: [1, 2],
+    Q4_0: [32, 18],
+    Q4_1: [32, 20],
+    Q8_0: [32, 34],
+    Q4_K: [256, 144],
+    Q6_K: [256, 210],
+  }[type] as [number, number];
   return (values / block) * bytes;
 }
 
@@ -95,10 +104,14 @@ export class WeightLoader {
   #find(name: string, want: readonly number[]): TensorInfo {
     const tensor = this.#source.tensors.get(name);
     if (!tensor) {
-      throw new ModelError(`weights: tensor ${name} is missing; want shape [${want}]. Is config.json from the same checkpoint?`);
+      throw new ModelError(
+        `weights: tensor ${name} is missing; want shape [${want}]. Is config.json from the same checkpoint?`,
+      );
     }
     if (tensor.shape.length !== want.length || tensor.shape.some((size, i) => size !== want[i])) {
-      throw new ModelError(`weights: ${name}; got shape [${tensor.shape}], want [${want}]. Is config.json from the same checkpoint?`);
+      throw new ModelError(
+        `weights: ${name}; got shape [${tensor.shape}], want [${want}]. Is config.json from the same checkpoint?`,
+      );
     }
     this.parameters += want.reduce((product, size) => product * size, 1);
     return tensor;
@@ -124,7 +137,11 @@ export class WeightLoader {
 
   /** Gate and up projections, interleaved in blocks of 4 columns, so that one thread meets both halves of an output. */
   interleaved(gate: string, up: string, rows: number, depth: number): Matrix {
-    const part = (name: string, columnMode: ColumnMode): Part => ({ tensor: this.#find(name, [rows, depth]), columnOffset: 0, columnMode });
+    const part = (name: string, columnMode: ColumnMode): Part => ({
+      tensor: this.#find(name, [rows, depth]),
+      columnOffset: 0,
+      columnMode,
+    });
     return this.#matrix(gate, [part(gate, 1), part(up, 2)], 2 * rows, depth);
   }
 
@@ -133,7 +150,9 @@ export class WeightLoader {
     const stride = alignUp(columns, COLUMN_ALIGN);
     const words = this.#gpu.buffer(`${name} words`, (alignUp(depth, 32 / bits) * bits * stride) / 8, "weights");
     const quantised = bits <= 8;
-    const scales = quantised ? this.#gpu.buffer(`${name} scales`, (depth / group) * stride * 4, "weights") : this.#gpu.unused;
+    const scales = quantised
+      ? this.#gpu.buffer(`${name} scales`, (depth / group) * stride * 4, "weights")
+      : this.#gpu.unused;
     const matrix: Matrix = { name, bits, group, columns, depth, stride, words, scales };
     for (const part of parts) this.#job(part.tensor, (bytes) => this.#pack(matrix, part, bytes));
     return matrix;
@@ -153,7 +172,11 @@ export class WeightLoader {
   }
 
   /** Uploads in slices of whole rows and lets the GPU write the K-major form. */
-  async #pack(matrix: Matrix, { tensor, columnOffset, columnMode }: Part, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async #pack(
+    matrix: Matrix,
+    { tensor, columnOffset, columnMode }: Part,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<void> {
     const [rows, depth] = tensor.shape as [number, number];
     const rowBytes = rawBytes(tensor.type, depth);
     // 8 rows end on a word boundary for every type, and keep gate/up blocks whole.
@@ -163,7 +186,9 @@ export class WeightLoader {
       const count = Math.min(sliceRows, rows - firstRow);
       const raw = this.#upload(bytes.subarray(firstRow * rowBytes, (firstRow + count) * rowBytes));
       const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, headRows, firstRow };
-      const program = Program.build<object>(this.#gpu, `pack ${tensor.name}`, [await packer(this.#gpu, tensor.type, matrix, raw, params)]);
+      const program = Program.build<object>(this.#gpu, `pack ${tensor.name}`, [
+        await packer(this.#gpu, tensor.type, matrix, raw, params),
+      ]);
       program.prepare({});
       const encoder = this.#gpu.device.createCommandEncoder();
       const pass = encoder.beginComputePass();
@@ -199,13 +224,16 @@ export class WeightLoader {
     let offset = 0;
     for (const [i, name] of names.entries()) {
       const tensor = this.#find(name, [lengths[i]!]);
-      if (!isFloat(tensor.type)) throw new UnsupportedError(`weights: ${name}; got type ${tensor.type}, want F32, F16 or BF16.`);
+      if (!isFloat(tensor.type))
+        throw new UnsupportedError(`weights: ${name}; got type ${tensor.type}, want F32, F16 or BF16.`);
       const place = offset;
       const which = i;
       this.#job(tensor, async (bytes) => {
         const values = deinterleave(toFloats(tensor.type, bytes), tensor.interleavedHeads);
         if (!interleave) this.#gpu.write(buffer, place * 4, values);
-        else for (let n = 0; n < values.length; n += 4) this.#gpu.write(buffer, (2 * n + 4 * which) * 4, values.subarray(n, n + 4));
+        else
+          for (let n = 0; n < values.length; n += 4)
+            this.#gpu.write(buffer, (2 * n + 4 * which) * 4, values.subarray(n, n + 4));
       });
       offset += lengths[i]!;
     }
@@ -226,10 +254,24 @@ export class WeightLoader {
   }
 }
 
-type PackParams = { rows: number; depth: number; stride: number; columnOffset: number; columnMode: number; headRows: number; firstRow: number };
+type PackParams = {
+  rows: number;
+  depth: number;
+  stride: number;
+  columnOffset: number;
+  columnMode: number;
+  headRows: number;
+  firstRow: number;
+};
 
 /** The dispatch that writes `raw` rows into `matrix`. */
-async function packer(gpu: Gpu, type: TensorType, matrix: Matrix, raw: GPUBuffer, params: PackParams): Promise<AnyDispatch<object>> {
+async function packer(
+  gpu: Gpu,
+  type: TensorType,
+  matrix: Matrix,
+  raw: GPUBuffer,
+  params: PackParams,
+): Promise<AnyDispatch<object>> {
   const source = isFloat(type) ? pack_float : pack_block;
   const SOURCE = (isFloat(type) ? FLOAT_TYPES : BLOCK_TYPES).indexOf(type as never);
   const constants = { SOURCE, BITS: matrix.bits, GROUP: matrix.group, WG: 64 };

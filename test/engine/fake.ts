@@ -77,6 +77,9 @@ export class FakeModel implements Model {
   }
 
   #seen(slot: number, last: number): number[] {
-    return Array.from({ length: last + 1 }, (_, i) => this.#cache[this.#tables[slot]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS]!);
+    return Array.from(
+      { length: last + 1 },
+      (_, i) => this.#cache[this.#tables[slot]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS]!,
+    );
   }
 }

@@ -1,13 +1,13 @@
 import { gemv_cols } from "../../src/gpu/kernels.gen.ts";
 import { ceilDiv } from "../../src/errors.ts";
-import { projection } from "./projection.ts";
+import { projection, VARIANTS } from "./projection.ts";
 import { pick, random, spec } from "./spec.ts";
 
 function make(seed: number, tiny = false) {
-  const uniform = random(seed);
-  const WG = tiny ? 8 : pick(uniform, [4, 8, 32]);
-  const COLS = tiny ? 2 : pick(uniform, [1, 2, 4, 8]);
-  const { constants, columns, label, ...rest } = projection(uniform, COLS, tiny);
+  const { constants, columns, label, ...rest } = projection(seed, tiny);
+  const fixed = random(seed % VARIANTS);
+  const WG = tiny ? 8 : pick(fixed, [4, 8, 32]);
+  const COLS = tiny ? 2 : pick(fixed, constants.EPILOGUE === 2 ? [2, 4, 8] : [1, 2, 4, 8]);
   return {
     ...rest,
     label: `${label} WG ${WG} COLS ${COLS}`,

@@ -1,15 +1,14 @@
 import { gemv_split } from "../../src/gpu/kernels.gen.ts";
 import { ceilDiv } from "../../src/errors.ts";
-import { projection } from "./projection.ts";
-import { pick, random, spec } from "./spec.ts";
+import { projection, VARIANTS } from "./projection.ts";
+import { spec } from "./spec.ts";
 
 function make(seed: number, tiny = false) {
-  const uniform = random(seed);
-  const { constants, columns, label, ...rest } = projection(uniform, 2, tiny);
+  const { constants, columns, label, ...rest } = projection(seed, tiny);
   // SwiftShader compiles one store for each float of workgroup memory: production sizes with one row, small ones with more.
-  const sizes: [number, number][] = [[8, 3], [4, 4], [4, 16], [8, 16], [32, 8]]; // prettier-ignore
+  const sizes: [number, number][] = [[8, 16], [32, 8], [8, 3], [4, 16], [4, 4]]; // prettier-ignore
   const fitting = sizes.filter(([lanes, slices]) => lanes * slices * constants.ROWS <= 256);
-  const [LANES, SLICES] = tiny ? [4, 4] : pick(uniform, fitting);
+  const [LANES, SLICES] = tiny ? [4, 4] : fitting[(seed % VARIANTS) % fitting.length]!;
   return {
     ...rest,
     label: `${label} LANES ${LANES} SLICES ${SLICES}`,

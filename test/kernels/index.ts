@@ -25,4 +25,29 @@ import attn_decode_sg from "./attn_decode_sg.ts";
 import attn_prefill_regs from "./attn_prefill_regs.ts";
 import attn_prefill_tile from "./attn_prefill_tile.ts";
 
-export const specs: readonly KernelSpec[] = [rmsnorm, embed, gemv_cols, gemv_split, logit_adjust, logit_count, logit_prompt, sample_filter, sample_merge, sample_slices, pack_block, pack_float, gemm_regs, gemm_regs_sg, gemm_tile, unpack, peak_copy, peak_fma, rope_kv, attn_combine, attn_decode, attn_decode_sg, attn_prefill_regs, attn_prefill_tile];
+export const specs: readonly KernelSpec[] = [
+  rmsnorm,
+  embed,
+  gemv_cols,
+  gemv_split,
+  logit_adjust,
+  logit_count,
+  logit_prompt,
+  sample_filter,
+  sample_merge,
+  sample_slices,
+  pack_block,
+  pack_float,
+  gemm_regs,
+  gemm_regs_sg,
+  gemm_tile,
+  unpack,
+  peak_copy,
+  peak_fma,
+  rope_kv,
+  attn_combine,
+  attn_decode,
+  attn_decode_sg,
+  attn_prefill_regs,
+  attn_prefill_tile,
+];

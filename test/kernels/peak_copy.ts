@@ -5,7 +5,9 @@ function make(seed: number, tiny = false) {
   const uniform = random(seed);
   const WG = tiny ? 4 : pick(uniform, [32, 64, 128]);
   const STEPS = pick(uniform, [1, 4, 8]);
-  const count = tiny ? 21 : pick(uniform, [1, WG - 1, WG, WG + 1, WG * STEPS - 1, WG * STEPS, WG * STEPS + 1, 3 * WG * STEPS + 7, 997]);
+  const count = tiny
+    ? 21
+    : pick(uniform, [1, WG - 1, WG, WG + 1, WG * STEPS - 1, WG * STEPS, WG * STEPS + 1, 3 * WG * STEPS + 7, 997]);
   const x = Uint32Array.from({ length: 4 * count }, () => uniform() * 2 ** 32);
   return {
     label: `N ${count} WG ${WG} STEPS ${STEPS}`,

@@ -1,21 +1,34 @@
 // Cases of a decode projection: what the gemv_* kernels compute, in float64.
 import { randomMatrix } from "./matrix.ts";
-import { floats, pick } from "./spec.ts";
+import { floats, pick, random } from "./spec.ts";
 
 const silu = (value: number): number => value / (1 + Math.exp(-value));
 
-/** Everything of a kernel case but the grid; N is a multiple of 4·`cols` only by chance. */
-export function projection(uniform: () => number, cols: number, tiny: boolean) {
-  const BITS = tiny ? 4 : pick(uniform, [4, 4, 8, 16, 32]);
-  const GROUP = pick(uniform, [16, 32]);
-  const depth = tiny ? 64 : pick(uniform, BITS <= 8 ? [32, 64, 96, 160, 576] : [4, 12, 20, 64, 172, 192]);
-  const units = [4, 8, 16, 32].filter((unit) => depth % unit === 0 && (BITS > 8 || unit <= GROUP) && unit * BITS >= 32);
-  const EPILOGUE = pick(uniform, cols % 2 === 0 ? [0, 1, 2, 2] : [0, 1]);
+/** Distinct sets of constants: pipelines are what costs time, so cases share them. */
+export const VARIANTS = 24;
+
+/** Everything of a kernel case but the grid. Constants come from `seed` modulo VARIANTS, the rest from `seed`. */
+export function projection(seed: number, tiny: boolean) {
+  const variant = seed % VARIANTS;
+  const fixed = random(variant);
+  const uniform = random(seed);
+  const BITS = tiny ? 4 : [4, 8, 4, 16, 4, 8, 4, 32][variant % 8]!;
+  const EPILOGUE = variant % 3; // with 24 variants, every epilogue meets every format
+  const GROUP = pick(fixed, [16, 32]);
+  const UNIT = pick(
+    fixed,
+    [4, 8, 16, 32].filter((unit) => (BITS > 8 || unit <= GROUP) && unit * BITS >= 32),
+  );
+  const ROWS = tiny ? 2 : pick(fixed, [1, 1, 2, 4, 8]);
+  const NORM = pick(fixed, [0, 1]);
+  const BIAS = pick(fixed, [0, 1]);
+  const depths = tiny ? [64] : BITS <= 8 ? [32, 64, 96, 160, 576] : [4, 12, 20, 64, 172, 192];
+  const depth = pick(
+    uniform,
+    depths.filter((length) => length % UNIT === 0),
+  );
   const columns = tiny ? 8 : pick(uniform, EPILOGUE === 2 ? [8, 24, 64, 136] : [1, 3, 4, 5, 31, 64, 66, 130]);
-  const ROWS = tiny ? 2 : pick(uniform, [1, 1, 2, 4, 8]);
   const rows = 1 + Math.floor(uniform() * ROWS);
-  const NORM = pick(uniform, [0, 1]);
-  const BIAS = pick(uniform, [0, 1]);
   const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
   const width = EPILOGUE === 2 ? columns / 2 : columns;
   const yStride = width + pick(uniform, [0, 3]);
@@ -54,7 +67,6 @@ export function projection(uniform: () => number, cols: number, tiny: boolean) {
       magnitude = Math.max(magnitude, size);
     }
   }
-  const UNIT = pick(uniform, units);
   return {
     label: `M ${rows}/${ROWS} N ${columns} K ${depth} BITS ${BITS} GROUP ${GROUP} UNIT ${UNIT} NORM ${NORM} EPILOGUE ${EPILOGUE} BIAS ${BIAS}`,
     columns,

@@ -7,7 +7,9 @@ import type { KernelCase, KernelSpec } from "./spec.ts";
 /** Overrides become constants: the interpreter cannot size workgroup arrays by an override. */
 function bake(code: string, constants: Readonly<Record<string, number>>): string {
   return code.replace(/^override (\w+)\s*:\s*(\w+)\s*=\s*[^;]+;/gm, (line, name: string, type: string) =>
-    name in constants ? `const ${name}: ${type} = ${constants[name]}${type === "u32" ? "u" : ""};` : line.replace("override", "const"),
+    name in constants
+      ? `const ${name}: ${type} = ${constants[name]}${type === "u32" ? "u" : ""};`
+      : line.replace("override", "const"),
   );
 }
 

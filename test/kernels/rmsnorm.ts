@@ -38,6 +38,10 @@ export default spec({
   mutants: [
     ["missing epsilon", "/ f32(D) + params.eps", "/ f32(D)"],
     ["ignores rows", "row = rows[wg.x];", "row = wg.x;"],
-    ["stripe off by one", "for (var i = lane; i < D; i += WG) {\n    sum", "for (var i = lane; i + 1u < D; i += WG) {\n    sum"],
+    [
+      "stripe off by one",
+      "for (var i = lane; i < D; i += WG) {\n    sum",
+      "for (var i = lane; i + 1u < D; i += WG) {\n    sum",
+    ],
   ],
 });

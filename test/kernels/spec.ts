@@ -34,7 +34,8 @@ export interface KernelSpec<K extends KernelSource = KernelSource> {
 }
 
 /** Keeps the literal type of the kernel. */
-export const spec = <K extends KernelSource>(definition: KernelSpec<K>): KernelSpec => definition as unknown as KernelSpec;
+export const spec = <K extends KernelSource>(definition: KernelSpec<K>): KernelSpec =>
+  definition as unknown as KernelSpec;
 
 /** Deterministic uniform numbers in [0, 1) (mulberry32). */
 export function random(seed: number): () => number {
@@ -64,7 +65,11 @@ function guarded(data: Data): Uint32Array<ArrayBuffer> {
 }
 
 /** Runs the case and returns each written buffer, guard words included. */
-export async function execute(device: GPUDevice, source: KernelSource, test: KernelCase): Promise<Record<string, Uint32Array>> {
+export async function execute(
+  device: GPUDevice,
+  source: KernelSource,
+  test: KernelCase,
+): Promise<Record<string, Uint32Array>> {
   const kernel = await Kernel.create(device, source, test.constants);
   const { STORAGE, COPY_DST, COPY_SRC, UNIFORM, MAP_READ } = GPUBufferUsage;
   const owned: GPUBuffer[] = [];
@@ -143,7 +148,11 @@ function judgeFloats(test: KernelCase, want: Float64Array, words: Uint32Array, i
 }
 
 /** All cases. Returns the failures, each with its seed. */
-export async function runCases(device: GPUDevice, { kernel, cases, make }: KernelSpec, source = kernel): Promise<string[]> {
+export async function runCases(
+  device: GPUDevice,
+  { kernel, cases, make }: KernelSpec,
+  source = kernel,
+): Promise<string[]> {
   const failures: string[] = [];
   for (let seed = 0; seed < cases; seed++) {
     const test = make(seed);
