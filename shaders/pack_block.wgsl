@@ -92,6 +92,15 @@ fn quant(at: u32, k: u32) -> u32 {
   }
 }
 
+/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
+fn pack_half(pair: vec2f) -> u32 {
+  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
+  let bits = bitcast<vec2u>(value);
+  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
+  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
+  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
+}
+
 @compute @workgroup_size(WG)
 fn pack_block(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= params.rows) { return; }
@@ -101,7 +110,7 @@ fn pack_block(@builtin(global_invocation_id) id: vec3u) {
   let at = (id.x * (params.depth / blockValues) + first / blockValues) * block_bytes();
   let inBlock = first % blockValues;
 
-  if (BITS <= 8u) { scales[id.y * params.stride + column] = pack2x16float(affine_of(at, inBlock)); }
+  if (BITS <= 8u) { scales[id.y * params.stride + column] = pack_half(affine_of(at, inBlock)); }
   let perWord = 32u / BITS;
   for (var k = 0u; k < GROUP; k += perWord) {
     let affine = affine_of(at, inBlock + k);
@@ -113,7 +122,7 @@ fn pack_block(@builtin(global_invocation_id) id: vec3u) {
       if (BITS == 32u) {
         word = bitcast<u32>(value);
       } else {
-        word = pack2x16float(vec2f(value, affine.x * f32(quant(at, inBlock + k + 1u)) + affine.y));
+        word = pack_half(vec2f(value, affine.x * f32(quant(at, inBlock + k + 1u)) + affine.y));
       }
     }
     words[(first + k) / perWord * params.stride + column] = word;

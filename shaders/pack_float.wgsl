@@ -47,11 +47,19 @@ fn source(i: u32) -> f32 {
   return bitcast<f32>(half << 16u);
 }
 
-/// Bits of (scale, minimum) as f16; out-of-range f16 is indeterminate in WGSL, hence the clamp.
+/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
+fn pack_half(pair: vec2f) -> u32 {
+  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
+  let bits = bitcast<vec2u>(value);
+  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
+  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
+  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
+}
+
+/// Bits of (scale, minimum) as f16.
 fn affine_of(low: f32, high: f32) -> u32 {
   let largest = f32((1u << (BITS & 15u)) - 1u);
-  let limit = vec2f(65504.0, 65504.0);
-  return pack2x16float(clamp(vec2f((high - low) / largest, low), -limit, limit));
+  return pack_half(vec2f((high - low) / largest, low));
 }
 
 /// Up to 32/BITS values from `first` in one word; beyond K zero.
@@ -60,7 +68,7 @@ fn pack(first: u32, count: u32, affine: vec2f) -> u32 {
   if (BITS == 16u) {
     var pair = vec2f(source(first), 0.0);
     if (count > 1u) { pair.y = source(first + 1u); }
-    return pack2x16float(clamp(pair, vec2f(-65504.0, -65504.0), vec2f(65504.0, 65504.0)));
+    return pack_half(pair);
   }
   let largest = f32((1u << (BITS & 15u)) - 1u);
   var word = 0u;

@@ -62,6 +62,15 @@ fn rotated(source: u32, e: u32, scale: f32, weight: u32, position: u32) -> f32 {
   return select(a * turn.x - b * turn.y, b * turn.x + a * turn.y, e >= pairs);
 }
 
+// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
+fn pack_half(pair: vec2f) -> u32 {
+  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
+  let bits = bitcast<vec2u>(value);
+  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
+  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
+  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
+}
+
 @compute @workgroup_size(WG)
 fn rope_kv(@builtin(global_invocation_id) id: vec3u) {
   let pairs = E / 2u;
@@ -96,7 +105,7 @@ fn rope_kv(@builtin(global_invocation_id) id: vec3u) {
   let words = E * KV_BITS / 32u;  // of one slot
   let isValue = head >= H + G;
   if (KV_BITS == 16u) {
-    let word = pack2x16float(pair);
+    let word = pack_half(pair);
     let at = select(j * 32u + slot, words * 32u + slot * words + j, isValue);
     kv[entry.x + at] = word;
   } else {

@@ -1,11 +1,11 @@
 // Models against Hugging Face transformers: every architecture variant from its seeded checkpoint, then real weights.
 import { readFileSync } from "node:fs";
 import { expect } from "playwright/test";
-import { type Golden, makeCheckpoint, readGolden, VARIANTS } from "./golden/checkpoint.ts";
+import { type Checkpoint, type Golden, makeCheckpoint, readGolden, VARIANTS } from "./golden/checkpoint.ts";
 import { toFiles } from "./golden/folder.ts";
 import type { Job } from "./harness.ts";
 import { type Call, modelFolder, test as base } from "./page.ts";
-import { createModel, greedy, score } from "./reference.ts";
+import { createModel, greedy, score, type Tensor, type Tensors } from "./reference.ts";
 
 /** Serves the seeded checkpoints below /golden/<variant>/. */
 const test = base.extend<{ goldens: null }>({
@@ -14,7 +14,7 @@ const test = base.extend<{ goldens: null }>({
       const made = new Map<string, Map<string, Uint8Array>>();
       await harness.route("**/golden/*/*", (route) => {
         const [, variant, file] = new URL(route.request().url()).pathname.match(/golden\/([^/]+)\/([^/]+)$/)!;
-        if (!made.has(variant!)) made.set(variant!, toFiles(makeCheckpoint(variant!), readGolden(variant!).dtype));
+        if (!made.has(variant!)) made.set(variant!, filesOf(variant!));
         const bytes = made.get(variant!)!.get(file!);
         return bytes ? route.fulfill({ body: Buffer.from(bytes) }) : route.fulfill({ status: 404 });
       });
@@ -24,6 +24,14 @@ const test = base.extend<{ goldens: null }>({
     { auto: true },
   ],
 });
+
+/** `name`, or `name@bits` for its quantised twin. */
+function filesOf(name: string): Map<string, Uint8Array> {
+  const [variant, bits] = name.split("@");
+  return bits
+    ? toFiles(quantised(variant!, Number(bits)), "F32")
+    : toFiles(makeCheckpoint(name), readGolden(name).dtype);
+}
 
 const source = (variant: string) => `/golden/${variant}/`;
 const greedyJob = (prompt: readonly number[], maxTokens: number): Job => ({
@@ -239,33 +247,45 @@ test("bad options and prompts that do not fit are refused with one clear sentenc
   await call("close", "fable");
 });
 
-test("quantised while loading: log-probabilities of the reference on the quantised weights", async ({ call }) => {
-  const { config, tensors } = makeCheckpoint("llama-blocks");
+test("quantised while loading: the reference on the same weights", async ({ call }) => {
   const { prompt } = readGolden("llama-blocks");
   for (const [weights, bits] of [
     ["q8", 8],
     ["q4", 4],
   ] as const) {
-    const rounded = new Map(
-      [...tensors].map(([name, { shape, data }]) => [
-        name,
-        { shape, data: shape.length === 2 ? quantise(data, bits) : data },
-      ]),
-    );
-    const want = score(createModel(config, rounded), prompt);
-    await call("open", "packed", source("llama-blocks"), { kv: "f32", context: 256, weights });
-    expect(worst((await call("score", "packed", prompt)).slice(1), [...want].slice(1)), weights).toBeLessThan(
+    const { config, tensors } = quantised("llama-blocks", bits);
+    const want = score(createModel(config, tensors), prompt);
+    const stats = await call("open", "packed", `/golden/llama-blocks@${bits}/`, { kv: "f32", context: 256, weights });
+    const got = await call("score", "packed", prompt);
+    expect(worst(got.slice(1), Array.from(want.subarray(1))), weights).toBeLessThan(
       tolerance(readGolden("llama-blocks")),
     );
+    expect(stats.weightBytes).toBeLessThan(parametersOf(tensors) * (bits / 8 + 4 / 32) * 1.2);
   }
   await call("close", "packed");
 });
 
+const parametersOf = (tensors: Tensors): number =>
+  [...tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
+
+/**
+ * The variant with every matrix rounded to what `bits` can hold. Quantising it again finds the same steps: no value lies
+ * near the border of two, where a GPU's division may fall to either side.
+ */
+function quantised(variant: string, bits: number): Checkpoint {
+  const { config, tensors } = makeCheckpoint(variant);
+  const round = ({ shape, data }: Tensor): Tensor => ({
+    shape,
+    data: shape.length === 2 ? quantise(data, bits) : data,
+  });
+  return { config, tensors: new Map([...tensors].map(([name, tensor]) => [name, round(tensor)])) };
+}
+
 /** Groups of 32: scale and minimum rounded to f16 first, then the values to the nearest step. */
-function quantise(data: Float32Array, bits: number): Float32Array {
+function quantise(data: ArrayLike<number>, bits: number): Float32Array {
   const out = new Float32Array(data.length);
   for (let first = 0; first < data.length; first += 32) {
-    const group = data.subarray(first, first + 32);
+    const group = Array.from({ length: 32 }, (_, i) => data[first + i]!);
     const low = Math.min(...group);
     const minimum = half(low);
     const scale = half((Math.max(...group) - low) / (2 ** bits - 1));

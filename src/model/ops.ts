@@ -63,14 +63,14 @@ export interface GemvVariant {
   columns: number;
   /** Threads along K (gemv_split). */
   slices: number;
+  /** Values of K per inner step, at most. */
+  unit: number;
 }
 
 /** Values per inner step: as many as divide K and the group. */
-function unitOf({ depth, bits, group }: Matrix): number {
-  const least = bits === 4 ? 8 : 4;
-  return (
-    [32, 16, 8, 4].find((unit) => unit >= least && unit <= 16 && depth % unit === 0 && group % unit === 0) ?? least
-  );
+function unitOf({ depth, bits, group }: Matrix, most: number): number {
+  const fits = (unit: number) => unit <= most && depth % unit === 0 && (bits > 8 || group % unit === 0);
+  return [32, 16, 8].find(fits) ?? 4;
 }
 
 /** y = W · x for 1 to `tileRows` rows, normalisation, bias and epilogue folded in. */
@@ -80,7 +80,7 @@ export async function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: 
   const shared = {
     BITS: matrix.bits,
     GROUP: matrix.group,
-    UNIT: unitOf(matrix),
+    UNIT: unitOf(matrix, variant.unit),
     NORM: norm ? 1 : 0,
     EPILOGUE: EPILOGUE[epilogue],
     BIAS: bias ? 1 : 0,
@@ -115,7 +115,7 @@ export async function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: 
         yStride: width,
         eps: norm?.epsilon ?? 0,
       }),
-      grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(matrix.columns, COLS * variant.lanes), 1, 1],
+      grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(ceilDiv(matrix.columns, 4 * COLS) * 4, variant.lanes), 1, 1],
       bytes: () => weightBytes(matrix),
       flops: (s) => 2 * rows(s) * matrix.columns * matrix.depth,
     }),
@@ -139,9 +139,13 @@ const GEMM_SOURCES = {
   gemm_tile: gemm_tile as unknown as typeof gemm_regs,
 } as const;
 
+/** gemm_regs_sg walks 16 panels of columns side by side, so that each thread of a CPU adapter keeps to one of them. */
+const SG_PANELS = 16;
+
 function gemmGrid({ kernel, tile }: GemmVariant, rows: number, columns: number): Grid {
   const [down, across] = [ceilDiv(rows, tile[0]), ceilDiv(columns, tile[1])];
-  return kernel === "gemm_tile" ? [down, across, 1] : [across, down, 1];
+  if (kernel === "gemm_tile") return [down, across, 1];
+  return kernel === "gemm_regs_sg" ? [SG_PANELS, down, ceilDiv(columns, SG_PANELS * tile[1])] : [across, down, 1];
 }
 
 /** Where the weights of a product are laid open as f32 before a wide multiplication. */

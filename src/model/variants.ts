@@ -40,13 +40,15 @@ const cols = (lanes: number, columns: number): GemvVariant => ({
   lanes,
   columns,
   slices: 1,
+  unit: 32,
 });
-const split = (lanes: number, columns: number, slices: number): GemvVariant => ({
-  name: `split ${lanes}×${columns}/${slices}`,
+const split = (lanes: number, slices: number, unit = 16): GemvVariant => ({
+  name: `split ${lanes}×2/${slices}·${unit}`,
   kernel: "gemv_split",
   lanes,
-  columns,
+  columns: 2,
   slices,
+  unit,
 });
 const tile = (TM: number, TN: number, WX: number, WY: number, BK: number): GemmVariant => {
   const size = [WY * TM, WX * TN * 4] as const;
@@ -57,10 +59,10 @@ const tile = (TM: number, TN: number, WX: number, WY: number, BK: number): GemmV
 function softwareCandidates(subgroupSize: number): Candidates {
   const quads = subgroupSize >= 4;
   const regs: GemmVariant = { name: "regs 8×64", kernel: "gemm_regs", constants: { WG: 8 }, tile: [8, 64] };
-  const regsSg: GemmVariant = { name: "quads 16×32", kernel: "gemm_regs_sg", constants: { WG: 8 }, tile: [16, 32] };
+  const quad: GemmVariant = { name: "quads 16×16", kernel: "gemm_regs_sg", constants: { WG: 4 }, tile: [16, 16] };
   return {
-    gemv: [cols(32, 2)],
-    gemm: quads ? [regsSg, regs] : [regs],
+    gemv: [cols(4, 16), cols(4, 32), cols(8, 32)],
+    gemm: [quads ? quad : regs],
     prefill: [{ name: "regs", kernel: "attn_prefill_regs", threads: 4 }],
     decode: [
       quads
@@ -75,8 +77,14 @@ function hardwareCandidates(subgroupSize: number): Candidates {
   const workgroup: DecodeVariant = { name: "workgroup", kernel: "attn_decode", threads: 64 };
   const subgroup: DecodeVariant = { name: "subgroup", kernel: "attn_decode_sg", threads: lanes };
   return {
-    gemv: [split(8, 2, 16), split(8, 2, 32), split(16, 2, 16), split(32, 2, 8)],
-    gemm: [tile(8, 2, 8, 8, 16), tile(4, 1, 16, 8, 16), tile(8, 2, 8, 16, 16)],
+    gemv: [split(8, 16), split(8, 32), split(16, 16), split(32, 8), split(8, 16, 32)],
+    gemm: [
+      tile(8, 2, 8, 8, 16),
+      tile(4, 2, 8, 8, 16),
+      tile(4, 2, 8, 16, 16),
+      tile(8, 2, 16, 8, 8),
+      tile(8, 2, 16, 16, 8),
+    ],
     prefill: [
       { name: "tile 64", kernel: "attn_prefill_tile", threads: 128 },
       { name: "tile 32", kernel: "attn_prefill_tile", threads: 64 },

@@ -49,7 +49,14 @@ function place({ E, KV_BITS }: Shape, kind: "k" | "v", slot: number, e: number):
   return { word, high: KV_BITS === 16 && e % 2 === 1 };
 }
 
-export function put(cache: Pick<Cache, "shape" | "kv">, page: number, kind: "k" | "v", slot: number, e: number, value: number): void {
+export function put(
+  cache: Pick<Cache, "shape" | "kv">,
+  page: number,
+  kind: "k" | "v",
+  slot: number,
+  e: number,
+  value: number,
+): void {
   const { word, high } = place(cache.shape, kind, slot, e);
   if (cache.shape.KV_BITS === 32) new Float32Array(cache.kv.buffer)[page + word] = value;
   else {
@@ -80,7 +87,13 @@ export function makeCache(uniform: () => number, shape: Shape, slots: readonly n
   const order = Array.from({ length: pages + 1 }, (_, i) => ({ i, key: uniform() })).sort((a, b) => a.key - b.key);
   const kv = new Uint32Array((pages + 1) * pageWords).fill(NAN[KV_BITS]!);
   const cache: Cache = {
-    shape, maxPages, stride, lane0, parts, table, kv, // prettier-ignore
+    shape,
+    maxPages,
+    stride,
+    lane0,
+    parts,
+    table,
+    kv, // prettier-ignore
     part: Math.floor(uniform() * parts),
     window: pick(uniform, [0, 0, 1, 5, 32, 40, 100]),
     ends: [],
@@ -96,7 +109,7 @@ export function makeCache(uniform: () => number, shape: Shape, slots: readonly n
       for (let head = 0; head < G; head++) {
         const offset = order[next++]!.i * pageWords;
         let mask = pick(uniform, [0xffffffff, 0xffffffff, 0, Math.floor(uniform() * 2 ** 32)]);
-        if (list >= firstFresh) mask = list > firstFresh ? 0xffffffff : (mask | (-1 << (count - fresh) % 32)) >>> 0;
+        if (list >= firstFresh) mask = list > firstFresh ? 0xffffffff : (mask | (-1 << ((count - fresh) % 32))) >>> 0;
         table.set([offset, mask, part, base], ((row * maxPages + list) * stride + lane0 + head) * 4);
         for (let slot = 0; slot < written && part === cache.part; slot++) {
           if (((mask >>> slot) & 1) === 0) continue;
@@ -120,7 +133,14 @@ export interface Partial {
 }
 
 /** Attention of one head's query over list indices firstPage .. endPage−1 of the part under test. */
-export function attend(cache: Cache, query: Float32Array, row: Uint32Array, head: number, firstPage: number, endPage: number): Partial {
+export function attend(
+  cache: Cache,
+  query: Float32Array,
+  row: Uint32Array,
+  head: number,
+  firstPage: number,
+  endPage: number,
+): Partial {
   const { H, G, E } = cache.shape;
   const [position, cacheIndex, tableRow] = row as unknown as [number, number, number];
   const group = Math.floor(head / (H / G));
@@ -172,7 +192,11 @@ export function expectAttention(
         const { acc, max, sum } = attend(cache, query, row, h, split * pagesPerSplit, (split + 1) * pagesPerSplit);
         largestSum = Math.max(largestSum, sum, Math.abs(max) < 1e30 ? Math.abs(max) : 0);
         const entry = ((m * H + h) * entries + split * cache.parts + cache.part) * (E + 2);
-        if (entries === 1) out.set(acc.map((value) => (sum > 0 ? value / sum : 0)), at);
+        if (entries === 1)
+          out.set(
+            acc.map((value) => (sum > 0 ? value / sum : 0)),
+            at,
+          );
         else partials.set([...acc, max, sum], entry);
       }
     }

@@ -8,7 +8,11 @@ export function decodeCase(seed: number, tiny = false) {
   const [H, G, E, KV_BITS] = tiny ? ([2, 1, 8, 16] as const) : SHAPES[seed % SHAPES.length]!;
   const M = tiny ? 1 : pick(uniform, [1, 1, 2, 3]);
   const lengths = tiny ? [35] : [1, 2, 31, 32, 33, 64, 65, 97, 150, 200];
-  const cache = makeCache(uniform, { H, G, E, KV_BITS }, Array.from({ length: M }, () => pick(uniform, lengths)));
+  const cache = makeCache(
+    uniform,
+    { H, G, E, KV_BITS },
+    Array.from({ length: M }, () => pick(uniform, lengths)),
+  );
   const firstRow = pick(uniform, [0, 0, 2]);
   const rows = new Uint32Array((firstRow + M + 1) * 4).fill(0xffffff00);
   cache.ends.forEach(({ position, cacheIndex }, m) => rows.set([position, cacheIndex, m, 0], (firstRow + m) * 4));
@@ -24,7 +28,10 @@ export function decodeCase(seed: number, tiny = false) {
     params: { firstRow, maxPages, stride, lane0, part, parts, splits, pagesPerSplit, window, scale: 1 / Math.sqrt(E) },
     grid: [G, splits, M] as const,
     buffers: {
-      q, rows, table, kv, // prettier-ignore
+      q,
+      rows,
+      table,
+      kv, // prettier-ignore
       partials: new Float32Array(want.partials.length).fill(7),
       out: new Float32Array(want.out.length).fill(7),
     },
@@ -38,7 +45,7 @@ export function decodeCase(seed: number, tiny = false) {
 function make(seed: number, tiny = false) {
   const base = decodeCase(seed, tiny);
   const words = (base.constants.E * base.constants.KV_BITS) / 32;
-  const WG = tiny ? 8 : [32, 64, 128].find((size) => size >= words * (1 + (seed % 2))) ?? 128;
+  const WG = tiny ? 8 : ([32, 64, 128].find((size) => size >= words * (1 + (seed % 2))) ?? 128);
   const PAGES = tiny ? 1 : (seed % 3) + 1;
   return { ...base, label: `${base.label} WG ${WG} PAGES ${PAGES}`, constants: { ...base.constants, WG, PAGES } };
 }

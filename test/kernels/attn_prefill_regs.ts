@@ -24,7 +24,10 @@ export function prefillCase(seed: number, tiny = false) {
     constants: { H, G, E, KV_BITS },
     params: { firstRow, count, maxPages, stride, lane0, part, parts, window, scale: 1 / Math.sqrt(E) },
     buffers: {
-      q, rows, table, kv, // prettier-ignore
+      q,
+      rows,
+      table,
+      kv, // prettier-ignore
       partials: new Float32Array(want.partials.length).fill(7),
       out: new Float32Array(want.out.length).fill(7),
     },

@@ -45,12 +45,7 @@ function make(seed: number) {
   for (const column of target.columns) {
     for (let j = 0; j < ceilDiv(depth, 32 / BITS); j++) want.words[j * stride + column] = 0;
     for (let first = 0; first < depth; first += GROUP) {
-      const group = randomGroup(
-        uniform,
-        Math.min(GROUP, depth - first),
-        BITS === 4 ? 15 : 255,
-        BITS === 16 ? BF16 : SOURCE,
-      );
+      const group = randomGroup(uniform, Math.min(GROUP, depth - first), BITS === 4 ? 15 : 255, SOURCE);
       raw.push(...group.values);
       if (BITS <= 8) want.scales[(first / GROUP) * stride + column] = group.pair;
       group.values.forEach((value, i) => {

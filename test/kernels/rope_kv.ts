@@ -34,7 +34,10 @@ function make(seed: number, tiny = false) {
   const table = new Uint32Array(2 * maxPages * stride * 4).fill(0xfffffff0);
   for (let i = 0, page = 2 * maxPages * G; i < 2 * maxPages; i++) {
     for (let head = 0; head < G; head++) {
-      table.set([--page * pageWords, 0xffffffff, pick(uniform, [part, part, 1 - part]), i * 32], (i * stride + lane0 + head) * 4);
+      table.set(
+        [--page * pageWords, 0xffffffff, pick(uniform, [part, part, 1 - part]), i * 32],
+        (i * stride + lane0 + head) * 4,
+      );
     }
   }
   const rows = new Uint32Array(T * 4);
@@ -65,7 +68,8 @@ function make(seed: number, tiny = false) {
       turned.forEach((value, e) => put(cache, table[entry]!, isValue ? "v" : "k", cacheIndex % 32, e, value));
     }
   }
-  const untouched = (word: number): number => (word === 0x7fc00001 ? Number.NaN : new Float32Array(Uint32Array.of(word).buffer)[0]!);
+  const untouched = (word: number): number =>
+    word === 0x7fc00001 ? Number.NaN : new Float32Array(Uint32Array.of(word).buffer)[0]!;
   return {
     label: `T ${T} H ${H} G ${G} E ${E} bits ${KV_BITS} norm ${QK_NORM} writeQ ${writeQ} part ${part} WG ${WG}`,
     constants: { WG, H, G, E, KV_BITS, QK_NORM },
