@@ -1,6 +1,6 @@
 // rmsnorm — y[i, :] = x[rows[i], :] · rsqrt(mean(x[rows[i], :]²) + eps) · weight
 //
-//   x       [T, D]  f32  read
+//   x       [T, D]  f32  read   four at a time, as all of them
 //   rows    [M]     u32  read
 //   weight  [D]     f32  read
 //   y       [M, D]  f32  write
@@ -12,17 +12,17 @@
 //           logits are wanted; with useRows = 0 row i is row i.
 
 override WG: u32 = 64;    // threads per workgroup, a power of two
-override D: u32 = 256;    // row width; any value, need not divide WG
+override D: u32 = 256;    // row width, a multiple of 4; D/4 need not divide WG
 
 struct Params {
   useRows: u32,  // 1: gather through `rows`
   eps: f32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> rows: array<u32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 var<workgroup> partial: array<f32, WG>;
@@ -31,13 +31,15 @@ var<workgroup> partial: array<f32, WG>;
 fn rmsnorm(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {
   var row = wg.x;
   if (params.useRows == 1u) { row = rows[wg.x]; }
-  let source = row * D;
+  let width = D / 4u;
+  let source = row * width;
   let lane = local.x;
 
   // Each thread sums its own stripe of squares.
   var sum = 0.0;
-  for (var i = lane; i < D; i += WG) {
-    sum += x[source + i] * x[source + i];
+  for (var i = lane; i < width; i += WG) {
+    let value = x[source + i];
+    sum += dot(value, value);
   }
 
   // Tree reduction over the workgroup; partial[0] ends as the whole sum.
@@ -49,7 +51,7 @@ fn rmsnorm(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local
   }
 
   let scale = inverseSqrt(partial[0] / f32(D) + params.eps);
-  for (var i = lane; i < D; i += WG) {
-    y[wg.x * D + i] = x[source + i] * scale * weight[i];
+  for (var i = lane; i < width; i += WG) {
+    y[wg.x * width + i] = x[source + i] * scale * weight[i];
   }
 }

@@ -5,7 +5,7 @@ import { type Checkpoint, type Golden, makeCheckpoint, readGolden, VARIANTS } fr
 import { toFiles } from "./golden/folder.ts";
 import type { Job } from "./harness.ts";
 import { type Call, modelFolder, test as base } from "./page.ts";
-import { createModel, greedy, score, type Tensor, type Tensors } from "./reference.ts";
+import { createModel, greedy, score, type Tensors } from "./reference.ts";
 
 /** Serves the seeded checkpoints below /golden/<variant>/. */
 const test = base.extend<{ goldens: null }>({
@@ -274,7 +274,7 @@ const parametersOf = (tensors: Tensors): number =>
  */
 function quantised(variant: string, bits: number): Checkpoint {
   const { config, tensors } = makeCheckpoint(variant);
-  const round = ({ shape, data }: Tensor): Tensor => ({
+  const round = ({ shape, data }: { shape: number[]; data: Float32Array }) => ({
     shape,
     data: shape.length === 2 ? quantise(data, bits) : data,
   });

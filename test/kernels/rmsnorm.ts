@@ -3,8 +3,8 @@ import { floats, pick, random, spec } from "./spec.ts";
 
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
-  const WG = tiny ? 8 : pick(uniform, [32, 64, 128, 256]);
-  const D = tiny ? 19 : pick(uniform, [1, 2, WG - 1, WG, WG + 1, 2 * WG + 3, 192, 576, 701]);
+  const WG = tiny ? 8 : pick(uniform, [4, 32, 64, 128]);
+  const D = tiny ? 44 : 4 * pick(uniform, [1, 2, 3, WG / 4, WG - 1, WG, WG + 1, 2 * WG + 3, 48, 144, 175]);
   const T = tiny ? 3 : pick(uniform, [1, 2, 3, 7]);
   const useRows = pick(uniform, [0, 1]);
   const M = useRows ? pick(uniform, [1, 2, 5]) : T;
@@ -23,7 +23,7 @@ function make(seed: number, tiny = false) {
     constants: { WG, D },
     params: { useRows, eps },
     grid: [M, 1, 1] as const,
-    buffers: { x, rows, weight, y: new Float32Array(M * D + 3).fill(7) },
+    buffers: { x, rows, weight, y: new Float32Array(M * D + 4).fill(7) },
     want: { y: want },
     terms: D,
     ulps: 4, // inverseSqrt: 2 ULP, two products
@@ -40,8 +40,8 @@ export default spec({
     ["ignores rows", "row = rows[wg.x];", "row = wg.x;"],
     [
       "stripe off by one",
-      "for (var i = lane; i < D; i += WG) {\n    sum",
-      "for (var i = lane; i + 1u < D; i += WG) {\n    sum",
+      "i < width; i += WG) {\n    let",
+      "i + 1u < width; i += WG) {\n    let",
     ],
   ],
 });

@@ -64,13 +64,25 @@ function guarded(data: Data): Uint32Array<ArrayBuffer> {
   return words;
 }
 
+/** Pipelines by device, text and constants: compiling is most of a kernel test's time. */
+const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
+
+function kernelOf(device: GPUDevice, source: KernelSource, constants: KernelCase["constants"]): Promise<Kernel> {
+  const known = compiled.get(device) ?? new Map<string, Promise<Kernel>>();
+  compiled.set(device, known);
+  const key = `${source.code} ${JSON.stringify(constants)}`;
+  const made = known.get(key) ?? Kernel.create(device, source, constants);
+  known.set(key, made);
+  return made;
+}
+
 /** Runs the case and returns each written buffer, guard words included. */
 export async function execute(
   device: GPUDevice,
   source: KernelSource,
   test: KernelCase,
 ): Promise<Record<string, Uint32Array>> {
-  const kernel = await Kernel.create(device, source, test.constants);
+  const kernel = await kernelOf(device, source, test.constants);
   const { STORAGE, COPY_DST, COPY_SRC, UNIFORM, MAP_READ } = GPUBufferUsage;
   const owned: GPUBuffer[] = [];
   const make = (size: number, usage: number): GPUBuffer => {
