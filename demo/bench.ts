@@ -33,13 +33,11 @@ window.runBench = async (options = {}) => {
   running = new AbortController();
   setRunning(true);
   try {
-    const measured = await measure(
-      { signal: running.signal, ...options, source: options.source ?? chosen.source },
-      showProgress,
-    );
+    const source = options.source ?? chosen.source;
+    const measured = await measure({ signal: running.signal, ...options, source }, showProgress);
     window.benchResult = measured;
     result.hidden = false;
-    showResult(result, measured);
+    showResult(result, measured, source === chosen.source ? chosen.name : measured.model.name);
     find("bench-announcer", HTMLElement).textContent = "The benchmark is finished.";
     return measured;
   } finally {

@@ -36,7 +36,7 @@ export const hub: readonly Choice[] = [
   { name: "Qwen2.5 0.5B", note: "Many languages, long context.", size: "988 MB", source: "Qwen/Qwen2.5-0.5B-Instruct" },
   {
     name: "Llama 3.2 1B",
-    note: "The most capable here. Wants a GPU with 4 GB or more.",
+    note: "The most capable here. Wants a GPU with 4\u00a0GB or more.",
     size: "2.5 GB",
     source: "unsloth/Llama-3.2-1B-Instruct",
   },
@@ -67,8 +67,9 @@ export async function localChoices(): Promise<Choice[]> {
 
 /** Files dropped on the page: single files, or a directory read to its first level. */
 export async function droppedFiles(transfer: DataTransfer): Promise<File[]> {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  const files = await Promise.all(entries.map(filesOf));
+  const dropped = [...transfer.items].map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  // What another page hands over has no entry.
+  const files = await Promise.all(dropped.map(({ entry, file }) => (entry ? filesOf(entry) : file ? [file] : [])));
   return files.flat();
 }
 

@@ -161,7 +161,9 @@ async function send(): Promise<void> {
   element.remove();
   text.value = kept.text;
   if (kept.long) attachment.set(kept.long);
-  fitBox();
+  fitBox(); // leaves less room for the card
+  const card = document.getElementById("chat-trouble");
+  if (card) chat.reveal(card);
 }
 
 /** Generates the reply to `messages`. "refused" = not one token came, and the question may be taken back. */

@@ -13,6 +13,8 @@ export interface Conversation {
   /** Call after anything in it has grown. */
   follow(): void;
   toEnd(): void;
+  /** Scrolls to the top of an element that may be higher than the view. */
+  reveal(element: HTMLElement): void;
 }
 
 export function conversation(): Conversation {
@@ -49,6 +51,10 @@ export function conversation(): Conversation {
     add(element) {
       list.append(element);
       follow();
+    },
+    reveal(element) {
+      following = false;
+      element.scrollIntoView({ block: "start" });
     },
     clear: () => list.replaceChildren(),
   };
@@ -97,7 +103,7 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
   const tools = make("div", { className: "tools" });
   const foot = make("footer", {}, figures, tools);
   const heading = make("h2", { className: "speaker", textContent: speaker });
-  const element = make("article", { className: "message model busy" }, heading, progress, body, foot);
+  const element = make("article", { className: "message model busy" }, heading, body, progress, foot);
   const show = markdownView(body);
   const started = performance.now();
   let firstToken = 0;
@@ -136,10 +142,10 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
       progress.classList.add("over");
       element.classList.remove("busy");
       const fresh = stats.promptTokens - stats.reusedTokens;
-      const kept = stats.reusedTokens > 0 ? `, ${count(stats.reusedTokens)} kept` : "";
+      const reused = stats.reusedTokens > 0 ? `, ${count(stats.reusedTokens)} reused` : "";
       const parts = [
         finish === "abort" ? "Stopped" : finish === "length" ? "Cut at the limit" : "",
-        `read ${count(fresh)} tokens in ${seconds(stats.prefillMs)} (${rate(stats.prefillTokensPerSecond)}${kept})`,
+        `read ${count(fresh)} tokens in ${seconds(stats.prefillMs)} (${rate(stats.prefillTokensPerSecond)}${reused})`,
         stats.newTokens > 1 ? `wrote ${count(stats.newTokens)} at ${rate(stats.decodeTokensPerSecond)}` : "",
       ];
       const line = parts.filter(Boolean).join(" · ");

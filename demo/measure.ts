@@ -73,6 +73,8 @@ export const FRONTIERS = [128, 256, 512, 1024, 2048, 4096, 8192] as const;
 export async function measure(options: BenchOptions, report: (progress: BenchProgress) => void): Promise<BenchResult> {
   const { source, signal, runs = 5, warmups = 1, newTokens = 32, kv = "f16" } = options;
   const frontiers = options.frontiers ?? FRONTIERS;
+  if (frontiers.length === 0)
+    throw new InputError("benchmark: nothing to measure; got no lengths, want at least one. Choose one.");
   report({ text: "Measuring the adapter", share: null });
   const measured = await measureAdapter();
   const context = options.context ?? contextFor(frontiers, newTokens);
@@ -84,6 +86,7 @@ export async function measure(options: BenchOptions, report: (progress: BenchPro
   });
   try {
     const plan = planOf(frontiers, engine.model.context, newTokens);
+    if (plan.fitting.length === 0) throw nothingFits(frontiers, engine.model.context - newTokens);
     const rows: BenchRow[] = [];
     for (const [index, step] of plan.fitting.entries()) {
       const told = (run: number): void =>
@@ -119,6 +122,11 @@ function contextFor(frontiers: readonly number[], newTokens: number): number | u
   const longest = Math.max(...frontiers);
   return longest > 8192 ? longest + newTokens : undefined;
 }
+
+const nothingFits = (frontiers: readonly number[], most: number): InputError =>
+  new InputError(
+    `benchmark: every length is beyond this model; got ${frontiers.join(", ")}, want at most ${most}. Choose a shorter one.`,
+  );
 
 interface Step {
   frontier: number;

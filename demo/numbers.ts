@@ -5,13 +5,17 @@ const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 /** 12,345 */
 export const count = (value: number): string => WHOLE.format(value);
 
-/** Three significant digits: 0.123, 4.56, 78.9, 1,234. */
+/** Three significant digits where they mean something: 0, 0.123, 4.56, 78.9, 1,234. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size >= 100) return WHOLE.format(value);
+  if (size < 0.0005) return "0";
   return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
+
+/** Of 100; always one decimal, so that columns line up. */
+export const percent = (value: number): string => (Number.isFinite(value) ? `${value.toFixed(1)} %` : "–");
 
 /** Decimal units, as disks and download pages use them: 7.9 MB. */
 export function bytes(value: number): string {

@@ -2,13 +2,13 @@
 
 import type { BenchResult } from "./measure.ts";
 import { button, make } from "./dom.ts";
-import { bytes, count, figure, seconds } from "./numbers.ts";
+import { bytes, count, figure, percent, seconds } from "./numbers.ts";
 import { plot } from "./plot.ts";
 
-/** Fills `target`. */
-export function showResult(target: HTMLElement, result: BenchResult): void {
+/** Fills `target`. `name` = the model as people call it. */
+export function showResult(target: HTMLElement, result: BenchResult, name: string): void {
   target.replaceChildren(
-    make("h2", { textContent: `${result.model.name} on ${result.adapter.name}` }),
+    make("h2", { textContent: `${name} on ${result.adapter.name}` }),
     machine(result),
     charts(result),
     speeds(result),
@@ -48,7 +48,7 @@ function charts({ rows }: BenchResult): HTMLElement {
     const figureElement = make(
       "figure",
       {},
-      make("figcaption", {}, make("strong", { textContent: title }), " tokens a second over context"),
+      make("figcaption", {}, make("strong", { textContent: title }), " tokens a second, by length of context"),
     );
     figureElement.append(plot({ title, unit: "tokens a second", className: phase, points }));
     return figureElement;
@@ -62,12 +62,12 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
     figure(row.prefill.median),
     `${figure(row.prefill.min)} – ${figure(row.prefill.max)}`,
     figure(row.prefill.gflops),
-    `${figure(row.prefill.percentOfFma)} %`,
+    percent(row.prefill.percentOfFma),
     seconds(row.firstTokenMs),
     figure(row.decode.median),
     `${figure(row.decode.min)} – ${figure(row.decode.max)}`,
     figure(row.decode.gbs),
-    `${figure(row.decode.percentOfCopy)} %`,
+    percent(row.decode.percentOfCopy),
   ]);
   const head = [
     "Context",
@@ -96,8 +96,8 @@ function kernelTable(
     const gflops = row.flops / row.microseconds / 1e3;
     // A kernel is held against the limit it comes closer to.
     const share = Math.max(gbs / peak.copyGBs, gflops / peak.fmaGflops);
-    const time = [figure(row.microseconds / 1e3), `${figure((100 * row.microseconds) / total)} %`];
-    return [row.label, row.kernel, count(row.calls), ...time, figure(gbs), figure(gflops), `${figure(100 * share)} %`];
+    const time = [figure(row.microseconds / 1e3), percent((100 * row.microseconds) / total)];
+    return [row.label, row.kernel, count(row.calls), ...time, figure(gbs), figure(gflops), percent(100 * share)];
   });
   const head = ["Step", "Kernel", "Calls", "ms", "of all", "GB/s", "GFLOP/s", "of peak"];
   const title =
@@ -109,14 +109,21 @@ function kernelTable(
     head,
     body,
     `${figure(total / 1e3)} ms together. Peak is copy bandwidth or FMA, whichever is nearer.`,
+    "kernels",
   );
 }
 
-function table(title: string, head: readonly string[], body: readonly string[][], note: string): HTMLElement {
+function table(
+  title: string,
+  head: readonly string[],
+  body: readonly string[][],
+  note: string,
+  className = "",
+): HTMLElement {
   const heads = head.map((text) => make("th", { textContent: text, scope: "col" }));
   const grid = make(
     "table",
-    {},
+    { className },
     make("caption", { textContent: title }),
     make("thead", {}, make("tr", {}, ...heads)),
     make("tbody", {}, ...body.map((texts) => make("tr", {}, ...cells(texts)))),

@@ -62,7 +62,7 @@ const fable = (model: ModelInfo): readonly Starter[] => [
   },
   {
     title: "Hide your own note",
-    note: "Paste a text with: The lucky charm of Ben is moon.",
+    note: "Such as: The lucky charm of Ben is moon.",
     text: "What is the lucky charm of Ben?",
     longText: "ask",
     wait: true,

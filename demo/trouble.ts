@@ -90,6 +90,16 @@ const RULES: readonly Rule[] = [
     ways: ["newChat", "settings"],
   },
   {
+    when: (_, message) => /access refused/i.test(message),
+    title: "No such model, or not a public one",
+    text: "Hugging Face answers the same for a model that does not exist and for one it does not show to everybody.",
+    advice: [
+      "Check the spelling: a Hugging Face id is owner/name.",
+      "If the model needs a login, download its files on huggingface.co and drop them here.",
+    ],
+    ways: ["pickModel"],
+  },
+  {
     when: (_, message) => /gated|\b40[13]\b|unauthori[sz]ed|forbidden|licen[cs]e/i.test(message),
     title: "This model asks for a login",
     text: "Its owner gives it only to people who accepted the licence on Hugging Face, and this page keeps no login.",

@@ -74,6 +74,11 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   }
 }
 
+function choice<T extends string>(name: keyof LoadOptions, value: T, allowed: readonly T[]): T {
+  if (!allowed.includes(value)) throw new InputError(`${name}: got "${value}", want one of ${allowed.join(", ")}.`);
+  return value;
+}
+
 function checkOptions(options: LoadOptions): Settings & { context: number | null } {
   const count = (
     name: "context" | "chunk" | "sequences" | "arenaBytes",
@@ -85,10 +90,6 @@ function checkOptions(options: LoadOptions): Settings & { context: number | null
     if (!Number.isInteger(value) || value < least || value > most) {
       throw new InputError(`${name}: got ${value}, want a whole number from ${least} to ${most}.`);
     }
-    return value;
-  };
-  const choice = <T extends string>(name: keyof LoadOptions, value: T, allowed: readonly T[]): T => {
-    if (!allowed.includes(value)) throw new InputError(`${name}: got "${value}", want one of ${allowed.join(", ")}.`);
     return value;
   };
   return {

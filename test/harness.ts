@@ -87,9 +87,31 @@ async function answer(name: string, { prompt, options, abortAfter = 0 }: Job): P
   return { text, tokens, logprobs, promptTokens, finish, reusedTokens: stats.reusedTokens };
 }
 
+/** What became of loading each source and asking for two tokens: "loaded", or the name of the error. */
+async function outcomes(sources: readonly string[]): Promise<string[]> {
+  const device = await openDevice();
+  const found: string[] = [];
+  for (const source of sources) {
+    try {
+      const options = { device, tune: "off", kv: "f32", context: 64 } as const;
+      const engine = await load(new URL(source, location.href).href, options);
+      await engine
+        .session()
+        .generate({ tokens: [1, 3] }, { maxTokens: 2 })
+        .result.finally(() => engine.dispose());
+      found.push("loaded");
+    } catch (error) {
+      found.push(error instanceof Error && error.name !== "Error" ? error.name : String(error));
+    }
+  }
+  device.destroy();
+  return found;
+}
+
 const harness = {
   kernel,
   sampling,
+  outcomes,
   open,
   answer,
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),

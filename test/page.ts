@@ -1,3 +1,4 @@
+// oxlint-disable no-empty-pattern -- Playwright reads the names of fixtures off the pattern
 // A browser with WebGPU and the harness page in it, once per worker.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";

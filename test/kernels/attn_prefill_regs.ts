@@ -40,19 +40,17 @@ export function prefillCase(seed: number, tiny = false) {
 
 function make(seed: number) {
   const base = prefillCase(seed);
-  const WG = pick(random(seed + 1000), [4, 4, 8]);
-  const grid = [Math.ceil(base.params.count / (4 * WG)), base.constants.H, 1] as const;
-  return { ...base, constants: { ...base.constants, WG }, grid };
+  return { ...base, grid: [Math.ceil(base.params.count / 16), base.constants.H, 1] as const };
 }
 
 export default spec({
   kernel: attn_prefill_regs,
   cases: 48,
   make,
-  race: "the interpreter cannot add matrices; the kernel shares no memory between invocations",
+  race: "wgsl_reflect does not run quad functions; the kernel shares no memory between invocations",
   mutants: [
-    ["sees the future", "entry.w + 31u <= firstPosition", "entry.w + 31u <= lastPosition"],
-    ["reads unwritten values", "((written >> (slot + i)) & 1u) == 1u", "true"],
-    ["forgets to rescale", "old[0] * keep.x", "old[0]"],
+    ["sees the future", "position <= vec4u(newest)", "position <= vec4u(newest + 1u)"],
+    ["reads unwritten values", "position <= vec4u(lastPosition)", "position <= vec4u(lastPosition + 1u)"],
+    ["forgets to rescale", "sums.r3 * soft[3].keep", "sums.r3"],
   ],
 });

@@ -21,6 +21,7 @@ import peak_fma from "./peak_fma.ts";
 import rope_kv from "./rope_kv.ts";
 import attn_combine from "./attn_combine.ts";
 import attn_decode from "./attn_decode.ts";
+import attn_decode_regs from "./attn_decode_regs.ts";
 import attn_decode_sg from "./attn_decode_sg.ts";
 import attn_prefill_regs from "./attn_prefill_regs.ts";
 import attn_prefill_tile from "./attn_prefill_tile.ts";
@@ -47,6 +48,7 @@ export const specs: readonly KernelSpec[] = [
   rope_kv,
   attn_combine,
   attn_decode,
+  attn_decode_regs,
   attn_decode_sg,
   attn_prefill_regs,
   attn_prefill_tile,
