@@ -73,10 +73,13 @@ export async function droppedFiles(transfer: DataTransfer): Promise<File[]> {
   return files.flat();
 }
 
+// Chrome has these classes by other names, so `instanceof` is of no use.
+const isFile = (entry: FileSystemEntry): entry is FileSystemFileEntry => entry.isFile;
+const isDirectory = (entry: FileSystemEntry): entry is FileSystemDirectoryEntry => entry.isDirectory;
+
 async function filesOf(entry: FileSystemEntry): Promise<File[]> {
-  if (entry instanceof FileSystemFileEntry)
-    return [await new Promise<File>((resolve, reject) => entry.file(resolve, reject))];
-  if (!(entry instanceof FileSystemDirectoryEntry)) return [];
+  if (isFile(entry)) return [await new Promise<File>((resolve, reject) => entry.file(resolve, reject))];
+  if (!isDirectory(entry)) return [];
   const reader = entry.createReader();
   const children: FileSystemEntry[] = [];
   // readEntries hands out at most 100 at a time.
@@ -85,6 +88,6 @@ async function filesOf(entry: FileSystemEntry): Promise<File[]> {
     if (batch.length === 0) break;
     children.push(...batch);
   }
-  const files = await Promise.all(children.filter((child) => child.isFile).map(filesOf));
+  const files = await Promise.all(children.filter(isFile).map(filesOf));
   return files.flat();
 }

@@ -90,7 +90,7 @@ const RULES: readonly Rule[] = [
     ways: ["newChat", "settings"],
   },
   {
-    when: (_, message) => /access refused/i.test(message),
+    when: (_, message) => /no public model|access refused/i.test(message),
     title: "No such model, or not a public one",
     text: "Hugging Face answers the same for a model that does not exist and for one it does not show to everybody.",
     advice: [

@@ -140,7 +140,7 @@ async function loadModel(
 ) {
   const loader = new WeightLoader(gpu, checkpoint, settings.weights);
   const weights = nameWeights(loader, config);
-  const variants = new Variants(gpu);
+  const variants = new Variants(gpu, config, CODECS[settings.kv].bits);
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const rows = Math.min(settings.chunk, context);
   const { kv, sequences: slots, arenaBytes } = settings;

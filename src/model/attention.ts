@@ -1,8 +1,10 @@
 // Keys and values into the cache, attention over page lists. One dispatch per arena buffer of the store.
 import { alignUp, ceilDiv } from "../errors.ts";
+import type { Kernel, KernelSource } from "../gpu/kernel.ts";
 import {
   attn_combine,
   attn_decode,
+  attn_decode_regs,
   attn_decode_sg,
   attn_prefill_regs,
   attn_prefill_tile,
@@ -12,7 +14,7 @@ import { type AnyDispatch, dispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { Sizes } from "./ops.ts";
 import type { Parts } from "./parts.ts";
-import { prefillGrid } from "./variants.ts";
+import { type DecodeVariant, prefillGrid, type PrefillVariant } from "./variants.ts";
 import type { Vector } from "./weights.ts";
 
 /** Pages that one workgroup of a decoding row goes through, as long as there are not too many workgroups. */
@@ -70,128 +72,105 @@ export async function ropeIntoCache(
 }
 
 interface Target {
-  query: GPUBuffer;
-  out: GPUBuffer;
   /** The program runs prompt chunks: rows from decodeRows on are one sequence. */
   prefill: boolean;
 }
 
 /** softmax(q·K/√E)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
-export async function attention(parts: Parts, layer: number, target: Target): Promise<AnyDispatch<Sizes>[]> {
-  const decodeRows = (s: Sizes) => (target.prefill ? s.decodeRows : s.rows);
-  const steps = [
-    ...(await decode(parts, layer, target, decodeRows)),
-    await combine(
-      parts,
-      layer,
-      target,
-      (s) => s.splits * parts.store.parts,
-      () => 0,
-      decodeRows,
-    ),
-  ];
-  if (!target.prefill) return steps;
-  steps.push(...(await prefill(parts, layer, target)));
-  steps.push(
-    await combine(
-      parts,
-      layer,
-      target,
-      () => parts.store.parts,
-      (s) => s.decodeRows,
-      prefillRows,
-    ),
-  );
-  return steps;
+export async function attention(parts: Parts, layer: number, { prefill }: Target): Promise<AnyDispatch<Sizes>[]> {
+  const { store, variants } = parts;
+  const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
+  const splits: Merge = { entries: (s) => s.splits * store.parts, firstRow: () => 0, count: alone };
+  const steps = [...(await decodeAttention(parts, layer, alone, variants.decode)), await combine(parts, layer, splits)];
+  if (!prefill) return steps;
+  const chunk: Merge = { entries: () => store.parts, firstRow: (s) => s.decodeRows, count: prefillRows };
+  return [...steps, ...(await prefillAttention(parts, layer, variants.prefill)), await combine(parts, layer, chunk)];
 }
+
+/** Buffers every attention kernel reads and writes. */
+const buffersOf = ({ activations, store }: Parts, layer: number, part: number) => ({
+  q: activations.query,
+  rows: activations.rows,
+  table: store.table,
+  kv: store.arena(layer, part),
+  partials: activations.partials,
+  out: activations.attended,
+});
 
 /** Numbers every attention kernel needs. */
-function common({ config, store }: Parts, layer: number) {
-  const { maxPages } = store.shape;
-  const window = config.windows[layer]!;
-  return {
-    maxPages,
-    stride: store.lanes,
-    lane0: store.lane0(layer),
-    parts: store.parts,
-    window,
-    scale: 1 / Math.sqrt(config.headWidth),
-  };
+const numbersOf = ({ config, store }: Parts, layer: number, part: number) => ({
+  maxPages: store.shape.maxPages,
+  stride: store.lanes,
+  lane0: store.lane0(layer),
+  part,
+  parts: store.parts,
+  window: config.windows[layer]!,
+  scale: 1 / Math.sqrt(config.headWidth),
+});
+
+/** The kernel of a variant; all take the same buffers and parameters. */
+function decodeKernel(
+  { gpu, config, store }: Parts,
+  { kernel, threads }: DecodeVariant,
+): Promise<Kernel<typeof attn_decode>> {
+  const { heads: H, kvHeads: G, headWidth: E } = config;
+  const KV_BITS = store.shape.codec.bits;
+  const constants = { H, G, E, KV_BITS, R: H / G };
+  const same = (source: KernelSource) => source as typeof attn_decode;
+  if (kernel === "attn_decode_regs") return gpu.kernel(same(attn_decode_regs), constants);
+  if (kernel === "attn_decode_sg") return gpu.kernel(same(attn_decode_sg), { ...constants, LANES: threads } as object);
+  return gpu.kernel(attn_decode, { ...constants, WG: alignUp(Math.max(threads, (E * KV_BITS) / 32), 8) });
 }
 
-async function decode(
+/** Rows 0 … count−1, each over the pages of its own sequence. */
+export async function decodeAttention(
   parts: Parts,
   layer: number,
-  { query, out }: Target,
-  count: (s: Sizes) => number,
+  count: (sizes: Sizes) => number,
+  variant: DecodeVariant,
 ): Promise<AnyDispatch<Sizes>[]> {
-  const { gpu, config, store, activations } = parts;
+  const { config, store } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const { codec } = store.shape;
-  const { kernel: name, threads } = parts.variants.decode;
-  const constants = { H, G, E, KV_BITS: codec.bits, R: H / G };
-  const kernel =
-    name === "attn_decode"
-      ? await gpu.kernel(attn_decode, { ...constants, WG: alignUp(Math.max(threads, (E * codec.bits) / 32), 8) })
-      : await gpu.kernel<typeof attn_decode>(
-          attn_decode_sg as unknown as typeof attn_decode,
-          { ...constants, LANES: threads } as never,
-        );
+  const kernel = await decodeKernel(parts, variant);
+  // A full page list of every split: an upper bound, the lists' lengths are on the GPU.
+  const slots = (s: Sizes) => count(s) * s.splits * s.pagesPerSplit * BLOCK_TOKENS;
   return indices(store.parts).map((part) =>
     dispatch({
       kernel,
       label: `layer ${layer} attention`,
-      buffers: {
-        q: query,
-        rows: activations.rows,
-        table: store.table,
-        kv: store.arena(layer, part),
-        partials: activations.partials,
-        out,
-      },
-      params: (s: Sizes) => ({
-        ...common(parts, layer),
+      buffers: buffersOf(parts, layer, part),
+      params: ({ splits, pagesPerSplit }: Sizes) => ({
+        ...numbersOf(parts, layer, part),
         firstRow: 0,
-        part,
-        splits: s.splits,
-        pagesPerSplit: s.pagesPerSplit,
+        splits,
+        pagesPerSplit,
       }),
       grid: (s) => [G, s.splits, count(s)],
-      // What a full page list of every split costs: an upper bound, the lists' lengths are on the GPU.
-      bytes: (s) => count(s) * s.splits * s.pagesPerSplit * BLOCK_TOKENS * G * E * (codec.bits / 4),
-      flops: (s) => 4 * count(s) * s.splits * s.pagesPerSplit * BLOCK_TOKENS * H * E,
+      bytes: (s) => slots(s) * G * E * (store.shape.codec.bits / 4),
+      flops: (s) => 4 * slots(s) * H * E,
     }),
   );
 }
 
-async function prefill(parts: Parts, layer: number, { query, out }: Target): Promise<AnyDispatch<Sizes>[]> {
-  const { gpu, config, store, activations } = parts;
+/** The rows of a prompt chunk, all of one sequence. */
+export async function prefillAttention(
+  parts: Parts,
+  layer: number,
+  variant: PrefillVariant,
+): Promise<AnyDispatch<Sizes>[]> {
+  const { gpu, config, store } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const variant = parts.variants.prefill;
   const source =
     variant.kernel === "attn_prefill_regs"
       ? attn_prefill_regs
-      : (attn_prefill_tile as unknown as typeof attn_prefill_regs);
-  const kernel = await gpu.kernel<typeof attn_prefill_regs>(source, {
-    WG: variant.threads,
-    H,
-    G,
-    E,
-    KV_BITS: store.shape.codec.bits,
-  });
+      : (attn_prefill_tile as KernelSource as typeof attn_prefill_regs);
+  const kernel = await gpu.kernel(source, { WG: variant.threads, H, G, E, KV_BITS: store.shape.codec.bits });
   return indices(store.parts).map((part) =>
     dispatch({
       kernel,
       label: `layer ${layer} prefill attention`,
-      buffers: {
-        q: query,
-        rows: activations.rows,
-        table: store.table,
-        kv: store.arena(layer, part),
-        partials: activations.partials,
-        out,
-      },
-      params: (s: Sizes) => ({ ...common(parts, layer), firstRow: s.decodeRows, count: prefillRows(s), part }),
+      buffers: buffersOf(parts, layer, part),
+      params: (s: Sizes) => ({ ...numbersOf(parts, layer, part), firstRow: s.decodeRows, count: prefillRows(s) }),
       grid: (s) => prefillGrid(variant, prefillRows(s), H),
       bytes: (s) => 8 * prefillRows(s) * H * E,
       // Keys before the chunk are unknown here; within it half of the square is visible.
@@ -200,20 +179,24 @@ async function prefill(parts: Parts, layer: number, { query, out }: Target): Pro
   );
 }
 
+/** Which rows' partials to merge. */
+interface Merge {
+  /** Partials per row and head: splits · parts. With one the attention kernel has written the result itself. */
+  entries: (sizes: Sizes) => number;
+  firstRow: (sizes: Sizes) => number;
+  count: (sizes: Sizes) => number;
+}
+
 async function combine(
-  parts: Parts,
+  { gpu, config, activations }: Parts,
   layer: number,
-  { out }: Target,
-  entries: (s: Sizes) => number,
-  firstRow: (s: Sizes) => number,
-  count: (s: Sizes) => number,
+  { entries, firstRow, count }: Merge,
 ): Promise<AnyDispatch<Sizes>> {
-  const { gpu, config, activations } = parts;
   const { heads: H, headWidth: E } = config;
   return dispatch({
     kernel: await gpu.kernel(attn_combine, { H, E }),
     label: `layer ${layer} combine`,
-    buffers: { partials: activations.partials, out },
+    buffers: { partials: activations.partials, out: activations.attended },
     params: (s: Sizes) => ({ firstRow: firstRow(s), entries: entries(s) }),
     grid: (s) => (entries(s) > 1 ? [H, count(s), 1] : [0, 0, 0]),
     bytes: (s) => 4 * count(s) * H * (entries(s) + 1) * E,

@@ -140,7 +140,7 @@ export const headProduct = ({ weights, activations: { normed, logits } }: Parts)
 /** Embedding and all layers: token ids in `rows` to the residual stream in `hidden`, keys and values into the cache. */
 export async function forward(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
   const { gpu, weights, activations, tokens } = parts;
-  const { rows, hidden, query, attended } = activations;
+  const { rows, hidden } = activations;
   // All at once, so that the driver can compile pipelines side by side; the order of the lists is what counts.
   const steps = await Promise.all([
     embedRows(gpu, weights.embedding, { rows, tokens, hidden }),
@@ -149,7 +149,7 @@ export async function forward(parts: Parts, tileRows: number): Promise<Program<S
       return [
         linear(parts, tileRows, qkv),
         ropeIntoCache(parts, i, headNorm),
-        attention(parts, i, { query, out: attended, prefill: tileRows === 0 }),
+        attention(parts, i, { prefill: tileRows === 0 }),
         linear(parts, tileRows, output),
         linear(parts, tileRows, gateUp),
         linear(parts, tileRows, down),

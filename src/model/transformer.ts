@@ -8,12 +8,13 @@ import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import { type Codec, denseMap, kvBytesPerToken, KvStore } from "../kv/store.ts";
 import { MAX_SPLITS, splitsFor } from "./attention.ts";
 import type { ModelConfig } from "./config.ts";
-import { forward, headProduct, logits, products, ropeTable } from "./llama.ts";
+import { forward, logits, ropeTable } from "./llama.ts";
 import { type Batch, FROM_SLOT, type Model, type Sampled } from "./model.ts";
-import { gemm, gemv, type Sizes } from "./ops.ts";
+import type { Sizes } from "./ops.ts";
 import type { Activations, Parts, Weights } from "./parts.ts";
 import { Sampler } from "./sampler.ts";
-import type { Memory, Variants } from "./variants.ts";
+import { type Memory, tune } from "./tune.ts";
+import type { Variants } from "./variants.ts";
 
 export interface TransformerOptions {
   codec: Codec;
@@ -109,28 +110,9 @@ export class Transformer implements Model {
     await Promise.all([this.#program("forward", 1), this.#program("forward", 0), this.#program("logits", 1)]);
   }
 
-  /** Measures the kernel variants of every product shape on this adapter, or recalls what was measured before. */
-  async tune(memory: Memory): Promise<void> {
-    const parts = this.#parts;
-    const gpu = this.#gpu;
-    const { variants, activations } = parts;
-    const one: Sizes = { rows: 1, logitRows: 1, decodeRows: 1, splits: 1, pagesPerSplit: 1 };
-    const chunk: Sizes = { ...one, rows: gpu.adapter.software ? Math.min(48, this.limits.rows) : this.limits.rows };
-    const layer = Object.values(products(parts, 0));
-    for (const what of [...layer, headProduct(parts)]) {
-      await variants.answer(
-        gpu,
-        variants.gemvQuestion(what, one, (variant) => gemv(gpu, what, 1, variant)),
-        memory,
-      );
-    }
-    for (const what of layer) {
-      await variants.answer(
-        gpu,
-        variants.gemmQuestion(what, chunk, (variant) => gemm(gpu, what, activations, variant)),
-        memory,
-      );
-    }
+  /** Measures the kernel variants on this adapter, or recalls what was measured before. Before the first request. */
+  tune(memory: Memory): Promise<void> {
+    return tune(this.#parts, memory);
   }
 
   #program(kind: "forward" | "logits", tileRows: number): Promise<Program<Sizes>> {

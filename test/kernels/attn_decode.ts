@@ -44,9 +44,10 @@ export function decodeCase(seed: number, tiny = false) {
 
 function make(seed: number, tiny = false) {
   const base = decodeCase(seed, tiny);
-  const words = (base.constants.E * base.constants.KV_BITS) / 32;
-  const WG = tiny ? 8 : ([32, 64, 128].find((size) => size >= words * (1 + (seed % 2))) ?? 128);
-  const PAGES = tiny ? 1 : (seed % 3) + 1;
+  const { H, E, KV_BITS } = base.constants;
+  // One of each per shape: each compiles for seconds on a software adapter.
+  const WG = tiny ? 8 : ([32, 64, 128].find((size) => size >= ((E * KV_BITS) / 32) * (1 + (H % 2))) ?? 128);
+  const PAGES = tiny ? 1 : (H % 3) + 1;
   return { ...base, label: `${base.label} WG ${WG} PAGES ${PAGES}`, constants: { ...base.constants, WG, PAGES } };
 }
 

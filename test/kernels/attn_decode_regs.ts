@@ -9,7 +9,7 @@ export default spec({
   race: "wgsl_reflect does not run quad functions; the kernel shares no memory between invocations",
   mutants: [
     ["window off by one", "params.window + 1u", "params.window"],
-    ["reads hidden values", "select(vec4u(), vec4u(ALL), showA)", "vec4u(ALL)"],
-    ["forgets to rescale", "sum0 * keep0", "sum0"],
+    ["reads hidden values", "select(vec4u(), vec4u(ALL), shown)", "vec4u(ALL)"],
+    ["forgets to rescale", "next.h0 *= soft[0].keep;", ""],
   ],
 });
