@@ -82,10 +82,10 @@ const RULES: readonly Rule[] = [
   {
     when: (error, message) => error instanceof InputError && /context|longer|fit/i.test(message),
     title: "Too long for the context",
-    text: "The conversation with this message needs more tokens than the model has room for. Your message is back in the box below.",
+    text: "The conversation with this message needs more tokens than the model has room for. It is back in the box below.",
     advice: [
-      "Shorten the text, or start a new chat.",
-      "If the model was trained for more, load it with a larger context (settings).",
+      "Shorten it, or start a new chat.",
+      "If the model was trained for more, give it a larger context.",
     ],
     ways: ["newChat", "settings"],
   },

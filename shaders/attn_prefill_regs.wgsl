@@ -134,9 +134,11 @@ fn meet(sum: vec4f, x: f32, v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f) -> vec4f
   );
 }
 
-// Masks one row's scores (it sees positions oldest .. newest) and turns them into weights.
-fn soften(old: Soft, score: vec4f, position: vec4u, oldest: u32, newest: u32) -> Soft {
-  let seen = select(vec4f(UNSEEN), score, (position <= vec4u(newest)) & (position >= vec4u(oldest)));
+// Masks one row's scores and turns them into weights. Positions are f32 here (exact to 2²⁴): comparing them is one
+// instruction, comparing u32 is six.
+fn soften(old: Soft, score: vec4f, position: vec4f, newest: f32, window: f32) -> Soft {
+  let age = vec4f(newest) - position;
+  let seen = select(vec4f(UNSEEN), score, (age >= vec4f()) & (age < vec4f(window)));
   var best = max(max(seen.x, seen.y), max(seen.z, seen.w));
   best = max(best, quadSwapX(best));
   best = max(best, quadSwapY(best));
@@ -296,6 +298,8 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
   let at14 = query + min(14u, most) * width;
   let at15 = query + min(15u, most) * width;
   let factor = params.scale * LOG2E;
+  let newest = f32(position0);  // key of row 0
+  let farthest = select(f32(params.window), 3e38, params.window == 0u);
 
   var soft: array<Soft, 16>;
   for (var r = 0u; r < 16u; r++) { soft[r] = Soft(vec4f(), UNSEEN, 0.0, 1.0); }
@@ -338,24 +342,24 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
       // Positions of this lane's slots; holes lie in the future.
       let bits = laneBits * select(1u, 65536u, half == 1u);
       let slots = entry.w + half * 16u + lane * 4u + vec4u(0u, 1u, 2u, 3u);
-      let position = select(vec4u(ALL), slots, (bits & vec4u(entry.y)) != vec4u());
-      let shown = select(vec4u(), vec4u(ALL), position <= vec4u(lastPosition));
-      soft[0] = soften(soft[0], s.r0 * factor, position, position0 + 0u - min(position0 + 0u, window - 1u), position0 + 0u);
-      soft[1] = soften(soft[1], s.r1 * factor, position, position0 + 1u - min(position0 + 1u, window - 1u), position0 + 1u);
-      soft[2] = soften(soft[2], s.r2 * factor, position, position0 + 2u - min(position0 + 2u, window - 1u), position0 + 2u);
-      soft[3] = soften(soft[3], s.r3 * factor, position, position0 + 3u - min(position0 + 3u, window - 1u), position0 + 3u);
-      soft[4] = soften(soft[4], s.r4 * factor, position, position0 + 4u - min(position0 + 4u, window - 1u), position0 + 4u);
-      soft[5] = soften(soft[5], s.r5 * factor, position, position0 + 5u - min(position0 + 5u, window - 1u), position0 + 5u);
-      soft[6] = soften(soft[6], s.r6 * factor, position, position0 + 6u - min(position0 + 6u, window - 1u), position0 + 6u);
-      soft[7] = soften(soft[7], s.r7 * factor, position, position0 + 7u - min(position0 + 7u, window - 1u), position0 + 7u);
-      soft[8] = soften(soft[8], s.r8 * factor, position, position0 + 8u - min(position0 + 8u, window - 1u), position0 + 8u);
-      soft[9] = soften(soft[9], s.r9 * factor, position, position0 + 9u - min(position0 + 9u, window - 1u), position0 + 9u);
-      soft[10] = soften(soft[10], s.r10 * factor, position, position0 + 10u - min(position0 + 10u, window - 1u), position0 + 10u);
-      soft[11] = soften(soft[11], s.r11 * factor, position, position0 + 11u - min(position0 + 11u, window - 1u), position0 + 11u);
-      soft[12] = soften(soft[12], s.r12 * factor, position, position0 + 12u - min(position0 + 12u, window - 1u), position0 + 12u);
-      soft[13] = soften(soft[13], s.r13 * factor, position, position0 + 13u - min(position0 + 13u, window - 1u), position0 + 13u);
-      soft[14] = soften(soft[14], s.r14 * factor, position, position0 + 14u - min(position0 + 14u, window - 1u), position0 + 14u);
-      soft[15] = soften(soft[15], s.r15 * factor, position, position0 + 15u - min(position0 + 15u, window - 1u), position0 + 15u);
+      let position = select(vec4f(3e38), vec4f(slots), (bits & vec4u(entry.y)) != vec4u());
+      let shown = select(vec4u(), vec4u(ALL), position <= vec4f(f32(lastPosition)));
+      soft[0] = soften(soft[0], s.r0 * factor, position, newest + 0.0, farthest);
+      soft[1] = soften(soft[1], s.r1 * factor, position, newest + 1.0, farthest);
+      soft[2] = soften(soft[2], s.r2 * factor, position, newest + 2.0, farthest);
+      soft[3] = soften(soft[3], s.r3 * factor, position, newest + 3.0, farthest);
+      soft[4] = soften(soft[4], s.r4 * factor, position, newest + 4.0, farthest);
+      soft[5] = soften(soft[5], s.r5 * factor, position, newest + 5.0, farthest);
+      soft[6] = soften(soft[6], s.r6 * factor, position, newest + 6.0, farthest);
+      soft[7] = soften(soft[7], s.r7 * factor, position, newest + 7.0, farthest);
+      soft[8] = soften(soft[8], s.r8 * factor, position, newest + 8.0, farthest);
+      soft[9] = soften(soft[9], s.r9 * factor, position, newest + 9.0, farthest);
+      soft[10] = soften(soft[10], s.r10 * factor, position, newest + 10.0, farthest);
+      soft[11] = soften(soft[11], s.r11 * factor, position, newest + 11.0, farthest);
+      soft[12] = soften(soft[12], s.r12 * factor, position, newest + 12.0, farthest);
+      soft[13] = soften(soft[13], s.r13 * factor, position, newest + 13.0, farthest);
+      soft[14] = soften(soft[14], s.r14 * factor, position, newest + 14.0, farthest);
+      soft[15] = soften(soft[15], s.r15 * factor, position, newest + 15.0, farthest);
       o0 = advance(o0, soft, page, min(lane, E / 4u - 1u), half * 16u, lane, shown);
       if (E > 16u) { o1 = advance(o1, soft, page, min(lane + 4u * 1u, E / 4u - 1u), half * 16u, lane, shown); }
       if (E > 32u) { o2 = advance(o2, soft, page, min(lane + 4u * 2u, E / 4u - 1u), half * 16u, lane, shown); }

@@ -213,6 +213,11 @@ test("sampling: a seed gives the same reply, another seed another; penalties and
   const varied = await reply({ repetitionPenalty: 5, frequencyPenalty: 2, presencePenalty: 2 });
   expect(new Set(varied.tokens).size).toBe(varied.tokens.length);
   expect((await reply({})).tokens).toEqual(plain.tokens);
+  // What the penalties count of the prompt does not depend on how the prompt was cut.
+  await call("open", "fable", "/demo/models/fable/", { kv: "f32", context: 512, chunk: 4 });
+  expect((await reply({ repetitionPenalty: 5, frequencyPenalty: 2, presencePenalty: 2 })).tokens).toEqual(
+    varied.tokens,
+  );
   await call("close", "fable");
 });
 

@@ -43,6 +43,25 @@ interface Shape {
   slots: number;
   /** V */
   vocabulary: number;
+  /** Tokens of the longest prompt. */
+  context: number;
+}
+
+/** What penalties and biases need. */
+interface Extra {
+  /** [slots, V] u32: occurrences in the reply; bit 31: occurs in the prompt */
+  counts: GPUBuffer;
+  /** [slots, 64] (token, f32 bits) */
+  bias: GPUBuffer;
+  /** [rows, V]: logits after penalties and bias */
+  scores: GPUBuffer;
+  /** [context] u32: a prompt on its way into counts */
+  ids: GPUBuffer;
+}
+
+interface Marking {
+  slot: number;
+  idCount: number;
 }
 
 export class Sampler {
@@ -63,8 +82,8 @@ export class Sampler {
   readonly #staged: DataView<ArrayBuffer>;
   readonly #programs = new Map<string, Promise<Program<Sizes>>>();
   /** Made when the first request with a penalty or bias comes: 4·V bytes per slot and per row. */
-  #extra: { counts: GPUBuffer; bias: GPUBuffer; scores: GPUBuffer } | null = null;
-  #clears: { slot: number; tokens: readonly number[] }[] = [];
+  #extra: Extra | null = null;
+  #marking: Promise<Program<Marking>> | null = null;
 
   constructor(gpu: Gpu, logits: GPUBuffer, shape: Shape) {
     const { rows, slots, vocabulary } = shape;
@@ -89,22 +108,27 @@ export class Sampler {
   }
 
   /** Settings of the coming step, and the program that samples under them. */
-  async prepare(
-    rows: readonly LogitRow[],
-    prompts: readonly { slot: number; tokens: readonly number[] }[],
-  ): Promise<Program<Sizes>> {
+  async prepare(rows: readonly LogitRow[]): Promise<Program<Sizes>> {
     const needs = {
       adjust: rows.some(({ sampling, forced }) => forced === null && adjusted(sampling)),
       filter: rows.some(({ sampling, forced }) => forced === null && filtered(sampling)),
     };
-    if (needs.adjust || prompts.length > 0) this.#makeExtra();
+    if (needs.adjust) this.#makeExtra();
     for (const [i, row] of rows.entries()) this.#stage(i, row);
     this.#gpu.write(this.#settings, 0, new Uint8Array(this.#staged.buffer, 0, rows.length * SETTINGS_WORDS * 4));
-    this.#clears = [...prompts];
+    return await this.#program(needs);
+  }
+
+  /** Compiles greedy sampling, which every model starts with. */
+  async compile(): Promise<void> {
+    await this.#program({ adjust: false, filter: false });
+  }
+
+  #program(needs: Needs): Promise<Program<Sizes>> {
     const key = JSON.stringify(needs);
     let program = this.#programs.get(key);
     if (!program) this.#programs.set(key, (program = this.#build(needs)));
-    return await program;
+    return program;
   }
 
   #stage(index: number, { slot, sampling, step, forced }: LogitRow): void {
@@ -138,43 +162,49 @@ export class Sampler {
     this.#gpu.write(this.#extra!.bias, slot * BIAS_SLOTS * 8, new Uint8Array(view.buffer));
   }
 
-  #makeExtra(): void {
-    const { rows, slots, vocabulary } = this.#shape;
+  #makeExtra(): Extra {
+    const { rows, slots, vocabulary, context } = this.#shape;
+    const make = (label: string, words: number) => this.#gpu.buffer(label, words * 4, "scratch");
     this.#extra ??= {
-      counts: this.#gpu.buffer("token counts", slots * vocabulary * 4, "scratch"),
-      bias: this.#gpu.buffer("logit bias", slots * BIAS_SLOTS * 8, "scratch"),
-      scores: this.#gpu.buffer("adjusted logits", rows * vocabulary * 4, "scratch"),
+      counts: make("token counts", slots * vocabulary),
+      bias: make("logit bias", slots * BIAS_SLOTS * 2),
+      scores: make("adjusted logits", rows * vocabulary),
+      ids: make("prompt ids", context),
     };
+    return this.#extra;
   }
 
-  /** Marks the prompts of sequences that entered a slot. Encoded before the step's pass. */
-  async encodePrompts(encoder: GPUCommandEncoder): Promise<void> {
-    for (const { slot, tokens } of this.#clears) {
-      const { vocabulary } = this.#shape;
-      const { counts } = this.#extra!;
-      encoder.clearBuffer(counts, slot * vocabulary * 4, vocabulary * 4);
-      const ids = this.#gpu.buffer("prompt ids", tokens.length * 4, "scratch");
+  /** Prompts of sequences that enter a slot with a penalty on: from now on the slot's counts are theirs. Submits. */
+  async markPrompts(prompts: readonly { slot: number; tokens: readonly number[] }[]): Promise<void> {
+    if (prompts.length === 0) return;
+    const { counts, ids } = this.#makeExtra();
+    this.#marking ??= this.#buildMarking(ids, counts);
+    const program = await this.#marking;
+    const { vocabulary } = this.#shape;
+    for (const { slot, tokens } of prompts) {
       this.#gpu.write(ids, 0, Uint32Array.from(tokens));
-      const mark = dispatch({
-        kernel: await this.#gpu.kernel(logit_prompt, { WG: 64 }),
-        label: "prompt tokens",
-        buffers: { ids, counts },
-        params: () => ({ idCount: tokens.length, slot, vocabulary }),
-        grid: () => [ceilDiv(tokens.length, 64), 1, 1] as const,
-        bytes: () => 12 * tokens.length,
-        flops: () => 0,
-      });
-      const program = Program.build<object>(this.#gpu, "prompt tokens", [mark]);
-      program.prepare({});
+      program.prepare({ slot, idCount: tokens.length });
+      const encoder = this.#gpu.device.createCommandEncoder();
+      encoder.clearBuffer(counts, slot * vocabulary * 4, vocabulary * 4);
       const pass = encoder.beginComputePass();
       program.encode(pass);
       pass.end();
-      // Destroying a buffer that queued work uses is allowed only after the submit.
-      queueMicrotask(
-        () => void this.#gpu.device.queue.onSubmittedWorkDone().then(() => (this.#gpu.release(ids), program.dispose())),
-      );
+      this.#gpu.submit(encoder);
     }
-    this.#clears = [];
+  }
+
+  async #buildMarking(ids: GPUBuffer, counts: GPUBuffer): Promise<Program<Marking>> {
+    const { vocabulary } = this.#shape;
+    const mark = dispatch({
+      kernel: await this.#gpu.kernel(logit_prompt, { WG: 64 }),
+      label: "prompt tokens",
+      buffers: { ids, counts },
+      params: ({ idCount, slot }: Marking) => ({ idCount, slot, vocabulary }),
+      grid: ({ idCount }) => [ceilDiv(idCount, 64), 1, 1],
+      bytes: ({ idCount }) => 12 * idCount,
+      flops: () => 0,
+    });
+    return Program.build(this.#gpu, "prompt tokens", [mark]);
   }
 
   async #build({ adjust, filter }: Needs): Promise<Program<Sizes>> {

@@ -83,8 +83,10 @@ export class Transformer implements Model {
       arenaBytes,
     });
     const activations = allocate(gpu, config, this.limits, this.store.parts);
-    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots, vocabulary: config.vocabulary });
-    const table = ropeTable(config, blocks * BLOCK_TOKENS);
+    const { vocabulary } = config;
+    const context = blocks * BLOCK_TOKENS;
+    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots, vocabulary, context });
+    const table = ropeTable(config, context);
     const rope = gpu.buffer("rope table", table.byteLength, "scratch");
     gpu.write(rope, 0, table);
     this.#parts = {
@@ -107,7 +109,8 @@ export class Transformer implements Model {
 
   /** Compiles what a single conversation needs, so that the first prompt does not wait for it. */
   async compile(): Promise<void> {
-    await Promise.all([this.#program("forward", 1), this.#program("forward", 0), this.#program("logits", 1)]);
+    const programs = [this.#program("forward", 1), this.#program("forward", 0), this.#program("logits", 1)];
+    await Promise.all([...programs, this.#sampler.compile()]);
   }
 
   /** Measures the kernel variants on this adapter, or recalls what was measured before. Before the first request. */
@@ -125,12 +128,12 @@ export class Transformer implements Model {
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
     this.#gpu.check();
     const sizes = sizesOf(batch);
+    await this.#sampler.markPrompts(batch.prompts);
     const programs = await this.#prepare(batch, sizes);
     for (const { slot, index, block } of batch.pages) this.store.writeTable(slot, index, block);
     this.#writeRows(batch);
     const encoder = this.#gpu.device.createCommandEncoder();
     for (const copy of batch.copies) this.store.copyBlock(encoder, copy);
-    await this.#sampler.encodePrompts(encoder);
     const pass = encoder.beginComputePass();
     for (const program of programs) program.encode(pass);
     pass.end();
@@ -145,13 +148,13 @@ export class Transformer implements Model {
   }
 
   /** The step's programs with parameters and settings written. */
-  async #prepare({ rows, logitRows, prompts }: Batch, sizes: Sizes): Promise<Program<Sizes>[]> {
+  async #prepare({ rows, logitRows }: Batch, sizes: Sizes): Promise<Program<Sizes>[]> {
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
     assert(logitRows.length <= this.limits.logitRows, `${logitRows.length} logit rows`);
     const programs = [await this.#program("forward", tileFor(rows.length))];
     if (logitRows.length > 0) {
       programs.push(await this.#program("logits", tileFor(logitRows.length)));
-      programs.push(await this.#sampler.prepare(logitRows, prompts));
+      programs.push(await this.#sampler.prepare(logitRows));
     }
     for (const program of programs) program.prepare(sizes);
     return programs;

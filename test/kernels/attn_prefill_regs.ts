@@ -49,8 +49,8 @@ export default spec({
   make,
   race: "wgsl_reflect does not run quad functions; the kernel shares no memory between invocations",
   mutants: [
-    ["sees the future", "position <= vec4u(newest)", "position <= vec4u(newest + 1u)"],
-    ["reads unwritten values", "position <= vec4u(lastPosition)", "position <= vec4u(lastPosition + 1u)"],
+    ["sees the future", "age >= vec4f()", "age >= vec4f(-1.0)"],
+    ["reads unwritten values", "f32(lastPosition)", "f32(lastPosition + 1u)"],
     ["forgets to rescale", "sums.r3 * soft[3].keep", "sums.r3"],
   ],
 });
