@@ -1,5 +1,6 @@
 // Keys and values into the cache, attention over page lists. One dispatch per arena buffer of the store.
 import { alignUp, ceilDiv } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { Kernel, KernelSource } from "../gpu/kernel.ts";
 import {
   attn_combine,
@@ -17,15 +18,23 @@ import type { Parts } from "./parts.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "./variants.ts";
 import type { Vector } from "./weights.ts";
 
-/** Pages that one workgroup of a decoding row goes through, as long as there are not too many workgroups. */
-const PAGES_PER_SPLIT = 8;
-/** Most parts a page list is split into; longer lists get longer parts. */
-export const MAX_SPLITS = 32;
+/** How the page list of a decoding row is split over workgroups: enough of them to fill the adapter, few to merge. */
+const SPLITTING = {
+  /** A CPU adapter has as many workgroups under way as cores. */
+  software: { pagesPerSplit: 1, most: 4 },
+  hardware: { pagesPerSplit: 4, most: 64 },
+} as const;
+
+const splittingOf = ({ adapter }: Gpu) => (adapter.software ? SPLITTING.software : SPLITTING.hardware);
+
+/** Most parts a page list is split into. */
+export const mostSplits = (gpu: Gpu): number => splittingOf(gpu).most;
 
 /** Both are powers of two for a cache of `length` tokens: parameters change rarely. */
-export function splitsFor(length: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
+export function splitsFor(gpu: Gpu, length: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
+  const { pagesPerSplit, most } = splittingOf(gpu);
   const pages = 2 ** Math.ceil(Math.log2(ceilDiv(length, BLOCK_TOKENS)));
-  const splits = Math.min(MAX_SPLITS, Math.max(1, pages / PAGES_PER_SPLIT));
+  const splits = Math.min(most, Math.max(1, pages / pagesPerSplit));
   return { splits, pagesPerSplit: pages / splits };
 }
 
@@ -111,7 +120,7 @@ const numbersOf = ({ config, store }: Parts, layer: number, part: number) => ({
 /** The kernel of a variant; all take the same buffers and parameters. */
 function decodeKernel(
   { gpu, config, store }: Parts,
-  { kernel, threads }: DecodeVariant,
+  { kernel, threads, pages }: DecodeVariant,
 ): Promise<Kernel<typeof attn_decode>> {
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const KV_BITS = store.shape.codec.bits;
@@ -119,7 +128,7 @@ function decodeKernel(
   const same = (source: KernelSource) => source as typeof attn_decode;
   if (kernel === "attn_decode_regs") return gpu.kernel(same(attn_decode_regs), constants);
   if (kernel === "attn_decode_sg") return gpu.kernel(same(attn_decode_sg), { ...constants, LANES: threads } as object);
-  return gpu.kernel(attn_decode, { ...constants, WG: alignUp(Math.max(threads, (E * KV_BITS) / 32), 8) });
+  return gpu.kernel(attn_decode, { ...constants, PAGES: pages, WG: alignUp(Math.max(threads, (E * KV_BITS) / 32), 8) });
 }
 
 /** Rows 0 … count−1, each over the pages of its own sequence. */
@@ -194,7 +203,7 @@ async function combine(
 ): Promise<AnyDispatch<Sizes>> {
   const { heads: H, headWidth: E } = config;
   return dispatch({
-    kernel: await gpu.kernel(attn_combine, { H, E }),
+    kernel: await gpu.kernel(attn_combine, { H, E, WG: gpu.adapter.software ? 4 : 64 }),
     label: `layer ${layer} combine`,
     buffers: { partials: activations.partials, out: activations.attended },
     params: (s: Sizes) => ({ firstRow: firstRow(s), entries: entries(s) }),

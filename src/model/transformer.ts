@@ -6,7 +6,7 @@ import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import { type Codec, denseMap, kvBytesPerToken, KvStore } from "../kv/store.ts";
-import { MAX_SPLITS, splitsFor } from "./attention.ts";
+import { mostSplits, splitsFor } from "./attention.ts";
 import type { ModelConfig } from "./config.ts";
 import { forward, logits, ropeTable } from "./llama.ts";
 import { type Batch, FROM_SLOT, type Model, type Sampled } from "./model.ts";
@@ -127,7 +127,7 @@ export class Transformer implements Model {
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
     this.#gpu.check();
-    const sizes = sizesOf(batch);
+    const sizes = sizesOf(this.#gpu, batch);
     await this.#sampler.markPrompts(batch.prompts);
     const programs = await this.#prepare(batch, sizes);
     for (const { slot, index, block } of batch.pages) this.store.writeTable(slot, index, block);
@@ -202,7 +202,7 @@ export class Transformer implements Model {
       prompts: [],
     };
     for (let index = 0; index * BLOCK_TOKENS < first + count; index++) this.store.writeTable(0, index, index);
-    const sizes = sizesOf(batch);
+    const sizes = sizesOf(this.#gpu, batch);
     const programs = await this.#prepare(batch, sizes);
     this.#writeRows(batch);
     const times: KernelTime[] = [];
@@ -211,11 +211,11 @@ export class Transformer implements Model {
   }
 }
 
-function sizesOf({ rows, decodeRows, logitRows }: Batch): Sizes {
+function sizesOf(gpu: Gpu, { rows, decodeRows, logitRows }: Batch): Sizes {
   const tiled = tileFor(rows.length) === 0;
   const alone = tiled ? rows.slice(0, decodeRows) : rows;
   const longest = alone.reduce((most, { cacheIndex }) => Math.max(most, cacheIndex + 1), 1);
-  return { rows: rows.length, logitRows: logitRows.length, decodeRows, ...splitsFor(longest) };
+  return { rows: rows.length, logitRows: logitRows.length, decodeRows, ...splitsFor(gpu, longest) };
 }
 
 function decodeResults(bytes: ArrayBuffer): Sampled[] {
@@ -236,7 +236,7 @@ function allocate(
   const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headWidth: E, vocabulary: V } = config;
   const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
   const widest = Math.max(D, F, H * E);
-  const decodePartials = Math.max(MOST_NARROW, slots) * H * MAX_SPLITS * kvParts * (E + 2);
+  const decodePartials = Math.max(MOST_NARROW, slots) * H * mostSplits(gpu) * kvParts * (E + 2);
   const prefillPartials = kvParts > 1 ? rows * H * kvParts * (E + 2) : 0;
   return {
     rows: make("rows", rows * 4),

@@ -73,7 +73,7 @@ function prepareRows(parts: Parts): void {
 function questions(parts: Parts): Question[] {
   const { gpu, activations, variants } = parts;
   const { gemv: gemvs, gemm: gemms, prefill, decode } = variants.candidates;
-  const one: Sizes = { rows: 1, logitRows: 1, decodeRows: 1, ...splitsFor(contextOf(parts)) };
+  const one: Sizes = { rows: 1, logitRows: 1, decodeRows: 1, ...splitsFor(gpu, contextOf(parts)) };
   const chunk: Sizes = { ...one, rows: rowsOf(parts), decodeRows: 0 };
   const layer = Object.values(products(parts, 0));
   const decoding = (what: Linear): Question => ({

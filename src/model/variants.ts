@@ -20,6 +20,8 @@ export interface DecodeVariant {
   kernel: "attn_decode" | "attn_decode_sg" | "attn_decode_regs";
   /** Threads of a workgroup; for attn_decode_sg lanes of its subgroup. */
   threads: number;
+  /** Pages that attn_decode takes at a time. */
+  pages: number;
 }
 
 /** attn_prefill_regs takes 16 rows on a quad of lanes, attn_prefill_tile one row on two threads. */
@@ -73,24 +75,30 @@ const prefillTile = (threads: number): PrefillVariant => ({
   kernel: "attn_prefill_tile",
   threads,
 });
-const WORKGROUP: DecodeVariant = { name: "workgroup", kernel: "attn_decode", threads: 64 };
+const workgroup = (threads: number, pages: number): DecodeVariant => ({
+  name: `workgroup ${threads}`,
+  kernel: "attn_decode",
+  threads,
+  pages,
+});
 const subgroup = (threads: number): DecodeVariant => ({
   name: `subgroup ${threads}`,
   kernel: "attn_decode_sg",
   threads,
+  pages: 1,
 });
 
 /** Shaders run on a CPU: registers and subgroups of 4 are fast, workgroup memory and barriers are slow. */
 function softwareCandidates(subgroupSize: number, { heads, kvHeads, headWidth }: ModelConfig): Candidates {
   const quad = subgroupSize >= 4;
   const fits = quad && headWidth <= 128;
-  const decodeQuad: DecodeVariant = { name: "quad", kernel: "attn_decode_regs", threads: 4 };
+  const decodeQuad: DecodeVariant = { name: "quad", kernel: "attn_decode_regs", threads: 4, pages: 1 };
   const prefillQuad: PrefillVariant = { name: "quad", kernel: "attn_prefill_regs", threads: 4 };
   return {
     gemv: [cols(4, 16), cols(4, 32), cols(8, 32)],
     gemm: quad ? [quads, registers(8)] : [registers(8)],
     prefill: fits ? [prefillQuad] : [prefillTile(32)],
-    decode: [...(fits && heads / kvHeads <= 8 ? [decodeQuad] : []), ...(quad ? [subgroup(4)] : []), WORKGROUP],
+    decode: [...(fits && heads / kvHeads <= 8 ? [decodeQuad] : []), ...(quad ? [subgroup(4)] : []), workgroup(64, 4)],
   };
 }
 
@@ -108,7 +116,7 @@ function hardwareCandidates(subgroupSize: number): Candidates {
       registers(64),
     ],
     prefill: [prefillTile(128), prefillTile(64)],
-    decode: lanes >= 4 ? [subgroup(lanes), WORKGROUP] : [WORKGROUP],
+    decode: [...(lanes >= 4 ? [subgroup(lanes)] : []), workgroup(64, 4), workgroup(128, 8)],
   };
 }
 
