@@ -83,10 +83,7 @@ const RULES: readonly Rule[] = [
     when: (error, message) => error instanceof InputError && /context|longer|fit/i.test(message),
     title: "Too long for the context",
     text: "The conversation with this message needs more tokens than the model has room for. It is back in the box below.",
-    advice: [
-      "Shorten it, or start a new chat.",
-      "If the model was trained for more, give it a larger context.",
-    ],
+    advice: ["Shorten it, or start a new chat.", "If the model was trained for more, give it a larger context."],
     ways: ["newChat", "settings"],
   },
   {

@@ -107,7 +107,7 @@ test("a decoded token costs one submit, one readback of 8 bytes, and makes no GP
   await call("open", "counts", source("llama3"), { context: 256 });
   await call("answer", "counts", greedyJob(golden.prompt.slice(0, 5), 4)); // everything has been built once
   const before = await call("stats", "counts");
-  await call("answer", "counts", greedyJob([3, ...golden.prompt.slice(0, 5)], 41));
+  await call("answer", "counts", greedyJob([3, ...golden.prompt.slice(0, 5)], 26));
   const after = await call("stats", "counts");
   const per = (name: "submits" | "readbacks" | "readbackBytes" | "objectsCreated" | "dispatches") =>
     after[name] - before[name];
@@ -117,13 +117,14 @@ test("a decoded token costs one submit, one readback of 8 bytes, and makes no GP
     bytes: per("readbackBytes"),
     objects: per("objectsCreated"),
   }).toEqual({
-    submits: 41, // the prompt's six tokens are one step, then forty
-    readbacks: 41,
-    bytes: 41 * 8,
+    submits: 26, // the prompt's six tokens are one step, then twenty-five
+    readbacks: 26,
+    bytes: 26 * 8,
     objects: 0,
   });
-  // embed; per layer: qkv, rope, attention, output, gate·up, down; norm, logits, two for sampling
-  expect(per("dispatches")).toBe(41 * (1 + 3 * 6 + 4));
+  // embed; per layer: qkv, rope, attention (one page: nothing to merge), output, gate·up, down; norm, logits, two for
+  // sampling
+  expect(per("dispatches")).toBe(26 * (1 + 3 * 6 + 4));
   await call("close", "counts");
 });
 

@@ -1,7 +1,7 @@
 // The adapter, the device and everything made on it. Every GPU object of the engine is made here, so it can be counted.
 import type { AdapterInfo } from "../api.ts";
 import { DeviceLostError, UnsupportedError } from "../errors.ts";
-import { type Constants, Kernel, type KernelSource } from "./kernel.ts";
+import { type Bindable, bytesOf, Kernel, type KernelSource } from "./kernel.ts";
 
 /** What a buffer is for; the stats report bytes by it. */
 export type Purpose = "weights" | "kv" | "scratch";
@@ -125,16 +125,22 @@ export class Gpu {
     return (this.#unused ??= this.buffer("unused", 16, "scratch"));
   }
 
-  /** The pipeline for these constants, compiled once. */
-  kernel<K extends KernelSource>(source: K, constants: Constants<K>): Promise<Kernel<K>> {
-    const key = `${source.name} ${JSON.stringify(Object.entries(constants).sort())}`;
+  /** The pipeline for these constants, compiled once. On a CPU adapter also for the lengths of what is bound. */
+  kernel(
+    source: KernelSource,
+    constants: Readonly<Record<string, number>>,
+    buffers: Readonly<Record<string, Bindable>>,
+  ): Promise<Kernel> {
+    const bound = this.adapter.software ? Object.entries(buffers) : [];
+    const lengths = Object.fromEntries(bound.map(([name, buffer]) => [name, bytesOf(buffer)]));
+    const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths])}`;
     let made = this.#kernels.get(key);
     if (!made) {
       this.counts.objectsCreated++;
-      made = Kernel.create(this.device, source, constants) as unknown as Promise<Kernel>;
+      made = Kernel.create(this.device, source, constants, lengths);
       this.#kernels.set(key, made);
     }
-    return made as unknown as Promise<Kernel<K>>;
+    return made;
   }
 
   write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {

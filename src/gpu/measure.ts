@@ -21,7 +21,7 @@ export async function timeDispatches<D extends object>(
   work: readonly AnyDispatch<D>[],
   sizes: D,
 ): Promise<number> {
-  const program = Program.build<D>(gpu, "measure", work);
+  const program = await Program.build<D>(gpu, "measure", work);
   program.prepare(sizes);
   const run = async (repeats: number): Promise<number> => {
     const encoder = gpu.device.createCommandEncoder();
@@ -48,8 +48,8 @@ export async function timeDispatches<D extends object>(
 export async function measureAdapter(device?: GPUDevice): Promise<AdapterPeaks> {
   const gpu = await Gpu.open(device);
   try {
-    const copy = await copyDispatch(gpu);
-    const fma = await fmaDispatch(gpu);
+    const copy = copyDispatch(gpu);
+    const fma = fmaDispatch(gpu);
     const copyMs = await timeDispatches(gpu, [copy.step], {});
     const fmaMs = await timeDispatches(gpu, [fma.step], {});
     const emptyMs = await timeDispatches(
@@ -64,12 +64,13 @@ export async function measureAdapter(device?: GPUDevice): Promise<AdapterPeaks> 
 }
 
 /** 256 MiB on a GPU, beyond every cache; 32 MiB on a CPU adapter. */
-async function copyDispatch(gpu: Gpu) {
+function copyDispatch(gpu: Gpu) {
   const size = gpu.adapter.software ? 32 * 2 ** 20 : 128 * 2 ** 20;
   const [x, y] = [gpu.buffer("copy from", size, "scratch"), gpu.buffer("copy to", size, "scratch")];
   const count = size / 16;
   const step = dispatch({
-    kernel: await gpu.kernel(peak_copy, { WG: 64, STEPS: 8 }),
+    kernel: peak_copy,
+    constants: { WG: 64, STEPS: 8 },
     label: "copy",
     buffers: { x, y },
     params: () => ({ count }),
@@ -80,12 +81,13 @@ async function copyDispatch(gpu: Gpu) {
   return { step, bytes: 2 * size };
 }
 
-async function fmaDispatch(gpu: Gpu) {
+function fmaDispatch(gpu: Gpu) {
   const threads = gpu.adapter.software ? 1 << 12 : 1 << 18;
   const [x, y] = [gpu.buffer("fma from", threads * 4, "scratch"), gpu.buffer("fma to", threads * 4, "scratch")];
-  const make = async (ROUNDS: number, groups: number) =>
+  const make = (ROUNDS: number, groups: number) =>
     dispatch({
-      kernel: await gpu.kernel(peak_fma, { WG: 64, ROUNDS }),
+      kernel: peak_fma,
+      constants: { WG: 64, ROUNDS },
       label: "fma",
       buffers: { x, y },
       params: () => ({ factor: 0.5 }),
@@ -93,5 +95,5 @@ async function fmaDispatch(gpu: Gpu) {
       bytes: () => 8 * threads,
       flops: () => 128 * ROUNDS * threads,
     });
-  return { step: await make(256, threads / 64), idle: await make(0, 1), flops: 128 * 256 * threads };
+  return { step: make(256, threads / 64), idle: make(0, 1), flops: 128 * 256 * threads };
 }

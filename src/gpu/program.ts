@@ -1,15 +1,24 @@
 // A program is a flat list of dispatches, built once and encoded into one compute pass per step.
 // Bind groups and parameter slots are made when it is built; a step only rewrites parameters that changed.
 import type { KernelTime } from "../api.ts";
-import { alignUp, assert, ceilDiv } from "../errors.ts";
+import { assert, ceilDiv } from "../errors.ts";
 import type { Gpu } from "./device.ts";
-import { type Buffers, type Kernel, type KernelSource, packParams, type Params } from "./kernel.ts";
+import {
+  type Bindable,
+  type Buffers,
+  type Constants,
+  type Kernel,
+  type KernelSource,
+  packParams,
+  type Params,
+} from "./kernel.ts";
 
 export type Grid = readonly [number, number, number];
 
 /** One dispatch. Sizes that change from step to step come in through `D`. */
 export interface Dispatch<K extends KernelSource, D> {
-  kernel: Kernel<K>;
+  kernel: K;
+  constants: Constants<K>;
   /** What it computes, e.g. "layer 3 qkv": the row of the profile. */
   label: string;
   buffers: Buffers<K>;
@@ -50,19 +59,26 @@ export class Program<D extends object> {
     this.#view = new DataView(new ArrayBuffer(arena.size));
   }
 
-  static build<D extends object>(gpu: Gpu, label: string, dispatches: readonly AnyDispatch<D>[]): Program<D> {
+  /** Compiles what is not yet compiled, all at once, and makes every bind group. */
+  static async build<D extends object>(
+    gpu: Gpu,
+    label: string,
+    dispatches: readonly AnyDispatch<D>[],
+  ): Promise<Program<D>> {
+    const kernels = await Promise.all(dispatches.map((step) => gpu.kernel(step.kernel, step.constants, step.buffers)));
     const { UNIFORM, COPY_DST } = GPUBufferUsage;
-    const size = alignUp(Math.max(1, dispatches.length) * SLOT_BYTES, SLOT_BYTES);
+    const size = Math.max(1, dispatches.length) * SLOT_BYTES;
     const program = new Program<D>(gpu, gpu.buffer(`${label} params`, size, "scratch", UNIFORM | COPY_DST));
-    for (const dispatch of dispatches) program.#add(dispatch);
+    for (const [i, step] of dispatches.entries()) program.#add(kernels[i]!, step);
     return program;
   }
 
-  #add({ kernel, buffers, ...rest }: AnyDispatch<D>): void {
-    const group = kernel.bind(buffers as Buffers<KernelSource>, this.#arena);
+  #add(kernel: Kernel, { label, buffers, params, grid, bytes, flops }: AnyDispatch<D>): void {
+    const { source, pipeline } = kernel;
+    const group = kernel.bind(buffers, this.#arena);
     this.#gpu.counts.objectsCreated++;
     const slot = this.#steps.length * SLOT_BYTES;
-    this.#steps.push({ ...rest, source: kernel.source, pipeline: kernel.pipeline, group, slot });
+    this.#steps.push({ label, source, pipeline, group, slot, params, grid, bytes, flops });
   }
 
   /** Parameters and grids for the coming step: one write, and none if nothing changed. */
@@ -121,8 +137,9 @@ export class Program<D extends object> {
 }
 
 /** A dispatch of some kernel: the list of a program mixes kernels. */
-export type AnyDispatch<D> = Omit<Dispatch<KernelSource, D>, "buffers" | "params"> & {
-  buffers: object;
+export type AnyDispatch<D> = Omit<Dispatch<KernelSource, D>, "buffers" | "params" | "constants"> & {
+  constants: Readonly<Record<string, number>>;
+  buffers: Readonly<Record<string, Bindable>>;
   params: (sizes: D) => Readonly<Record<string, number>>;
 };
 

@@ -1,7 +1,7 @@
 // Keys and values into the cache, attention over page lists. One dispatch per arena buffer of the store.
 import { alignUp, ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { Kernel, KernelSource } from "../gpu/kernel.ts";
+import type { KernelSource } from "../gpu/kernel.ts";
 import {
   attn_combine,
   attn_decode,
@@ -42,19 +42,20 @@ const prefillRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** Rotates q and k of every row; q goes to `query`, k and v to the row's own cache slot. */
-export async function ropeIntoCache(
+export function ropeIntoCache(
   { gpu, config, activations, store, rope }: Parts,
   layer: number,
   headNorm: Vector | undefined,
-): Promise<AnyDispatch<Sizes>[]> {
+): AnyDispatch<Sizes>[] {
   const { heads: H, kvHeads: G, headWidth: E, normEpsilon } = config;
   const { rows, qkv, query } = activations;
   const { maxPages, codec } = store.shape;
-  const kernel = await gpu.kernel(rope_kv, { WG: 64, H, G, E, KV_BITS: codec.bits, QK_NORM: headNorm ? 1 : 0 });
+  const constants = { WG: 64, H, G, E, KV_BITS: codec.bits, QK_NORM: headNorm ? 1 : 0 };
   const width = (H + 2 * G) * E;
   return indices(store.parts).map((part) =>
     dispatch({
-      kernel,
+      kernel: rope_kv,
+      constants,
       label: `layer ${layer} rope`,
       buffers: {
         qkv,
@@ -86,14 +87,14 @@ interface Target {
 }
 
 /** softmax(q·K/√E)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
-export async function attention(parts: Parts, layer: number, { prefill }: Target): Promise<AnyDispatch<Sizes>[]> {
+export function attention(parts: Parts, layer: number, { prefill }: Target): AnyDispatch<Sizes>[] {
   const { store, variants } = parts;
   const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
   const splits: Merge = { entries: (s) => s.splits * store.parts, firstRow: () => 0, count: alone };
-  const steps = [...(await decodeAttention(parts, layer, alone, variants.decode)), await combine(parts, layer, splits)];
+  const steps = [...decodeAttention(parts, layer, alone, variants.decode), combine(parts, layer, splits)];
   if (!prefill) return steps;
   const chunk: Merge = { entries: () => store.parts, firstRow: (s) => s.decodeRows, count: prefillRows };
-  return [...steps, ...(await prefillAttention(parts, layer, variants.prefill)), await combine(parts, layer, chunk)];
+  return [...steps, ...prefillAttention(parts, layer, variants.prefill), combine(parts, layer, chunk)];
 }
 
 /** Buffers every attention kernel reads and writes. */
@@ -117,35 +118,34 @@ const numbersOf = ({ config, store }: Parts, layer: number, part: number) => ({
   scale: 1 / Math.sqrt(config.headWidth),
 });
 
-/** The kernel of a variant; all take the same buffers and parameters. */
-function decodeKernel(
-  { gpu, config, store }: Parts,
-  { kernel, threads, pages }: DecodeVariant,
-): Promise<Kernel<typeof attn_decode>> {
+/** Kernel and constants of a variant; all take the same buffers and parameters. */
+function decodeKernel({ config, store }: Parts, { kernel, threads, pages }: DecodeVariant) {
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const KV_BITS = store.shape.codec.bits;
   const constants = { H, G, E, KV_BITS, R: H / G };
   const same = (source: KernelSource) => source as typeof attn_decode;
-  if (kernel === "attn_decode_regs") return gpu.kernel(same(attn_decode_regs), constants);
-  if (kernel === "attn_decode_sg") return gpu.kernel(same(attn_decode_sg), { ...constants, LANES: threads } as object);
-  return gpu.kernel(attn_decode, { ...constants, PAGES: pages, WG: alignUp(Math.max(threads, (E * KV_BITS) / 32), 8) });
+  if (kernel === "attn_decode_regs") return { kernel: same(attn_decode_regs), constants };
+  if (kernel === "attn_decode_sg") return { kernel: same(attn_decode_sg), constants: { ...constants, LANES: threads } };
+  const WG = alignUp(Math.max(threads, (E * KV_BITS) / 32), 8);
+  return { kernel: attn_decode, constants: { ...constants, PAGES: pages, WG } };
 }
 
 /** Rows 0 … count−1, each over the pages of its own sequence. */
-export async function decodeAttention(
+export function decodeAttention(
   parts: Parts,
   layer: number,
   count: (sizes: Sizes) => number,
   variant: DecodeVariant,
-): Promise<AnyDispatch<Sizes>[]> {
+): AnyDispatch<Sizes>[] {
   const { config, store } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const kernel = await decodeKernel(parts, variant);
+  const { kernel, constants } = decodeKernel(parts, variant);
   // A full page list of every split: an upper bound, the lists' lengths are on the GPU.
   const slots = (s: Sizes) => count(s) * s.splits * s.pagesPerSplit * BLOCK_TOKENS;
   return indices(store.parts).map((part) =>
     dispatch({
       kernel,
+      constants,
       label: `layer ${layer} attention`,
       buffers: buffersOf(parts, layer, part),
       params: ({ splits, pagesPerSplit }: Sizes) => ({
@@ -162,21 +162,18 @@ export async function decodeAttention(
 }
 
 /** The rows of a prompt chunk, all of one sequence. */
-export async function prefillAttention(
-  parts: Parts,
-  layer: number,
-  variant: PrefillVariant,
-): Promise<AnyDispatch<Sizes>[]> {
-  const { gpu, config, store } = parts;
+export function prefillAttention(parts: Parts, layer: number, variant: PrefillVariant): AnyDispatch<Sizes>[] {
+  const { config, store } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const source =
+  const kernel =
     variant.kernel === "attn_prefill_regs"
       ? attn_prefill_regs
       : (attn_prefill_tile as KernelSource as typeof attn_prefill_regs);
-  const kernel = await gpu.kernel(source, { WG: variant.threads, H, G, E, KV_BITS: store.shape.codec.bits });
+  const constants = { WG: variant.threads, H, G, E, KV_BITS: store.shape.codec.bits };
   return indices(store.parts).map((part) =>
     dispatch({
       kernel,
+      constants,
       label: `layer ${layer} prefill attention`,
       buffers: buffersOf(parts, layer, part),
       params: (s: Sizes) => ({ ...numbersOf(parts, layer, part), firstRow: s.decodeRows, count: prefillRows(s) }),
@@ -196,14 +193,15 @@ interface Merge {
   count: (sizes: Sizes) => number;
 }
 
-async function combine(
+function combine(
   { gpu, config, activations }: Parts,
   layer: number,
   { entries, firstRow, count }: Merge,
-): Promise<AnyDispatch<Sizes>> {
+): AnyDispatch<Sizes> {
   const { heads: H, headWidth: E } = config;
   return dispatch({
-    kernel: await gpu.kernel(attn_combine, { H, E, WG: gpu.adapter.software ? 4 : 64 }),
+    kernel: attn_combine,
+    constants: { H, E, WG: gpu.adapter.software ? 4 : 64 },
     label: `layer ${layer} combine`,
     buffers: { partials: activations.partials, out: activations.attended },
     params: (s: Sizes) => ({ firstRow: firstRow(s), entries: entries(s) }),

@@ -68,11 +68,7 @@ function checkWidths({ hiddenSize, intermediateSize, headWidth }: ModelConfig): 
 }
 
 /** A product, by weight bytes (up to `tileRows` rows) or by arithmetic (tileRows 0: any number). */
-export const linear = (
-  { gpu, activations, variants }: Parts,
-  tileRows: number,
-  what: Linear,
-): Promise<AnyDispatch<Sizes>[]> =>
+export const linear = ({ gpu, activations, variants }: Parts, tileRows: number, what: Linear): AnyDispatch<Sizes>[] =>
   tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what)) : gemm(gpu, what, activations, variants.gemm(what));
 
 /** The four products of a layer. */
@@ -138,39 +134,36 @@ export const headProduct = ({ weights, activations: { normed, logits } }: Parts)
 });
 
 /** Embedding and all layers: token ids in `rows` to the residual stream in `hidden`, keys and values into the cache. */
-export async function forward(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
+export function forward(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
   const { gpu, weights, activations, tokens } = parts;
   const { rows, hidden } = activations;
-  // All at once, so that the driver can compile pipelines side by side; the order of the lists is what counts.
-  const steps = await Promise.all([
-    embedRows(gpu, weights.embedding, { rows, tokens, hidden }),
-    ...weights.layers.flatMap(({ headNorm }, i) => {
-      const { qkv, output, gateUp, down } = products(parts, i);
-      return [
-        linear(parts, tileRows, qkv),
-        ropeIntoCache(parts, i, headNorm),
-        attention(parts, i, { prefill: tileRows === 0 }),
-        linear(parts, tileRows, output),
-        linear(parts, tileRows, gateUp),
-        linear(parts, tileRows, down),
-      ];
-    }),
-  ]);
-  return Program.build(gpu, tileRows === 0 ? "forward wide" : `forward ${tileRows}`, steps.flat());
+  const steps = [embedRows(weights.embedding, { rows, tokens, hidden })];
+  for (const [i, { headNorm }] of weights.layers.entries()) {
+    const { qkv, output, gateUp, down } = products(parts, i);
+    steps.push(
+      ...linear(parts, tileRows, qkv),
+      ...ropeIntoCache(parts, i, headNorm),
+      ...attention(parts, i, { prefill: tileRows === 0 }),
+      ...linear(parts, tileRows, output),
+      ...linear(parts, tileRows, gateUp),
+      ...linear(parts, tileRows, down),
+    );
+  }
+  return Program.build(gpu, tileRows === 0 ? "forward wide" : `forward ${tileRows}`, steps);
 }
 
 /** Logits of the rows listed in `logitRows`. */
-export async function logits(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
+export function logits(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
   const { gpu, config, weights, activations } = parts;
   const { hidden, logitRows, normed } = activations;
   const steps = [
-    await finalNorm(
+    finalNorm(
       gpu,
       { x: hidden, rows: logitRows, weight: weights.finalNorm, y: normed },
       config.hiddenSize,
       config.normEpsilon,
     ),
-    ...(await linear(parts, tileRows, headProduct(parts))),
+    ...linear(parts, tileRows, headProduct(parts)),
   ];
   return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, steps);
 }

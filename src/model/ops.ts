@@ -1,7 +1,7 @@
 // Kernel + shapes -> dispatch: grids, bytes and flops. All launch arithmetic of the engine is on this page.
 import { ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { Bindable } from "../gpu/kernel.ts";
+import type { Bindable, KernelSource } from "../gpu/kernel.ts";
 import {
   embed,
   gemm_regs,
@@ -74,7 +74,7 @@ function unitOf({ depth, bits, group }: Matrix, most: number): number {
 }
 
 /** y = W · x for 1 to `tileRows` rows, normalisation, bias and epilogue folded in. */
-export async function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVariant): Promise<Dispatches> {
+export function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVariant): Dispatches {
   const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
   const COLS = epilogue === "swiglu" ? Math.max(2, variant.columns) : variant.columns;
   const shared = {
@@ -87,17 +87,14 @@ export async function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: 
     ROWS: tileRows,
     COLS,
   };
-  const kernel =
-    variant.kernel === "gemv_cols"
-      ? await gpu.kernel(gemv_cols, { ...shared, WG: variant.lanes })
-      : await gpu.kernel<typeof gemv_cols>(
-          gemv_split as unknown as typeof gemv_cols,
-          { ...shared, LANES: variant.lanes, SLICES: variant.slices } as never,
-        );
+  const own = variant.kernel === "gemv_cols" ? { WG: variant.lanes } : { LANES: variant.lanes, SLICES: variant.slices };
+  const kernel = variant.kernel === "gemv_cols" ? gemv_cols : (gemv_split as KernelSource as typeof gemv_cols);
+  const constants = { ...shared, ...own };
   const width = outputWidth(linear);
   return [
     dispatch({
       kernel,
+      constants,
       label,
       buffers: {
         x,
@@ -135,8 +132,8 @@ export interface GemmVariant {
 /** The three take the same buffers and parameters. */
 const GEMM_SOURCES = {
   gemm_regs,
-  gemm_regs_sg: gemm_regs_sg as unknown as typeof gemm_regs,
-  gemm_tile: gemm_tile as unknown as typeof gemm_regs,
+  gemm_regs_sg: gemm_regs_sg as KernelSource as typeof gemm_regs,
+  gemm_tile: gemm_tile as KernelSource as typeof gemm_regs,
 } as const;
 
 /** gemm_regs_sg walks 16 panels of columns side by side, so that each thread of a CPU adapter keeps to one of them. */
@@ -157,20 +154,20 @@ export interface Scratch {
 }
 
 /** Y = X · Wᵀ for many rows: normalise, lay open a slice of the weights, multiply; slice by slice. */
-export async function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVariant): Promise<Dispatches> {
+export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVariant): Dispatches {
   const { matrix, x, norm, rows } = linear;
   const steps: Dispatches = [];
-  if (norm) steps.push(await normalise(gpu, { ...linear, norm, y: scratch.normed }));
+  if (norm) steps.push(normalise(gpu, { ...linear, norm, y: scratch.normed }));
   const input = norm ? scratch.normed : x;
   const slice = matrix.bits === 32 ? matrix.columns : sliceColumns(matrix, scratch.unpacked.size);
   for (let first = 0; first < matrix.columns; first += slice) {
     const columns = Math.min(slice, matrix.columns - first);
-    if (matrix.bits !== 32) steps.push(await unpackSlice(gpu, linear, scratch.unpacked, first, columns));
+    if (matrix.bits !== 32) steps.push(unpackSlice(linear, scratch.unpacked, first, columns));
     const b =
       matrix.bits === 32
         ? { buffer: matrix.words, stride: matrix.stride }
         : { buffer: scratch.unpacked, stride: columns };
-    steps.push(await multiply(gpu, linear, { a: input, b, first, columns }, variant));
+    steps.push(multiply(gpu, linear, { a: input, b, first, columns }, variant));
   }
   return steps.map((step) => ({ ...step, grid: (s: Sizes) => (rows(s) === 0 ? [0, 0, 0] : step.grid(s)) }));
 }
@@ -181,13 +178,14 @@ function sliceColumns({ columns, depth }: Matrix, bytes: number): number {
   return Math.min(columns + ((4 - (columns % 4)) % 4), Math.max(128, most));
 }
 
-async function normalise(
+function normalise(
   gpu: Gpu,
   { label, matrix, x, y, norm, rows }: Linear & { norm: NonNullable<Linear["norm"]> },
-): Promise<AnyDispatch<Sizes>> {
+): AnyDispatch<Sizes> {
   const D = matrix.depth;
   return dispatch({
-    kernel: await gpu.kernel(rmsnorm, { D, WG: normThreads(gpu) }),
+    kernel: rmsnorm,
+    constants: { D, WG: normThreads(gpu) },
     label: `${label} norm`,
     buffers: { x, rows: gpu.unused, weight: norm.weight, y },
     params: () => ({ useRows: 0, eps: norm.epsilon }),
@@ -201,14 +199,15 @@ async function normalise(
 const normThreads = (gpu: Gpu): number => (gpu.adapter.software ? 4 : 128);
 
 /** The rows whose logits are wanted, through the final norm: [logitRows, D]. */
-export async function finalNorm(
+export function finalNorm(
   gpu: Gpu,
   buffers: { x: GPUBuffer; rows: GPUBuffer; weight: Vector; y: GPUBuffer },
   D: number,
   eps: number,
-): Promise<AnyDispatch<Sizes>> {
+): AnyDispatch<Sizes> {
   return dispatch({
-    kernel: await gpu.kernel(rmsnorm, { D, WG: normThreads(gpu) }),
+    kernel: rmsnorm,
+    constants: { D, WG: normThreads(gpu) },
     label: "final norm",
     buffers,
     params: () => ({ useRows: 1, eps }),
@@ -218,16 +217,16 @@ export async function finalNorm(
   });
 }
 
-async function unpackSlice(
-  gpu: Gpu,
+function unpackSlice(
   { label, matrix }: Linear,
   b: GPUBuffer,
   firstColumn: number,
   columns: number,
-): Promise<AnyDispatch<Sizes>> {
+): AnyDispatch<Sizes> {
   const { depth, stride, bits, group } = matrix;
   return dispatch({
-    kernel: await gpu.kernel(unpack, { BITS: bits, GROUP: group }),
+    kernel: unpack,
+    constants: { BITS: bits, GROUP: group },
     label: `${label} unpack`,
     buffers: { words: matrix.words, scales: matrix.scales, b },
     params: () => ({ depth, columns, stride, firstColumn }),
@@ -248,18 +247,18 @@ interface Product {
   columns: number;
 }
 
-async function multiply(
+function multiply(
   gpu: Gpu,
   linear: Linear,
   { a, b, first, columns }: Product,
   variant: GemmVariant,
-): Promise<AnyDispatch<Sizes>> {
+): AnyDispatch<Sizes> {
   const { label, matrix, y, bias, epilogue, rows } = linear;
   const constants = { ...variant.constants, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0 };
-  const kernel = await gpu.kernel<typeof gemm_regs>(GEMM_SOURCES[variant.kernel], constants);
   const cOffset = epilogue === "swiglu" ? first / 2 : first;
   return dispatch({
-    kernel,
+    kernel: GEMM_SOURCES[variant.kernel],
+    constants,
     label,
     buffers: { a, b: b.buffer, bias: bias ? { buffer: bias, offset: first * 4 } : gpu.unused, c: y },
     params: (s: Sizes) => ({
@@ -278,14 +277,14 @@ async function multiply(
 
 // ---- the rest ----
 
-export async function embedRows(
-  gpu: Gpu,
+export function embedRows(
   table: Matrix,
   buffers: { rows: GPUBuffer; tokens: GPUBuffer; hidden: GPUBuffer },
-): Promise<AnyDispatch<Sizes>> {
+): AnyDispatch<Sizes> {
   const D = table.depth;
   return dispatch({
-    kernel: await gpu.kernel(embed, { BITS: table.bits, GROUP: table.group, D }),
+    kernel: embed,
+    constants: { BITS: table.bits, GROUP: table.group, D },
     label: "embed",
     buffers: { ...buffers, words: table.words, scales: table.scales },
     params: (s: Sizes) => ({ rows: s.rows, stride: table.stride, vocabulary: table.columns }),

@@ -193,10 +193,11 @@ export class Sampler {
     }
   }
 
-  async #buildMarking(ids: GPUBuffer, counts: GPUBuffer): Promise<Program<Marking>> {
+  #buildMarking(ids: GPUBuffer, counts: GPUBuffer): Promise<Program<Marking>> {
     const { vocabulary } = this.#shape;
     const mark = dispatch({
-      kernel: await this.#gpu.kernel(logit_prompt, { WG: 64 }),
+      kernel: logit_prompt,
+      constants: { WG: 64 },
       label: "prompt tokens",
       buffers: { ids, counts },
       params: ({ idCount, slot }: Marking) => ({ idCount, slot, vocabulary }),
@@ -207,22 +208,23 @@ export class Sampler {
     return Program.build(this.#gpu, "prompt tokens", [mark]);
   }
 
-  async #build({ adjust, filter }: Needs): Promise<Program<Sizes>> {
+  #build({ adjust, filter }: Needs): Promise<Program<Sizes>> {
     const steps: AnyDispatch<Sizes>[] = [];
     const scores = adjust ? this.#extra!.scores : this.#logits;
-    if (adjust) steps.push(await this.#adjust());
-    steps.push(await this.#slice(scores));
-    if (filter) steps.push(await this.#filter(scores));
-    steps.push(await this.#merge());
-    if (adjust) steps.push(await this.#count());
+    if (adjust) steps.push(this.#adjust());
+    steps.push(this.#slice(scores));
+    if (filter) steps.push(this.#filter(scores));
+    steps.push(this.#merge());
+    if (adjust) steps.push(this.#count());
     return Program.build(this.#gpu, "sample", steps);
   }
 
-  async #adjust(): Promise<AnyDispatch<Sizes>> {
+  #adjust(): AnyDispatch<Sizes> {
     const { vocabulary } = this.#shape;
     const { counts, bias, scores } = this.#extra!;
     return dispatch({
-      kernel: await this.#gpu.kernel(logit_adjust, { WG: 64, STEPS: 16 }),
+      kernel: logit_adjust,
+      constants: { WG: 64, STEPS: 16 },
       label: "adjust logits",
       buffers: { logits: this.#logits, counts, bias, settings: this.#settings, scores },
       params: () => ({ vocabulary }),
@@ -232,10 +234,11 @@ export class Sampler {
     });
   }
 
-  async #slice(scores: GPUBuffer): Promise<AnyDispatch<Sizes>> {
+  #slice(scores: GPUBuffer): AnyDispatch<Sizes> {
     const { vocabulary } = this.#shape;
     return dispatch({
-      kernel: await this.#gpu.kernel(sample_slices, { LANES: this.#threads.lanes, STEPS: this.#threads.steps }),
+      kernel: sample_slices,
+      constants: { LANES: this.#threads.lanes, STEPS: this.#threads.steps },
       label: "sample slices",
       buffers: { logits: this.#logits, scores, settings: this.#settings, slices: this.#slices, peaks: this.#peaks },
       params: () => ({ vocabulary }),
@@ -245,14 +248,15 @@ export class Sampler {
     });
   }
 
-  async #filter(scores: GPUBuffer): Promise<AnyDispatch<Sizes>> {
+  #filter(scores: GPUBuffer): AnyDispatch<Sizes> {
     const { vocabulary } = this.#shape;
     return dispatch({
-      kernel: await this.#gpu.kernel(sample_filter, {
+      kernel: sample_filter,
+      constants: {
         WG: this.#threads.filterThreads,
         LANES: this.#threads.lanes,
         STEPS: this.#threads.steps,
-      }),
+      },
       label: "filter",
       buffers: { scores, settings: this.#settings, peaks: this.#peaks, picks: this.#picks },
       params: () => ({ vocabulary }),
@@ -262,12 +266,13 @@ export class Sampler {
     });
   }
 
-  async #merge(): Promise<AnyDispatch<Sizes>> {
+  #merge(): AnyDispatch<Sizes> {
     const { vocabulary } = this.#shape;
     const sliceCount = this.#sliceCount;
     const { result, tokens } = this;
     return dispatch({
-      kernel: await this.#gpu.kernel(sample_merge, { WG: this.#threads.mergeThreads }),
+      kernel: sample_merge,
+      constants: { WG: this.#threads.mergeThreads },
       label: "sample",
       buffers: {
         logits: this.#logits,
@@ -284,10 +289,11 @@ export class Sampler {
     });
   }
 
-  async #count(): Promise<AnyDispatch<Sizes>> {
+  #count(): AnyDispatch<Sizes> {
     const { vocabulary } = this.#shape;
     return dispatch({
-      kernel: await this.#gpu.kernel(logit_count, { WG: 64 }),
+      kernel: logit_count,
+      constants: { WG: 64 },
       label: "count token",
       buffers: { settings: this.#settings, tokens: this.tokens, counts: this.#extra!.counts },
       params: (s: Sizes) => ({ rows: s.logitRows, vocabulary }),

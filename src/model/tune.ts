@@ -18,7 +18,7 @@ export interface Memory {
 interface Question {
   key: string;
   sizes: Sizes;
-  candidates: readonly { name: string; dispatches: () => Promise<AnyDispatch<Sizes>[]> }[];
+  candidates: readonly { name: string; dispatches: () => AnyDispatch<Sizes>[] }[];
 }
 
 /** Rows of a prompt chunk in a measurement: enough to fill the adapter, few enough to be over soon. */
@@ -42,7 +42,7 @@ async function measure({ gpu }: Parts, { candidates, sizes }: Question): Promise
   let best = { name: candidates[0]!.name, ms: Infinity };
   if (candidates.length === 1) return best.name;
   for (const { name, dispatches } of candidates) {
-    const ms = await timeDispatches(gpu, await dispatches(), sizes);
+    const ms = await timeDispatches(gpu, dispatches(), sizes);
     if (ms < best.ms) best = { name, ms };
   }
   return best.name;

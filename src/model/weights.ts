@@ -3,6 +3,7 @@
 import type { WeightFormat } from "../api.ts";
 import { alignUp, assert, ceilDiv, ModelError, UnsupportedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { KernelSource } from "../gpu/kernel.ts";
 import { pack_block, pack_float } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
 
@@ -186,8 +187,8 @@ export class WeightLoader {
       const count = Math.min(sliceRows, rows - firstRow);
       const raw = this.#upload(bytes.subarray(firstRow * rowBytes, (firstRow + count) * rowBytes));
       const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, headRows, firstRow };
-      const program = Program.build<object>(this.#gpu, `pack ${tensor.name}`, [
-        await packer(this.#gpu, tensor.type, matrix, raw, params),
+      const program = await Program.build<object>(this.#gpu, `pack ${tensor.name}`, [
+        packer(tensor.type, matrix, raw, params),
       ]);
       program.prepare({});
       const encoder = this.#gpu.device.createCommandEncoder();
@@ -265,19 +266,13 @@ type PackParams = {
 };
 
 /** The dispatch that writes `raw` rows into `matrix`. */
-async function packer(
-  gpu: Gpu,
-  type: TensorType,
-  matrix: Matrix,
-  raw: GPUBuffer,
-  params: PackParams,
-): Promise<AnyDispatch<object>> {
-  const source = isFloat(type) ? pack_float : pack_block;
+function packer(type: TensorType, matrix: Matrix, raw: GPUBuffer, params: PackParams): AnyDispatch<object> {
+  const kernel = isFloat(type) ? pack_float : (pack_block as KernelSource as typeof pack_float);
   const SOURCE = (isFloat(type) ? FLOAT_TYPES : BLOCK_TYPES).indexOf(type as never);
   const constants = { SOURCE, BITS: matrix.bits, GROUP: matrix.group, WG: 64 };
-  const kernel = await gpu.kernel<typeof pack_float>(source as typeof pack_float, constants);
   return dispatch({
     kernel,
+    constants,
     label: `pack ${matrix.name}`,
     buffers: { raw, words: matrix.words, scales: matrix.scales },
     params: () => params,
