@@ -22,7 +22,7 @@ export interface LoadOptions {
   kv?: KvFormat;
   /** Default "keep". */
   weights?: WeightFormat;
-  /** Tokens of context over all sequences together. Default: what the model was trained for, at most 8192. */
+  /** Tokens of context over all sequences together, rounded up to a multiple of 32. Default: what the model was trained for, at most 8192. */
   context?: number;
   /** Prompt tokens per prefill step. Default 512. */
   chunk?: number;

@@ -29,6 +29,8 @@ export interface Folder {
   readonly name: string;
   /** Ends the message about an absent checkpoint: what else lies there. May be empty. */
   readonly hint: string;
+  /** Asking for a file that is not there costs a request and leaves a line in the browser's console. */
+  readonly unlisted?: boolean;
   /** `path` is a plain file name. Null if there is no such file. */
   open(path: string, signal?: AbortSignal): Promise<ByteFile | null>;
 }

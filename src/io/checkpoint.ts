@@ -112,14 +112,16 @@ async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Pro
   }
   const json = await texts.object("tokenizer.json");
   const tokenizerConfig = (await texts.object("tokenizer_config.json")) ?? {};
-  const jinja = await texts.text("chat_template.jinja");
+  const inConfig = templateOf(tokenizerConfig["chat_template"], `${folder.name}/tokenizer_config.json`);
+  // The file wins over the field; where one cannot see whether there is a file, the field does.
+  const jinja = folder.unlisted && inConfig !== null ? null : await texts.text("chat_template.jinja");
   const generationConfig = (await texts.object("generation_config.json")) ?? {};
   return {
     name: folder.name,
     config,
     generationConfig,
     tokenizer: json && { json, config: tokenizerConfig },
-    chatTemplate: jinja ?? templateOf(tokenizerConfig["chat_template"], `${folder.name}/tokenizer_config.json`),
+    chatTemplate: jinja ?? inConfig,
     gguf: null,
     // Last: its response stays open, and the first tensor is read on from the header.
     tensors: await openTensors(folder, texts, signal),
@@ -168,10 +170,10 @@ function templateOf(value: unknown, name: string): string | null {
 }
 
 async function openTensors(folder: Folder, texts: Texts, signal?: AbortSignal): Promise<StoredTensor[]> {
+  const whole = await folder.open("model.safetensors", signal);
+  if (whole) return (await readSafetensors(whole, signal)).tensors;
   const index = await texts.object("model.safetensors.index.json");
   if (!index) {
-    const file = await folder.open("model.safetensors", signal);
-    if (file) return (await readSafetensors(file, signal)).tensors;
     throw new ModelError(
       `${folder.name}: no weights; got neither model.safetensors nor model.safetensors.index.json, want one. Only safetensors and GGUF can be read.${folder.hint}`,
     );

@@ -63,6 +63,7 @@ async function openUrl(url: URL, context: SourceContext): Promise<ByteFile | Fol
   return {
     name: decodeURIComponent(url.pathname.split("/").at(-2) || url.host),
     hint: "",
+    unlisted: true,
     open: (path, signal) => {
       const file = new URL(url);
       file.pathname += encodeURIComponent(path);

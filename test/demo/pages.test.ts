@@ -11,8 +11,6 @@ import { test } from "../page.ts";
 const DEMO = join(import.meta.dirname, "../../demo");
 const FABLE = join(DEMO, "models/fable");
 const STORY = "Tell me a story about a cat and a box.";
-/** Files a checkpoint may lack: the browser's console reports the answer to asking for them. */
-const OPTIONAL = /\/(chat_template\.jinja|model\.safetensors\.index\.json)$/;
 
 let server: Awaited<ReturnType<typeof serve>>;
 /** One for all pages, so that what the engine found out about the adapter is found out once. */
@@ -41,7 +39,7 @@ async function newPage(): Promise<Page> {
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => {
     const { url } = message.location();
-    if (message.type() === "error" && !OPTIONAL.test(url)) faults.push(`${message.text()} ${url}`);
+    if (message.type() === "error") faults.push(`${message.text()} ${url}`);
   });
   page.on("request", (request) => {
     if (!/^(http:\/\/localhost:|data:|blob:)/.test(request.url())) faults.push(`request to ${request.url()}`);
