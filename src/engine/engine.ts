@@ -3,7 +3,7 @@
 import { type FinishReason } from "../api.ts";
 import { InputError } from "../errors.ts";
 import { BLOCK_TOKENS, BlockList, BlockPool } from "../kv/blocks.ts";
-import type { LogitRow, Model, Row, RowSampling, Sampled } from "../model/model.ts";
+import { GREEDY, type LogitRow, type Model, type Row, type Sampled } from "../model/model.ts";
 import { type Plan, Scheduler } from "./scheduler.ts";
 import { type Request, Sequence } from "./sequence.ts";
 
@@ -11,18 +11,6 @@ interface Launched {
   plan: Plan;
   read: () => Promise<readonly Sampled[]>;
 }
-
-const GREEDY: RowSampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  logitBias: [],
-  seed: 0,
-};
 
 export interface Completion {
   finish: FinishReason;

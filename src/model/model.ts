@@ -14,6 +14,19 @@ export interface RowSampling {
   seed: number;
 }
 
+/** The most likely token, nothing else. */
+export const GREEDY: RowSampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: [],
+  seed: 0,
+};
+
 /** Take the token that the slot's last sampled row produced on the GPU. */
 export const FROM_SLOT = -1;
 

@@ -9,7 +9,7 @@ import { type Codec, denseMap, kvBytesPerToken, KvStore } from "../kv/store.ts";
 import { mostSplits, splitsFor } from "./attention.ts";
 import type { ModelConfig } from "./config.ts";
 import { forward, logits, ropeTable } from "./llama.ts";
-import { type Batch, FROM_SLOT, type Model, type Sampled } from "./model.ts";
+import { type Batch, FROM_SLOT, GREEDY, type Model, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops.ts";
 import type { Activations, Parts, Weights } from "./parts.ts";
 import { Sampler } from "./sampler.ts";
@@ -36,17 +36,6 @@ const LOGIT_ROWS = 64;
 /** Weights laid open as f32 for a wide product, at most. */
 const UNPACKED_BYTES = 32 * 2 ** 20;
 const TOKEN_FROM_SLOT = 0x80000000;
-const PROFILED = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  logitBias: [],
-  seed: 0,
-};
 /** Steps under way at once: one being read, one running, one being prepared. */
 const READBACK_DEPTH = 4;
 
@@ -192,7 +181,7 @@ export class Transformer implements Model {
       cacheIndex: first + i,
       slot: 0,
     }));
-    const last = { row: count - 1, slot: 0, sampling: PROFILED, step: 0, forced: null };
+    const last = { row: count - 1, slot: 0, sampling: GREEDY, step: 0, forced: null };
     const batch: Batch = {
       rows,
       decodeRows: phase === "decode" ? 1 : 0,

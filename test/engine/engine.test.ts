@@ -2,21 +2,9 @@
 import { expect, test } from "playwright/test";
 import { TokenEngine } from "../../src/engine/engine.ts";
 import type { Request } from "../../src/engine/sequence.ts";
-import type { RowSampling } from "../../src/model/model.ts";
+import { GREEDY } from "../../src/model/model.ts";
 import { random } from "../kernels/spec.ts";
 import { continuation, FakeModel, type FakeOptions } from "./fake.ts";
-
-const GREEDY: RowSampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  logitBias: [],
-  seed: 0,
-};
 
 const request = (prompt: readonly number[], maxTokens = 20, more: Partial<Request> = {}): Request => ({
   prompt,
