@@ -24,7 +24,7 @@ npm start -- --prompt "..."                 one reply on standard output, figure
   --max-tokens N           longest reply (default: what fits)
   --temperature T          0 = most likely token (default)
   --top-p P --top-k K --min-p P --repetition-penalty R --seed S
-  --kv f16|f32             storage of keys and values (default: f16)
+  --kv f16|f32|int8        storage of keys and values (default: f16; int8 is lossy)
   --context N              tokens of context
   --json                   one line of JSON instead of text
   --software               run on the CPU (SwiftShader)
@@ -75,7 +75,7 @@ export function parseStart(argv) {
     model: values.model ?? "fable",
     json: values.json ?? false,
     software: values.software,
-    load: defined({ kv: choice(values, "kv", ["f16", "f32"]), context: integer(values, "context", 1) }),
+    load: defined({ kv: choice(values, "kv", ["f16", "f32", "int8"]), context: integer(values, "context", 1) }),
     generate: defined({
       maxTokens: integer(values, "max-tokens", 1),
       temperature: number(values, "temperature", 0, 100),
@@ -94,7 +94,7 @@ export const BENCH_HELP = `npm run bench [-- options]
   --frontiers 128,512      context lengths to measure at (default: 128,256,512,1024,2048,4096,8192 as far as they fit)
   --runs N                 measured runs per length (default 5), after --warmups N (default 1)
   --new-tokens N           tokens decoded per run (default 32)
-  --kv f16|f32  --context N
+  --kv f16|f32|int8  --context N
   --no-profile             leave the per-kernel table out
   --out FILE.json          write the result there
   --software               run on the CPU (SwiftShader)
@@ -131,7 +131,7 @@ export function parseBench(argv) {
       runs: integer(values, "runs", 1, 1000),
       warmups: integer(values, "warmups", 0, 100),
       newTokens: integer(values, "new-tokens", 2, 4096),
-      kv: choice(values, "kv", ["f16", "f32"]),
+      kv: choice(values, "kv", ["f16", "f32", "int8"]),
       context: integer(values, "context", 1),
       profile: values["no-profile"] ? false : undefined,
     }),

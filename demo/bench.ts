@@ -1,6 +1,7 @@
 // The benchmark page. By hand: choose, start, read. By a driver: `await window.runBench(options)`.
 
-import type { ModelSource } from "../src/index.ts";
+import type { KvFormat, ModelSource } from "../src/index.ts";
+
 import { embedded } from "./catalogue.ts";
 import { find, make } from "./dom.ts";
 import { FRONTIERS, measure } from "./measure.ts";
@@ -8,6 +9,8 @@ import type { BenchOptions, BenchProgress, BenchResult } from "./measure.ts";
 import { nameOfSource, picker } from "./picker.ts";
 import { showResult } from "./report.ts";
 import { explain, troubleCard } from "./trouble.ts";
+
+const FORMATS: readonly KvFormat[] = ["f16", "f32", "int8"];
 
 declare global {
   interface Window {
@@ -73,7 +76,7 @@ function readForm(): Partial<BenchOptions> {
     frontiers: data.getAll("frontier").map(Number),
     runs: whole("runs", 5),
     newTokens: whole("newTokens", 32),
-    kv: data.get("kv") === "f32" ? "f32" : "f16",
+    kv: FORMATS.find((format) => format === data.get("kv")) ?? "f16",
     profile: data.has("profile"),
   };
 }

@@ -3,6 +3,8 @@
 import type { GenerateOptions, KvFormat, LoadOptions, ModelInfo, Sampling } from "../src/index.ts";
 import { find } from "./dom.ts";
 
+const FORMATS: readonly KvFormat[] = ["f16", "f32", "int8"];
+
 const KEY = "longprompt.settings";
 
 /** Sampling fields by their form names, with the value that means "off". */
@@ -72,7 +74,7 @@ export function settingsForm(onSystem: () => void): Settings {
     },
     load() {
       const context = whole(field("context").value);
-      const kv: KvFormat = field("kv").value === "f32" ? "f32" : "f16";
+      const kv = FORMATS.find((format) => format === field("kv").value) ?? "f16";
       return { kv, ...(context ? { context } : {}) };
     },
     adopt(model) {

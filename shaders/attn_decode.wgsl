@@ -13,13 +13,14 @@
 //           memory, so a block of 32·PAGES keys costs five barriers: K is read with threads along slots, V with
 //           threads along e, both contiguous. A slot that must not be seen may hold NaN: its score is replaced,
 //           its V is not read. Partials hold (acc, max, sum); one split of one part writes out directly.
+//           Int8 K is scaled with its score, int8 V with its weight: a slot's scales are read once.
 
 override WG: u32 = 64;       // threads per workgroup, a multiple of 8, ≥ E·KV_BITS/32
-override PAGES: u32 = 8;     // pages per block; 4·R·(32·PAGES + WG) + 8·WG bytes of workgroup memory
+override PAGES: u32 = 8;     // pages per block; 4·R·(32·PAGES + WG) + 8·WG bytes of workgroup memory (int8 +128·PAGES)
 override H: u32 = 9;         // query heads
 override G: u32 = 3;         // key/value heads
-override E: u32 = 64;        // head width, a multiple of 4
-override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs
+override E: u32 = 64;        // head width, a multiple of 4, of 8 for int8
+const KV_BITS: u32 = 16;     // 32: pages of f32, 16: of f16 pairs, 8: of int8 with a scale per slot
 const R: u32 = 3;            // H / G
 
 struct Params {
@@ -44,9 +45,11 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const UNSEEN = -3e38;
+const PAIRS = 1u + 8u / KV_BITS;      // of values per word; f32 leaves the second of its pair 0
+const SCORE_ROWS = R + 8u / KV_BITS;  // int8: the last row holds the scales of V
 
-var<workgroup> scores: array<f32, R * PAGES * 32u>;  // [R, PAGES·32]: scores, then weights
-var<workgroup> stripe: array<f32, R * WG>;           // [R, WG]: one number per thread
+var<workgroup> scores: array<f32, SCORE_ROWS * PAGES * 32u>;  // [SCORE_ROWS, PAGES·32]: scores, then weights
+var<workgroup> stripe: array<f32, R * WG>;                    // [R, WG]: one number per thread
 var<workgroup> column: array<vec2f, WG>;
 
 // Bit s is set if the query at `position` sees slot s of the page.
@@ -59,14 +62,28 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
-// Keys 4·e4 .. 4·e4+3 of a slot.
+// The four numbers of an int8 word, not yet scaled.
+fn bytes(word: u32) -> vec4f { return vec4f((vec4u(word) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu)) - 128.0; }
+
+// Keys 4·e4 .. 4·e4+3 of a slot; int8 not yet scaled.
 fn key(page: u32, e4: u32, slot: u32) -> vec4f {
+  if (KV_BITS == 8u) { return bytes(kv[page + e4 * 32u + slot]); }
   if (KV_BITS == 16u) {
     let at = page + e4 * 64u + slot;
     return vec4f(unpack2x16float(kv[at]), unpack2x16float(kv[at + 32u]));
   }
   let at = page + e4 * 128u + slot;
   return bitcast<vec4f>(vec4u(kv[at], kv[at + 32u], kv[at + 64u], kv[at + 96u]));
+}
+
+// Pair i of the values in a word of V; int8 not yet scaled.
+fn values(word: u32, i: u32) -> vec2f {
+  if (KV_BITS == 8u) {
+    let four = bytes(word);
+    return select(four.xy, four.zw, i == 1u);
+  }
+  if (KV_BITS == 16u) { return unpack2x16float(word); }
+  return vec2f(bitcast<f32>(word), 0.0);
 }
 
 // Largest of the numbers that all threads left in `stripe` for head h. Needs a barrier before.
@@ -91,12 +108,12 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   let copy = local / words;
 
   var top: array<f32, R>;
-  var sum: array<f32, R>;   // of this thread's keys
-  var acc: array<vec2f, R>;  // values of `word`, of slots copy, copy + copies, …
+  var sum: array<f32, R>;            // of this thread's keys
+  var acc: array<vec2f, R * PAIRS>;  // values of `word`, of slots copy, copy + copies, …
   for (var h = 0u; h < R; h++) {
     top[h] = UNSEEN;
     sum[h] = 0.0;
-    acc[h] = vec2f();
+    for (var i = 0u; i < PAIRS; i++) { acc[h * PAIRS + i] = vec2f(); }
   }
 
   for (var page0 = firstPage; page0 < endPage; page0 += PAGES) {
@@ -107,6 +124,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
       var dots: array<f32, R>;
       for (var h = 0u; h < R; h++) { dots[h] = 0.0; }
       var visible = false;
+      var scales = vec2f(1.0, 0.0);  // of K and of V
       if (page0 + k / 32u < endPage) {
         let entry = table[entry0 + (page0 + k / 32u) * params.stride];
         visible = ((seen(entry, row.x) >> (k % 32u)) & 1u) == 1u;
@@ -115,13 +133,15 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
             let keys = key(entry.x, e4, k % 32u);
             for (var h = 0u; h < R; h++) { dots[h] += dot(keys, q[query + h * (E / 4u) + e4]); }
           }
+          if (KV_BITS == 8u) { scales = unpack2x16float(kv[entry.x + E * 16u + k % 32u]); }
         }
       }
       for (var h = 0u; h < R; h++) {
-        let score = select(UNSEEN, dots[h] * params.scale, visible);
+        let score = select(UNSEEN, dots[h] * scales.x * params.scale, visible);
         scores[h * PAGES * 32u + k] = score;
         best[h] = max(best[h], score);
       }
+      if (KV_BITS == 8u) { scores[R * PAGES * 32u + k] = scales.y; }
     }
 
     // Largest score of the block: WG numbers to 8, then every thread reads those.
@@ -140,13 +160,14 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
       let newTop = max(top[h], largest(h));
       let keep = exp(top[h] - newTop);
       top[h] = newTop;
-      acc[h] *= keep;
+      for (var i = 0u; i < PAIRS; i++) { acc[h * PAIRS + i] *= keep; }
       sum[h] *= keep;
       for (var k = local; k < PAGES * 32u; k += WG) {
         let score = scores[h * PAGES * 32u + k];
         let weight = select(0.0, exp(score - newTop), score > -1e38);
-        scores[h * PAGES * 32u + k] = weight;
         sum[h] += weight;
+        scores[h * PAGES * 32u + k] = weight;
+        if (KV_BITS == 8u) { scores[h * PAGES * 32u + k] = weight * scores[R * PAGES * 32u + k]; }
       }
     }
     workgroupBarrier();
@@ -157,13 +178,15 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
         let entry = table[entry0 + page * params.stride];
         let bits = seen(entry, row.x);
         if (bits == 0u) { continue; }
-        let values = entry.x + words * 32u + word;
+        let first = entry.x + words * 32u + word;
         for (var slot = copy; slot < 32u; slot += copies) {
           if (((bits >> slot) & 1u) == 0u) { continue; }
-          let raw = kv[values + slot * words];
-          let value = select(vec2f(bitcast<f32>(raw), 0.0), unpack2x16float(raw), KV_BITS == 16u);
+          let raw = kv[first + slot * words];
           let k = (page - page0) * 32u + slot;
-          for (var h = 0u; h < R; h++) { acc[h] += scores[h * PAGES * 32u + k] * value; }
+          for (var i = 0u; i < PAIRS; i++) {
+            let pair = values(raw, i);
+            for (var h = 0u; h < R; h++) { acc[h * PAIRS + i] += scores[h * PAGES * 32u + k] * pair; }
+          }
         }
       }
     }
@@ -181,31 +204,33 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   }
   workgroupBarrier();
 
-  // Values over the copies, one head at a time.
+  // Values over the copies, one head and pair at a time.
   let entries = params.splits * params.parts;
+  let perWord = 32u / KV_BITS;
   for (var h = 0u; h < R; h++) {
-    column[local] = acc[h];
-    workgroupBarrier();
     var total = 0.0;
     for (var i = 0u; i < 8u; i++) { total += stripe[h * WG + i]; }
-    if (local < words) {
-      var value = vec2f();
-      for (var i = 0u; i < copies; i++) { value += column[i * words + local]; }
-      let perWord = 32u / KV_BITS;
-      if (entries == 1u) {
-        let to = ((params.firstRow + wg.z) * H + head0 + h) * E + local * perWord;
-        value *= select(0.0, 1.0 / total, total > 0.0);
-        for (var i = 0u; i < perWord; i++) { out[to + i] = value[i]; }
-      } else {
-        let entry = (wg.z * H + head0 + h) * entries + wg.y * params.parts + params.part;
-        let to = entry * (E + 2u) + local * perWord;
-        for (var i = 0u; i < perWord; i++) { partials[to + i] = value[i]; }
-        if (local == 0u) {
-          partials[to + E] = top[h];
-          partials[to + E + 1u] = total;
+    let entry = (wg.z * H + head0 + h) * entries + wg.y * params.parts + params.part;
+    for (var pair = 0u; pair < PAIRS; pair++) {
+      column[local] = acc[h * PAIRS + pair];
+      workgroupBarrier();
+      if (local < words) {
+        var value = vec2f();
+        for (var i = 0u; i < copies; i++) { value += column[i * words + local]; }
+        let e = local * perWord + pair * 2u;
+        if (entries == 1u) {
+          let to = ((params.firstRow + wg.z) * H + head0 + h) * E + e;
+          value *= select(0.0, 1.0 / total, total > 0.0);
+          for (var i = 0u; i < min(perWord, 2u); i++) { out[to + i] = value[i]; }
+        } else {
+          for (var i = 0u; i < min(perWord, 2u); i++) { partials[entry * (E + 2u) + e + i] = value[i]; }
         }
       }
+      workgroupBarrier();
     }
-    workgroupBarrier();
+    if (local == 0u && entries > 1u) {
+      partials[entry * (E + 2u) + E] = top[h];
+      partials[entry * (E + 2u) + E + 1u] = total;
+    }
   }
 }

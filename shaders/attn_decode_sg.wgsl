@@ -13,15 +13,16 @@
 //           shuffles, V is read with lanes along e; both reads are contiguous, and all R query heads of a key/value
 //           head share them. The workgroup is one subgroup or part of one: LANES must not exceed the adapter's
 //           subgroupMinSize, so a subgroup of any larger size is right too. A slot that must not be seen may hold
-//           NaN: its score is replaced, its V is zeroed.
+//           NaN: its score is replaced, its V and its weight are not read. Int8 K is scaled with its score, int8 V
+//           with its weight: each lane reads the scales of its own slots, once.
 
 enable subgroups;
 
 override H: u32 = 9;  // query heads
 override G: u32 = 3;  // key/value heads
 const R: u32 = 3;         // H / G
-const E: u32 = 64;        // head width, a multiple of 4
-const KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs
+const E: u32 = 64;        // head width, a multiple of 4, of 8 for int8
+const KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs, 8: of int8 with a scale per slot
 const LANES: u32 = 32;    // threads per workgroup: 4, 8, 16 or 32, ≤ subgroupMinSize
 
 struct Params {
@@ -60,8 +61,12 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
-// Keys 4·e4 .. 4·e4+3 of a slot.
+// The four numbers of an int8 word, not yet scaled.
+fn bytes(word: u32) -> vec4f { return vec4f((vec4u(word) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu)) - 128.0; }
+
+// Keys 4·e4 .. 4·e4+3 of a slot; int8 not yet scaled.
 fn key(page: u32, e4: u32, slot: u32) -> vec4f {
+  if (KV_BITS == 8u) { return bytes(kv[page + e4 * 32u + slot]); }
   if (KV_BITS == 16u) {
     let at = page + e4 * 64u + slot;
     return vec4f(unpack2x16float(kv[at]), unpack2x16float(kv[at + 32u]));
@@ -70,11 +75,21 @@ fn key(page: u32, e4: u32, slot: u32) -> vec4f {
   return bitcast<vec4f>(vec4u(kv[at], kv[at + 32u], kv[at + 64u], kv[at + 96u]));
 }
 
-// Values 2j and 2j+1 of a slot.
+// Values 2j and 2j+1 of a slot; int8 not yet scaled.
 fn value(page: u32, j: u32, slot: u32) -> vec2f {
+  if (KV_BITS == 8u) {
+    let half = kv[page + E * 8u + slot * (E / 4u) + j / 2u] >> (16u * (j % 2u));
+    return vec2f((vec2u(half) >> vec2u(0u, 8u)) & vec2u(0xffu)) - 128.0;
+  }
   if (KV_BITS == 16u) { return unpack2x16float(kv[page + PAIRS * 32u + slot * PAIRS + j]); }
   let at = page + E * 32u + slot * E + 2u * j;
   return bitcast<vec2f>(vec2u(kv[at], kv[at + 1u]));
+}
+
+// Scales of a slot's K and V.
+fn scales(page: u32, slot: u32) -> vec2f {
+  if (KV_BITS == 8u) { return unpack2x16float(kv[page + E * 16u + slot]); }
+  return vec2f(1.0);
 }
 
 @compute @workgroup_size(LANES)
@@ -111,11 +126,13 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
     }
 
     // Weights, relative to the new maximum.
+    var scale: array<vec2f, SLOTS>;
+    for (var s = 0u; s < SLOTS; s++) { scale[s] = scales(entry.x, s * LANES + lane); }
     for (var h = 0u; h < R; h++) {
       var best = UNSEEN;
       for (var s = 0u; s < SLOTS; s++) {
         let visible = ((bits >> (s * LANES + lane)) & 1u) == 1u;
-        let score = select(UNSEEN, weights[h * SLOTS + s] * params.scale, visible);
+        let score = select(UNSEEN, weights[h * SLOTS + s] * scale[s].x * params.scale, visible);
         weights[h * SLOTS + s] = score;
         best = max(best, score);
       }
@@ -128,7 +145,7 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
       for (var s = 0u; s < SLOTS; s++) {
         let score = weights[h * SLOTS + s];
         let weight = select(0.0, exp(score - newTop), score > -1e38);
-        weights[h * SLOTS + s] = weight;
+        weights[h * SLOTS + s] = weight * scale[s].y;
         sum[h] += weight;
       }
     }

@@ -13,11 +13,12 @@
 //           output every eighth column of four values, so that both products are register tiles of 4×4 and 4×8.
 //           A page's K, then its V, is unpacked once per workgroup, 64 values of e at a time (8 KiB); the weights
 //           cross from one layout to the other through 64·WG bytes, swizzled by row group against bank conflicts.
+//           Int8 K is scaled with its score, int8 V with its weight: the tiles hold plain integers.
 
 override WG: u32 = 128;      // threads per workgroup: 32, 64 or 128
 override H: u32 = 9;         // query heads
 override G: u32 = 3;         // key/value heads
-override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs
+override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs, 8: of int8 with a scale per slot
 const E: u32 = 64;           // head width, a multiple of 8
 
 struct Params {
@@ -63,9 +64,28 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
-// K of values from4·4 .. (from4 + count4)·4 to `tile`. `page` in vec4s.
+// Scales of K, then of V, of the slots 4·share .. 4·share+3. Slots without their bit in `written` have 0.
+fn scales(page: u32, share: u32, written: u32) -> mat2x4f {
+  let bits = vec4u(written >> (4u * share)) & vec4u(1u, 2u, 4u, 8u);
+  let raw = select(vec4u(), kv[page + E4 * 16u + share], bits != vec4u());
+  let a = unpack2x16float(raw.x);
+  let b = unpack2x16float(raw.y);
+  let c = unpack2x16float(raw.z);
+  let d = unpack2x16float(raw.w);
+  return mat2x4f(a.x, b.x, c.x, d.x, a.y, b.y, c.y, d.y);
+}
+
+// K of values from4·4 .. (from4 + count4)·4 to `tile`; int8 not yet scaled. `page` in vec4s.
 fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
-  if (KV_BITS == 16u) {
+  if (KV_BITS == 8u) {
+    for (var i = local; i < count4 * 8u; i += WG) {
+      let raw = kv[page + from4 * 8u + i];
+      let to = i / 8u * 32u + i % 8u;
+      for (var byte = 0u; byte < 4u; byte++) {
+        tile[to + 8u * byte] = vec4f((raw >> vec4u(8u * byte)) & vec4u(0xffu)) - 128.0;
+      }
+    }
+  } else if (KV_BITS == 16u) {
     for (var i = local; i < count4 * 16u; i += WG) {
       let pairs = kv[page + from4 * 16u + i];
       let a = unpack2x16float(pairs.x);
@@ -81,9 +101,17 @@ fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
   }
 }
 
-// V likewise; slots without their bit in `written` become 0.
+// V likewise; slots without their bit in `written` become 0, or any finite number if int8.
 fn stage_values(page: u32, from4: u32, count4: u32, written: u32, local: u32) {
-  if (KV_BITS == 16u) {
+  if (KV_BITS == 8u) {
+    for (var i = local; i < 32u * count4; i += WG) {
+      let slot = i / count4;
+      let column = i % count4;
+      let word = slot * E4 + from4 + column;  // where E is no multiple of 16, a slot's words start within a vec4
+      let raw = kv[page + E * 2u + word / 4u][word % 4u];
+      tile[slot * 16u + column] = vec4f((vec4u(raw) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu)) - 128.0;
+    }
+  } else if (KV_BITS == 16u) {
     let width = count4 / 2u;
     for (var i = local; i < 32u * width; i += WG) {
       let slot = i / width;
@@ -133,6 +161,14 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
     let whole = entry.y == 0xffffffffu && entry.w + 31u <= firstPosition
       && (params.window == 0u || entry.w + params.window > lastPosition);
     let page = entry.x / 4u;
+    let written = past(entry, lastPosition);
+    var keyScale = vec4f(params.scale * LOG2E);
+    var valueScale = vec4f(1.0);
+    if (KV_BITS == 8u) {
+      let both = scales(page, share, written);
+      keyScale *= both[0];
+      valueScale = both[1];
+    }
 
     // Scores of 4 rows × 4 slots.
     var scores: array<vec4f, 4>;
@@ -157,7 +193,7 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
     // Maxima: of own slots, then over the eight threads of the rows. `tile` is free here.
     var best = vec4f();
     for (var r = 0u; r < 4u; r++) {
-      scores[r] *= params.scale * LOG2E;
+      scores[r] *= keyScale;
       if (!whole) {
         let bits = seen(entry, row.x + first + r) >> (4u * share);
         scores[r] = select(vec4f(UNSEEN), scores[r], (vec4u(bits) & vec4u(1u, 2u, 4u, 8u)) != vec4u());
@@ -176,11 +212,10 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
     for (var r = 0u; r < 4u; r++) {
       let weight = exp2(scores[r] - base[r]);
       sum[r] += dot(weight, vec4f(1.0));
-      weights[(rowGroup * 4u + r) * 8u + (share ^ (rowGroup % 8u))] = weight;
+      weights[(rowGroup * 4u + r) * 8u + (share ^ (rowGroup % 8u))] = weight * valueScale;
     }
     workgroupBarrier();
 
-    let written = past(entry, lastPosition);
     for (var half = 0u; half < COLUMNS / 2u; half++) {
       stage_values(page, half * 16u, min(16u, E4 - half * 16u), written, local);
       workgroupBarrier();

@@ -9,8 +9,8 @@ export type ModelSource =
   | FileList
   | FileSystemDirectoryHandle;
 
-/** How keys and values are stored. f32 is exact, f16 halves the cache. */
-export type KvFormat = "f32" | "f16";
+/** How keys and values are stored: f32 exact, f16 half of it, int8 (a scale per token and head, lossy) a quarter. */
+export type KvFormat = "f32" | "f16" | "int8";
 
 /** How weight matrices are stored on the GPU. `keep` leaves 4-bit, 8-bit, f16 and f32 as the file has them (bf16 becomes f16). */
 export type WeightFormat = "keep" | "f32" | "f16" | "q8" | "q4";

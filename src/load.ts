@@ -93,7 +93,7 @@ function checkOptions(options: LoadOptions): Settings & { context: number | null
     return value;
   };
   return {
-    kv: choice("kv", options.kv ?? "f16", ["f32", "f16"]),
+    kv: choice("kv", options.kv ?? "f16", ["f32", "f16", "int8"]),
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
     tune: choice("tune", options.tune ?? "auto", ["auto", "off"]),
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),

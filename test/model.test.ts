@@ -141,6 +141,24 @@ test("f16 keys and values give the tokens of the reference with f16 keys and val
   await call("close", "half");
 });
 
+test("int8 keys and values: tokens and log-probabilities of the reference with the same rounding", async ({ call }) => {
+  for (const variant of ["llama-gqa-tied", "qwen3", "mistral"]) {
+    const { config, tensors } = makeCheckpoint(variant);
+    const golden = readGolden(variant);
+    const model = createModel(config, tensors);
+    const want = greedy(model, golden.prompt, 24, { kv: "int8" });
+    const stats = await call("open", "bytes", source(variant), { kv: "int8", context: 256 });
+    const { E, G, L } = model.shape;
+    expect(stats.kvBytesPerToken).toBe(L * G * (2 * E + 4));
+    expect(stats.kvBytes).toBe(256 * stats.kvBytesPerToken);
+    for (const prompt of [golden.prompt, golden.prompt.slice(0, 7)]) {
+      const { tokens } = prompt === golden.prompt ? want : greedy(model, prompt, 24, { kv: "int8" });
+      expect((await call("answer", "bytes", greedyJob(prompt, 24))).tokens, variant).toEqual(tokens);
+    }
+  }
+  await call("close", "bytes");
+});
+
 test("a cache larger than a buffer lies in several, and gives the same tokens", async ({ call }) => {
   const golden = readGolden("llama-linear");
   await call("open", "parts", source("llama-linear"), { kv: "f32", context: 256, arenaBytes: 4096 });

@@ -47,8 +47,8 @@ export interface Cache {
 }
 
 export interface ForwardOptions {
-  /** "f16" rounds what enters the cache to half precision, as an f16 cache does. Default "f64". */
-  kv?: "f64" | "f16";
+  /** What enters the cache is rounded as a cache of this format does. Default "f64". */
+  kv?: "f64" | "f16" | "int8";
   /** "last" gives logits of the last token only; a SwiftKV model then skips its later layers for all others. */
   rows?: "all" | "last";
   /** Sees intermediates: hidden, query (rotated), attention (before o_proj), mlp. */
@@ -189,6 +189,18 @@ export function gated(gate: Row, up: Row): Row {
 
 const add = (a: Row, b: Row): Row => a.map((value, i) => value + b[i]!);
 
+/** Each head of [G·E] as whole steps of its own scale, the largest magnitude / 127 in half precision. */
+export function toBytes(row: Row, E: number): Row {
+  const rounded = new Float64Array(row.length);
+  for (let first = 0; first < row.length; first += E) {
+    const head = row.subarray(first, first + E);
+    const scale = toHalf(head.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127);
+    for (let e = 0; e < E; e++)
+      rounded[first + e] = scale === 0 ? 0 : scale * Math.max(-127, Math.min(127, Math.round(head[e]! / scale)));
+  }
+  return rounded;
+}
+
 /** The nearest half-precision number, ties to even; subnormals kept, beyond 65504 infinite. */
 export function toHalf(value: number): number {
   if (!Number.isFinite(value) || value === 0) return value;
@@ -272,7 +284,9 @@ function block(step: Step, layer: number, hidden: Row[]): Row[] {
 function remember({ model, cache, options, positions }: Step, layer: number, normed: Row[]): void {
   const at = `model.layers.${layer}.self_attn`;
   const suffix = layer >= model.shape.ownLayers ? "_swiftkv" : "";
-  const store = (row: Row): Row => (options.kv === "f16" ? row.map(toHalf) : row);
+  const { E } = model.shape;
+  const store = (row: Row): Row =>
+    options.kv === "f16" ? row.map(toHalf) : options.kv === "int8" ? toBytes(row, E) : row;
   normed.forEach((row, t) => {
     const key = headNorm(model, `${at}.k_norm`, project(model, `${at}.k_proj${suffix}`, row));
     cache.keys[layer]!.push(store(rotate(key, positions[t]!, model.shape.frequencies)));

@@ -4,6 +4,7 @@ import type { FullConfig, FullResult, Reporter, Suite, TestCase, TestResult } fr
 export default class CountingReporter implements Reporter {
   #passed = 0;
   #failed = 0;
+  #skipped = 0;
 
   onBegin(_config: FullConfig, suite: Suite): void {
     console.log(`${suite.allTests().length} tests`);
@@ -13,11 +14,14 @@ export default class CountingReporter implements Reporter {
     process.stdout.write(chunk);
   }
 
-  onTestEnd(test: TestCase, { status, duration, errors }: TestResult): void {
-    const ok = status === "passed";
-    if (ok) this.#passed++;
+  onTestEnd(test: TestCase, { status, duration, errors, annotations }: TestResult): void {
+    if (status === "passed") this.#passed++;
+    else if (status === "skipped") this.#skipped++;
     else this.#failed++;
-    console.log(`${ok ? "ok    " : "FAILED"} ${test.titlePath().slice(2).join(" › ")} (${Math.round(duration)} ms)`);
+    const word = status === "passed" ? "ok    " : status === "skipped" ? "skip  " : "FAILED";
+    const reason = annotations.find(({ type }) => type === "skip")?.description;
+    const note = status === "skipped" && reason ? `: ${reason}` : "";
+    console.log(`${word} ${test.titlePath().slice(2).join(" › ")} (${Math.round(duration)} ms)${note}`);
     for (const { message, stack } of errors) console.log(stack ?? message);
   }
 
@@ -27,6 +31,7 @@ export default class CountingReporter implements Reporter {
   }
 
   onEnd(_result: FullResult): void {
-    console.log(`${this.#passed} passed, ${this.#failed} failed`);
+    const skipped = this.#skipped > 0 ? `, ${this.#skipped} skipped` : "";
+    console.log(`${this.#passed} passed, ${this.#failed} failed${skipped}`);
   }
 }

@@ -23,12 +23,15 @@ export const denseMap = (layers: number): StoreMap => ({
 export interface Codec {
   name: KvFormat;
   /** Bits of one stored element: the KV_BITS override of the kernels. */
-  bits: 16 | 32;
+  bits: 8 | 16 | 32;
+  /** Words per slot of a page beside its elements: int8 keeps an f16 pair, the scales of K and V. */
+  slotWords: 0 | 1;
 }
 
 export const CODECS: Readonly<Record<KvFormat, Codec>> = {
-  f32: { name: "f32", bits: 32 },
-  f16: { name: "f16", bits: 16 },
+  f32: { name: "f32", bits: 32, slotWords: 0 },
+  f16: { name: "f16", bits: 16, slotWords: 0 },
+  int8: { name: "int8", bits: 8, slotWords: 1 },
 };
 
 export interface KvShape {
@@ -49,7 +52,8 @@ export interface KvShape {
 }
 
 /** Words of one page: K and V of 32 slots. */
-const pageWords = ({ codec, width }: KvShape): number => (2 * BLOCK_TOKENS * width * codec.bits) / 32;
+const pageWords = ({ codec, width }: KvShape): number =>
+  BLOCK_TOKENS * ((2 * width * codec.bits) / 32 + codec.slotWords);
 
 /** Bytes of keys and values of one token over all stores and heads. */
 export const kvBytesPerToken = (shape: KvShape): number =>

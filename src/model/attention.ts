@@ -6,10 +6,12 @@ import {
   attn_combine,
   attn_decode,
   attn_decode_regs,
+  attn_decode_regs8,
   attn_decode_sg,
   attn_prefill_regs,
   attn_prefill_tile,
   rope_kv,
+  rope_kv8,
 } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
@@ -50,12 +52,15 @@ export function ropeIntoCache(
   const { heads: H, kvHeads: G, headWidth: E, normEpsilon } = config;
   const { rows, qkv, query } = activations;
   const { maxPages, codec } = store.shape;
-  const constants = { WG: 64, H, G, E, KV_BITS: codec.bits, QK_NORM: headNorm ? 1 : 0 };
-  const width = (H + 2 * G) * E;
+  const shared = { WG: 64, H, G, E, QK_NORM: headNorm ? 1 : 0 };
+  // int8 needs the largest value of a head before the first can be written: one thread for a whole head of k and v.
+  const quantised = codec.bits === 8;
+  const kernel = quantised ? (rope_kv8 as KernelSource as typeof rope_kv) : rope_kv;
+  const threads = quantised ? (H * E) / 2 + G : ((H + 2 * G) * E) / 2;
   return indices(store.parts).map((part) =>
     dispatch({
-      kernel: rope_kv,
-      constants,
+      kernel,
+      constants: quantised ? shared : { ...shared, KV_BITS: codec.bits },
       label: `layer ${layer} rope`,
       buffers: {
         qkv,
@@ -74,7 +79,7 @@ export function ropeIntoCache(
         writeQ: part === 0 ? 1 : 0,
         eps: normEpsilon,
       }),
-      grid: (s: Sizes) => [ceilDiv(width / 2, 64), s.rows, 1],
+      grid: (s: Sizes) => [ceilDiv(threads, 64), s.rows, 1],
       bytes: (s) => s.rows * (8 * H * E + 2 * G * E * (4 + codec.bits / 8)),
       flops: (s) => 6 * s.rows * (H + G) * E,
     }),
@@ -124,6 +129,8 @@ function decodeKernel({ config, store }: Parts, { kernel, threads, pages }: Deco
   const KV_BITS = store.shape.codec.bits;
   const constants = { H, G, E, KV_BITS, R: H / G };
   const same = (source: KernelSource) => source as typeof attn_decode;
+  const quad = { H, G, E, R: H / G };
+  if (kernel === "attn_decode_regs" && KV_BITS === 8) return { kernel: same(attn_decode_regs8), constants: quad };
   if (kernel === "attn_decode_regs") return { kernel: same(attn_decode_regs), constants };
   if (kernel === "attn_decode_sg") return { kernel: same(attn_decode_sg), constants: { ...constants, LANES: threads } };
   const WG = alignUp(Math.max(threads, (E * KV_BITS) / 32), 8);

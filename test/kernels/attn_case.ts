@@ -1,6 +1,6 @@
 // Caches and references that the attention kernels' tests share: paged K/V with holes, evicted pages, several
 // arena parts and NaN wherever nothing was written; softmax attention in float64.
-import { pick } from "./spec.ts";
+import { floats, pick } from "./spec.ts";
 
 /** Query heads, key/value heads, head width, bits of a cached number. */
 export interface Shape {
@@ -39,36 +39,67 @@ const halfValue = (bits: number): number => {
   return bits & 0x8000 ? -magnitude : magnitude;
 };
 
-const NAN = { 16: 0x7e007e00, 32: 0x7fc00000 } as Record<number, number>;
+/** What fills slots that nobody wrote; 8: also the bits of two NaN scales. */
+const NAN = { 8: 0x7fff7fff, 16: 0x7e007e00, 32: 0x7fc00000 } as Record<number, number>;
 
-/** Word and half of value e of a slot's K or V, from the page's start. */
-function place({ E, KV_BITS }: Shape, kind: "k" | "v", slot: number, e: number): { word: number; high: boolean } {
-  const row = KV_BITS === 16 ? e >> 1 : e;
-  const words = (E * KV_BITS) / 32;
+/** Words of one page of one KV head. */
+export const pageWords = ({ E, KV_BITS }: Pick<Shape, "E" | "KV_BITS">): number =>
+  E * KV_BITS * 2 + (KV_BITS === 8 ? 32 : 0);
+
+/** Word of value e of a slot's K or V, from the page's start, and the lowest bit of the value in it. */
+function place({ E, KV_BITS }: Shape, kind: "k" | "v", slot: number, e: number): { word: number; shift: number } {
+  const perWord = 32 / KV_BITS;
+  const row = Math.floor(e / perWord);
+  const words = E / perWord;
   const word = kind === "k" ? row * 32 + slot : words * 32 + slot * words + row;
-  return { word, high: KV_BITS === 16 && e % 2 === 1 };
+  return { word, shift: (e % perWord) * KV_BITS };
 }
 
+/** Nearest integer, ties to even. */
+const toEven = (value: number): number => {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
+};
+
+/** Scale of an int8 slot as f16 bits, and its bytes. */
+export function quantise(values: ArrayLike<number>): { scale: number; bytes: number[] } {
+  const list = Array.from(values);
+  const scale = halfBits(Math.max(...list.map(Math.abs)) / 127);
+  const step = halfValue(scale);
+  const byte = (value: number) => Math.max(-127, Math.min(127, toEven(value / step))) + 128;
+  return { scale, bytes: list.map((value) => (step > 0 ? byte(value) : 128)) };
+}
+
+/** Writes the E values of one slot's K or V. */
 export function put(
-  cache: Pick<Cache, "shape" | "kv">,
+  { shape, kv }: Pick<Cache, "shape" | "kv">,
   page: number,
   kind: "k" | "v",
   slot: number,
-  e: number,
-  value: number,
+  values: ArrayLike<number>,
 ): void {
-  const { word, high } = place(cache.shape, kind, slot, e);
-  if (cache.shape.KV_BITS === 32) new Float32Array(cache.kv.buffer)[page + word] = value;
-  else {
-    const old = cache.kv[page + word]!;
-    cache.kv[page + word] = high ? (old & 0xffff) | (halfBits(value) << 16) : (old & 0xffff0000) | halfBits(value);
+  const { E, KV_BITS } = shape;
+  const insert = (at: number, shift: number, bits: number, value: number): void => {
+    const mask = (2 ** bits - 1) * 2 ** shift;
+    kv[at] = (kv[at]! & ~mask) | (value << shift);
+  };
+  const { scale, bytes } = KV_BITS === 8 ? quantise(values) : { scale: 0, bytes: [] };
+  if (KV_BITS === 8) insert(page + E * 16 + slot, kind === "k" ? 0 : 16, 16, scale);
+  for (let e = 0; e < E; e++) {
+    const { word, shift } = place(shape, kind, slot, e);
+    if (KV_BITS === 32) new Float32Array(kv.buffer)[page + word] = values[e]!;
+    else insert(page + word, shift, KV_BITS, bytes[e] ?? halfBits(values[e]!));
   }
 }
 
-function get(cache: Cache, page: number, kind: "k" | "v", slot: number, e: number): number {
-  const { word, high } = place(cache.shape, kind, slot, e);
-  if (cache.shape.KV_BITS === 32) return new Float32Array(cache.kv.buffer)[page + word]!;
-  return halfValue((cache.kv[page + word]! >>> (high ? 16 : 0)) & 0xffff);
+function get({ shape, kv }: Cache, page: number, kind: "k" | "v", slot: number, e: number): number {
+  const { word, shift } = place(shape, kind, slot, e);
+  if (shape.KV_BITS === 32) return new Float32Array(kv.buffer)[page + word]!;
+  const bits = kv[page + word]! >>> shift;
+  if (shape.KV_BITS === 16) return halfValue(bits & 0xffff);
+  const scale = (kv[page + shape.E * 16 + slot]! >>> (kind === "k" ? 0 : 16)) & 0xffff;
+  return halfValue(scale) * ((bits & 0xff) - 128);
 }
 
 /**
@@ -77,15 +108,15 @@ function get(cache: Cache, page: number, kind: "k" | "v", slot: number, e: numbe
  */
 export function makeCache(uniform: () => number, shape: Shape, slots: readonly number[], fresh = 1): Cache {
   const { G, E, KV_BITS } = shape;
+  const words = pageWords(shape);
   const parts = pick(uniform, [1, 1, 2, 3]);
   const lane0 = G * pick(uniform, [0, 1]);
   const stride = lane0 + G + pick(uniform, [0, 2]);
   const maxPages = Math.max(...slots.map((count) => Math.ceil(count / 32))) + pick(uniform, [0, 1, 3]);
-  const pageWords = E * KV_BITS * 2;
   const table = new Uint32Array(slots.length * maxPages * stride * 4).fill(0xfffffff0);
   const pages = slots.reduce((sum, count) => sum + Math.ceil(count / 32) * G, 0);
   const order = Array.from({ length: pages + 1 }, (_, i) => ({ i, key: uniform() })).sort((a, b) => a.key - b.key);
-  const kv = new Uint32Array((pages + 1) * pageWords).fill(NAN[KV_BITS]!);
+  const kv = new Uint32Array((pages + 1) * words).fill(NAN[KV_BITS]!);
   const cache: Cache = {
     shape,
     maxPages,
@@ -107,16 +138,14 @@ export function makeCache(uniform: () => number, shape: Shape, slots: readonly n
       const written = Math.min(32, count - list * 32);
       const part = pick(uniform, [0, 1, 2]) % parts;
       for (let head = 0; head < G; head++) {
-        const offset = order[next++]!.i * pageWords;
+        const offset = order[next++]!.i * words;
         let mask = pick(uniform, [0xffffffff, 0xffffffff, 0, Math.floor(uniform() * 2 ** 32)]);
         if (list >= firstFresh) mask = list > firstFresh ? 0xffffffff : (mask | (-1 << ((count - fresh) % 32))) >>> 0;
         table.set([offset, mask, part, base], ((row * maxPages + list) * stride + lane0 + head) * 4);
         for (let slot = 0; slot < written && part === cache.part; slot++) {
           if (((mask >>> slot) & 1) === 0) continue;
-          for (let e = 0; e < E; e++) {
-            put(cache, offset, "k", slot, e, (2 * uniform() - 1) * 2);
-            put(cache, offset, "v", slot, e, 2 * uniform() - 1);
-          }
+          put(cache, offset, "k", slot, floats(uniform, E, 2));
+          put(cache, offset, "v", slot, floats(uniform, E, 1));
         }
       }
       if (list * 32 + 32 >= count) cache.ends.push({ position: base + written - 1, cacheIndex: count - 1 });
@@ -208,7 +237,7 @@ export function expectAttention(
  * Shapes of real models and awkward ones, few enough that a software adapter compiles each only once:
  * [H, G, E, KV_BITS].
  */
-export const SHAPES = [
+const SHAPES = [
   [9, 3, 64, 16],
   [3, 1, 64, 32],
   [14, 2, 16, 16],
@@ -219,3 +248,14 @@ export const SHAPES = [
   [2, 1, 128, 16],
   [6, 1, 96, 32],
 ] as const;
+
+const BYTE_SHAPES = [
+  [9, 3, 64, 8],
+  [4, 2, 8, 8],
+  [7, 1, 80, 8],
+  [2, 1, 128, 8],
+] as const;
+
+/** The shape of a case: f16 and f32 pages for seeds below 48, int8 pages from there on. */
+export const shapeOf = (seed: number) =>
+  seed < 48 ? SHAPES[seed % SHAPES.length]! : BYTE_SHAPES[seed % BYTE_SHAPES.length]!;

@@ -19,9 +19,11 @@ import unpack from "./unpack.ts";
 import peak_copy from "./peak_copy.ts";
 import peak_fma from "./peak_fma.ts";
 import rope_kv from "./rope_kv.ts";
+import rope_kv8 from "./rope_kv8.ts";
 import attn_combine from "./attn_combine.ts";
 import attn_decode from "./attn_decode.ts";
 import attn_decode_regs from "./attn_decode_regs.ts";
+import attn_decode_regs8 from "./attn_decode_regs8.ts";
 import attn_decode_sg from "./attn_decode_sg.ts";
 import attn_prefill_regs from "./attn_prefill_regs.ts";
 import attn_prefill_tile from "./attn_prefill_tile.ts";
@@ -46,9 +48,11 @@ export const specs: readonly KernelSpec[] = [
   peak_copy,
   peak_fma,
   rope_kv,
+  rope_kv8,
   attn_combine,
   attn_decode,
   attn_decode_regs,
+  attn_decode_regs8,
   attn_decode_sg,
   attn_prefill_regs,
   attn_prefill_tile,

@@ -1,5 +1,5 @@
 import { rope_kv } from "../../src/gpu/kernels.gen.ts";
-import { put } from "./attn_case.ts";
+import { pageWords as wordsOf, put, quantise } from "./attn_case.ts";
 import { floats, pick, random, spec } from "./spec.ts";
 
 const HEADS = [[9, 3], [3, 1], [4, 4], [1, 1], [8, 1], [14, 2], [15, 5]] as const; // prettier-ignore
@@ -9,11 +9,22 @@ const WIDTHS = [6, 8, 10, 16, 32, 48, 64, 80, 96, 128] as const;
 const exact = (uniform: () => number, count: number, values: readonly number[]): Float32Array =>
   Float32Array.from({ length: count }, () => pick(uniform, values));
 
-function make(seed: number, tiny = false) {
+/** Whether errors of f32 could change a byte or the scale: such values prove nothing. */
+function onEdge(values: Float64Array): boolean {
+  const largest = Math.max(...values.map(Math.abs));
+  const { scale, bytes } = quantise(values);
+  return [1e-5, -1e-5].some((error) => {
+    const moved = quantise(values.map((value) => (Math.abs(value) === largest ? value : value + error * largest)));
+    return quantise([largest * (1 + error)]).scale !== scale || moved.bytes.some((byte, e) => byte !== bytes[e]);
+  });
+}
+
+/** Rows of two sequences; also the cases of rope_kv8 (KV_BITS 8). */
+export function ropeCase(seed: number, bits: readonly number[], tiny = false) {
   const uniform = random(seed);
   const [H, G] = tiny ? [1, 1] : pick(uniform, HEADS);
-  const E = tiny ? 8 : pick(uniform, WIDTHS);
-  const KV_BITS = pick(uniform, [16, 32]);
+  const KV_BITS = pick(uniform, bits);
+  const E = tiny ? 8 : pick(uniform, KV_BITS === 8 ? WIDTHS.filter((width) => width % 8 === 0) : WIDTHS);
   const QK_NORM = pick(uniform, [0, 1]);
   const WG = tiny ? 8 : pick(uniform, [32, 64, 128]);
   const T = tiny ? 2 : pick(uniform, [1, 2, 5, 33]);
@@ -30,7 +41,7 @@ function make(seed: number, tiny = false) {
   const [lane0, maxPages] = [pick(uniform, [0, G]), 3];
   const stride = lane0 + G + 1;
   const part = pick(uniform, [0, 1]);
-  const pageWords = E * KV_BITS * 2;
+  const pageWords = wordsOf({ E, KV_BITS });
   const table = new Uint32Array(2 * maxPages * stride * 4).fill(0xfffffff0);
   for (let i = 0, page = 2 * maxPages * G; i < 2 * maxPages; i++) {
     for (let head = 0; head < G; head++) {
@@ -51,21 +62,31 @@ function make(seed: number, tiny = false) {
     const [position, cacheIndex, tableRow] = rows.subarray(t * 4, t * 4 + 3) as unknown as [number, number, number];
     for (let head = 0; head < heads; head++) {
       const isValue = head >= H + G;
-      const x = Float64Array.from(qkv.subarray((t * heads + head) * E, (t * heads + head + 1) * E));
-      if (!isValue && QK_NORM) {
-        const scale = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / E + eps);
-        for (let e = 0; e < E; e++) x[e]! *= scale * headNorm[(head < H ? 0 : E) + e]!;
+      const own = qkv.subarray((t * heads + head) * E, (t * heads + head + 1) * E);
+      const turn = (): Float64Array => {
+        const x = Float64Array.from(own);
+        if (isValue) return x;
+        if (QK_NORM) {
+          const scale = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / E + eps);
+          for (let e = 0; e < E; e++) x[e]! *= scale * headNorm[(head < H ? 0 : E) + e]!;
+        }
+        return x.map((value, e) => {
+          const [cos, sin] = rope.subarray((position * half + (e % half)) * 2) as unknown as [number, number];
+          return e < half ? value * cos - x[e + half]! * sin : value * cos + x[e - half]! * sin;
+        });
+      };
+      if (KV_BITS === 8 && uniform() < 0.05) own.fill(0);
+      const unsure = (values: Float64Array) => KV_BITS === 8 && head >= H && onEdge(values);
+      let turned = turn();
+      while (unsure(turned)) {
+        own.set(real(E));
+        turned = turn();
       }
-      const turned = x.map((value, e) => {
-        if (isValue) return value;
-        const [cos, sin] = rope.subarray((position * half + (e % half)) * 2) as unknown as [number, number];
-        return e < half ? value * cos - x[e + half]! * sin : value * cos + x[e - half]! * sin;
-      });
       if (head < H && writeQ) wantQ.set(turned, (t * H + head) * E);
       if (head < H) continue;
       const entry = ((tableRow * maxPages + Math.floor(cacheIndex / 32)) * stride + lane0 + ((head - H) % G)) * 4;
       if (table[entry + 2] !== part) continue;
-      turned.forEach((value, e) => put(cache, table[entry]!, isValue ? "v" : "k", cacheIndex % 32, e, value));
+      put(cache, table[entry]!, isValue ? "v" : "k", cacheIndex % 32, turned);
     }
   }
   const untouched = (word: number): number =>
@@ -74,9 +95,9 @@ function make(seed: number, tiny = false) {
     label: `T ${T} H ${H} G ${G} E ${E} bits ${KV_BITS} norm ${QK_NORM} writeQ ${writeQ} part ${part} WG ${WG}`,
     constants: { WG, H, G, E, KV_BITS, QK_NORM },
     params: { maxPages, stride, lane0, part, writeQ, eps },
-    grid: [Math.ceil((heads * half) / WG), T, 1] as const,
+    grid: [Math.ceil((KV_BITS === 8 ? H * half + G : heads * half) / WG), T, 1] as const,
     buffers: { qkv, rows, rope, table, headNorm, q, kv },
-    want: { q: wantQ, kv: KV_BITS === 16 ? cache.kv : Float64Array.from(cache.kv, untouched) },
+    want: { q: wantQ, kv: KV_BITS < 32 ? cache.kv : Float64Array.from(cache.kv, untouched) },
     terms: E,
     ulps: 16,
     magnitude: 40,
@@ -86,8 +107,8 @@ function make(seed: number, tiny = false) {
 export default spec({
   kernel: rope_kv,
   cases: 64,
-  make: (seed) => make(seed),
-  race: () => make(6, true),
+  make: (seed) => ropeCase(seed, [16, 32]),
+  race: () => ropeCase(6, [16, 32], true),
   mutants: [
     ["rotates the other way", "a * turn.x - b * turn.y", "a * turn.x + b * turn.y"],
     ["ignores the part", "if (entry.z != params.part) { return; }", ""],
