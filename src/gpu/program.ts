@@ -1,7 +1,7 @@
 // A program is a flat list of dispatches, built once and encoded into one compute pass per step.
 // Bind groups and parameter slots are made when it is built; a step only rewrites parameters that changed.
 import type { KernelTime } from "../api.ts";
-import { assert, ceilDiv } from "../errors.ts";
+import { assert } from "../errors.ts";
 import type { Gpu } from "./device.ts";
 import {
   type Bindable,
@@ -177,11 +177,4 @@ async function timed(gpu: Gpu, passes: readonly ((pass: GPUComputePassEncoder) =
     querySet.destroy();
   }
   return times;
-}
-
-/** Workgroups that cover `count` items, folded into two dimensions where one would exceed 65535. */
-export function fold(count: number): Grid {
-  if (count <= 65535) return [count, 1, 1];
-  const y = ceilDiv(count, 65535);
-  return [ceilDiv(count, y), y, 1];
 }

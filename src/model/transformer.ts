@@ -1,6 +1,6 @@
 // A loaded model behind the Model interface: one submit per step, one small readback.
 import type { KernelTime } from "../api.ts";
-import { alignUp, assert, InputError } from "../errors.ts";
+import { alignUp, assert, ceilDiv, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
@@ -45,7 +45,6 @@ const tileFor = (rows: number): number => NARROW_ROWS.find((most) => rows <= mos
 export class Transformer implements Model {
   readonly limits: Model["limits"];
   readonly store: KvStore;
-  readonly config: ModelConfig;
   readonly #gpu: Gpu;
   readonly #parts: Parts;
   readonly #sampler: Sampler;
@@ -55,7 +54,6 @@ export class Transformer implements Model {
 
   constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: TransformerOptions) {
     this.#gpu = gpu;
-    this.config = config;
     const { rows, slots, codec, arenaBytes } = options;
     const blocks = alignUp(options.context, BLOCK_TOKENS) / BLOCK_TOKENS;
     const logitRows = config.vocabulary % 4 === 0 ? LOGIT_ROWS : MOST_NARROW;
@@ -119,8 +117,6 @@ export class Transformer implements Model {
     const sizes = sizesOf(this.#gpu, batch);
     await this.#sampler.markPrompts(batch.prompts);
     const programs = await this.#prepare(batch, sizes);
-    for (const { slot, index, block } of batch.pages) this.store.writeTable(slot, index, block);
-    this.#writeRows(batch);
     const encoder = this.#gpu.device.createCommandEncoder();
     for (const copy of batch.copies) this.store.copyBlock(encoder, copy);
     const pass = encoder.beginComputePass();
@@ -136,8 +132,9 @@ export class Transformer implements Model {
     };
   }
 
-  /** The step's programs with parameters and settings written. */
-  async #prepare({ rows, logitRows }: Batch, sizes: Sizes): Promise<Program<Sizes>[]> {
+  /** The step's programs, with everything they read written: parameters, settings, page table, rows. */
+  async #prepare(batch: Batch, sizes: Sizes): Promise<Program<Sizes>[]> {
+    const { rows, logitRows, pages } = batch;
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
     assert(logitRows.length <= this.limits.logitRows, `${logitRows.length} logit rows`);
     const programs = [await this.#program("forward", tileFor(rows.length))];
@@ -146,6 +143,8 @@ export class Transformer implements Model {
       programs.push(await this.#sampler.prepare(logitRows));
     }
     for (const program of programs) program.prepare(sizes);
+    for (const { slot, index, block } of pages) this.store.writeTable(slot, index, block);
+    this.#writeRows(batch);
     return programs;
   }
 
@@ -186,14 +185,16 @@ export class Transformer implements Model {
       rows,
       decodeRows: phase === "decode" ? 1 : 0,
       logitRows: [last],
-      pages: [],
+      pages: Array.from({ length: ceilDiv(first + count, BLOCK_TOKENS) }, (_, index) => ({
+        slot: 0,
+        index,
+        block: index,
+      })),
       copies: [],
       prompts: [],
     };
-    for (let index = 0; index * BLOCK_TOKENS < first + count; index++) this.store.writeTable(0, index, index);
     const sizes = sizesOf(this.#gpu, batch);
     const programs = await this.#prepare(batch, sizes);
-    this.#writeRows(batch);
     const times: KernelTime[] = [];
     for (const program of programs) times.push(...(await program.profile(sizes)));
     return times;
