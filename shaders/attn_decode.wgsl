@@ -13,14 +13,14 @@
 //           memory, so a block of 32·PAGES keys costs five barriers: K is read with threads along slots, V with
 //           threads along e, both contiguous. A slot that must not be seen may hold NaN: its score is replaced,
 //           its V is not read. Partials hold (acc, max, sum); one split of one part writes out directly.
-//           Int8 K is scaled with its score, int8 V with its weight: a slot's scales are read once.
+//           Of int8 and int4 slots, the pair that opens V waits in workgroup memory.
 
 override WG: u32 = 64;       // threads per workgroup, a multiple of 8, ≥ E·KV_BITS/32
-override PAGES: u32 = 8;     // pages per block; 4·R·(32·PAGES + WG) + 8·WG bytes of workgroup memory (int8 +128·PAGES)
+override PAGES: u32 = 8;     // pages per block; 4·R·(32·PAGES + WG) + 8·WG bytes of workgroup memory (+128·PAGES for int8, int4)
 override H: u32 = 9;         // query heads
 override G: u32 = 3;         // key/value heads
-override E: u32 = 64;        // head width, a multiple of 4, of 8 for int8
-const KV_BITS: u32 = 16;     // 32: pages of f32, 16: of f16 pairs, 8: of int8 with a scale per slot
+override E: u32 = 64;        // head width, a multiple of 4, of 8 for int8 and int4
+const KV_BITS: u32 = 16;     // 32: pages of f32, 16: of f16 pairs, 8 and 4: of units, a scale and a minimum per slot
 const R: u32 = 3;            // H / G
 
 struct Params {
@@ -45,11 +45,13 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const UNSEEN = -3e38;
-const PAIRS = 1u + 8u / KV_BITS;      // of values per word; f32 leaves the second of its pair 0
-const SCORE_ROWS = R + 8u / KV_BITS;  // int8: the last row holds the scales of V
+const PAIRS = max(1u, 16u / KV_BITS);      // of values per word; f32 leaves the second of its pair 0
+const AFFINE = select(0u, 1u, KV_BITS <= 8u);  // 1: value = minimum + scale·unit
+const UNIT = (1u << (KV_BITS % 32u)) - 1u;     // the largest
 
-var<workgroup> scores: array<f32, SCORE_ROWS * PAGES * 32u>;  // [SCORE_ROWS, PAGES·32]: scores, then weights
-var<workgroup> stripe: array<f32, R * WG>;                    // [R, WG]: one number per thread
+var<workgroup> scores: array<f32, R * PAGES * 32u>;             // [R, PAGES·32]: scores, then weights
+var<workgroup> opening: array<u32, 1u + AFFINE * PAGES * 32u>;  // f16 (scale, minimum) of V by slot
+var<workgroup> stripe: array<f32, R * WG>;                      // [R, WG]: one number per thread
 var<workgroup> column: array<vec2f, WG>;
 
 // Bit s is set if the query at `position` sees slot s of the page.
@@ -62,12 +64,18 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
-// The four numbers of an int8 word, not yet scaled.
-fn bytes(word: u32) -> vec4f { return vec4f((vec4u(word) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu)) - 128.0; }
+// Four neighbouring units of a word, from bit `low` on.
+fn units(word: u32, low: u32) -> vec4f {
+  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);
+  return vec4f((vec4u(word) >> shifts) & vec4u(UNIT));
+}
 
-// Keys 4·e4 .. 4·e4+3 of a slot; int8 not yet scaled.
-fn key(page: u32, e4: u32, slot: u32) -> vec4f {
-  if (KV_BITS == 8u) { return bytes(kv[page + e4 * 32u + slot]); }
+// Keys 4·e4 .. 4·e4+3 of a slot; affine: its scale and minimum.
+fn key(page: u32, e4: u32, slot: u32, affine: vec2f) -> vec4f {
+  if (AFFINE == 1u) {
+    let word = kv[page + e4 * KV_BITS / 8u * 32u + slot];
+    return affine.y + affine.x * units(word, e4 * 4u * KV_BITS % 32u);
+  }
   if (KV_BITS == 16u) {
     let at = page + e4 * 64u + slot;
     return vec4f(unpack2x16float(kv[at]), unpack2x16float(kv[at + 32u]));
@@ -76,12 +84,9 @@ fn key(page: u32, e4: u32, slot: u32) -> vec4f {
   return bitcast<vec4f>(vec4u(kv[at], kv[at + 32u], kv[at + 64u], kv[at + 96u]));
 }
 
-// Pair i of the values in a word of V; int8 not yet scaled.
-fn values(word: u32, i: u32) -> vec2f {
-  if (KV_BITS == 8u) {
-    let four = bytes(word);
-    return select(four.xy, four.zw, i == 1u);
-  }
+// Pair i of the values in a word of V.
+fn values(word: u32, i: u32, affine: vec2f) -> vec2f {
+  if (AFFINE == 1u) { return affine.y + affine.x * units(word >> (2u * KV_BITS * i), 0u).xy; }
   if (KV_BITS == 16u) { return unpack2x16float(word); }
   return vec2f(bitcast<f32>(word), 0.0);
 }
@@ -124,24 +129,27 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
       var dots: array<f32, R>;
       for (var h = 0u; h < R; h++) { dots[h] = 0.0; }
       var visible = false;
-      var scales = vec2f(1.0, 0.0);  // of K and of V
       if (page0 + k / 32u < endPage) {
         let entry = table[entry0 + (page0 + k / 32u) * params.stride];
         visible = ((seen(entry, row.x) >> (k % 32u)) & 1u) == 1u;
         if (visible) {
+          var affine = vec2f();
+          if (AFFINE == 1u) {
+            let pairs = entry.x + 2u * E * KV_BITS + k % 32u;
+            affine = unpack2x16float(kv[pairs]);
+            opening[k] = kv[pairs + 32u];
+          }
           for (var e4 = 0u; e4 < E / 4u; e4++) {
-            let keys = key(entry.x, e4, k % 32u);
+            let keys = key(entry.x, e4, k % 32u, affine);
             for (var h = 0u; h < R; h++) { dots[h] += dot(keys, q[query + h * (E / 4u) + e4]); }
           }
-          if (KV_BITS == 8u) { scales = unpack2x16float(kv[entry.x + E * 16u + k % 32u]); }
         }
       }
       for (var h = 0u; h < R; h++) {
-        let score = select(UNSEEN, dots[h] * scales.x * params.scale, visible);
+        let score = select(UNSEEN, dots[h] * params.scale, visible);
         scores[h * PAGES * 32u + k] = score;
         best[h] = max(best[h], score);
       }
-      if (KV_BITS == 8u) { scores[R * PAGES * 32u + k] = scales.y; }
     }
 
     // Largest score of the block: WG numbers to 8, then every thread reads those.
@@ -167,7 +175,6 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
         let weight = select(0.0, exp(score - newTop), score > -1e38);
         sum[h] += weight;
         scores[h * PAGES * 32u + k] = weight;
-        if (KV_BITS == 8u) { scores[h * PAGES * 32u + k] = weight * scores[R * PAGES * 32u + k]; }
       }
     }
     workgroupBarrier();
@@ -183,8 +190,9 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
           if (((bits >> slot) & 1u) == 0u) { continue; }
           let raw = kv[first + slot * words];
           let k = (page - page0) * 32u + slot;
+          let affine = unpack2x16float(opening[k * AFFINE]);
           for (var i = 0u; i < PAIRS; i++) {
-            let pair = values(raw, i);
+            let pair = values(raw, i, affine);
             for (var h = 0u; h < R; h++) { acc[h * PAIRS + i] += scores[h * PAGES * 32u + k] * pair; }
           }
         }

@@ -13,16 +13,16 @@
 //           shuffles, V is read with lanes along e; both reads are contiguous, and all R query heads of a key/value
 //           head share them. The workgroup is one subgroup or part of one: LANES must not exceed the adapter's
 //           subgroupMinSize, so a subgroup of any larger size is right too. A slot that must not be seen may hold
-//           NaN: its score is replaced, its V and its weight are not read. Int8 K is scaled with its score, int8 V
-//           with its weight: each lane reads the scales of its own slots, once.
+//           NaN: its score is replaced, its V and its weight are not read. Int8 and int4: a slot's scale and minimum are
+//           applied to its score and to its weight, q·K = scale·Σq·u + minimum·Σq, by the lane that has the slot.
 
 enable subgroups;
 
 override H: u32 = 9;  // query heads
 override G: u32 = 3;  // key/value heads
 const R: u32 = 3;         // H / G
-const E: u32 = 64;        // head width, a multiple of 4, of 8 for int8
-const KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs, 8: of int8 with a scale per slot
+const E: u32 = 64;        // head width, a multiple of 4, of 8 for int8 and int4
+const KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs, 8 and 4: of units, a scale and a minimum per slot
 const LANES: u32 = 32;    // threads per workgroup: 4, 8, 16 or 32, ≤ subgroupMinSize
 
 struct Params {
@@ -49,6 +49,8 @@ struct Params {
 const UNSEEN = -3e38;
 const SLOTS = 32u / LANES;                    // slots of a page per lane: lane, lane + LANES, …
 const PAIRS = E / 2u;                         // (value 2j, value 2j+1)
+const AFFINE = KV_BITS <= 8u;                 // value = minimum + scale·unit
+const UNIT = (1u << (KV_BITS % 32u)) - 1u;      // the largest
 const COLUMNS = (PAIRS + LANES - 1u) / LANES;  // pairs of the output per lane: lane, lane + LANES, …
 
 // Bit s is set if the query at `position` sees slot s of the page.
@@ -61,12 +63,17 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
-// The four numbers of an int8 word, not yet scaled.
-fn bytes(word: u32) -> vec4f { return vec4f((vec4u(word) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu)) - 128.0; }
+// Four neighbouring units of a word, from bit `low` on.
+fn units(word: u32, low: u32) -> vec4f {
+  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);
+  return vec4f((vec4u(word) >> shifts) & vec4u(UNIT));
+}
 
-// Keys 4·e4 .. 4·e4+3 of a slot; int8 not yet scaled.
+// Keys 4·e4 .. 4·e4+3 of a slot; affine: units.
 fn key(page: u32, e4: u32, slot: u32) -> vec4f {
-  if (KV_BITS == 8u) { return bytes(kv[page + e4 * 32u + slot]); }
+  if (AFFINE) {
+    return units(kv[page + e4 * KV_BITS / 8u * 32u + slot], e4 * 4u * KV_BITS % 32u);
+  }
   if (KV_BITS == 16u) {
     let at = page + e4 * 64u + slot;
     return vec4f(unpack2x16float(kv[at]), unpack2x16float(kv[at + 32u]));
@@ -75,21 +82,30 @@ fn key(page: u32, e4: u32, slot: u32) -> vec4f {
   return bitcast<vec4f>(vec4u(kv[at], kv[at + 32u], kv[at + 64u], kv[at + 96u]));
 }
 
-// Values 2j and 2j+1 of a slot; int8 not yet scaled.
+// Values 2j and 2j+1 of a slot; affine: units.
 fn value(page: u32, j: u32, slot: u32) -> vec2f {
-  if (KV_BITS == 8u) {
-    let half = kv[page + E * 8u + slot * (E / 4u) + j / 2u] >> (16u * (j % 2u));
-    return vec2f((vec2u(half) >> vec2u(0u, 8u)) & vec2u(0xffu)) - 128.0;
+  if (AFFINE) {
+    let bit = 2u * KV_BITS * j;
+    return units(kv[page + E * KV_BITS + slot * (E * KV_BITS / 32u) + bit / 32u], bit % 32u).xy;
   }
   if (KV_BITS == 16u) { return unpack2x16float(kv[page + PAIRS * 32u + slot * PAIRS + j]); }
   let at = page + E * 32u + slot * E + 2u * j;
   return bitcast<vec2f>(vec2u(kv[at], kv[at + 1u]));
 }
 
-// Scales of a slot's K and V.
-fn scales(page: u32, slot: u32) -> vec2f {
-  if (KV_BITS == 8u) { return unpack2x16float(kv[page + E * 16u + slot]); }
-  return vec2f(1.0);
+// (scale, minimum) of a slot's K, then of its V; 0 where nothing is to be seen.
+fn opening(page: u32, slot: u32, visible: bool) -> vec4f {
+  if (!AFFINE) { return vec4f(1.0, 0.0, 1.0, 0.0); }
+  let at = page + 2u * E * KV_BITS + slot;
+  let pairs = select(vec2u(), vec2u(kv[at], kv[at + 32u]), visible);
+  return vec4f(unpack2x16float(pairs.x), unpack2x16float(pairs.y));
+}
+
+// Σ of the q of one head.
+fn sum_of(query: u32) -> f32 {
+  var ones = 0.0;
+  for (var e4 = 0u; e4 < E / 4u; e4++) { ones += dot(q[query + e4], vec4f(1.0)); }
+  return ones;
 }
 
 @compute @workgroup_size(LANES)
@@ -102,11 +118,16 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
   let entry0 = row.z * params.maxPages * params.stride + params.lane0 + wg.x;
 
   var top: array<f32, R>;
-  var sum: array<f32, R>;  // of this lane's slots
+  var sum: array<f32, R>;   // of this lane's slots
+  var low: array<f32, R>;   // Σ weight·minimum of V of this lane's slots
+  var ones: array<f32, R>;  // Σq
   var acc: array<vec2f, R * COLUMNS>;
   for (var h = 0u; h < R; h++) {
     top[h] = UNSEEN;
     sum[h] = 0.0;
+    low[h] = 0.0;
+    ones[h] = 0.0;
+    if (AFFINE) { ones[h] = sum_of(query + h * (E / 4u)); }
     for (var c = 0u; c < COLUMNS; c++) { acc[h * COLUMNS + c] = vec2f(); }
   }
 
@@ -126,13 +147,16 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
     }
 
     // Weights, relative to the new maximum.
-    var scale: array<vec2f, SLOTS>;
-    for (var s = 0u; s < SLOTS; s++) { scale[s] = scales(entry.x, s * LANES + lane); }
+    var affine: array<vec4f, SLOTS>;
+    for (var s = 0u; s < SLOTS; s++) {
+      affine[s] = opening(entry.x, s * LANES + lane, ((bits >> (s * LANES + lane)) & 1u) == 1u);
+    }
     for (var h = 0u; h < R; h++) {
       var best = UNSEEN;
       for (var s = 0u; s < SLOTS; s++) {
         let visible = ((bits >> (s * LANES + lane)) & 1u) == 1u;
-        let score = select(UNSEEN, weights[h * SLOTS + s] * scale[s].x * params.scale, visible);
+        let product = affine[s].x * weights[h * SLOTS + s] + affine[s].y * ones[h];
+        let score = select(UNSEEN, product * params.scale, visible);
         weights[h * SLOTS + s] = score;
         best = max(best, score);
       }
@@ -141,12 +165,14 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
       let keep = exp(top[h] - newTop);
       top[h] = newTop;
       sum[h] *= keep;
+      low[h] *= keep;
       for (var c = 0u; c < COLUMNS; c++) { acc[h * COLUMNS + c] *= keep; }
       for (var s = 0u; s < SLOTS; s++) {
         let score = weights[h * SLOTS + s];
         let weight = select(0.0, exp(score - newTop), score > -1e38);
-        weights[h * SLOTS + s] = weight * scale[s].y;
+        weights[h * SLOTS + s] = weight * affine[s].z;
         sum[h] += weight;
+        low[h] += weight * affine[s].w;
       }
     }
 
@@ -167,15 +193,16 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
 
   let entries = params.splits * params.parts;
   for (var h = 0u; h < R; h++) {
-    var total = sum[h];
-    for (var step = LANES / 2u; step > 0u; step /= 2u) { total += subgroupShuffleXor(total, step); }
+    var totals = vec2f(sum[h], low[h]);
+    for (var step = LANES / 2u; step > 0u; step /= 2u) { totals += subgroupShuffleXor(totals, step); }
+    let total = totals.x;
     let scale = select(0.0, 1.0 / total, total > 0.0);
     let to = ((params.firstRow + wg.z) * H + head0 + h) * E;
     let entry = (wg.z * H + head0 + h) * entries + wg.y * params.parts + params.part;
     for (var c = 0u; c < COLUMNS; c++) {
       let j = c * LANES + lane;
       if (j >= PAIRS) { continue; }
-      let pair = acc[h * COLUMNS + c];
+      let pair = acc[h * COLUMNS + c] + totals.y;
       if (entries == 1u) {
         out[to + 2u * j] = pair.x * scale;
         out[to + 2u * j + 1u] = pair.y * scale;

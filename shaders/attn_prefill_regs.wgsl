@@ -15,14 +15,14 @@
 //           l ^ s holds with the row of K or V that belongs to it. There a branch costs what is in it whether taken
 //           or not, and only a loop can skip: hence masks everywhere and a loop over the halves of a page that runs
 //           zero times for pages nobody sees. A slot that must not be seen may hold NaN: its score is replaced, the
-//           words of its V are zeroed.
+//           words of its V are zeroed; of int8 and int4 slots, the pair that opens them.
 
 enable subgroups;
 
 override WG: u32 = 4;        // threads per workgroup: always one quad
 override H: u32 = 9;         // query heads
 override G: u32 = 3;         // key/value heads
-override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs, 8: int8 and scales
+override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs, 8 and 4: of units, a scale and a minimum per slot
 const E: u32 = 64;           // head width, a multiple of 8, at most 128
 
 struct Params {
@@ -54,7 +54,7 @@ struct Rows {
   r8: vec4f, r9: vec4f, r10: vec4f, r11: vec4f, r12: vec4f, r13: vec4f, r14: vec4f, r15: vec4f,
 }
 
-// Softmax of one row so far, and its weights of the four slots at hand (int8: times the scales of V).
+// Softmax of one row so far, and its weights of the four slots at hand.
 struct Soft {
   weights: vec4f,
   top: f32,   // in powers of two
@@ -70,25 +70,55 @@ struct Keys {
   k3: vec4f,
 }
 
-// Where a word has value lane ^ s of its four int8 (component s).
-struct Bytes {
-  mask: vec4u,
-  down: vec4f,  // 256^-i
-  zero: vec4f,  // what a 0 reads as; the highest byte is opened as signed
+// value = minimum + scale·unit, of four slots.
+struct Affine {
+  scale: vec4f,
+  minimum: vec4f,
 }
 
-fn bytes_of(lane: u32) -> Bytes {
+// Where a word has unit lane ^ s of four (component s).
+struct Places {
+  mask: vec4u,
+  down: vec4f,  // 2^-(KV_BITS·i)
+  zero: vec4f,  // what a 0 reads as; the highest unit is opened as signed
+}
+
+fn places_of(lane: u32) -> Places {
   let place = vec4u(lane) ^ vec4u(0u, 1u, 2u, 3u);
-  return Bytes(
-    vec4u(0xffu) << (place * 8u),
-    bitcast<vec4f>((vec4u(127u) - place * 8u) << vec4u(23u)),
-    select(vec4f(128.0), vec4f(), place == vec4u(3u)),
+  return Places(
+    vec4u((1u << (KV_BITS % 32u)) - 1u) << (place * KV_BITS),
+    bitcast<vec4f>((vec4u(127u) - place * KV_BITS) << vec4u(23u)),
+    select(vec4f(), vec4f(-f32((1u << (KV_BITS % 32u)) / 2u)), place == vec4u(3u)),
   );
 }
 
-// One byte of the words of four slots. It stays where it is: shifts are dear on a CPU.
-fn byte4(words: vec4u, mask: u32, down: f32, zero: f32) -> vec4f {
-  return vec4f(vec4i(words & vec4u(mask))) * down - zero;
+// Those of values e .. e+3: an int4 word has two times four.
+fn places_at(places: Places, e: u32) -> Places {
+  if (KV_BITS == 8u) { return places; }
+  let high = e % 8u == 4u;
+  return Places(
+    places.mask * select(1u, 65536u, high),
+    places.down * select(1.0, 0x1p-16, high),
+    places.zero * select(0.0, 1.0, high),
+  );
+}
+
+// One unit of the words of four slots, opened. It stays where it is: shifts are dear on a CPU.
+fn unit4(words: vec4u, mask: u32, down: f32, zero: f32, affine: Affine) -> vec4f {
+  return (vec4f(vec4i(words & vec4u(mask))) * down - zero) * affine.scale + affine.minimum;
+}
+
+// Four neighbouring units of V.
+fn units(word: u32, high: bool) -> vec4f {
+  let signed = word ^ 0x80000000u;  // the highest alone
+  if (KV_BITS == 8u) {
+    let bytes = vec4i(vec4u(signed) & vec4u(0xffu, 0xff00u, 0xff0000u, 0xff000000u));
+    return vec4f(bytes) * vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24) + vec4f(0.0, 0.0, 0.0, 128.0);
+  }
+  let near = vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));
+  let far = vec4i(vec4u(signed) & vec4u(0xf0000u, 0xf00000u, 0xf000000u, 0xf0000000u));
+  let down = vec4f(1.0, 0x1p-4, 0x1p-8, 0x1p-12);
+  return select(vec4f(near) * down, vec4f(far) * (down * 0x1p-16) + vec4f(0.0, 0.0, 0.0, 8.0), high);
 }
 
 // Even (low) and odd values of e of four slots, from their words.
@@ -104,8 +134,8 @@ fn float4(at: u32) -> vec4f {
   return vec4f(bitcast<vec2f>(kv[at]), bitcast<vec2f>(kv[at + 1u]));
 }
 
-// `page` in vec2s; slots 4·quad .. 4·quad+3.
-fn keys(page: u32, e: u32, quad: u32, lane: u32, bytes: Bytes) -> Keys {
+// `page` in vec2s; slots 4·quad .. 4·quad+3, which `affine` opens.
+fn keys(page: u32, e: u32, quad: u32, lane: u32, places: Places, affine: Affine) -> Keys {
   if (KV_BITS == 16u) {
     // Words of values (e, e+1) and (e+2, e+3); which half comes first depends on the lane.
     let near = page + (e + (lane & 2u)) * 8u + quad * 2u;
@@ -122,13 +152,15 @@ fn keys(page: u32, e: u32, quad: u32, lane: u32, bytes: Bytes) -> Keys {
       select(low4(c, d), high4(c, d), even),
     );
   }
-  if (KV_BITS == 8u) {
-    let words = vec4u(kv[page + e * 4u + quad * 2u], kv[page + e * 4u + quad * 2u + 1u]) ^ vec4u(0x80000000u);
+  if (KV_BITS <= 8u) {
+    let at = page + e * KV_BITS / 32u * 16u + quad * 2u;
+    let words = vec4u(kv[at], kv[at + 1u]) ^ vec4u(select(0u, 0x80000000u, KV_BITS == 8u || e % 8u == 4u));
+    let p = places_at(places, e);
     return Keys(
-      byte4(words, bytes.mask.x, bytes.down.x, bytes.zero.x),
-      byte4(words, bytes.mask.y, bytes.down.y, bytes.zero.y),
-      byte4(words, bytes.mask.z, bytes.down.z, bytes.zero.z),
-      byte4(words, bytes.mask.w, bytes.down.w, bytes.zero.w),
+      unit4(words, p.mask.x, p.down.x, p.zero.x, affine),
+      unit4(words, p.mask.y, p.down.y, p.zero.y, affine),
+      unit4(words, p.mask.z, p.down.z, p.zero.z, affine),
+      unit4(words, p.mask.w, p.down.w, p.zero.w, affine),
     );
   }
   let at = page + e * 16u + quad * 2u;
@@ -140,34 +172,28 @@ fn keys(page: u32, e: u32, quad: u32, lane: u32, bytes: Bytes) -> Keys {
   );
 }
 
-// Values 4·column .. 4·column+3 of a slot; 0 unless visible = ALL. int8: without their scale, whether visible or not.
-fn values(page: u32, column: u32, slot: u32, visible: u32) -> vec4f {
+// Values 4·column .. 4·column+3 of a slot; 0 unless visible = ALL or (affine) its scale and minimum are not 0.
+fn values(page: u32, column: u32, slot: u32, visible: u32, scale: f32, minimum: f32) -> vec4f {
   if (KV_BITS == 16u) {
     let words = kv[page + E * 8u + slot * (E / 4u) + column] & vec2u(visible);
     return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
   }
-  if (KV_BITS == 8u) {
-    let pair = kv[page + E * 4u + slot * (E / 8u) + column / 2u];
-    let word = select(pair.x, pair.y, column % 2u == 1u) ^ 0x80000000u;
-    let bytes = vec4i(vec4u(word) & vec4u(0xffu, 0xff00u, 0xff0000u, 0xff000000u));
-    return vec4f(bytes) * vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24) - vec4f(128.0, 128.0, 128.0, 0.0);
+  if (KV_BITS <= 8u) {
+    let word = slot * (E * KV_BITS / 32u) + column * KV_BITS / 8u;
+    let pair = kv[page + E * KV_BITS / 2u + word / 2u];
+    return units(select(pair.x, pair.y, word % 2u == 1u), column % 2u == 1u) * scale + minimum;
   }
   let at = page + E * 16u + slot * (E / 2u) + 2u * column;
   return vec4f(bitcast<vec2f>(kv[at] & vec2u(visible)), bitcast<vec2f>(kv[at + 1u] & vec2u(visible)));
 }
 
-// Scales of K and V of four slots.
-struct Scales {
-  key: vec4f,
-  value: vec4f,
-}
-
-// `page` in vec2s; slots 4·quad .. 4·quad+3. What nobody sees may be NaN: 0.
-fn scales(page: u32, quad: u32, shown: vec4u) -> Scales {
-  if (KV_BITS != 8u) { return Scales(vec4f(1.0), vec4f(1.0)); }
-  let a = kv[page + E * 8u + quad * 2u] & shown.xy;
-  let b = kv[page + E * 8u + quad * 2u + 1u] & shown.zw;
-  return Scales(low4(a, b), high4(a, b));
+// What opens K (block 0) or V (block 1) of slots 4·quad .. 4·quad+3; `page` in vec2s. What nobody sees may be NaN: 0.
+fn affine_of(page: u32, which: u32, quad: u32, shown: vec4u) -> Affine {
+  if (KV_BITS > 8u) { return Affine(vec4f(1.0), vec4f()); }
+  let at = page + E * KV_BITS + which * 16u + quad * 2u;
+  let a = kv[at] & shown.xy;
+  let b = kv[at + 1u] & shown.zw;
+  return Affine(low4(a, b), high4(a, b));
 }
 
 // Adds four products to each sum of one row: this lane holds x of `lane` (value of q or weight of a slot), v0 … v3 are
@@ -186,9 +212,9 @@ fn meet(sum: vec4f, x: f32, v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f) -> vec4f
 
 // Masks one row's scores and turns them into weights. Positions are f32 here (exact to 2²⁴): comparing them is one
 // instruction, comparing u32 is six.
-fn soften(old: Soft, score: vec4f, page: Scales, position: vec4f, newest: f32, window: f32) -> Soft {
+fn soften(old: Soft, score: vec4f, position: vec4f, newest: f32, window: f32) -> Soft {
   let age = vec4f(newest) - position;
-  let seen = select(vec4f(UNSEEN), score * page.key, (age >= vec4f()) & (age < vec4f(window)));
+  let seen = select(vec4f(UNSEEN), score, (age >= vec4f()) & (age < vec4f(window)));
   var best = max(max(seen.x, seen.y), max(seen.z, seen.w));
   best = max(best, quadSwapX(best));
   best = max(best, quadSwapY(best));
@@ -197,11 +223,11 @@ fn soften(old: Soft, score: vec4f, page: Scales, position: vec4f, newest: f32, w
   let base = select(top, 0.0, top < -1e38);
   let weights = exp2(seen - base);
   let keep = exp2(old.top - top);
-  return Soft(weights * page.value, top, old.sum * keep + (weights.x + weights.y) + (weights.z + weights.w), keep);
+  return Soft(weights, top, old.sum * keep + (weights.x + weights.y) + (weights.z + weights.w), keep);
 }
 
 // The output of columns `column` after 16 more slots, 4·lane + i from `slot0` on.
-fn advance(sums: Rows, soft: array<Soft, 16>, page: u32, column: u32, slot0: u32, lane: u32, shown: vec4u) -> Rows {
+fn advance(sums: Rows, soft: array<Soft, 16>, page: u32, column: u32, slot0: u32, lane: u32, shown: vec4u, affine: Affine) -> Rows {
   var next = Rows(
     sums.r0 * soft[0].keep, sums.r1 * soft[1].keep, sums.r2 * soft[2].keep, sums.r3 * soft[3].keep,
     sums.r4 * soft[4].keep, sums.r5 * soft[5].keep, sums.r6 * soft[6].keep, sums.r7 * soft[7].keep,
@@ -210,15 +236,21 @@ fn advance(sums: Rows, soft: array<Soft, 16>, page: u32, column: u32, slot0: u32
   );
   // One slot of each group at a time; the weights rotate so that its are .x.
   var visible = shown;
+  var scale = affine.scale;
+  var minimum = affine.minimum;
   var w0 = soft[0].weights; var w1 = soft[1].weights; var w2 = soft[2].weights; var w3 = soft[3].weights;
   var w4 = soft[4].weights; var w5 = soft[5].weights; var w6 = soft[6].weights; var w7 = soft[7].weights;
   var w8 = soft[8].weights; var w9 = soft[9].weights; var w10 = soft[10].weights; var w11 = soft[11].weights;
   var w12 = soft[12].weights; var w13 = soft[13].weights; var w14 = soft[14].weights; var w15 = soft[15].weights;
   for (var i = 0u; i < 4u; i++) {
-    let v0 = values(page, column, slot0 + i + 4u * lane, visible.x);
-    let v1 = values(page, column, slot0 + i + 4u * (lane ^ 1u), quadSwapX(visible.x));
-    let v2 = values(page, column, slot0 + i + 4u * (lane ^ 2u), quadSwapY(visible.x));
-    let v3 = values(page, column, slot0 + i + 4u * (lane ^ 3u), quadSwapDiagonal(visible.x));
+    let x = scale.x;
+    let m = minimum.x;
+    let v0 = values(page, column, slot0 + i + 4u * lane, visible.x, x, m);
+    let v1 = values(page, column, slot0 + i + 4u * (lane ^ 1u), quadSwapX(visible.x), quadSwapX(x), quadSwapX(m));
+    let v2 = values(page, column, slot0 + i + 4u * (lane ^ 2u), quadSwapY(visible.x), quadSwapY(x), quadSwapY(m));
+    let v3 = values(
+      page, column, slot0 + i + 4u * (lane ^ 3u), quadSwapDiagonal(visible.x), quadSwapDiagonal(x), quadSwapDiagonal(m),
+    );
     next.r0 = meet(next.r0, w0.x, v0, v1, v2, v3);
     next.r1 = meet(next.r1, w1.x, v0, v1, v2, v3);
     next.r2 = meet(next.r2, w2.x, v0, v1, v2, v3);
@@ -236,6 +268,8 @@ fn advance(sums: Rows, soft: array<Soft, 16>, page: u32, column: u32, slot0: u32
     next.r14 = meet(next.r14, w14.x, v0, v1, v2, v3);
     next.r15 = meet(next.r15, w15.x, v0, v1, v2, v3);
     visible = visible.yzwx;
+    scale = scale.yzwx;
+    minimum = minimum.yzwx;
     w0 = w0.yzwx; w1 = w1.yzwx; w2 = w2.yzwx; w3 = w3.yzwx;
     w4 = w4.yzwx; w5 = w5.yzwx; w6 = w6.yzwx; w7 = w7.yzwx;
     w8 = w8.yzwx; w9 = w9.yzwx; w10 = w10.yzwx; w11 = w11.yzwx;
@@ -303,7 +337,7 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
   let at10 = query + min(10u, most) * width; let at11 = query + min(11u, most) * width;
   let at12 = query + min(12u, most) * width; let at13 = query + min(13u, most) * width;
   let at14 = query + min(14u, most) * width; let at15 = query + min(15u, most) * width;
-  let bytes = bytes_of(lane);
+  let places = places_of(lane);
   let factor = params.scale * LOG2E;
   let newest = f32(position0);  // key of row 0
   let farthest = select(f32(params.window), 3e38, params.window == 0u);
@@ -325,9 +359,17 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
     let skip = entry.y == 0u || entry.z != params.part || entry.w > lastPosition || newestSlot < position0 - min(position0, window - 1u);
     let page = entry.x / 2u;
     for (var half = select(0u, 2u, skip); half < 2u; half++) {
+      // Positions of this lane's slots; holes lie in the future.
+      let bits = laneBits * select(1u, 65536u, half == 1u);
+      let slots = entry.w + half * 16u + lane * 4u + vec4u(0u, 1u, 2u, 3u);
+      let position = select(vec4f(3e38), vec4f(slots), (bits & vec4u(entry.y)) != vec4u());
+      let shown = select(vec4u(), vec4u(ALL), position <= vec4f(f32(lastPosition)));
+      let keyAffine = affine_of(page, 0u, half * 4u + lane, shown);
+      let valueAffine = affine_of(page, 1u, half * 4u + lane, shown);
+
       var s = Rows();
       for (var e = 0u; e < E; e += 4u) {
-        let k = keys(page, e, half * 4u + lane, lane, bytes);
+        let k = keys(page, e, half * 4u + lane, lane, places, keyAffine);
         s.r0 = meet(s.r0, q[at0 + e], k.k0, k.k1, k.k2, k.k3);
         s.r1 = meet(s.r1, q[at1 + e], k.k0, k.k1, k.k2, k.k3);
         s.r2 = meet(s.r2, q[at2 + e], k.k0, k.k1, k.k2, k.k3);
@@ -346,36 +388,30 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
         s.r15 = meet(s.r15, q[at15 + e], k.k0, k.k1, k.k2, k.k3);
       }
 
-      // Positions of this lane's slots; holes lie in the future.
-      let bits = laneBits * select(1u, 65536u, half == 1u);
-      let slots = entry.w + half * 16u + lane * 4u + vec4u(0u, 1u, 2u, 3u);
-      let position = select(vec4f(3e38), vec4f(slots), (bits & vec4u(entry.y)) != vec4u());
-      let shown = select(vec4u(), vec4u(ALL), position <= vec4f(f32(lastPosition)));
-      let opened = scales(page, half * 4u + lane, shown);
-      soft[0] = soften(soft[0], s.r0 * factor, opened, position, newest + 0.0, farthest);
-      soft[1] = soften(soft[1], s.r1 * factor, opened, position, newest + 1.0, farthest);
-      soft[2] = soften(soft[2], s.r2 * factor, opened, position, newest + 2.0, farthest);
-      soft[3] = soften(soft[3], s.r3 * factor, opened, position, newest + 3.0, farthest);
-      soft[4] = soften(soft[4], s.r4 * factor, opened, position, newest + 4.0, farthest);
-      soft[5] = soften(soft[5], s.r5 * factor, opened, position, newest + 5.0, farthest);
-      soft[6] = soften(soft[6], s.r6 * factor, opened, position, newest + 6.0, farthest);
-      soft[7] = soften(soft[7], s.r7 * factor, opened, position, newest + 7.0, farthest);
-      soft[8] = soften(soft[8], s.r8 * factor, opened, position, newest + 8.0, farthest);
-      soft[9] = soften(soft[9], s.r9 * factor, opened, position, newest + 9.0, farthest);
-      soft[10] = soften(soft[10], s.r10 * factor, opened, position, newest + 10.0, farthest);
-      soft[11] = soften(soft[11], s.r11 * factor, opened, position, newest + 11.0, farthest);
-      soft[12] = soften(soft[12], s.r12 * factor, opened, position, newest + 12.0, farthest);
-      soft[13] = soften(soft[13], s.r13 * factor, opened, position, newest + 13.0, farthest);
-      soft[14] = soften(soft[14], s.r14 * factor, opened, position, newest + 14.0, farthest);
-      soft[15] = soften(soft[15], s.r15 * factor, opened, position, newest + 15.0, farthest);
-      o0 = advance(o0, soft, page, min(lane, E / 4u - 1u), half * 16u, lane, shown);
-      if (E > 16u) { o1 = advance(o1, soft, page, min(lane + 4u * 1u, E / 4u - 1u), half * 16u, lane, shown); }
-      if (E > 32u) { o2 = advance(o2, soft, page, min(lane + 4u * 2u, E / 4u - 1u), half * 16u, lane, shown); }
-      if (E > 48u) { o3 = advance(o3, soft, page, min(lane + 4u * 3u, E / 4u - 1u), half * 16u, lane, shown); }
-      if (E > 64u) { o4 = advance(o4, soft, page, min(lane + 4u * 4u, E / 4u - 1u), half * 16u, lane, shown); }
-      if (E > 80u) { o5 = advance(o5, soft, page, min(lane + 4u * 5u, E / 4u - 1u), half * 16u, lane, shown); }
-      if (E > 96u) { o6 = advance(o6, soft, page, min(lane + 4u * 6u, E / 4u - 1u), half * 16u, lane, shown); }
-      if (E > 112u) { o7 = advance(o7, soft, page, min(lane + 4u * 7u, E / 4u - 1u), half * 16u, lane, shown); }
+      soft[0] = soften(soft[0], s.r0 * factor, position, newest + 0.0, farthest);
+      soft[1] = soften(soft[1], s.r1 * factor, position, newest + 1.0, farthest);
+      soft[2] = soften(soft[2], s.r2 * factor, position, newest + 2.0, farthest);
+      soft[3] = soften(soft[3], s.r3 * factor, position, newest + 3.0, farthest);
+      soft[4] = soften(soft[4], s.r4 * factor, position, newest + 4.0, farthest);
+      soft[5] = soften(soft[5], s.r5 * factor, position, newest + 5.0, farthest);
+      soft[6] = soften(soft[6], s.r6 * factor, position, newest + 6.0, farthest);
+      soft[7] = soften(soft[7], s.r7 * factor, position, newest + 7.0, farthest);
+      soft[8] = soften(soft[8], s.r8 * factor, position, newest + 8.0, farthest);
+      soft[9] = soften(soft[9], s.r9 * factor, position, newest + 9.0, farthest);
+      soft[10] = soften(soft[10], s.r10 * factor, position, newest + 10.0, farthest);
+      soft[11] = soften(soft[11], s.r11 * factor, position, newest + 11.0, farthest);
+      soft[12] = soften(soft[12], s.r12 * factor, position, newest + 12.0, farthest);
+      soft[13] = soften(soft[13], s.r13 * factor, position, newest + 13.0, farthest);
+      soft[14] = soften(soft[14], s.r14 * factor, position, newest + 14.0, farthest);
+      soft[15] = soften(soft[15], s.r15 * factor, position, newest + 15.0, farthest);
+      o0 = advance(o0, soft, page, min(lane, E / 4u - 1u), half * 16u, lane, shown, valueAffine);
+      if (E > 16u) { o1 = advance(o1, soft, page, min(lane + 4u * 1u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
+      if (E > 32u) { o2 = advance(o2, soft, page, min(lane + 4u * 2u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
+      if (E > 48u) { o3 = advance(o3, soft, page, min(lane + 4u * 3u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
+      if (E > 64u) { o4 = advance(o4, soft, page, min(lane + 4u * 4u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
+      if (E > 80u) { o5 = advance(o5, soft, page, min(lane + 4u * 5u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
+      if (E > 96u) { o6 = advance(o6, soft, page, min(lane + 4u * 6u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
+      if (E > 112u) { o7 = advance(o7, soft, page, min(lane + 4u * 7u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
     }
   }
 

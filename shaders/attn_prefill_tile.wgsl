@@ -13,12 +13,13 @@
 //           output every eighth column of four values, so that both products are register tiles of 4×4 and 4×8.
 //           A page's K, then its V, is unpacked once per workgroup, 64 values of e at a time (8 KiB); the weights
 //           cross from one layout to the other through 64·WG bytes, swizzled by row group against bank conflicts.
-//           Int8 K is scaled with its score, int8 V with its weight: the tiles hold plain integers.
+//           Int8 and int4: the tiles hold plain units; a slot's scale and minimum are applied to its score and to its
+//           weight, q·K = scale·Σq·u + minimum·Σq.
 
 override WG: u32 = 128;      // threads per workgroup: 32, 64 or 128
 override H: u32 = 9;         // query heads
 override G: u32 = 3;         // key/value heads
-override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs, 8: of int8 with a scale per slot
+override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs, 8 and 4: of units, a scale and a minimum per slot
 const E: u32 = 64;           // head width, a multiple of 8
 
 struct Params {
@@ -64,10 +65,10 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
-// Scales of K, then of V, of the slots 4·share .. 4·share+3. Slots without their bit in `written` have 0.
-fn scales(page: u32, share: u32, written: u32) -> mat2x4f {
+// Scales, then minima, of K (which 0) or V (which 1) of the slots 4·share .. 4·share+3; 0 without their bit in `written`.
+fn affine_of(page: u32, which: u32, share: u32, written: u32) -> mat2x4f {
   let bits = vec4u(written >> (4u * share)) & vec4u(1u, 2u, 4u, 8u);
-  let raw = select(vec4u(), kv[page + E4 * 16u + share], bits != vec4u());
+  let raw = select(vec4u(), kv[page + E * KV_BITS / 2u + which * 8u + share], bits != vec4u());
   let a = unpack2x16float(raw.x);
   let b = unpack2x16float(raw.y);
   let c = unpack2x16float(raw.z);
@@ -75,14 +76,14 @@ fn scales(page: u32, share: u32, written: u32) -> mat2x4f {
   return mat2x4f(a.x, b.x, c.x, d.x, a.y, b.y, c.y, d.y);
 }
 
-// K of values from4·4 .. (from4 + count4)·4 to `tile`; int8 not yet scaled. `page` in vec4s.
+// K of values from4·4 .. (from4 + count4)·4 to `tile`; int8 and int4 as units. `page` in vec4s.
 fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
-  if (KV_BITS == 8u) {
-    for (var i = local; i < count4 * 8u; i += WG) {
-      let raw = kv[page + from4 * 8u + i];
-      let to = i / 8u * 32u + i % 8u;
-      for (var byte = 0u; byte < 4u; byte++) {
-        tile[to + 8u * byte] = vec4f((raw >> vec4u(8u * byte)) & vec4u(0xffu)) - 128.0;
+  if (KV_BITS <= 8u) {
+    for (var i = local; i < count4 * KV_BITS; i += WG) {
+      let raw = kv[page + from4 * KV_BITS + i];
+      let to = i / 8u * (256u / KV_BITS) + i % 8u;
+      for (var unit = 0u; unit < 32u / KV_BITS; unit++) {
+        tile[to + 8u * unit] = vec4f((raw >> vec4u(KV_BITS * unit)) & vec4u((1u << (KV_BITS % 32u)) - 1u));
       }
     }
   } else if (KV_BITS == 16u) {
@@ -101,15 +102,16 @@ fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
   }
 }
 
-// V likewise; slots without their bit in `written` become 0, or any finite number if int8.
+// V likewise; slots without their bit in `written` become 0, or any finite number if int8 or int4.
 fn stage_values(page: u32, from4: u32, count4: u32, written: u32, local: u32) {
-  if (KV_BITS == 8u) {
+  if (KV_BITS <= 8u) {
     for (var i = local; i < 32u * count4; i += WG) {
       let slot = i / count4;
       let column = i % count4;
-      let word = slot * E4 + from4 + column;  // where E is no multiple of 16, a slot's words start within a vec4
-      let raw = kv[page + E * 2u + word / 4u][word % 4u];
-      tile[slot * 16u + column] = vec4f((vec4u(raw) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu)) - 128.0;
+      let bit = (slot * E4 + from4 + column) * 4u * KV_BITS;  // a slot's words may start within a vec4
+      let raw = kv[page + E * KV_BITS / 4u + bit / 128u][bit / 32u % 4u] >> (bit % 32u);
+      let shifts = KV_BITS * vec4u(0u, 1u, 2u, 3u);
+      tile[slot * 16u + column] = vec4f((vec4u(raw) >> shifts) & vec4u((1u << (KV_BITS % 32u)) - 1u));
     }
   } else if (KV_BITS == 16u) {
     let width = count4 / 2u;
@@ -153,6 +155,13 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
   for (var i = 0u; i < 4u * COLUMNS; i++) { acc[i] = vec4f(); }
   var top = vec4f(UNSEEN);  // of each row, in powers of two
   var sum = vec4f();        // of this thread's slots
+  var low = vec4f();        // Σ weight·minimum of V of this thread's slots
+  var ones = vec4f();       // Σq of each row
+  if (KV_BITS <= 8u) {
+    for (var e4 = 0u; e4 < E4; e4++) {
+      for (var r = 0u; r < 4u; r++) { ones[r] += dot(q[query[r] + e4], vec4f(1.0)); }
+    }
+  }
 
   for (var list = 0u; list < listed; list++) {
     let entry = table[entry0 + list * params.stride];
@@ -162,12 +171,11 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
       && (params.window == 0u || entry.w + params.window > lastPosition);
     let page = entry.x / 4u;
     let written = past(entry, lastPosition);
-    var keyScale = vec4f(params.scale * LOG2E);
-    var valueScale = vec4f(1.0);
-    if (KV_BITS == 8u) {
-      let both = scales(page, share, written);
-      keyScale *= both[0];
-      valueScale = both[1];
+    var keyAffine = mat2x4f(vec4f(1.0), vec4f());
+    var valueAffine = keyAffine;
+    if (KV_BITS <= 8u) {
+      keyAffine = affine_of(page, 0u, share, written);
+      valueAffine = affine_of(page, 1u, share, written);
     }
 
     // Scores of 4 rows × 4 slots.
@@ -193,7 +201,7 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
     // Maxima: of own slots, then over the eight threads of the rows. `tile` is free here.
     var best = vec4f();
     for (var r = 0u; r < 4u; r++) {
-      scores[r] *= keyScale;
+      scores[r] = (keyAffine[0] * scores[r] + keyAffine[1] * ones[r]) * (params.scale * LOG2E);
       if (!whole) {
         let bits = seen(entry, row.x + first + r) >> (4u * share);
         scores[r] = select(vec4f(UNSEEN), scores[r], (vec4u(bits) & vec4u(1u, 2u, 4u, 8u)) != vec4u());
@@ -207,12 +215,14 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
     let keep = exp2(top - newTop);
     top = newTop;
     sum *= keep;
+    low *= keep;
     // A row that has seen nothing yet has top = UNSEEN, as all its scores: their weight is 0, not exp2(0).
     let base = select(top, vec4f(), top < vec4f(-1e38));
     for (var r = 0u; r < 4u; r++) {
       let weight = exp2(scores[r] - base[r]);
       sum[r] += dot(weight, vec4f(1.0));
-      weights[(rowGroup * 4u + r) * 8u + (share ^ (rowGroup % 8u))] = weight * valueScale;
+      low[r] += dot(weight, valueAffine[1]);
+      weights[(rowGroup * 4u + r) * 8u + (share ^ (rowGroup % 8u))] = weight * valueAffine[0];
     }
     workgroupBarrier();
 
@@ -246,9 +256,14 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
   }
 
   tile[local] = sum;
+  tile[WG + local] = low;
   workgroupBarrier();
   var total = vec4f();
-  for (var i = 0u; i < 8u; i++) { total += tile[rowGroup * 8u + i]; }
+  var lowest = vec4f();  // what all values of a row are raised by
+  for (var i = 0u; i < 8u; i++) {
+    total += tile[rowGroup * 8u + i];
+    lowest += tile[WG + rowGroup * 8u + i];
+  }
   for (var r = 0u; r < 4u; r++) {
     if (first + r >= params.count) { continue; }
     let entry = ((first + r) * H + head) * params.parts + params.part;
@@ -256,7 +271,7 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
     for (var c = 0u; c < COLUMNS; c++) {
       let column = c * 8u + share;
       if (column >= E4) { continue; }
-      let values = acc[r * COLUMNS + c];
+      let values = acc[r * COLUMNS + c] + lowest[r];
       if (params.parts == 1u) {
         out[query[r] + column] = values * scale;
       } else {

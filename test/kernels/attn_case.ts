@@ -1,5 +1,6 @@
 // Caches and references that the attention kernels' tests share: paged K/V with holes, evicted pages, several
 // arena parts and NaN wherever nothing was written; softmax attention in float64.
+import { halfBits as nearestHalf, halfOf } from "./matrix.ts";
 import { floats, pick } from "./spec.ts";
 
 /** Query heads, key/value heads, head width, bits of a cached number. */
@@ -34,17 +35,12 @@ export function halfBits(value: number): number {
   return ((bits >>> 16) & 0x8000) | magnitude;
 }
 
-const halfValue = (bits: number): number => {
-  const magnitude = (bits & 0x7fff) === 0 ? 0 : 2 ** ((bits >> 10) & 31) * (1 + (bits & 1023) / 1024) * 2 ** -15;
-  return bits & 0x8000 ? -magnitude : magnitude;
-};
-
-/** What fills slots that nobody wrote; 8: also the bits of two NaN scales. */
-const NAN = { 8: 0x7fff7fff, 16: 0x7e007e00, 32: 0x7fc00000 } as Record<number, number>;
+/** What fills slots that nobody wrote; 8 and 4: also the bits of a NaN scale and minimum. */
+const NAN = { 4: 0x7fff7fff, 8: 0x7fff7fff, 16: 0x7e007e00, 32: 0x7fc00000 } as Record<number, number>;
 
 /** Words of one page of one KV head. */
 export const pageWords = ({ E, KV_BITS }: Pick<Shape, "E" | "KV_BITS">): number =>
-  E * KV_BITS * 2 + (KV_BITS === 8 ? 32 : 0);
+  E * KV_BITS * 2 + (KV_BITS <= 8 ? 64 : 0);
 
 /** Word of value e of a slot's K or V, from the page's start, and the lowest bit of the value in it. */
 function place({ E, KV_BITS }: Shape, kind: "k" | "v", slot: number, e: number): { word: number; shift: number } {
@@ -62,14 +58,22 @@ const toEven = (value: number): number => {
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 };
 
-/** Scale of an int8 slot as f16 bits, and its bytes. */
-export function quantise(values: ArrayLike<number>): { scale: number; bytes: number[] } {
+/** The half-precision number nearest to `value`, at most ±65504; never −0. */
+const toHalf = (value: number): number => halfOf(nearestHalf(Math.max(-65504, Math.min(65504, value)))) + 0;
+
+/** A head of one slot in `bits` (8 or 4) bits: value ≈ minimum + scale·unit; scale and minimum are half precision. */
+export function quantise(values: ArrayLike<number>, bits: number): { scale: number; minimum: number; units: number[] } {
   const list = Array.from(values);
-  const scale = halfBits(Math.max(...list.map(Math.abs)) / 127);
-  const step = halfValue(scale);
-  const byte = (value: number) => Math.max(-127, Math.min(127, toEven(value / step))) + 128;
-  return { scale, bytes: list.map((value) => (step > 0 ? byte(value) : 128)) };
+  const [least, most, units] = [Math.min(...list), Math.max(...list), 2 ** bits - 1];
+  const minimum = toHalf(least);
+  const scale = toHalf((most - least) / units);
+  const unit = (value: number) => Math.max(0, Math.min(units, toEven((value - minimum) / (scale || 1))));
+  return { scale, minimum, units: list.map(unit) };
 }
+
+/** Word of a slot's scale (low half) and minimum, from the page's start; KV_BITS 8 and 4 only. */
+const pairAt = ({ E, KV_BITS }: Shape, kind: "k" | "v", slot: number): number =>
+  2 * E * KV_BITS + (kind === "k" ? 0 : 32) + slot;
 
 /** Writes the E values of one slot's K or V. */
 export function put(
@@ -80,26 +84,30 @@ export function put(
   values: ArrayLike<number>,
 ): void {
   const { E, KV_BITS } = shape;
-  const insert = (at: number, shift: number, bits: number, value: number): void => {
-    const mask = (2 ** bits - 1) * 2 ** shift;
+  const insert = (at: number, shift: number, value: number): void => {
+    const mask = (2 ** KV_BITS - 1) * 2 ** shift;
     kv[at] = (kv[at]! & ~mask) | (value << shift);
   };
-  const { scale, bytes } = KV_BITS === 8 ? quantise(values) : { scale: 0, bytes: [] };
-  if (KV_BITS === 8) insert(page + E * 16 + slot, kind === "k" ? 0 : 16, 16, scale);
+  const quantised = KV_BITS <= 8 ? quantise(values, KV_BITS) : null;
+  if (quantised) {
+    const { scale, minimum } = quantised;
+    kv[page + pairAt(shape, kind, slot)] = nearestHalf(scale) | (nearestHalf(minimum) << 16);
+  }
   for (let e = 0; e < E; e++) {
     const { word, shift } = place(shape, kind, slot, e);
     if (KV_BITS === 32) new Float32Array(kv.buffer)[page + word] = values[e]!;
-    else insert(page + word, shift, KV_BITS, bytes[e] ?? halfBits(values[e]!));
+    else insert(page + word, shift, quantised?.units[e] ?? halfBits(values[e]!));
   }
 }
 
 function get({ shape, kv }: Cache, page: number, kind: "k" | "v", slot: number, e: number): number {
+  const { KV_BITS } = shape;
   const { word, shift } = place(shape, kind, slot, e);
-  if (shape.KV_BITS === 32) return new Float32Array(kv.buffer)[page + word]!;
-  const bits = kv[page + word]! >>> shift;
-  if (shape.KV_BITS === 16) return halfValue(bits & 0xffff);
-  const scale = (kv[page + shape.E * 16 + slot]! >>> (kind === "k" ? 0 : 16)) & 0xffff;
-  return halfValue(scale) * ((bits & 0xff) - 128);
+  if (KV_BITS === 32) return new Float32Array(kv.buffer)[page + word]!;
+  const bits = (kv[page + word]! >>> shift) & (2 ** KV_BITS - 1);
+  if (KV_BITS === 16) return halfOf(bits);
+  const pair = kv[page + pairAt(shape, kind, slot)]!;
+  return halfOf(pair >>> 16) + halfOf(pair & 0xffff) * bits;
 }
 
 /**
@@ -249,13 +257,15 @@ const SHAPES = [
   [6, 1, 96, 32],
 ] as const;
 
-const BYTE_SHAPES = [
-  [9, 3, 64, 8],
-  [4, 2, 8, 8],
-  [7, 1, 80, 8],
-  [2, 1, 128, 8],
+const AFFINE_SHAPES = [
+  [9, 3, 64],
+  [4, 2, 8],
+  [7, 1, 80],
+  [2, 1, 128],
 ] as const;
 
-/** The shape of a case: f16 and f32 pages for seeds below 48, int8 pages from there on. */
-export const shapeOf = (seed: number) =>
-  seed < 48 ? SHAPES[seed % SHAPES.length]! : BYTE_SHAPES[seed % BYTE_SHAPES.length]!;
+/** The shape of a case: f16 and f32 pages for seeds below 48, then by turns eight cases of int8 and eight of int4. */
+export function shapeOf(seed: number): readonly [number, number, number, number] {
+  if (seed < 48) return SHAPES[seed % SHAPES.length]!;
+  return [...AFFINE_SHAPES[seed % AFFINE_SHAPES.length]!, seed % 16 < 8 ? 8 : 4];
+}

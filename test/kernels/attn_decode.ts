@@ -53,7 +53,7 @@ function make(seed: number, tiny = false) {
 
 export default spec({
   kernel: attn_decode,
-  cases: 64,
+  cases: 80,
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [

@@ -10,13 +10,13 @@ function make(seed: number) {
 
 export default spec({
   kernel: attn_decode_sg,
-  cases: 64,
+  cases: 80,
   make,
   race: "wgsl_reflect does not run subgroup functions; the kernel shares no memory between invocations",
   mutants: [
     ["window off by one", "params.window + 1u", "params.window"],
     ["weights not handed round", "subgroupShuffle(weights[h * SLOTS + s], source)", "weights[h * SLOTS + s]"],
     ["forgets to rescale", "acc[h * COLUMNS + c] *= keep;", ""],
-    ["int8 values not scaled", "weight * scale[s].y", "weight"],
+    ["minima of V forgotten", "low[h] += weight * affine[s].w;", ""],
   ],
 });

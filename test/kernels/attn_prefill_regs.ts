@@ -45,7 +45,7 @@ function make(seed: number) {
 
 export default spec({
   kernel: attn_prefill_regs,
-  cases: 64,
+  cases: 80,
   make,
   race: "wgsl_reflect does not run quad functions; the kernel shares no memory between invocations",
   mutants: [

@@ -11,7 +11,7 @@ function make(seed: number, tiny = false) {
 
 export default spec({
   kernel: attn_prefill_tile,
-  cases: 64,
+  cases: 80,
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [

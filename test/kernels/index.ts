@@ -18,12 +18,16 @@ import gemm_tile from "./gemm_tile.ts";
 import unpack from "./unpack.ts";
 import peak_copy from "./peak_copy.ts";
 import peak_fma from "./peak_fma.ts";
-import rope_kv from "./rope_kv.ts";
-import rope_kv8 from "./rope_kv8.ts";
+import qkv_regs from "./qkv_regs.ts";
+import qkv_cols from "./qkv_cols.ts";
+import qkv_split from "./qkv_split.ts";
+import qkv_tile from "./qkv_tile.ts";
+import fold from "./fold.ts";
+import gather from "./gather.ts";
 import attn_combine from "./attn_combine.ts";
 import attn_decode from "./attn_decode.ts";
 import attn_decode_regs from "./attn_decode_regs.ts";
-import attn_decode_regs8 from "./attn_decode_regs8.ts";
+import attn_decode_affine from "./attn_decode_affine.ts";
 import attn_decode_sg from "./attn_decode_sg.ts";
 import attn_prefill_regs from "./attn_prefill_regs.ts";
 import attn_prefill_tile from "./attn_prefill_tile.ts";
@@ -45,14 +49,18 @@ export const specs: readonly KernelSpec[] = [
   gemm_regs_sg,
   gemm_tile,
   unpack,
+  fold,
+  gather,
+  qkv_cols,
+  qkv_split,
+  qkv_regs,
+  qkv_tile,
   peak_copy,
   peak_fma,
-  rope_kv,
-  rope_kv8,
   attn_combine,
   attn_decode,
   attn_decode_regs,
-  attn_decode_regs8,
+  attn_decode_affine,
   attn_decode_sg,
   attn_prefill_regs,
   attn_prefill_tile,

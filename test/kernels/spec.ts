@@ -4,6 +4,9 @@ import { type Constants, Kernel, type KernelSource, packParams, type Params } fr
 
 export type Data = Float32Array | Uint32Array;
 
+/** Judges a buffer of which several contents are right, by its words after the run: null, or what is wrong first. */
+export type Verdict = (words: Uint32Array) => string | null;
+
 export interface KernelCase<K extends KernelSource = KernelSource> {
   /** Shapes in words; printed on failure together with the seed. */
   label: string;
@@ -13,7 +16,7 @@ export interface KernelCase<K extends KernelSource = KernelSource> {
   /** Contents of every buffer before the run. Padding inside should be NaN. */
   buffers: Record<string, Data>;
   /** For each written buffer its contents after the run; NaN = "must not have been touched". u32 buffers compare exactly. */
-  want: Record<string, Float64Array | Uint32Array>;
+  want: Record<string, Float64Array | Uint32Array | Verdict>;
   /** Length n of the longest f32 sum: tolerance is (8·√n + ulps)·2⁻²⁴·magnitude. */
   terms: number;
   /** Extra error in units in the last place, from exp/rsqrt/… as the WGSL specification bounds them. Default 0. */
@@ -128,14 +131,25 @@ export function judge(test: KernelCase, got: Record<string, Uint32Array>): strin
     const words = got[name]!;
     const before = test.buffers[name]!;
     const initial = new Uint32Array(before.buffer, before.byteOffset, before.length);
-    for (let i = want.length; i < words.length; i++) {
+    const length = typeof want === "function" ? initial.length : want.length;
+    for (let i = length; i < words.length; i++) {
       const expected = i < initial.length ? initial[i] : POISON;
-      if (words[i] !== expected) return `${name}: wrote beyond the end at ${i} (length ${want.length})`;
+      if (words[i] !== expected) return `${name}: wrote beyond the end at ${i} (length ${length})`;
     }
-    const wrong = want instanceof Uint32Array ? judgeExact(want, words) : judgeFloats(test, want, words, initial);
+    const wrong = judgeBuffer(test, want, words, initial);
     if (wrong) return `${name}${wrong}`;
   }
   return null;
+}
+
+function judgeBuffer(
+  test: KernelCase,
+  want: KernelCase["want"][string],
+  words: Uint32Array,
+  initial: Uint32Array,
+): string | null {
+  if (typeof want === "function") return want(words);
+  return want instanceof Uint32Array ? judgeExact(want, words) : judgeFloats(test, want, words, initial);
 }
 
 function judgeExact(want: Uint32Array, got: Uint32Array): string | null {

@@ -1,0 +1,242 @@
+// qkv_cols — heads of W·rmsnorm(x) (+ bias), queries and keys normalised (HEAD_NORM) and rotated, to q or into cache pages
+//
+//   x        [T, D]                    vec4f  read
+//   vectors  [*]                       vec4f  read   gamma, bias and head norms, by offsets in floats
+//   words    [D/·, stride]             u32    read   K-major words
+//   scales   [D/GROUP, stride]         u32    read   f16 pairs (scale, minimum); unused for BITS 16 and 32
+//   rows     [*]                       vec4u  read   records of the rows from rowAt, page table from tableAt
+//   rope     [positions, E/2]          vec2f  read
+//   q        [T, queries, E]           f32    read_write
+//   kv       [*]                       u32    read_write
+//
+// dispatch  (heads, 1, 1): one workgroup of 4 threads per head, from head firstHead of the matrix
+// cost      bytes heads·E·D·(BITS/8 + 4/GROUP), flops 2·T·heads·E·D: load bound on a CPU adapter
+// why       gemv_cols with a head as its columns: thread l has columns l + 4c, so it has both values of a rotation. A word
+//           of a page needs neighbours and its scale all of a head: these go through workgroup memory, whose barriers
+//           cost a subgroup of four nothing. Heads of the matrix are `queries` query heads, then ownerHeads key and
+//           ownerHeads value heads for each owner, a layer whose cache they are. Where a row's page lies in another part
+//           of the arena, its sum has zero terms: a CPU adapter does not skip branches.
+
+override BITS: u32 = 4;       // of a weight: 4, 8, 16 or 32
+override GROUP: u32 = 32;     // values that share a scale, 16 or 32
+override UNIT: u32 = 32;      // values per step: 32, 16, 8 or 4; divides D and GROUP (BITS 4: at least 8)
+override KV_BITS: u32 = 32;   // of a cached number: 32, 16 (f16), 8 or 4 (minimum + scale·unit, pair per slot and head)
+override BIAS: u32 = 0;       // 1: add bias
+override HEAD_NORM: u32 = 0;  // 1: queries and keys are RMS-normalised per head
+const ROWS: u32 = 1;          // rows of x, at least params.rows; each reads the weights again
+const E: u32 = 64;            // head width, a multiple of 8
+const COLS = E / 4u;          // columns per thread, 4 apart
+
+struct Params {
+  rows: u32,         // T
+  rowAt: u32,        // record of row 0 in `rows`: (position, cacheIndex, slot, token)
+  depth: u32,        // D
+  stride: u32,       // words per word row
+  firstHead: u32,    // head of workgroup 0
+  queries: u32,      // query heads of the matrix
+  ownerHeads: u32,   // key heads of an owner, and as many value heads
+  lane0: u32,        // table column of the first owner's first head
+  lanes: u32,        // table entries per page
+  maxPages: u32,     // pages per table row
+  tableAt: u32,      // first table entry in `rows`: (word offset, mask, part, base)
+  part: u32,         // arena part bound as kv
+  gammaQ: u32,       // RMSNorm weight of queries [D]
+  gammaKv: u32,      // RMSNorm weight of keys and values [D]
+  biasAt: u32,       // [all heads·E]
+  queryNormAt: u32,  // [E]
+  keyNormAt: u32,    // [owners, E]
+  eps: f32,          // of both norms
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> vectors: array<vec4f>;
+@group(0) @binding(2) var<storage, read> words: array<u32>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> rows: array<vec4u>;
+@group(0) @binding(5) var<storage, read> rope: array<vec2f>;
+@group(0) @binding(6) var<storage, read_write> q: array<f32>;
+@group(0) @binding(7) var<storage, read_write> kv: array<u32>;
+@group(0) @binding(8) var<uniform> params: Params;
+
+/// The four weights from word `at` downwards, not yet scaled: f32, f16 or (BITS 8) 256^i·q.
+fn quad(at: u32) -> vec4f {
+  if (BITS == 32u) {
+    return vec4f(bitcast<f32>(words[at]), bitcast<f32>(words[at + params.stride]),
+                 bitcast<f32>(words[at + 2u * params.stride]), bitcast<f32>(words[at + 3u * params.stride]));
+  }
+  if (BITS == 16u) { return vec4f(unpack2x16float(words[at]), unpack2x16float(words[at + params.stride])); }
+  let word = words[at];
+  let low = vec3i(vec3u(word) & vec3u(0xffu, 0xff00u, 0xff0000u));  // signed converts faster
+  return vec4f(vec3f(low), f32(word & 0xff000000u));
+}
+
+/// Σ x·q over the eight values from word `at` downwards, or over four where a step is no longer; a and b from `load`.
+fn eight(at: u32, a: vec4f, b: vec4f) -> f32 {
+  if (BITS == 4u) {
+    let word = words[at];
+    let low = vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));
+    let high = vec3i(vec3u(word) & vec3u(0xf0000u, 0xf00000u, 0xf000000u));
+    return dot(a, vec4f(low)) + dot(b, vec4f(vec3f(high), f32(word & 0xf0000000u)));
+  }
+  if (UNIT == 4u) { return dot(a, quad(at)); }
+  return dot(a, quad(at)) + dot(b, quad(at + BITS / 8u * params.stride));
+}
+
+/// Four values of x with the inverse of the factor that their integers have; `i` is the place in the step.
+fn scaled(values: vec4f, i: u32) -> vec4f {
+  if (BITS == 8u) { return values * vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24); }
+  if (BITS != 4u) { return values; }
+  if (i % 8u == 0u) { return values * vec4f(1.0, 0x1p-4, 0x1p-8, 0x1p-12); }
+  return values * vec4f(0x1p-16, 0x1p-20, 0x1p-24, 0x1p-28);
+}
+
+var<private> ones: f32;     // Σ x of a step
+var<private> squares: f32;  // Σ x² of the row, before gamma
+var<workgroup> head: array<f32, E>;
+
+/// Four values of a step of x, from i on, times gamma.
+fn load(row: u32, gamma: u32, step: u32, i: u32) -> vec4f {
+  let at = step * (UNIT / 4u) + i / 4u;
+  var values = x[row + at];
+  squares += dot(values, values);
+  values *= vectors[gamma + at];
+  if (BITS <= 8u) { ones += dot(values, vec4f(1.0)); }
+  return scaled(values, i);
+}
+
+/// The thread's columns of the head, first + 4c of the matrix; `row` and `gamma` count vec4s, `depth` inputs matter.
+fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
+  var sum = array<f32, COLS>();
+  squares = 0.0;
+  for (var step = 0u; step * UNIT < depth; step++) {
+    // Not a loop: SwiftShader keeps an array in registers only while its indices are constants.
+    ones = 0.0;
+    var v = array<vec4f, 8>();
+    v[0] = load(row, gamma, step, 0u);
+    if (UNIT > 4u) { v[1] = load(row, gamma, step, 4u); }
+    if (UNIT > 8u) { v[2] = load(row, gamma, step, 8u); v[3] = load(row, gamma, step, 12u); }
+    if (UNIT > 16u) {
+      v[4] = load(row, gamma, step, 16u); v[5] = load(row, gamma, step, 20u);
+      v[6] = load(row, gamma, step, 24u); v[7] = load(row, gamma, step, 28u);
+    }
+    let eightWords = BITS / 4u * params.stride;
+    let wordRow = step * (UNIT * BITS / 32u) * params.stride + first;
+    let scaleRow = step * UNIT / GROUP * params.stride + first;
+    for (var c = 0u; c < COLS; c++) {
+      let at = wordRow + 4u * c;
+      var dots = eight(at, v[0], v[1]);
+      if (UNIT > 8u) { dots += eight(at + eightWords, v[2], v[3]); }
+      if (UNIT > 16u) { dots += eight(at + 2u * eightWords, v[4], v[5]) + eight(at + 3u * eightWords, v[6], v[7]); }
+      if (BITS <= 8u) {
+        let affine = unpack2x16float(scales[scaleRow + 4u * c]);  // (scale, minimum)
+        dots = affine.x * dots + affine.y * ones;
+      }
+      sum[c] += dots;
+    }
+  }
+  let factor = inverseSqrt(squares / f32(params.depth) + params.eps);
+  for (var c = 0u; c < COLS; c++) {
+    var value = sum[c] * factor;
+    if (BIAS == 1u) { value += vectors[(params.biasAt + first) / 4u + c][lane]; }
+    head[lane + 4u * c] = value;
+  }
+}
+
+/// RMS-normalises the head, whose weights begin at float `weight`.
+fn normalise(weight: u32, lane: u32) {
+  workgroupBarrier();
+  var total = 0.0;
+  for (var e = 0u; e < E; e++) { total += head[e] * head[e]; }
+  let factor = inverseSqrt(total / f32(E) + params.eps);
+  workgroupBarrier();
+  for (var c = 0u; c < COLS; c++) { head[lane + 4u * c] *= factor * vectors[weight / 4u + c][lane]; }
+}
+
+/// Rotates the thread's pairs of columns.
+fn rotate(position: u32, lane: u32) {
+  for (var j = lane; j < E / 2u; j += 4u) {
+    let turn = rope[position * (E / 2u) + j];  // (cos, sin)
+    let a = head[j];
+    let b = head[j + E / 2u];
+    head[j] = a * turn.x - b * turn.y;
+    head[j + E / 2u] = b * turn.x + a * turn.y;
+  }
+}
+
+/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
+fn pack_half(pair: vec2f) -> u32 {
+  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
+  let bits = bitcast<vec2u>(value);
+  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
+  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
+  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
+}
+
+/// Largest unit of a cached number.
+fn top() -> f32 { return select(15.0, 255.0, KV_BITS == 8u); }
+
+/// The f16 pair (scale, minimum) of the head for KV_BITS 8 and 4.
+fn affine_pair() -> u32 {
+  var least = head[0];
+  var most = head[0];
+  for (var e = 1u; e < E; e++) {
+    least = min(least, head[e]);
+    most = max(most, head[e]);
+  }
+  return pack_half(vec2f((most - least) / top(), least));
+}
+
+/// Word w of the head as pages have it; `affine` is the opened pair.
+fn page_word(w: u32, affine: vec2f) -> u32 {
+  if (KV_BITS == 32u) { return bitcast<u32>(head[w]); }
+  if (KV_BITS == 16u) { return pack_half(vec2f(head[2u * w], head[2u * w + 1u])); }
+  let count = 32u / KV_BITS;
+  let step = select(affine.x, 1.0, affine.x == 0.0);
+  var word = 0u;
+  for (var i = 0u; i < count; i++) {
+    let unit = clamp(round((head[w * count + i] - affine.y) / step), 0.0, top());
+    word |= u32(unit) << (i * KV_BITS);
+  }
+  return word;
+}
+
+/// Writes the first `count` words of the head to a slot of the page at word `page`: all, or none.
+fn write_page(page: u32, slot: u32, isValue: bool, count: u32, lane: u32) {
+  let perSlot = E * KV_BITS / 32u;
+  let first = page + select(slot, E * KV_BITS + slot * perSlot, isValue);
+  let apart = select(32u, 1u, isValue);
+  var pair = 0u;
+  if (KV_BITS <= 8u) { pair = affine_pair(); }
+  let affine = unpack2x16float(pair);
+  for (var w = lane; w < count; w += 4u) { kv[first + w * apart] = page_word(w, affine); }
+  if (KV_BITS <= 8u && lane == 0u && count > 0u) { kv[page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot] = pair; }
+}
+
+@compute @workgroup_size(4)
+fn qkv_cols(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let m = params.firstHead + wg.x;
+  let isQuery = m < params.queries;
+  let i = select(m - params.queries, 0u, isQuery);
+  let owner = i / (2u * params.ownerHeads);
+  let r = i % (2u * params.ownerHeads);
+  let isValue = !isQuery && r >= params.ownerHeads;
+  let column = params.lane0 + owner * params.ownerHeads + r % params.ownerHeads;
+  let gamma = select(params.gammaKv, params.gammaQ, isQuery) / 4u;
+  let weight = select(params.keyNormAt + owner * E, params.queryNormAt, isQuery);
+
+  for (var t = 0u; t < min(ROWS, params.rows); t++) {
+    let row = rows[params.rowAt + t];
+    let entry = rows[params.tableAt + (row.z * params.maxPages + row.y / 32u) * params.lanes + column];
+    let away = !isQuery && entry.z != params.part;
+    project(t * params.depth / 4u, gamma, m * E + lane, select(params.depth, 0u, away), lane);
+    if (!isValue) {
+      if (HEAD_NORM == 1u) { normalise(weight, lane); }
+      rotate(row.x, lane);
+    }
+    workgroupBarrier();
+    let to = (t * params.queries + m) * E;
+    for (var e = lane; e < select(0u, E, isQuery); e += 4u) { q[to + e] = head[e]; }
+    write_page(entry.x, row.y % 32u, isValue, select(E * KV_BITS / 32u, 0u, isQuery || away), lane);
+    workgroupBarrier();
+  }
+}

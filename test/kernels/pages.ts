@@ -1,0 +1,99 @@
+// Judges the cache pages that the qkv_* kernels write: each field within what the error of its f32 value allows.
+import { floatOf, halfBits, halfOf } from "./matrix.ts";
+
+export interface PageShape {
+  /** Head width. */
+  E: number;
+  /** Bits of a cached number: 32, 16 (f16), 8 or 4 (affine). */
+  KV_BITS: number;
+}
+
+/** One row's key or value of one head. */
+export interface PageWrite {
+  /** First word of the page. */
+  page: number;
+  slot: number;
+  kind: "k" | "v";
+  values: Float64Array;
+  /** How far an f32 computation of one value may be off. */
+  error: number;
+}
+
+/** The f16 value nearest to `value`, at most ±65504. */
+const half = (value: number): number => halfOf(halfBits(Math.max(-65504, Math.min(65504, value))));
+
+const between = (got: number, least: number, most: number): boolean => got >= least && got <= most;
+
+/** Word of element e, and its place among the values of that word. */
+function place({ E, KV_BITS }: PageShape, { page, kind, slot }: PageWrite, e: number) {
+  const perWord = 32 / KV_BITS;
+  const row = Math.floor(e / perWord);
+  const word = kind === "k" ? row * 32 + slot : E * KV_BITS + slot * (E / perWord) + row;
+  return { word: page + word, shift: (e % perWord) * KV_BITS };
+}
+
+/** Word of the f16 pair (scale, minimum) of that slot. */
+const affineWord = ({ E, KV_BITS }: PageShape, { page, kind, slot }: PageWrite): number =>
+  page + 2 * E * KV_BITS + (kind === "k" ? 0 : 32) + slot;
+
+/** Least and greatest unit that a value within ± error may become, by the scale and minimum that were written. */
+function units(value: number, error: number, scale: number, minimum: number, top: number): [number, number] {
+  const step = scale === 0 ? 1 : scale;
+  const slack = error + 2 ** -22 * (Math.abs(value) + Math.abs(minimum)); // of the subtraction and the division
+  const clamped = (unit: number) => Math.max(0, Math.min(top, unit));
+  return [
+    clamped(Math.ceil((value - slack - minimum) / step - 0.5)),
+    clamped(Math.floor((value + slack - minimum) / step + 0.5)),
+  ];
+}
+
+function judgeAffine(shape: PageShape, write: PageWrite, words: Uint32Array): string | null {
+  const top = 2 ** shape.KV_BITS - 1;
+  const pair = words[affineWord(shape, write)]!;
+  const [scale, minimum] = [halfOf(pair & 0xffff), halfOf(pair >>> 16)];
+  const [least, most] = [Math.min(...write.values), Math.max(...write.values)];
+  const { error } = write;
+  if (!between(minimum, half(least - error), half(least + error))) return `minimum ${minimum}, want ${least}`;
+  const slack = 2 * error + 2 ** -22 * (most - least);
+  const [low, high] = [most - least - slack, most - least + slack].map((range) => half(Math.max(0, range) / top));
+  if (!between(scale, low!, high!)) return `scale ${scale}, want ${(most - least) / top}`;
+  for (const [e, value] of write.values.entries()) {
+    const { word, shift } = place(shape, write, e);
+    const unit = (words[word]! >>> shift) & top;
+    const [first, last] = units(value, error, scale, minimum, top);
+    if (!between(unit, first, last)) return `unit ${e} is ${unit}, want ${first} to ${last}`;
+  }
+  return null;
+}
+
+function judgeFloat(shape: PageShape, { values, error, ...rest }: PageWrite, words: Uint32Array): string | null {
+  for (const [e, value] of values.entries()) {
+    const { word, shift } = place(shape, { values, error, ...rest }, e);
+    const bits = words[word]!;
+    const round = shape.KV_BITS === 16 ? half : (exact: number) => exact;
+    const got = shape.KV_BITS === 16 ? halfOf((bits >>> shift) & 0xffff) : floatOf(bits);
+    if (!between(got, round(value - error), round(value + error)))
+      return `value ${e} is ${got}, want ${value} ± ${error}`;
+  }
+  return null;
+}
+
+/** Null if every write is in its place and all other words are as before. */
+export function judgePages(
+  shape: PageShape,
+  writes: readonly PageWrite[],
+  before: Uint32Array,
+  words: Uint32Array,
+): string | null {
+  const rest = before.slice();
+  const take = (at: number): void => void (rest[at] = words[at]!);
+  const judge = shape.KV_BITS <= 8 ? judgeAffine : judgeFloat;
+  for (const write of writes) {
+    const wrong = judge(shape, write, words);
+    if (wrong) return `: ${write.kind} of page ${write.page} slot ${write.slot}: ${wrong}`;
+    for (let e = 0; e < shape.E; e++) take(place(shape, write, e).word);
+    if (shape.KV_BITS <= 8) take(affineWord(shape, write));
+  }
+  const at = rest.findIndex((word, i) => words[i] !== word);
+  return at < 0 ? null : `[${at}] = ${words[at]} was written, want untouched`;
+}

@@ -1,0 +1,245 @@
+// Cases of the qkv_* kernels in float64: a projection of normalised rows, the heads' own norm and rotation, the query
+// buffer and the cache pages. Narrow kernels open packed weights, wide ones get them as f32 with gamma multiplied in.
+import { pageWords } from "./attn_case.ts";
+import { randomMatrix } from "./matrix.ts";
+import { judgePages, type PageWrite } from "./pages.ts";
+import { floats, pick, random } from "./spec.ts";
+
+type Uniform = () => number;
+
+/** Distinct sets of constants: pipelines are what costs time, so cases share them. */
+export const QKV_VARIANTS = 24;
+
+/** Query heads; key (and value) heads of an owner; owners. */
+const HEADS = [[9, 3, 1], [3, 1, 1], [0, 2, 3], [0, 1, 5], [4, 4, 1], [2, 1, 2], [1, 1, 1], [0, 3, 1]] as const; // prettier-ignore
+const WIDTHS = [64, 8, 32, 128, 16, 48, 80, 96, 24] as const;
+const POSITIONS = 50;
+const UNWRITTEN = 0x7fc0dead; // a NaN, also as two f16
+
+/** What both forms of kernel have as constants. Four formats of pages meet every width and every weight format. */
+function shapeOf(variant: number, tiny: boolean) {
+  const E = tiny ? 8 : WIDTHS[(variant + Math.floor(variant / 4)) % WIDTHS.length]!;
+  const [HEAD_NORM, BIAS] = [Math.floor(variant / 4) % 2, Math.floor(variant / 8) % 2];
+  return { E, KV_BITS: [32, 8, 16, 4][variant % 4]!, BIAS, HEAD_NORM };
+}
+
+/** Weight format and rows of a narrow kernel. */
+function narrowShape(variant: number, tiny: boolean) {
+  const fixed = random(variant + 100);
+  const BITS = tiny ? 4 : [4, 8, 16, 32, 4, 8][Math.floor(variant / 4)]!;
+  const GROUP = pick(fixed, [16, 32]);
+  const fits = [4, 8, 16, 32].filter((unit) => (BITS > 8 || unit <= GROUP) && unit * BITS >= 32);
+  return { BITS, GROUP, UNIT: pick(fixed, fits), ROWS: tiny ? 2 : pick(fixed, [1, 2, 4, 8]) };
+}
+
+/** Joins small vectors at offsets that are multiples of 4; what lies between is NaN. */
+function packVectors(uniform: Uniform) {
+  const all: number[] = [];
+  const put = (values: Float32Array): number => {
+    all.push(...Array.from<number>({ length: 4 * pick(uniform, [0, 1, 3]) }).fill(Number.NaN));
+    const at = all.length;
+    all.push(...values, ...Array.from<number>({ length: 3 - ((values.length + 3) % 4) }).fill(Number.NaN));
+    return at;
+  };
+  return { put, floats: () => Float32Array.from(all.length > 0 ? all : [0, 0, 0, 0]) };
+}
+
+/** The weights [N, K] in float64 with what a wide kernel reads them from. Columns outside the slice and beyond N are NaN. */
+function wideWeights(uniform: Uniform, columns: number, depth: number, first: number) {
+  const stride = columns - first + pick(uniform, [0, 4, 12]);
+  const b = new Float32Array(depth * stride).fill(Number.NaN);
+  const values = new Float64Array(columns * depth).fill(Number.NaN);
+  for (let k = 0; k < depth; k++) {
+    const row = floats(uniform, columns - first);
+    b.set(row, k * stride);
+    for (const [i, value] of row.entries()) values[(first + i) * depth + k] = value;
+  }
+  return { buffers: { b }, values, stride };
+}
+
+function narrowWeights(uniform: Uniform, columns: number, depth: number, bits: number, group: number) {
+  const { words, scales, values, stride } = randomMatrix(uniform, { bits, group, columns, depth });
+  return { buffers: { words, scales }, values, stride };
+}
+
+/** Record of each row and page table, in one buffer. Two sequences; pages lie in a random order and in two parts. */
+function makeRows(uniform: Uniform, rows: number, lanes: { lane0: number; used: number }, words: number) {
+  const start = pick(uniform, [0, 20, 28, 31]);
+  const maxPages = Math.ceil((start + rows) / 32) + pick(uniform, [0, 1]);
+  const [part, elsewhere] = [pick(uniform, [0, 1]), pick(uniform, [0, 0.3, 0.3, 1])];
+  const stride = lanes.lane0 + lanes.used + pick(uniform, [0, 2]);
+  const [rowAt, gap] = [pick(uniform, [0, 1, 5]), pick(uniform, [0, 2])];
+  const tableAt = rowAt + rows + gap;
+  const buffer = new Uint32Array((tableAt + 2 * maxPages * stride) * 4).fill(0xfffffff0);
+  const pages = 2 * maxPages * lanes.used;
+  const order = Array.from({ length: pages + 1 }, (_, i) => ({ i, key: uniform() })).sort((a, b) => a.key - b.key);
+  for (let i = 0; i < pages; i++) {
+    const at = tableAt + Math.floor(i / lanes.used) * stride + lanes.lane0 + (i % lanes.used);
+    buffer.set([order[i]!.i * words, 0xffffffff, uniform() < elsewhere ? 1 - part : part, 7], at * 4);
+  }
+  for (let t = 0; t < rows; t++) {
+    const position = Math.floor(uniform() * POSITIONS);
+    buffer.set([position, start + t, (t + Math.floor(t / 5)) % 2, 9], (rowAt + t) * 4);
+  }
+  const kv = new Uint32Array((pages + 1) * words).fill(UNWRITTEN);
+  return { buffer, kv, params: { rows, rowAt, tableAt, maxPages, part, lanes: stride, lane0: lanes.lane0 } };
+}
+
+/** One head's values, how far f32 may be off in each, and how often a sum's own rounding counts. */
+interface Head {
+  values: Float64Array;
+  error: number;
+}
+
+const largest = (values: Float64Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+/** y·inverseSqrt(mean(y²) + eps)·weight. The factor's error is the mean one of y, and meets the largest y. */
+function normHead({ values, error }: Head, weight: Float32Array, eps: number, unit: number): Head {
+  const factor = 1 / Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length + eps);
+  const weighed = values.map((value, e) => value * factor * weight[e]!);
+  const most = largest(Float64Array.from(weight));
+  return {
+    values: weighed,
+    error: error * factor * most * (1 + largest(values) * factor) + unit * largest(weighed),
+  };
+}
+
+function rotate({ values, error }: Head, turns: Float32Array): Head {
+  const half = values.length / 2;
+  const rotated = values.map((value, e) => {
+    const [cos, sin] = [turns[2 * (e % half)]!, turns[2 * (e % half) + 1]!];
+    return e < half ? value * cos - values[e + half]! * sin : value * cos + values[e - half]! * sin;
+  });
+  return { values: rotated, error: 1.5 * error + 2 ** -22 * largest(values) };
+}
+
+/**
+ * Everything of a kernel case but the grid, and the number of heads that the grid covers. Constants come from `seed`
+ * modulo QKV_VARIANTS, the rest from `seed`. `rowTile`: rows of a workgroup of a wide kernel.
+ */
+export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny = false) {
+  const uniform = random(seed);
+  const shape = shapeOf(seed % QKV_VARIANTS, tiny);
+  const { E, KV_BITS, BIAS, HEAD_NORM } = shape;
+  const narrow = narrowShape(seed % QKV_VARIANTS, tiny);
+  const isWide = form === "wide";
+  const edges = [1, 2, rowTile - 1, rowTile, rowTile + 1, 2 * rowTile + 3].filter((count) => count > 0);
+  const rows = tiny ? 2 : isWide ? pick(uniform, edges) : 1 + Math.floor(uniform() * narrow.ROWS);
+  const [queries, ownerHeads, owners] = tiny ? [1, 1, 1] : pick(uniform, HEADS);
+  const total = queries + 2 * ownerHeads * owners;
+  const firstHead = pick(uniform, [0, 0, Math.floor(uniform() * total)]);
+  const heads = pick(uniform, [total - firstHead, 1 + Math.floor(uniform() * (total - firstHead))]);
+  const bHead = pick(uniform, [0, firstHead]);
+  const unitOf = isWide ? 4 : narrow.UNIT;
+  const depths = tiny ? [32] : !isWide || seed % 2 ? [32, 64, 96, 160, 192] : [4, 12, 20, 36, 68, 132];
+  const depth = pick(uniform, depths.filter((length) => length % unitOf === 0 && (isWide || narrow.BITS > 8 || length % narrow.GROUP === 0))); // prettier-ignore
+  const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
+
+  const { stride, values: weights, buffers } = isWide
+    ? wideWeights(uniform, total * E, depth, bHead * E)
+    : narrowWeights(uniform, total * E, depth, narrow.BITS, narrow.GROUP); // prettier-ignore
+  const x = new Float32Array((rows + 1) * depth).fill(Number.NaN); // the row beyond must not be read
+  x.set(floats(uniform, rows * depth, 10 ** pick(uniform, [-2, 0, 1])));
+  const vectors = packVectors(uniform);
+  const [gammaQ, gammaKv] = [floats(uniform, depth, 2), floats(uniform, depth, 2)];
+  const bias = floats(uniform, total * E);
+  const [queryNorm, keyNorm] = [floats(uniform, E, 2), floats(uniform, owners * E, 2)];
+  // A head of equal values: its scale is zero.
+  const flat = uniform() < 0.3 && !(isWide && bHead > queries + ownerHeads) ? queries + ownerHeads : -1;
+  if (flat >= 0) flatten(flat * E, (flat + 1) * E);
+  function flatten(from: number, to: number): void {
+    bias.fill(bias[from]!, from, to);
+    weights.fill(0, from * depth, to * depth);
+    const at = from - (isWide ? bHead * E : 0);
+    for (const array of Object.values(buffers)) {
+      for (let row = 0; (row + 1) * stride <= array.length; row++) array.fill(0, row * stride + at, row * stride + at + to - from); // prettier-ignore
+    }
+  }
+  const rope = new Float32Array(POSITIONS * E);
+  for (let i = 0; i < rope.length; i += 2) {
+    const angle = 7 * uniform();
+    rope.set([Math.cos(angle), Math.sin(angle)], i);
+  }
+  const used = ownerHeads * owners;
+  const lane0 = pick(uniform, [0, used, 3]);
+  const { buffer: records, kv, params } = makeRows(uniform, rows, { lane0, used }, pageWords({ E, KV_BITS }));
+  const q = new Float32Array(Math.max(1, rows * queries * E)).fill(7);
+  const wantQ = new Float64Array(rows * queries * E).fill(Number.NaN);
+
+  const ulp = (8 * Math.sqrt(depth) + 16) * 2 ** -24;
+  const gamma = (m: number, k: number): number => (isWide ? 1 : m < queries ? gammaQ[k]! : gammaKv[k]!);
+  /** Head m of row t before norm and rotation. */
+  const project = (t: number, m: number): Head => {
+    const row = x.subarray(t * depth, (t + 1) * depth);
+    const factor = 1 / Math.sqrt(row.reduce((sum, value) => sum + value * value, 0) / depth + eps);
+    const values = new Float64Array(E);
+    let size = 0; // Σ|x·w|, where scale·q and minimum may cancel
+    for (let e = 0; e < E; e++) {
+      const n = m * E + e;
+      values[e] = BIAS * bias[n]!;
+      let own = Math.abs(values[e]!);
+      for (let k = 0; k < depth; k++) {
+        const input = row[k]! * factor * gamma(m, k);
+        const weight = weights[n * depth + k]!;
+        values[e]! += input * weight;
+        own += Math.abs(input) * (Math.abs(weight) + (!isWide && narrow.BITS <= 8 && m !== flat ? 4 : 0));
+      }
+      size = Math.max(size, own);
+    }
+    return { values, error: ulp * size };
+  };
+
+  const writes: PageWrite[] = [];
+  let worst = 0;
+  for (let t = 0; t < rows; t++) {
+    const [position, cacheIndex, slot] = records.subarray((params.rowAt + t) * 4) as unknown as [
+      number,
+      number,
+      number,
+    ];
+    const turns = rope.subarray(position * E, (position + 1) * E);
+    for (let m = firstHead; m < firstHead + heads; m++) {
+      const i = m - queries;
+      const [owner, r] = [Math.floor(i / (2 * ownerHeads)), i % (2 * ownerHeads)];
+      const isValue = i >= 0 && r >= ownerHeads;
+      let head = project(t, m);
+      const weight = i < 0 ? queryNorm : keyNorm.subarray(owner * E, (owner + 1) * E);
+      if (HEAD_NORM && !isValue) head = normHead(head, weight, eps, (8 * Math.sqrt(E) + 16) * 2 ** -24);
+      if (!isValue) head = rotate(head, turns);
+      if (i < 0) {
+        wantQ.set(head.values, (t * queries + m) * E);
+        worst = Math.max(worst, head.error);
+        continue;
+      }
+      const column = lane0 + owner * ownerHeads + (r % ownerHeads);
+      const entry = params.tableAt + (slot * params.maxPages + Math.floor(cacheIndex / 32)) * params.lanes + column;
+      const [page, , part] = records.subarray(entry * 4) as unknown as [number, number, number];
+      if (part !== params.part) continue;
+      writes.push({ page, slot: cacheIndex % 32, kind: isValue ? "v" : "k", ...head });
+    }
+  }
+  const before = kv.slice();
+  const offsets = {
+    gammaQ: isWide ? 0 : vectors.put(gammaQ),
+    gammaKv: isWide ? 0 : vectors.put(gammaKv),
+    biasAt: BIAS ? vectors.put(bias) : 0,
+    queryNormAt: HEAD_NORM ? vectors.put(queryNorm) : 0,
+    keyNormAt: HEAD_NORM ? vectors.put(keyNorm) : 0,
+  };
+  const { BITS, GROUP, UNIT, ROWS } = narrow;
+  return {
+    label: `T ${rows} heads ${firstHead}+${heads} of ${queries}+${owners}·2·${ownerHeads} E ${E} K ${depth} kv ${KV_BITS} bias ${BIAS} norm ${HEAD_NORM} bHead ${bHead} flat ${flat} ${form === "narrow" ? `bits ${BITS} group ${GROUP} unit ${UNIT}/${ROWS}` : ""}`,
+    heads,
+    rows,
+    /** Of both forms. */
+    constants: shape,
+    /** Of narrow kernels. */
+    opening: { BITS, GROUP, UNIT, ROWS },
+    params: { ...params, ...offsets, depth, stride, firstHead, bHead, queries, ownerHeads, eps },
+    buffers: { x, ...buffers, vectors: vectors.floats(), rows: records, rope, q, kv },
+    want: { q: wantQ, kv: (words: Uint32Array) => judgePages({ E, KV_BITS }, writes, before, words) },
+    terms: depth,
+    ulps: 16,
+    magnitude: worst / ulp, // so that the tolerance of q is the worst head's
+  };
+}
