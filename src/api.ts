@@ -9,11 +9,22 @@ export type ModelSource =
   | FileList
   | FileSystemDirectoryHandle;
 
-/** How keys and values are stored: f32 exact, f16 half of it, int8 (a scale per token and head, lossy) a quarter. */
-export type KvFormat = "f32" | "f16" | "int8";
+/**
+ * How keys and values are stored: f32 exact, f16 half of it; int8 and int4 (a scale and a minimum per token and head)
+ * about a quarter and an eighth, and lossy.
+ */
+export type KvFormat = "f32" | "f16" | "int8" | "int4";
 
 /** How weight matrices are stored on the GPU. `keep` leaves 4-bit, 8-bit, f16 and f32 as the file has them (bf16 becomes f16). */
 export type WeightFormat = "keep" | "f32" | "f16" | "q8" | "q4";
+
+/** SwiftKV: prompt tokens run layers 0 … layers−1 only; the keys and values of the others come from what enters layer `layers`. */
+export interface SwiftKv {
+  /** K: ordinary layers, 0 to L. */
+  layers: number;
+  /** G: that many of the later layers in a row share one cache (AcrossKV). Divides L − K. */
+  group: number;
+}
 
 export interface LoadOptions {
   /** Use this device instead of requesting one. */
@@ -22,6 +33,13 @@ export interface LoadOptions {
   kv?: KvFormat;
   /** Default "keep". */
   weights?: WeightFormat;
+  /**
+   * Default: as the checkpoint says. `{ layers, group }` converts an ordinary model into an undistilled SwiftKV student
+   * (it answers badly until it is distilled); `false` runs a SwiftKV checkpoint as the ordinary model it came from.
+   */
+  swiftkv?: SwiftKv | boolean;
+  /** Keeps a SwiftKV checkpoint's ordinary projections too, so that `convert(engine, false)` works. Default false. */
+  teacher?: boolean;
   /** Tokens of context over all sequences together, rounded up to a multiple of 32. Default: what the model was trained for, at most 8192. */
   context?: number;
   /** Prompt tokens per prefill step. Default 512. */
@@ -35,6 +53,12 @@ export interface LoadOptions {
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
 }
+
+/** What a second engine on the same weights may have differently; the default is what the first one has. */
+export type ConvertOptions = Pick<
+  LoadOptions,
+  "kv" | "context" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
+>;
 
 export interface LoadProgress {
   phase: "open" | "download" | "tokenizer" | "compile" | "tune" | "ready";
@@ -159,8 +183,13 @@ export interface ModelInfo {
   hasChatTemplate: boolean;
   /** Sampling defaults from generation_config.json (the engine's own default stays greedy). */
   sampling: Sampling;
-  /** Floating-point operations (multiply-add = 2): of the weights of all layers per token, of attention per token and visible key, of the output projection per token. */
-  flops: { layers: number; attention: number; head: number };
+  /** How this engine runs it; null = every token through every layer. */
+  swiftkv: SwiftKv | null;
+  /** The ordinary projections of every layer are on the GPU: `convert` can switch SwiftKV on, off, or over. */
+  convertible: boolean;
+  /** The SwiftKV projections were made by `convert`, not by training. */
+  undistilled: boolean;
+  flops: ModelFlops;
 }
 
 /** One dispatch of a step, timed alone. */
@@ -171,6 +200,18 @@ export interface KernelTime {
   microseconds: number;
   bytes: number;
   flops: number;
+}
+
+/** Floating-point operations, multiply-add = 2. */
+export interface ModelFlops {
+  /** Of the weights, per prompt token. */
+  layers: number;
+  /** Of attention, per prompt token and visible key. */
+  attention: number;
+  /** Of the output projection and, with SwiftKV, of the later layers: once per prompt. */
+  last: number;
+  /** Of attention in the later layers of SwiftKV, per visible key of the last prompt token. */
+  lastAttention: number;
 }
 
 export interface EngineStats {

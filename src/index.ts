@@ -1,7 +1,7 @@
 // The public surface: what an embedder may rely on.
 export type * from "./api.ts";
 export { DeviceLostError, InputError, ModelError, UnsupportedError } from "./errors.ts";
-export { load } from "./load.ts";
+export { convert, load } from "./load.ts";
 export { measureAdapter } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";
 export const VERSION = "0.1.0";

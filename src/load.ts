@@ -1,5 +1,6 @@
 // load(): the only place that composes the rooms.
 import type {
+  ConvertOptions,
   Engine,
   EngineStats,
   KernelTime,
@@ -10,6 +11,7 @@ import type {
   ModelSource,
   Sampling,
   Session,
+  SwiftKv,
 } from "./api.ts";
 import { TokenEngine } from "./engine/engine.ts";
 import { alignUp, InputError, ModelError } from "./errors.ts";
@@ -18,9 +20,11 @@ import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
 import { remembered } from "./io/remember.ts";
 import { BLOCK_TOKENS } from "./kv/blocks.ts";
 import { CODECS } from "./kv/store.ts";
-import { type ModelConfig, parseConfig } from "./model/config.ts";
+import { type ModelConfig, parseConfig, swiftkvProblem } from "./model/config.ts";
 import { nameWeights } from "./model/llama.ts";
 import { modelCost } from "./model/cost.ts";
+import type { Weights } from "./model/parts.ts";
+import { makeStudent, teacherOf } from "./model/student.ts";
 import { Transformer } from "./model/transformer.ts";
 import { Variants } from "./model/variants.ts";
 import { toFloats, WeightLoader } from "./model/weights.ts";
@@ -34,7 +38,9 @@ const DEFAULT_CONTEXT = 8192;
 const DEFAULT_CHUNK = 512;
 const DEFAULT_SEQUENCES = 4;
 
-type Settings = Required<Pick<LoadOptions, "kv" | "weights" | "chunk" | "sequences" | "arenaBytes" | "tune">>;
+type Settings = Required<Pick<LoadOptions, "kv" | "weights" | "chunk" | "sequences" | "arenaBytes" | "tune">> & {
+  context: number | null;
+};
 
 /**
  * Loads a model and compiles its kernels. Throws UnsupportedError (browser, adapter or architecture), ModelError (bad
@@ -55,17 +61,17 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
       onBytes: (loadedBytes, totalBytes, item) =>
         report({ phase: totalBytes > 0 ? "download" : "open", loadedBytes, totalBytes, item }),
     });
-    const config = await readConfig(checkpoint);
+    const read = await readConfig(checkpoint, options.swiftkv);
     report({ phase: "tokenizer" });
     const speaker = makeSpeaker(checkpoint);
-    const { transformer, variants, parameters } = await gpu.guardMemory(() =>
-      loadModel(gpu, checkpoint!, config, settings, options, report),
-    );
-    const engine = new TokenEngine(transformer);
-    const info = describe(checkpoint, config, transformer, parameters, speaker.template !== null);
+    const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, read, settings, options, report));
     report({ phase: "ready" });
-    const loadMs = performance.now() - started;
-    return new LoadedEngine({ gpu, transformer, variants, info, speaker: { ...speaker, engine }, loadMs });
+    const about = {
+      name: checkpoint.name,
+      parameters: model.parameters,
+      sampling: samplingDefaults(checkpoint.generationConfig),
+    };
+    return new LoadedEngine({ gpu, ...model, about, speaker, settings, loadMs: performance.now() - started });
   } catch (error) {
     gpu.dispose();
     throw error;
@@ -79,7 +85,19 @@ function choice<T extends string>(name: keyof LoadOptions, value: T, allowed: re
   return value;
 }
 
-function checkOptions(options: LoadOptions): Settings & { context: number | null } {
+/**
+ * A second engine on the device and the weights of `engine`: an undistilled SwiftKV student of it, or with `false` the
+ * ordinary model. It has a cache of its own; weights that both use stay until both are disposed. Throws InputError for a
+ * shape the model cannot have, or where the ordinary projections are not on the GPU.
+ */
+export function convert(engine: Engine, swiftkv: SwiftKv | false, options: ConvertOptions = {}): Promise<Engine> {
+  if (!(engine instanceof LoadedEngine)) {
+    throw new InputError("convert: engine; got something else, want what load() returned. Pass that.");
+  }
+  return engine.twin(swiftkv, options);
+}
+
+function checkOptions(options: LoadOptions): Settings {
   const count = (
     name: "context" | "chunk" | "sequences" | "arenaBytes",
     fallback: number,
@@ -93,7 +111,7 @@ function checkOptions(options: LoadOptions): Settings & { context: number | null
     return value;
   };
   return {
-    kv: choice("kv", options.kv ?? "f16", ["f32", "f16", "int8"]),
+    kv: choice("kv", options.kv ?? "f16", ["f32", "f16", "int8", "int4"]),
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
     tune: choice("tune", options.tune ?? "auto", ["auto", "off"]),
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),
@@ -103,12 +121,33 @@ function checkOptions(options: LoadOptions): Settings & { context: number | null
   };
 }
 
+/** The configuration that is loaded, and what it is converted to afterwards. */
+interface ReadConfig {
+  config: ModelConfig;
+  student: SwiftKv | null;
+}
+
 /** A GGUF carries llama3 RoPE scaling as divisors in a tensor. */
-async function readConfig(checkpoint: Checkpoint): Promise<ModelConfig> {
+async function readConfig(checkpoint: Checkpoint, swiftkv: LoadOptions["swiftkv"]): Promise<ReadConfig> {
   const divisors = checkpoint.tensors.get("rope_freqs.weight");
-  if (!divisors) return parseConfig(checkpoint.config);
-  const values = toFloats(divisors.type, await checkpoint.read("rope_freqs.weight"));
-  return parseConfig(checkpoint.config, { ropeDivisors: [...values] });
+  const values = divisors && toFloats(divisors.type, await checkpoint.read("rope_freqs.weight"));
+  const config = parseConfig(checkpoint.config, {
+    ...(values ? { ropeDivisors: [...values] } : {}),
+    swiftkv: swiftkv === undefined || swiftkv === true,
+  });
+  if (swiftkv === true && !config.swiftkv) {
+    throw new InputError(
+      `swiftkv: got true, but ${checkpoint.name} is an ordinary model. Give { layers, group } to convert it.`,
+    );
+  }
+  return { config, student: typeof swiftkv === "object" ? checkShape(swiftkv, config) : null };
+}
+
+/** null where all layers stay ordinary. */
+function checkShape(shape: SwiftKv, { layers }: ModelConfig): SwiftKv | null {
+  const problem = swiftkvProblem(shape, layers);
+  if (problem) throw new InputError(`swiftkv.${problem.field}: ${problem.text}.`);
+  return shape.layers === layers ? null : shape;
 }
 
 function makeSpeaker({
@@ -133,52 +172,73 @@ type Report = (progress: Partial<LoadProgress> & Pick<LoadProgress, "phase">) =>
 async function loadModel(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  config: ModelConfig,
-  settings: ReturnType<typeof checkOptions>,
-  { signal }: LoadOptions,
+  { config, student }: ReadConfig,
+  settings: Settings,
+  { signal, teacher = false }: LoadOptions,
   report: Report,
-) {
+): Promise<Running & { parameters: number }> {
   const loader = new WeightLoader(gpu, checkpoint, settings.weights);
-  const weights = nameWeights(loader, config);
-  const variants = new Variants(gpu, config, CODECS[settings.kv].bits);
-  const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
-  const rows = Math.min(settings.chunk, context);
-  const { kv, sequences: slots, arenaBytes } = settings;
-  const transformer = new Transformer(gpu, config, weights, variants, {
-    codec: CODECS[kv],
-    context,
-    rows,
-    slots,
-    arenaBytes,
-  });
+  const weights = nameWeights(loader, config, { teacher });
+  // Before the download, so that a cache too large for this adapter is known at once.
+  const early = student ? null : assemble(gpu, config, weights, settings);
   await loader.load(signal);
-  if (settings.tune === "auto") {
+  const model = early ?? (await assembleStudent(gpu, { ...config, swiftkv: student }, weights, settings));
+  await makeReady(model, settings, { report, signal });
+  return { ...model, parameters: loader.parameters };
+}
+
+/** A model with a cache, as it runs. */
+interface Running {
+  config: ModelConfig;
+  weights: Weights;
+  variants: Variants;
+  transformer: Transformer;
+}
+
+function assemble(gpu: Gpu, config: ModelConfig, weights: Weights, settings: Settings): Running {
+  const { kv, sequences: slots, chunk, arenaBytes } = settings;
+  const codec = CODECS[kv];
+  const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
+  const variants = new Variants(gpu, config, codec.bits);
+  const rows = Math.min(chunk, context);
+  const transformer = new Transformer(gpu, config, weights, variants, { codec, context, rows, slots, arenaBytes });
+  return { config, weights, variants, transformer };
+}
+
+async function assembleStudent(gpu: Gpu, config: ModelConfig, weights: Weights, settings: Settings): Promise<Running> {
+  return assemble(gpu, config, await makeStudent(gpu, config, weights), settings);
+}
+
+/** Kernels chosen and compiled. */
+async function makeReady(
+  { transformer }: Running,
+  { tune }: Settings,
+  { report, signal }: { report: Report; signal: AbortSignal | undefined },
+): Promise<void> {
+  if (tune === "auto") {
     report({ phase: "tune" });
-    await transformer.tune(remembered(gpu.fingerprint));
+    await transformer.tune(remembered(transformer.fingerprint));
   }
   report({ phase: "compile" });
   signal?.throwIfAborted();
   await transformer.compile();
-  return { transformer, variants, parameters: loader.parameters };
 }
 
-function describe(
-  checkpoint: Checkpoint,
-  config: ModelConfig,
-  { limits }: Transformer,
-  parameters: number,
-  hasChatTemplate: boolean,
-): ModelInfo {
+/** What no conversion changes. */
+type About = Pick<ModelInfo, "name" | "parameters" | "sampling">;
+
+function describe({ about, config, weights, transformer, speaker }: Loaded): ModelInfo {
   return {
+    ...about,
     architecture: config.architecture,
-    name: checkpoint.name,
-    parameters,
     layers: config.layers,
     vocabulary: config.vocabulary,
-    context: limits.blocks * BLOCK_TOKENS,
+    context: transformer.limits.blocks * BLOCK_TOKENS,
     trainedContext: config.context,
-    hasChatTemplate,
-    sampling: samplingDefaults(checkpoint.generationConfig),
+    hasChatTemplate: speaker.template !== null,
+    swiftkv: config.swiftkv,
+    convertible: weights.teacher !== null,
+    undistilled: weights.undistilled,
     flops: modelCost(config),
   };
 }
@@ -197,51 +257,77 @@ function samplingDefaults(generation: Readonly<Record<string, unknown>>): Sampli
   return { temperature: 1, ...Object.fromEntries(entries.filter(([, value]) => typeof value === "number")) };
 }
 
-interface Loaded {
+interface Loaded extends Running {
   gpu: Gpu;
-  transformer: Transformer;
-  variants: Variants;
-  info: ModelInfo;
-  speaker: Speaker;
+  about: About;
+  speaker: Omit<Speaker, "engine">;
+  settings: Settings;
   loadMs: number;
 }
 
 class LoadedEngine implements Engine {
   readonly model: ModelInfo;
   readonly #parts: Loaded;
+  readonly #speaker: Speaker;
   readonly #sessions = new Set<ChatSession>();
   #disposed = false;
 
   constructor(parts: Loaded) {
     this.#parts = parts;
-    this.model = parts.info;
+    this.#speaker = { ...parts.speaker, engine: new TokenEngine(parts.transformer) };
+    this.model = describe(parts);
+  }
+
+  async twin(swiftkv: SwiftKv | false, options: ConvertOptions): Promise<Engine> {
+    this.#check();
+    const started = performance.now();
+    const { context, ...others } = this.#parts.settings;
+    const settings = checkOptions({ ...others, ...(context === null ? {} : { context }), ...options });
+    const { config: from, weights } = this.#parts;
+    const config = { ...from, swiftkv: swiftkv === false ? null : checkShape(swiftkv, from) };
+    const gpu = this.#parts.gpu.fork();
+    try {
+      const model = await gpu.guardMemory(async () => {
+        if (config.swiftkv) return await assembleStudent(gpu, config, weights, settings);
+        return assemble(gpu, config, teacherOf(weights), settings);
+      });
+      await makeReady(model, settings, { report: () => {}, signal: options.signal });
+      return new LoadedEngine({ ...this.#parts, ...model, gpu, settings, loadMs: performance.now() - started });
+    } catch (error) {
+      gpu.dispose();
+      throw error;
+    }
+  }
+
+  #check(): void {
+    if (this.#disposed) throw new InputError("engine: it was disposed; got a call, want none. Load the model again.");
   }
 
   session(): Session {
-    if (this.#disposed) throw new InputError("engine: it was disposed; got a call, want none. Load the model again.");
-    const session = new ChatSession(this.#parts.speaker);
+    this.#check();
+    const session = new ChatSession(this.#speaker);
     this.#sessions.add(session);
     return session;
   }
 
   tokenize(text: string): number[] {
-    return this.#parts.speaker.tokenizer.encode(text);
+    return this.#speaker.tokenizer.encode(text);
   }
 
   detokenize(tokens: readonly number[]): string {
-    return this.#parts.speaker.tokenizer.decode(tokens);
+    return this.#speaker.tokenizer.decode(tokens);
   }
 
   render(messages: readonly Message[]): string {
-    return render(this.#parts.speaker, messages);
+    return render(this.#speaker, messages);
   }
 
   score(tokens: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    return this.#parts.speaker.engine.score(tokens, signal);
+    return this.#speaker.engine.score(tokens, signal);
   }
 
   profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {
-    return this.#parts.speaker.engine.overwriting(() => this.#parts.transformer.profile(phase, tokens));
+    return this.#speaker.engine.overwriting(() => this.#parts.transformer.profile(phase, tokens));
   }
 
   stats(): EngineStats {

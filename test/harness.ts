@@ -1,5 +1,6 @@
 // What the GPU tests call inside the page.
-import { load, type EngineStats, type GenerateOptions, type LoadOptions, type Prompt } from "../src/index.ts";
+import { convert, load } from "../src/index.ts";
+import type { ConvertOptions, EngineStats, GenerateOptions, LoadOptions, Prompt, SwiftKv } from "../src/index.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { specs } from "./kernels/index.ts";
 import { runCases, survivors } from "./kernels/spec.ts";
@@ -66,6 +67,19 @@ async function open(name: string, source: string, options: LoadOptions = {}): Pr
   return engine.stats();
 }
 
+/** A second engine `name` on the weights of `from`. */
+async function twin(
+  name: string,
+  from: string,
+  swiftkv: SwiftKv | false,
+  options: ConvertOptions = {},
+): Promise<EngineStats> {
+  const engine = await convert(engines.get(from)!, swiftkv, options);
+  engines.get(name)?.dispose();
+  engines.set(name, engine);
+  return engine.stats();
+}
+
 async function answer(name: string, { prompt, options, abortAfter = 0 }: Job): Promise<Answer> {
   const controller = new AbortController();
   const session = engines.get(name)!.session();
@@ -113,6 +127,8 @@ const harness = {
   sampling,
   outcomes,
   open,
+  twin,
+  model: (name: string) => engines.get(name)!.model,
   answer,
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),
   score: async (name: string, tokens: readonly number[]) => [...(await engines.get(name)!.score(tokens))],

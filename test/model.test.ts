@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect } from "playwright/test";
 import { type Checkpoint, type Golden, makeCheckpoint, readGolden, VARIANTS } from "./golden/checkpoint.ts";
 import { toFiles } from "./golden/folder.ts";
+import { serveFolders } from "./golden/serve.ts";
 import type { Job } from "./harness.ts";
 import { type Call, modelFolder, test as base } from "./page.ts";
 import { createModel, greedy, score, type Tensors } from "./reference.ts";
@@ -11,15 +12,9 @@ import { createModel, greedy, score, type Tensors } from "./reference.ts";
 const test = base.extend<{ goldens: null }>({
   goldens: [
     async ({ harness }, use) => {
-      const made = new Map<string, Map<string, Uint8Array>>();
-      await harness.route("**/golden/*/*", (route) => {
-        const [, variant, file] = new URL(route.request().url()).pathname.match(/golden\/([^/]+)\/([^/]+)$/)!;
-        if (!made.has(variant!)) made.set(variant!, filesOf(variant!));
-        const bytes = made.get(variant!)!.get(file!);
-        return bytes ? route.fulfill({ body: Buffer.from(bytes) }) : route.fulfill({ status: 404 });
-      });
+      const stop = await serveFolders(harness, filesOf);
       await use(null);
-      await harness.unroute("**/golden/*/*");
+      await stop();
     },
     { auto: true },
   ],
@@ -122,9 +117,8 @@ test("a decoded token costs one submit, one readback of 8 bytes, and makes no GP
     bytes: 26 * 8,
     objects: 0,
   });
-  // embed; per layer: qkv, rope, attention (one page: nothing to merge), output, gate·up, down; norm, logits, two for
-  // sampling
-  expect(per("dispatches")).toBe(26 * (1 + 3 * 6 + 4));
+  // embed; per layer: heads, attention (one page: nothing to merge), output, gate·up, down; norm, logits, two for sampling
+  expect(per("dispatches")).toBe(26 * (1 + 3 * 5 + 4));
   await call("close", "counts");
 });
 
@@ -149,7 +143,7 @@ test("int8 keys and values: tokens and log-probabilities of the reference with t
     const want = greedy(model, golden.prompt, 24, { kv: "int8" });
     const stats = await call("open", "bytes", source(variant), { kv: "int8", context: 256 });
     const { E, G, L } = model.shape;
-    expect(stats.kvBytesPerToken).toBe(L * G * (2 * E + 4));
+    expect(stats.kvBytesPerToken).toBe(L * G * (2 * E + 8));
     expect(stats.kvBytes).toBe(256 * stats.kvBytesPerToken);
     for (const prompt of [golden.prompt, golden.prompt.slice(0, 7)]) {
       const { tokens } = prompt === golden.prompt ? want : greedy(model, prompt, 24, { kv: "int8" });

@@ -165,15 +165,12 @@ export class TokenEngine {
   async #scoreAlone(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     const cache = new BlockList(this.#pool);
     const scores = new Float32Array(tokens.length).fill(NaN);
+    const most = Math.min(this.#model.limits.logitRows, this.#model.limits.rows);
     try {
       while (cache.length < tokens.length) {
         signal?.throwIfAborted();
         const start = cache.length;
-        const results = await this.#scoreChunk(
-          cache,
-          tokens.slice(start, start + this.#model.limits.logitRows),
-          tokens,
-        );
+        const results = await this.#scoreChunk(cache, tokens.slice(start, start + most), tokens);
         for (const [i, { logprob }] of results.entries())
           if (start + i + 1 < tokens.length) scores[start + i + 1] = logprob;
       }

@@ -27,19 +27,27 @@ const WANTED_LIMITS = [
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterInfo;
-  readonly counts: Counts = { submits: 0, dispatches: 0, readbacks: 0, readbackBytes: 0, objectsCreated: 0 };
-  /** Bytes in use by purpose. */
-  readonly bytes: Record<Purpose, number> = { weights: 0, kv: 0, scratch: 0 };
-  readonly #kernels = new Map<string, Promise<Kernel>>();
+  readonly counts: Counts;
+  /** Bytes in use by purpose; a fork counts the weights that it shares. */
+  readonly bytes: Record<Purpose, number>;
+  readonly #kernels: Map<string, Promise<Kernel>>;
   readonly #buffers = new Map<GPUBuffer, Purpose>();
   readonly #ownsDevice: boolean;
+  /** Whose weights are shared: this, or what it was forked from. */
+  readonly #root: Gpu;
+  /** Of a root: itself and its forks. */
+  #users = 1;
   #unused: GPUBuffer | null = null;
   #lost: DeviceLostError | null = null;
   #validation: string | null = null;
 
-  private constructor(device: GPUDevice, ownsDevice: boolean) {
+  private constructor(device: GPUDevice, ownsDevice: boolean, root?: Gpu) {
     this.device = device;
     this.#ownsDevice = ownsDevice;
+    this.#root = root ?? this;
+    this.counts = root?.counts ?? { submits: 0, dispatches: 0, readbacks: 0, readbackBytes: 0, objectsCreated: 0 };
+    this.bytes = { weights: root?.bytes.weights ?? 0, kv: 0, scratch: 0 };
+    this.#kernels = root ? root.#kernels : new Map();
     this.adapter = describe(device);
     void device.lost.then(({ reason, message }) => {
       if (reason === "destroyed") return;
@@ -70,6 +78,12 @@ export class Gpu {
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
     const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
     return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+  }
+
+  /** Buffers of its own on the same device, with the same kernels and counts. May read the weights of what it came from. */
+  fork(): Gpu {
+    this.#root.#users++;
+    return new Gpu(this.device, false, this.#root);
   }
 
   has(feature: GPUFeatureName): boolean {
@@ -179,11 +193,18 @@ export class Gpu {
     }
   }
 
+  /** Frees its buffers. Weights that forks read, and the device, go with the last of them. */
   dispose(): void {
-    for (const buffer of this.#buffers.keys()) buffer.destroy();
-    this.#buffers.clear();
+    const shared = this.#root === this && this.#users > 1;
+    for (const [buffer, purpose] of this.#buffers) {
+      if (!shared || (purpose !== "weights" && buffer !== this.#unused)) this.release(buffer);
+    }
+    if (--this.#root.#users === 0) this.#root.#close();
+  }
+
+  #close(): void {
+    for (const buffer of this.#buffers.keys()) this.release(buffer);
     this.#kernels.clear();
-    Object.assign(this.bytes, { weights: 0, kv: 0, scratch: 0 });
     if (this.#ownsDevice) this.device.destroy();
   }
 }

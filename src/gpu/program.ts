@@ -73,6 +73,18 @@ export class Program<D extends object> {
     return program;
   }
 
+  /** Builds, runs and forgets: for work that is done a single time. */
+  static async once(gpu: Gpu, label: string, dispatches: readonly AnyDispatch<object>[]): Promise<void> {
+    const program = await Program.build<object>(gpu, label, dispatches);
+    program.prepare({});
+    const encoder = gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    program.encode(pass);
+    pass.end();
+    gpu.submit(encoder);
+    program.dispose();
+  }
+
   #add(kernel: Kernel, { label, buffers, params, grid, bytes, flops }: AnyDispatch<D>): void {
     const { source, pipeline } = kernel;
     const group = kernel.bind(buffers, this.#arena);

@@ -1,24 +1,22 @@
-// Keys and values into the cache, attention over page lists. One dispatch per arena buffer of the store.
+// Attention over page lists. One dispatch per arena buffer of the store.
 import { alignUp, ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { KernelSource } from "../gpu/kernel.ts";
 import {
   attn_combine,
   attn_decode,
+  attn_decode_affine,
   attn_decode_regs,
-  attn_decode_regs8,
   attn_decode_sg,
   attn_prefill_regs,
   attn_prefill_tile,
-  rope_kv,
-  rope_kv8,
 } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
+import type { KvStore } from "../kv/store.ts";
 import type { Sizes } from "./ops.ts";
-import type { Parts } from "./parts.ts";
+import type { Parts, Span } from "./parts.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "./variants.ts";
-import type { Vector } from "./weights.ts";
 
 /** How the page list of a decoding row is split over workgroups: enough of them to fill the adapter, few to merge. */
 const SPLITTING = {
@@ -43,69 +41,35 @@ export function splitsFor(gpu: Gpu, length: number): Pick<Sizes, "splits" | "pag
 const prefillRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-/** Rotates q and k of every row; q goes to `query`, k and v to the row's own cache slot. */
-export function ropeIntoCache(
-  { gpu, config, activations, store, rope }: Parts,
-  layer: number,
-  headNorm: Vector | undefined,
-): AnyDispatch<Sizes>[] {
-  const { heads: H, kvHeads: G, headWidth: E, normEpsilon } = config;
-  const { rows, qkv, query } = activations;
-  const { maxPages, codec } = store.shape;
-  const shared = { WG: 64, H, G, E, QK_NORM: headNorm ? 1 : 0 };
-  // int8 needs the largest value of a head before the first can be written: one thread for a whole head of k and v.
-  const quantised = codec.bits === 8;
-  const kernel = quantised ? (rope_kv8 as KernelSource as typeof rope_kv) : rope_kv;
-  const threads = quantised ? (H * E) / 2 + G : ((H + 2 * G) * E) / 2;
-  return indices(store.parts).map((part) =>
-    dispatch({
-      kernel,
-      constants: quantised ? shared : { ...shared, KV_BITS: codec.bits },
-      label: `layer ${layer} rope`,
-      buffers: {
-        qkv,
-        rows,
-        rope,
-        table: store.table,
-        headNorm: headNorm ?? gpu.unused,
-        q: query,
-        kv: store.arena(layer, part),
-      },
-      params: () => ({
-        maxPages,
-        stride: store.lanes,
-        lane0: store.lane0(layer),
-        part,
-        writeQ: part === 0 ? 1 : 0,
-        eps: normEpsilon,
-      }),
-      grid: (s: Sizes) => [ceilDiv(threads, 64), s.rows, 1],
-      bytes: (s) => s.rows * (8 * H * E + 2 * G * E * (4 + codec.bits / 8)),
-      flops: (s) => 6 * s.rows * (H + G) * E,
-    }),
-  );
-}
-
-interface Target {
+export interface Target {
   /** The program runs prompt chunks: rows from decodeRows on are one sequence. */
   prefill: boolean;
+  /** Records of its rows. */
+  span: Span;
 }
 
 /** softmax(q·K/√E)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
-export function attention(parts: Parts, layer: number, { prefill }: Target): AnyDispatch<Sizes>[] {
+export function attention(parts: Parts, layer: number, { prefill, span }: Target): AnyDispatch<Sizes>[] {
   const { store, variants } = parts;
   const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
   const splits: Merge = { entries: (s) => s.splits * store.parts, firstRow: () => 0, count: alone };
-  const steps = [...decodeAttention(parts, layer, alone, variants.decode), combine(parts, layer, splits)];
+  const steps = [...decodeAttention(parts, layer, span, alone, variants.decode), combine(parts, layer, splits)];
   if (!prefill) return steps;
   const chunk: Merge = { entries: () => store.parts, firstRow: (s) => s.decodeRows, count: prefillRows };
-  return [...steps, ...prefillAttention(parts, layer, variants.prefill), combine(parts, layer, chunk)];
+  return [...steps, ...prefillAttention(parts, layer, span, variants.prefill), combine(parts, layer, chunk)];
 }
 
+/** The rows' records as a binding of their own. */
+export const recordsOf = ({ inputs }: KvStore, { first, count }: Span): GPUBufferBinding => ({
+  buffer: inputs,
+  offset: first * 16,
+  size: count * 16,
+});
+
 /** Buffers every attention kernel reads and writes. */
-const buffersOf = ({ activations, store }: Parts, layer: number, part: number) => ({
+const buffersOf = ({ activations, store }: Parts, layer: number, span: Span, part: number) => ({
   q: activations.query,
-  rows: activations.rows,
+  rows: recordsOf(store, span),
   table: store.table,
   kv: store.arena(layer, part),
   partials: activations.partials,
@@ -129,8 +93,7 @@ function decodeKernel({ config, store }: Parts, { kernel, threads, pages }: Deco
   const KV_BITS = store.shape.codec.bits;
   const constants = { H, G, E, KV_BITS, R: H / G };
   const same = (source: KernelSource) => source as typeof attn_decode;
-  const quad = { H, G, E, R: H / G };
-  if (kernel === "attn_decode_regs" && KV_BITS === 8) return { kernel: same(attn_decode_regs8), constants: quad };
+  if (kernel === "attn_decode_regs" && KV_BITS <= 8) return { kernel: same(attn_decode_affine), constants };
   if (kernel === "attn_decode_regs") return { kernel: same(attn_decode_regs), constants };
   if (kernel === "attn_decode_sg") return { kernel: same(attn_decode_sg), constants: { ...constants, LANES: threads } };
   const WG = alignUp(Math.max(threads, (E * KV_BITS) / 32), 8);
@@ -141,6 +104,7 @@ function decodeKernel({ config, store }: Parts, { kernel, threads, pages }: Deco
 export function decodeAttention(
   parts: Parts,
   layer: number,
+  span: Span,
   count: (sizes: Sizes) => number,
   variant: DecodeVariant,
 ): AnyDispatch<Sizes>[] {
@@ -154,7 +118,7 @@ export function decodeAttention(
       kernel,
       constants,
       label: `layer ${layer} attention`,
-      buffers: buffersOf(parts, layer, part),
+      buffers: buffersOf(parts, layer, span, part),
       params: ({ splits, pagesPerSplit }: Sizes) => ({
         ...numbersOf(parts, layer, part),
         firstRow: 0,
@@ -169,7 +133,12 @@ export function decodeAttention(
 }
 
 /** The rows of a prompt chunk, all of one sequence. */
-export function prefillAttention(parts: Parts, layer: number, variant: PrefillVariant): AnyDispatch<Sizes>[] {
+export function prefillAttention(
+  parts: Parts,
+  layer: number,
+  span: Span,
+  variant: PrefillVariant,
+): AnyDispatch<Sizes>[] {
   const { config, store } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const kernel =
@@ -182,7 +151,7 @@ export function prefillAttention(parts: Parts, layer: number, variant: PrefillVa
       kernel,
       constants,
       label: `layer ${layer} prefill attention`,
-      buffers: buffersOf(parts, layer, part),
+      buffers: buffersOf(parts, layer, span, part),
       params: (s: Sizes) => ({ ...numbersOf(parts, layer, part), firstRow: s.decodeRows, count: prefillRows(s) }),
       grid: (s) => prefillGrid(variant, prefillRows(s), H),
       bytes: (s) => 8 * prefillRows(s) * H * E,

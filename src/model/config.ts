@@ -1,4 +1,5 @@
 // config.json -> ModelConfig. Everything the engine relies on is checked here, once.
+import type { SwiftKv } from "../api.ts";
 import { ModelError, UnsupportedError } from "../errors.ts";
 
 export type RopeScaling =
@@ -39,6 +40,8 @@ export interface ModelConfig {
   headNorm: boolean;
   /** Keys further back than this are not seen; 0 = all are. By layer. */
   windows: readonly number[];
+  /** SwiftKV with fewer own layers than L, else null. */
+  swiftkv: SwiftKv | null;
 }
 
 interface Family {
@@ -47,20 +50,23 @@ interface Family {
   headNorm: boolean;
 }
 
-/** Llama 1–3.2, TinyLlama, SmolLM, SmolLM2, Mistral, Qwen2, Qwen2.5, Qwen3: one forward, four spellings. */
+const LLAMA: Family = {
+  qkvBias: (c) => c.flag("attention_bias"),
+  outputBias: (c) => c.flag("attention_bias"),
+  headNorm: false,
+};
+const QWEN2: Family = { qkvBias: () => true, outputBias: () => false, headNorm: false };
+const QWEN3: Family = { ...LLAMA, headNorm: true };
+
+/** Llama 1–3.2, TinyLlama, SmolLM, SmolLM2, Mistral, Qwen2, Qwen2.5, Qwen3: one forward, four spellings, and SwiftKV. */
 const FAMILIES: Readonly<Record<string, Family>> = {
-  LlamaForCausalLM: {
-    qkvBias: (c) => c.flag("attention_bias"),
-    outputBias: (c) => c.flag("attention_bias"),
-    headNorm: false,
-  },
+  LlamaForCausalLM: LLAMA,
   MistralForCausalLM: { qkvBias: () => false, outputBias: () => false, headNorm: false },
-  Qwen2ForCausalLM: { qkvBias: () => true, outputBias: () => false, headNorm: false },
-  Qwen3ForCausalLM: {
-    qkvBias: (c) => c.flag("attention_bias"),
-    outputBias: (c) => c.flag("attention_bias"),
-    headNorm: true,
-  },
+  Qwen2ForCausalLM: QWEN2,
+  Qwen3ForCausalLM: QWEN3,
+  LlamaSwiftKVForCausalLM: LLAMA,
+  Qwen2SwiftKVForCausalLM: QWEN2,
+  Qwen3SwiftKVForCausalLM: QWEN3,
 };
 
 type Json = Readonly<Record<string, unknown>>;
@@ -131,7 +137,10 @@ class Reader {
 }
 
 /** Throws UnsupportedError for an architecture or option we do not have, ModelError for a malformed file. */
-export function parseConfig(json: Json, options: { ropeDivisors?: readonly number[] } = {}): ModelConfig {
+export function parseConfig(
+  json: Json,
+  options: { ropeDivisors?: readonly number[]; swiftkv?: boolean } = {},
+): ModelConfig {
   const config = new Reader(json);
   const { architecture, family } = familyOf(config);
   const activation = config.text("hidden_act", "silu");
@@ -167,15 +176,46 @@ export function parseConfig(json: Json, options: { ropeDivisors?: readonly numbe
     mlpBias: config.flag("mlp_bias"),
     headNorm: family.headNorm,
     windows: windowsOf(config, layers, architecture),
+    swiftkv: options.swiftkv === false ? null : swiftkvOf(config, layers, architecture),
   };
 }
 
+/** Optional fields have the defaults of the public training code; `swiftkv` itself is true where the type says so. */
+function swiftkvOf(config: Reader, layers: number, architecture: string): SwiftKv | null {
+  const named = architecture.includes("SwiftKV");
+  if (!config.flag("swiftkv", named)) return null;
+  if (!named) {
+    throw new ModelError(
+      `config.json: swiftkv; got true with architecture ${architecture}, want a SwiftKV one such as LlamaSwiftKVForCausalLM. Is config.json from this checkpoint?`,
+    );
+  }
+  const own = config.whole("num_key_value_layers", layers);
+  const shape = { layers: own, group: config.count("key_value_group_size", 1 << 10, 1) };
+  const problem = swiftkvProblem(shape, layers);
+  if (!problem) return own === layers ? null : shape;
+  const field = problem.field === "layers" ? "num_key_value_layers" : "key_value_group_size";
+  throw new ModelError(`config.json: ${field}; ${problem.text}. Is config.json from this checkpoint?`);
+}
+
+/** What is wrong with a SwiftKV shape for a model of so many layers, or null. */
+export function swiftkvProblem(
+  { layers: own, group }: SwiftKv,
+  layers: number,
+): { field: keyof SwiftKv; text: string } | null {
+  if (!Number.isInteger(own) || own < 0 || own > layers) {
+    return { field: "layers", text: `got ${own}, want a whole number from 0 to ${layers}, the layers of the model` };
+  }
+  const later = layers - own;
+  if (Number.isInteger(group) && group >= 1 && later % group === 0) return null;
+  return { field: "group", text: `got ${group}, want a divisor of ${later}, the layers after the first ${own}` };
+}
+
+/** By `architectures`; a model_type of SwiftKV wins, because some files keep the name of the model they came from. */
 function familyOf(config: Reader): { architecture: string; family: Family } {
   const named = config.list("architectures")[0];
-  const byType = Object.keys(FAMILIES).find((name) =>
-    name.toLowerCase().startsWith(`${config.text("model_type", "?")}for`),
-  );
-  const architecture = typeof named === "string" ? named : byType;
+  const type = config.text("model_type", "?");
+  const byType = Object.keys(FAMILIES).find((name) => name.toLowerCase() === `${type.replaceAll("_", "")}forcausallm`);
+  const architecture = typeof named === "string" && !(byType && type.endsWith("_swiftkv")) ? named : byType;
   const family = architecture === undefined ? undefined : FAMILIES[architecture];
   if (architecture === undefined || !family) {
     throw new UnsupportedError(

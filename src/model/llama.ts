@@ -1,29 +1,35 @@
 // The transformer of the Llama family as a list of dispatches, read top to bottom.
 import { UnsupportedError } from "../errors.ts";
 import { type AnyDispatch, Program } from "../gpu/program.ts";
-import { attention, ropeIntoCache } from "./attention.ts";
+import { attention, recordsOf } from "./attention.ts";
 import { inverseFrequencies, type ModelConfig } from "./config.ts";
-import { embedRows, finalNorm, gemm, gemv, type Linear, type Sizes } from "./ops.ts";
-import type { Layer, Parts, Weights } from "./parts.ts";
+import { type HeadRange, nameHeads, nameSwiftkvHeads, projectHeads } from "./heads.ts";
+import { embedRows, finalNorm, gatherRows, gemm, gemv, type Linear, type Sizes } from "./ops.ts";
+import type { Heads, Layer, Parts, Span, Weights } from "./parts.ts";
 import type { WeightLoader } from "./weights.ts";
 
-/** Names what the model needs. The loader fetches it afterwards, in file order. */
-export function nameWeights(loader: WeightLoader, config: ModelConfig): Weights {
-  const { hiddenSize: D, vocabulary: V, layers } = config;
+/** Names what the model needs. The loader fetches it afterwards, in file order. `teacher`: SwiftKV's ordinary heads too. */
+export function nameWeights(loader: WeightLoader, config: ModelConfig, { teacher = false } = {}): Weights {
+  const { hiddenSize: D, vocabulary: V, layers: L, swiftkv } = config;
   checkWidths(config);
   const embedding = loader.stacked(["model.embed_tokens.weight"], [V], D);
   const tied = config.tiedEmbeddings || !loader.has("lm_head.weight");
+  const layers = Array.from({ length: L }, (_, layer) => nameLayer(loader, config, layer));
+  const ordinary = ({ heads }: Layer, layer: number): Heads =>
+    layer < (swiftkv?.layers ?? L) ? heads : nameHeads(loader, config, layer);
   return {
     embedding,
-    layers: Array.from({ length: layers }, (_, layer) => nameLayer(loader, config, `model.layers.${layer}`)),
+    layers,
     finalNorm: loader.vector(["model.norm.weight"], [D]),
     head: tied ? embedding : loader.stacked(["lm_head.weight"], [V], D),
+    teacher: swiftkv && !teacher ? null : layers.map(ordinary),
+    undistilled: false,
   };
 }
 
-function nameLayer(loader: WeightLoader, config: ModelConfig, prefix: string): Layer {
-  const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headWidth: E } = config;
-  const attn = `${prefix}.self_attn`;
+function nameLayer(loader: WeightLoader, config: ModelConfig, layer: number): Layer {
+  const { hiddenSize: D, intermediateSize: F, heads: H, headWidth: E, swiftkv } = config;
+  const prefix = `model.layers.${layer}`;
   const mlp = `${prefix}.mlp`;
   const bias = (wanted: boolean, names: string[], lengths: number[], interleave = false) =>
     wanted
@@ -33,20 +39,12 @@ function nameLayer(loader: WeightLoader, config: ModelConfig, prefix: string): L
           interleave,
         )
       : undefined;
-  const projections = ["q", "k", "v"].map((which) => `${attn}.${which}_proj`);
-  const widths = [H * E, G * E, G * E];
   const pair = [`${mlp}.gate_proj`, `${mlp}.up_proj`];
+  const output = `${prefix}.self_attn.o_proj`;
   return {
-    attentionNorm: loader.vector([`${prefix}.input_layernorm.weight`], [D]),
-    qkv: loader.stacked(
-      projections.map((name) => `${name}.weight`),
-      widths,
-      D,
-    ),
-    qkvBias: bias(config.qkvBias, projections, widths),
-    headNorm: config.headNorm ? loader.vector([`${attn}.q_norm.weight`, `${attn}.k_norm.weight`], [E, E]) : undefined,
-    output: loader.stacked([`${attn}.o_proj.weight`], [D], H * E),
-    outputBias: bias(config.outputBias, [`${attn}.o_proj`], [D]),
+    heads: (swiftkv && layer >= swiftkv.layers ? nameSwiftkvHeads : nameHeads)(loader, config, layer),
+    output: loader.stacked([`${output}.weight`], [D], H * E),
+    outputBias: bias(config.outputBias, [output], [D]),
     mlpNorm: loader.vector([`${prefix}.post_attention_layernorm.weight`], [D]),
     gateUp: loader.interleaved(`${pair[0]}.weight`, `${pair[1]}.weight`, F, D),
     gateUpBias: bias(config.mlpBias, pair, [F, F], true),
@@ -71,27 +69,17 @@ function checkWidths({ hiddenSize, intermediateSize, headWidth }: ModelConfig): 
 export const linear = ({ gpu, activations, variants }: Parts, tileRows: number, what: Linear): AnyDispatch<Sizes>[] =>
   tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what)) : gemm(gpu, what, activations, variants.gemm(what));
 
-/** The four products of a layer. */
+/** The products of a layer after attention. */
 export function products(
   { config, weights, activations }: Parts,
   index: number,
-): Record<"qkv" | "output" | "gateUp" | "down", Linear> {
+): Record<"output" | "gateUp" | "down", Linear> {
   const layer = weights.layers[index]!;
-  const { hidden, qkv, attended, activated } = activations;
+  const { hidden, attended, activated } = activations;
   const epsilon = config.normEpsilon;
   const label = (what: string) => `layer ${index} ${what}`;
   const rows = (s: Sizes) => s.rows;
   return {
-    qkv: {
-      label: label("qkv"),
-      matrix: layer.qkv,
-      bias: layer.qkvBias,
-      norm: { weight: layer.attentionNorm, epsilon },
-      x: hidden,
-      y: qkv,
-      epilogue: "store",
-      rows,
-    },
     output: {
       label: label("output"),
       matrix: layer.output,
@@ -133,33 +121,65 @@ export const headProduct = ({ weights, activations: { normed, logits } }: Parts)
   rows: (s) => s.logitRows,
 });
 
-/** Embedding and all layers: token ids in `rows` to the residual stream in `hidden`, keys and values into the cache. */
-export function forward(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
-  const { gpu, weights, activations, tokens } = parts;
-  const { rows, hidden } = activations;
-  const steps = [embedRows(weights.embedding, { rows, tokens, hidden })];
-  for (const [i, { headNorm }] of weights.layers.entries()) {
-    const { qkv, output, gateUp, down } = products(parts, i);
-    steps.push(
-      ...linear(parts, tileRows, qkv),
-      ...ropeIntoCache(parts, i, headNorm),
-      ...attention(parts, i, { prefill: tileRows === 0 }),
-      ...linear(parts, tileRows, output),
-      ...linear(parts, tileRows, gateUp),
-      ...linear(parts, tileRows, down),
-    );
-  }
-  return Program.build(gpu, tileRows === 0 ? "forward wide" : `forward ${tileRows}`, steps);
+/** Attention and the products after it: what follows a layer's heads. */
+function rest(parts: Parts, layer: number, tileRows: number, span: Span): AnyDispatch<Sizes>[] {
+  const { output, gateUp, down } = products(parts, layer);
+  return [
+    ...attention(parts, layer, { prefill: tileRows === 0, span }),
+    ...[output, gateUp, down].flatMap((product) => linear(parts, tileRows, product)),
+  ];
 }
 
-/** Logits of the rows listed in `logitRows`. */
+const everyRow = (s: Sizes): number => s.rows;
+
+/**
+ * What every row of a step runs: token ids to the residual stream in `hidden`, keys and values into the cache. With
+ * SwiftKV that is layers 0 … K−1 and the projection for all later ones. In layer K a single product makes its queries
+ * too, where all rows go on: a decoded token costs no dispatch more than in the ordinary model.
+ */
+export function lower(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
+  const { gpu, config, weights, activations, tokens, store, spans } = parts;
+  const span = spans.lower;
+  const own = config.swiftkv?.layers ?? config.layers;
+  const heads = (layer: number, range: HeadRange) =>
+    projectHeads(parts, tileRows, {
+      layer,
+      range,
+      heads: weights.layers[layer]!.heads,
+      rowAt: span.first,
+      rows: everyRow,
+    });
+  const steps = [embedRows(weights.embedding, { rows: recordsOf(store, span), tokens, hidden: activations.hidden })];
+  for (let layer = 0; layer < own; layer++) steps.push(...heads(layer, "all"), ...rest(parts, layer, tileRows, span));
+  if (config.swiftkv) steps.push(...heads(own, tileRows > 0 ? "all" : "keysValues"));
+  return Program.build(gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, steps);
+}
+
+/** SwiftKV's layers K … L−1, for the rows whose logits are wanted. */
+export function upper(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
+  const { gpu, config, weights, activations, spans } = parts;
+  const span = spans.upper;
+  const own = config.swiftkv!.layers;
+  const steps = [gatherRows(activations.hidden, activations.logitRows, config.hiddenSize)];
+  for (let layer = own; layer < config.layers; layer++) {
+    const { heads } = weights.layers[layer]!;
+    const rows = layer === own ? (s: Sizes) => (s.queried ? 0 : s.rows) : everyRow;
+    steps.push(
+      ...projectHeads(parts, tileRows, { layer, range: "queries", heads, rowAt: span.first, rows }),
+      ...rest(parts, layer, tileRows, span),
+    );
+  }
+  return Program.build(gpu, tileRows === 0 ? "upper wide" : `upper ${tileRows}`, steps);
+}
+
+/** Logits of the rows listed in `logitRows`; after SwiftKV's later layers those are the first rows. */
 export function logits(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
   const { gpu, config, weights, activations } = parts;
   const { hidden, logitRows, normed } = activations;
   const steps = [
     finalNorm(
       gpu,
-      { x: hidden, rows: logitRows, weight: weights.finalNorm, y: normed },
+      { x: hidden, rows: config.swiftkv ? null : logitRows, weight: weights.finalNorm, y: normed },
       config.hiddenSize,
       config.normEpsilon,
     ),

@@ -4,6 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Bindable, KernelSource } from "../gpu/kernel.ts";
 import {
   embed,
+  gather,
   gemm_regs,
   gemm_regs_sg,
   gemm_tile,
@@ -13,6 +14,7 @@ import {
   unpack,
 } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../gpu/program.ts";
+import { SG_PANELS } from "./variants.ts";
 import type { Matrix, Vector } from "./weights.ts";
 
 /** What changes from step to step. */
@@ -26,6 +28,10 @@ export interface Sizes {
   /** Parts into which the page list of a decoding row is split, and pages of each. */
   splits: number;
   pagesPerSplit: number;
+  /** SwiftKV's later layers: rows 0 … kept−1 stay where they are, the others are gathered from `logitRows`. */
+  kept: number;
+  /** Their first layer's queries have been made together with its keys and values. */
+  queried: boolean;
 }
 
 type Dispatches = AnyDispatch<Sizes>[];
@@ -47,7 +53,7 @@ export interface Linear {
   rows: (sizes: Sizes) => number;
 }
 
-const weightBytes = ({ columns, depth, bits, group }: Matrix): number =>
+export const weightBytes = ({ columns, depth, bits, group }: Matrix): number =>
   columns * depth * (bits / 8) + (bits <= 8 ? (columns * depth * 4) / group : 0);
 
 const outputWidth = ({ matrix, epilogue }: Linear): number =>
@@ -68,7 +74,7 @@ export interface GemvVariant {
 }
 
 /** Values per inner step: as many as divide K and the group. */
-function unitOf({ depth, bits, group }: Matrix, most: number): number {
+export function unitOf({ depth, bits, group }: Matrix, most: number): number {
   const fits = (unit: number) => unit <= most && depth % unit === 0 && (bits > 8 || group % unit === 0);
   return [32, 16, 8].find(fits) ?? 4;
 }
@@ -136,9 +142,6 @@ const GEMM_SOURCES = {
   gemm_tile: gemm_tile as KernelSource as typeof gemm_regs,
 } as const;
 
-/** gemm_regs_sg walks 16 panels of columns side by side, so that each thread of a CPU adapter keeps to one of them. */
-const SG_PANELS = 16;
-
 function gemmGrid({ kernel, tile }: GemmVariant, rows: number, columns: number): Grid {
   const [down, across] = [ceilDiv(rows, tile[0]), ceilDiv(columns, tile[1])];
   if (kernel === "gemm_tile") return [down, across, 1];
@@ -162,7 +165,7 @@ export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVa
   const slice = matrix.bits === 32 ? matrix.columns : sliceColumns(matrix, scratch.unpacked.size);
   for (let first = 0; first < matrix.columns; first += slice) {
     const columns = Math.min(slice, matrix.columns - first);
-    if (matrix.bits !== 32) steps.push(unpackSlice(linear, scratch.unpacked, first, columns));
+    if (matrix.bits !== 32) steps.push(unpackSlice(gpu, { ...linear, b: scratch.unpacked, first, columns }));
     const b =
       matrix.bits === 32
         ? { buffer: matrix.words, stride: matrix.stride }
@@ -198,10 +201,10 @@ function normalise(
 /** Barriers are what a CPU adapter is slow at: one subgroup there (4 threads 5 ms, 32 threads 11 ms for 256 rows of 576). */
 const normThreads = (gpu: Gpu): number => (gpu.adapter.software ? 4 : 128);
 
-/** The rows whose logits are wanted, through the final norm: [logitRows, D]. */
+/** The rows whose logits are wanted, through the final norm: [logitRows, D]. `rows`: where they lie, null = in front. */
 export function finalNorm(
   gpu: Gpu,
-  buffers: { x: GPUBuffer; rows: GPUBuffer; weight: Vector; y: GPUBuffer },
+  { x, rows, weight, y }: { x: GPUBuffer; rows: GPUBuffer | null; weight: Vector; y: GPUBuffer },
   D: number,
   eps: number,
 ): AnyDispatch<Sizes> {
@@ -209,27 +212,47 @@ export function finalNorm(
     kernel: rmsnorm,
     constants: { D, WG: normThreads(gpu) },
     label: "final norm",
-    buffers,
-    params: () => ({ useRows: 1, eps }),
+    buffers: { x, rows: rows ?? gpu.unused, weight, y },
+    params: () => ({ useRows: rows ? 1 : 0, eps }),
     grid: (s: Sizes) => [s.logitRows, 1, 1],
     bytes: (s) => 4 * (3 * s.logitRows * D + D),
     flops: (s) => 4 * s.logitRows * D,
   });
 }
 
-function unpackSlice(
-  { label, matrix }: Linear,
-  b: GPUBuffer,
-  firstColumn: number,
-  columns: number,
-): AnyDispatch<Sizes> {
+/** Brings the rows whose logits are wanted to the front of the residual stream; those already there stay. */
+export function gatherRows(hidden: GPUBuffer, source: GPUBuffer, D: number): AnyDispatch<Sizes> {
+  return dispatch({
+    kernel: gather,
+    constants: { D },
+    label: "gather rows",
+    buffers: { hidden, source },
+    params: ({ kept }: Sizes) => ({ first: kept }),
+    grid: (s) => [s.rows - s.kept, 1, 1],
+    bytes: (s) => 8 * (s.rows - s.kept) * D,
+    flops: () => 0,
+  });
+}
+
+/** Columns of a matrix laid open in `b`, multiplied by the weight of the norm before it where one is given. */
+export interface Opened {
+  label: string;
+  matrix: Matrix;
+  b: GPUBuffer;
+  first: number;
+  columns: number;
+  /** Offset in floats. */
+  gamma?: { vectors: Vector; at: number };
+}
+
+export function unpackSlice(gpu: Gpu, { label, matrix, b, first, columns, gamma }: Opened): AnyDispatch<Sizes> {
   const { depth, stride, bits, group } = matrix;
   return dispatch({
     kernel: unpack,
-    constants: { BITS: bits, GROUP: group },
+    constants: { BITS: bits, GROUP: group, GAMMA: gamma ? 1 : 0 },
     label: `${label} unpack`,
-    buffers: { words: matrix.words, scales: matrix.scales, b },
-    params: () => ({ depth, columns, stride, firstColumn }),
+    buffers: { words: matrix.words, scales: matrix.scales, vectors: gamma?.vectors ?? gpu.unused, b },
+    params: () => ({ depth, columns, stride, firstColumn: first, gammaAt: gamma?.at ?? 0 }),
     grid: () => unpackGrid(matrix, columns),
     bytes: () => columns * depth * (bits / 8 + 4),
     flops: () => 2 * columns * depth,
@@ -279,7 +302,7 @@ function multiply(
 
 export function embedRows(
   table: Matrix,
-  buffers: { rows: GPUBuffer; tokens: GPUBuffer; hidden: GPUBuffer },
+  buffers: { rows: Bindable; tokens: GPUBuffer; hidden: GPUBuffer },
 ): AnyDispatch<Sizes> {
   const D = table.depth;
   return dispatch({

@@ -6,13 +6,32 @@ import type { Scratch } from "./ops.ts";
 import type { Variants } from "./variants.ts";
 import type { Matrix, Vector } from "./weights.ts";
 
+/** A product whose outputs are heads: queries of its layer, keys and values for one or more stores. */
+export interface Heads {
+  /** [(queries + 2·stores·G)·E, D]: query heads; then store after store G key heads and G value heads */
+  matrix: Matrix;
+  queries: number;
+  /** Stores it fills, from firstStore on: 1 in an ordinary layer, all of the later ones in SwiftKV's layer K, else 0. */
+  stores: number;
+  firstStore: number;
+  vectors: HeadVectors;
+}
+
+/** The small vectors of such a product in one buffer, by their offsets in floats. */
+export interface HeadVectors {
+  buffer: Vector;
+  /** [D] weight of the norm before query heads, and before key and value heads */
+  gammaQ: number;
+  gammaKv: number;
+  /** [matrix columns], where there is a bias */
+  biasAt: number;
+  /** [E] and [stores, E], where heads of q and k are normalised */
+  queryNormAt: number;
+  keyNormAt: number;
+}
+
 export interface Layer {
-  attentionNorm: Vector;
-  /** [(H + 2G)·E, D]: q, k and v rows stacked */
-  qkv: Matrix;
-  qkvBias: Vector | undefined;
-  /** [2E]: weights of the norms on each head of q and k */
-  headNorm: Vector | undefined;
+  heads: Heads;
   /** [D, H·E] */
   output: Matrix;
   outputBias: Vector | undefined;
@@ -32,16 +51,16 @@ export interface Weights {
   finalNorm: Vector;
   /** [V, D]: the embedding table where tied */
   head: Matrix;
+  /** Ordinary heads of every layer, where they are on the GPU: what SwiftKV is switched off to and converted from. */
+  teacher: readonly Heads[] | null;
+  /** The SwiftKV heads are a conversion's first guess. */
+  undistilled: boolean;
 }
 
 /** Buffers of one step; all rows × width, f32. */
 export interface Activations extends Scratch {
-  /** [T] vec4u: (position, cache index, sequence slot, token) */
-  rows: GPUBuffer;
   /** [T, D]: the residual stream */
   hidden: GPUBuffer;
-  /** [T, (H + 2G)·E] */
-  qkv: GPUBuffer;
   /** [T, H, E], rotated */
   query: GPUBuffer;
   /** [T, H, E] */
@@ -58,6 +77,21 @@ export interface Activations extends Scratch {
   logits: GPUBuffer;
 }
 
+/** Rows whose logits are wanted at once when a text is scored. */
+export const LOGIT_ROWS = 64;
+
+/** Which records of `store.inputs` a layer's rows are: (position, cache index, sequence slot, token) each. */
+export interface Span {
+  first: number;
+  count: number;
+}
+
+/** Rows that go on past layer K of SwiftKV, then all rows of the step. Both begin on a multiple of 256 bytes. */
+export const spansOf = (rows: number): { upper: Span; lower: Span } => ({
+  upper: { first: 0, count: LOGIT_ROWS },
+  lower: { first: LOGIT_ROWS, count: rows },
+});
+
 /** Everything a program of this model is built from. */
 export interface Parts {
   gpu: Gpu;
@@ -65,6 +99,7 @@ export interface Parts {
   weights: Weights;
   store: KvStore;
   activations: Activations;
+  spans: { upper: Span; lower: Span };
   /** [positions, E/2] vec2f: (cos, sin) */
   rope: GPUBuffer;
   /** [slots] u32: the token each sequence sampled last */

@@ -5,13 +5,13 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
-import { type Codec, denseMap, kvBytesPerToken, KvStore } from "../kv/store.ts";
+import { type Codec, kvBytesPerToken, KvStore, storeMap } from "../kv/store.ts";
 import { mostSplits, splitsFor } from "./attention.ts";
 import type { ModelConfig } from "./config.ts";
-import { forward, logits, ropeTable } from "./llama.ts";
-import { type Batch, FROM_SLOT, GREEDY, type Model, type Sampled } from "./model.ts";
+import { logits, lower, ropeTable, upper } from "./llama.ts";
+import { type Batch, FROM_SLOT, GREEDY, type Model, type Row, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops.ts";
-import type { Activations, Parts, Weights } from "./parts.ts";
+import { type Activations, LOGIT_ROWS, type Parts, spansOf, type Weights } from "./parts.ts";
 import { Sampler } from "./sampler.ts";
 import { type Memory, tune } from "./tune.ts";
 import type { Variants } from "./variants.ts";
@@ -31,8 +31,6 @@ export interface TransformerOptions {
 /** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
 const NARROW_ROWS = [1, 2, 4, 8] as const;
 const MOST_NARROW = 8;
-/** Rows whose logits are wanted at once when a text is scored. */
-const LOGIT_ROWS = 64;
 /** Weights laid open as f32 for a wide product, at most. */
 const UNPACKED_BYTES = 32 * 2 ** 20;
 const TOKEN_FROM_SLOT = 0x80000000;
@@ -41,6 +39,14 @@ const READBACK_DEPTH = 4;
 
 /** The smallest program for `rows`, 0 for the wide one. */
 const tileFor = (rows: number): number => NARROW_ROWS.find((most) => rows <= most) ?? 0;
+
+const BUILDERS = { lower, upper, logits } as const;
+
+/** A program and the sizes of its step. */
+interface Stage {
+  program: Program<Sizes>;
+  sizes: Sizes;
+}
 
 export class Transformer implements Model {
   readonly limits: Model["limits"];
@@ -58,9 +64,10 @@ export class Transformer implements Model {
     const blocks = alignUp(options.context, BLOCK_TOKENS) / BLOCK_TOKENS;
     const logitRows = config.vocabulary % 4 === 0 ? LOGIT_ROWS : MOST_NARROW;
     this.limits = { rows, slots, blocks, logitRows, vocabulary: config.vocabulary };
-    const { layers, kvHeads: heads, headWidth: width } = config;
+    const { layers, swiftkv, kvHeads: heads, headWidth: width } = config;
+    const spans = spansOf(rows);
     this.store = new KvStore(gpu, {
-      map: denseMap(layers),
+      map: storeMap(layers, swiftkv),
       codec,
       heads,
       width,
@@ -68,6 +75,7 @@ export class Transformer implements Model {
       tableRows: slots,
       maxPages: blocks,
       arenaBytes,
+      records: spans.lower.first + rows,
     });
     const activations = allocate(gpu, config, this.limits, this.store.parts);
     const { vocabulary } = config;
@@ -82,12 +90,18 @@ export class Transformer implements Model {
       weights,
       store: this.store,
       activations,
+      spans,
       rope,
       tokens: this.#sampler.tokens,
       variants,
     };
     this.#readback = new Readback(gpu, this.#sampler.resultBytes(logitRows), READBACK_DEPTH);
-    this.#rows = new Uint32Array(rows * 4);
+    this.#rows = new Uint32Array((spans.lower.first + rows) * 4);
+  }
+
+  /** Adapter and driver: what a measurement holds for. */
+  get fingerprint(): string {
+    return this.#gpu.fingerprint;
   }
 
   get kvBytesPerToken(): number {
@@ -96,7 +110,8 @@ export class Transformer implements Model {
 
   /** Compiles what a single conversation needs, so that the first prompt does not wait for it. */
   async compile(): Promise<void> {
-    const programs = [this.#program("forward", 1), this.#program("forward", 0), this.#program("logits", 1)];
+    const programs = [this.#program("lower", 1), this.#program("lower", 0), this.#program("logits", 1)];
+    if (this.#parts.config.swiftkv) programs.push(this.#program("upper", 1));
     await Promise.all([...programs, this.#sampler.compile()]);
   }
 
@@ -105,22 +120,21 @@ export class Transformer implements Model {
     return tune(this.#parts, memory);
   }
 
-  #program(kind: "forward" | "logits", tileRows: number): Promise<Program<Sizes>> {
+  #program(kind: keyof typeof BUILDERS, tileRows: number): Promise<Program<Sizes>> {
     const key = `${kind} ${tileRows}`;
     let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = (kind === "forward" ? forward : logits)(this.#parts, tileRows)));
+    if (!program) this.#programs.set(key, (program = BUILDERS[kind](this.#parts, tileRows)));
     return program;
   }
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
     this.#gpu.check();
-    const sizes = sizesOf(this.#gpu, batch);
     await this.#sampler.markPrompts(batch.prompts);
-    const programs = await this.#prepare(batch, sizes);
+    const stages = await this.#prepare(batch);
     const encoder = this.#gpu.device.createCommandEncoder();
     for (const copy of batch.copies) this.store.copyBlock(encoder, copy);
     const pass = encoder.beginComputePass();
-    for (const program of programs) program.encode(pass);
+    for (const { program } of stages) program.encode(pass);
     pass.end();
     const count = batch.logitRows.length;
     const read =
@@ -133,33 +147,37 @@ export class Transformer implements Model {
   }
 
   /** The step's programs, with everything they read written: parameters, settings, page table, rows. */
-  async #prepare(batch: Batch, sizes: Sizes): Promise<Program<Sizes>[]> {
+  async #prepare(batch: Batch): Promise<Stage[]> {
     const { rows, logitRows, pages } = batch;
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
     assert(logitRows.length <= this.limits.logitRows, `${logitRows.length} logit rows`);
-    const programs = [await this.#program("forward", tileFor(rows.length))];
+    const sizes = sizesOf(this.#gpu, batch);
+    const stages: Stage[] = [{ program: await this.#program("lower", tileFor(rows.length)), sizes }];
     if (logitRows.length > 0) {
-      programs.push(await this.#program("logits", tileFor(logitRows.length)));
-      programs.push(await this.#sampler.prepare(logitRows));
+      const tile = tileFor(logitRows.length);
+      if (this.#parts.config.swiftkv)
+        stages.push({ program: await this.#program("upper", tile), sizes: upperSizesOf(this.#gpu, batch) });
+      stages.push({ program: await this.#program("logits", tile), sizes });
+      stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
-    for (const program of programs) program.prepare(sizes);
+    for (const stage of stages) stage.program.prepare(stage.sizes);
     for (const { slot, index, block } of pages) this.store.writeTable(slot, index, block);
     this.#writeRows(batch);
-    return programs;
+    return stages;
   }
 
+  /** One write: the rows that go on past SwiftKV's layer K, then all rows. */
   #writeRows({ rows, logitRows }: Batch): void {
-    for (const [i, { position, cacheIndex, slot, token }] of rows.entries()) {
-      this.#rows.set([position, cacheIndex, slot, token === FROM_SLOT ? TOKEN_FROM_SLOT + slot : token], i * 4);
-    }
-    const { activations } = this.#parts;
-    this.#gpu.write(activations.rows, 0, this.#rows.subarray(0, rows.length * 4));
-    if (logitRows.length > 0)
-      this.#gpu.write(
-        activations.logitRows,
-        0,
-        Uint32Array.from(logitRows, ({ row }) => row),
-      );
+    const { activations, spans, config } = this.#parts;
+    const put = ({ position, cacheIndex, slot, token }: Row, record: number) =>
+      this.#rows.set([position, cacheIndex, slot, token === FROM_SLOT ? TOKEN_FROM_SLOT + slot : token], record * 4);
+    for (const [i, row] of rows.entries()) put(row, spans.lower.first + i);
+    if (config.swiftkv) for (const [i, { row }] of logitRows.entries()) put(rows[row]!, i);
+    const from = config.swiftkv ? 0 : spans.lower.first;
+    this.#gpu.write(this.store.inputs, from * 16, this.#rows.subarray(from * 4, (spans.lower.first + rows.length) * 4));
+    if (logitRows.length === 0) return;
+    const indices = Uint32Array.from(logitRows, ({ row }) => row);
+    this.#gpu.write(activations.logitRows, 0, indices);
   }
 
   /**
@@ -193,19 +211,49 @@ export class Transformer implements Model {
       copies: [],
       prompts: [],
     };
-    const sizes = sizesOf(this.#gpu, batch);
-    const programs = await this.#prepare(batch, sizes);
     const times: KernelTime[] = [];
-    for (const program of programs) times.push(...(await program.profile(sizes)));
+    for (const { program, sizes } of await this.#prepare(batch)) times.push(...(await program.profile(sizes)));
     return times;
   }
 }
 
 function sizesOf(gpu: Gpu, { rows, decodeRows, logitRows }: Batch): Sizes {
-  const tiled = tileFor(rows.length) === 0;
-  const alone = tiled ? rows.slice(0, decodeRows) : rows;
-  const longest = alone.reduce((most, { cacheIndex }) => Math.max(most, cacheIndex + 1), 1);
-  return { rows: rows.length, logitRows: logitRows.length, decodeRows, ...splitsFor(gpu, longest) };
+  const alone = tileFor(rows.length) === 0 ? rows.slice(0, decodeRows) : rows;
+  return {
+    rows: rows.length,
+    logitRows: logitRows.length,
+    decodeRows,
+    ...splitsFor(gpu, longest(alone)),
+    kept: rows.length,
+    queried: false,
+  };
+}
+
+const longest = (rows: readonly Row[]): number =>
+  rows.reduce((most, { cacheIndex }) => Math.max(most, cacheIndex + 1), 1);
+
+/**
+ * The rows that go on past layer K. Where all of them lie in front already, they are what the step is (a decoding batch,
+ * or a text being scored); else the last row of a prompt joins decoding rows, and each looks at its own pages alone.
+ */
+function upperSizesOf(gpu: Gpu, { rows, decodeRows, logitRows }: Batch): Sizes {
+  const moved = logitRows.findIndex(({ row }, i) => row !== i);
+  const count = logitRows.length;
+  const kept = moved < 0 ? count : moved;
+  assert(
+    logitRows.slice(kept).every(({ row }) => row >= count),
+    "a row that moves to the front lies where another one goes to",
+  );
+  const alone = moved < 0 ? Math.min(decodeRows, count) : count;
+  const ownPages = tileFor(count) === 0 ? logitRows.slice(0, alone) : logitRows;
+  return {
+    rows: count,
+    logitRows: count,
+    decodeRows: alone,
+    ...splitsFor(gpu, longest(ownPages.map(({ row }) => rows[row]!))),
+    kept,
+    queried: moved < 0 && tileFor(rows.length) > 0,
+  };
 }
 
 function decodeResults(bytes: ArrayBuffer): Sampled[] {
@@ -223,15 +271,13 @@ function allocate(
   { rows, slots, logitRows }: Model["limits"],
   kvParts: number,
 ): Activations {
-  const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headWidth: E, vocabulary: V } = config;
+  const { hiddenSize: D, intermediateSize: F, heads: H, headWidth: E, vocabulary: V } = config;
   const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
   const widest = Math.max(D, F, H * E);
   const decodePartials = Math.max(MOST_NARROW, slots) * H * mostSplits(gpu) * kvParts * (E + 2);
   const prefillPartials = kvParts > 1 ? rows * H * kvParts * (E + 2) : 0;
   return {
-    rows: make("rows", rows * 4),
     hidden: make("hidden", rows * D),
-    qkv: make("qkv", rows * (H + 2 * G) * E),
     query: make("query", rows * H * E),
     attended: make("attended", rows * H * E),
     partials: make("attention partials", Math.max(decodePartials, prefillPartials)),

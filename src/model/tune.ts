@@ -3,10 +3,11 @@ import { timeDispatches } from "../gpu/measure.ts";
 import type { AnyDispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import { decodeAttention, prefillAttention, splitsFor } from "./attention.ts";
+import { projectNarrow, projectWide } from "./heads.ts";
 import { headProduct, products } from "./llama.ts";
 import { gemm, gemv, type Linear, type Sizes } from "./ops.ts";
-import type { Parts } from "./parts.ts";
-import { gemmKey, gemvKey } from "./variants.ts";
+import type { Heads, Parts } from "./parts.ts";
+import { gemmKey, gemvKey, qkvNarrowKey, qkvWideKey } from "./variants.ts";
 
 /** Facts about one adapter, kept between visits. */
 export interface Memory {
@@ -48,15 +49,15 @@ async function measure({ gpu }: Parts, { candidates, sizes }: Question): Promise
   return best.name;
 }
 
-const rowsOf = ({ gpu, activations }: Parts): number => {
-  const most = activations.rows.size / 16;
+const rowsOf = ({ gpu, spans }: Parts): number => {
+  const most = spans.lower.count;
   return gpu.adapter.software ? Math.min(SOFTWARE_ROWS, most) : most;
 };
 const contextOf = ({ store }: Parts): number => Math.min(CONTEXT, store.shape.maxPages * BLOCK_TOKENS);
 
 /** Every row at the end of one sequence that lies in the first blocks: prompt rows come last in it. */
 function prepareRows(parts: Parts): void {
-  const { gpu, store, activations } = parts;
+  const { gpu, store, spans } = parts;
   const [count, context] = [rowsOf(parts), contextOf(parts)];
   for (let index = 0; index * BLOCK_TOKENS < context; index++) store.writeTable(0, index, index);
   const first = Math.max(0, context - count);
@@ -67,13 +68,20 @@ function prepareRows(parts: Parts): void {
     0,
   ]);
   rows[0] = [context - 1, context - 1, 0, 0];
-  gpu.write(activations.rows, 0, Uint32Array.from(rows.flat()));
+  gpu.write(store.inputs, spans.lower.first * 16, Uint32Array.from(rows.flat()));
 }
 
 function questions(parts: Parts): Question[] {
-  const { gpu, activations, variants } = parts;
+  const { gpu, activations, variants, spans, weights } = parts;
   const { gemv: gemvs, gemm: gemms, prefill, decode } = variants.candidates;
-  const one: Sizes = { rows: 1, logitRows: 1, decodeRows: 1, ...splitsFor(gpu, contextOf(parts)) };
+  const one: Sizes = {
+    rows: 1,
+    logitRows: 1,
+    decodeRows: 1,
+    ...splitsFor(gpu, contextOf(parts)),
+    kept: 1,
+    queried: false,
+  };
   const chunk: Sizes = { ...one, rows: rowsOf(parts), decodeRows: 0 };
   const layer = Object.values(products(parts, 0));
   const decoding = (what: Linear): Question => ({
@@ -91,16 +99,48 @@ function questions(parts: Parts): Question[] {
   });
   const decodeCandidates = decode.map((variant) => ({
     name: variant.name,
-    dispatches: () => decodeAttention(parts, 0, (s) => s.rows, variant),
+    dispatches: () => decodeAttention(parts, 0, spans.lower, (s) => s.rows, variant),
   }));
   const prefillCandidates = prefill.map((variant) => ({
     name: variant.name,
-    dispatches: () => prefillAttention(parts, 0, variant),
+    dispatches: () => prefillAttention(parts, 0, spans.lower, variant),
   }));
   return [
     ...[...layer, headProduct(parts)].map(decoding),
     ...layer.map(reading),
+    ...shapesOf(weights.layers.map(({ heads }) => heads)).flatMap((heads) =>
+      headQuestions(parts, heads, { one, chunk }),
+    ),
     { key: variants.decodeKey, sizes: one, candidates: decodeCandidates },
     { key: variants.prefillKey, sizes: chunk, candidates: prefillCandidates },
+  ];
+}
+
+/** One product of each shape. */
+const shapesOf = (all: readonly Heads[]): Heads[] => [
+  ...new Map(all.map((heads) => [qkvNarrowKey(heads), heads])).values(),
+];
+
+function headQuestions(parts: Parts, heads: Heads, { one, chunk }: Record<"one" | "chunk", Sizes>): Question[] {
+  const { qkvNarrow, qkvWide } = parts.variants.candidates;
+  const range = heads.stores > 1 ? "keysValues" : heads.stores === 1 ? "all" : "queries";
+  const step = { layer: 0, heads, range, rowAt: parts.spans.lower.first, rows: (s: Sizes) => s.rows } as const;
+  return [
+    {
+      key: qkvNarrowKey(heads),
+      sizes: one,
+      candidates: qkvNarrow.map((variant) => ({
+        name: variant.name,
+        dispatches: () => projectNarrow(parts, step, 1, variant),
+      })),
+    },
+    {
+      key: qkvWideKey(heads),
+      sizes: chunk,
+      candidates: qkvWide.map((variant) => ({
+        name: variant.name,
+        dispatches: () => projectWide(parts, step, variant),
+      })),
+    },
   ];
 }

@@ -5,6 +5,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Grid } from "../gpu/program.ts";
 import type { ModelConfig } from "./config.ts";
 import type { GemmVariant, GemvVariant, Linear } from "./ops.ts";
+import type { Heads } from "./parts.ts";
 
 /** Prompt chunks over pages. */
 export interface PrefillVariant {
@@ -31,7 +32,31 @@ export const prefillGrid = ({ kernel, threads }: PrefillVariant, rows: number, h
   1,
 ];
 
+/** Heads of few rows: weights opened in the kernel. */
+export interface QkvNarrow {
+  name: string;
+  kernel: "qkv_cols" | "qkv_split";
+  /** Values of K per inner step, at most. */
+  unit: number;
+  /** Threads of a workgroup, at most. */
+  threads: number;
+}
+
+/** Heads of many rows: weights laid open before. */
+export interface QkvWide {
+  name: string;
+  kernel: "qkv_regs" | "qkv_tile";
+  constants: Readonly<Record<string, number>>;
+  /** Rows of one workgroup. */
+  rows: number;
+}
+
+/** gemm_regs_sg and qkv_regs walk 16 panels of columns side by side, so that each thread of a CPU adapter keeps to one. */
+export const SG_PANELS = 16;
+
 export interface Candidates {
+  qkvNarrow: readonly QkvNarrow[];
+  qkvWide: readonly QkvWide[];
   gemv: readonly GemvVariant[];
   gemm: readonly GemmVariant[];
   prefill: readonly PrefillVariant[];
@@ -88,6 +113,34 @@ const subgroup = (threads: number): DecodeVariant => ({
   pages: 1,
 });
 
+const qkvCols: QkvNarrow = { name: "cols", kernel: "qkv_cols", unit: 32, threads: 4 };
+const qkvSplit = (threads: number, unit: number): QkvNarrow => ({
+  name: `split ${threads}·${unit}`,
+  kernel: "qkv_split",
+  unit,
+  threads,
+});
+const qkvQuads: QkvWide = { name: "quads 16", kernel: "qkv_regs", constants: {}, rows: 16 };
+const qkvTile = (TM: number, WY: number, BK: number): QkvWide => ({
+  name: `tile of ${TM * WY} rows, ${BK} deep`,
+  kernel: "qkv_tile",
+  constants: { TM, WY, BK },
+  rows: TM * WY,
+});
+
+/** Tiles that fit into workgroup memory and threads for this head width. */
+const qkvTiles = (E: number): QkvWide[] =>
+  E > 128 ? [qkvTile(16, 4, 4)] : [qkvTile(8, 8, 8), ...(E <= 64 ? [qkvTile(8, 8, 16)] : []), qkvTile(4, 16, 8)];
+
+/** Threads along K of qkv_split: what is left of a workgroup's threads and of 16 KiB of its memory. */
+export const qkvSlices = ({ threads }: QkvNarrow, E: number, rows: number): number =>
+  Math.max(1, Math.min(Math.floor(threads / (E / 2)), Math.floor(4096 / (rows * (E + 1)))));
+
+export function qkvWideGrid({ kernel, rows }: QkvWide, count: number, heads: number): Grid {
+  const down = ceilDiv(count, rows);
+  return kernel === "qkv_tile" ? [down, heads, 1] : [SG_PANELS, down, ceilDiv(heads, SG_PANELS)];
+}
+
 /** Shaders run on a CPU: registers and subgroups of 4 are fast, workgroup memory and barriers are slow. */
 function softwareCandidates(subgroupSize: number, { heads, kvHeads, headWidth }: ModelConfig): Candidates {
   const quad = subgroupSize >= 4;
@@ -95,6 +148,8 @@ function softwareCandidates(subgroupSize: number, { heads, kvHeads, headWidth }:
   const decodeQuad: DecodeVariant = { name: "quad", kernel: "attn_decode_regs", threads: 4, pages: 1 };
   const prefillQuad: PrefillVariant = { name: "quad", kernel: "attn_prefill_regs", threads: 4 };
   return {
+    qkvNarrow: [qkvCols],
+    qkvWide: quad ? [qkvQuads] : qkvTiles(headWidth).slice(0, 1),
     gemv: [cols(4, 16), cols(4, 32), cols(8, 32)],
     gemm: quad ? [quads, registers(8)] : [registers(8)],
     prefill: fits ? [prefillQuad] : [prefillTile(32)],
@@ -103,9 +158,11 @@ function softwareCandidates(subgroupSize: number, { heads, kvHeads, headWidth }:
 }
 
 /** A GPU: coalesced loads, tiles in workgroup memory, subgroups where offered. */
-function hardwareCandidates(subgroupSize: number): Candidates {
+function hardwareCandidates(subgroupSize: number, { headWidth }: ModelConfig): Candidates {
   const lanes = Math.min(32, subgroupSize);
   return {
+    qkvNarrow: [qkvSplit(256, 16), qkvSplit(128, 16), qkvSplit(256, 32)],
+    qkvWide: qkvTiles(headWidth),
     gemv: [split(8, 16), split(8, 32), split(16, 16), split(32, 8), split(8, 16, 32)],
     gemm: [
       tile(8, 2, 8, 8, 16),
@@ -123,6 +180,9 @@ function hardwareCandidates(subgroupSize: number): Candidates {
 /** A product's family and shape: what a measurement holds for. */
 export const gemvKey = ({ matrix: { bits, columns, depth }, epilogue }: Linear): string =>
   `gemv ${bits}-bit ${columns}×${depth} ${epilogue}`;
+const headsShape = ({ matrix: { bits, columns, depth } }: Heads): string => `${bits}-bit ${columns}×${depth}`;
+export const qkvNarrowKey = (heads: Heads): string => `heads of a row ${headsShape(heads)}`;
+export const qkvWideKey = (heads: Heads): string => `heads of a chunk ${headsShape(heads)}`;
 export const gemmKey = ({ matrix: { columns, depth }, epilogue }: Linear): string =>
   `gemm ${columns}×${depth} ${epilogue}`;
 
@@ -134,7 +194,7 @@ export class Variants {
 
   constructor(gpu: Gpu, config: ModelConfig, kvBits: number) {
     const size = gpu.subgroupSize;
-    this.candidates = gpu.adapter.software ? softwareCandidates(size, config) : hardwareCandidates(size);
+    this.candidates = gpu.adapter.software ? softwareCandidates(size, config) : hardwareCandidates(size, config);
     this.#attentionKey = `${config.heads}/${config.kvHeads}×${config.headWidth}, ${kvBits}-bit`;
   }
 
@@ -157,6 +217,14 @@ export class Variants {
 
   gemm(linear: Linear): GemmVariant {
     return this.#pick(gemmKey(linear), this.candidates.gemm);
+  }
+
+  qkvNarrow(heads: Heads): QkvNarrow {
+    return this.#pick(qkvNarrowKey(heads), this.candidates.qkvNarrow);
+  }
+
+  qkvWide(heads: Heads): QkvWide {
+    return this.#pick(qkvWideKey(heads), this.candidates.qkvWide);
   }
 
   get prefillKey(): string {

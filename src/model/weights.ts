@@ -147,14 +147,7 @@ export class WeightLoader {
   }
 
   #matrix(name: string, parts: readonly Part[], columns: number, depth: number): Matrix {
-    const { bits, group } = this.#layout(parts, depth);
-    const stride = alignUp(columns, COLUMN_ALIGN);
-    const words = this.#gpu.buffer(`${name} words`, (alignUp(depth, 32 / bits) * bits * stride) / 8, "weights");
-    const quantised = bits <= 8;
-    const scales = quantised
-      ? this.#gpu.buffer(`${name} scales`, (depth / group) * stride * 4, "weights")
-      : this.#gpu.unused;
-    const matrix: Matrix = { name, bits, group, columns, depth, stride, words, scales };
+    const matrix = emptyMatrix(this.#gpu, name, { ...this.#layout(parts, depth), columns, depth });
     for (const part of parts) this.#job(part.tensor, (bytes) => this.#pack(matrix, part, bytes));
     return matrix;
   }
@@ -187,16 +180,7 @@ export class WeightLoader {
       const count = Math.min(sliceRows, rows - firstRow);
       const raw = this.#upload(bytes.subarray(firstRow * rowBytes, (firstRow + count) * rowBytes));
       const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, headRows, firstRow };
-      const program = await Program.build<object>(this.#gpu, `pack ${tensor.name}`, [
-        packer(tensor.type, matrix, raw, params),
-      ]);
-      program.prepare({});
-      const encoder = this.#gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      program.encode(pass);
-      pass.end();
-      this.#gpu.submit(encoder);
-      program.dispose();
+      await Program.once(this.#gpu, `pack ${tensor.name}`, [packer(tensor.type, matrix, raw, params)]);
     }
     // One tensor at a time on the way: what is queued must not outgrow memory.
     await this.#gpu.device.queue.onSubmittedWorkDone();
@@ -264,6 +248,30 @@ type PackParams = {
   headRows: number;
   firstRow: number;
 };
+
+/** Buffers for a matrix of this form. */
+export function emptyMatrix(
+  gpu: Gpu,
+  name: string,
+  { bits, group, columns, depth }: Pick<Matrix, "bits" | "group" | "columns" | "depth">,
+): Matrix {
+  const stride = alignUp(columns, COLUMN_ALIGN);
+  const words = gpu.buffer(`${name} words`, (alignUp(depth, 32 / bits) * bits * stride) / 8, "weights");
+  const scales = bits <= 8 ? gpu.buffer(`${name} scales`, (depth / group) * stride * 4, "weights") : gpu.unused;
+  return { name, bits, group, columns, depth, stride, words, scales };
+}
+
+/** The dispatch that writes f32 rows [rows, depth] in `raw` as columns of `matrix`, from `columnOffset` on. */
+export const packRows = (matrix: Matrix, raw: GPUBuffer, rows: number, columnOffset: number): AnyDispatch<object> =>
+  packer("F32", matrix, raw, {
+    rows,
+    depth: matrix.depth,
+    stride: matrix.stride,
+    columnOffset,
+    columnMode: 0,
+    headRows: 0,
+    firstRow: 0,
+  });
 
 /** The dispatch that writes `raw` rows into `matrix`. */
 function packer(type: TensorType, matrix: Matrix, raw: GPUBuffer, params: PackParams): AnyDispatch<object> {
