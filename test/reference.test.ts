@@ -1,11 +1,14 @@
-// The oracle against the other authors: Hugging Face transformers (golden/), a numpy model (stories260K), the SwiftKV
-// conformance vectors. Plain Node, no GPU.
+// The oracle against the other authors: Hugging Face transformers (golden/), SwiftKV on top of it (golden/swiftkv.py), a
+// numpy model (stories260K), the SwiftKV conformance vectors. Plain Node, no GPU.
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "playwright/test";
 import { halfBits, fromHalfBits, makeCheckpoint, makeTensors, readGolden } from "./golden/checkpoint.ts";
-import { readSafetensors, toSafetensors, VARIANTS } from "./golden/checkpoint.ts";
-import { createCache, createModel, forward, greedy, logSoftmax, score, toHalf } from "./reference.ts";
-import type { ForwardOptions, HubConfig, Model, Tensor } from "./reference.ts";
+import { readSafetensors, SWIFTKV_VARIANTS, toSafetensors, VARIANTS } from "./golden/checkpoint.ts";
+import type { GoldenNumbers } from "./golden/checkpoint.ts";
+import { applyChange, DAMAGED, HARMLESS, numbersOf } from "./golden/damage.ts";
+import { TOY, toyModel, toyStudent, toyTensors, vectors } from "./golden/toy.ts";
+import { createCache, createModel, forward, greedy, logSoftmax, score, toHalf, toSteps } from "./reference.ts";
+import type { ForwardOptions, HubConfig, Model } from "./reference.ts";
 
 /** Two float64 programs that sum in different orders: 2⁻⁵³ · √terms, amplified by a few layers (measured: 4e-15). */
 const FLOAT64 = 1e-12;
@@ -30,17 +33,20 @@ function load(variant: string, change: Record<string, unknown> = {}): Model {
 const last = (model: Model, tokens: readonly number[], options: ForwardOptions = {}): Float64Array =>
   forward(model, tokens, createCache(model), { ...options, rows: "last" });
 
-for (const variant of VARIANTS) {
+/** Logits and greedy tokens come of rows "last", log-probabilities of rows "all". */
+function expectNumbers(model: Model, prompt: readonly number[], want: GoldenNumbers): void {
+  expect(error(last(model, prompt), want.logits)).toBeLessThan(FLOAT64);
+  expect(error(score(model, prompt).slice(1), want.logprobs.slice(1).map(Number))).toBeLessThan(FLOAT64);
+  const { tokens, logprobs, margins } = greedy(model, prompt, want.greedy.tokens.length);
+  expect(tokens).toEqual(want.greedy.tokens);
+  expect(error(logprobs, want.greedy.logprobs)).toBeLessThan(FLOAT64);
+  expect(error(margins, want.greedy.margins)).toBeLessThan(FLOAT64);
+  expect(Math.min(...want.greedy.margins)).toBeGreaterThan(0.1);
+}
+
+for (const variant of [...VARIANTS, ...SWIFTKV_VARIANTS]) {
   test(`golden ${variant}: logits, log-probabilities and greedy tokens equal transformers`, () => {
-    const golden = readGolden(variant);
-    const model = load(variant);
-    expect(error(last(model, golden.prompt), golden.logits)).toBeLessThan(FLOAT64);
-    expect(error(score(model, golden.prompt).slice(1), golden.logprobs.slice(1).map(Number))).toBeLessThan(FLOAT64);
-    const { tokens, logprobs, margins } = greedy(model, golden.prompt, golden.greedy.tokens.length);
-    expect(tokens).toEqual(golden.greedy.tokens);
-    expect(error(logprobs, golden.greedy.logprobs)).toBeLessThan(FLOAT64);
-    expect(error(margins, golden.greedy.margins)).toBeLessThan(FLOAT64);
-    expect(Math.min(...golden.greedy.margins)).toBeGreaterThan(0.1);
+    expectNumbers(load(variant), readGolden(variant).prompt, readGolden(variant));
   });
 }
 
@@ -57,6 +63,10 @@ const MUTANTS: [variant: string, what: string, change: Record<string, unknown>][
   ["qwen2-window", "window in every layer", { max_window_layers: 0 }],
   ["qwen2-window", "window in no layer", { use_sliding_window: false }],
   ["qwen3", "other theta", { rope_parameters: { rope_type: "default", rope_theta: 10000 } }],
+  ["llama-swiftkv-g3", "no scaling", { rope_scaling: null }],
+  ["qwen2-swiftkv-window", "window in no layer", { use_sliding_window: false }],
+  ["qwen2-swiftkv-window", "layer 3 sees what layer 2 sees", { max_window_layers: 4 }],
+  ["qwen2-swiftkv-window", "layer 2 sees what layer 3 sees", { max_window_layers: 2 }],
 ];
 for (const [variant, what, change] of MUTANTS) {
   test(`golden ${variant} notices: ${what}`, () => {
@@ -76,6 +86,7 @@ for (const [variant, part] of [
   ["qwen2", "self_attn.v_proj.bias"],
   ["qwen3", "self_attn.q_norm.weight"],
   ["qwen3", "self_attn.k_norm.weight"],
+  ["llama-swiftkv-k0", "self_attn.q_proj_swiftkv.bias"],
 ] as const) {
   test(`golden ${variant} notices: layer 1 without ${part}`, () => {
     const { prompt, logits } = readGolden(variant);
@@ -111,7 +122,7 @@ test("chunks through one cache equal one shot, to the bit", () => {
 });
 
 test("an f16 cache differs by about its rounding, and equally however the prompt is cut", () => {
-  for (const variant of VARIANTS) {
+  for (const variant of [...VARIANTS, ...SWIFTKV_VARIANTS]) {
     const model = load(variant);
     const { prompt, logits, greedy: want } = readGolden(variant);
     const half = last(model, prompt, { kv: "f16" });
@@ -122,6 +133,38 @@ test("an f16 cache differs by about its rounding, and equally however the prompt
     const cache = createCache(model);
     forward(model, prompt.slice(0, 20), cache, { kv: "f16" });
     expect(forward(model, prompt.slice(20), cache, { kv: "f16", rows: "last" })).toEqual(half);
+  }
+});
+
+test("an int8 or int4 cache differs by about its rounding, and equally however the prompt is cut", () => {
+  for (const variant of VARIANTS) {
+    const model = load(variant);
+    const { prompt, logits } = readGolden(variant);
+    const gap = { int8: 0, int4: 0 };
+    for (const kv of ["int8", "int4"] as const) {
+      const whole = last(model, prompt, { kv });
+      gap[kv] = error(whole, logits);
+      const cache = createCache(model);
+      forward(model, prompt.slice(0, 20), cache, { kv });
+      expect(forward(model, prompt.slice(20), cache, { kv, rows: "last" })).toEqual(whole);
+    }
+    expect(gap.int8).toBeGreaterThan(1e-5);
+    expect(gap.int8).toBeLessThan(5e-2);
+    expect(gap.int4).toBeGreaterThan(gap.int8);
+    expect(gap.int4).toBeLessThan(1);
+  }
+});
+
+test("whole steps: the ends are kept, equal values stay, at most half a step off, each head by itself", () => {
+  // Steps of 1/8 and 1/16: minimum and scale are exact in half precision.
+  const row = Float64Array.of(-1, 0.875, 0.06, -0.07, 0.25, 0.25, 0.25, 0.25, 0, 0, 0, 0, 0, 0.9375, 0.5, 0.04);
+  expect([...toSteps(row, 4, 4)]).toEqual([
+    -1, 0.875, 0, -0.125, 0.25, 0.25, 0.25, 0.25, 0, 0, 0, 0, 0, 0.9375, 0.5, 0.0625,
+  ]); // prettier-ignore
+  const noisy = Float64Array.from({ length: 64 }, (_, i) => Math.sin(1.3 * i));
+  for (const bits of [4, 8]) {
+    const step = 2 / (2 ** bits - 1);
+    toSteps(noisy, 64, bits).forEach((value, e) => expect(Math.abs(value - noisy[e]!)).toBeLessThan(0.51 * step));
   }
 });
 
@@ -155,74 +198,84 @@ test("bad input is refused in words", () => {
 
 // ---- SwiftKV --------------------------------------------------------------------------------------------------------
 
-interface SwiftkvVectors {
-  tokens: number[];
-  teacher_last: number[];
-  student_last_G1: number[];
-  student_last_G2: number[];
-  kl_loss_G1: number;
-  kl_loss_G2: number;
-  embed_row5_first4: number[];
-}
-const vectors = JSON.parse(readFileSync(new URL("golden/swiftkv.json", import.meta.url), "utf8")) as SwiftkvVectors;
-
-/** The toy model of the vectors: tensor number n is scale·sin(0.7·i + 1.9·n + 0.3), row-major. */
-function toyTensors(): Map<string, Tensor> {
-  const tensors = new Map<string, Tensor>();
-  const add = (name: string, shape: number[], scale: number, base = 0): void => {
-    const n = tensors.size + 1;
-    const data = new Float64Array(shape.reduce((a, b) => a * b, 1));
-    tensors.set(`model.${name}.weight`, {
-      shape,
-      data: data.map((_, i) => base + scale * Math.sin(0.7 * i + 1.9 * n + 0.3)),
-    });
-  };
-  add("embed_tokens", [11, 8], 0.9);
-  for (let layer = 0; layer < 4; layer++) {
-    add(`layers.${layer}.input_layernorm`, [8], 0.1, 1);
-    add(`layers.${layer}.self_attn.q_proj`, [8, 8], 0.4);
-    add(`layers.${layer}.self_attn.k_proj`, [4, 8], 0.4);
-    add(`layers.${layer}.self_attn.v_proj`, [4, 8], 0.4);
-    add(`layers.${layer}.self_attn.o_proj`, [8, 8], 0.4);
-    add(`layers.${layer}.post_attention_layernorm`, [8], 0.1, 1);
-    add(`layers.${layer}.mlp.gate_proj`, [12, 8], 0.3);
-    add(`layers.${layer}.mlp.up_proj`, [12, 8], 0.3);
-    add(`layers.${layer}.mlp.down_proj`, [8, 12], 0.3);
-  }
-  add("norm", [8], 0.1, 1);
-  add("lm_head", [11, 8], 0.5);
-  tensors.set("lm_head.weight", tensors.get("model.lm_head.weight")!);
-  return tensors;
-}
-
-const TOY: HubConfig = {
-  model_type: "llama_swiftkv",
-  num_hidden_layers: 4,
-  hidden_size: 8,
-  num_attention_heads: 2,
-  num_key_value_heads: 1,
-  vocab_size: 11,
-  rms_norm_eps: 1e-5,
-};
-
-const at = (layer: number, kind: string): string => `model.layers.${layer}.self_attn.${kind}_proj`;
-
-/** Layers 2 and 3 read shared keys and values, each group's projections the mean of its layers'. */
-function student(groupSize: number): Model {
-  const tensors = toyTensors();
-  tensors.set("model.norm_swiftkv.weight", tensors.get("model.layers.2.input_layernorm.weight")!);
-  for (const layer of [2, 3]) {
-    tensors.set(`${at(layer, "q")}_swiftkv.weight`, tensors.get(`${at(layer, "q")}.weight`)!);
-    for (const kind of (layer - 2) % groupSize === 0 ? ["k", "v"] : []) {
-      const group = Array.from({ length: groupSize }, (_, i) => tensors.get(`${at(layer + i, kind)}.weight`)!);
-      const data = Float64Array.from(group[0]!.data, (_, i) =>
-        group.reduce((sum, { data }) => sum + data[i]! / groupSize, 0),
-      );
-      tensors.set(`${at(layer, kind)}_swiftkv.weight`, { shape: group[0]!.shape, data });
+for (const variant of SWIFTKV_VARIANTS) {
+  test(`golden ${variant}: skipping changes no bit, however the prompt is cut; swiftkv false is the teacher`, () => {
+    const { prompt, logits, teacher } = readGolden(variant);
+    const model = load(variant);
+    const { L, V, ownLayers } = model.shape;
+    const whole = forward(model, prompt).slice(-V);
+    for (const cut of [0, 1, 20, 49]) {
+      const cache = createCache(model);
+      if (cut > 0) forward(model, prompt.slice(0, cut), cache, { rows: "last" });
+      expect(forward(model, prompt.slice(cut), cache, { rows: "last" })).toEqual(whole);
     }
-  }
-  return createModel({ ...TOY, num_key_value_layers: 2, key_value_group_size: groupSize }, tensors);
+    let later = 0;
+    const observe = (name: string, layer: number, rows: readonly unknown[]): void => {
+      if (name === "hidden" && layer >= ownLayers) later += rows.length;
+    };
+    last(model, prompt, { observe });
+    expect(later).toBe(L - ownLayers);
+    expectNumbers(load(variant, { swiftkv: false }), prompt, teacher!);
+    expect(error(teacher!.logits, logits)).toBeGreaterThan(1e-3);
+  });
 }
+
+/** Tensors a loader could take instead without any complaint; the teacher's where no other is named. */
+for (const [variant, layer, part, instead] of [
+  ["llama-swiftkv", 3, "q_proj_swiftkv.weight"],
+  ["llama-swiftkv", 5, "q_proj_swiftkv.weight"],
+  ["llama-swiftkv", 3, "k_proj_swiftkv.weight"],
+  ["llama-swiftkv", 5, "v_proj_swiftkv.weight"],
+  ["llama-swiftkv-g3", 3, "q_proj_swiftkv.weight"],
+  ["llama-swiftkv-k0", 2, "v_proj_swiftkv.weight"],
+  ["llama-swiftkv-k0", 1, "q_proj_swiftkv.bias"],
+  ["llama-swiftkv-k0", 0, "k_proj_swiftkv.weight", "layers.2.self_attn.k_proj_swiftkv.weight"],
+  ["qwen2-swiftkv", 2, "v_proj_swiftkv.bias"],
+  ["qwen2-swiftkv", 3, "q_proj_swiftkv.bias"],
+  ["qwen2-swiftkv", 4, "k_proj_swiftkv.weight", "layers.2.self_attn.k_proj_swiftkv.weight"],
+  ["qwen3-swiftkv", 3, "k_proj_swiftkv.weight"],
+  ["qwen3-swiftkv", 3, "k_norm.weight", "layers.2.self_attn.k_norm.weight"],
+  ["qwen3-swiftkv", 3, "q_norm.weight", "layers.3.self_attn.k_norm.weight"],
+] as const) {
+  test(`golden ${variant} notices: layer ${layer} with another ${part}`, () => {
+    const { prompt, logits } = readGolden(variant);
+    const { config, tensors } = makeCheckpoint(variant);
+    const name = `model.layers.${layer}.self_attn.${part}`;
+    tensors.set(name, tensors.get(instead ? `model.${instead}` : name.replace("_swiftkv", ""))!);
+    expect(error(last(createModel(config, tensors), prompt), logits)).toBeGreaterThan(1e-3);
+  });
+}
+
+for (const variant of SWIFTKV_VARIANTS) {
+  test(`golden ${variant} notices: the norm of layer K instead of norm_swiftkv`, () => {
+    const { prompt, logits } = readGolden(variant);
+    const { config, tensors } = makeCheckpoint(variant);
+    const first = `model.layers.${config.num_key_value_layers as number}.input_layernorm.weight`;
+    tensors.set("model.norm_swiftkv.weight", tensors.get(first)!);
+    expect(error(last(createModel(config, tensors), prompt), logits)).toBeGreaterThan(1e-3);
+  });
+}
+
+for (const [name, odd] of Object.entries(HARMLESS)) {
+  test(`odd SwiftKV checkpoint: ${name}`, () => {
+    const { config, tensors } = applyChange(odd);
+    expectNumbers(createModel(config, tensors), readGolden(odd.variant).prompt, numbersOf(odd.variant, odd.like));
+  });
+}
+
+test("damaged SwiftKV checkpoints: what the complaint must name is what was changed", () => {
+  for (const [name, damage] of Object.entries(DAMAGED)) {
+    const [whole, damaged] = [makeCheckpoint(damage.variant), applyChange(damage)];
+    const tensors = [...whole.tensors].filter(
+      ([key, { shape }]) => `${damaged.tensors.get(key)?.shape}` !== `${shape}`,
+    );
+    const changed = [...tensors.map(([key]) => key), ...Object.keys(damage.config ?? {})];
+    const absent = damage.names.startsWith("model.") && ![...damaged.tensors.keys()].includes(damage.names);
+    expect(changed.includes(damage.names) || absent, name).toBe(true);
+  }
+});
+
+const student = (groupSize: number): Model => toyModel(toyStudent(groupSize));
 
 test("SwiftKV vectors: teacher", () => {
   const teacher = createModel(TOY, toyTensors());

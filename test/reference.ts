@@ -48,7 +48,7 @@ export interface Cache {
 
 export interface ForwardOptions {
   /** What enters the cache is rounded as a cache of this format does. Default "f64". */
-  kv?: "f64" | "f16" | "int8";
+  kv?: "f64" | "f16" | "int8" | "int4";
   /** "last" gives logits of the last token only; a SwiftKV model then skips its later layers for all others. */
   rows?: "all" | "last";
   /** Sees intermediates: hidden, query (rotated), attention (before o_proj), mlp. */
@@ -189,14 +189,19 @@ export function gated(gate: Row, up: Row): Row {
 
 const add = (a: Row, b: Row): Row => a.map((value, i) => value + b[i]!);
 
-/** Each head of [G·E] as whole steps of its own scale, the largest magnitude / 127 in half precision. */
-export function toBytes(row: Row, E: number): Row {
+/** Each head of [G·E] in `bits` per value: the head's minimum plus whole steps up to its maximum, both in half precision. */
+export function toSteps(row: Row, E: number, bits: number): Row {
   const rounded = new Float64Array(row.length);
+  const most = 2 ** bits - 1;
   for (let first = 0; first < row.length; first += E) {
     const head = row.subarray(first, first + E);
-    const scale = toHalf(head.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127);
-    for (let e = 0; e < E; e++)
-      rounded[first + e] = scale === 0 ? 0 : scale * Math.max(-127, Math.min(127, Math.round(head[e]! / scale)));
+    const [low, high] = [Math.min(...head), Math.max(...head)];
+    const [minimum, scale] = [toHalf(low), toHalf((high - low) / most)];
+    const steps = head.map((value) => Math.max(0, Math.min(most, Math.round((value - minimum) / (scale || 1)))));
+    rounded.set(
+      steps.map((step) => minimum + scale * step),
+      first,
+    );
   }
   return rounded;
 }
@@ -285,8 +290,11 @@ function remember({ model, cache, options, positions }: Step, layer: number, nor
   const at = `model.layers.${layer}.self_attn`;
   const suffix = layer >= model.shape.ownLayers ? "_swiftkv" : "";
   const { E } = model.shape;
-  const store = (row: Row): Row =>
-    options.kv === "f16" ? row.map(toHalf) : options.kv === "int8" ? toBytes(row, E) : row;
+  const store = (row: Row): Row => {
+    if (options.kv === "f16") return row.map(toHalf);
+    if (options.kv === "int8") return toSteps(row, E, 8);
+    return options.kv === "int4" ? toSteps(row, E, 4) : row;
+  };
   normed.forEach((row, t) => {
     const key = headNorm(model, `${at}.k_norm`, project(model, `${at}.k_proj${suffix}`, row));
     cache.keys[layer]!.push(store(rotate(key, positions[t]!, model.shape.frequencies)));

@@ -7,7 +7,7 @@ import type { HubConfig, Tensor, Tensors } from "../reference.ts";
 export type StoredType = "F32" | "F16" | "BF16";
 
 /** One fixture `<variant>.json`: numbers made by Hugging Face transformers in float64. */
-export interface Golden {
+export interface Golden extends GoldenNumbers {
   version: number;
   variant: string;
   /** Versions of the programs that made the numbers. */
@@ -19,6 +19,12 @@ export interface Golden {
   config: HubConfig;
   /** [50] token ids. */
   prompt: number[];
+  /** SwiftKV fixtures: the same prompt with `swiftkv: false`, the dense model whose weights the checkpoint keeps. */
+  teacher?: GoldenNumbers;
+}
+
+/** What one model makes of the prompt. */
+export interface GoldenNumbers {
   /** [V] logits after the last prompt token. */
   logits: number[];
   /** [50] natural log-probability of each prompt token given those before; the first is null. */
@@ -37,7 +43,7 @@ export interface Checkpoint {
 export const GOLDEN_VERSION = 1;
 
 export const VARIANTS = [
-  "llama", // multi-head, untied, odd F
+  "llama", // multi-head, untied
   "llama-gqa-tied",
   "llama-linear", // linear RoPE scaling
   "llama3", // llama3 RoPE scaling, rope_theta + rope_scaling
@@ -50,6 +56,16 @@ export const VARIANTS = [
   "qwen2", // q, k, v bias, tied
   "qwen2-window", // sliding window of 12 in layers 1 and 2 only
   "qwen3", // per-head norms of q and k, head_dim ≠ D/H, rope_parameters
+] as const;
+
+/** Models in the layout of the released SwiftKV checkpoints: K layers of their own, G later layers per cache. */
+export const SWIFTKV_VARIANTS = [
+  "llama-swiftkv", // L 6, K 3, G 1
+  "llama-swiftkv-g3", // L 5, K 2, G 3: divides L − K, not L; tied, llama3 RoPE scaling
+  "llama-swiftkv-k0", // L 4, K 0, G 2; attention_bias; the field `swiftkv` is absent: assumed true
+  "qwen2-swiftkv", // L 6, K 2, G 2; biases on every *_swiftkv projection
+  "qwen2-swiftkv-window", // window of 12 from layer 3 on: layers 2 and 3 share a cache, only 3 has a window
+  "qwen3-swiftkv", // L 4, K 3; q_norm and k_norm; head_dim ≠ D/H; key_value_group_size is absent: 1
 ] as const;
 
 /** Reads a fixture. Throws where it is of another version than this code. */
@@ -104,7 +120,8 @@ function stream(name: string): () => number {
 function listTensors(config: HubConfig): [name: string, shape: number[]][] {
   const { L, D, H, G, E, V, ownLayers, groupSize } = createModel(config, new Map()).shape;
   const F = Number(config.intermediate_size);
-  const qkvBias = config.attention_bias === true || config.model_type === "qwen2";
+  const family = String(config.model_type).replace("_swiftkv", "");
+  const qkvBias = config.attention_bias === true || family === "qwen2";
   const list: [string, number[]][] = [["model.embed_tokens.weight", [V, D]]];
   const linear = (name: string, out: number, into: number, bias: boolean): void => {
     list.push([`${name}.weight`, [out, into]]);
@@ -120,7 +137,7 @@ function listTensors(config: HubConfig): [name: string, shape: number[]][] {
       linear(`${at}.self_attn.v_proj${suffix}`, G * E, D, qkvBias);
     }
     linear(`${at}.self_attn.o_proj`, D, H * E, config.attention_bias === true);
-    if (config.model_type === "qwen3") {
+    if (family === "qwen3") {
       list.push([`${at}.self_attn.q_norm.weight`, [E]], [`${at}.self_attn.k_norm.weight`, [E]]);
     }
     linear(`${at}.mlp.gate_proj`, F, D, config.mlp_bias === true);

@@ -1,8 +1,10 @@
 """Writes the golden fixtures <variant>.json next to this file; see README.md.
 
-Author of the numbers: Hugging Face transformers. Weights are not stored: `stream` makes them, here and in checkpoint.ts.
+Author of the numbers: Hugging Face transformers, SwiftKV of swiftkv.py on top. Weights are not stored: `stream` makes
+them, here and in checkpoint.ts.
 """
 import contextlib
+import functools
 import json
 import math
 import pathlib
@@ -13,6 +15,8 @@ import numpy as np
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
+
+import swiftkv
 
 VERSION = 1
 PROMPT = 50
@@ -29,9 +33,12 @@ LLAMA3 = {
 }
 
 
+NAMES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+
+
 def config(kind, D, F, H, G, V, L=3, **more):
     base = {
-        "architectures": [{"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}[kind] + "ForCausalLM"],
+        "architectures": [NAMES[kind] + "ForCausalLM"],
         "model_type": kind,
         "hidden_size": D,
         "intermediate_size": F,
@@ -49,6 +56,14 @@ def config(kind, D, F, H, G, V, L=3, **more):
     if "rope_parameters" not in more:
         base["rope_theta"] = 10000.0
     return base | more
+
+
+def swift(kind, K, **more):
+    """A config.json as a released SwiftKV checkpoint has it; a field given as None is left out."""
+    names = {"architectures": [NAMES[kind] + "SwiftKVForCausalLM"], "model_type": f"{kind}_swiftkv"}
+    fields = {"swiftkv": True, "num_key_value_layers": K, "key_value_group_size": 1}
+    settings = config(kind, **(fields | more)) | names
+    return {field: value for field, value in settings.items() if value is not None}
 
 
 LLAMA3_SHAPE = dict(kind="llama", D=64, F=100, H=4, G=2, V=163)
@@ -70,6 +85,21 @@ VARIANTS = {
     "qwen3": ("F32", 1, config("qwen3", D=52, F=84, H=4, G=2, V=163, head_dim=16, tie_word_embeddings=True, rms_norm_eps=1e-6, attention_bias=False, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})),
 }
 
+WINDOW = dict(use_sliding_window=True, sliding_window=12, max_window_layers=3)
+QWEN2_SWIFT = dict(kind="qwen2", D=48, F=84, H=3, G=1, V=151, L=6, K=2, key_value_group_size=2, rms_norm_eps=1e-6)
+QWEN3_ROPE = {"rope_type": "default", "rope_theta": 1000000.0}
+
+# Student and teacher must both be clear: a search from seed 1 takes minutes, so the seeds found stand here.
+SWIFTKV = {
+    "llama-swiftkv": ("F32", 6905, swift("llama", D=48, F=76, H=6, G=3, V=157, L=6, K=3)),
+    "llama-swiftkv-g3": ("F32", 2405, swift(**LLAMA3_SHAPE, L=5, K=2, key_value_group_size=3, tie_word_embeddings=True, rope_theta=500.0, rope_scaling=LLAMA3)),
+    "llama-swiftkv-k0": ("F32", 152, swift("llama", D=48, F=92, H=6, G=2, V=149, L=4, K=0, key_value_group_size=2, swiftkv=None, attention_bias=True)),
+    "qwen2-swiftkv": ("F32", 5739, swift(**QWEN2_SWIFT)),
+    "qwen2-swiftkv-window": ("F32", 2303, swift(**QWEN2_SWIFT, **WINDOW)),
+    "qwen3-swiftkv": ("F32", 10982, swift("qwen3", D=56, F=84, H=4, G=2, V=163, L=4, K=3, key_value_group_size=None, head_dim=24, tie_word_embeddings=True, rms_norm_eps=1e-6, attention_bias=False, rope_parameters=QWEN3_ROPE)),
+}
+VARIANTS |= SWIFTKV
+
 # Taken here, before `wide` gives the name torch.float32 another meaning.
 STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -86,12 +116,18 @@ def fnv1a(text):
 
 def stream(seed, name, count):
     """`count` numbers in [-1, 1): x <- 1664525 x + 1013904223 mod 2^32 from fnv1a("seed/name"), each as 2 x / 2^32 - 1."""
-    x = fnv1a(f"{seed}/{name}")
-    out = np.empty(count, np.float64)
-    for i in range(count):
-        x = (x * 1664525 + 1013904223) & 0xFFFFFFFF
-        out[i] = x
-    return out * (2.0 / 4294967296.0) - 1.0
+    factors, offsets = jumps(count)
+    x = factors * np.uint32(fnv1a(f"{seed}/{name}")) + offsets
+    return x * (2.0 / 4294967296.0) - 1.0
+
+
+@functools.cache
+def jumps(count):
+    """x after i + 1 steps is factors[i] * x + offsets[i] (mod 2^32): a^(i+1) and c (1 + a + ... + a^i)."""
+    a, c = np.uint32(1664525), np.uint32(1013904223)
+    factors = np.multiply.accumulate(np.full(count, a), dtype=np.uint32)
+    sums = np.add.accumulate(np.append(np.uint32(1), factors[:-1]), dtype=np.uint32)
+    return factors, sums * c
 
 
 def tensor(seed, name, shape, dtype):
@@ -141,8 +177,11 @@ def read_config(settings):
 
 
 def build(settings):
-    model = AutoModelForCausalLM.from_config(read_config(settings), attn_implementation="eager").eval()
+    base = swiftkv.teacher_settings(settings) if is_swift(settings) else settings
+    model = AutoModelForCausalLM.from_config(read_config(base), attn_implementation="eager").eval()
     assert model.config._attn_implementation == "eager"
+    if is_swift(settings):
+        swiftkv.extend(model, settings)
     return model
 
 
@@ -161,43 +200,78 @@ def logits(model, ids):
     return model(torch.tensor([ids]), use_cache=False).logits[0]
 
 
-def run(settings, seed, dtype):
-    """All that one fixture holds, or None where a greedy step is too close or the tokens are too dull."""
-    ids = prompt(seed, settings["vocab_size"])
-    with wide():
-        model = build(settings)
-        fill(model, seed, dtype, torch.float64)
-        first = logits(model, ids)
-        assert first.dtype == torch.float64
-        tokens, logprobs, margins = [], [], []
-        for _ in range(NEW):
-            row = logits(model, ids + tokens)[-1]
-            top = torch.topk(row, 2).values
-            tokens.append(int(row.argmax()))
-            logprobs.append(float(torch.log_softmax(row, -1)[tokens[-1]]))
-            margins.append(float(top[0] - top[1]))
-            if margins[-1] < MARGIN or tokens[-1] < SPECIAL:
-                return None
-        if len(set(tokens)) < NEW // 2:
+def follow(ask, ids):
+    """24 greedy tokens, their log-probabilities and margins, or None where a step is too close or the tokens too dull."""
+    tokens, logprobs, margins = [], [], []
+    for _ in range(NEW):
+        row = ask(ids + tokens)[-1]
+        top = torch.topk(row, 2).values
+        tokens.append(int(row.argmax()))
+        logprobs.append(float(torch.log_softmax(row, -1)[tokens[-1]]))
+        margins.append(float(top[0] - top[1]))
+        if margins[-1] < MARGIN or tokens[-1] < SPECIAL:
             return None
+    return {"tokens": tokens, "logprobs": logprobs, "margins": margins} if len(set(tokens)) >= NEW // 2 else None
+
+
+def measure(ask, ask32, ids):
+    """What a fixture holds of one model: `ask` is it in float64, `ask32` in real float32."""
+    with wide():
+        greedy = follow(ask, ids)
+        if greedy is None:
+            return None
+        first = ask(ids)
+        assert first.dtype == torch.float64
         given = torch.log_softmax(first, -1)
         scores = [None] + [float(given[i - 1, ids[i]]) for i in range(1, PROMPT)]
     # The untouched model in real float32 must agree: `wide` changed precision, nothing else.
+    gap = (ask32(ids).double() - first).abs().max().item()
+    assert 1e-9 < gap < 1e-3, gap
+    return {"logits": first[-1].tolist(), "logprobs": scores, "greedy": greedy, "float32Gap": gap}
+
+
+def run(settings, seed, dtype):
+    """All that one fixture holds, or None where a greedy step is too close or the tokens are too dull."""
+    ids = prompt(seed, settings["vocab_size"])
     plain = build(settings)
     fill(plain, seed, dtype, torch.float32)
-    gap = (logits(plain, ids).double() - first).abs().max().item()
-    assert 1e-9 < gap < 1e-3, gap
-    return {
-        "prompt": ids,
-        "logits": first[-1].tolist(),
-        "logprobs": scores,
-        "greedy": {"tokens": tokens, "logprobs": logprobs, "margins": margins},
-        "float32Gap": gap,
-    }
+    with wide():
+        model = build(settings)
+        fill(model, seed, dtype, torch.float64)
+    numbers = {"prompt": ids}
+    for part, ask in asked(settings).items():
+        measured = measure(functools.partial(ask, model), functools.partial(ask, plain), ids)
+        if measured is None:
+            return None
+        numbers |= {part: measured} if part else measured
+    return numbers
+
+
+def asked(settings):
+    """Part of the fixture -> how to ask the model: a SwiftKV checkpoint is a student, and its own teacher."""
+    return {"": swiftkv.logits, "teacher": logits} if is_swift(settings) else {"": logits}
+
+
+def is_swift(settings):
+    return settings["model_type"].endswith("_swiftkv")
+
+
+def check_swift(settings, seed):
+    """With K = L - 1 and the teacher's weights, swiftkv.py must give what transformers gives."""
+    last = settings["num_hidden_layers"] - 1
+    with wide():
+        model = build(settings | {"num_key_value_layers": last, "key_value_group_size": 1})
+        fill(model, seed, "F32", torch.float64)
+        swiftkv.copy_teacher(model)
+        ids = prompt(seed, settings["vocab_size"])
+        gap = (swiftkv.logits(model, ids) - logits(model, ids)).abs().max().item()
+    assert gap < 1e-12, gap
 
 
 def write(name):
     dtype, seed, settings = VARIANTS[name]
+    if is_swift(settings):
+        check_swift(settings, seed)
     while (numbers := run(settings, seed, dtype)) is None:
         seed += 1
     made = f"torch {torch.__version__} cpu float64, transformers {transformers.__version__}, numpy {np.__version__}"
@@ -205,7 +279,7 @@ def write(name):
     lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in fixture.items())
     pathlib.Path(__file__).with_name(f"{name}.json").write_text("{\n" + lines + "\n}\n")
     greedy = numbers["greedy"]
-    print(f"{name:18} seed {seed:3} least margin {min(greedy['margins']):.3f} float32 gap {numbers['float32Gap']:.1e} tokens {greedy['tokens']}")
+    print(f"{name:20} seed {seed:3} least margin {min(greedy['margins']):.3f} float32 gap {numbers['float32Gap']:.1e} tokens {greedy['tokens']}")
 
 
 if __name__ == "__main__":
