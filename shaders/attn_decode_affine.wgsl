@@ -10,14 +10,14 @@
 // dispatch  (G, splits, M): one workgroup of 4 threads per key/value head, split of the page list and row
 // cost      bytes 2·M·G·S·(E·KV_BITS/8 + 4), flops 4·M·H·S·E: bound by loads and multiply-adds
 // why       For adapters that run shaders on a CPU (SwiftShader). There a load costs the same whatever the addresses of
-//           its four lanes, so lanes lie along the words of e in both products: lane l takes words l, l + 4, … of a
-//           slot, its q stays in registers for all keys, and the output needs no broadcast. Four slots at a time, lane
-//           l beginning with slot l and going on with l ^ 1, l ^ 2, l ^ 3: then a quad swap brings each partial score to
-//           the lane of its slot, and each weight to the lane that meets its value. Shifts are dear: units stay in place, mask and
-//           convert give 2^(bits·i)·unit, and the other factor (q) or the end result carries the inverse, which is
-//           exact. The highest unit is opened as signed, and so lacks HALF. A slot's scale and minimum are applied to
-//           its score and to its weight: q·K = scale·Σq·u + minimum·Σq. Those of slots that must not be seen may be
-//           NaN: they are zeroed; units are numbers whatever they hold.
+//           its four lanes, so lanes lie along the words of a slot in both products: lane l takes words l, l + 4, …, its
+//           q stays in registers for all keys, and output needs no broadcast. Four slots at a time, of which lane l
+//           takes l, l ^ 1, l ^ 2, l ^ 3: quad swaps then bring the parts of a score to the lane of its slot, and a
+//           weight to the lane that meets its values. Shifts are dear: units stay in place, mask and convert give
+//           2^(KV_BITS·i)·unit, and q or the end result carries the inverse, which is exact. The highest unit of a
+//           word is opened as signed, so it lacks HALF. Scale and minimum of a slot are applied to its score and to
+//           its weight: q·K = scale·Σq·u + minimum·Σq. Those of slots that must not be seen may be NaN: they are
+//           zeroed; units are numbers whatever they hold.
 
 enable subgroups;
 
@@ -51,12 +51,12 @@ struct Params {
 const UNSEEN = -3e38;
 const LOG2E = 1.4426950408889634;
 const PER_WORD = 32u / KV_BITS;
-const WORDS = E / PER_WORD;                      // of a slot's K or V
-const SPAN = 8u / KV_BITS;                       // columns of four values per word
-const COLUMNS = (WORDS + 3u) / 4u * SPAN;        // per lane
-const HALF = f32(1u << (KV_BITS - 1u));
+const WORDS = E / PER_WORD;                 // of a slot's K or V
+const SPAN = 8u / KV_BITS;                  // columns (of four values) per word
+const COLUMNS = (WORDS + 3u) / 4u * SPAN;   // per lane, at most 8
+const HALF = f32(1u << (KV_BITS - 1u));     // half the range of a unit
 
-// One vec4 per query head of the group. Only constants index it: [min(i, R - 1)] within `if (R > i)`.
+// By query head of the group. Only constants may be indices, and all must be valid: [H5] within `if (R > 5u)`.
 alias Heads = array<vec4f, R>;
 alias Sums = array<f32, R>;
 const H1 = min(1u, R - 1u);
@@ -87,12 +87,14 @@ fn down(column: u32) -> vec4f {
   return vec4f(0x1p-16, 0x1p-20, 0x1p-24, 0x1p-28);
 }
 
-// The units of one column in their places.
-fn opened(word: u32, column: u32) -> vec4f {
+// Four units of a word in their places; int4: the lower (part 0) or the upper (part 1) four.
+fn opened(word: u32, part: u32) -> vec4f {
   if (KV_BITS == 8u) { return vec4f(vec4i(vec4u(word ^ 0x80000000u) & vec4u(0xffu, 0xff00u, 0xff0000u, 0xff000000u))); }
-  if (column % 2u == 0u) { return vec4f(vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u))); }
+  if (part == 0u) { return vec4f(vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u))); }
   return vec4f(vec4i(vec4u(word ^ 0x80000000u) & vec4u(0xf0000u, 0xf00000u, 0xf000000u, 0xf0000000u)));
 }
+
+fn query4(at: u32) -> vec4f { return vec4f(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
 
 // One column of q of all heads, times `factor`; 0 beyond E.
 fn query_column(query: u32, column: u32, lane: u32, factor: f32) -> Heads {
@@ -100,14 +102,14 @@ fn query_column(query: u32, column: u32, lane: u32, factor: f32) -> Heads {
   let at = query + min(e, E - 4u);
   let scale = select(0.0, factor, e < E);
   var x = Heads();
-  x[0] = vec4f(q[at + 0u * E], q[at + 0u * E + 1u], q[at + 0u * E + 2u], q[at + 0u * E + 3u]) * scale;
-  if (R > 1u) { x[H1] = vec4f(q[at + 1u * E], q[at + 1u * E + 1u], q[at + 1u * E + 2u], q[at + 1u * E + 3u]) * scale; }
-  if (R > 2u) { x[H2] = vec4f(q[at + 2u * E], q[at + 2u * E + 1u], q[at + 2u * E + 2u], q[at + 2u * E + 3u]) * scale; }
-  if (R > 3u) { x[H3] = vec4f(q[at + 3u * E], q[at + 3u * E + 1u], q[at + 3u * E + 2u], q[at + 3u * E + 3u]) * scale; }
-  if (R > 4u) { x[H4] = vec4f(q[at + 4u * E], q[at + 4u * E + 1u], q[at + 4u * E + 2u], q[at + 4u * E + 3u]) * scale; }
-  if (R > 5u) { x[H5] = vec4f(q[at + 5u * E], q[at + 5u * E + 1u], q[at + 5u * E + 2u], q[at + 5u * E + 3u]) * scale; }
-  if (R > 6u) { x[H6] = vec4f(q[at + 6u * E], q[at + 6u * E + 1u], q[at + 6u * E + 2u], q[at + 6u * E + 3u]) * scale; }
-  if (R > 7u) { x[H7] = vec4f(q[at + 7u * E], q[at + 7u * E + 1u], q[at + 7u * E + 2u], q[at + 7u * E + 3u]) * scale; }
+  x[0] = query4(at + 0u * E) * scale;
+  if (R > 1u) { x[H1] = query4(at + 1u * E) * scale; }
+  if (R > 2u) { x[H2] = query4(at + 2u * E) * scale; }
+  if (R > 3u) { x[H3] = query4(at + 3u * E) * scale; }
+  if (R > 4u) { x[H4] = query4(at + 4u * E) * scale; }
+  if (R > 5u) { x[H5] = query4(at + 5u * E) * scale; }
+  if (R > 6u) { x[H6] = query4(at + 6u * E) * scale; }
+  if (R > 7u) { x[H7] = query4(at + 7u * E) * scale; }
   return x;
 }
 
@@ -119,8 +121,7 @@ fn total(x: f32) -> f32 {
 // NaN apart: max() costs ten times as much there.
 fn larger(a: f32, b: f32) -> f32 { return select(a, b, b > a); }
 
-// What a slot's minimum and scale are multiplied with beside the units: Σq, and HALF·Σ of the q that meet the highest
-// units of words.
+// What a slot's minimum and scale are multiplied with beside Σq·u: Σq, and HALF·Σ of the q that meet highest units.
 struct Constants { minimum: Sums, scale: Sums }
 
 fn count_column(old: Constants, x: Heads, column: u32) -> Constants {
@@ -163,17 +164,19 @@ fn times(x: Heads, factor: vec4f) -> Heads {
   return next;
 }
 
+fn meet(sum: f32, x: vec4f, v: vec4f) -> f32 { return sum + x.x * v.x + x.y * v.y + x.z * v.z + x.w * v.w; }
+
 // Adds a column of one slot to this lane's parts of q·u.
 fn meets(sums: Sums, x: Heads, v: vec4f) -> Sums {
   var next = sums;
-  next[0] = sums[0] + x[0].x * v.x + x[0].y * v.y + x[0].z * v.z + x[0].w * v.w;
-  if (R > 1u) { next[H1] = sums[H1] + x[H1].x * v.x + x[H1].y * v.y + x[H1].z * v.z + x[H1].w * v.w; }
-  if (R > 2u) { next[H2] = sums[H2] + x[H2].x * v.x + x[H2].y * v.y + x[H2].z * v.z + x[H2].w * v.w; }
-  if (R > 3u) { next[H3] = sums[H3] + x[H3].x * v.x + x[H3].y * v.y + x[H3].z * v.z + x[H3].w * v.w; }
-  if (R > 4u) { next[H4] = sums[H4] + x[H4].x * v.x + x[H4].y * v.y + x[H4].z * v.z + x[H4].w * v.w; }
-  if (R > 5u) { next[H5] = sums[H5] + x[H5].x * v.x + x[H5].y * v.y + x[H5].z * v.z + x[H5].w * v.w; }
-  if (R > 6u) { next[H6] = sums[H6] + x[H6].x * v.x + x[H6].y * v.y + x[H6].z * v.z + x[H6].w * v.w; }
-  if (R > 7u) { next[H7] = sums[H7] + x[H7].x * v.x + x[H7].y * v.y + x[H7].z * v.z + x[H7].w * v.w; }
+  next[0] = meet(sums[0], x[0], v);
+  if (R > 1u) { next[H1] = meet(sums[H1], x[H1], v); }
+  if (R > 2u) { next[H2] = meet(sums[H2], x[H2], v); }
+  if (R > 3u) { next[H3] = meet(sums[H3], x[H3], v); }
+  if (R > 4u) { next[H4] = meet(sums[H4], x[H4], v); }
+  if (R > 5u) { next[H5] = meet(sums[H5], x[H5], v); }
+  if (R > 6u) { next[H6] = meet(sums[H6], x[H6], v); }
+  if (R > 7u) { next[H7] = meet(sums[H7], x[H7], v); }
   return next;
 }
 
@@ -219,30 +222,37 @@ fn unseen() -> Page {
   return page;
 }
 
-// The next four slots of a page whose first four go.
+fn shift(four: vec4f, last: f32) -> vec4f { return vec4f(four.yzw, last); }
+
+// Four slots join, the first four leave.
 fn push(page: Page, value: Sums) -> Page {
   var next = page;
-  next.near[0] = vec4f(page.near[0].yzw, page.far[0].x); next.far[0] = vec4f(page.far[0].yzw, value[0]);
-  if (R > 1u) { next.near[H1] = vec4f(page.near[H1].yzw, page.far[H1].x); next.far[H1] = vec4f(page.far[H1].yzw, value[H1]); }
-  if (R > 2u) { next.near[H2] = vec4f(page.near[H2].yzw, page.far[H2].x); next.far[H2] = vec4f(page.far[H2].yzw, value[H2]); }
-  if (R > 3u) { next.near[H3] = vec4f(page.near[H3].yzw, page.far[H3].x); next.far[H3] = vec4f(page.far[H3].yzw, value[H3]); }
-  if (R > 4u) { next.near[H4] = vec4f(page.near[H4].yzw, page.far[H4].x); next.far[H4] = vec4f(page.far[H4].yzw, value[H4]); }
-  if (R > 5u) { next.near[H5] = vec4f(page.near[H5].yzw, page.far[H5].x); next.far[H5] = vec4f(page.far[H5].yzw, value[H5]); }
-  if (R > 6u) { next.near[H6] = vec4f(page.near[H6].yzw, page.far[H6].x); next.far[H6] = vec4f(page.far[H6].yzw, value[H6]); }
-  if (R > 7u) { next.near[H7] = vec4f(page.near[H7].yzw, page.far[H7].x); next.far[H7] = vec4f(page.far[H7].yzw, value[H7]); }
+  next.near[0] = shift(page.near[0], page.far[0].x); next.far[0] = shift(page.far[0], value[0]);
+  if (R > 1u) { next.near[H1] = shift(page.near[H1], page.far[H1].x); next.far[H1] = shift(page.far[H1], value[H1]); }
+  if (R > 2u) { next.near[H2] = shift(page.near[H2], page.far[H2].x); next.far[H2] = shift(page.far[H2], value[H2]); }
+  if (R > 3u) { next.near[H3] = shift(page.near[H3], page.far[H3].x); next.far[H3] = shift(page.far[H3], value[H3]); }
+  if (R > 4u) { next.near[H4] = shift(page.near[H4], page.far[H4].x); next.far[H4] = shift(page.far[H4], value[H4]); }
+  if (R > 5u) { next.near[H5] = shift(page.near[H5], page.far[H5].x); next.far[H5] = shift(page.far[H5], value[H5]); }
+  if (R > 6u) { next.near[H6] = shift(page.near[H6], page.far[H6].x); next.far[H6] = shift(page.far[H6], value[H6]); }
+  if (R > 7u) { next.near[H7] = shift(page.near[H7], page.far[H7].x); next.far[H7] = shift(page.far[H7], value[H7]); }
   return next;
 }
 
+fn score(units: f32, minimum: f32, scale: f32, pair: vec2f, shown: bool) -> f32 {
+  return select(UNSEEN, pair.x * (units + scale) + pair.y * minimum, shown);
+}
+
+// Scores of this lane's slot of four, from the parts of slots lane, lane ^ 1, …; pair is its (scale, minimum).
 fn scores(a: Sums, b: Sums, c: Sums, d: Sums, constants: Constants, pair: vec2f, shown: bool) -> Sums {
   var next = Sums();
-  next[0] = select(UNSEEN, pair.x * (gathered(a[0], b[0], c[0], d[0]) + constants.scale[0]) + pair.y * constants.minimum[0], shown);
-  if (R > 1u) { next[H1] = select(UNSEEN, pair.x * (gathered(a[H1], b[H1], c[H1], d[H1]) + constants.scale[H1]) + pair.y * constants.minimum[H1], shown); }
-  if (R > 2u) { next[H2] = select(UNSEEN, pair.x * (gathered(a[H2], b[H2], c[H2], d[H2]) + constants.scale[H2]) + pair.y * constants.minimum[H2], shown); }
-  if (R > 3u) { next[H3] = select(UNSEEN, pair.x * (gathered(a[H3], b[H3], c[H3], d[H3]) + constants.scale[H3]) + pair.y * constants.minimum[H3], shown); }
-  if (R > 4u) { next[H4] = select(UNSEEN, pair.x * (gathered(a[H4], b[H4], c[H4], d[H4]) + constants.scale[H4]) + pair.y * constants.minimum[H4], shown); }
-  if (R > 5u) { next[H5] = select(UNSEEN, pair.x * (gathered(a[H5], b[H5], c[H5], d[H5]) + constants.scale[H5]) + pair.y * constants.minimum[H5], shown); }
-  if (R > 6u) { next[H6] = select(UNSEEN, pair.x * (gathered(a[H6], b[H6], c[H6], d[H6]) + constants.scale[H6]) + pair.y * constants.minimum[H6], shown); }
-  if (R > 7u) { next[H7] = select(UNSEEN, pair.x * (gathered(a[H7], b[H7], c[H7], d[H7]) + constants.scale[H7]) + pair.y * constants.minimum[H7], shown); }
+  next[0] = score(gathered(a[0], b[0], c[0], d[0]), constants.minimum[0], constants.scale[0], pair, shown);
+  if (R > 1u) { next[H1] = score(gathered(a[H1], b[H1], c[H1], d[H1]), constants.minimum[H1], constants.scale[H1], pair, shown); }
+  if (R > 2u) { next[H2] = score(gathered(a[H2], b[H2], c[H2], d[H2]), constants.minimum[H2], constants.scale[H2], pair, shown); }
+  if (R > 3u) { next[H3] = score(gathered(a[H3], b[H3], c[H3], d[H3]), constants.minimum[H3], constants.scale[H3], pair, shown); }
+  if (R > 4u) { next[H4] = score(gathered(a[H4], b[H4], c[H4], d[H4]), constants.minimum[H4], constants.scale[H4], pair, shown); }
+  if (R > 5u) { next[H5] = score(gathered(a[H5], b[H5], c[H5], d[H5]), constants.minimum[H5], constants.scale[H5], pair, shown); }
+  if (R > 6u) { next[H6] = score(gathered(a[H6], b[H6], c[H6], d[H6]), constants.minimum[H6], constants.scale[H6], pair, shown); }
+  if (R > 7u) { next[H7] = score(gathered(a[H7], b[H7], c[H7], d[H7]), constants.minimum[H7], constants.scale[H7], pair, shown); }
   return next;
 }
 
@@ -254,6 +264,7 @@ fn largest(x: f32, near: vec4f, far: vec4f) -> f32 {
   return larger(x, larger(pair, quadSwapY(pair)));
 }
 
+// Maxima so far, in powers of two.
 fn tops(old: Sums, page: Page) -> Sums {
   var next = old;
   next[0] = largest(old[0], page.near[0], page.far[0]);
@@ -267,21 +278,25 @@ fn tops(old: Sums, page: Page) -> Sums {
   return next;
 }
 
-// Scores to weights. A head that has seen nothing yet has top = UNSEEN, as all its scores: their weight is 0, not exp2(0).
+// A head that has seen nothing yet has top = UNSEEN, as all its scores: their weight is 0, not exp2(0).
+fn weight(score: vec4f, top: f32) -> vec4f { return exp2(score - select(top, 0.0, top < -1e38)); }
+
+// Scores to weights.
 fn weights(page: Page, top: Sums) -> Page {
   var next = page;
-  let base0 = select(top[0], 0.0, top[0] < -1e38); next.near[0] = exp2(page.near[0] - base0); next.far[0] = exp2(page.far[0] - base0);
-  if (R > 1u) { let base1 = select(top[H1], 0.0, top[H1] < -1e38); next.near[H1] = exp2(page.near[H1] - base1); next.far[H1] = exp2(page.far[H1] - base1); }
-  if (R > 2u) { let base2 = select(top[H2], 0.0, top[H2] < -1e38); next.near[H2] = exp2(page.near[H2] - base2); next.far[H2] = exp2(page.far[H2] - base2); }
-  if (R > 3u) { let base3 = select(top[H3], 0.0, top[H3] < -1e38); next.near[H3] = exp2(page.near[H3] - base3); next.far[H3] = exp2(page.far[H3] - base3); }
-  if (R > 4u) { let base4 = select(top[H4], 0.0, top[H4] < -1e38); next.near[H4] = exp2(page.near[H4] - base4); next.far[H4] = exp2(page.far[H4] - base4); }
-  if (R > 5u) { let base5 = select(top[H5], 0.0, top[H5] < -1e38); next.near[H5] = exp2(page.near[H5] - base5); next.far[H5] = exp2(page.far[H5] - base5); }
-  if (R > 6u) { let base6 = select(top[H6], 0.0, top[H6] < -1e38); next.near[H6] = exp2(page.near[H6] - base6); next.far[H6] = exp2(page.far[H6] - base6); }
-  if (R > 7u) { let base7 = select(top[H7], 0.0, top[H7] < -1e38); next.near[H7] = exp2(page.near[H7] - base7); next.far[H7] = exp2(page.far[H7] - base7); }
+  next.near[0] = weight(page.near[0], top[0]); next.far[0] = weight(page.far[0], top[0]);
+  if (R > 1u) { next.near[H1] = weight(page.near[H1], top[H1]); next.far[H1] = weight(page.far[H1], top[H1]); }
+  if (R > 2u) { next.near[H2] = weight(page.near[H2], top[H2]); next.far[H2] = weight(page.far[H2], top[H2]); }
+  if (R > 3u) { next.near[H3] = weight(page.near[H3], top[H3]); next.far[H3] = weight(page.far[H3], top[H3]); }
+  if (R > 4u) { next.near[H4] = weight(page.near[H4], top[H4]); next.far[H4] = weight(page.far[H4], top[H4]); }
+  if (R > 5u) { next.near[H5] = weight(page.near[H5], top[H5]); next.far[H5] = weight(page.far[H5], top[H5]); }
+  if (R > 6u) { next.near[H6] = weight(page.near[H6], top[H6]); next.far[H6] = weight(page.far[H6], top[H6]); }
+  if (R > 7u) { next.near[H7] = weight(page.near[H7], top[H7]); next.far[H7] = weight(page.far[H7], top[H7]); }
   return next;
 }
 
-fn falls(old: Sums, top: Sums) -> Sums {
+// What sums under the old maxima are multiplied with.
+fn decays(old: Sums, top: Sums) -> Sums {
   var keep = old;
   keep[0] = exp2(old[0] - top[0]);
   if (R > 1u) { keep[H1] = exp2(old[H1] - top[H1]); }
@@ -307,7 +322,7 @@ fn rescale(o: Heads, keep: Sums) -> Heads {
   return next;
 }
 
-// Adds the weights of four slots to the sums (weight, weight·scale, weight·minimum, –).
+// Adds this lane's slot of four to the sums (weight, weight·scale, weight·minimum, –).
 fn count_weights(sums: Heads, page: Page, pair: vec2f) -> Heads {
   var next = sums;
   next[0] = sums[0] + page.near[0].x * vec4f(1.0, pair, 0.0);
@@ -321,22 +336,24 @@ fn count_weights(sums: Heads, page: Page, pair: vec2f) -> Heads {
   return next;
 }
 
-// Weights of the next four slots, times their scales, in the order in which this lane meets them.
+fn around(x: f32) -> vec4f { return vec4f(x, quadSwapX(x), quadSwapY(x), quadSwapDiagonal(x)); }
+
+// Weight·scale of the first four slots, in the order in which this lane meets them.
 fn turns(page: Page, scale: f32) -> Heads {
   var w = Heads();
-  let x0 = page.near[0].x * scale; w[0] = vec4f(x0, quadSwapX(x0), quadSwapY(x0), quadSwapDiagonal(x0));
-  if (R > 1u) { let x1 = page.near[H1].x * scale; w[H1] = vec4f(x1, quadSwapX(x1), quadSwapY(x1), quadSwapDiagonal(x1)); }
-  if (R > 2u) { let x2 = page.near[H2].x * scale; w[H2] = vec4f(x2, quadSwapX(x2), quadSwapY(x2), quadSwapDiagonal(x2)); }
-  if (R > 3u) { let x3 = page.near[H3].x * scale; w[H3] = vec4f(x3, quadSwapX(x3), quadSwapY(x3), quadSwapDiagonal(x3)); }
-  if (R > 4u) { let x4 = page.near[H4].x * scale; w[H4] = vec4f(x4, quadSwapX(x4), quadSwapY(x4), quadSwapDiagonal(x4)); }
-  if (R > 5u) { let x5 = page.near[H5].x * scale; w[H5] = vec4f(x5, quadSwapX(x5), quadSwapY(x5), quadSwapDiagonal(x5)); }
-  if (R > 6u) { let x6 = page.near[H6].x * scale; w[H6] = vec4f(x6, quadSwapX(x6), quadSwapY(x6), quadSwapDiagonal(x6)); }
-  if (R > 7u) { let x7 = page.near[H7].x * scale; w[H7] = vec4f(x7, quadSwapX(x7), quadSwapY(x7), quadSwapDiagonal(x7)); }
+  w[0] = around(page.near[0].x * scale);
+  if (R > 1u) { w[H1] = around(page.near[H1].x * scale); }
+  if (R > 2u) { w[H2] = around(page.near[H2].x * scale); }
+  if (R > 3u) { w[H3] = around(page.near[H3].x * scale); }
+  if (R > 4u) { w[H4] = around(page.near[H4].x * scale); }
+  if (R > 5u) { w[H5] = around(page.near[H5].x * scale); }
+  if (R > 6u) { w[H6] = around(page.near[H6].x * scale); }
+  if (R > 7u) { w[H7] = around(page.near[H7].x * scale); }
   return w;
 }
 
 // Adds one column of four slots to the output.
-fn meet(o: Heads, w: Heads, v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f) -> Heads {
+fn add_column(o: Heads, w: Heads, v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f) -> Heads {
   var next = o;
   next[0] = o[0] + w[0].x * v0 + w[0].y * v1 + w[0].z * v2 + w[0].w * v3;
   if (R > 1u) { next[H1] = o[H1] + w[H1].x * v0 + w[H1].y * v1 + w[H1].z * v2 + w[H1].w * v3; }
@@ -349,13 +366,13 @@ fn meet(o: Heads, w: Heads, v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f) -> Heads
   return next;
 }
 
-fn meet_words(o: Heads, w: Heads, words: vec4u, column: u32) -> Heads {
-  return meet(o, w, opened(words.x, column), opened(words.y, column), opened(words.z, column), opened(words.w, column));
+fn add_words(o: Heads, w: Heads, words: vec4u, part: u32) -> Heads {
+  return add_column(o, w, opened(words.x, part), opened(words.y, part), opened(words.z, part), opened(words.w, part));
 }
 
 fn words4(at: vec4u, add: u32) -> vec4u { return vec4u(kv[at.x + add], kv[at.y + add], kv[at.z + add], kv[at.w + add]); }
 
-// Writes one column of four values of one head.
+// Writes one column of one head; sums are those of all lanes.
 fn store(to: u32, column: u32, lane: u32, sum: vec4f, sums: vec3f, scale: f32, direct: bool) {
   let e = place(column, lane);
   if (e >= E) { return; }
@@ -466,7 +483,7 @@ fn attn_decode_affine(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invoca
     }
 
     let newTop = tops(top, page);
-    let keep = falls(top, newTop);
+    let keep = decays(top, newTop);
     top = newTop;
     page = weights(page, top);
     sums = rescale(sums, keep);
@@ -488,20 +505,20 @@ fn attn_decode_affine(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invoca
       page = push(page, Sums());
       let at = entry.x + E * KV_BITS + lane + (slot + order) * WORDS;
       let words = words4(at, 0u);
-      o0 = meet_words(o0, w, words, 0u);
+      o0 = add_words(o0, w, words, 0u);
       if (KV_BITS == 4u) {
-        o1 = meet_words(o1, w, words, 1u);
-        if (COLUMNS > 2u) { let b = words4(at, 4u); o2 = meet_words(o2, w, b, 0u); o3 = meet_words(o3, w, b, 1u); }
-        if (COLUMNS > 4u) { let c = words4(at, 8u); o4 = meet_words(o4, w, c, 0u); o5 = meet_words(o5, w, c, 1u); }
-        if (COLUMNS > 6u) { let d = words4(at, 12u); o6 = meet_words(o6, w, d, 0u); o7 = meet_words(o7, w, d, 1u); }
+        o1 = add_words(o1, w, words, 1u);
+        if (COLUMNS > 2u) { let b = words4(at, 4u); o2 = add_words(o2, w, b, 0u); o3 = add_words(o3, w, b, 1u); }
+        if (COLUMNS > 4u) { let c = words4(at, 8u); o4 = add_words(o4, w, c, 0u); o5 = add_words(o5, w, c, 1u); }
+        if (COLUMNS > 6u) { let d = words4(at, 12u); o6 = add_words(o6, w, d, 0u); o7 = add_words(o7, w, d, 1u); }
       } else {
-        if (COLUMNS > 1u) { o1 = meet_words(o1, w, words4(at, 4u), 0u); }
-        if (COLUMNS > 2u) { o2 = meet_words(o2, w, words4(at, 8u), 0u); }
-        if (COLUMNS > 3u) { o3 = meet_words(o3, w, words4(at, 12u), 0u); }
-        if (COLUMNS > 4u) { o4 = meet_words(o4, w, words4(at, 16u), 0u); }
-        if (COLUMNS > 5u) { o5 = meet_words(o5, w, words4(at, 20u), 0u); }
-        if (COLUMNS > 6u) { o6 = meet_words(o6, w, words4(at, 24u), 0u); }
-        if (COLUMNS > 7u) { o7 = meet_words(o7, w, words4(at, 28u), 0u); }
+        if (COLUMNS > 1u) { o1 = add_words(o1, w, words4(at, 4u), 0u); }
+        if (COLUMNS > 2u) { o2 = add_words(o2, w, words4(at, 8u), 0u); }
+        if (COLUMNS > 3u) { o3 = add_words(o3, w, words4(at, 12u), 0u); }
+        if (COLUMNS > 4u) { o4 = add_words(o4, w, words4(at, 16u), 0u); }
+        if (COLUMNS > 5u) { o5 = add_words(o5, w, words4(at, 20u), 0u); }
+        if (COLUMNS > 6u) { o6 = add_words(o6, w, words4(at, 24u), 0u); }
+        if (COLUMNS > 7u) { o7 = add_words(o7, w, words4(at, 28u), 0u); }
       }
       bit *= 16u;
     }

@@ -180,8 +180,9 @@ fn affine_pair() -> u32 {
   var least = head[0];
   var most = head[0];
   for (var e = 1u; e < E; e++) {
-    least = min(least, head[e]);
-    most = max(most, head[e]);
+    let value = head[e];
+    least = min(least, value);
+    most = max(most, value);
   }
   return pack_half(vec2f((most - least) / top(), least));
 }

@@ -8,14 +8,16 @@
 //   q        [T, queries, E]     vec4f  read_write
 //   kv       [*]                 u32    read_write
 //
-// dispatch  (16, ceil(T / 16), ceil(heads / 16)): one workgroup of 4 threads per 16 rows of one head
+// dispatch  (X, ceil(T / 16), 1): one workgroup of 4 threads per 16 rows, for heads x, x + X, …; any X serves
 // cost      flops 2·T·heads·E·D, bytes 4·(T·D·heads·E/16 + D·heads·E·T/16 + T·heads·E): compute bound
-// why       gemm_regs_sg for a head, 16 columns after the other; its sums go to workgroup memory, and then each lane
-//           finishes four rows alone: their norm, rotation and scale need no other lane, and four rows side by side are
-//           what SwiftShader computes at a time. The norm of x costs no pass: the sums of squares of the rows come out of
-//           the same loop, and gamma is in b. Heads of the matrix are `queries` query heads, then ownerHeads key and
-//           ownerHeads value heads for each owner, a layer whose cache they are. A tile none of whose rows lie in this part of
-//           the arena has zero terms.
+// why       gemm_regs_sg for whole heads, 16 columns at a time. The sums go to workgroup memory, whose barriers cost one
+//           subgroup next to nothing, and there a lane finishes a row alone: norm, rotation and scale need no other lane,
+//           and four rows side by side are what SwiftShader computes at once. gamma is in b and the rows' norm comes
+//           once per workgroup: the more heads it takes, the less it costs (X = heads 0.95, X = heads/5 0.85 of the
+//           time of rmsnorm + gemm_regs_sg + rope_kv); X·T/16 near 64 keeps 16 cores busy.
+//           Heads of the matrix are `queries` query heads, then ownerHeads key and ownerHeads value heads for each owner,
+//           a layer whose cache they are. Sums that no row of this part of the arena needs have zero terms, since a CPU
+//           adapter does not skip branches.
 
 enable subgroups;
 
@@ -54,13 +56,11 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> kv: array<u32>;
 @group(0) @binding(7) var<uniform> params: Params;
 
-var<workgroup> tile: array<vec4f, E * 4>;     // the head of 16 rows
-var<workgroup> factors: array<f32, 16>;       // of the rows' norm
+var<workgroup> tile: array<vec4f, E * 4>;  // the head of 16 rows
+var<workgroup> factors: array<f32, 16>;    // of the rows' norm
 
 // Where a lane begins in a row of x. Rows past T repeat the last one: they are not stored.
-fn begin(row: u32, lane: u32) -> u32 {
-  return min(row, params.rows - 1u) * params.depth + lane;
-}
+fn begin(row: u32, lane: u32) -> u32 { return min(row, params.rows - 1u) * params.depth + lane; }
 
 // Adds the four inputs that the quad holds. b0…b3 are the rows of b for lanes q, q^1, q^2, q^3.
 // Spelled out by component: SwiftShader spills every vec4 between two operators.
@@ -76,14 +76,20 @@ fn multiply(sum: vec4f, a0: f32, b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f) -> 
   );
 }
 
-// Sum over the quad.
-fn quad_sum(value: f32) -> f32 {
-  let pair = value + quadSwapX(value);
-  return pair + quadSwapY(pair);
+// Factor of the norm of a row of x.
+fn row_factor(row: u32) -> f32 {
+  let at = begin(row, 0u);
+  var squares = 0.0;
+  for (var k = 0u; k < params.depth; k += 4u) {
+    let values = vec4f(x[at + k], x[at + k + 1u], x[at + k + 2u], x[at + k + 3u]);
+    squares += dot(values, values);
+  }
+  return inverseSqrt(squares / f32(params.depth) + params.eps);
 }
 
-// Puts x·b of 16 rows from `row` on and the head that begins at vec4 column `first` of b into `tile`, over `depth` inputs.
-fn project(row: u32, first: u32, depth: u32, lane: u32) {
+// Puts 16 rows from `row` on of the head that begins at vec4 column `first` of b and `bias` of the vectors into `tile`;
+// `depth` inputs matter.
+fn project(row: u32, first: u32, bias: u32, depth: u32, lane: u32) {
   let stride = params.stride / 4u;
   let at0 = begin(row, lane);
   let at1 = begin(row + 1u, lane);
@@ -103,7 +109,8 @@ fn project(row: u32, first: u32, depth: u32, lane: u32) {
   let at15 = begin(row + 15u, lane);
   for (var group = 0u; group < E / 4u; group += 4u) {
     let inHead = group + lane;
-    let column = first + min(inHead, E / 4u - 1u);
+    let v = min(inHead, E / 4u - 1u);
+    let column = first + v;
     var sum0 = vec4f();
     var sum1 = vec4f();
     var sum2 = vec4f();
@@ -120,111 +127,66 @@ fn project(row: u32, first: u32, depth: u32, lane: u32) {
     var sum13 = vec4f();
     var sum14 = vec4f();
     var sum15 = vec4f();
-    var square0 = 0.0;
-    var square1 = 0.0;
-    var square2 = 0.0;
-    var square3 = 0.0;
-    var square4 = 0.0;
-    var square5 = 0.0;
-    var square6 = 0.0;
-    var square7 = 0.0;
-    var square8 = 0.0;
-    var square9 = 0.0;
-    var square10 = 0.0;
-    var square11 = 0.0;
-    var square12 = 0.0;
-    var square13 = 0.0;
-    var square14 = 0.0;
-    var square15 = 0.0;
     for (var k = 0u; k < depth; k += 4u) {
       let b0 = b[(k + lane) * stride + column];
       let b1 = b[(k + (lane ^ 1u)) * stride + column];
       let b2 = b[(k + (lane ^ 2u)) * stride + column];
       let b3 = b[(k + (lane ^ 3u)) * stride + column];
-      let a0 = x[at0 + k];
-      square0 += a0 * a0;
-      sum0 = multiply(sum0, a0, b0, b1, b2, b3);
-      let a1 = x[at1 + k];
-      square1 += a1 * a1;
-      sum1 = multiply(sum1, a1, b0, b1, b2, b3);
-      let a2 = x[at2 + k];
-      square2 += a2 * a2;
-      sum2 = multiply(sum2, a2, b0, b1, b2, b3);
-      let a3 = x[at3 + k];
-      square3 += a3 * a3;
-      sum3 = multiply(sum3, a3, b0, b1, b2, b3);
-      let a4 = x[at4 + k];
-      square4 += a4 * a4;
-      sum4 = multiply(sum4, a4, b0, b1, b2, b3);
-      let a5 = x[at5 + k];
-      square5 += a5 * a5;
-      sum5 = multiply(sum5, a5, b0, b1, b2, b3);
-      let a6 = x[at6 + k];
-      square6 += a6 * a6;
-      sum6 = multiply(sum6, a6, b0, b1, b2, b3);
-      let a7 = x[at7 + k];
-      square7 += a7 * a7;
-      sum7 = multiply(sum7, a7, b0, b1, b2, b3);
-      let a8 = x[at8 + k];
-      square8 += a8 * a8;
-      sum8 = multiply(sum8, a8, b0, b1, b2, b3);
-      let a9 = x[at9 + k];
-      square9 += a9 * a9;
-      sum9 = multiply(sum9, a9, b0, b1, b2, b3);
-      let a10 = x[at10 + k];
-      square10 += a10 * a10;
-      sum10 = multiply(sum10, a10, b0, b1, b2, b3);
-      let a11 = x[at11 + k];
-      square11 += a11 * a11;
-      sum11 = multiply(sum11, a11, b0, b1, b2, b3);
-      let a12 = x[at12 + k];
-      square12 += a12 * a12;
-      sum12 = multiply(sum12, a12, b0, b1, b2, b3);
-      let a13 = x[at13 + k];
-      square13 += a13 * a13;
-      sum13 = multiply(sum13, a13, b0, b1, b2, b3);
-      let a14 = x[at14 + k];
-      square14 += a14 * a14;
-      sum14 = multiply(sum14, a14, b0, b1, b2, b3);
-      let a15 = x[at15 + k];
-      square15 += a15 * a15;
-      sum15 = multiply(sum15, a15, b0, b1, b2, b3);
+      sum0 = multiply(sum0, x[at0 + k], b0, b1, b2, b3);
+      sum1 = multiply(sum1, x[at1 + k], b0, b1, b2, b3);
+      sum2 = multiply(sum2, x[at2 + k], b0, b1, b2, b3);
+      sum3 = multiply(sum3, x[at3 + k], b0, b1, b2, b3);
+      sum4 = multiply(sum4, x[at4 + k], b0, b1, b2, b3);
+      sum5 = multiply(sum5, x[at5 + k], b0, b1, b2, b3);
+      sum6 = multiply(sum6, x[at6 + k], b0, b1, b2, b3);
+      sum7 = multiply(sum7, x[at7 + k], b0, b1, b2, b3);
+      sum8 = multiply(sum8, x[at8 + k], b0, b1, b2, b3);
+      sum9 = multiply(sum9, x[at9 + k], b0, b1, b2, b3);
+      sum10 = multiply(sum10, x[at10 + k], b0, b1, b2, b3);
+      sum11 = multiply(sum11, x[at11 + k], b0, b1, b2, b3);
+      sum12 = multiply(sum12, x[at12 + k], b0, b1, b2, b3);
+      sum13 = multiply(sum13, x[at13 + k], b0, b1, b2, b3);
+      sum14 = multiply(sum14, x[at14 + k], b0, b1, b2, b3);
+      sum15 = multiply(sum15, x[at15 + k], b0, b1, b2, b3);
     }
     // To memory only now, so that the 16 stores compile as one.
     var sums = array<vec4f, 16>(sum0, sum1, sum2, sum3, sum4, sum5, sum6, sum7, sum8, sum9, sum10, sum11, sum12, sum13, sum14, sum15);
-    var squares = array<f32, 16>(square0, square1, square2, square3, square4, square5, square6, square7, square8, square9, square10, square11, square12, square13, square14, square15);
+    var added = vec4f();
+    if (BIAS == 1u) { added = vectors[bias + v]; }
     for (var i = 0u; i < 16u; i++) {
-      let mean = quad_sum(squares[i]) / f32(params.depth);
-      if (lane == 0u) { factors[i] = inverseSqrt(mean + params.eps); }
-      if (inHead < E / 4u) { tile[i * (E / 4u) + inHead] = sums[i]; }
+      if (inHead < E / 4u) { tile[i * (E / 4u) + v] = sums[i] * factors[i] + added; }
     }
   }
 }
 
-// Multiplies the head at tile[at …] by `factor` and adds the bias that begins at vec4 `bias`.
-fn finish(at: u32, factor: f32, bias: u32) {
-  for (var v = 0u; v < E / 4u; v++) {
-    var value = tile[at + v] * factor;
-    if (BIAS == 1u) { value += vectors[bias + v]; }
-    tile[at + v] = value;
-  }
-}
-
-// RMS-normalises the head; its weights begin at vec4 `weight`.
-fn normalise(at: u32, weight: u32) {
+// Factor of the head's own RMS norm.
+fn norm_factor(at: u32) -> f32 {
   var total = 0.0;
-  for (var v = 0u; v < E / 4u; v++) { total += dot(tile[at + v], tile[at + v]); }
-  let factor = inverseSqrt(total / f32(E) + params.eps);
-  for (var v = 0u; v < E / 4u; v++) { tile[at + v] *= factor * vectors[weight + v]; }
+  for (var v = 0u; v < E / 4u; v++) {
+    let value = tile[at + v];
+    total += dot(value, value);
+  }
+  return inverseSqrt(total / f32(E) + params.eps);
 }
 
-fn rotate(at: u32, position: u32) {
+// Normalises the head at tile[at …], with weights from vec4 `weight` on, and rotates it.
+fn turn(at: u32, weight: u32, position: u32) {
+  var factor = 1.0;
+  if (HEAD_NORM == 1u) { factor = norm_factor(at); }
   for (var v = 0u; v < E / 8u; v++) {
-    let turn = position * (E / 2u) + 4u * v;  // (cos, sin) of four pairs
-    let cos = vec4f(rope[turn].x, rope[turn + 1u].x, rope[turn + 2u].x, rope[turn + 3u].x);
-    let sin = vec4f(rope[turn].y, rope[turn + 1u].y, rope[turn + 2u].y, rope[turn + 3u].y);
-    let low = tile[at + v];
-    let high = tile[at + v + E / 8u];
+    let pair = position * (E / 2u) + 4u * v;
+    let turn0 = rope[pair];  // (cos, sin)
+    let turn1 = rope[pair + 1u];
+    let turn2 = rope[pair + 2u];
+    let turn3 = rope[pair + 3u];
+    let cos = vec4f(turn0.x, turn1.x, turn2.x, turn3.x);
+    let sin = vec4f(turn0.y, turn1.y, turn2.y, turn3.y);
+    var low = tile[at + v];
+    var high = tile[at + v + E / 8u];
+    if (HEAD_NORM == 1u) {
+      low *= factor * vectors[weight + v];
+      high *= factor * vectors[weight + v + E / 8u];
+    }
     tile[at + v] = low * cos - high * sin;
     tile[at + v + E / 8u] = high * cos + low * sin;
   }
@@ -247,28 +209,30 @@ fn affine_pair(at: u32) -> u32 {
   var least = tile[at];
   var most = least;
   for (var v = 1u; v < E / 4u; v++) {
-    least = min(least, tile[at + v]);
-    most = max(most, tile[at + v]);
+    let value = tile[at + v];
+    least = min(least, value);
+    most = max(most, value);
   }
   let bottom = min(min(least.x, least.y), min(least.z, least.w));
   return pack_half(vec2f((max(max(most.x, most.y), max(most.z, most.w)) - bottom) / top(), bottom));
 }
 
-// Units of four values, each in its own KV_BITS from bit 0 on.
-fn pack_units(values: vec4f, affine: vec2f) -> u32 {
-  let step = select(affine.x, 1.0, affine.x == 0.0);
-  let unit = vec4u(vec4i(clamp(round((values - affine.y) / step), vec4f(), vec4f(top()))));  // signed converts faster
-  return unit.x | (unit.y << (KV_BITS % 32u)) | (unit.z << (2u * KV_BITS % 32u)) | (unit.w << (3u * KV_BITS % 32u));
+// The units of four values, KV_BITS each, lowest first. Joined as floats, which is exact and needs no shifts.
+fn pack_units(values: vec4f, minimum: f32, inverse: f32) -> u32 {
+  let unit = round(clamp((values - minimum) * inverse, vec4f(), vec4f(top())));
+  if (KV_BITS == 4u) { return u32(i32(dot(unit, vec4f(1.0, 16.0, 256.0, 4096.0)))); }  // signed converts faster
+  return u32(i32(unit.x + 256.0 * unit.y)) | (u32(i32(unit.z + 256.0 * unit.w)) << 16u);
 }
 
 // Writes the head to words `first` + w·apart; none of it where `count`, in vec4s, is 0.
 fn write_words(at: u32, first: u32, apart: u32, affine: vec2f, count: u32) {
+  let inverse = 1.0 / select(affine.x, 1.0, affine.x == 0.0);
   if (KV_BITS == 4u) {
     for (var v = 0u; v < count; v += 2u) {
-      kv[first + v / 2u * apart] = pack_units(tile[at + v], affine) | (pack_units(tile[at + v + 1u], affine) << 16u);
+      kv[first + v / 2u * apart] = pack_units(tile[at + v], affine.y, inverse) | (pack_units(tile[at + v + 1u], affine.y, inverse) << 16u);
     }
   } else if (KV_BITS == 8u) {
-    for (var v = 0u; v < count; v++) { kv[first + v * apart] = pack_units(tile[at + v], affine); }
+    for (var v = 0u; v < count; v++) { kv[first + v * apart] = pack_units(tile[at + v], affine.y, inverse); }
   } else if (KV_BITS == 16u) {
     for (var v = 0u; v < count; v++) {
       let value = tile[at + v];
@@ -301,15 +265,8 @@ fn entry_of(t: u32, column: u32) -> vec4u {
   return rows[params.tableAt + (row.z * params.maxPages + row.y / 32u) * params.lanes + column];
 }
 
-@compute @workgroup_size(4)
-fn qkv_regs(
-  @builtin(workgroup_id) wg: vec3u,
-  @builtin(local_invocation_index) local: u32,
-  @builtin(subgroup_invocation_id) subgroup: u32,
-) {
-  let inDispatch = wg.z * 16u + wg.x;
-  if (inDispatch >= params.heads) { return; }
-  let m = params.firstHead + inDispatch;
+// 16 rows from `row` on of head m of the matrix, from sums to page.
+fn one_head(m: u32, row: u32, lane: u32) {
   let isQuery = m < params.queries;
   let i = select(m - params.queries, 0u, isQuery);
   let owner = i / (2u * params.ownerHeads);
@@ -318,25 +275,35 @@ fn qkv_regs(
   let column = params.lane0 + owner * params.ownerHeads + r % params.ownerHeads;
   let weight = select(params.keyNormAt + owner * E, params.queryNormAt, isQuery) / 4u;
 
-  let end = min(wg.y * 16u + 16u, params.rows);
+  let end = min(row + 16u, params.rows);
   var matters = isQuery;
-  for (var t = wg.y * 16u; t < end; t++) { matters |= entry_of(t, column).z == params.part; }
-  let lane = subgroup & 3u;
-  project(wg.y * 16u, (m - params.bHead) * (E / 4u), select(0u, params.depth, matters), lane);
+  for (var t = row; t < end; t++) { matters |= entry_of(t, column).z == params.part; }
+  let depth = select(0u, params.depth, matters);
+  project(row, (m - params.bHead) * (E / 4u), (params.biasAt + m * E) / 4u, depth, lane);
   workgroupBarrier();
 
-  for (var t = wg.y * 16u + local; t < end; t += 4u) {
+  for (var t = row + lane; t < end; t += 4u) {
     let at = t % 16u * (E / 4u);
-    finish(at, factors[t % 16u], (params.biasAt + m * E) / 4u);
-    let row = rows[params.rowAt + t];
-    if (!isValue) {
-      if (HEAD_NORM == 1u) { normalise(at, weight); }
-      rotate(at, row.x);
-    }
+    let record = rows[params.rowAt + t];
+    if (!isValue) { turn(at, weight, record.x); }
     let to = (t * params.queries + m) * (E / 4u);
     for (var v = 0u; v < select(0u, E / 4u, isQuery); v++) { q[to + v] = tile[at + v]; }
     let entry = entry_of(t, column);
     let away = isQuery || entry.z != params.part;
-    write_page(at, entry.x, row.y % 32u, isValue, select(E / 4u, 0u, away));
+    write_page(at, entry.x, record.y % 32u, isValue, select(E / 4u, 0u, away));
   }
+  workgroupBarrier();
+}
+
+@compute @workgroup_size(4)
+fn qkv_regs(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) subgroup: u32,
+) {
+  let row = wg.y * 16u;
+  let lane = subgroup & 3u;
+  for (var i = lane; i < 16u; i += 4u) { factors[i] = row_factor(row + i); }
+  workgroupBarrier();
+  for (var head = wg.x; head < params.heads; head += groups.x) { one_head(params.firstHead + head, row, lane); }
 }

@@ -14,7 +14,6 @@ import {
   unpack,
 } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../gpu/program.ts";
-import { SG_PANELS } from "./variants.ts";
 import type { Matrix, Vector } from "./weights.ts";
 
 /** What changes from step to step. */
@@ -141,6 +140,9 @@ const GEMM_SOURCES = {
   gemm_regs_sg: gemm_regs_sg as KernelSource as typeof gemm_regs,
   gemm_tile: gemm_tile as KernelSource as typeof gemm_regs,
 } as const;
+
+/** gemm_regs_sg walks 16 panels of columns side by side, so that each thread of a CPU adapter keeps to one of them. */
+const SG_PANELS = 16;
 
 function gemmGrid({ kernel, tile }: GemmVariant, rows: number, columns: number): Grid {
   const [down, across] = [ceilDiv(rows, tile[0]), ceilDiv(columns, tile[1])];

@@ -51,9 +51,6 @@ export interface QkvWide {
   rows: number;
 }
 
-/** gemm_regs_sg and qkv_regs walk 16 panels of columns side by side, so that each thread of a CPU adapter keeps to one. */
-export const SG_PANELS = 16;
-
 export interface Candidates {
   qkvNarrow: readonly QkvNarrow[];
   qkvWide: readonly QkvWide[];
@@ -136,9 +133,13 @@ const qkvTiles = (E: number): QkvWide[] =>
 export const qkvSlices = ({ threads }: QkvNarrow, E: number, rows: number): number =>
   Math.max(1, Math.min(Math.floor(threads / (E / 2)), Math.floor(4096 / (rows * (E + 1)))));
 
+/** Workgroups of qkv_regs that are enough to balance a CPU adapter; each takes several heads, and norms its rows once. */
+const QKV_WORKGROUPS = 64;
+
 export function qkvWideGrid({ kernel, rows }: QkvWide, count: number, heads: number): Grid {
   const down = ceilDiv(count, rows);
-  return kernel === "qkv_tile" ? [down, heads, 1] : [SG_PANELS, down, ceilDiv(heads, SG_PANELS)];
+  if (kernel === "qkv_tile") return [down, heads, 1];
+  return [Math.min(heads, ceilDiv(QKV_WORKGROUPS, Math.max(1, down))), down, 1];
 }
 
 /** Shaders run on a CPU: registers and subgroups of 4 are fast, workgroup memory and barriers are slow. */
@@ -149,7 +150,7 @@ function softwareCandidates(subgroupSize: number, { heads, kvHeads, headWidth }:
   const prefillQuad: PrefillVariant = { name: "quad", kernel: "attn_prefill_regs", threads: 4 };
   return {
     qkvNarrow: [qkvCols],
-    qkvWide: quad ? [qkvQuads] : qkvTiles(headWidth).slice(0, 1),
+    qkvWide: fits ? [qkvQuads] : qkvTiles(headWidth).slice(0, 1),
     gemv: [cols(4, 16), cols(4, 32), cols(8, 32)],
     gemm: quad ? [quads, registers(8)] : [registers(8)],
     prefill: fits ? [prefillQuad] : [prefillTile(32)],

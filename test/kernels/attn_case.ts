@@ -257,15 +257,27 @@ const SHAPES = [
   [6, 1, 96, 32],
 ] as const;
 
-const AFFINE_SHAPES = [
-  [9, 3, 64],
-  [4, 2, 8],
-  [7, 1, 80],
-  [2, 1, 128],
-] as const;
+/** The same for int8 and int4, by bits. */
+const AFFINE_SHAPES = {
+  8: [
+    [9, 3, 64, 8],
+    [7, 1, 72, 8],
+    [2, 1, 128, 8],
+  ],
+  4: [
+    [9, 3, 64, 4],
+    [8, 1, 8, 4],
+    [4, 2, 72, 4],
+    [2, 1, 128, 4],
+  ],
+} as const;
 
-/** The shape of a case: f16 and f32 pages for seeds below 48, then by turns eight cases of int8 and eight of int4. */
-export function shapeOf(seed: number): readonly [number, number, number, number] {
+/**
+ * The shape of a case: f16 and f32 pages for seeds below 48, then by turns eight cases of int8 and eight of int4, their
+ * heads at most `widest` wide.
+ */
+export function shapeOf(seed: number, widest = 128) {
   if (seed < 48) return SHAPES[seed % SHAPES.length]!;
-  return [...AFFINE_SHAPES[seed % AFFINE_SHAPES.length]!, seed % 16 < 8 ? 8 : 4];
+  const shapes = AFFINE_SHAPES[seed % 16 < 8 ? 8 : 4].filter(([, , E]) => E <= widest);
+  return shapes[seed % shapes.length]!;
 }

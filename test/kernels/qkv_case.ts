@@ -11,7 +11,7 @@ type Uniform = () => number;
 export const QKV_VARIANTS = 24;
 
 /** Query heads; key (and value) heads of an owner; owners. */
-const HEADS = [[9, 3, 1], [3, 1, 1], [0, 2, 3], [0, 1, 5], [4, 4, 1], [2, 1, 2], [1, 1, 1], [0, 3, 1]] as const; // prettier-ignore
+const HEADS = [[9, 3, 1], [3, 1, 1], [0, 2, 3], [4, 4, 1], [0, 1, 5], [1, 1, 1], [2, 1, 2], [2, 2, 2]] as const; // prettier-ignore
 const WIDTHS = [64, 8, 32, 128, 16, 48, 80, 96, 24] as const;
 const POSITIONS = 50;
 const UNWRITTEN = 0x7fc0dead; // a NaN, also as two f16
@@ -19,7 +19,8 @@ const UNWRITTEN = 0x7fc0dead; // a NaN, also as two f16
 /** What both forms of kernel have as constants. Four formats of pages meet every width and every weight format. */
 function shapeOf(variant: number, tiny: boolean) {
   const E = tiny ? 8 : WIDTHS[(variant + Math.floor(variant / 4)) % WIDTHS.length]!;
-  const [HEAD_NORM, BIAS] = [Math.floor(variant / 4) % 2, Math.floor(variant / 8) % 2];
+  const HEAD_NORM = (variant + Math.floor(variant / 4)) % 2;
+  const BIAS = (variant + Math.floor(variant / 8)) % 2;
   return { E, KV_BITS: [32, 8, 16, 4][variant % 4]!, BIAS, HEAD_NORM };
 }
 
@@ -113,6 +114,146 @@ function rotate({ values, error }: Head, turns: Float32Array): Head {
   return { values: rotated, error: 1.5 * error + 2 ** -22 * largest(values) };
 }
 
+/** The heads of a matrix and those that a dispatch covers. */
+function drawHeads(uniform: Uniform, seed: number, tiny: boolean) {
+  const cycle = seed + 3 * Math.floor(seed / QKV_VARIANTS);
+  const [queries, ownerHeads, owners] = tiny ? [1, 1, 1] : HEADS[cycle % HEADS.length]!;
+  const total = queries + 2 * ownerHeads * owners;
+  const firstHead = pick(uniform, [0, 0, Math.floor(uniform() * total)]);
+  const rest = total - firstHead;
+  const heads = pick(uniform, [rest, rest, 1 + Math.floor(uniform() * rest)]);
+  return { queries, ownerHeads, owners, total, firstHead, heads, bHead: pick(uniform, [0, firstHead]) };
+}
+
+/** (cos, sin) of arbitrary angles. */
+function drawRope(uniform: Uniform, E: number): Float32Array {
+  const rope = new Float32Array(POSITIONS * E);
+  for (let i = 0; i < rope.length; i += 2) {
+    const angle = 7 * uniform();
+    rope.set([Math.cos(angle), Math.sin(angle)], i);
+  }
+  return rope;
+}
+
+/** Zeros columns from … from + count of every word row. */
+function clearColumns(arrays: readonly (Float32Array | Uint32Array)[], stride: number, from: number, count: number) {
+  for (const array of arrays) {
+    for (let at = from; at - from + stride <= array.length; at += stride) array.fill(0, at, at + count);
+  }
+}
+
+/** What the reference computes from. */
+interface Inputs {
+  E: number;
+  BIAS: number;
+  HEAD_NORM: number;
+  queries: number;
+  ownerHeads: number;
+  depth: number;
+  eps: number;
+  x: Float32Array;
+  /** [N, K] */
+  weights: Float64Array;
+  /** Of query heads, and of keys and values; null where it is in the weights. */
+  gammas: readonly [Float32Array, Float32Array] | null;
+  bias: Float32Array;
+  queryNorm: Float32Array;
+  keyNorm: Float32Array;
+  rope: Float32Array;
+  records: Uint32Array;
+  params: {
+    rows: number;
+    rowAt: number;
+    tableAt: number;
+    maxPages: number;
+    part: number;
+    lanes: number;
+    lane0: number;
+  };
+  /** Of a head: how much larger than |w| the parts |scale·q| + |minimum| of a weight may be, which cancel. */
+  slack: (m: number) => number;
+}
+
+/** Relative error of a sum of `terms` products and an inverseSqrt in f32. */
+const relativeError = (terms: number): number => (8 * Math.sqrt(terms) + 16) * 2 ** -24;
+
+/** Head m of row t before norm and rotation. */
+function project(
+  { E, BIAS, queries, depth, eps, x, weights, gammas, bias, slack }: Inputs,
+  t: number,
+  m: number,
+): Head {
+  const row = Float64Array.from(x.subarray(t * depth, (t + 1) * depth));
+  const factor = 1 / Math.sqrt(row.reduce((sum, value) => sum + value * value, 0) / depth + eps);
+  const gamma = gammas?.[m < queries ? 0 : 1];
+  const inputs = row.map((value, k) => value * factor * (gamma?.[k] ?? 1));
+  const values = new Float64Array(E);
+  let size = 0;
+  for (let e = 0; e < E; e++) {
+    const n = m * E + e;
+    values[e] = BIAS * bias[n]!;
+    let own = Math.abs(values[e]!);
+    for (let k = 0; k < depth; k++) {
+      const weight = weights[n * depth + k]!;
+      values[e]! += inputs[k]! * weight;
+      own += Math.abs(inputs[k]!) * (Math.abs(weight) + slack(m));
+    }
+    size = Math.max(size, own);
+  }
+  return { values, error: relativeError(depth) * size };
+}
+
+/** What head m of the matrix is. */
+function roleOf({ queries, ownerHeads }: Inputs, m: number) {
+  const i = m - queries;
+  const owner = Math.floor(i / (2 * ownerHeads));
+  const r = i % (2 * ownerHeads);
+  return { isQuery: i < 0, isValue: i >= 0 && r >= ownerHeads, owner, column: owner * ownerHeads + (r % ownerHeads) };
+}
+
+/** Head m of row t as it is stored. */
+function finish(inputs: Inputs, t: number, m: number): Head {
+  const { E, HEAD_NORM, queryNorm, keyNorm, eps, rope, records, params } = inputs;
+  const { isQuery, isValue, owner } = roleOf(inputs, m);
+  const head = project(inputs, t, m);
+  if (isValue) return head;
+  const weight = isQuery ? queryNorm : keyNorm.subarray(owner * E, (owner + 1) * E);
+  const position = records[(params.rowAt + t) * 4]!;
+  const normed = HEAD_NORM ? normHead(head, weight, eps, relativeError(E)) : head;
+  return rotate(normed, rope.subarray(position * E, (position + 1) * E));
+}
+
+/** Where head m of row t lies in the cache; null if that is another part's. */
+function slotOf(inputs: Inputs, t: number, m: number): Pick<PageWrite, "page" | "slot" | "kind"> | null {
+  const { records, params } = inputs;
+  const { isValue, column } = roleOf(inputs, m);
+  const [, cacheIndex, slot] = records.subarray((params.rowAt + t) * 4) as unknown as [number, number, number];
+  const list = slot * params.maxPages + Math.floor(cacheIndex / 32);
+  const entry = params.tableAt + list * params.lanes + params.lane0 + column;
+  const [page, , part] = records.subarray(entry * 4) as unknown as [number, number, number];
+  return part === params.part ? { page, slot: cacheIndex % 32, kind: isValue ? "v" : "k" } : null;
+}
+
+/** Contents of q (NaN: untouched), what goes into pages, and the largest error of q. */
+function expected(inputs: Inputs, firstHead: number, endHead: number) {
+  const { E, queries, params } = inputs;
+  const q = new Float64Array(params.rows * queries * E).fill(Number.NaN);
+  const writes: PageWrite[] = [];
+  let worst = 0;
+  for (let t = 0; t < params.rows; t++) {
+    for (let m = firstHead; m < endHead; m++) {
+      const { isQuery } = roleOf(inputs, m);
+      const slot = isQuery ? null : slotOf(inputs, t, m);
+      if (!isQuery && !slot) continue;
+      const head = finish(inputs, t, m);
+      if (slot) writes.push({ ...slot, ...head });
+      else q.set(head.values, (t * queries + m) * E);
+      if (!slot) worst = Math.max(worst, head.error);
+    }
+  }
+  return { q, writes, worst };
+}
+
 /**
  * Everything of a kernel case but the grid, and the number of heads that the grid covers. Constants come from `seed`
  * modulo QKV_VARIANTS, the rest from `seed`. `rowTile`: rows of a workgroup of a wide kernel.
@@ -120,126 +261,66 @@ function rotate({ values, error }: Head, turns: Float32Array): Head {
 export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny = false) {
   const uniform = random(seed);
   const shape = shapeOf(seed % QKV_VARIANTS, tiny);
+  const opening = narrowShape(seed % QKV_VARIANTS, tiny);
   const { E, KV_BITS, BIAS, HEAD_NORM } = shape;
-  const narrow = narrowShape(seed % QKV_VARIANTS, tiny);
+  const { BITS, GROUP, UNIT, ROWS } = opening;
   const isWide = form === "wide";
   const edges = [1, 2, rowTile - 1, rowTile, rowTile + 1, 2 * rowTile + 3].filter((count) => count > 0);
-  const rows = tiny ? 2 : isWide ? pick(uniform, edges) : 1 + Math.floor(uniform() * narrow.ROWS);
-  const [queries, ownerHeads, owners] = tiny ? [1, 1, 1] : pick(uniform, HEADS);
-  const total = queries + 2 * ownerHeads * owners;
-  const firstHead = pick(uniform, [0, 0, Math.floor(uniform() * total)]);
-  const heads = pick(uniform, [total - firstHead, 1 + Math.floor(uniform() * (total - firstHead))]);
-  const bHead = pick(uniform, [0, firstHead]);
-  const unitOf = isWide ? 4 : narrow.UNIT;
+  const rows = tiny ? 2 : isWide ? pick(uniform, edges) : 1 + Math.floor(uniform() * ROWS);
+  const { queries, ownerHeads, owners, total, firstHead, heads, bHead } = drawHeads(uniform, seed, tiny);
   const depths = tiny ? [32] : !isWide || seed % 2 ? [32, 64, 96, 160, 192] : [4, 12, 20, 36, 68, 132];
-  const depth = pick(uniform, depths.filter((length) => length % unitOf === 0 && (isWide || narrow.BITS > 8 || length % narrow.GROUP === 0))); // prettier-ignore
+  const depthUnit = isWide ? 4 : BITS <= 8 ? GROUP : UNIT;
+  const fits = depths.filter((length) => length % depthUnit === 0);
+  const depth = pick(uniform, fits);
   const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
 
-  const { stride, values: weights, buffers } = isWide
-    ? wideWeights(uniform, total * E, depth, bHead * E)
-    : narrowWeights(uniform, total * E, depth, narrow.BITS, narrow.GROUP); // prettier-ignore
+  const bAt = isWide ? bHead * E : 0;
+  const weights = isWide
+    ? wideWeights(uniform, total * E, depth, bAt)
+    : narrowWeights(uniform, total * E, depth, BITS, GROUP);
   const x = new Float32Array((rows + 1) * depth).fill(Number.NaN); // the row beyond must not be read
   x.set(floats(uniform, rows * depth, 10 ** pick(uniform, [-2, 0, 1])));
-  const vectors = packVectors(uniform);
-  const [gammaQ, gammaKv] = [floats(uniform, depth, 2), floats(uniform, depth, 2)];
+  const gammas = [floats(uniform, depth, 2), floats(uniform, depth, 2)] as const;
   const bias = floats(uniform, total * E);
   const [queryNorm, keyNorm] = [floats(uniform, E, 2), floats(uniform, owners * E, 2)];
-  // A head of equal values: its scale is zero.
-  const flat = uniform() < 0.3 && !(isWide && bHead > queries + ownerHeads) ? queries + ownerHeads : -1;
-  if (flat >= 0) flatten(flat * E, (flat + 1) * E);
-  function flatten(from: number, to: number): void {
-    bias.fill(bias[from]!, from, to);
-    weights.fill(0, from * depth, to * depth);
-    const at = from - (isWide ? bHead * E : 0);
-    for (const array of Object.values(buffers)) {
-      for (let row = 0; (row + 1) * stride <= array.length; row++) array.fill(0, row * stride + at, row * stride + at + to - from); // prettier-ignore
-    }
+  // A value head of equal values: its scale is zero.
+  const flat = uniform() < 0.5 && (queries + ownerHeads) * E >= bAt ? queries + ownerHeads : -1;
+  if (flat >= 0) {
+    bias.fill(bias[flat * E]!, flat * E, (flat + 1) * E);
+    weights.values.fill(0, flat * E * depth, (flat + 1) * E * depth);
+    clearColumns(Object.values(weights.buffers), weights.stride, flat * E - bAt, E);
   }
-  const rope = new Float32Array(POSITIONS * E);
-  for (let i = 0; i < rope.length; i += 2) {
-    const angle = 7 * uniform();
-    rope.set([Math.cos(angle), Math.sin(angle)], i);
-  }
-  const used = ownerHeads * owners;
-  const lane0 = pick(uniform, [0, used, 3]);
-  const { buffer: records, kv, params } = makeRows(uniform, rows, { lane0, used }, pageWords({ E, KV_BITS }));
-  const q = new Float32Array(Math.max(1, rows * queries * E)).fill(7);
-  const wantQ = new Float64Array(rows * queries * E).fill(Number.NaN);
+  const rope = drawRope(uniform, E);
+  const lanes = { lane0: pick(uniform, [0, ownerHeads * owners, 3]), used: ownerHeads * owners };
+  const { buffer: records, kv, params } = makeRows(uniform, rows, lanes, pageWords(shape));
+  const slack = (m: number): number => (!isWide && BITS <= 8 && m !== flat ? 4 : 0); // |minimum| < 2
+  const inputs = { ...shape, queries, ownerHeads, depth, eps, x, weights: weights.values, gammas: isWide ? null : gammas, bias, queryNorm, keyNorm, rope, records, params, slack }; // prettier-ignore
+  const { q: wantQ, writes, worst } = expected(inputs, firstHead, firstHead + heads);
 
-  const ulp = (8 * Math.sqrt(depth) + 16) * 2 ** -24;
-  const gamma = (m: number, k: number): number => (isWide ? 1 : m < queries ? gammaQ[k]! : gammaKv[k]!);
-  /** Head m of row t before norm and rotation. */
-  const project = (t: number, m: number): Head => {
-    const row = x.subarray(t * depth, (t + 1) * depth);
-    const factor = 1 / Math.sqrt(row.reduce((sum, value) => sum + value * value, 0) / depth + eps);
-    const values = new Float64Array(E);
-    let size = 0; // Σ|x·w|, where scale·q and minimum may cancel
-    for (let e = 0; e < E; e++) {
-      const n = m * E + e;
-      values[e] = BIAS * bias[n]!;
-      let own = Math.abs(values[e]!);
-      for (let k = 0; k < depth; k++) {
-        const input = row[k]! * factor * gamma(m, k);
-        const weight = weights[n * depth + k]!;
-        values[e]! += input * weight;
-        own += Math.abs(input) * (Math.abs(weight) + (!isWide && narrow.BITS <= 8 && m !== flat ? 4 : 0));
-      }
-      size = Math.max(size, own);
-    }
-    return { values, error: ulp * size };
-  };
-
-  const writes: PageWrite[] = [];
-  let worst = 0;
-  for (let t = 0; t < rows; t++) {
-    const [position, cacheIndex, slot] = records.subarray((params.rowAt + t) * 4) as unknown as [
-      number,
-      number,
-      number,
-    ];
-    const turns = rope.subarray(position * E, (position + 1) * E);
-    for (let m = firstHead; m < firstHead + heads; m++) {
-      const i = m - queries;
-      const [owner, r] = [Math.floor(i / (2 * ownerHeads)), i % (2 * ownerHeads)];
-      const isValue = i >= 0 && r >= ownerHeads;
-      let head = project(t, m);
-      const weight = i < 0 ? queryNorm : keyNorm.subarray(owner * E, (owner + 1) * E);
-      if (HEAD_NORM && !isValue) head = normHead(head, weight, eps, (8 * Math.sqrt(E) + 16) * 2 ** -24);
-      if (!isValue) head = rotate(head, turns);
-      if (i < 0) {
-        wantQ.set(head.values, (t * queries + m) * E);
-        worst = Math.max(worst, head.error);
-        continue;
-      }
-      const column = lane0 + owner * ownerHeads + (r % ownerHeads);
-      const entry = params.tableAt + (slot * params.maxPages + Math.floor(cacheIndex / 32)) * params.lanes + column;
-      const [page, , part] = records.subarray(entry * 4) as unknown as [number, number, number];
-      if (part !== params.part) continue;
-      writes.push({ page, slot: cacheIndex % 32, kind: isValue ? "v" : "k", ...head });
-    }
-  }
-  const before = kv.slice();
+  const vectors = packVectors(uniform);
   const offsets = {
-    gammaQ: isWide ? 0 : vectors.put(gammaQ),
-    gammaKv: isWide ? 0 : vectors.put(gammaKv),
+    gammaQ: isWide ? 0 : vectors.put(gammas[0]),
+    gammaKv: isWide ? 0 : vectors.put(gammas[1]),
     biasAt: BIAS ? vectors.put(bias) : 0,
     queryNormAt: HEAD_NORM ? vectors.put(queryNorm) : 0,
     keyNormAt: HEAD_NORM ? vectors.put(keyNorm) : 0,
   };
-  const { BITS, GROUP, UNIT, ROWS } = narrow;
+  const { stride } = weights;
+  const own = isWide ? `bHead ${bHead}` : `bits ${BITS} group ${GROUP} unit ${UNIT}/${ROWS}`;
+  const q = new Float32Array(Math.max(1, wantQ.length)).fill(7);
   return {
-    label: `T ${rows} heads ${firstHead}+${heads} of ${queries}+${owners}·2·${ownerHeads} E ${E} K ${depth} kv ${KV_BITS} bias ${BIAS} norm ${HEAD_NORM} bHead ${bHead} flat ${flat} ${form === "narrow" ? `bits ${BITS} group ${GROUP} unit ${UNIT}/${ROWS}` : ""}`,
+    label: `T ${rows} heads ${firstHead}+${heads} of ${queries}+${owners}·2·${ownerHeads} E ${E} K ${depth} kv ${KV_BITS} bias ${BIAS} norm ${HEAD_NORM} flat ${flat} ${own}`,
     heads,
     rows,
     /** Of both forms. */
     constants: shape,
     /** Of narrow kernels. */
-    opening: { BITS, GROUP, UNIT, ROWS },
+    opening,
     params: { ...params, ...offsets, depth, stride, firstHead, bHead, queries, ownerHeads, eps },
-    buffers: { x, ...buffers, vectors: vectors.floats(), rows: records, rope, q, kv },
-    want: { q: wantQ, kv: (words: Uint32Array) => judgePages({ E, KV_BITS }, writes, before, words) },
+    buffers: { x, ...weights.buffers, vectors: vectors.floats(), rows: records, rope, q, kv },
+    want: { q: wantQ, kv: (words: Uint32Array) => judgePages(shape, writes, kv, words) },
     terms: depth,
     ulps: 16,
-    magnitude: worst / ulp, // so that the tolerance of q is the worst head's
+    magnitude: worst / relativeError(depth), // so that the tolerance of q is that of its worst head
   };
 }

@@ -9,7 +9,7 @@ function make(seed: number, tiny = false) {
 
 export default spec({
   kernel: qkv_cols,
-  cases: 72,
+  cases: 48,
   make: (seed) => make(seed),
   race: () => make(3, true),
   mutants: [
