@@ -102,8 +102,8 @@ export interface HeadsStep {
 /** `tileRows` > 0: up to that many rows, bound by weight bytes. 0: any number, bound by arithmetic. */
 export const projectHeads = (parts: Parts, tileRows: number, step: HeadsStep): AnyDispatch<Sizes>[] =>
   tileRows > 0
-    ? projectNarrow(parts, step, tileRows, parts.variants.qkvNarrow(step.heads))
-    : projectWide(parts, step, parts.variants.qkvWide(step.heads));
+    ? projectNarrow(parts, step, tileRows, parts.variants.qkvNarrow(step.heads.matrix))
+    : projectWide(parts, step, parts.variants.qkvWide(step.heads.matrix));
 
 /** Consecutive heads of a product that one dispatch makes, and the cache buffer that it writes. */
 interface Run {

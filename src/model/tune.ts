@@ -118,7 +118,7 @@ function questions(parts: Parts): Question[] {
 
 /** One product of each shape. */
 const shapesOf = (all: readonly Heads[]): Heads[] => [
-  ...new Map(all.map((heads) => [qkvNarrowKey(heads), heads])).values(),
+  ...new Map(all.map((heads) => [qkvNarrowKey(heads.matrix), heads])).values(),
 ];
 
 function headQuestions(parts: Parts, heads: Heads, { one, chunk }: Record<"one" | "chunk", Sizes>): Question[] {
@@ -127,7 +127,7 @@ function headQuestions(parts: Parts, heads: Heads, { one, chunk }: Record<"one" 
   const step = { layer: 0, heads, range, rowAt: parts.spans.lower.first, rows: (s: Sizes) => s.rows } as const;
   return [
     {
-      key: qkvNarrowKey(heads),
+      key: qkvNarrowKey(heads.matrix),
       sizes: one,
       candidates: qkvNarrow.map((variant) => ({
         name: variant.name,
@@ -135,7 +135,7 @@ function headQuestions(parts: Parts, heads: Heads, { one, chunk }: Record<"one" 
       })),
     },
     {
-      key: qkvWideKey(heads),
+      key: qkvWideKey(heads.matrix),
       sizes: chunk,
       candidates: qkvWide.map((variant) => ({
         name: variant.name,

@@ -5,7 +5,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Grid } from "../gpu/program.ts";
 import type { ModelConfig } from "./config.ts";
 import type { GemmVariant, GemvVariant, Linear } from "./ops.ts";
-import type { Heads } from "./parts.ts";
+import type { Matrix } from "./weights.ts";
 
 /** Prompt chunks over pages. */
 export interface PrefillVariant {
@@ -181,9 +181,9 @@ function hardwareCandidates(subgroupSize: number, { headWidth }: ModelConfig): C
 /** A product's family and shape: what a measurement holds for. */
 export const gemvKey = ({ matrix: { bits, columns, depth }, epilogue }: Linear): string =>
   `gemv ${bits}-bit ${columns}×${depth} ${epilogue}`;
-const headsShape = ({ matrix: { bits, columns, depth } }: Heads): string => `${bits}-bit ${columns}×${depth}`;
-export const qkvNarrowKey = (heads: Heads): string => `heads of a row ${headsShape(heads)}`;
-export const qkvWideKey = (heads: Heads): string => `heads of a chunk ${headsShape(heads)}`;
+export const qkvNarrowKey = ({ bits, columns, depth }: Matrix): string =>
+  `heads of a row ${bits}-bit ${columns}×${depth}`;
+export const qkvWideKey = ({ columns, depth }: Matrix): string => `heads of a chunk ${columns}×${depth}`;
 export const gemmKey = ({ matrix: { columns, depth }, epilogue }: Linear): string =>
   `gemm ${columns}×${depth} ${epilogue}`;
 
@@ -220,12 +220,12 @@ export class Variants {
     return this.#pick(gemmKey(linear), this.candidates.gemm);
   }
 
-  qkvNarrow(heads: Heads): QkvNarrow {
-    return this.#pick(qkvNarrowKey(heads), this.candidates.qkvNarrow);
+  qkvNarrow(matrix: Matrix): QkvNarrow {
+    return this.#pick(qkvNarrowKey(matrix), this.candidates.qkvNarrow);
   }
 
-  qkvWide(heads: Heads): QkvWide {
-    return this.#pick(qkvWideKey(heads), this.candidates.qkvWide);
+  qkvWide(matrix: Matrix): QkvWide {
+    return this.#pick(qkvWideKey(matrix), this.candidates.qkvWide);
   }
 
   get prefillKey(): string {
