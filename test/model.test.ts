@@ -135,23 +135,28 @@ test("f16 keys and values give the tokens of the reference with f16 keys and val
   await call("close", "half");
 });
 
-test("int8 keys and values: tokens and log-probabilities of the reference with the same rounding", async ({ call }) => {
-  for (const variant of ["llama-gqa-tied", "qwen3", "mistral"]) {
-    const { config, tensors } = makeCheckpoint(variant);
-    const golden = readGolden(variant);
-    const model = createModel(config, tensors);
-    const want = greedy(model, golden.prompt, 24, { kv: "int8" });
-    const stats = await call("open", "bytes", source(variant), { kv: "int8", context: 256 });
-    const { E, G, L } = model.shape;
-    expect(stats.kvBytesPerToken).toBe(L * G * (2 * E + 8));
-    expect(stats.kvBytes).toBe(256 * stats.kvBytesPerToken);
-    for (const prompt of [golden.prompt, golden.prompt.slice(0, 7)]) {
-      const { tokens } = prompt === golden.prompt ? want : greedy(model, prompt, 24, { kv: "int8" });
-      expect((await call("answer", "bytes", greedyJob(prompt, 24))).tokens, variant).toEqual(tokens);
+for (const [kv, bytesPerHead] of [
+  ["int8", (E: number) => 2 * E + 8],
+  ["int4", (E: number) => E + 8],
+] as const) {
+  test(`${kv} keys and values: tokens of the reference with the same rounding`, async ({ call }) => {
+    for (const variant of ["llama-gqa-tied", "qwen3", "mistral"]) {
+      const { config, tensors } = makeCheckpoint(variant);
+      const golden = readGolden(variant);
+      const model = createModel(config, tensors);
+      const stats = await call("open", "bytes", source(variant), { kv, context: 256 });
+      const { E, G, L } = model.shape;
+      expect(stats.kvBytesPerToken).toBe(L * G * bytesPerHead(E));
+      expect(stats.kvBytes).toBe(256 * stats.kvBytesPerToken);
+      for (const prompt of [golden.prompt, golden.prompt.slice(0, 7)]) {
+        const want = greedy(model, prompt, 24, { kv });
+        const got = await call("answer", "bytes", greedyJob(prompt, 24));
+        expect(got.tokens, variant).toEqual(want.tokens);
+      }
     }
-  }
-  await call("close", "bytes");
-});
+    await call("close", "bytes");
+  });
+}
 
 test("a cache larger than a buffer lies in several, and gives the same tokens", async ({ call }) => {
   const golden = readGolden("llama-linear");

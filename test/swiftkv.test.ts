@@ -1,4 +1,5 @@
 // SwiftKV in the browser: the conformance vectors, the exactness of skipping, conversion, the switch, what it costs.
+import { readFileSync } from "node:fs";
 import { expect } from "playwright/test";
 import type { SwiftKv } from "../src/index.ts";
 import { type GoldenNumbers, makeCheckpoint, readGolden, SWIFTKV_VARIANTS } from "./golden/checkpoint.ts";
@@ -176,6 +177,24 @@ test("skipping is exact: chunks, batches, reused prefixes and a second turn", as
   }
   expect((await call("answer", "skip", job(golden.prompt, 24))).tokens).toEqual(again.tokens);
   for (const name of ["skip", "single"]) await call("close", name);
+});
+
+test("skipping is exact on Fable: a prompt of two chunks, scored 64 rows at a time through every layer", async ({
+  call,
+}) => {
+  const { cases } = JSON.parse(readFileSync("demo/models/fable/golden.json", "utf8")) as {
+    cases: { name: string; prompt: number[] }[];
+  };
+  const prompt = cases.find(({ name }) => name === "notes")!.prompt.slice(0, 560);
+  for (const kv of ["f32", "int8"] as const) {
+    await call("open", "fable", "/demo/models/fable/", { kv, context: 1280, swiftkv: { layers: 4, group: 2 } });
+    const [skipped, whole] = await bothWays(call, "fable", prompt);
+    // Ten roundings in each of 8 layers, of sums of 512 terms, on logits of about 10. int8: a value may fall to the
+    // other side of half a step, which is 1/255 of a head's range, in either run.
+    const rounding = 8 * 10 * Math.sqrt(512) * 2 ** -24 * 10;
+    expect(worst(skipped, whole), kv).toBeLessThan(kv === "f32" ? rounding : 10 / 255);
+  }
+  await call("close", "fable");
 });
 
 // ---- conversion ----
