@@ -22,14 +22,18 @@ export interface BenchArguments {
   out?: string;
   software?: boolean;
   headed: boolean;
+  /** Dense against SwiftKV. */
+  compared: boolean;
   options: {
     frontiers?: number[];
     runs?: number;
     warmups?: number;
     newTokens?: number;
-    kv?: string;
+    /** A list when compared. */
+    kv?: string | string[];
     context?: number;
     profile?: false;
+    shapes?: { layers: number; group: number }[];
   };
 }
 

@@ -94,8 +94,11 @@ export const BENCH_HELP = `npm run bench [-- options]
   --frontiers 128,512      context lengths to measure at (default: 128,256,512,1024,2048,4096,8192 as far as they fit)
   --runs N                 measured runs per length (default 5), after --warmups N (default 1)
   --new-tokens N           tokens decoded per run (default 32)
-  --kv f16|f32|int8  --context N
+  --kv f16|f32|int8|int4  --context N
   --no-profile             leave the per-kernel table out
+  --swiftkv                the model as it is (dense) against SwiftKV conversions of it, run by run in turn; then
+                           --kv takes a list: f16,int8
+  --variants "14,1;14,2"   which conversions: layers K, group G (default: K near half of the layers, G 1 and 2)
   --out FILE.json          write the result there
   --software               run on the CPU (SwiftShader)
   --headed                 show the browser`;
@@ -109,6 +112,8 @@ const BENCH = {
   kv: { type: "string" },
   context: { type: "string" },
   "no-profile": { type: "boolean" },
+  swiftkv: { type: "boolean" },
+  variants: { type: "string" },
   out: { type: "string" },
   software: { type: "boolean" },
   headed: { type: "boolean" },
@@ -121,21 +126,43 @@ const BENCH = {
 export function parseBench(argv) {
   const values = read(argv, BENCH);
   if (values.help) return { help: true };
+  const compared = values.swiftkv ?? false;
+  if (values.variants !== undefined && !compared) throw new UsageError("--variants needs --swiftkv");
+  if (values["no-profile"] && compared)
+    throw new UsageError("--no-profile cannot go with --swiftkv, which times no kernels");
   return {
     model: values.model ?? "fable",
     out: values.out,
     software: values.software,
     headed: values.headed ?? false,
+    compared,
     options: defined({
       frontiers: frontierList(values.frontiers),
       runs: integer(values, "runs", 1, 1000),
       warmups: integer(values, "warmups", 0, 100),
       newTokens: integer(values, "new-tokens", 2, 4096),
-      kv: choice(values, "kv", ["f16", "f32", "int8"]),
+      kv: compared ? formatList(values.kv) : choice(values, "kv", KV_FORMATS),
       context: integer(values, "context", 1),
       profile: values["no-profile"] ? false : undefined,
+      shapes: shapeList(values.variants),
     }),
   };
+}
+
+const KV_FORMATS = ["f16", "f32", "int8", "int4"];
+
+function formatList(text) {
+  if (text === undefined) return undefined;
+  return [...new Set(text.split(",").map((part) => choice({ kv: part.trim() }, "kv", KV_FORMATS)))];
+}
+
+/** "14,1;14,2" → K and G of each. */
+function shapeList(text) {
+  return text?.split(";").map((part) => {
+    const [, layers, group] = /^\s*(\d+)\s*,\s*([1-9]\d*)\s*$/.exec(part) ?? [];
+    if (group === undefined) throw new UsageError(`--variants is "${part}", want K,G pairs such as "14,1;14,2"`);
+    return { layers: Number(layers), group: Number(group) };
+  });
 }
 
 function frontierList(text) {

@@ -13,11 +13,11 @@ async function main(argv) {
   const model = await resolveModel(asked.model);
   const browser = { headed: asked.headed, ...(asked.software ? { software: true } : {}) };
   const { result } = await inPage({ model, path: "/bench.html", browser }, (page, source) =>
-    measure(page, { ...asked.options, source }),
+    measure(page, asked.compared ? "runComparison" : "runBench", { ...asked.options, source }),
   );
   const report = { ...result, machine: machine(), commit: commit() };
   if (model.local) report.model = { ...result.model, path: asked.model };
-  await print(table(report));
+  await print(asked.compared ? comparisonTable(report) : table(report));
   if (asked.out) {
     await mkdir(dirname(asked.out), { recursive: true });
     await writeFile(asked.out, `${JSON.stringify(report, null, 2)}\n`);
@@ -26,14 +26,15 @@ async function main(argv) {
   await quit(0);
 }
 
-async function measure(page, options) {
-  await page.waitForFunction(() => "runBench" in window);
+/** `name`: of the function that the page offers. */
+async function measure(page, name, options) {
+  await page.waitForFunction((wanted) => wanted in window, name);
   const phase = page.locator("#bench-phase");
   const timer = setInterval(() => {
     phase.textContent().then(showProgress, () => {});
   }, 500);
   try {
-    return await page.evaluate(runInPage, options);
+    return await page.evaluate(runInPage, { name, options });
   } finally {
     clearInterval(timer);
     showProgress("");
@@ -41,19 +42,26 @@ async function measure(page, options) {
 }
 
 /** Runs in the page. Errors are handed over as text: on the way to Node they would be wrapped. */
-const runInPage = (options) =>
-  window.runBench(options).then(
+const runInPage = ({ name, options }) =>
+  window[name](options).then(
     (result) => ({ result }),
     (error) => ({ error: String(error?.message ?? error) }),
   );
 
-function table(result) {
-  const { measured, adapter, model, memory, options } = result;
-  const lines = [
+/** What was measured on what. */
+function heading({ measured, adapter, model, memory, options, loadMs }) {
+  return [
     `${model.name} (${(model.parameters / 1e6).toFixed(1)} M parameters, ${(memory.weightBytes / 1e6).toFixed(1)} MB, KV ${options.kv}) on ${adapter.name}`,
-    `copy ${measured.copyGBs.toFixed(1)} GB/s, FMA ${measured.fmaGflops.toFixed(0)} GFLOP/s, dispatch ${measured.dispatchMicros.toFixed(1)} µs, loaded in ${Math.round(result.loadMs)} ms`,
+    `copy ${measured.copyGBs.toFixed(1)} GB/s, FMA ${measured.fmaGflops.toFixed(0)} GFLOP/s, dispatch ${measured.dispatchMicros.toFixed(1)} µs, loaded in ${Math.round(loadMs)} ms`,
     ...(adapter.software ? ["software adapter: these figures are no speed"] : []),
     "",
+  ];
+}
+
+function table(result) {
+  const { measured, options } = result;
+  const lines = [
+    ...heading(result),
     columns(
       [
         "context",
@@ -78,8 +86,46 @@ function table(result) {
       kernelColumns(kernels.rows, measured),
     ]),
   ];
-  if (result.skipped.length > 0) lines.push(`beyond the context of ${model.context}: ${result.skipped.join(", ")}`);
-  return `${lines.join("\n")}\n`;
+  return `${[...lines, ...skippedLine(result)].join("\n")}\n`;
+}
+
+const skippedLine = ({ skipped, model }) =>
+  skipped.length > 0 ? [`beyond the context of ${model.context}: ${skipped.join(", ")}`] : [];
+
+function comparisonTable(result) {
+  const { variants, options, model } = result;
+  const head = ["context", "variant", "kv", "first ms", "min", "max", "prefill tok/s", "speed-up", "predicted"];
+  const cells = variants[0].rows.flatMap((_, at) => variants.map((variant) => comparisonRow(variant, at)));
+  const memory = variants.map((variant) => [
+    ...nameCells(variant),
+    variant.kvBytesPerToken,
+    `${short(variant.kvToDense)} ×`,
+    `${(variant.kvBytes / 1e6).toFixed(1)} MB`,
+  ]);
+  const lines = [
+    ...heading(result),
+    columns([...head, "of it", "decode ms/tok", "to dense"], cells),
+    `median of ${options.runs} runs, ${options.newTokens} new tokens each, ${result.interleaved ? "variants in turn run by run" : "not interleaved: the caches do not fit together"}`,
+    "",
+    columns(["variant", "kv", "KV bytes/token", "to dense", `cache of ${model.context} tokens`], memory),
+    ...result.notes,
+  ];
+  return `${[...lines, ...skippedLine(result)].join("\n")}\n`;
+}
+
+const nameCells = ({ swiftkv, kv }) => [swiftkv ? `K ${swiftkv.layers} G ${swiftkv.group}` : "dense", kv];
+
+function comparisonRow(variant, at) {
+  const row = variant.rows[at];
+  return [
+    row.promptTokens,
+    ...nameCells(variant),
+    ...[row.firstTokenMs.median, row.firstTokenMs.min, row.firstTokenMs.max, row.prefill.median].map(short),
+    ...[row.speedup, row.predictedSpeedup].map((value) => `${value.toFixed(2)} ×`),
+    `${short(100 * row.ofPredicted)} %`,
+    short(row.decodeMs.median),
+    `${row.decodeToDense.toFixed(2)} ×`,
+  ];
 }
 
 const speedRow = ({ promptTokens, prefill, decode, firstTokenMs }) => [

@@ -118,27 +118,29 @@ export async function measure(options: BenchOptions, report: (progress: BenchPro
 }
 
 /** Only lengths beyond the engine's default ask for more. */
-function contextFor(frontiers: readonly number[], newTokens: number): number | undefined {
+export function contextFor(frontiers: readonly number[], newTokens: number): number | undefined {
   const longest = Math.max(...frontiers);
   return longest > 8192 ? longest + newTokens : undefined;
 }
 
-const nothingFits = (frontiers: readonly number[], most: number): InputError =>
+export const nothingFits = (frontiers: readonly number[], most: number): InputError =>
   new InputError(
     `benchmark: every length is beyond this model; got ${frontiers.join(", ")}, want at most ${most}. Choose a shorter one.`,
   );
 
-interface Step {
+export interface Step {
   frontier: number;
   promptTokens: number;
 }
 
+export interface Plan {
+  fitting: Step[];
+  /** Frontiers that do not fit. */
+  skipped: number[];
+}
+
 /** The last frontier may give up a tenth of itself to make room for the new tokens. */
-function planOf(
-  frontiers: readonly number[],
-  context: number,
-  newTokens: number,
-): { fitting: Step[]; skipped: number[] } {
+export function planOf(frontiers: readonly number[], context: number, newTokens: number): Plan {
   const steps = frontiers.map((frontier) => ({ frontier, promptTokens: Math.min(frontier, context - newTokens) }));
   const fits = ({ frontier, promptTokens }: Step): boolean => promptTokens >= 0.9 * frontier;
   return { fitting: steps.filter(fits), skipped: steps.filter((step) => !fits(step)).map((step) => step.frontier) };
@@ -172,10 +174,10 @@ async function sample(engine: Engine, promptTokens: number, options: SampleOptio
 }
 
 /** A new session and a new prompt every time: nothing computed before can be used again. */
-async function runOnce(
+export async function runOnce(
   engine: Engine,
   tokens: number[],
-  { newTokens, signal }: SampleOptions,
+  { newTokens, signal }: Pick<SampleOptions, "newTokens" | "signal">,
 ): ReturnType<typeof statsOf> {
   const session = engine.session();
   try {
@@ -198,7 +200,7 @@ async function statsOf(result: ReturnType<ReturnType<Engine["session"]>["generat
 }
 
 /** Uniform token ids from a seed (mulberry32). */
-function syntheticTokens(length: number, vocabulary: number, seed: number): number[] {
+export function syntheticTokens(length: number, vocabulary: number, seed: number): number[] {
   let state = Math.imul(seed, 0x9e3779b9) ^ length;
   return Array.from({ length }, () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -230,7 +232,7 @@ function rowOf(
   };
 }
 
-function spread(samples: readonly number[]): Spread {
+export function spread(samples: readonly number[]): Spread {
   const sorted = samples.toSorted((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
   const median = ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
@@ -286,13 +288,10 @@ function describe(
   engine: Engine,
   parts: Pick<BenchResult, "measured" | "rows" | "kernels" | "skipped" | "options">,
 ): BenchResult {
-  const { adapter, weightBytes, kvBytes, scratchBytes, kvBytesPerToken, loadMs, variants } = engine.stats();
+  const { weightBytes, kvBytes, scratchBytes, kvBytesPerToken, loadMs, variants } = engine.stats();
   return {
     format: 1,
-    date: new Date().toISOString(),
-    engine: VERSION,
-    browser: /(?:Chrome|Firefox|Version)\/[\d.]+/.exec(navigator.userAgent)?.[0] ?? navigator.userAgent,
-    adapter,
+    ...environment(engine),
     measured: parts.measured,
     model: engine.model,
     memory: { weightBytes, kvBytes, scratchBytes, kvBytesPerToken },
@@ -305,6 +304,16 @@ function describe(
   };
 }
 
-function loading({ phase, loadedBytes, totalBytes }: LoadProgress): BenchProgress {
+/** When and on what a result came about. */
+export function environment(engine: Engine): Pick<BenchResult, "date" | "engine" | "browser" | "adapter"> {
+  return {
+    date: new Date().toISOString(),
+    engine: VERSION,
+    browser: /(?:Chrome|Firefox|Version)\/[\d.]+/.exec(navigator.userAgent)?.[0] ?? navigator.userAgent,
+    adapter: engine.stats().adapter,
+  };
+}
+
+export function loading({ phase, loadedBytes, totalBytes }: LoadProgress): BenchProgress {
   return { text: `Loading the model (${phase})`, share: totalBytes > 0 ? loadedBytes / totalBytes : null };
 }

@@ -1,4 +1,4 @@
-// A line chart as SVG: tokens per second over context, with the spread of the runs as a band.
+// Line charts as SVG: tokens per second over context, with the spread of the runs as a band; and several lines in one.
 
 import { count, figure } from "./numbers.ts";
 
@@ -67,4 +67,101 @@ function shape<K extends keyof SVGElementTagNameMap>(
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
   return element;
+}
+
+// Several lines over a common axis, with what was predicted dashed beside each.
+
+export interface Line {
+  name: string;
+  /** Colour and marker. */
+  index: number;
+  points: readonly { x: number; median: number; min: number; max: number; predicted: number | null }[];
+}
+
+interface LinesOptions {
+  title: string;
+  lines: readonly Line[];
+  /** Where the y axis ends, at least. */
+  top: number;
+  format: (value: number) => string;
+  /** `format` for the labels of the y axis. */
+  axis: (value: number) => string;
+}
+
+const ROOM = { left: 62, right: 16, top: 14, bottom: 28 };
+
+/** Both axes are linear and start at zero. `groups`: what belongs to each line, in their order. */
+export function linesPlot(options: LinesOptions): { svg: SVGSVGElement; groups: SVGGElement[] } {
+  const { title, lines, top, format, axis } = options;
+  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "plot lines", role: "img" });
+  svg.setAttribute("aria-label", `${title}. ${lines.map((line) => spoken(line, format)).join("; ")}`);
+  const xs = ticks(Math.max(...lines.flatMap(({ points }) => points.map((point) => point.x))), 2);
+  const ys = ticks(top, 10);
+  const x = (value: number): number => ROOM.left + (value / xs.at(-1)!) * (WIDTH - ROOM.left - ROOM.right);
+  const y = (value: number): number => HEIGHT - ROOM.bottom - (value / ys.at(-1)!) * (HEIGHT - ROOM.top - ROOM.bottom);
+  const groups = lines.map((line) => lineGroup(line, x, y));
+  svg.append(
+    ...ys.flatMap((value) => level(y(value), value === 0 ? "0" : axis(value))),
+    ...xs.slice(1).map((value) => label("tick", x(value), HEIGHT - 8, short(value))),
+    ...groups.toReversed(), // the first lies on top
+  );
+  return { svg, groups };
+}
+
+/** A line across and its label to the left. */
+function level(y: number, text: string): SVGElement[] {
+  const name = label("tick", ROOM.left - 8, y + 4, text);
+  name.setAttribute("text-anchor", "end");
+  return [shape("line", { class: "grid", x1: ROOM.left, x2: WIDTH - ROOM.right, y1: y, y2: y }), name];
+}
+
+const spoken = ({ name, points }: Line, format: (value: number) => string): string =>
+  `${name}: ${points.map((point) => `${count(point.x)} tokens ${format(point.median)}`).join(", ")}`;
+
+type Scale = (value: number) => number;
+
+function lineGroup({ index, points }: Line, x: Scale, y: Scale): SVGGElement {
+  const group = shape("g", { class: `series series-${index % COLOURS}` });
+  const predicted = points.flatMap((point) => (point.predicted === null ? [] : [[x(point.x), y(point.predicted)]]));
+  group.append(shape("polyline", { class: "predicted", points: stretched(predicted).join(" ") }));
+  group.append(shape("polyline", { class: "line", points: points.map((p) => `${x(p.x)},${y(p.median)}`).join(" ") }));
+  for (const { x: at, median, min, max } of points) {
+    group.append(shape("line", { class: "whisker", x1: x(at), x2: x(at), y1: y(min), y2: y(max) }));
+    group.append(shape("path", { class: "dot", d: outline(index), transform: `translate(${x(at)} ${y(median)})` }));
+  }
+  return group;
+}
+
+/** A single place makes no line: a dash through it instead. */
+function stretched(places: readonly (readonly number[])[]): readonly (readonly number[])[] {
+  const [only, ...others] = places;
+  if (!only || others.length > 0) return places;
+  return [-16, 16].map((aside) => [only[0]! + aside, only[1]!]);
+}
+
+/** Colours in bench.css. */
+const COLOURS = 7;
+/** Circle, square, triangle, diamond around the origin: lines are told apart without colour too. */
+const OUTLINES = [
+  "M-3.8 0a3.8 3.8 0 1 0 7.6 0a3.8 3.8 0 1 0-7.6 0z",
+  "M-3.5-3.5h7v7h-7z",
+  "M0-4.6L4.4 3.4h-8.8z",
+  "M0-5L5 0L0 5L-5 0z",
+];
+const outline = (index: number): string => OUTLINES[index % OUTLINES.length]!;
+
+/** A line's sign for the legend. */
+export function marker(index: number): SVGSVGElement {
+  const svg = shape("svg", { viewBox: "-14 -7 28 14", class: `marker plot series-${index % COLOURS}` });
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(shape("line", { class: "line", x1: -13, x2: 13, y1: 0, y2: 0 }));
+  svg.append(shape("path", { class: "dot", d: outline(index) }));
+  return svg;
+}
+
+/** From 0 in at most five round steps to `most` or a little beyond: of 1, 2, 5 (base 10) or 1 (base 2) × a power of `base`. */
+function ticks(most: number, base: 2 | 10): number[] {
+  const power = base ** Math.floor(Math.log(most / 4) / Math.log(base));
+  const step = (base === 2 ? [1, 2] : [1, 2, 5, 10]).map((factor) => factor * power).find((size) => most / size <= 5)!;
+  return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, index) => index * step);
 }

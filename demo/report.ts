@@ -1,5 +1,6 @@
 // A benchmark result as tables and charts.
 
+import type { CompareResult } from "./compare.ts";
 import type { BenchResult } from "./measure.ts";
 import { button, make } from "./dom.ts";
 import { bytes, count, figure, percent, seconds } from "./numbers.ts";
@@ -8,20 +9,27 @@ import { plot } from "./plot.ts";
 /** Fills `target`. `name` = the model as people call it. */
 export function showResult(target: HTMLElement, result: BenchResult, name: string): void {
   target.replaceChildren(
-    make("h2", { textContent: `${name} on ${result.adapter.name}` }),
+    ...heading(result, name),
     machine(result),
     charts(result),
     speeds(result),
     ...result.kernels.map((kernels) => kernelTable(kernels, result.measured)),
-    make(
-      "div",
-      { className: "actions" },
-      button("Download JSON", "quiet", () => download(result)),
-    ),
+    downloads(result),
   );
-  if (result.adapter.software)
-    target.querySelector("h2")?.after(make("p", { className: "warning", textContent: SOFTWARE }));
 }
+
+/** What was measured where, and whether that says anything. */
+export function heading({ adapter }: Pick<BenchResult, "adapter">, name: string): HTMLElement[] {
+  const title = make("h2", { textContent: `${name} on ${adapter.name}` });
+  return adapter.software ? [title, make("p", { className: "warning", textContent: SOFTWARE })] : [title];
+}
+
+export const downloads = (result: BenchResult | CompareResult): HTMLElement =>
+  make(
+    "div",
+    { className: "actions" },
+    button("Download JSON", "quiet", () => download(result)),
+  );
 
 const SOFTWARE = "A software adapter: these figures say whether it works, not how fast a GPU would be.";
 
@@ -36,6 +44,10 @@ function machine({ measured, memory, loadMs, browser, options, model }: BenchRes
     ["Loaded in", seconds(loadMs)],
     ["Browser", browser.replace("/", " ")],
   ];
+  return factList(facts);
+}
+
+export function factList(facts: readonly (readonly [string, string])[]): HTMLElement {
   const pairs = facts.map(([term, value]) =>
     make("div", {}, make("dt", { textContent: term }), make("dd", { textContent: value })),
   );
@@ -83,7 +95,7 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
   ];
   const left = skipped.length > 0 ? ` Beyond the context, left out: ${skipped.map(count).join(", ")}.` : "";
   const runs = `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`;
-  return table("Speed", head, body, runs + left);
+  return table("Speed", head, [{ rows: body }], runs + left);
 }
 
 function kernelTable(
@@ -107,16 +119,22 @@ function kernelTable(
   return table(
     title,
     head,
-    body,
+    [{ rows: body }],
     `${figure(total / 1e3)} ms together. Peak is copy bandwidth or FMA, whichever is nearer.`,
     "kernels",
   );
 }
 
-function table(
+/** Rows that belong together, below a title of their own if they have one. */
+export interface RowGroup {
+  title?: string;
+  rows: readonly string[][];
+}
+
+export function table(
   title: string,
   head: readonly string[],
-  body: readonly string[][],
+  groups: readonly RowGroup[],
   note: string,
   className = "",
 ): HTMLElement {
@@ -126,7 +144,7 @@ function table(
     { className },
     make("caption", { textContent: title }),
     make("thead", {}, make("tr", {}, ...heads)),
-    make("tbody", {}, ...body.map((texts) => make("tr", {}, ...cells(texts)))),
+    ...groups.map((group) => bodyOf(group, head.length)),
   );
   const frame = make(
     "div",
@@ -136,13 +154,22 @@ function table(
   return make("section", {}, frame, make("p", { className: "hint", textContent: note }));
 }
 
+function bodyOf({ title, rows }: RowGroup, columns: number): HTMLElement {
+  const body = make("tbody", {}, ...rows.map((texts) => make("tr", {}, ...cells(texts))));
+  if (title !== undefined)
+    body.prepend(make("tr", {}, make("th", { textContent: title, scope: "rowgroup", colSpan: columns })));
+  return body;
+}
+
 const cells = (texts: readonly string[]): HTMLElement[] =>
   texts.map((text, index) =>
     index === 0 ? make("th", { textContent: text, scope: "row" }) : make("td", { textContent: text }),
   );
 
-function download(result: BenchResult): void {
+function download(result: BenchResult | CompareResult): void {
   const url = URL.createObjectURL(new Blob([JSON.stringify(result, null, 2)], { type: "application/json" }));
-  make("a", { href: url, download: `longprompt-${result.model.name}-${result.date.slice(0, 10)}.json` }).click();
+  const kind = "kind" in result ? `-${result.kind}` : "";
+  const name = `longprompt-${result.model.name}${kind}-${result.date.slice(0, 10)}.json`;
+  make("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }

@@ -1,12 +1,13 @@
 // The pages and the command line with the engine and Fable, the way a person uses them. Nothing here depends on speed.
 
 import { execFile } from "node:child_process";
-import { readFile, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { BrowserContext, Locator, Page } from "playwright";
 import { expect } from "playwright/test";
 import { serve } from "../../demo/server.mjs";
 import { test } from "../page.ts";
+import { sidewaysOverflow, wait, watchedPage } from "./site.ts";
 
 const DEMO = join(import.meta.dirname, "../../demo");
 const FABLE = join(DEMO, "models/fable");
@@ -31,23 +32,8 @@ test.beforeEach(() => {
   faults = [];
 });
 
-/** A page with the default settings. Its exceptions, console errors and requests to other machines become `faults`. */
-async function newPage(): Promise<Page> {
-  const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
-  await page.addInitScript(() => localStorage.clear());
-  page.on("pageerror", (error) => faults.push(error.message));
-  page.on("console", (message) => {
-    const { url } = message.location();
-    if (message.type() === "error") faults.push(`${message.text()} ${url}`);
-  });
-  page.on("request", (request) => {
-    if (!/^(http:\/\/localhost:|data:|blob:)/.test(request.url())) faults.push(`request to ${request.url()}`);
-  });
-  return page;
-}
+const newPage = (): Promise<Page> => watchedPage(context, (fault) => faults.push(fault));
 
-const wait = { timeout: 60_000 };
 const box = (page: Page): Locator => page.getByRole("textbox", { name: "Message", exact: true });
 const replies = (page: Page): Locator => page.getByRole("article").filter({ has: page.locator(".figures") });
 const send = (page: Page): Locator => page.getByRole("button", { name: "Send" });
@@ -78,9 +64,6 @@ async function set(page: Page, values: Record<string, string>): Promise<void> {
   for (const [label, value] of Object.entries(values)) await page.getByLabel(label).fill(value);
   await page.getByRole("button", { name: "Close settings" }).click();
 }
-
-const sidewaysOverflow = (page: Page): Promise<number> =>
-  page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
 test.describe("chat", () => {
   let page: Page;
@@ -338,80 +321,6 @@ test.describe("loading", () => {
       await expect(page.getByRole("button", { name: /^Fable/ })).toBeVisible();
     });
   }
-});
-
-test.describe("benchmark", () => {
-  let page: Page;
-
-  test.beforeEach(async () => {
-    page = await newPage();
-    await page.setViewportSize({ width: 360, height: 700 });
-    await page.goto(`${server.url}/bench.html`);
-    await page.waitForFunction(() => "runBench" in window);
-  });
-
-  test.afterEach(async () => {
-    expect(faults).toEqual([]);
-    await page.close();
-  });
-
-  test("runBench measures, draws, and offers what it measured", async () => {
-    const result = await page.evaluate(() =>
-      window.runBench({ frontiers: [128, 8192], runs: 1, warmups: 0, newTokens: 4, profile: true }),
-    );
-    expect(result).toMatchObject({ format: 1, model: { context: 2048, layers: 8 }, skipped: [8192] });
-    expect(result.rows.map((row) => [row.frontier, row.promptTokens])).toEqual([[128, 128]]);
-    const row = result.rows[0]!;
-    for (const figure of [row.prefill.median, row.decode.median, row.firstTokenMs, row.decode.gbs, row.prefill.gflops])
-      expect(figure).toBeGreaterThan(0);
-    expect(result.kernels.map(({ phase, tokens }) => [phase, tokens])).toEqual([
-      ["prefill", 128],
-      ["decode", 128],
-    ]);
-    for (const { rows } of result.kernels) {
-      expect(rows.filter((kernel) => kernel.calls === 8).length).toBeGreaterThan(4);
-      expect(Math.min(...rows.map((kernel) => kernel.bytes))).toBeGreaterThan(0);
-    }
-
-    await expect(page.getByRole("heading", { name: /^Fable on / })).toBeVisible();
-    for (const name of [
-      /^Prefill: 128 tokens [\d.,]+ tokens a second$/,
-      /^Decode: 128 tokens [\d.,]+ tokens a second$/,
-    ])
-      await expect(page.getByRole("img", { name }).locator("circle")).toHaveCount(1);
-    const speed = page.getByRole("region", { name: "Speed" });
-    await expect(speed.getByRole("rowheader")).toHaveText(["128"]);
-    await expect(speed.getByRole("cell")).toHaveCount(9);
-    for (const { phase, rows } of result.kernels) {
-      const table = page.getByRole("region", { name: phase === "prefill" ? /^Kernels, prefill/ : /^Kernels, one new/ });
-      await expect(table.getByRole("rowheader")).toHaveText(rows.map((kernel) => kernel.label));
-    }
-    expect(await sidewaysOverflow(page)).toBe(0);
-
-    const [download] = await Promise.all([
-      page.waitForEvent("download"),
-      page.getByRole("button", { name: "Download JSON" }).click(),
-    ]);
-    expect(download.suggestedFilename()).toMatch(/^longprompt-fable-\d{4}-\d\d-\d\d\.json$/);
-    const saved: unknown = JSON.parse(await readFile(await download.path(), "utf8"));
-    expect(saved).toEqual(await page.evaluate(() => window.benchResult));
-  });
-
-  test("Start shows how far it is, Stop ends it; nothing chosen is said so", async () => {
-    const lengths = page.getByRole("group", { name: /^Context lengths/ }).getByRole("checkbox");
-    for (const length of await lengths.all()) await length.uncheck();
-    await page.getByRole("button", { name: "Start" }).click();
-    const card = page.getByRole("alert");
-    await expect(card).toContainText("nothing to measure", wait);
-    await page.getByRole("checkbox", { name: "1K" }).check();
-    await page.getByRole("button", { name: "Start" }).click();
-    await expect(page.getByRole("progressbar")).toBeVisible();
-    await expect(card).toHaveCount(0);
-    await expect(page.getByText("1024 tokens, run 1 of 6")).toBeVisible(wait);
-    await page.getByRole("button", { name: "Stop" }).click();
-    await expect(page.getByRole("button", { name: "Start" })).toBeVisible(wait);
-    await expect(card).toHaveCount(0);
-  });
 });
 
 test.describe("command line", () => {

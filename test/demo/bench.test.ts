@@ -1,0 +1,270 @@
+// The benchmark page with the engine and Fable, by hand and by a driver. Nothing here depends on speed.
+
+import { readFile } from "node:fs/promises";
+import type { BrowserContext, Locator, Page } from "playwright";
+import { expect } from "playwright/test";
+import { parseBench } from "../../demo/arguments.mjs";
+import { shapesFor } from "../../demo/compare.ts";
+import type { CompareResult } from "../../demo/compare.ts";
+import { serve } from "../../demo/server.mjs";
+import { test } from "../page.ts";
+import { sidewaysOverflow, wait, watchedPage } from "./site.ts";
+
+let server: Awaited<ReturnType<typeof serve>>;
+let context: BrowserContext;
+let faults: string[] = [];
+let page: Page;
+
+test.beforeAll(async ({ browserWithGpu }) => {
+  server = await serve();
+  context = await browserWithGpu.newContext();
+});
+
+test.afterAll(async () => {
+  await context?.close();
+  await server?.close();
+});
+
+/** A phone with the page on it. */
+async function open(): Promise<void> {
+  faults = [];
+  page = await watchedPage(context, (fault) => faults.push(fault));
+  await page.setViewportSize({ width: 360, height: 700 });
+  await page.goto(`${server.url}/bench.html`);
+  await page.waitForFunction(() => "runBench" in window);
+}
+
+async function close(): Promise<void> {
+  expect(faults).toEqual([]);
+  await page.close();
+}
+
+/** What Download JSON saves, and as what. */
+async function download(): Promise<{ name: string; saved: unknown }> {
+  const [file] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download JSON" }).click(),
+  ]);
+  return { name: file.suggestedFilename(), saved: JSON.parse(await readFile(await file.path(), "utf8")) };
+}
+
+test.describe("benchmark", () => {
+  test.beforeEach(open);
+  test.afterEach(close);
+
+  test("runBench measures, draws, and offers what it measured", async () => {
+    const result = await page.evaluate(() =>
+      window.runBench({ frontiers: [128, 8192], runs: 1, warmups: 0, newTokens: 4, profile: true }),
+    );
+    expect(result).toMatchObject({ format: 1, model: { context: 2048, layers: 8 }, skipped: [8192] });
+    expect(result.rows.map((row) => [row.frontier, row.promptTokens])).toEqual([[128, 128]]);
+    const row = result.rows[0]!;
+    for (const figure of [row.prefill.median, row.decode.median, row.firstTokenMs, row.decode.gbs, row.prefill.gflops])
+      expect(figure).toBeGreaterThan(0);
+    expect(result.kernels.map(({ phase, tokens }) => [phase, tokens])).toEqual([
+      ["prefill", 128],
+      ["decode", 128],
+    ]);
+    for (const { rows } of result.kernels) {
+      expect(rows.filter((kernel) => kernel.calls === 8).length).toBeGreaterThan(4);
+      expect(Math.min(...rows.map((kernel) => kernel.bytes))).toBeGreaterThan(0);
+    }
+
+    await expect(page.getByRole("heading", { name: /^Fable on / })).toBeVisible();
+    for (const name of [
+      /^Prefill: 128 tokens [\d.,]+ tokens a second$/,
+      /^Decode: 128 tokens [\d.,]+ tokens a second$/,
+    ])
+      await expect(page.getByRole("img", { name }).locator("circle")).toHaveCount(1);
+    const speed = page.getByRole("region", { name: "Speed" });
+    await expect(speed.getByRole("rowheader")).toHaveText(["128"]);
+    await expect(speed.getByRole("cell")).toHaveCount(9);
+    for (const { phase, rows } of result.kernels) {
+      const table = page.getByRole("region", { name: phase === "prefill" ? /^Kernels, prefill/ : /^Kernels, one new/ });
+      await expect(table.getByRole("rowheader")).toHaveText(rows.map((kernel) => kernel.label));
+    }
+    expect(await sidewaysOverflow(page)).toBe(0);
+
+    const { name, saved } = await download();
+    expect(name).toMatch(/^longprompt-fable-\d{4}-\d\d-\d\d\.json$/);
+    expect(saved).toEqual(await page.evaluate(() => window.benchResult));
+  });
+
+  test("Start shows how far it is, Stop ends it; nothing chosen is said so", async () => {
+    const lengths = page.getByRole("group", { name: /^Context lengths/ }).getByRole("checkbox");
+    for (const length of await lengths.all()) await length.uncheck();
+    await page.getByRole("button", { name: "Start" }).click();
+    const card = page.getByRole("alert");
+    await expect(card).toContainText("nothing to measure", wait);
+    await page.getByRole("checkbox", { name: "1K" }).check();
+    await page.getByRole("button", { name: "Start" }).click();
+    await expect(page.getByRole("progressbar")).toBeVisible();
+    await expect(card).toHaveCount(0);
+    await expect(page.getByText("1024 tokens, run 1 of 6")).toBeVisible(wait);
+    await page.getByRole("button", { name: "Stop" }).click();
+    await expect(page.getByRole("button", { name: "Start" })).toBeVisible(wait);
+    await expect(card).toHaveCount(0);
+  });
+});
+
+test.describe("dense against SwiftKV", () => {
+  test.beforeEach(open);
+  test.afterEach(close);
+
+  test("runComparison measures each variant, holds it against the FLOP model, draws, and offers the figures", async () => {
+    const result = await page.evaluate(() =>
+      window.runComparison({
+        frontiers: [32, 64, 8192],
+        runs: 1,
+        warmups: 0,
+        newTokens: 3,
+        shapes: [
+          { share: 0.5, group: 1 },
+          { layers: 4, group: 2 },
+        ],
+        kv: ["f16", "int8"],
+      }),
+    );
+    expect(result).toMatchObject({
+      format: 1,
+      kind: "swiftkv",
+      undistilled: true,
+      interleaved: true,
+      notes: [],
+      skipped: [8192],
+      model: { layers: 8, swiftkv: null },
+    });
+    expect(result.variants.map(({ swiftkv, kv, kvToDense }) => [swiftkv, kv, kvToDense])).toEqual(
+      ["f16", "int8"].flatMap((kv) => [
+        [null, kv, 1],
+        [{ layers: 4, group: 1 }, kv, 1],
+        [{ layers: 4, group: 2 }, kv, 0.75], // 4 + 4 / 2 caches of 8
+      ]),
+    );
+    expectRatios(result);
+    await expectReport();
+    expect(await sidewaysOverflow(page)).toBe(0);
+    const { name, saved } = await download();
+    expect(name).toMatch(/^longprompt-fable-swiftkv-\d{4}-\d\d-\d\d\.json$/);
+    expect(saved).toEqual(await page.evaluate(() => window.benchResult));
+  });
+
+  test("caches that do not fit together are measured one after the other", async () => {
+    const result = await page.evaluate(() =>
+      window.runComparison({
+        frontiers: [32],
+        runs: 1,
+        warmups: 0,
+        newTokens: 2,
+        cacheBytes: 1e6,
+        shapes: [
+          { layers: 4, group: 1 },
+          { layers: 4, group: 2 },
+        ],
+      }),
+    );
+    expect(result.interleaved).toBe(false);
+    expect(result.variants.map(({ rows }) => rows.length)).toEqual([1, 1, 1]);
+    expectRatios(result);
+    await expect(page.getByText("not interleaved", { exact: true })).toBeVisible();
+  });
+
+  test("the keyboard chooses the comparison; nothing chosen is said so; Stop ends it", async () => {
+    const shapes = page.getByRole("group", { name: "SwiftKV shapes" });
+    const half = shapes.getByRole("group", { name: "K near half" });
+    await expect(shapes).toBeHidden();
+    await page.getByRole("radio", { name: "The model as it is" }).focus();
+    await page.keyboard.press("ArrowRight");
+    await expect(shapes).toBeVisible();
+    await expect(page.getByRole("checkbox", { name: "Time each kernel" })).toBeHidden();
+    await expect(
+      page.getByText("Dense and 2 SwiftKV, f16, 5 lengths, 5 runs and one to warm up: 90 replies."),
+    ).toBeVisible();
+    expect(await sidewaysOverflow(page)).toBe(0);
+    for (const name of ["G 1", "G 2"]) await half.getByRole("checkbox", { name }).press("Space");
+    await page.getByRole("button", { name: "Start" }).press("Enter");
+    await expect(page.getByRole("alert")).toContainText("got no SwiftKV shapes", wait);
+    await shapes
+      .getByRole("group", { name: "K near three quarters" })
+      .getByRole("checkbox", { name: "G 2" })
+      .press("Space");
+    await page.getByRole("button", { name: "Start" }).press("Enter");
+    await expect(page.getByText(/^128 tokens, (dense|K 6 · G 2), run \d of 6$/)).toBeVisible(wait);
+    await page.getByRole("button", { name: "Stop" }).press("Enter");
+    await expect(page.getByRole("button", { name: "Start" })).toBeVisible(wait);
+    await expect(page.getByRole("alert")).toHaveCount(0);
+  });
+});
+
+/** Ratios follow from the figures they are ratios of. */
+function expectRatios({ variants }: CompareResult): void {
+  for (const { swiftkv, kv, rows } of variants) {
+    const dense = variants.find((other) => other.kv === kv && !other.swiftkv)!;
+    for (const [at, row] of rows.entries()) {
+      const base = dense.rows[at]!;
+      expect(row.speedup).toBeCloseTo(base.firstTokenMs.median / row.firstTokenMs.median, 6);
+      expect(row.ofPredicted).toBeCloseTo(row.speedup / row.predictedSpeedup, 6);
+      expect(row.predictedMs).toBeCloseTo(base.firstTokenMs.median / row.predictedSpeedup, 6);
+      expect(row.decodeToDense).toBeCloseTo(row.decodeMs.median / base.decodeMs.median, 6);
+      expect(row.prefill.median).toBeGreaterThan(0);
+      if (!swiftkv) expect([row.speedup, row.predictedSpeedup, row.decodeToDense]).toEqual([1, 1, 1]);
+      else expect(row.predictedSpeedup).toBeGreaterThan(1.5); // half of the layers
+      if (swiftkv) expect(row.predictedSpeedup).toBeLessThan(2);
+    }
+  }
+}
+
+/** Charts with a text alternative, a legend that works by keyboard, and the tables. */
+async function expectReport(): Promise<void> {
+  for (const kv of ["f16", "int8"]) {
+    const chart = page.getByRole("figure").filter({ hasText: `Time to the first token, ${kv}` });
+    const drawing = chart.getByRole("img", { name: /dense: 32 tokens .*; K 4 · G 1: 32 tokens .*64 tokens/ });
+    await expect(drawing.locator(".predicted:not([points=''])")).toHaveCount(2);
+    await expect(drawing.locator(".dot")).toHaveCount(6);
+    await expect(drawing.locator(".series-1")).toBeVisible();
+    await chart.getByRole("checkbox", { name: "K 4 · G 1" }).press("Space");
+    await expect(drawing.locator(".series-1")).toBeHidden();
+  }
+  const bars: Locator = page.getByRole("figure").filter({ hasText: "of one token" }).getByRole("listitem");
+  await expect(bars).toHaveCount(6);
+  const speed = page.getByRole("region", { name: "Speed" });
+  await expect(speed.locator("th[scope=rowgroup]")).toHaveText(["32 tokens", "64 tokens"]);
+  await expect(speed.getByRole("row", { name: "K 4 · G 2, int8" })).toHaveCount(2);
+  const memory = page.getByRole("region", { name: "Keys and values" });
+  await expect(memory.getByRole("row", { name: "K 4 · G 2, f16" })).toContainText("75.0 %");
+}
+
+test("K is near the share, such that groups of 1, 2 and 4 divide the rest where they can", () => {
+  const wanted = [0.5, 0.75].flatMap((share) => [1, 2, 4].map((group) => ({ share, group })));
+  const pairs = (layers: number): number[][] => shapesFor(wanted, layers).shapes.map((shape) => Object.values(shape));
+  const triple = (own: number): number[][] => [1, 2, 4].map((group) => [own, group]);
+  expect(pairs(30)).toEqual([...triple(14), ...triple(22)]);
+  expect(pairs(32)).toEqual([...triple(16), ...triple(24)]);
+  expect(pairs(28)).toEqual([...triple(12), ...triple(20)]);
+  expect(pairs(8)).toEqual([...triple(4), [6, 1], [6, 2]]); // 4 divides what is left at K 4 only
+  expect(pairs(2)).toEqual([[1, 1]]);
+  expect(shapesFor(wanted.slice(0, 3), 30).notes).toEqual([
+    "K 14 stands for 15 of 30 layers: G has to divide what is left.",
+  ]);
+  expect(shapesFor([{ layers: 15, group: 3 }], 30)).toEqual({ shapes: [{ layers: 15, group: 3 }], notes: [] });
+});
+
+test("the command line's comparison takes variants and several storages, and nothing that it would ignore", () => {
+  expect(parseBench(["--swiftkv", "--variants", "15,1; 14,4", "--kv", "f16,int4,f16"])).toMatchObject({
+    compared: true,
+    options: {
+      kv: ["f16", "int4"],
+      shapes: [
+        { layers: 15, group: 1 },
+        { layers: 14, group: 4 },
+      ],
+    },
+  });
+  expect(parseBench(["--kv", "int8"])).toMatchObject({ compared: false, options: { kv: "int8" } });
+  expect(() => parseBench(["--kv", "f16,int8"])).toThrow('--kv is "f16,int8"');
+  expect(() => parseBench(["--swiftkv", "--kv", "f16,f8"])).toThrow('--kv is "f8"');
+  expect(() => parseBench(["--variants", "4,1"])).toThrow("--variants needs --swiftkv");
+  expect(() => parseBench(["--swiftkv", "--no-profile"])).toThrow("--no-profile cannot go with --swiftkv");
+  for (const text of ["4", "4,0", "4,1;", "a,b"])
+    expect(() => parseBench(["--swiftkv", "--variants", text]), text).toThrow(/want K,G pairs/);
+});
