@@ -1,6 +1,6 @@
 // The facts about the loaded model, at the end of the settings.
 
-import type { Engine } from "../src/index.ts";
+import type { Engine, SwiftKv } from "../src/index.ts";
 import { find, make } from "./dom.ts";
 import { bytes, count, seconds } from "./numbers.ts";
 
@@ -8,7 +8,7 @@ import { bytes, count, seconds } from "./numbers.ts";
 export function about(engine: Engine, name: string): void {
   const { model } = engine;
   const stats = engine.stats();
-  const facts: readonly [string, string][] = [
+  const facts: readonly (readonly [string, string])[] = [
     ["Architecture", `${model.architecture.replace("ForCausalLM", "")}, ${count(model.layers)} layers`],
     [
       "Parameters",
@@ -17,6 +17,7 @@ export function about(engine: Engine, name: string): void {
         : `${(model.parameters / 1e6).toFixed(1)} million`,
     ],
     ["Context", `${count(model.context)} of ${count(model.trainedContext)} tokens`],
+    ...(model.swiftkv ? [["SwiftKV", swiftkvLine(model.swiftkv, model.layers)] as const] : []),
     ["Weights", bytes(stats.weightBytes)],
     ["Keys and values", `${bytes(stats.kvBytes)}, ${bytes(stats.kvBytesPerToken)} a token`],
     ["Working memory", bytes(stats.scratchBytes)],
@@ -29,3 +30,6 @@ export function about(engine: Engine, name: string): void {
   ]);
   find("about", HTMLElement).replaceChildren(make("h3", { textContent: name }), make("dl", {}, ...rows));
 }
+
+const swiftkvLine = ({ layers: own, group }: SwiftKv, layers: number): string =>
+  `${count(own)} of ${count(layers)} layers read${group > 1 ? `, ${count(group)} share a cache` : ""}`;

@@ -7,7 +7,11 @@ export interface ReplyArguments {
   model: string;
   json: boolean;
   software?: boolean;
-  load: { kv?: "f16" | "f32"; context?: number };
+  load: {
+    kv?: "f16" | "f32" | "int8" | "int4";
+    swiftkv?: { layers: number; group: number } | false;
+    context?: number;
+  };
   generate: Record<string, number>;
 }
 

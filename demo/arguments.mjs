@@ -24,7 +24,9 @@ npm start -- --prompt "..."                 one reply on standard output, figure
   --max-tokens N           longest reply (default: what fits)
   --temperature T          0 = most likely token (default)
   --top-p P --top-k K --min-p P --repetition-penalty R --seed S
-  --kv f16|f32|int8        storage of keys and values (default: f16; int8 is lossy)
+  --kv f16|f32|int8|int4   storage of keys and values (default: f16; int8 and int4 are lossy)
+  --swiftkv K[,G]          convert to SwiftKV: the prompt passes K layers, G later ones share a cache (default 1);
+                           not trained for it, so answers are poor. off: run a SwiftKV model as the one it came from
   --context N              tokens of context
   --json                   one line of JSON instead of text
   --software               run on the CPU (SwiftShader)
@@ -43,6 +45,7 @@ const START = {
   "repetition-penalty": { type: "string" },
   seed: { type: "string" },
   kv: { type: "string" },
+  swiftkv: { type: "string" },
   context: { type: "string" },
   json: { type: "boolean" },
   software: { type: "boolean" },
@@ -75,7 +78,11 @@ export function parseStart(argv) {
     model: values.model ?? "fable",
     json: values.json ?? false,
     software: values.software,
-    load: defined({ kv: choice(values, "kv", ["f16", "f32", "int8"]), context: integer(values, "context", 1) }),
+    load: defined({
+      kv: choice(values, "kv", ["f16", "f32", "int8", "int4"]),
+      swiftkv: swiftkv(values.swiftkv),
+      context: integer(values, "context", 1),
+    }),
     generate: defined({
       maxTokens: integer(values, "max-tokens", 1),
       temperature: number(values, "temperature", 0, 100),
@@ -163,6 +170,15 @@ function shapeList(text) {
     if (group === undefined) throw new UsageError(`--variants is "${part}", want K,G pairs such as "14,1;14,2"`);
     return { layers: Number(layers), group: Number(group) };
   });
+}
+
+/** "K", "K,G" or "off". Which shapes a model can have, the engine knows. */
+function swiftkv(text) {
+  if (text === undefined) return undefined;
+  if (text === "off") return false;
+  const shape = /^(\d{1,4})(?:,([1-9]\d{0,3}))?$/.exec(text);
+  if (!shape) throw new UsageError(`--swiftkv is "${text}", want K or K,G (whole numbers, G of at least 1), or off`);
+  return { layers: Number(shape[1]), group: Number(shape[2] ?? 1) };
 }
 
 function frontierList(text) {

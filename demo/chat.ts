@@ -8,23 +8,28 @@ import { button, find, make } from "./dom.ts";
 import { loadShowing } from "./loading.ts";
 import { LONG_PASTE, longText } from "./longtext.ts";
 import { count } from "./numbers.ts";
+import { closePanel, sidePanel } from "./panels.ts";
 import { nameOfSource, picker } from "./picker.ts";
 import { ribbon } from "./ribbon.ts";
 import { settingsForm } from "./settings.ts";
 import { followUps, showStarters } from "./starters.ts";
+import { swiftkvPanel } from "./swiftkv.ts";
+import type { Work } from "./swiftkv.ts";
 import { explain, troubleCard } from "./trouble.ts";
+import { comparisonPrompt, firstToken, turn } from "./twin.ts";
+import type { Way } from "./twin.ts";
 
 const text = find("composer-text", HTMLTextAreaElement);
 const sendButton = find("send", HTMLButtonElement);
 const stopButton = find("stop", HTMLButtonElement);
 const starters = find("starters", HTMLElement);
-const settingsPanel = find("settings", HTMLElement);
-const settingsButton = find("settings-button", HTMLButtonElement);
 
 let engine: Engine | null = null;
 let session: Session | null = null;
 let loaded: { source: ModelSource; name: string } | null = null;
 let messages: Message[] = [];
+/** How the engine runs the model. */
+let way: Way = { swiftkv: null, kv: "f16" };
 /** Tokens the session holds; 0 when they have to be read anew. */
 let held = 0;
 let running: AbortController | null = null;
@@ -35,6 +40,13 @@ let lastReply: Reply | null = null;
 const chat = conversation();
 const drawRibbon = ribbon();
 const settings = settingsForm(() => drawDraft());
+const settingsPanel = sidePanel("settings");
+const sidesPanel = sidePanel("swiftkv");
+const panel = swiftkvPanel({
+  onWay: (next) => void occupy("turning", (signal) => takeUp(next, signal).then(sayWay)),
+  onCompare: () => void occupy("comparing", compare),
+  onStop: () => stop(),
+});
 const attachment = longText({
   tokens: (content) => engine?.tokenize(content).length ?? null,
   room: () => (engine ? engine.model.context - held - 32 : null),
@@ -53,14 +65,6 @@ function show(view: View): void {
   if (view === "chat") text.focus({ preventScroll: true });
 }
 
-function toggleSettings(open: boolean): void {
-  settingsPanel.hidden = !open;
-  find("main", HTMLElement).inert = open && matchMedia("(max-width: 62rem)").matches; // it lies under the panel there
-  settingsButton.setAttribute("aria-expanded", String(open));
-  if (open) find("settings-close", HTMLButtonElement).focus();
-  else settingsButton.focus();
-}
-
 // The model
 
 async function loadModel(source: ModelSource, name: string): Promise<void> {
@@ -70,28 +74,37 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
   dropEngine();
   loaded = { source, name };
   show("loading");
+  const options = settings.load();
   try {
-    engine = await loadShowing(source, name, settings.load());
+    engine = await loadShowing(source, name, options);
   } catch (error) {
     show("picker");
     if (error instanceof DOMException && error.name === "AbortError") return;
     const card = troubleCard(explain(error), {
       retry: () => loadModel(source, name),
-      settings: () => toggleSettings(true),
+      settings: settingsPanel.open,
     });
     trouble.replaceChildren(card);
     card.scrollIntoView({ block: "nearest" });
     return;
   }
-  session = engine.session();
+  adopt(engine, { swiftkv: engine.model.swiftkv, kv: options.kv });
   settings.adopt(engine.model);
   find("model-label", HTMLElement).textContent = name;
   find("settings-reload", HTMLElement).hidden = false;
-  about(engine, name);
   showNotice(engine.stats());
   show("chat");
   if (messages.length === 0) welcome();
   drawDraft();
+}
+
+function adopt(next: Engine, as: Way): void {
+  engine = next;
+  session = next.session();
+  way = as;
+  held = 0;
+  about(next, loaded?.name ?? next.model.name);
+  panel.show(next, way);
 }
 
 function dropEngine(): void {
@@ -99,6 +112,8 @@ function dropEngine(): void {
   engine?.dispose();
   engine = session = null;
   held = 0;
+  panel.reset();
+  sidesPanel.hide();
 }
 
 const reload = (): Promise<void> | undefined => (loaded ? loadModel(loaded.source, loaded.name) : undefined);
@@ -127,6 +142,60 @@ function welcome(): void {
     else void send();
   });
   starters.hidden = false;
+}
+
+// Dense or SwiftKV
+
+/** Work on the engine that is no reply: Stop ends it, the panel shows how far it is and what went wrong. */
+async function occupy(work: Work, task: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  if (!engine || running) return;
+  const controller = new AbortController();
+  panel.trouble(null);
+  setRunning(controller, work);
+  active = task(controller.signal).catch((error: unknown) => {
+    if (controller.signal.aborted) return;
+    panel.trouble(troubleCard(explain(error), { reload, settings: settingsPanel.open }));
+  });
+  await active;
+  setRunning(null);
+  drawDraft();
+}
+
+const nameOf = ({ swiftkv }: Way): string => (swiftkv ? "SwiftKV" : "Dense");
+
+/** Runs the model another way. The conversation stays; the next reply reads it again. */
+async function takeUp(next: Way, signal?: AbortSignal): Promise<void> {
+  if (!engine) return;
+  panel.progress(`${nameOf(next)}: preparing`, null);
+  adopt(await turn(engine, next, signal), next);
+  settings.keep(next.kv);
+}
+
+const sayWay = (): void => {
+  find("announcer", HTMLElement).textContent =
+    `Runs ${way.swiftkv ? "with SwiftKV" : "dense"}, ${way.kv} keys and values`;
+};
+
+/** Times the first token both ways, and comes back to the way it was, with the prompt read. */
+async function compare(signal: AbortSignal): Promise<void> {
+  if (!engine) return;
+  const here = way;
+  const { prompt, builtIn } = comparisonPrompt(engine, messages, promptOf);
+  try {
+    await takeUp(panel.way(here.swiftkv === null), signal);
+    await time(prompt, signal);
+  } finally {
+    if (way !== here) await takeUp(here);
+  }
+  await time(prompt, signal);
+  panel.tell(builtIn ? "On a built-in story" : "On this conversation");
+}
+
+async function time(prompt: Prompt, signal: AbortSignal): Promise<void> {
+  if (!engine || !session) return;
+  const onPrefill = (done: number, total: number): void =>
+    panel.progress(`${nameOf(way)}: reading ${count(done)} of ${count(total)} tokens`, done / total);
+  panel.record(await firstToken(engine, session, prompt, { signal, onPrefill }));
 }
 
 // The conversation
@@ -175,9 +244,12 @@ function answer(): Promise<"done" | "refused"> {
 
 async function generate(): Promise<"done" | "refused"> {
   if (!engine || !session || !loaded) return "refused";
-  const view = reply(loaded.name, regenerate);
+  const view = reply(
+    way.swiftkv && engine.model.undistilled ? `${loaded.name}, untrained SwiftKV` : loaded.name,
+    regenerate,
+  );
   chat.add(view.element);
-  setRunning(new AbortController());
+  setRunning(new AbortController(), "reply");
   const watch = follow(view, engine.model.context);
   try {
     const generation = session.generate(promptOf(messages), {
@@ -225,6 +297,8 @@ function follow(
 function finish(result: GenerationResult, view: Reply): void {
   view.done(result);
   held = result.stats.promptTokens + result.stats.newTokens;
+  const { promptTokens, reusedTokens, newTokens, prefillMs } = result.stats;
+  if (reusedTokens === 0 && newTokens > 0) panel.record({ milliseconds: prefillMs, promptTokens });
   messages.push({ role: "assistant", content: result.text });
   lastReply = view;
   find("announcer", HTMLElement).textContent = `${loaded?.name ?? "Reply"}: ${result.text}`;
@@ -263,11 +337,12 @@ async function halt(): Promise<void> {
   await active.catch(() => {});
 }
 
-function setRunning(controller: AbortController | null): void {
+function setRunning(controller: AbortController | null, work: Work = "none"): void {
   const hadFocus = document.activeElement === stopButton || document.activeElement === sendButton;
   running = controller;
   sendButton.hidden = controller !== null;
   stopButton.hidden = controller === null;
+  panel.work(work);
   if (hadFocus) (controller ? stopButton : text).focus({ preventScroll: true });
 }
 
@@ -292,7 +367,7 @@ function showTrouble(error: unknown): void {
     newChat,
     reload,
     pickModel: () => show("picker"),
-    settings: () => toggleSettings(true),
+    settings: () => settingsPanel.open(),
   });
   card.id = "chat-trouble";
   chat.add(card);
@@ -352,13 +427,11 @@ function connectPage(): void {
   find("model-button", HTMLButtonElement).addEventListener("click", () => show("picker"));
   find("picker-back", HTMLButtonElement).addEventListener("click", () => show("chat"));
   find("new-chat", HTMLButtonElement).addEventListener("click", () => void newChat());
-  settingsButton.addEventListener("click", () => toggleSettings(settingsPanel.hidden !== false));
-  find("settings-close", HTMLButtonElement).addEventListener("click", () => toggleSettings(false));
   find("settings-reload", HTMLButtonElement).addEventListener("click", () => void reload());
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
     if (running) stop();
-    else if (!settingsPanel.hidden) toggleSettings(false);
+    else closePanel();
   });
   // A file that misses the drop zone would otherwise replace the page.
   addEventListener("dragover", (event) => event.preventDefault());

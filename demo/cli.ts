@@ -1,7 +1,16 @@
 // The page behind `npm start -- --prompt`: loads one model, answers one prompt, hands text out as it comes.
 
 import { load } from "../src/index.ts";
-import type { Engine, GenerateOptions, GenerationResult, LoadOptions, LoadProgress, Prompt } from "../src/index.ts";
+import type {
+  Engine,
+  EngineStats,
+  GenerateOptions,
+  GenerationResult,
+  LoadOptions,
+  LoadProgress,
+  ModelInfo,
+  Prompt,
+} from "../src/index.ts";
 import { bytes, count, rate } from "./numbers.ts";
 
 interface Request {
@@ -28,8 +37,12 @@ window.runPrompt = async (request) => {
     const engine = await load(request.source, { ...request.load, onProgress: showLoading() });
     const result = await answer(engine, request);
     const stats = engine.stats();
+    const { swiftkv } = engine.model;
     engine.dispose();
-    return { result: { ...result, stats: { ...result.stats, ...stats } }, figures: figures(result, stats) };
+    return {
+      result: { ...result, stats: { ...result.stats, ...stats, swiftkv } },
+      figures: figures(result, stats, engine.model),
+    };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { error: message.replaceAll(/\s+/g, " ") };
@@ -73,10 +86,17 @@ function showLoading(): (progress: LoadProgress) => void {
   };
 }
 
-function figures({ stats, finish }: GenerationResult, engine: ReturnType<Engine["stats"]>): string {
+function figures({ stats, finish }: GenerationResult, engine: EngineStats, model: ModelInfo): string {
   const reading = `${count(stats.promptTokens)} prompt tokens in ${Math.round(stats.prefillMs)} ms (${rate(stats.prefillTokensPerSecond)})`;
   const writing = `${count(stats.newTokens)} new at ${rate(stats.decodeTokensPerSecond)}, ended by ${finish}`;
   const memory = `weights ${bytes(engine.weightBytes)}, cache ${bytes(engine.kvBytes)}`;
   const speed = engine.adapter.software ? " (software: a GPU is about a hundred times faster)" : "";
-  return `[${engine.adapter.name}${speed} · load ${Math.round(engine.loadMs)} ms · ${reading} · ${writing} · ${memory}]`;
+  const loading = `load ${Math.round(engine.loadMs)} ms`;
+  return `[${[engine.adapter.name + speed, loading, reading, writing, memory, ...way(model)].join(" · ")}]`;
+}
+
+function way({ swiftkv, layers, undistilled }: ModelInfo): string[] {
+  if (!swiftkv) return [];
+  const sharing = swiftkv.group > 1 ? `, ${swiftkv.group} share a cache` : "";
+  return [`SwiftKV: ${swiftkv.layers} of ${layers} layers read${sharing}${undistilled ? ", untrained" : ""}`];
 }

@@ -3,7 +3,7 @@
 import type { GenerateOptions, KvFormat, LoadOptions, ModelInfo, Sampling } from "../src/index.ts";
 import { find } from "./dom.ts";
 
-const FORMATS: readonly KvFormat[] = ["f16", "f32", "int8"];
+const FORMATS: readonly KvFormat[] = ["f16", "f32", "int8", "int4"];
 
 const KEY = "longprompt.settings";
 
@@ -18,7 +18,9 @@ const DEFAULTS: Sampling = { temperature: 0.7, topP: 0.95 };
 export interface Settings {
   system(): string;
   generate(): GenerateOptions;
-  load(): LoadOptions;
+  load(): LoadOptions & { kv: KvFormat };
+  /** Another storage of keys and values was taken up; the next model begins with it. */
+  keep(kv: KvFormat): void;
   /** Takes over the sampling that the model's authors recommend, unless the user has moved the dials. */
   adopt(model: ModelInfo): void;
 }
@@ -76,6 +78,10 @@ export function settingsForm(onSystem: () => void): Settings {
       const context = whole(field("context").value);
       const kv = FORMATS.find((format) => format === field("kv").value) ?? "f16";
       return { kv, ...(context ? { context } : {}) };
+    },
+    keep(kv) {
+      field("kv").value = kv;
+      store(form, touched);
     },
     adopt(model) {
       // Greedy is what the engine says where a model brings nothing; small models then go round in circles.

@@ -64,6 +64,16 @@ test("numbers are read strictly", () => {
   expect(() => parseStart(["--prompt", "a", "--kv", "f8"])).toThrow('--kv is "f8", want f16 or f32');
 });
 
+test("--swiftkv is a shape or off, --kv one of four formats", () => {
+  const load = (...args: string[]): unknown => parseStart(["--prompt", "a", ...args]);
+  expect(load("--swiftkv", "4,2")).toMatchObject({ load: { swiftkv: { layers: 4, group: 2 } } });
+  expect(load("--swiftkv", "0")).toMatchObject({ load: { swiftkv: { layers: 0, group: 1 } } });
+  expect(load("--swiftkv", "off")).toMatchObject({ load: { swiftkv: false } });
+  for (const kv of ["f32", "f16", "int8", "int4"]) expect(load("--kv", kv)).toMatchObject({ load: { kv } });
+  for (const text of ["", "x", "4,", ",2", "4,0", "4,2,1", "-4", "4.5", "4, 2", "on", "1e1", "99999"])
+    expect(() => load("--swiftkv", text), text).toThrow(/^--swiftkv is ".*", want K or K,G/);
+});
+
 test("flags that do not go together are refused", () => {
   expect(() => parseStart(["--json"])).toThrow("--json needs --prompt");
   expect(() => parseStart(["--prompt", "a", "--no-open"])).toThrow(/--no-open is for the page/);
@@ -110,6 +120,7 @@ test("every refusal is one line on standard error, exit code 1, no stack", async
     [START, ["--prompt", "a", "--model", "nonsense"], /unknown model/],
     [START, ["--prompt", "a", "--model", "./missing.gguf"], /no such file/],
     [START, ["--prompt", "a", "--max-tokens", "many"], /--max-tokens/],
+    [START, ["--prompt", "a", "--swiftkv", "4,"], /--swiftkv is "4,", want K or K,G/],
     [BENCH, ["--frontiers", "0"], /--frontiers/],
     [MODEL, ["nonsense"], /unknown model.*smollm2-135m-instruct/],
     [MODEL, [], /give one name/],

@@ -1,37 +1,30 @@
 // The benchmark page with the engine and Fable, by hand and by a driver. Nothing here depends on speed.
 
 import { readFile } from "node:fs/promises";
-import type { BrowserContext, Locator, Page } from "playwright";
+import type { Locator, Page } from "playwright";
 import { expect } from "playwright/test";
 import { parseBench } from "../../demo/arguments.mjs";
 import { shapesFor } from "../../demo/compare.ts";
 import type { CompareResult } from "../../demo/compare.ts";
-import { serve } from "../../demo/server.mjs";
-import { test } from "../page.ts";
-import { sidewaysOverflow, wait, watchedPage } from "./site.ts";
+import { sidewaysOverflow, test, type Visit, wait } from "./visit.ts";
 
-let server: Awaited<ReturnType<typeof serve>>;
-let context: BrowserContext;
 let faults: string[] = [];
 let page: Page;
+let visitPage: () => Promise<Visit>;
 
-test.beforeAll(async ({ browserWithGpu }) => {
-  server = await serve();
-  context = await browserWithGpu.newContext();
-});
-
-test.afterAll(async () => {
-  await context?.close();
-  await server?.close();
+test.beforeEach(({ visit, site }) => {
+  visitPage = async () => {
+    const opened = await visit();
+    await opened.page.setViewportSize({ width: 360, height: 700 });
+    await opened.page.goto(`${site}/bench.html`);
+    await opened.page.waitForFunction(() => "runBench" in window);
+    return opened;
+  };
 });
 
 /** A phone with the page on it. */
 async function open(): Promise<void> {
-  faults = [];
-  page = await watchedPage(context, (fault) => faults.push(fault));
-  await page.setViewportSize({ width: 360, height: 700 });
-  await page.goto(`${server.url}/bench.html`);
-  await page.waitForFunction(() => "runBench" in window);
+  ({ page, faults } = await visitPage());
 }
 
 async function close(): Promise<void> {

@@ -1,0 +1,179 @@
+// The switch between dense and SwiftKV, with Fable: 8 layers, 2 kB of keys and values a token. No times are compared.
+
+import type { Locator, Page } from "playwright";
+import { expect } from "playwright/test";
+import { ask, box, ended, loadFable, replies, set, sidewaysOverflow, STORY, test, wait } from "./visit.ts";
+
+let page: Page;
+let faults: string[];
+
+const panel = (): Locator => page.getByRole("complementary", { name: "SwiftKV" });
+const opener = (): Locator => page.getByRole("button", { name: /^SwiftKV, o/ });
+const toggle = (): Locator => page.getByRole("switch", { name: "Run with SwiftKV" });
+const compare = (): Locator => panel().getByRole("button", { name: "Compare on this conversation" });
+const verdict = (): Locator => panel().getByRole("status");
+/** Cells of a row: dense, SwiftKV. */
+const row = (name: string): Locator => panel().getByRole("row", { name }).getByRole("cell");
+
+/** Turns the switch and waits until the other engine runs. */
+async function turn(state: "on" | "off"): Promise<void> {
+  await toggle().click();
+  await expect(opener()).toHaveAccessibleName(`SwiftKV, ${state}`, wait);
+  await expect(toggle()).toBeEnabled();
+}
+
+test.beforeAll(async ({ visit, site }) => {
+  ({ page, faults } = await visit());
+  await loadFable(page, site);
+});
+
+test.beforeEach(async () => {
+  faults.length = 0;
+  await page.getByRole("button", { name: "New chat" }).click();
+  await set(page, { Temperature: "0", Seed: "", "Max tokens": "4" });
+  await opener().click();
+});
+
+test.afterEach(async () => {
+  if (await toggle().isChecked()) await turn("off");
+  await page.getByRole("button", { name: "Close SwiftKV" }).click();
+  expect(faults).toEqual([]);
+});
+
+test.afterAll(() => page?.close());
+
+test("turning keeps the conversation; each reply's first token is measured on its own side", async () => {
+  await expect(row("First token").last()).toHaveText("not yet measured");
+  const dense = await ask(page, STORY);
+  const tokens = /read (\d+) tokens/i.exec(dense.figures)?.[1];
+  await turn("on");
+  await expect(row("First token").first()).toContainText(`${tokens} tokens`);
+  await expect(panel().getByRole("columnheader", { name: "SwiftKV" })).toContainText("in use");
+  await expect(page.locator("article.user")).toHaveText(`You${STORY}`);
+  await replies(page).last().getByRole("button", { name: "Regenerate" }).click();
+  await expect(page.getByRole("heading", { name: "Fable, untrained SwiftKV" })).toBeVisible(wait);
+  const student = await ended(page);
+  expect(student.figures).toContain(`read ${tokens} tokens`); // anew, with a cache of its own
+  await expect(row("First token").last()).toContainText(`${tokens} tokens`);
+  await turn("off");
+  const again = await ask(page, "And then?");
+  expect(again.figures).not.toContain("reused");
+  await expect(page.getByRole("heading", { name: "Fable", exact: true })).toBeVisible();
+});
+
+test("layers, shared caches and format change the cache; the switch takes up what is chosen", async () => {
+  const layers = panel().getByLabel("Reading layers");
+  const shared = panel().getByLabel("Shared caches");
+  await expect(layers).toHaveValue("4");
+  await expect(row("Cache per token")).toHaveText(["2.0 kB", "2.0 kB"]);
+  await shared.selectOption("4");
+  await expect(row("Cache per token")).toHaveText(["2.0 kB", "1.3 kB"]);
+  await layers.selectOption("6");
+  await expect(shared).toHaveValue("1"); // four do not fit into two
+  await expect(shared.getByRole("option")).toHaveText(["None", "2 layers each"]);
+  await shared.selectOption("2");
+  await turn("on");
+  await expect(page.locator("#about")).toContainText("6 of 8 layers read, 2 share a cache");
+  const formats = panel().getByLabel("Keys and values of both");
+  await expect(formats.getByRole("option")).toHaveText(["f16", "f32, exact", /^int8, lossy/, /^int4, lossy/]);
+  await formats.selectOption("int8");
+  await expect(row("Cache per token")).toHaveText(["1.2 kB", "1.0 kB"], wait);
+  expect((await ask(page, STORY)).figures).toMatch(/wrote 4/);
+  await formats.selectOption("f16");
+  await expect(row("Cache per token")).toHaveText(["2.0 kB", "1.8 kB"], wait);
+  await expect(toggle()).toBeEnabled(wait);
+  await layers.selectOption("4");
+  await expect(page.locator("#about")).toContainText("4 of 8 layers read", wait);
+  await expect(toggle()).toBeEnabled(wait);
+});
+
+test("a comparison fills both columns with one prompt and leaves the switch where it was", async () => {
+  await panel().getByLabel("Shared caches").selectOption("2");
+  await compare().click();
+  await expect(verdict()).toHaveText(
+    /^On a built-in story of 1,\d{3} tokens SwiftKV came to its first token .+\. Its cache is 25\s% smaller\.$/,
+    wait,
+  );
+  await expect(opener()).toHaveAccessibleName("SwiftKV, off");
+  await expect(row("First token")).toHaveText([/ m?s1,\d{3} tokens$/, / m?s1,\d{3} tokens$/]);
+  await ask(page, `${"The sun was warm. ".repeat(60)}What was warm?`);
+  await compare().click();
+  await expect(verdict()).toHaveText(/^On this conversation of \d{3} tokens SwiftKV came/, wait);
+  await expect(replies(page)).toHaveCount(1);
+});
+
+for (const [way, stop] of [
+  ["Its button", () => panel().getByRole("button", { name: "Stop comparing" }).click()],
+  ["Escape", () => page.keyboard.press("Escape")],
+] as const) {
+  test(`${way} stops a comparison; the chat goes on as before`, async () => {
+    await turn("on");
+    await compare().click();
+    await expect(panel().getByText(/^Dense: reading/)).toBeVisible(wait);
+    await stop();
+    await expect(compare()).toBeEnabled(wait);
+    await expect(opener()).toHaveAccessibleName("SwiftKV, on");
+    await expect(panel().getByRole("alert")).toHaveCount(0);
+    expect((await ask(page, STORY)).figures).toMatch(/wrote 4/);
+  });
+}
+
+test("nothing can be switched while a reply runs, and no reply begins while something is switched", async () => {
+  await page.getByRole("button", { name: "Settings", exact: true }).click();
+  await expect(panel()).toBeHidden(); // one panel at a time
+  await page.getByRole("button", { name: "Close settings" }).click();
+  await set(page, { "Max tokens": "1000" });
+  await opener().click();
+  await box(page).fill(STORY);
+  await box(page).press("Enter");
+  for (const control of [toggle(), compare(), panel().getByLabel("Reading layers")])
+    await expect(control).toBeDisabled();
+  await box(page).press("Escape");
+  await ended(page);
+  await set(page, { "Max tokens": "4" });
+  await opener().click();
+  await compare().click();
+  await box(page).fill("Hello");
+  await box(page).press("Enter");
+  await expect(replies(page)).toHaveCount(1);
+  await expect(box(page)).toHaveValue("Hello");
+  await page.keyboard.press("Escape");
+  await expect(compare()).toBeEnabled(wait);
+  await box(page).fill("");
+});
+
+test("the keyboard turns the switch and keeps its place; what was done is said", async () => {
+  await expect(page.getByRole("button", { name: "Close SwiftKV" })).toBeFocused();
+  await page.keyboard.press("Tab");
+  await expect(toggle()).toBeFocused();
+  await expect(toggle()).toHaveAccessibleDescription("Off: the prompt passes all 8 layers");
+  await page.keyboard.press("Space");
+  await expect(toggle()).toBeChecked(wait);
+  await expect(toggle()).toBeFocused(wait);
+  await expect(page.locator("#announcer")).toHaveText("Runs with SwiftKV, f16 keys and values");
+  await expect(toggle()).toHaveAccessibleDescription("On: the prompt passes 4 of 8 layers");
+});
+
+test("an error is a card in the panel, and the model runs on as it was", async () => {
+  await page.evaluate(() => {
+    const create = GPUDevice.prototype.createBuffer;
+    GPUDevice.prototype.createBuffer = function () {
+      GPUDevice.prototype.createBuffer = create;
+      throw new Error("GPU memory: got none");
+    };
+  });
+  await toggle().click();
+  await expect(panel().getByRole("alert").getByRole("heading")).toHaveText("Not enough memory", wait);
+  await expect(opener()).toHaveAccessibleName("SwiftKV, off");
+  await expect(toggle()).not.toBeChecked();
+  expect((await ask(page, STORY)).figures).toMatch(/wrote 4/);
+  await turn("on");
+  await expect(panel().getByRole("alert")).toHaveCount(0);
+});
+
+test("at 360 pixels the panel fits", async () => {
+  await page.setViewportSize({ width: 360, height: 640 });
+  expect(await sidewaysOverflow(page)).toBe(0);
+  expect(await panel().evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
+  await page.setViewportSize({ width: 1280, height: 720 });
+});
