@@ -76,7 +76,7 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
   show("loading");
   const options = settings.load();
   try {
-    engine = await loadShowing(source, name, options);
+    engine = await loadShowing(source, name, { ...options, teacher: true }); // so that SwiftKV can be switched off
   } catch (error) {
     show("picker");
     if (error instanceof DOMException && error.name === "AbortError") return;

@@ -43,6 +43,8 @@ interface Shown {
   context: number;
   /** Of one cache and token. */
   cacheBytes: number;
+  /** The checkpoint's SwiftKV heads are trained, and these are in use. */
+  trained: boolean;
 }
 
 /** Measurements of different shapes and formats are kept apart. */
@@ -102,7 +104,8 @@ export function swiftkvPanel({ onWay, onCompare, onStop }: SwiftKvActions): Swif
       const { model } = engine;
       const cacheBytes = engine.stats().kvBytesPerToken / cachesOf(next.swiftkv, model.layers);
       if (shown?.layers !== model.layers) shape.offer(model.layers);
-      shown = { way: next, layers: model.layers, context: model.context, cacheBytes };
+      const trained = next.swiftkv !== null && !model.undistilled;
+      shown = { way: next, layers: model.layers, context: model.context, cacheBytes, trained };
       shape.set(next);
       find("swiftkv-button", HTMLElement).hidden = !model.convertible;
       draw();
@@ -133,13 +136,15 @@ export function swiftkvPanel({ onWay, onCompare, onStop }: SwiftKvActions): Swif
 }
 
 /** The switch as it stands. */
-function drawState({ way: { swiftkv }, layers }: Shown): void {
+function drawState({ way: { swiftkv }, layers, trained }: Shown): void {
   const total = count(layers);
   find("swiftkv-on", HTMLInputElement).checked = swiftkv !== null;
   find("swiftkv-state", HTMLElement).textContent = swiftkv
     ? `On: the prompt passes ${count(swiftkv.layers)} of ${total} layers`
     : `Off: the prompt passes all ${total} layers`;
-  find("swiftkv-caution", HTMLElement).classList.toggle("now", swiftkv !== null);
+  const caution = find("swiftkv-caution", HTMLElement);
+  caution.classList.toggle("now", swiftkv !== null);
+  caution.hidden = trained;
   const opener = find("swiftkv-button", HTMLButtonElement);
   opener.classList.toggle("on", swiftkv !== null);
   opener.setAttribute("aria-label", `SwiftKV, ${swiftkv ? "on" : "off"}`);
@@ -162,7 +167,9 @@ function shapeFields(): ShapeFields {
   const fields = [own, group, format];
   let layers = 0;
   const offerGroups = (wanted: number): void => {
-    const possible = groupsOf(Number(own.value), layers);
+    const usual = groupsOf(Number(own.value), layers);
+    const trained = (layers - Number(own.value)) % wanted === 0 ? [wanted] : [];
+    const possible = [...new Set([...usual, ...trained])].toSorted((a, b) => a - b);
     fill(group, possible, (size) => (size === 1 ? "None" : `${size} layers each`));
     group.value = String(possible.includes(wanted) ? wanted : 1);
   };
@@ -173,7 +180,7 @@ function shapeFields(): ShapeFields {
     kv: () => (["f32", "f16", "int8", "int4"] as const).find((known) => known === format.value) ?? "f16",
     offer(total) {
       layers = total;
-      fill(own, range(1, total - 1), (value) => `${value} of ${total}`);
+      fill(own, range(0, total - 1), (value) => `${value} of ${total}`);
       own.value = String(Math.ceil(total / 2));
       offerGroups(1);
     },

@@ -110,9 +110,13 @@ for (const variant of SWIFTKV_VARIANTS) {
     for (const name of ["switched", "dense"]) both.push(await call("answer", name, job(golden.prompt, 12)));
     expect(both[0]!.logprobs).toEqual(both[1]!.logprobs);
     await expectNumbers(call, "switched", golden.prompt, golden.teacher!);
+    const shape = (await call("model", "student")).swiftkv!;
+    await call("twin", "back", "switched", shape);
+    expect(await call("model", "back")).toMatchObject({ swiftkv: shape, undistilled: false });
+    await expectNumbers(call, "back", golden.prompt, golden);
     const kept = (await call("stats", "student")).weightBytes;
     expect((await call("open", "student", source(variant), { context: 128 })).weightBytes).toBeLessThan(kept);
-    for (const name of ["student", "switched", "dense"]) await call("close", name);
+    for (const name of ["student", "switched", "back", "dense"]) await call("close", name);
   });
 }
 

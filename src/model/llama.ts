@@ -23,6 +23,7 @@ export function nameWeights(loader: WeightLoader, config: ModelConfig, { teacher
     finalNorm: loader.vector(["model.norm.weight"], [D]),
     head: tied ? embedding : loader.stacked(["lm_head.weight"], [V], D),
     teacher: swiftkv && !teacher ? null : layers.map(ordinary),
+    trained: swiftkv && { swiftkv, heads: layers.map(({ heads }) => heads) },
     undistilled: false,
   };
 }

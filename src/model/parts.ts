@@ -1,4 +1,5 @@
 // What the programs of a model are built from.
+import type { SwiftKv } from "../api.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { KvStore } from "../kv/store.ts";
 import type { ModelConfig } from "./config.ts";
@@ -53,6 +54,8 @@ export interface Weights {
   head: Matrix;
   /** Ordinary heads of every layer, where they are on the GPU: what SwiftKV is switched off to and converted from. */
   teacher: readonly Heads[] | null;
+  /** Heads of every layer as a SwiftKV checkpoint has them, and the shape they were trained for. */
+  trained: { swiftkv: SwiftKv; heads: readonly Heads[] } | null;
   /** The SwiftKV heads are a conversion's first guess. */
   undistilled: boolean;
 }

@@ -14,26 +14,34 @@ import { emptyMatrix, type Matrix, packRows, type Vector } from "./weights.ts";
 
 /** The same weights with the ordinary heads of every layer. Throws InputError where they were not kept. */
 export function teacherOf(weights: Weights): Weights & { teacher: readonly Heads[] } {
-  const { teacher, layers } = weights;
+  const { teacher } = weights;
   if (!teacher) {
     throw new InputError(
       "convert: this SwiftKV model was loaded without its ordinary projections; got none, want those of every layer. Load it with { teacher: true }.",
     );
   }
-  const ordinary = layers.map((layer, i) => ({ ...layer, heads: teacher[i]! }));
-  return { ...weights, teacher, layers: ordinary, undistilled: false };
+  return { ...withHeads(weights, teacher), teacher, undistilled: false };
 }
 
-/** Weights of the student that `config.swiftkv` describes. New are the heads of layers from K on; the rest is shared. */
+const withHeads = (weights: Weights, heads: readonly Heads[]): Weights => ({
+  ...weights,
+  layers: weights.layers.map((layer, i) => ({ ...layer, heads: heads[i]! })),
+});
+
+/**
+ * Weights of the student that `config.swiftkv` describes: the checkpoint's own where it was trained for that shape, else
+ * a conversion of the ordinary model. New are the heads of layers from K on; the rest is shared.
+ */
 export async function makeStudent(gpu: Gpu, config: ModelConfig, weights: Weights): Promise<Weights> {
-  const ordinary = teacherOf(weights);
-  const own = config.swiftkv!.layers;
-  const boundary = await makeBoundary(gpu, config, ordinary.teacher);
-  const layers = ordinary.layers.map((layer, i) => {
-    if (i < own) return layer;
-    return { ...layer, heads: i === own ? boundary : queriesOf(config, layer.heads) };
-  });
-  return { ...ordinary, layers, undistilled: true };
+  const { layers: own, group } = config.swiftkv!;
+  const { trained } = weights;
+  if (trained && trained.swiftkv.layers === own && trained.swiftkv.group === group) {
+    return { ...withHeads(weights, trained.heads), undistilled: false };
+  }
+  const { teacher } = teacherOf(weights);
+  const boundary = await makeBoundary(gpu, config, teacher);
+  const heads = teacher.map((each, i) => (i < own ? each : i === own ? boundary : queriesOf(config, each)));
+  return { ...withHeads(weights, heads), undistilled: true };
 }
 
 /** The query heads of an ordinary product: they are its first columns. */
