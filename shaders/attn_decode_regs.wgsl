@@ -45,11 +45,10 @@ struct Params {
 const UNSEEN = -3e38;
 const LOG2E = 1.4426950408889634;
 const ALL = 0xffffffffu;
+const COLUMNS = (E + 15u) / 16u;  // of four values, per lane
 
-// One vec4 per query head of the group.
-struct Heads {
-  h0: vec4f, h1: vec4f, h2: vec4f, h3: vec4f, h4: vec4f, h5: vec4f, h6: vec4f, h7: vec4f,
-}
+// By query head of the group. Arrays stay in registers while their indices are constants, hence "unrolled".
+alias Heads = array<vec4f, R>;
 
 // Softmax of one head so far, and its weights of the four slots at hand.
 struct Soft {
@@ -58,6 +57,8 @@ struct Soft {
   sum: f32,   // of this lane's slots
   keep: f32,  // factor of what was summed under the old top
 }
+
+alias Softs = array<Soft, R>;
 
 // Bit s is set if the query at `position` sees slot s of the page.
 fn seen(entry: vec4u, position: u32) -> u32 {
@@ -155,86 +156,54 @@ fn soften(old: Soft, score: vec4f, shown: vec4<bool>) -> Soft {
   return Soft(weights, top, old.sum * keep + (weights.x + weights.y) + (weights.z + weights.w), keep);
 }
 
-// The output of columns `column` after 16 more slots, 4·lane + i from `slot0` on.
-fn advance(sums: Heads, soft: array<Soft, 8>, page: u32, column: u32, slot0: u32, lane: u32, shown: vec4u) -> Heads {
+// The output of column `column` after 16 more slots, 4·lane + i from `slot0` on.
+fn advance(sums: Heads, soft: Softs, page: u32, column: u32, slot0: u32, lane: u32, shown: vec4u) -> Heads {
   var next = sums;
-  next.h0 *= soft[0].keep;
-  if (R > 1u) { next.h1 *= soft[1].keep; }
-  if (R > 2u) { next.h2 *= soft[2].keep; }
-  if (R > 3u) { next.h3 *= soft[3].keep; }
-  if (R > 4u) { next.h4 *= soft[4].keep; }
-  if (R > 5u) { next.h5 *= soft[5].keep; }
-  if (R > 6u) { next.h6 *= soft[6].keep; }
-  if (R > 7u) { next.h7 *= soft[7].keep; }
+  for (var h = 0u; h < R; h++) { next[h] *= soft[h].keep; }  // unrolled
   // One slot of each group at a time; the weights rotate so that its are .x.
   var visible = shown;
-  var w0 = soft[0].weights;
-  var w1 = soft[1].weights;
-  var w2 = soft[2].weights;
-  var w3 = soft[3].weights;
-  var w4 = soft[4].weights;
-  var w5 = soft[5].weights;
-  var w6 = soft[6].weights;
-  var w7 = soft[7].weights;
+  var weights = Heads();
+  for (var h = 0u; h < R; h++) { weights[h] = soft[h].weights; }  // unrolled
   for (var i = 0u; i < 4u; i++) {
     let v0 = values(page, column, slot0 + i + 4u * lane, visible.x);
     let v1 = values(page, column, slot0 + i + 4u * (lane ^ 1u), quadSwapX(visible.x));
     let v2 = values(page, column, slot0 + i + 4u * (lane ^ 2u), quadSwapY(visible.x));
     let v3 = values(page, column, slot0 + i + 4u * (lane ^ 3u), quadSwapDiagonal(visible.x));
-    next.h0 = meet(next.h0, w0.x, v0, v1, v2, v3);
-    if (R > 1u) { next.h1 = meet(next.h1, w1.x, v0, v1, v2, v3); }
-    if (R > 2u) { next.h2 = meet(next.h2, w2.x, v0, v1, v2, v3); }
-    if (R > 3u) { next.h3 = meet(next.h3, w3.x, v0, v1, v2, v3); }
-    if (R > 4u) { next.h4 = meet(next.h4, w4.x, v0, v1, v2, v3); }
-    if (R > 5u) { next.h5 = meet(next.h5, w5.x, v0, v1, v2, v3); }
-    if (R > 6u) { next.h6 = meet(next.h6, w6.x, v0, v1, v2, v3); }
-    if (R > 7u) { next.h7 = meet(next.h7, w7.x, v0, v1, v2, v3); }
+    for (var h = 0u; h < R; h++) { next[h] = meet(next[h], weights[h].x, v0, v1, v2, v3); }  // unrolled
     visible = visible.yzwx;
-    w0 = w0.yzwx;
-    if (R > 1u) { w1 = w1.yzwx; }
-    if (R > 2u) { w2 = w2.yzwx; }
-    if (R > 3u) { w3 = w3.yzwx; }
-    if (R > 4u) { w4 = w4.yzwx; }
-    if (R > 5u) { w5 = w5.yzwx; }
-    if (R > 6u) { w6 = w6.yzwx; }
-    if (R > 7u) { w7 = w7.yzwx; }
+    for (var h = 0u; h < R; h++) { weights[h] = weights[h].yzwx; }  // unrolled
   }
   return next;
 }
 
-// Writes one column of four values of one head.
-fn store(to: u32, column: u32, sum: vec4f, direct: bool) {
+// Where the output of a head goes, and what it is multiplied with there.
+struct Output { at: u32, scale: f32, direct: bool }
+
+// Of one head, whose weights sum to `sum`; writes max and sum where the result is partial.
+fn output_of(m: u32, split: u32, head: u32, lane: u32, sum: f32, top: f32) -> Output {
+  let entries = params.splits * params.parts;
+  if (entries == 1u) { return Output(((params.firstRow + m) * H + head) * E, select(0.0, 1.0 / sum, sum > 0.0), true); }
+  let at = ((m * H + head) * entries + split * params.parts + params.part) * (E + 2u);
+  if (lane == 0u) {
+    partials[at + E] = select(UNSEEN, top / LOG2E, top > -1e38);
+    partials[at + E + 1u] = sum;
+  }
+  return Output(at, 1.0, false);
+}
+
+// Writes four values of one head, unless they lie beyond E.
+fn store(output: Output, column: u32, sum: vec4f) {
   if (column >= E / 4u) { return; }
+  let value = sum * output.scale;
+  let at = output.at + 4u * column;
   for (var i = 0u; i < 4u; i++) {
-    if (direct) { out[to + 4u * column + i] = sum[i]; } else { partials[to + 4u * column + i] = sum[i]; }
+    if (output.direct) { out[at + i] = value[i]; } else { partials[at + i] = value[i]; }
   }
 }
 
-// Writes one head: its output in columns lane, lane + 4, … and, where the result is partial, max and sum.
-fn finish(m: u32, split: u32, head: u32, lane: u32, soft: Soft, o0: vec4f, o1: vec4f, o2: vec4f, o3: vec4f, o4: vec4f, o5: vec4f, o6: vec4f, o7: vec4f) {
-  var total = soft.sum + quadSwapX(soft.sum);
-  total += quadSwapY(total);
-  let entries = params.splits * params.parts;
-  let direct = entries == 1u;
-  var to = ((params.firstRow + m) * H + head) * E;
-  var scale = 1.0;
-  if (direct) {
-    scale = select(0.0, 1.0 / total, total > 0.0);
-  } else {
-    to = ((m * H + head) * entries + split * params.parts + params.part) * (E + 2u);
-    if (lane == 0u) {
-      partials[to + E] = select(UNSEEN, soft.top / LOG2E, soft.top > -1e38);
-      partials[to + E + 1u] = total;
-    }
-  }
-  store(to, lane, o0 * scale, direct);
-  if (E > 16u) { store(to, lane + 4u * 1u, o1 * scale, direct); }
-  if (E > 32u) { store(to, lane + 4u * 2u, o2 * scale, direct); }
-  if (E > 48u) { store(to, lane + 4u * 3u, o3 * scale, direct); }
-  if (E > 64u) { store(to, lane + 4u * 4u, o4 * scale, direct); }
-  if (E > 80u) { store(to, lane + 4u * 5u, o5 * scale, direct); }
-  if (E > 96u) { store(to, lane + 4u * 6u, o6 * scale, direct); }
-  if (E > 112u) { store(to, lane + 4u * 7u, o7 * scale, direct); }
+fn total(x: f32) -> f32 {
+  let pair = x + quadSwapX(x);
+  return pair + quadSwapY(pair);
 }
 
 @compute @workgroup_size(4)
@@ -249,16 +218,9 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
   let laneBits = vec4u(1u, 2u, 4u, 8u) << vec4u(4u * lane);
   let factor = params.scale * LOG2E;
 
-  let none = Soft(vec4f(), UNSEEN, 0.0, 1.0);
-  var soft = array<Soft, 8>(none, none, none, none, none, none, none, none);
-  var o0 = Heads();
-  var o1 = Heads();
-  var o2 = Heads();
-  var o3 = Heads();
-  var o4 = Heads();
-  var o5 = Heads();
-  var o6 = Heads();
-  var o7 = Heads();
+  var soft = Softs();
+  for (var h = 0u; h < R; h++) { soft[h] = Soft(vec4f(), UNSEEN, 0.0, 1.0); }  // unrolled
+  var o = array<Heads, COLUMNS>();
 
   for (var list = firstPage; list < endPage; list++) {
     let entry = table[entry0 + list * params.stride];
@@ -269,42 +231,16 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
       var s = Heads();
       for (var e = 0u; e < E; e += 4u) {
         let k = keys(page, e, half * 4u + lane, lane);
-        s.h0 = meet(s.h0, q[query + 0u * E + e], k.k0, k.k1, k.k2, k.k3);
-        if (R > 1u) { s.h1 = meet(s.h1, q[query + 1u * E + e], k.k0, k.k1, k.k2, k.k3); }
-        if (R > 2u) { s.h2 = meet(s.h2, q[query + 2u * E + e], k.k0, k.k1, k.k2, k.k3); }
-        if (R > 3u) { s.h3 = meet(s.h3, q[query + 3u * E + e], k.k0, k.k1, k.k2, k.k3); }
-        if (R > 4u) { s.h4 = meet(s.h4, q[query + 4u * E + e], k.k0, k.k1, k.k2, k.k3); }
-        if (R > 5u) { s.h5 = meet(s.h5, q[query + 5u * E + e], k.k0, k.k1, k.k2, k.k3); }
-        if (R > 6u) { s.h6 = meet(s.h6, q[query + 6u * E + e], k.k0, k.k1, k.k2, k.k3); }
-        if (R > 7u) { s.h7 = meet(s.h7, q[query + 7u * E + e], k.k0, k.k1, k.k2, k.k3); }
+        for (var h = 0u; h < R; h++) { s[h] = meet(s[h], q[query + h * E + e], k.k0, k.k1, k.k2, k.k3); }  // unrolled
       }
       let shown = ((laneBits * select(1u, 65536u, half == 1u)) & vec4u(bits)) != vec4u();
-      soft[0] = soften(soft[0], s.h0 * factor, shown);
-      if (R > 1u) { soft[1] = soften(soft[1], s.h1 * factor, shown); }
-      if (R > 2u) { soft[2] = soften(soft[2], s.h2 * factor, shown); }
-      if (R > 3u) { soft[3] = soften(soft[3], s.h3 * factor, shown); }
-      if (R > 4u) { soft[4] = soften(soft[4], s.h4 * factor, shown); }
-      if (R > 5u) { soft[5] = soften(soft[5], s.h5 * factor, shown); }
-      if (R > 6u) { soft[6] = soften(soft[6], s.h6 * factor, shown); }
-      if (R > 7u) { soft[7] = soften(soft[7], s.h7 * factor, shown); }
+      for (var h = 0u; h < R; h++) { soft[h] = soften(soft[h], s[h] * factor, shown); }  // unrolled
       let masks = select(vec4u(), vec4u(ALL), shown);
-      o0 = advance(o0, soft, page, min(lane, E / 4u - 1u), half * 16u, lane, masks);
-      if (E > 16u) { o1 = advance(o1, soft, page, min(lane + 4u * 1u, E / 4u - 1u), half * 16u, lane, masks); }
-      if (E > 32u) { o2 = advance(o2, soft, page, min(lane + 4u * 2u, E / 4u - 1u), half * 16u, lane, masks); }
-      if (E > 48u) { o3 = advance(o3, soft, page, min(lane + 4u * 3u, E / 4u - 1u), half * 16u, lane, masks); }
-      if (E > 64u) { o4 = advance(o4, soft, page, min(lane + 4u * 4u, E / 4u - 1u), half * 16u, lane, masks); }
-      if (E > 80u) { o5 = advance(o5, soft, page, min(lane + 4u * 5u, E / 4u - 1u), half * 16u, lane, masks); }
-      if (E > 96u) { o6 = advance(o6, soft, page, min(lane + 4u * 6u, E / 4u - 1u), half * 16u, lane, masks); }
-      if (E > 112u) { o7 = advance(o7, soft, page, min(lane + 4u * 7u, E / 4u - 1u), half * 16u, lane, masks); }
+      for (var c = 0u; c < COLUMNS; c++) { o[c] = advance(o[c], soft, page, min(lane + 4u * c, E / 4u - 1u), half * 16u, lane, masks); }  // unrolled
     }
   }
 
-  finish(wg.z, wg.y, head0 + 0u, lane, soft[0], o0.h0, o1.h0, o2.h0, o3.h0, o4.h0, o5.h0, o6.h0, o7.h0);
-  if (R > 1u) { finish(wg.z, wg.y, head0 + 1u, lane, soft[1], o0.h1, o1.h1, o2.h1, o3.h1, o4.h1, o5.h1, o6.h1, o7.h1); }
-  if (R > 2u) { finish(wg.z, wg.y, head0 + 2u, lane, soft[2], o0.h2, o1.h2, o2.h2, o3.h2, o4.h2, o5.h2, o6.h2, o7.h2); }
-  if (R > 3u) { finish(wg.z, wg.y, head0 + 3u, lane, soft[3], o0.h3, o1.h3, o2.h3, o3.h3, o4.h3, o5.h3, o6.h3, o7.h3); }
-  if (R > 4u) { finish(wg.z, wg.y, head0 + 4u, lane, soft[4], o0.h4, o1.h4, o2.h4, o3.h4, o4.h4, o5.h4, o6.h4, o7.h4); }
-  if (R > 5u) { finish(wg.z, wg.y, head0 + 5u, lane, soft[5], o0.h5, o1.h5, o2.h5, o3.h5, o4.h5, o5.h5, o6.h5, o7.h5); }
-  if (R > 6u) { finish(wg.z, wg.y, head0 + 6u, lane, soft[6], o0.h6, o1.h6, o2.h6, o3.h6, o4.h6, o5.h6, o6.h6, o7.h6); }
-  if (R > 7u) { finish(wg.z, wg.y, head0 + 7u, lane, soft[7], o0.h7, o1.h7, o2.h7, o3.h7, o4.h7, o5.h7, o6.h7, o7.h7); }
+  var outputs = array<Output, R>();
+  for (var h = 0u; h < R; h++) { outputs[h] = output_of(wg.z, wg.y, head0 + h, lane, total(soft[h].sum), soft[h].top); }  // unrolled
+  for (var h = 0u; h < R; h++) { for (var c = 0u; c < COLUMNS; c++) { store(outputs[h], lane + 4u * c, o[c][h]); } }  // unrolled
 }

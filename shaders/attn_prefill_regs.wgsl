@@ -9,7 +9,7 @@
 //
 // dispatch  (⌈count / 16⌉, H, 1): one workgroup of 4 threads per 16 rows of one head
 // cost      bytes 4·count·H·E·2 + ⌈count/16⌉·H·S·E·KV_BITS/4, flops 4·count·H·S·E: compute bound
-// why       For adapters that run shaders on a CPU (SwiftShader), as gemm_regs_sg: named sums spelled out by component,
+// why       For adapters that run shaders on a CPU (SwiftShader), as gemm_regs_sg: sums in registers,
 //           and no lane loads what another has. 16 slots at a time: scores with lanes along slots (four each), output
 //           with lanes along e (four each); q, then the weights, go round by quad swaps, lane l meeting what lane
 //           l ^ s holds with the row of K or V that belongs to it. There a branch costs what is in it whether taken
@@ -48,11 +48,10 @@ struct Params {
 const UNSEEN = -3e38;
 const LOG2E = 1.4426950408889634;
 const ALL = 0xffffffffu;
+const COLUMNS = (E + 15u) / 16u;  // of four values, per lane
 
-struct Rows {
-  r0: vec4f, r1: vec4f, r2: vec4f, r3: vec4f, r4: vec4f, r5: vec4f, r6: vec4f, r7: vec4f,
-  r8: vec4f, r9: vec4f, r10: vec4f, r11: vec4f, r12: vec4f, r13: vec4f, r14: vec4f, r15: vec4f,
-}
+// By row. Arrays stay in registers while their indices are constants, hence "unrolled".
+alias Rows = array<vec4f, 16>;
 
 // Softmax of one row so far, and its weights of the four slots at hand.
 struct Soft {
@@ -226,22 +225,16 @@ fn soften(old: Soft, score: vec4f, position: vec4f, newest: f32, window: f32) ->
   return Soft(weights, top, old.sum * keep + (weights.x + weights.y) + (weights.z + weights.w), keep);
 }
 
-// The output of columns `column` after 16 more slots, 4·lane + i from `slot0` on.
+// The output of column `column` after 16 more slots, 4·lane + i from `slot0` on.
 fn advance(sums: Rows, soft: array<Soft, 16>, page: u32, column: u32, slot0: u32, lane: u32, shown: vec4u, affine: Affine) -> Rows {
-  var next = Rows(
-    sums.r0 * soft[0].keep, sums.r1 * soft[1].keep, sums.r2 * soft[2].keep, sums.r3 * soft[3].keep,
-    sums.r4 * soft[4].keep, sums.r5 * soft[5].keep, sums.r6 * soft[6].keep, sums.r7 * soft[7].keep,
-    sums.r8 * soft[8].keep, sums.r9 * soft[9].keep, sums.r10 * soft[10].keep, sums.r11 * soft[11].keep,
-    sums.r12 * soft[12].keep, sums.r13 * soft[13].keep, sums.r14 * soft[14].keep, sums.r15 * soft[15].keep,
-  );
+  var next = sums;
+  for (var r = 0u; r < 16u; r++) { next[r] = sums[r] * soft[r].keep; }  // unrolled
   // One slot of each group at a time; the weights rotate so that its are .x.
   var visible = shown;
   var scale = affine.scale;
   var minimum = affine.minimum;
-  var w0 = soft[0].weights; var w1 = soft[1].weights; var w2 = soft[2].weights; var w3 = soft[3].weights;
-  var w4 = soft[4].weights; var w5 = soft[5].weights; var w6 = soft[6].weights; var w7 = soft[7].weights;
-  var w8 = soft[8].weights; var w9 = soft[9].weights; var w10 = soft[10].weights; var w11 = soft[11].weights;
-  var w12 = soft[12].weights; var w13 = soft[13].weights; var w14 = soft[14].weights; var w15 = soft[15].weights;
+  var weights = Rows();
+  for (var r = 0u; r < 16u; r++) { weights[r] = soft[r].weights; }  // unrolled
   for (var i = 0u; i < 4u; i++) {
     let x = scale.x;
     let m = minimum.x;
@@ -251,66 +244,45 @@ fn advance(sums: Rows, soft: array<Soft, 16>, page: u32, column: u32, slot0: u32
     let v3 = values(
       page, column, slot0 + i + 4u * (lane ^ 3u), quadSwapDiagonal(visible.x), quadSwapDiagonal(x), quadSwapDiagonal(m),
     );
-    next.r0 = meet(next.r0, w0.x, v0, v1, v2, v3);
-    next.r1 = meet(next.r1, w1.x, v0, v1, v2, v3);
-    next.r2 = meet(next.r2, w2.x, v0, v1, v2, v3);
-    next.r3 = meet(next.r3, w3.x, v0, v1, v2, v3);
-    next.r4 = meet(next.r4, w4.x, v0, v1, v2, v3);
-    next.r5 = meet(next.r5, w5.x, v0, v1, v2, v3);
-    next.r6 = meet(next.r6, w6.x, v0, v1, v2, v3);
-    next.r7 = meet(next.r7, w7.x, v0, v1, v2, v3);
-    next.r8 = meet(next.r8, w8.x, v0, v1, v2, v3);
-    next.r9 = meet(next.r9, w9.x, v0, v1, v2, v3);
-    next.r10 = meet(next.r10, w10.x, v0, v1, v2, v3);
-    next.r11 = meet(next.r11, w11.x, v0, v1, v2, v3);
-    next.r12 = meet(next.r12, w12.x, v0, v1, v2, v3);
-    next.r13 = meet(next.r13, w13.x, v0, v1, v2, v3);
-    next.r14 = meet(next.r14, w14.x, v0, v1, v2, v3);
-    next.r15 = meet(next.r15, w15.x, v0, v1, v2, v3);
+    for (var r = 0u; r < 16u; r++) { next[r] = meet(next[r], weights[r].x, v0, v1, v2, v3); }  // unrolled
     visible = visible.yzwx;
     scale = scale.yzwx;
     minimum = minimum.yzwx;
-    w0 = w0.yzwx; w1 = w1.yzwx; w2 = w2.yzwx; w3 = w3.yzwx;
-    w4 = w4.yzwx; w5 = w5.yzwx; w6 = w6.yzwx; w7 = w7.yzwx;
-    w8 = w8.yzwx; w9 = w9.yzwx; w10 = w10.yzwx; w11 = w11.yzwx;
-    w12 = w12.yzwx; w13 = w13.yzwx; w14 = w14.yzwx; w15 = w15.yzwx;
+    for (var r = 0u; r < 16u; r++) { weights[r] = weights[r].yzwx; }  // unrolled
   }
   return next;
 }
 
-// Writes one block of 16 values of one row.
-fn store(to: u32, column: u32, sum: vec4f, direct: bool) {
-  if (column >= E / 4u) { return; }
+// Where the output of a row goes, and what it is multiplied with there.
+struct Output { at: u32, columns: u32, scale: f32, direct: bool }
+
+// Of one row, whose weights sum to `sum`; no columns past the last row. Writes max and sum where the result is partial.
+fn output_of(r: u32, head: u32, lane: u32, sum: f32, top: f32) -> Output {
+  let columns = select(E / 4u, 0u, r >= params.count);
+  if (params.parts == 1u) {
+    return Output(((params.firstRow + r) * H + head) * E, columns, select(0.0, 1.0 / sum, sum > 0.0), true);
+  }
+  let at = ((r * H + head) * params.parts + params.part) * (E + 2u);
+  if (lane == 0u && columns > 0u) {
+    partials[at + E] = select(UNSEEN, top / LOG2E, top > -1e38);
+    partials[at + E + 1u] = sum;
+  }
+  return Output(at, columns, 1.0, false);
+}
+
+// Writes four values of one row.
+fn store(output: Output, column: u32, sum: vec4f) {
+  if (column >= output.columns) { return; }
+  let value = sum * output.scale;
+  let at = output.at + 4u * column;
   for (var i = 0u; i < 4u; i++) {
-    if (direct) { out[to + 4u * column + i] = sum[i]; } else { partials[to + 4u * column + i] = sum[i]; }
+    if (output.direct) { out[at + i] = value[i]; } else { partials[at + i] = value[i]; }
   }
 }
 
-// Writes one row: its output in columns lane, lane + 4, … and, where the result is partial, max and sum.
-fn finish(r: u32, head: u32, lane: u32, soft: Soft, o0: vec4f, o1: vec4f, o2: vec4f, o3: vec4f, o4: vec4f, o5: vec4f, o6: vec4f, o7: vec4f) {
-  var total = soft.sum + quadSwapX(soft.sum);
-  total += quadSwapY(total);
-  if (r >= params.count) { return; }
-  let direct = params.parts == 1u;
-  var to = ((params.firstRow + r) * H + head) * E;
-  var scale = 1.0;
-  if (direct) {
-    scale = select(0.0, 1.0 / total, total > 0.0);
-  } else {
-    to = ((r * H + head) * params.parts + params.part) * (E + 2u);
-    if (lane == 0u) {
-      partials[to + E] = select(UNSEEN, soft.top / LOG2E, soft.top > -1e38);
-      partials[to + E + 1u] = total;
-    }
-  }
-  store(to, lane, o0 * scale, direct);
-  if (E > 16u) { store(to, lane + 4u * 1u, o1 * scale, direct); }
-  if (E > 32u) { store(to, lane + 4u * 2u, o2 * scale, direct); }
-  if (E > 48u) { store(to, lane + 4u * 3u, o3 * scale, direct); }
-  if (E > 64u) { store(to, lane + 4u * 4u, o4 * scale, direct); }
-  if (E > 80u) { store(to, lane + 4u * 5u, o5 * scale, direct); }
-  if (E > 96u) { store(to, lane + 4u * 6u, o6 * scale, direct); }
-  if (E > 112u) { store(to, lane + 4u * 7u, o7 * scale, direct); }
+fn total(x: f32) -> f32 {
+  let pair = x + quadSwapX(x);
+  return pair + quadSwapY(pair);
 }
 
 @compute @workgroup_size(WG)
@@ -329,29 +301,16 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
   let query = ((params.firstRow + first) * H + head) * E + lane;
   let width = H * E;
   let most = last - first;
-  let at0 = query + min(0u, most) * width; let at1 = query + min(1u, most) * width;
-  let at2 = query + min(2u, most) * width; let at3 = query + min(3u, most) * width;
-  let at4 = query + min(4u, most) * width; let at5 = query + min(5u, most) * width;
-  let at6 = query + min(6u, most) * width; let at7 = query + min(7u, most) * width;
-  let at8 = query + min(8u, most) * width; let at9 = query + min(9u, most) * width;
-  let at10 = query + min(10u, most) * width; let at11 = query + min(11u, most) * width;
-  let at12 = query + min(12u, most) * width; let at13 = query + min(13u, most) * width;
-  let at14 = query + min(14u, most) * width; let at15 = query + min(15u, most) * width;
+  var at = array<u32, 16>();
+  for (var r = 0u; r < 16u; r++) { at[r] = query + min(r, most) * width; }  // unrolled
   let places = places_of(lane);
   let factor = params.scale * LOG2E;
   let newest = f32(position0);  // key of row 0
   let farthest = select(f32(params.window), 3e38, params.window == 0u);
 
   var soft: array<Soft, 16>;
-  for (var r = 0u; r < 16u; r++) { soft[r] = Soft(vec4f(), UNSEEN, 0.0, 1.0); }
-  var o0 = Rows();
-  var o1 = Rows();
-  var o2 = Rows();
-  var o3 = Rows();
-  var o4 = Rows();
-  var o5 = Rows();
-  var o6 = Rows();
-  var o7 = Rows();
+  for (var r = 0u; r < 16u; r++) { soft[r] = Soft(vec4f(), UNSEEN, 0.0, 1.0); }  // a loop: too many for registers
+  var o = array<Rows, COLUMNS>();
 
   for (var list = 0u; list < listed; list++) {
     let entry = table[entry0 + list * params.stride];
@@ -370,65 +329,15 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
       var s = Rows();
       for (var e = 0u; e < E; e += 4u) {
         let k = keys(page, e, half * 4u + lane, lane, places, keyAffine);
-        s.r0 = meet(s.r0, q[at0 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r1 = meet(s.r1, q[at1 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r2 = meet(s.r2, q[at2 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r3 = meet(s.r3, q[at3 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r4 = meet(s.r4, q[at4 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r5 = meet(s.r5, q[at5 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r6 = meet(s.r6, q[at6 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r7 = meet(s.r7, q[at7 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r8 = meet(s.r8, q[at8 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r9 = meet(s.r9, q[at9 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r10 = meet(s.r10, q[at10 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r11 = meet(s.r11, q[at11 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r12 = meet(s.r12, q[at12 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r13 = meet(s.r13, q[at13 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r14 = meet(s.r14, q[at14 + e], k.k0, k.k1, k.k2, k.k3);
-        s.r15 = meet(s.r15, q[at15 + e], k.k0, k.k1, k.k2, k.k3);
+        for (var r = 0u; r < 16u; r++) { s[r] = meet(s[r], q[at[r] + e], k.k0, k.k1, k.k2, k.k3); }  // unrolled
       }
 
-      soft[0] = soften(soft[0], s.r0 * factor, position, newest + 0.0, farthest);
-      soft[1] = soften(soft[1], s.r1 * factor, position, newest + 1.0, farthest);
-      soft[2] = soften(soft[2], s.r2 * factor, position, newest + 2.0, farthest);
-      soft[3] = soften(soft[3], s.r3 * factor, position, newest + 3.0, farthest);
-      soft[4] = soften(soft[4], s.r4 * factor, position, newest + 4.0, farthest);
-      soft[5] = soften(soft[5], s.r5 * factor, position, newest + 5.0, farthest);
-      soft[6] = soften(soft[6], s.r6 * factor, position, newest + 6.0, farthest);
-      soft[7] = soften(soft[7], s.r7 * factor, position, newest + 7.0, farthest);
-      soft[8] = soften(soft[8], s.r8 * factor, position, newest + 8.0, farthest);
-      soft[9] = soften(soft[9], s.r9 * factor, position, newest + 9.0, farthest);
-      soft[10] = soften(soft[10], s.r10 * factor, position, newest + 10.0, farthest);
-      soft[11] = soften(soft[11], s.r11 * factor, position, newest + 11.0, farthest);
-      soft[12] = soften(soft[12], s.r12 * factor, position, newest + 12.0, farthest);
-      soft[13] = soften(soft[13], s.r13 * factor, position, newest + 13.0, farthest);
-      soft[14] = soften(soft[14], s.r14 * factor, position, newest + 14.0, farthest);
-      soft[15] = soften(soft[15], s.r15 * factor, position, newest + 15.0, farthest);
-      o0 = advance(o0, soft, page, min(lane, E / 4u - 1u), half * 16u, lane, shown, valueAffine);
-      if (E > 16u) { o1 = advance(o1, soft, page, min(lane + 4u * 1u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
-      if (E > 32u) { o2 = advance(o2, soft, page, min(lane + 4u * 2u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
-      if (E > 48u) { o3 = advance(o3, soft, page, min(lane + 4u * 3u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
-      if (E > 64u) { o4 = advance(o4, soft, page, min(lane + 4u * 4u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
-      if (E > 80u) { o5 = advance(o5, soft, page, min(lane + 4u * 5u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
-      if (E > 96u) { o6 = advance(o6, soft, page, min(lane + 4u * 6u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
-      if (E > 112u) { o7 = advance(o7, soft, page, min(lane + 4u * 7u, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }
+      for (var r = 0u; r < 16u; r++) { soft[r] = soften(soft[r], s[r] * factor, position, newest + f32(r), farthest); }  // unrolled
+      for (var c = 0u; c < COLUMNS; c++) { o[c] = advance(o[c], soft, page, min(lane + 4u * c, E / 4u - 1u), half * 16u, lane, shown, valueAffine); }  // unrolled
     }
   }
 
-  finish(first + 0u, head, lane, soft[0], o0.r0, o1.r0, o2.r0, o3.r0, o4.r0, o5.r0, o6.r0, o7.r0);
-  finish(first + 1u, head, lane, soft[1], o0.r1, o1.r1, o2.r1, o3.r1, o4.r1, o5.r1, o6.r1, o7.r1);
-  finish(first + 2u, head, lane, soft[2], o0.r2, o1.r2, o2.r2, o3.r2, o4.r2, o5.r2, o6.r2, o7.r2);
-  finish(first + 3u, head, lane, soft[3], o0.r3, o1.r3, o2.r3, o3.r3, o4.r3, o5.r3, o6.r3, o7.r3);
-  finish(first + 4u, head, lane, soft[4], o0.r4, o1.r4, o2.r4, o3.r4, o4.r4, o5.r4, o6.r4, o7.r4);
-  finish(first + 5u, head, lane, soft[5], o0.r5, o1.r5, o2.r5, o3.r5, o4.r5, o5.r5, o6.r5, o7.r5);
-  finish(first + 6u, head, lane, soft[6], o0.r6, o1.r6, o2.r6, o3.r6, o4.r6, o5.r6, o6.r6, o7.r6);
-  finish(first + 7u, head, lane, soft[7], o0.r7, o1.r7, o2.r7, o3.r7, o4.r7, o5.r7, o6.r7, o7.r7);
-  finish(first + 8u, head, lane, soft[8], o0.r8, o1.r8, o2.r8, o3.r8, o4.r8, o5.r8, o6.r8, o7.r8);
-  finish(first + 9u, head, lane, soft[9], o0.r9, o1.r9, o2.r9, o3.r9, o4.r9, o5.r9, o6.r9, o7.r9);
-  finish(first + 10u, head, lane, soft[10], o0.r10, o1.r10, o2.r10, o3.r10, o4.r10, o5.r10, o6.r10, o7.r10);
-  finish(first + 11u, head, lane, soft[11], o0.r11, o1.r11, o2.r11, o3.r11, o4.r11, o5.r11, o6.r11, o7.r11);
-  finish(first + 12u, head, lane, soft[12], o0.r12, o1.r12, o2.r12, o3.r12, o4.r12, o5.r12, o6.r12, o7.r12);
-  finish(first + 13u, head, lane, soft[13], o0.r13, o1.r13, o2.r13, o3.r13, o4.r13, o5.r13, o6.r13, o7.r13);
-  finish(first + 14u, head, lane, soft[14], o0.r14, o1.r14, o2.r14, o3.r14, o4.r14, o5.r14, o6.r14, o7.r14);
-  finish(first + 15u, head, lane, soft[15], o0.r15, o1.r15, o2.r15, o3.r15, o4.r15, o5.r15, o6.r15, o7.r15);
+  var outputs = array<Output, 16>();
+  for (var r = 0u; r < 16u; r++) { outputs[r] = output_of(first + r, head, lane, total(soft[r].sum), soft[r].top); }  // unrolled
+  for (var r = 0u; r < 16u; r++) { for (var c = 0u; c < COLUMNS; c++) { store(outputs[r], lane + 4u * c, o[c][r]); } }  // unrolled
 }

@@ -7,8 +7,8 @@
 //
 // dispatch  (ceil(N / (8·WG)), ceil(T / 8), 1): 8 rows and two vec4 columns per invocation
 // cost      flops 2·T·N·K, bytes 4·(T·K + K·N·T/8 + T·N): compute bound
-// why       for adapters where workgroup memory is slow: outer products in named variables
-//           (SwiftShader moves arrays to memory), lanes along columns so that a is uniform,
+// why       for adapters where workgroup memory is slow: outer products in registers
+//           (SwiftShader moves arrays with a variable index to memory), lanes along columns so that a is uniform,
 //           four inputs per round so that sums are carried round less often.
 //           gemm_regs_sg does the same with a quarter of the loads of a, by quad swaps.
 
@@ -86,30 +86,11 @@ fn gemm_regs(@builtin(global_invocation_id) id: vec3u) {
   let column = id.x * 2u;
   let last = params.depth - 1u;
   let stride = params.bStride / 4u;
-  let at0 = begin(row);
-  let at1 = begin(row + 1u);
-  let at2 = begin(row + 2u);
-  let at3 = begin(row + 3u);
-  let at4 = begin(row + 4u);
-  let at5 = begin(row + 5u);
-  let at6 = begin(row + 6u);
-  let at7 = begin(row + 7u);
-  var sum00 = vec4f();
-  var sum01 = vec4f();
-  var sum10 = vec4f();
-  var sum11 = vec4f();
-  var sum20 = vec4f();
-  var sum21 = vec4f();
-  var sum30 = vec4f();
-  var sum31 = vec4f();
-  var sum40 = vec4f();
-  var sum41 = vec4f();
-  var sum50 = vec4f();
-  var sum51 = vec4f();
-  var sum60 = vec4f();
-  var sum61 = vec4f();
-  var sum70 = vec4f();
-  var sum71 = vec4f();
+  // Arrays stay in registers while their indices are constants, hence "unrolled".
+  var at = array<u32, 8>();
+  for (var r = 0u; r < 8u; r++) { at[r] = begin(row + r); }  // unrolled
+  var sum0 = array<vec4f, 8>();
+  var sum1 = array<vec4f, 8>();
   for (var k = 0u; k < params.depth; k += 4u) {
     let row0 = k * stride + column;
     let row1 = min(k + 1u, last) * stride + column;
@@ -123,34 +104,11 @@ fn gemm_regs(@builtin(global_invocation_id) id: vec3u) {
     let b21 = b[row2 + 1u];
     let b30 = b[row3];
     let b31 = b[row3 + 1u];
-    let left0 = load(at0, k);
-    sum00 = multiply(sum00, left0, b00, b10, b20, b30);
-    sum01 = multiply(sum01, left0, b01, b11, b21, b31);
-    let left1 = load(at1, k);
-    sum10 = multiply(sum10, left1, b00, b10, b20, b30);
-    sum11 = multiply(sum11, left1, b01, b11, b21, b31);
-    let left2 = load(at2, k);
-    sum20 = multiply(sum20, left2, b00, b10, b20, b30);
-    sum21 = multiply(sum21, left2, b01, b11, b21, b31);
-    let left3 = load(at3, k);
-    sum30 = multiply(sum30, left3, b00, b10, b20, b30);
-    sum31 = multiply(sum31, left3, b01, b11, b21, b31);
-    let left4 = load(at4, k);
-    sum40 = multiply(sum40, left4, b00, b10, b20, b30);
-    sum41 = multiply(sum41, left4, b01, b11, b21, b31);
-    let left5 = load(at5, k);
-    sum50 = multiply(sum50, left5, b00, b10, b20, b30);
-    sum51 = multiply(sum51, left5, b01, b11, b21, b31);
-    let left6 = load(at6, k);
-    sum60 = multiply(sum60, left6, b00, b10, b20, b30);
-    sum61 = multiply(sum61, left6, b01, b11, b21, b31);
-    let left7 = load(at7, k);
-    sum70 = multiply(sum70, left7, b00, b10, b20, b30);
-    sum71 = multiply(sum71, left7, b01, b11, b21, b31);
+    for (var r = 0u; r < 8u; r++) { let left = load(at[r], k); sum0[r] = multiply(sum0[r], left, b00, b10, b20, b30); sum1[r] = multiply(sum1[r], left, b01, b11, b21, b31); }  // unrolled
   }
 
-  // The sums go to memory only now, so that the 8 stores compile as one.
-  var sums0 = array<vec4f, 8>(sum00, sum10, sum20, sum30, sum40, sum50, sum60, sum70);
-  var sums1 = array<vec4f, 8>(sum01, sum11, sum21, sum31, sum41, sum51, sum61, sum71);
+  // Copies, with a variable index: the sums go to memory only now, so that the 8 stores compile as one.
+  var sums0 = sum0;
+  var sums1 = sum1;
   for (var i = 0u; i < 8u; i++) { store_row(row + i, column, sums0[i], sums1[i]); }
 }

@@ -8,7 +8,7 @@
 // dispatch  (16, ceil(T / 16), ceil(N / (64·WG))): 16 rows and one vec4 column per invocation
 // cost      flops 2·T·N·K, bytes 4·(T·K + K·N·T/16 + T·N): compute bound
 // why       for adapters that run shaders on a CPU (SwiftShader): no workgroup memory, no
-//           barrier, 64 sums that stay in named variables, and few loads, because there a
+//           barrier, 64 sums that stay in registers, and few loads, because there a
 //           load is four branches and four scalar loads even if all lanes want one word. So
 //           no lane loads what another has: lane q of a quad loads a[t, k + q], hands it
 //           round by quad swaps, and meets it with row k + (q xor step) of b. More rows or
@@ -84,38 +84,10 @@ fn gemm_regs_sg(
   let lane = subgroup & 3u;
   let last = params.depth - 1u;
   let stride = params.bStride / 4u;
-  let at0 = begin(row, lane);
-  let at1 = begin(row + 1u, lane);
-  let at2 = begin(row + 2u, lane);
-  let at3 = begin(row + 3u, lane);
-  let at4 = begin(row + 4u, lane);
-  let at5 = begin(row + 5u, lane);
-  let at6 = begin(row + 6u, lane);
-  let at7 = begin(row + 7u, lane);
-  let at8 = begin(row + 8u, lane);
-  let at9 = begin(row + 9u, lane);
-  let at10 = begin(row + 10u, lane);
-  let at11 = begin(row + 11u, lane);
-  let at12 = begin(row + 12u, lane);
-  let at13 = begin(row + 13u, lane);
-  let at14 = begin(row + 14u, lane);
-  let at15 = begin(row + 15u, lane);
-  var sum0 = vec4f();
-  var sum1 = vec4f();
-  var sum2 = vec4f();
-  var sum3 = vec4f();
-  var sum4 = vec4f();
-  var sum5 = vec4f();
-  var sum6 = vec4f();
-  var sum7 = vec4f();
-  var sum8 = vec4f();
-  var sum9 = vec4f();
-  var sum10 = vec4f();
-  var sum11 = vec4f();
-  var sum12 = vec4f();
-  var sum13 = vec4f();
-  var sum14 = vec4f();
-  var sum15 = vec4f();
+  // Arrays stay in registers while their indices are constants, hence "unrolled".
+  var at = array<u32, 16>();
+  for (var r = 0u; r < 16u; r++) { at[r] = begin(row + r, lane); }  // unrolled
+  var sum = array<vec4f, 16>();
   for (var k = 0u; k < params.depth; k += 4u) {
     // Past the end of K: zeros from a, the last row of b.
     let inside = k + lane < params.depth;
@@ -123,25 +95,10 @@ fn gemm_regs_sg(
     let b1 = b[min(k + (lane ^ 1u), last) * stride + column];
     let b2 = b[min(k + (lane ^ 2u), last) * stride + column];
     let b3 = b[min(k + (lane ^ 3u), last) * stride + column];
-    sum0 = multiply(sum0, select(0.0, a[at0 + k], inside), b0, b1, b2, b3);
-    sum1 = multiply(sum1, select(0.0, a[at1 + k], inside), b0, b1, b2, b3);
-    sum2 = multiply(sum2, select(0.0, a[at2 + k], inside), b0, b1, b2, b3);
-    sum3 = multiply(sum3, select(0.0, a[at3 + k], inside), b0, b1, b2, b3);
-    sum4 = multiply(sum4, select(0.0, a[at4 + k], inside), b0, b1, b2, b3);
-    sum5 = multiply(sum5, select(0.0, a[at5 + k], inside), b0, b1, b2, b3);
-    sum6 = multiply(sum6, select(0.0, a[at6 + k], inside), b0, b1, b2, b3);
-    sum7 = multiply(sum7, select(0.0, a[at7 + k], inside), b0, b1, b2, b3);
-    sum8 = multiply(sum8, select(0.0, a[at8 + k], inside), b0, b1, b2, b3);
-    sum9 = multiply(sum9, select(0.0, a[at9 + k], inside), b0, b1, b2, b3);
-    sum10 = multiply(sum10, select(0.0, a[at10 + k], inside), b0, b1, b2, b3);
-    sum11 = multiply(sum11, select(0.0, a[at11 + k], inside), b0, b1, b2, b3);
-    sum12 = multiply(sum12, select(0.0, a[at12 + k], inside), b0, b1, b2, b3);
-    sum13 = multiply(sum13, select(0.0, a[at13 + k], inside), b0, b1, b2, b3);
-    sum14 = multiply(sum14, select(0.0, a[at14 + k], inside), b0, b1, b2, b3);
-    sum15 = multiply(sum15, select(0.0, a[at15 + k], inside), b0, b1, b2, b3);
+    for (var r = 0u; r < 16u; r++) { sum[r] = multiply(sum[r], select(0.0, a[at[r] + k], inside), b0, b1, b2, b3); }  // unrolled
   }
 
-  // The sums go to memory only now, so that the 16 stores compile as one.
-  var sums = array<vec4f, 16>(sum0, sum1, sum2, sum3, sum4, sum5, sum6, sum7, sum8, sum9, sum10, sum11, sum12, sum13, sum14, sum15);
+  // A copy, with a variable index: the sums go to memory only now, so that the 16 stores compile as one.
+  var sums = sum;
   for (var i = 0u; i < 16u; i++) { store(row + i, column, sums[i]); }
 }

@@ -91,66 +91,23 @@ fn row_factor(row: u32) -> f32 {
 // `depth` inputs matter.
 fn project(row: u32, first: u32, bias: u32, depth: u32, lane: u32) {
   let stride = params.stride / 4u;
-  let at0 = begin(row, lane);
-  let at1 = begin(row + 1u, lane);
-  let at2 = begin(row + 2u, lane);
-  let at3 = begin(row + 3u, lane);
-  let at4 = begin(row + 4u, lane);
-  let at5 = begin(row + 5u, lane);
-  let at6 = begin(row + 6u, lane);
-  let at7 = begin(row + 7u, lane);
-  let at8 = begin(row + 8u, lane);
-  let at9 = begin(row + 9u, lane);
-  let at10 = begin(row + 10u, lane);
-  let at11 = begin(row + 11u, lane);
-  let at12 = begin(row + 12u, lane);
-  let at13 = begin(row + 13u, lane);
-  let at14 = begin(row + 14u, lane);
-  let at15 = begin(row + 15u, lane);
+  // Arrays stay in registers while their indices are constants, hence "unrolled".
+  var at = array<u32, 16>();
+  for (var r = 0u; r < 16u; r++) { at[r] = begin(row + r, lane); }  // unrolled
   for (var group = 0u; group < E / 4u; group += 4u) {
     let inHead = group + lane;
     let v = min(inHead, E / 4u - 1u);
     let column = first + v;
-    var sum0 = vec4f();
-    var sum1 = vec4f();
-    var sum2 = vec4f();
-    var sum3 = vec4f();
-    var sum4 = vec4f();
-    var sum5 = vec4f();
-    var sum6 = vec4f();
-    var sum7 = vec4f();
-    var sum8 = vec4f();
-    var sum9 = vec4f();
-    var sum10 = vec4f();
-    var sum11 = vec4f();
-    var sum12 = vec4f();
-    var sum13 = vec4f();
-    var sum14 = vec4f();
-    var sum15 = vec4f();
+    var sum = array<vec4f, 16>();
     for (var k = 0u; k < depth; k += 4u) {
       let b0 = b[(k + lane) * stride + column];
       let b1 = b[(k + (lane ^ 1u)) * stride + column];
       let b2 = b[(k + (lane ^ 2u)) * stride + column];
       let b3 = b[(k + (lane ^ 3u)) * stride + column];
-      sum0 = multiply(sum0, x[at0 + k], b0, b1, b2, b3);
-      sum1 = multiply(sum1, x[at1 + k], b0, b1, b2, b3);
-      sum2 = multiply(sum2, x[at2 + k], b0, b1, b2, b3);
-      sum3 = multiply(sum3, x[at3 + k], b0, b1, b2, b3);
-      sum4 = multiply(sum4, x[at4 + k], b0, b1, b2, b3);
-      sum5 = multiply(sum5, x[at5 + k], b0, b1, b2, b3);
-      sum6 = multiply(sum6, x[at6 + k], b0, b1, b2, b3);
-      sum7 = multiply(sum7, x[at7 + k], b0, b1, b2, b3);
-      sum8 = multiply(sum8, x[at8 + k], b0, b1, b2, b3);
-      sum9 = multiply(sum9, x[at9 + k], b0, b1, b2, b3);
-      sum10 = multiply(sum10, x[at10 + k], b0, b1, b2, b3);
-      sum11 = multiply(sum11, x[at11 + k], b0, b1, b2, b3);
-      sum12 = multiply(sum12, x[at12 + k], b0, b1, b2, b3);
-      sum13 = multiply(sum13, x[at13 + k], b0, b1, b2, b3);
-      sum14 = multiply(sum14, x[at14 + k], b0, b1, b2, b3);
-      sum15 = multiply(sum15, x[at15 + k], b0, b1, b2, b3);
+      for (var r = 0u; r < 16u; r++) { sum[r] = multiply(sum[r], x[at[r] + k], b0, b1, b2, b3); }  // unrolled
     }
-    // To memory only now, so that the 16 stores compile as one.
-    var sums = array<vec4f, 16>(sum0, sum1, sum2, sum3, sum4, sum5, sum6, sum7, sum8, sum9, sum10, sum11, sum12, sum13, sum14, sum15);
+    // A copy, with a variable index: to memory only now, so that the 16 stores compile as one.
+    var sums = sum;
     var added = vec4f();
     if (BIAS == 1u) { added = vectors[bias + v]; }
     for (var i = 0u; i < 16u; i++) {

@@ -1,5 +1,6 @@
 // One compute pipeline, typed by the object that shaders/generate.mjs read off its WGSL file.
 import { assert, UnsupportedError } from "../errors.ts";
+import { unrolled } from "./unroll.ts";
 
 export interface KernelSource {
   readonly name: string;
@@ -106,7 +107,8 @@ export class Kernel<K extends KernelSource = KernelSource> {
       entries.push({ binding: params.binding, visibility: GPUShaderStage.COMPUTE, buffer });
     }
     const layout = device.createBindGroupLayout({ label: name, entries });
-    const module = device.createShaderModule({ label: name, code: withLengths(withTiles(source, values), lengths) });
+    const code = withLengths(unrolled(withTiles(source, values)), lengths);
+    const module = device.createShaderModule({ label: name, code });
     try {
       const pipeline = await device.createComputePipelineAsync({
         label: name,

@@ -10,7 +10,7 @@ export default spec({
   mutants: [
     ["window off by one", "params.window + 1u", "params.window"],
     ["reads hidden scales", "select(0u, kv[affine + 32u + slot], shown)", "kv[affine + 32u + slot]"],
-    ["forgets to rescale", "next[0] = o[0] * keep[0];", ""],
+    ["forgets to rescale", "o[h] * keep[h]", "o[h] * select(keep[h], 1.0, h == 0u)"],
     ["forgets the highest units' half", "value.w += HALF * sums.y;", ""],
   ],
 });

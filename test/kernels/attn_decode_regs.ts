@@ -10,6 +10,6 @@ export default spec({
   mutants: [
     ["window off by one", "params.window + 1u", "params.window"],
     ["reads hidden values", "select(vec4u(), vec4u(ALL), shown)", "vec4u(ALL)"],
-    ["forgets to rescale", "next.h0 *= soft[0].keep;", ""],
+    ["forgets to rescale", "next[h] *= soft[h].keep", "next[h] *= select(soft[h].keep, 1.0, h == 0u)"],
   ],
 });

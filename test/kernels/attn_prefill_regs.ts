@@ -51,6 +51,6 @@ export default spec({
   mutants: [
     ["sees the future", "age >= vec4f()", "age >= vec4f(-1.0)"],
     ["reads unwritten values", "f32(lastPosition)", "f32(lastPosition + 1u)"],
-    ["forgets to rescale", "sums.r3 * soft[3].keep", "sums.r3"],
+    ["forgets to rescale", "sums[r] * soft[r].keep", "sums[r] * select(soft[r].keep, 1.0, r == 3u)"],
   ],
 });
