@@ -1,12 +1,14 @@
 // The chat page: a model, a conversation, a box to write in.
 
-import type { Engine, EngineStats, GenerationResult, Message, ModelSource, Prompt, Session } from "../src/index.ts";
+import type { Engine, GenerationResult, Message, ModelSource, Prompt, Session } from "../src/index.ts";
 import { about } from "./about.ts";
-import { conversation, reply, stream, userMessage } from "./conversation.ts";
+import { conversation, follow, reply, stream, userMessage } from "./conversation.ts";
 import type { Reply } from "./conversation.ts";
+import { connectComposer } from "./composer.ts";
 import { button, find, make } from "./dom.ts";
 import { loadShowing } from "./loading.ts";
-import { LONG_PASTE, longText } from "./longtext.ts";
+import { longText } from "./longtext.ts";
+import { showNotice } from "./notice.ts";
 import { count } from "./numbers.ts";
 import { closePanel, sidePanel } from "./panels.ts";
 import { nameOfSource, picker } from "./picker.ts";
@@ -117,19 +119,6 @@ function dropEngine(): void {
 }
 
 const reload = (): Promise<void> | undefined => (loaded ? loadModel(loaded.source, loaded.name) : undefined);
-
-function showNotice({ adapter }: EngineStats): void {
-  const notice = find("notice", HTMLElement);
-  notice.hidden = !adapter.software;
-  if (!adapter.software) return;
-  const close = make("button", { type: "button", className: "tool", textContent: "Understood" });
-  close.addEventListener("click", () => (notice.hidden = true));
-  const what = make("span", {}, make("strong", { textContent: "No GPU in use." }));
-  what.append(
-    ` ${adapter.name.replace(/^.* · /, "").replace("swiftshader", "SwiftShader")} computes on the processor: expect about a hundredth of a GPU's speed.`,
-  );
-  notice.replaceChildren(what, close);
-}
 
 function welcome(): void {
   if (!engine || !loaded) return;
@@ -250,7 +239,7 @@ async function generate(): Promise<"done" | "refused"> {
   );
   chat.add(view.element);
   setRunning(new AbortController(), "reply");
-  const watch = follow(view, engine.model.context);
+  const watch = follow(view, { held, context: engine.model.context, draw: drawRibbon, scroll: chat.follow });
   try {
     const generation = session.generate(promptOf(messages), {
       ...settings.generate(),
@@ -268,30 +257,6 @@ async function generate(): Promise<"done" | "refused"> {
     setRunning(null);
     drawDraft();
   }
-}
-
-/** Keeps the reply, the ribbon and the scroll in step with a running generation. */
-function follow(
-  view: Reply,
-  context: number,
-): { reading(done: number, total: number): void; writing(soFar: string, tokens: number): void } {
-  let reused = -1;
-  let promptTokens = 0;
-  return {
-    reading(done, total) {
-      // The first call comes before or after the first chunk; what the session held bounds what can be reused.
-      if (reused < 0) reused = Math.min(done, held);
-      promptTokens = total;
-      view.reading(done, total, reused);
-      drawRibbon({ context, held: done, waiting: total - done, reply: 0 });
-      chat.follow();
-    },
-    writing(soFar, tokens) {
-      view.writing(soFar, tokens);
-      drawRibbon({ context, held: promptTokens, waiting: 0, reply: tokens });
-      chat.follow();
-    },
-  };
 }
 
 function finish(result: GenerationResult, view: Reply): void {
@@ -402,27 +367,6 @@ function fitBox(): void {
   drawDraft();
 }
 
-function connectBox(): void {
-  find("composer", HTMLFormElement).addEventListener("submit", (event) => {
-    event.preventDefault();
-    void send();
-  });
-  text.addEventListener("input", fitBox);
-  text.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    void send();
-  });
-  text.addEventListener("paste", (event) => {
-    const pasted = event.clipboardData?.getData("text/plain") ?? "";
-    if (pasted.length < LONG_PASTE) return;
-    event.preventDefault();
-    attachment.set([attachment.get(), pasted].filter(Boolean).join("\n\n"), "Pasted text");
-  });
-  stopButton.addEventListener("click", stop);
-  find("longtext-button", HTMLButtonElement).addEventListener("click", attachment.open);
-}
-
 function connectPage(): void {
   find("model-button", HTMLButtonElement).addEventListener("click", () => show("picker"));
   find("picker-back", HTMLButtonElement).addEventListener("click", () => show("chat"));
@@ -442,7 +386,8 @@ function connectPage(): void {
   });
 }
 
-connectBox();
+connectComposer({ text, attachment, onInput: fitBox, onSend: () => void send() });
+stopButton.addEventListener("click", stop);
 connectPage();
 void picker(find("picker-list", HTMLElement), (source, name) => void loadModel(source, name));
 if (!("gpu" in navigator))

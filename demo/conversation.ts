@@ -4,6 +4,7 @@ import type { Generation, GenerationResult } from "../src/index.ts";
 import { button, find, make } from "./dom.ts";
 import { markdownView } from "./markdown.ts";
 import { count, rate, seconds } from "./numbers.ts";
+import type { ribbon } from "./ribbon.ts";
 
 /** The list of messages. Follows what grows until the reader scrolls up. */
 export interface Conversation {
@@ -179,4 +180,34 @@ export async function stream(
     cancelAnimationFrame(frame);
   }
   return generation.result;
+}
+
+/** What moves while a reply runs. */
+interface Moving {
+  /** Tokens the session held before. */
+  held: number;
+  context: number;
+  draw: ReturnType<typeof ribbon>;
+  scroll: () => void;
+}
+
+/** Keeps the reply, the ribbon and the scroll in step with a running generation. */
+export function follow(view: Reply, { held, context, draw, scroll }: Moving) {
+  let reused = -1;
+  let promptTokens = 0;
+  return {
+    reading(done: number, total: number): void {
+      // The first call comes before or after the first chunk; what the session held bounds what can be reused.
+      if (reused < 0) reused = Math.min(done, held);
+      promptTokens = total;
+      view.reading(done, total, reused);
+      draw({ context, held: done, waiting: total - done, reply: 0 });
+      scroll();
+    },
+    writing(soFar: string, tokens: number): void {
+      view.writing(soFar, tokens);
+      draw({ context, held: promptTokens, waiting: 0, reply: tokens });
+      scroll();
+    },
+  };
 }
