@@ -87,8 +87,9 @@ function choice<T extends string>(name: keyof LoadOptions, value: T, allowed: re
 
 /**
  * A second engine on the device and the weights of `engine`: an undistilled SwiftKV student of it (the trained one, where
- * the checkpoint was trained for that shape), or with `false` the ordinary model. It has a cache of its own; weights that both use stay until both are disposed. Throws InputError for a
- * shape the model cannot have, or where the ordinary projections are not on the GPU.
+ * the checkpoint was trained for that shape), or with `false` the ordinary model. It has a cache of its own; weights that
+ * both use stay until both are disposed. Throws InputError for a shape the model cannot have, or where the ordinary
+ * projections are not on the GPU.
  */
 export function convert(engine: Engine, swiftkv: SwiftKv | false, options: ConvertOptions = {}): Promise<Engine> {
   if (!(engine instanceof LoadedEngine)) {

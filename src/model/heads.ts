@@ -6,7 +6,7 @@ import type { KernelSource } from "../gpu/kernel.ts";
 import { qkv_cols, qkv_regs, qkv_split, qkv_tile } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../gpu/program.ts";
 import type { ModelConfig } from "./config.ts";
-import { type Sizes, unitOf, unpackSlice, weightBytes } from "./ops.ts";
+import { type Sizes, unitOf, unlessEmpty, unpackSlice, weightBytes } from "./ops.ts";
 import type { Heads, HeadVectors, Parts } from "./parts.ts";
 import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "./variants.ts";
 import type { Matrix, WeightLoader } from "./weights.ts";
@@ -233,8 +233,5 @@ function projectSlice(parts: Parts, step: HeadsStep, run: Run, variant: QkvWide)
     flops: common.flops,
   });
   const open = unpackSlice(gpu, { label, matrix, b: activations.unpacked, first: run.first * E, columns, gamma });
-  return [open, product].map((one) => ({
-    ...one,
-    grid: (s: Sizes) => (step.rows(s) === 0 ? [0, 0, 0] : one.grid(s)),
-  }));
+  return unlessEmpty([open, product], step.rows);
 }

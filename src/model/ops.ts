@@ -174,8 +174,12 @@ export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVa
         : { buffer: scratch.unpacked, stride: columns };
     steps.push(multiply(gpu, linear, { a: input, b, first, columns }, variant));
   }
-  return steps.map((step) => ({ ...step, grid: (s: Sizes) => (rows(s) === 0 ? [0, 0, 0] : step.grid(s)) }));
+  return unlessEmpty(steps, rows);
 }
+
+/** The steps, left out where there is no row. */
+export const unlessEmpty = (steps: Dispatches, rows: (sizes: Sizes) => number): Dispatches =>
+  steps.map((step) => ({ ...step, grid: (s: Sizes) => (rows(s) === 0 ? [0, 0, 0] : step.grid(s)) }));
 
 /** Columns of a slice whose f32 form fits into `bytes`. */
 function sliceColumns({ columns, depth }: Matrix, bytes: number): number {
@@ -261,7 +265,8 @@ export function unpackSlice(gpu: Gpu, { label, matrix, b, first, columns, gamma 
   });
 }
 
-function unpackGrid({ depth, bits }: Matrix, columns: number): Grid {
+/** A word of 32 bits per invocation: unpack and fold. */
+export function unpackGrid({ depth, bits }: Pick<Matrix, "depth" | "bits">, columns: number): Grid {
   return [ceilDiv(columns, 64), ceilDiv(depth, 32 / bits), 1];
 }
 

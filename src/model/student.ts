@@ -3,12 +3,13 @@
 // A later layer's keys and values came from its own norm and projection of its own input; in the student they come from
 // layer K's input. The start that is closest to the teacher keeps each layer's own norm weight: it is folded into the
 // projection, whose norm then has weight 1. A group's owner gets the mean over its layers.
-import { ceilDiv, InputError } from "../errors.ts";
+import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { fold } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
 import type { ModelConfig } from "./config.ts";
 import { ownersOf, vectorOffsets } from "./heads.ts";
+import { unpackGrid } from "./ops.ts";
 import type { Heads, Weights } from "./parts.ts";
 import { emptyMatrix, type Matrix, packRows, type Vector } from "./weights.ts";
 
@@ -103,7 +104,7 @@ function foldColumns(
     label: `fold ${name}`,
     buffers: { words, scales, vectors, out },
     params: () => ({ depth, columns, stride, firstColumn: first, gammaAt, weight }),
-    grid: () => [ceilDiv(columns, 64), ceilDiv(depth, 32 / bits), 1],
+    grid: () => unpackGrid({ depth, bits }, columns),
     bytes: () => columns * depth * (bits / 8 + 4),
     flops: () => 2 * columns * depth,
   });
