@@ -87,24 +87,17 @@ function questions(parts: Parts): Question[] {
   const decoding = (what: Linear): Question => ({
     key: gemvKey(what),
     sizes: one,
-    candidates: gemvs.map((variant) => ({ name: variant.name, dispatches: () => gemv(gpu, what, 1, variant) })),
+    candidates: candidatesOf(gemvs, (variant) => gemv(gpu, what, 1, variant)),
   });
   const reading = (what: Linear): Question => ({
     key: gemmKey(what),
     sizes: chunk,
-    candidates: gemms.map((variant) => ({
-      name: variant.name,
-      dispatches: () => gemm(gpu, what, activations, variant),
-    })),
+    candidates: candidatesOf(gemms, (variant) => gemm(gpu, what, activations, variant)),
   });
-  const decodeCandidates = decode.map((variant) => ({
-    name: variant.name,
-    dispatches: () => decodeAttention(parts, 0, spans.lower, (s) => s.rows, variant),
-  }));
-  const prefillCandidates = prefill.map((variant) => ({
-    name: variant.name,
-    dispatches: () => prefillAttention(parts, 0, spans.lower, variant),
-  }));
+  const decodeCandidates = candidatesOf(decode, (variant) =>
+    decodeAttention(parts, 0, spans.lower, (s) => s.rows, variant),
+  );
+  const prefillCandidates = candidatesOf(prefill, (variant) => prefillAttention(parts, 0, spans.lower, variant));
   return [
     ...[...layer, headProduct(parts)].map(decoding),
     ...layer.map(reading),
@@ -115,6 +108,11 @@ function questions(parts: Parts): Question[] {
     { key: variants.prefillKey, sizes: chunk, candidates: prefillCandidates },
   ];
 }
+
+const candidatesOf = <V extends { name: string }>(
+  variants: readonly V[],
+  dispatches: (variant: V) => AnyDispatch<Sizes>[],
+): Question["candidates"] => variants.map((variant) => ({ name: variant.name, dispatches: () => dispatches(variant) }));
 
 /** One product of each shape. */
 const shapesOf = (all: readonly Heads[]): Heads[] => [
@@ -129,18 +127,12 @@ function headQuestions(parts: Parts, heads: Heads, { one, chunk }: Record<"one" 
     {
       key: qkvNarrowKey(heads.matrix),
       sizes: one,
-      candidates: qkvNarrow.map((variant) => ({
-        name: variant.name,
-        dispatches: () => projectNarrow(parts, step, 1, variant),
-      })),
+      candidates: candidatesOf(qkvNarrow, (variant) => projectNarrow(parts, step, 1, variant)),
     },
     {
       key: qkvWideKey(heads.matrix),
       sizes: chunk,
-      candidates: qkvWide.map((variant) => ({
-        name: variant.name,
-        dispatches: () => projectWide(parts, step, variant),
-      })),
+      candidates: candidatesOf(qkvWide, (variant) => projectWide(parts, step, variant)),
     },
   ];
 }
