@@ -3,23 +3,26 @@
 //   q         [T, H, E]                  f32    read
 //   rows      [T]                        vec4u  read
 //   table     [*, maxPages, stride]      vec4u  read
-//   kv        [*]                        u32    read
+//   kv        [*]                        vec4u  read
 //   partials  [M, H, splits·parts, E+2]  f32    write
 //   out       [T, H, E]                  f32    write
 //
 // dispatch  (G, splits, M): one workgroup of 4 threads per key/value head, split of the page list and row
-// cost      bytes 2·M·G·S·E·KV_BITS/8, flops 4·M·H·S·E: bound by loads
-// why       attn_prefill_regs with the R heads of one row in the place of 16 rows of one head: all share each load,
-//           and no lane loads what another has. For adapters that run shaders on a CPU (SwiftShader), where a load
-//           costs as much as ten multiply-adds.
+// cost      bytes 2·M·G·S·E·KV_BITS/8 (int8, int4: + 8·M·G·S), flops 4·M·H·S·E: bound by loads and multiply-adds
+// why       For adapters that run shaders on a CPU (SwiftShader). There a load costs the same whatever the addresses of
+//           its lanes, 72 instructions per word and 45 more per access, so words come in fours and all R heads share
+//           them; lanes lie along the words of a slot, so no lane loads what another has. The compiler keeps the order
+//           of the text and few values in registers: sums are scalars, one after another. A loop that outgrows the
+//           CPU's cache of decoded instructions (about 4,000) gets slower: hence two loops per page, four slots each.
+//           What a loop changes is merged under a mask, 13 instructions a value: scores wait in memory.
 
 enable subgroups;
 
-override H: u32 = 9;         // query heads
-override G: u32 = 3;         // key/value heads
-override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs
-const R: u32 = 3;            // H / G, at most 8
-const E: u32 = 64;           // head width, a multiple of 8, at most 128
+override H: u32 = 9;      // query heads
+override G: u32 = 3;      // key/value heads
+const KV_BITS: u32 = 16;  // 32: pages of f32, 16: of finite f16, 8 and 4: of units, a scale and a minimum per slot
+const R: u32 = 3;         // H / G, at most 8
+const E: u32 = 64;        // head width, a multiple of 8, at most 128
 
 struct Params {
   firstRow: u32,       // row of workgroup z = 0
@@ -37,28 +40,38 @@ struct Params {
 @group(0) @binding(0) var<storage, read> q: array<f32>;
 @group(0) @binding(1) var<storage, read> rows: array<vec4u>;
 @group(0) @binding(2) var<storage, read> table: array<vec4u>;
-@group(0) @binding(3) var<storage, read> kv: array<vec2u>;
+@group(0) @binding(3) var<storage, read> kv: array<vec4u>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
 const UNSEEN = -3e38;
 const LOG2E = 1.4426950408889634;
-const ALL = 0xffffffffu;
-const COLUMNS = (E + 15u) / 16u;  // of four values, per lane
+const AFFINE = KV_BITS <= 8u;
+const UNITS = 32u / KV_BITS;                           // values per word
+const UNIT = (1u << (KV_BITS % 32u)) - 1u;
+const HALF = f32(UNIT / 2u + 1u);                      // half the range of a unit
+const WORDS = E / UNITS;                               // of a slot's K or V
+const KEY_WORDS = (WORDS + 3u) / 4u;                   // per lane
+const KEYS = KEY_WORDS * UNITS;                        // values of a slot per lane
+const BLOCKS = (WORDS + 15u) / 16u;                    // of four words of V, per lane
+const COLUMNS = BLOCKS * UNITS;                        // of four values, per lane
+const TURNS = min(4u, KEY_WORDS + KEY_WORDS / 3u);     // slots of four that a lane meets: narrow heads let lanes share them
+const STEP = select(1u, 4u, WORDS % 4u == 0u);         // words per address of V
+const WEIGHT = select(1.0, 0x1p96f, KV_BITS == 16u);   // times a weight, with LIFT: the factor that unit() left out
+const LIFT = select(1.0, 0x1p16f, KV_BITS == 16u);
 
-// By query head of the group. Arrays stay in registers while their indices are constants, hence "unrolled".
-alias Heads = array<vec4f, R>;
-
-// Softmax of one head so far, and its weights of the four slots at hand.
-struct Soft {
-  weights: vec4f,
-  top: f32,   // in powers of two
-  sum: f32,   // of this lane's slots
-  keep: f32,  // factor of what was summed under the old top
-}
-
-alias Softs = array<Soft, R>;
+// Arrays stay in registers while their indices are constants, hence "unrolled".
+alias Sums = array<f32, R>;                 // by query head of the group
+alias Heads = array<vec4f, R>;              // of four words of a slot, one value each
+alias Four = array<f32, 4>;                 // by slot, or by word of a block
+alias Parts = array<Four, R>;
+alias Queries = array<Sums, KEYS>;
+alias Keys = array<Four, KEYS>;
+alias Block = array<Four, TURNS>;           // one value of each word, by slot met
+alias Values = array<Block, UNITS>;
+alias Columns = array<Heads, COLUMNS>;
+alias Page = array<array<f32, 8>, R>;       // scores of slots 4i + lane, in memory
 
 // Bit s is set if the query at `position` sees slot s of the page.
 fn seen(entry: vec4u, position: u32) -> u32 {
@@ -70,109 +83,173 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
-// Keys of four slots: value e + (lane ^ s) of each in ks.
-struct Keys {
-  k0: vec4f,
-  k1: vec4f,
-  k2: vec4f,
-  k3: vec4f,
+// Unit u of a word. Shifts are dear there, so units stay in place and come times 2^(KV_BITS·u), the highest of int8 and
+// int4 as signed. f16 times 2^-112: its bits go from 31…16 to 31 and 27…13 by way of the mantissa of 1.5·2^39, which
+// takes whole multiples of 2^16; 1…1 of a negative number in between is masked. A number whatever the bits.
+fn unit(word: u32, u: u32) -> f32 {
+  if (KV_BITS == 32u) { return bitcast<f32>(word); }
+  if (AFFINE) { return f32(bitcast<i32>((word ^ select(0u, 0x80000000u, u == UNITS - 1u)) & (UNIT << (KV_BITS * u % 32u)))); }
+  let high = select(word & 0xffff0000u, word * 65536u, u == 0u);
+  let mantissa = bitcast<u32>(f32(bitcast<i32>(high)) + 0x1.8p39f);
+  return bitcast<f32>((mantissa * 8192u) & 0x8fffffffu);
 }
 
-// Even (low) and odd values of e of four slots, from their words.
-fn low4(a: vec2u, b: vec2u) -> vec4f {
-  return vec4f(unpack2x16float(a.x).x, unpack2x16float(a.y).x, unpack2x16float(b.x).x, unpack2x16float(b.y).x);
+// What q is multiplied with, to meet unit u.
+fn key_factor(u: u32) -> f32 {
+  if (AFFINE) { return 1.0 / f32(1u << (KV_BITS * u % 32u)); }
+  return WEIGHT;
 }
 
-fn high4(a: vec2u, b: vec2u) -> vec4f {
-  return vec4f(unpack2x16float(a.x).y, unpack2x16float(a.y).y, unpack2x16float(b.x).y, unpack2x16float(b.y).y);
+// What a sum of weighted units u is multiplied with, to be one of values.
+fn value_factor(u: u32) -> f32 {
+  if (AFFINE) { return key_factor(u); }
+  return LIFT;
 }
 
-fn float4(at: u32) -> vec4f {
-  return vec4f(bitcast<vec2f>(kv[at]), bitcast<vec2f>(kv[at + 1u]));
+// One value of q of all heads, times `factor`; 0 beyond E.
+fn query_of(query: u32, e: u32, factor: f32) -> Sums {
+  let scale = select(0.0, factor, e < E);
+  let at = query + min(e, E - 1u);
+  var x = Sums();
+  for (var h = 0u; h < R; h++) { x[h] = q[at + h * E] * scale; }  // unrolled
+  return x;
 }
 
-// `page` in vec2s; slots 4·quad .. 4·quad+3.
-fn keys(page: u32, e: u32, quad: u32, lane: u32) -> Keys {
-  if (KV_BITS == 16u) {
-    // Words of values (e, e+1) and (e+2, e+3); which half comes first depends on the lane.
-    let near = page + (e + (lane & 2u)) * 8u + quad * 2u;
-    let far = page + (e + ((lane & 2u) ^ 2u)) * 8u + quad * 2u;
-    let a = kv[near];
-    let b = kv[near + 1u];
-    let c = kv[far];
-    let d = kv[far + 1u];
-    let even = vec4<bool>((lane & 1u) == 0u);
-    return Keys(
-      select(high4(a, b), low4(a, b), even),
-      select(low4(a, b), high4(a, b), even),
-      select(high4(c, d), low4(c, d), even),
-      select(low4(c, d), high4(c, d), even),
-    );
-  }
-  let at = page + e * 16u + quad * 2u;
-  return Keys(
-    float4(at + lane * 16u),
-    float4(at + (lane ^ 1u) * 16u),
-    float4(at + (lane ^ 2u) * 16u),
-    float4(at + (lane ^ 3u) * 16u),
-  );
+fn times(x: Sums, factor: f32) -> Sums {
+  var next = x;
+  for (var h = 0u; h < R; h++) { next[h] = x[h] * factor; }  // unrolled
+  return next;
 }
 
-// Values 4·column .. 4·column+3 of a slot; 0 unless visible = ALL.
-fn values(page: u32, column: u32, slot: u32, visible: u32) -> vec4f {
-  if (KV_BITS == 16u) {
-    let words = kv[page + E * 8u + slot * (E / 4u) + column] & vec2u(visible);
-    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
-  }
-  let at = page + E * 16u + slot * (E / 2u) + 2u * column;
-  return vec4f(bitcast<vec2f>(kv[at] & vec2u(visible)), bitcast<vec2f>(kv[at + 1u] & vec2u(visible)));
+fn total(x: f32) -> f32 {
+  let pair = x + quadSwapX(x);
+  return pair + quadSwapY(pair);
 }
 
-// Adds four products to each sum of one head: this lane holds x of `lane` (value of q or weight of a slot), v0 … v3 are
-// what it meets of lane, lane ^ 1, lane ^ 2, lane ^ 3.
-fn meet(sum: vec4f, x: f32, v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f) -> vec4f {
-  let y = quadSwapX(x);
-  let z = quadSwapY(x);
-  let w = quadSwapDiagonal(x);
-  return vec4f(
-    sum.x + x * v0.x + y * v1.x + z * v2.x + w * v3.x,
-    sum.y + x * v0.y + y * v1.y + z * v2.y + w * v3.y,
-    sum.z + x * v0.z + y * v1.z + z * v2.z + w * v3.z,
-    sum.w + x * v0.w + y * v1.w + z * v2.w + w * v3.w,
-  );
+fn totals(mine: Sums) -> Sums {
+  var all = mine;
+  for (var h = 0u; h < R; h++) { all[h] = total(mine[h]); }  // unrolled
+  return all;
 }
 
-// Masks one head's scores and turns them into weights.
-fn soften(old: Soft, score: vec4f, shown: vec4<bool>) -> Soft {
-  let seen = select(vec4f(UNSEEN), score, shown);
-  var best = max(max(seen.x, seen.y), max(seen.z, seen.w));
-  best = max(best, quadSwapX(best));
-  best = max(best, quadSwapY(best));
-  let top = max(old.top, best);
-  // A head that has seen nothing yet has top = UNSEEN, as all its scores: their weight is 0, not exp2(0).
-  let base = select(top, 0.0, top < -1e38);
-  let weights = exp2(seen - base);
-  let keep = exp2(old.top - top);
-  return Soft(weights, top, old.sum * keep + (weights.x + weights.y) + (weights.z + weights.w), keep);
+// What a slot's minimum and scale are multiplied with beside Σq·u: Σq, and HALF·Σ of the q that meet highest units.
+struct Constants { minimum: Sums, scale: Sums }
+
+fn count_query(old: Constants, x: Sums, u: u32) -> Constants {
+  let top = select(0.0, HALF, u == UNITS - 1u);
+  var next = old;
+  for (var h = 0u; h < R; h++) { next.minimum[h] += x[h]; next.scale[h] += x[h] * top; }  // unrolled
+  return next;
 }
 
-// The output of column `column` after 16 more slots, 4·lane + i from `slot0` on.
-fn advance(sums: Heads, soft: Softs, page: u32, column: u32, slot0: u32, lane: u32, shown: vec4u) -> Heads {
-  var next = sums;
-  for (var h = 0u; h < R; h++) { next[h] *= soft[h].keep; }  // unrolled
-  // One slot of each group at a time; the weights rotate so that its are .x.
-  var visible = shown;
-  var weights = Heads();
-  for (var h = 0u; h < R; h++) { weights[h] = soft[h].weights; }  // unrolled
-  for (var i = 0u; i < 4u; i++) {
-    let v0 = values(page, column, slot0 + i + 4u * lane, visible.x);
-    let v1 = values(page, column, slot0 + i + 4u * (lane ^ 1u), quadSwapX(visible.x));
-    let v2 = values(page, column, slot0 + i + 4u * (lane ^ 2u), quadSwapY(visible.x));
-    let v3 = values(page, column, slot0 + i + 4u * (lane ^ 3u), quadSwapDiagonal(visible.x));
-    for (var h = 0u; h < R; h++) { next[h] = meet(next[h], weights[h].x, v0, v1, v2, v3); }  // unrolled
-    visible = visible.yzwx;
-    for (var h = 0u; h < R; h++) { weights[h] = weights[h].yzwx; }  // unrolled
-  }
+// This lane's parts of q·u of four slots.
+fn parts_of(at: u32, x: Queries) -> Parts {
+  var k = Keys();
+  for (var i = 0u; i < KEY_WORDS; i++) { let words = kv[at + i * 32u]; for (var u = 0u; u < UNITS; u++) { for (var s = 0u; s < 4u; s++) { k[i * UNITS + u][s] = unit(words[s], u); } } }  // unrolled
+  var parts = Parts();
+  for (var h = 0u; h < R; h++) { for (var s = 0u; s < 4u; s++) { for (var c = 0u; c < KEYS; c++) { parts[h][s] += x[c][h] * k[c][s]; } } }  // unrolled
+  return parts;
+}
+
+// q·u of this lane's slot, of every lane's parts of those of four.
+fn gathered(parts: Four, lane: u32) -> f32 {
+  let odd = (lane & 1u) != 0u;
+  let high = (lane & 2u) != 0u;
+  let near = select(parts[0], parts[1], odd) + quadSwapX(select(parts[1], parts[0], odd));
+  let far = select(parts[2], parts[3], odd) + quadSwapX(select(parts[3], parts[2], odd));
+  return select(near, far, high) + quadSwapY(select(far, near, high));
+}
+
+fn score(units: f32, minimum: f32, scale: f32, pair: vec2f) -> f32 {
+  if (AFFINE) { return pair.x * (units + scale) + pair.y * minimum; }
+  return units * LIFT;
+}
+
+// Scores of this lane's slot of four, in powers of two; pair is its (scale, minimum).
+fn scores(parts: Parts, lane: u32, constants: Constants, pair: vec2f, shown: bool) -> Sums {
+  var next = Sums();
+  for (var h = 0u; h < R; h++) { next[h] = select(UNSEEN, score(gathered(parts[h], lane), constants.minimum[h], constants.scale[h], pair), shown); }  // unrolled
+  return next;
+}
+
+// NaN apart: max() costs ten times as much there.
+fn larger(a: f32, b: f32) -> f32 { return select(a, b, b > a); }
+
+fn largest(mine: f32) -> f32 {
+  let pair = larger(mine, quadSwapX(mine));
+  return larger(pair, quadSwapY(pair));
+}
+
+fn tops(mine: Sums) -> Sums {
+  var next = mine;
+  for (var h = 0u; h < R; h++) { next[h] = largest(mine[h]); }  // unrolled
+  return next;
+}
+
+// What sums under the old maxima are multiplied with.
+fn decays(old: Sums, top: Sums) -> Sums {
+  var keep = old;
+  for (var h = 0u; h < R; h++) { keep[h] = exp2(old[h] - top[h]); }  // unrolled
+  return keep;
+}
+
+fn rescale(o: Heads, keep: Sums) -> Heads {
+  var next = o;
+  for (var h = 0u; h < R; h++) { next[h] = o[h] * keep[h]; }  // unrolled
+  return next;
+}
+
+// Sums of weight, weight·scale and weight·minimum over this lane's slots.
+alias Totals = array<vec3f, R>;
+
+fn lower(old: Totals, keep: Sums) -> Totals {
+  var next = old;
+  for (var h = 0u; h < R; h++) { next[h] = old[h] * keep[h]; }  // unrolled
+  return next;
+}
+
+fn count_weights(old: Totals, weight: Sums, pair: vec2f) -> Totals {
+  var next = old;
+  for (var h = 0u; h < R; h++) { next[h] = old[h] + weight[h] * vec3f(1.0, pair); }  // unrolled
+  return next;
+}
+
+// A head that has seen nothing yet has top = UNSEEN, as all its scores: their weight is 0, not exp2(0).
+fn weight(score: f32, top: f32) -> f32 { return exp2(score - select(top, 0.0, top < -1e38)); }
+
+// In the order in which this lane meets four slots: its own, lane ^ 1, lane ^ 2, lane ^ 3.
+fn around(x: f32) -> Four { return Four(x, quadSwapX(x), quadSwapY(x), quadSwapDiagonal(x)); }
+
+fn turns(weight: Sums, scale: f32) -> Parts {
+  var w = Parts();
+  for (var h = 0u; h < R; h++) { w[h] = around(weight[h] * scale); }  // unrolled
+  return w;
+}
+
+fn word(at: u32) -> u32 { return kv[at >> 2u][at & 3u]; }
+
+// Four words of V; `at` in units of STEP words.
+fn words4(at: u32) -> vec4u {
+  if (STEP == 4u) { return kv[at]; }
+  return vec4u(word(at), word(at + 1u), word(at + 2u), word(at + 3u));
+}
+
+// f32 that nobody wrote may be NaN, which no weight of 0 makes 0.
+fn written(words: vec4u, bits: u32, slot: u32) -> vec4u {
+  if (KV_BITS < 32u) { return words; }
+  return words & vec4u(select(0u, 0xffffffffu, (bits & (1u << slot)) != 0u));
+}
+
+// A block of each slot that this lane meets; `slots` are those four.
+fn values_of(at: vec4u, bits: u32, slots: vec4u) -> Values {
+  var v = Values();
+  for (var t = 0u; t < TURNS; t++) { let words = written(words4(at[t]), bits, slots[t]); for (var u = 0u; u < UNITS; u++) { for (var c = 0u; c < 4u; c++) { v[u][t][c] = unit(words[c], u); } } }  // unrolled
+  return v;
+}
+
+fn add_block(o: Heads, w: Parts, v: Block) -> Heads {
+  var next = o;
+  for (var h = 0u; h < R; h++) { for (var c = 0u; c < 4u; c++) { for (var t = 0u; t < TURNS; t++) { next[h][c] += w[h][t] * v[t][c]; } } }  // unrolled
   return next;
 }
 
@@ -191,19 +268,26 @@ fn output_of(m: u32, split: u32, head: u32, lane: u32, sum: f32, top: f32) -> Ou
   return Output(at, 1.0, false);
 }
 
-// Writes four values of one head, unless they lie beyond E.
-fn store(output: Output, column: u32, sum: vec4f) {
-  if (column >= E / 4u) { return; }
-  let value = sum * output.scale;
-  let at = output.at + 4u * column;
-  for (var i = 0u; i < 4u; i++) {
-    if (output.direct) { out[at + i] = value[i]; } else { partials[at + i] = value[i]; }
-  }
+// Sums of the lanes that hold the same block.
+fn joined(o: vec4f) -> vec4f {
+  if (TURNS == 4u) { return o; }
+  let pair = o + quadSwapY(o);
+  if (TURNS == 2u) { return pair; }
+  return pair + quadSwapX(pair);
 }
 
-fn total(x: f32) -> f32 {
-  let pair = x + quadSwapX(x);
-  return pair + quadSwapY(pair);
+// Writes one column of one head; sums are those of all lanes.
+fn store(output: Output, column: u32, lane: u32, o: vec4f, sums: vec3f) {
+  let u = column % UNITS;
+  let first = (lane % TURNS + column / UNITS * 4u) * 4u * UNITS + u;
+  var value = joined(o) * value_factor(u);
+  if (AFFINE) { value += sums.z + select(0.0, HALF * sums.y, u == UNITS - 1u); }
+  value *= output.scale;
+  for (var i = 0u; i < 4u; i++) {
+    let e = first + i * UNITS;
+    if (e >= E || lane >= TURNS) { return; }
+    if (output.direct) { out[output.at + e] = value[i]; } else { partials[output.at + e] = value[i]; }
+  }
 }
 
 @compute @workgroup_size(4)
@@ -211,36 +295,70 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
   let lane = subgroup & 3u;
   let row = rows[params.firstRow + wg.z];
   let head0 = wg.x * R;
-  let query = ((params.firstRow + wg.z) * H + head0) * E + lane;
+  let query = ((params.firstRow + wg.z) * H + head0) * E;
   let firstPage = wg.y * params.pagesPerSplit;
   let endPage = min(firstPage + params.pagesPerSplit, row.y / 32u + 1u);
   let entry0 = row.z * params.maxPages * params.stride + params.lane0 + wg.x;
-  let laneBits = vec4u(1u, 2u, 4u, 8u) << vec4u(4u * lane);
   let factor = params.scale * LOG2E;
+  let order = vec4u(lane) ^ vec4u(0u, 1u, 2u, 3u);  // of the slots
+  let blockAt = order * (WORDS / STEP) + vec4u(lane % TURNS * (4u / STEP));
 
-  var soft = Softs();
-  for (var h = 0u; h < R; h++) { soft[h] = Soft(vec4f(), UNSEEN, 0.0, 1.0); }  // unrolled
-  var o = array<Heads, COLUMNS>();
+  var x = Queries();
+  var constants = Constants();
+  for (var i = 0u; i < KEY_WORDS; i++) { for (var u = 0u; u < UNITS; u++) { x[i * UNITS + u] = query_of(query, (lane + i * 4u) * UNITS + u, factor); } }  // unrolled
+  for (var c = 0u; c < KEYS; c++) { constants = count_query(constants, x[c], c % UNITS); }  // unrolled
+  for (var c = 0u; c < KEYS; c++) { x[c] = times(x[c], key_factor(c % UNITS)); }  // unrolled
+  constants = Constants(totals(constants.minimum), totals(constants.scale));
+
+  var page = Page();
+  var sums = Totals();
+  var top = Sums();
+  for (var h = 0u; h < R; h++) { top[h] = UNSEEN; }  // unrolled
+  var o = Columns();
 
   for (var list = firstPage; list < endPage; list++) {
     let entry = table[entry0 + list * params.stride];
     let bits = seen(entry, row.x);
-    let page = entry.x / 2u;
-    // A branch would not skip: it costs what is in it whether taken or not.
-    for (var half = select(0u, 2u, bits == 0u); half < 2u; half++) {
-      var s = Heads();
-      for (var e = 0u; e < E; e += 4u) {
-        let k = keys(page, e, half * 4u + lane, lane);
-        for (var h = 0u; h < R; h++) { s[h] = meet(s[h], q[query + h * E + e], k.k0, k.k1, k.k2, k.k3); }  // unrolled
-      }
-      let shown = ((laneBits * select(1u, 65536u, half == 1u)) & vec4u(bits)) != vec4u();
-      for (var h = 0u; h < R; h++) { soft[h] = soften(soft[h], s[h] * factor, shown); }  // unrolled
-      let masks = select(vec4u(), vec4u(ALL), shown);
-      for (var c = 0u; c < COLUMNS; c++) { o[c] = advance(o[c], soft, page, min(lane + 4u * c, E / 4u - 1u), half * 16u, lane, masks); }  // unrolled
+    let begin = select(0u, 8u, bits == 0u);  // a branch would not skip: it costs what is in it whether taken or not
+    let keyAt = (entry.x >> 2u) + lane * 8u;
+    let valueAt = ((entry.x >> 2u) + WORDS * 8u) * (4u / STEP) + blockAt;
+    let pairAt = (entry.x >> 2u) + WORDS * 16u;
+
+    var most = top;
+    var bit = 1u << lane;
+    for (var quad = begin; quad < 8u; quad++) {
+      let shown = (bits & bit) != 0u;
+      var pair = vec2f();
+      if (AFFINE) { pair = unpack2x16float(select(0u, kv[pairAt + quad][lane], shown)); }
+      let mine = scores(parts_of(keyAt + quad, x), lane, constants, pair, shown);
+      for (var h = 0u; h < R; h++) { page[h][quad] = mine[h]; most[h] = larger(most[h], mine[h]); }  // unrolled
+      bit *= 16u;
+    }
+
+    let newTop = tops(most);
+    let keep = decays(top, newTop);
+    top = newTop;
+    sums = lower(sums, keep);
+    for (var c = 0u; c < COLUMNS; c++) { o[c] = rescale(o[c], keep); }  // unrolled
+
+    bit = 1u << lane;
+    for (var quad = begin; quad < 8u; quad++) {
+      let shown = (bits & bit) != 0u;
+      var pair = vec2f(WEIGHT, 0.0);
+      if (AFFINE) { pair = unpack2x16float(select(0u, kv[pairAt + 8u + quad][lane], shown)); }
+      var mine = Sums();
+      for (var h = 0u; h < R; h++) { mine[h] = weight(page[h][quad], top[h]); }  // unrolled
+      sums = count_weights(sums, mine, pair);
+      let w = turns(mine, pair.x);
+      let at = valueAt + quad * (4u * WORDS / STEP);
+      for (var i = 0u; i < BLOCKS; i++) { let v = values_of(at + i * (16u / STEP), bits, quad * 4u + order); for (var u = 0u; u < UNITS; u++) { o[i * UNITS + u] = add_block(o[i * UNITS + u], w, v[u]); } }  // unrolled
+      bit *= 16u;
     }
   }
 
+  var all = Totals();
   var outputs = array<Output, R>();
-  for (var h = 0u; h < R; h++) { outputs[h] = output_of(wg.z, wg.y, head0 + h, lane, total(soft[h].sum), soft[h].top); }  // unrolled
-  for (var h = 0u; h < R; h++) { for (var c = 0u; c < COLUMNS; c++) { store(outputs[h], lane + 4u * c, o[c][h]); } }  // unrolled
+  for (var h = 0u; h < R; h++) { all[h] = vec3f(total(sums[h].x), total(sums[h].y), total(sums[h].z)); }  // unrolled
+  for (var h = 0u; h < R; h++) { outputs[h] = output_of(wg.z, wg.y, head0 + h, lane, all[h].x, top[h]); }  // unrolled
+  for (var h = 0u; h < R; h++) { for (var c = 0u; c < COLUMNS; c++) { store(outputs[h], c, lane, o[c][h], all[h]); } }  // unrolled
 }

@@ -22,11 +22,12 @@ function definition(code: string, name: string): string {
   return found;
 }
 
-/** Value of an expression of u32: numbers, constants of the shader, + * / and parentheses. */
+/** Value of an expression of u32: numbers, constants of the shader, + * /, min of two, and parentheses. */
 function constantOf(code: string, expression: string): number {
   const named = (name: string): string => String(constantOf(code, definition(code, name)));
   let rest = expression.replace(/(?<=\d)u\b/g, "").replace(/\b[A-Z]\w*/g, named);
-  while (rest.includes("(")) rest = rest.replace(/\(([^()]*)\)/, (_, inner: string) => String(sum(inner)));
+  const least = (inner: string): number => Math.min(...inner.split(", ").map(sum));
+  while (rest.includes("(")) rest = rest.replace(/(?:min)?\(([^()]*)\)/, (_, inner: string) => String(least(inner)));
   const value = sum(rest);
   assert(Number.isInteger(value), `unrolled: ${expression} is no constant of u32`);
   return value;

@@ -5,7 +5,6 @@ import type { KernelSource } from "../gpu/kernel.ts";
 import {
   attn_combine,
   attn_decode,
-  attn_decode_affine,
   attn_decode_regs,
   attn_decode_sg,
   attn_prefill_regs,
@@ -93,7 +92,6 @@ function decodeKernel({ config, store }: Parts, { kernel, threads, pages }: Deco
   const KV_BITS = store.shape.codec.bits;
   const constants = { H, G, E, KV_BITS, R: H / G };
   const same = (source: KernelSource) => source as typeof attn_decode;
-  if (kernel === "attn_decode_regs" && KV_BITS <= 8) return { kernel: same(attn_decode_affine), constants };
   if (kernel === "attn_decode_regs") return { kernel: same(attn_decode_regs), constants };
   if (kernel === "attn_decode_sg") return { kernel: same(attn_decode_sg), constants: { ...constants, LANES: threads } };
   const WG = alignUp(Math.max(threads, (E * KV_BITS) / 32), 8);

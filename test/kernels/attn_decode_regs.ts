@@ -4,12 +4,15 @@ import { spec } from "./spec.ts";
 
 export default spec({
   kernel: attn_decode_regs,
-  cases: 48,
+  cases: 112,
   make: (seed) => decodeCase(seed),
   race: "wgsl_reflect does not run quad functions; the kernel shares no memory between invocations",
   mutants: [
     ["window off by one", "params.window + 1u", "params.window"],
-    ["reads hidden values", "select(vec4u(), vec4u(ALL), shown)", "vec4u(ALL)"],
-    ["forgets to rescale", "next[h] *= soft[h].keep", "next[h] *= select(soft[h].keep, 1.0, h == 0u)"],
+    ["reads hidden values", "if (KV_BITS < 32u) { return words; }", "if (KV_BITS <= 32u) { return words; }"],
+    ["reads hidden scales", "select(0u, kv[pairAt + 8u + quad][lane], shown)", "kv[pairAt + 8u + quad][lane]"],
+    ["forgets to rescale", "o[h] * keep[h]", "o[h] * select(keep[h], 1.0, h == 0u)"],
+    ["forgets the highest units' half", "select(0.0, HALF * sums.y, u == UNITS - 1u)", "0.0"],
+    ["forgets the sign of f16", "0x8fffffffu", "0x0fffffffu"],
   ],
 });

@@ -27,7 +27,6 @@ import gather from "./gather.ts";
 import attn_combine from "./attn_combine.ts";
 import attn_decode from "./attn_decode.ts";
 import attn_decode_regs from "./attn_decode_regs.ts";
-import attn_decode_affine from "./attn_decode_affine.ts";
 import attn_decode_sg from "./attn_decode_sg.ts";
 import attn_prefill_regs from "./attn_prefill_regs.ts";
 import attn_prefill_tile from "./attn_prefill_tile.ts";
@@ -60,7 +59,6 @@ export const specs: readonly KernelSpec[] = [
   attn_combine,
   attn_decode,
   attn_decode_regs,
-  attn_decode_affine,
   attn_decode_sg,
   attn_prefill_regs,
   attn_prefill_tile,
