@@ -77,6 +77,11 @@ export class BlockPool {
     if (--entry.references === 0) this.#idle.add(block);
   }
 
+  /** Whether somebody could find more in the block than its first `slots`, or anything after it. */
+  leadsOn(block: number, slots: number): boolean {
+    return this.#entries[block]!.tokens.length > slots || (this.#children.get(block)?.size ?? 0) > 0;
+  }
+
   /** Makes the block findable: it holds `tokens` (1 to 32 of them) after the blocks up to `parent`. */
   publish(block: number, parent: number, tokens: readonly number[]): void {
     this.forget(block);
@@ -150,14 +155,16 @@ export class BlockList {
   }
 
   /**
-   * Makes room for `count` more tokens. Returns the list indices whose block changed and the copies that keep a
-   * shared block intact. Throws InputError, with nothing changed, if the pool cannot give that many.
+   * Makes room for `count` more tokens. Returns the list indices whose block changed and the copies that keep intact
+   * a block that others hold or, while there is room, one in which an earlier prompt went on otherwise. Throws
+   * InputError, with nothing changed, if the pool cannot give that many.
    */
   reserve(count: number): { fresh: number[]; copies: BlockCopy[] } {
     const want = ceilDiv(this.length + count, BLOCK_TOKENS);
     const open = this.#openBlock(count);
     const shared = open !== null && this.#pool.references(this.blocks[open]!) > 1;
-    const needed = Math.max(0, want - this.blocks.length) + (shared ? 1 : 0);
+    const more = Math.max(0, want - this.blocks.length);
+    const needed = more + (shared ? 1 : 0);
     if (needed > this.#pool.free) {
       throw new InputError(
         `cache: got ${this.#pool.free} of ${this.#pool.count} blocks of ${BLOCK_TOKENS} tokens free, want ${needed}. Let another reply finish first, shorten the prompt or load with a larger context.`,
@@ -165,7 +172,7 @@ export class BlockList {
     }
     const fresh: number[] = [];
     const copies: BlockCopy[] = [];
-    if (shared) {
+    if (open !== null && (shared || (this.#leadsOn(open) && this.#pool.free > more))) {
       copies.push(this.#copy(open));
       fresh.push(open);
     } else if (open !== null) this.#pool.forget(this.blocks[open]!);
@@ -176,6 +183,10 @@ export class BlockList {
   /** Index of the partly filled block that the next token goes to, or null. */
   #openBlock(count: number): number | null {
     return count > 0 && this.length % BLOCK_TOKENS > 0 ? Math.floor(this.length / BLOCK_TOKENS) : null;
+  }
+
+  #leadsOn(open: number): boolean {
+    return this.#pool.leadsOn(this.blocks[open]!, this.length % BLOCK_TOKENS);
   }
 
   #copy(index: number): BlockCopy {

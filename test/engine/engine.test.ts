@@ -100,6 +100,22 @@ test("a prompt that branches off in the middle of a block leaves the other branc
   expect(engine.freeBlocks).toBe(64);
 });
 
+test("an earlier prompt stays in the cache when another branches off it, while there is room", async () => {
+  const { engine } = make();
+  const long = words(13, 200);
+  await collect(engine, request(long, 5));
+  for (const length of [40, 150, 200]) {
+    const other = [...long.slice(0, length), ...words(length, 10)];
+    const got = await collect(engine, request(other, 20));
+    expect(got.reusedTokens).toBe(length);
+    expect(got.tokens).toEqual(continuation(other, 20, 97));
+  }
+  const again = await collect(engine, request(long, 5));
+  expect(again.reusedTokens).toBe(199);
+  expect(again.tokens).toEqual(continuation(long, 5, 97));
+  expect(engine.freeBlocks).toBe(64);
+});
+
 test("abort at any step leaks no block and spoils no neighbour", async () => {
   for (let step = 0; step < 14; step++) {
     const { model, engine } = make({ rows: 16, blocks: 32 });
