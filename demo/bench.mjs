@@ -76,10 +76,11 @@ function table(result) {
         "max",
         "GB/s",
         "of copy",
+        `ms to ${result.rows[0].promptTokens}`,
       ],
       result.rows.map(speedRow),
     ),
-    `median of ${options.runs} runs, ${options.newTokens} new tokens each`,
+    `median of ${options.runs} runs, ${options.newTokens} new tokens each; lengths in turn while decoding`,
     ...result.kernels.flatMap((kernels) => [
       "",
       `kernels of ${kernels.phase} at ${kernels.tokens} tokens`,
@@ -128,13 +129,14 @@ function comparisonRow(variant, at) {
   ];
 }
 
-const speedRow = ({ promptTokens, prefill, decode, firstTokenMs }) => [
+const speedRow = ({ promptTokens, prefill, decode, decodeToFirst, firstTokenMs }) => [
   promptTokens,
   ...[prefill.median, prefill.min, prefill.max, prefill.gflops].map(short),
   `${short(prefill.percentOfFma)} %`,
   short(firstTokenMs),
   ...[decode.median, decode.min, decode.max, decode.gbs].map(short),
   `${short(decode.percentOfCopy)} %`,
+  `${decodeToFirst.toFixed(2)} ×`,
 ];
 
 function kernelColumns(rows, { copyGBs, fmaGflops }) {

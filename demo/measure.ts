@@ -1,7 +1,16 @@
 // The measurements behind the benchmark page. No DOM.
 
 import { InputError, VERSION, load, measureAdapter, modelFlops } from "../src/index.ts";
-import type { Engine, EngineStats, KernelTime, KvFormat, LoadProgress, ModelInfo, ModelSource } from "../src/index.ts";
+import type {
+  Engine,
+  EngineStats,
+  GenerationStats,
+  KernelTime,
+  KvFormat,
+  LoadProgress,
+  ModelInfo,
+  ModelSource,
+} from "../src/index.ts";
 
 export interface BenchOptions {
   source: ModelSource;
@@ -40,6 +49,8 @@ export interface BenchRow {
   promptTokens: number;
   prefill: Spread & { gflops: number; percentOfFma: number };
   decode: Spread & { gbs: number; percentOfCopy: number };
+  /** Time of a new token against that of the same run at the first frontier, median: what context costs. */
+  decodeToFirst: number;
   /** Median milliseconds to the first token. */
   firstTokenMs: number;
 }
@@ -87,22 +98,12 @@ export async function measure(options: BenchOptions, report: (progress: BenchPro
   try {
     const plan = planOf(frontiers, engine.model.context, newTokens);
     if (plan.fitting.length === 0) throw nothingFits(frontiers, engine.model.context - newTokens);
-    const rows: BenchRow[] = [];
-    for (const [index, step] of plan.fitting.entries()) {
-      const told = (run: number): void =>
-        report({
-          text: `${step.frontier} tokens, run ${run} of ${warmups + runs}`,
-          share: (index + (run - 1) / (warmups + runs)) / plan.fitting.length,
-        });
-      const samples = await sample(engine, step.promptTokens, {
-        runs,
-        warmups,
-        newTokens,
-        told,
-        ...(signal ? { signal } : {}),
-      });
-      rows.push(rowOf(engine, step, samples, newTokens, measured));
-    }
+    const sampling = { runs, warmups, newTokens, ...(signal ? { signal } : {}), report };
+    const prefills = await samplePrefill(engine, plan.fitting, sampling);
+    const decodes = await sampleDecode(engine, plan.fitting, sampling);
+    const rows = plan.fitting.map((step, i) =>
+      rowOf(engine, step, { prefill: prefills[i]!, decode: decodes[i]!, first: decodes[0]! }, newTokens, measured),
+    );
     const longest = plan.fitting.at(-1)?.promptTokens ?? 0;
     const kernels = options.profile === false || longest === 0 ? [] : await profileBoth(engine, longest, report);
     return describe(engine, {
@@ -146,57 +147,80 @@ export function planOf(frontiers: readonly number[], context: number, newTokens:
   return { fitting: steps.filter(fits), skipped: steps.filter((step) => !fits(step)).map((step) => step.frontier) };
 }
 
-interface Samples {
-  prefill: number[];
-  decode: number[];
-  firstTokenMs: number[];
-}
-
-interface SampleOptions {
+interface Sampling {
   runs: number;
   warmups: number;
   newTokens: number;
-  told: (run: number) => void;
   signal?: AbortSignal;
+  report: (progress: BenchProgress) => void;
 }
 
-async function sample(engine: Engine, promptTokens: number, options: SampleOptions): Promise<Samples> {
-  const samples: Samples = { prefill: [], decode: [], firstTokenMs: [] };
-  for (let run = 1; run <= options.warmups + options.runs; run++) {
-    options.told(run);
-    const stats = await runOnce(engine, syntheticTokens(promptTokens, engine.model.vocabulary, run), options);
-    if (run <= options.warmups) continue;
-    samples.prefill.push(stats.prefillTokensPerSecond);
-    samples.decode.push(stats.decodeTokensPerSecond);
-    samples.firstTokenMs.push(stats.prefillMs);
+/** Milliseconds to the first token by frontier: a new prompt each time, of which nothing is in the cache. */
+async function samplePrefill(engine: Engine, steps: readonly Step[], options: Sampling): Promise<number[][]> {
+  const samples: number[][] = [];
+  for (const { frontier, promptTokens } of steps) {
+    const times: number[] = [];
+    for (let run = 1; run <= options.warmups + options.runs; run++) {
+      tell(options, "reading", frontier, run, samples.length / steps.length);
+      const tokens = syntheticTokens(promptTokens, engine.model.vocabulary, run);
+      times.push((await runOnce(engine, tokens, { ...options, newTokens: 1 })).prefillMs);
+    }
+    samples.push(times.slice(options.warmups));
   }
   return samples;
+}
+
+/**
+ * Tokens decoded per second by frontier. The frontiers take turns, run by run, because machines drift; their prompts
+ * begin alike and come from the cache.
+ */
+async function sampleDecode(engine: Engine, steps: readonly Step[], options: Sampling): Promise<number[][]> {
+  const longest = Math.max(...steps.map(({ promptTokens }) => promptTokens));
+  const tokens = syntheticTokens(longest, engine.model.vocabulary, 0);
+  options.report({ text: `${longest} tokens into the cache`, share: null });
+  await generated(engine, tokens, { ...options, newTokens: 1 });
+  const samples: number[][] = steps.map(() => []);
+  for (let run = 1; run <= options.warmups + options.runs; run++)
+    for (const [i, { frontier, promptTokens }] of steps.entries()) {
+      tell(options, "writing", frontier, run, (run - 1) / (options.warmups + options.runs));
+      const stats = await generated(engine, tokens.slice(0, promptTokens), options);
+      if (run > options.warmups) samples[i]!.push(stats.decodeTokensPerSecond);
+    }
+  return samples;
+}
+
+function tell({ runs, warmups, report }: Sampling, what: string, frontier: number, run: number, share: number): void {
+  report({ text: `${frontier} tokens, ${what}, run ${run} of ${warmups + runs}`, share });
 }
 
 /** A new session and a new prompt every time: nothing computed before can be used again. */
 export async function runOnce(
   engine: Engine,
   tokens: number[],
-  { newTokens, signal }: Pick<SampleOptions, "newTokens" | "signal">,
-): ReturnType<typeof statsOf> {
-  const session = engine.session();
-  try {
-    const generation = session.generate(
-      { tokens },
-      { maxTokens: newTokens, ignoreEnd: true, temperature: 0, ...(signal ? { signal } : {}) },
-    );
-    return await statsOf(generation.result);
-  } finally {
-    session.dispose();
-  }
-}
-
-async function statsOf(result: ReturnType<ReturnType<Engine["session"]>["generate"]>["result"]) {
-  const { stats, finish } = await result;
-  if (finish === "abort") throw new DOMException("benchmark: stopped", "AbortError");
+  options: Pick<Sampling, "newTokens" | "signal">,
+): Promise<GenerationStats> {
+  const stats = await generated(engine, tokens, options);
   if (stats.reusedTokens > 0)
     throw new Error(`benchmark: ${stats.reusedTokens} prompt tokens were reused, want 0. The figures would be wrong.`);
   return stats;
+}
+
+async function generated(
+  engine: Engine,
+  tokens: number[],
+  { newTokens, signal }: Pick<Sampling, "newTokens" | "signal">,
+): Promise<GenerationStats> {
+  const session = engine.session();
+  try {
+    const { stats, finish } = await session.generate(
+      { tokens },
+      { maxTokens: newTokens, ignoreEnd: true, temperature: 0, ...(signal ? { signal } : {}) },
+    ).result;
+    if (finish === "abort") throw new DOMException("benchmark: stopped", "AbortError");
+    return stats;
+  } finally {
+    session.dispose();
+  }
 }
 
 /** Uniform token ids from a seed (mulberry32). */
@@ -210,6 +234,13 @@ export function syntheticTokens(length: number, vocabulary: number, seed: number
   });
 }
 
+/** Of one frontier: milliseconds to the first token, tokens decoded per second there and at the first frontier. */
+interface Samples {
+  prefill: readonly number[];
+  decode: readonly number[];
+  first: readonly number[];
+}
+
 function rowOf(
   engine: Engine,
   step: Step,
@@ -218,7 +249,7 @@ function rowOf(
   measured: BenchResult["measured"],
 ): BenchRow {
   const { weightBytes, kvBytesPerToken } = engine.stats();
-  const prefill = spread(samples.prefill);
+  const prefill = spread(samples.prefill.map((ms) => (1000 * step.promptTokens) / ms));
   const decode = spread(samples.decode);
   const gflops = (modelFlops(engine, step.promptTokens) / step.promptTokens) * prefill.median * 1e-9;
   // A new token reads all weights once and the keys and values of everything before it: on average half the new ones too.
@@ -228,7 +259,8 @@ function rowOf(
     ...step,
     prefill: { ...prefill, gflops, percentOfFma: (100 * gflops) / measured.fmaGflops },
     decode: { ...decode, gbs, percentOfCopy: (100 * gbs) / measured.copyGBs },
-    firstTokenMs: spread(samples.firstTokenMs).median,
+    decodeToFirst: spread(samples.decode.map((rate, i) => samples.first[i]! / rate)).median,
+    firstTokenMs: spread(samples.prefill).median,
   };
 }
 

@@ -80,6 +80,7 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
     `${figure(row.decode.min)} – ${figure(row.decode.max)}`,
     figure(row.decode.gbs),
     percent(row.decode.percentOfCopy),
+    `${row.decodeToFirst.toFixed(2)} ×`,
   ]);
   const head = [
     "Context",
@@ -92,9 +93,10 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
     "min – max",
     "GB/s",
     "of copy",
+    rows[0] ? `Time to ${count(rows[0].promptTokens)}` : "Time",
   ];
   const left = skipped.length > 0 ? ` Beyond the context, left out: ${skipped.map(count).join(", ")}.` : "";
-  const runs = `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`;
+  const runs = `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each. Prompts are read anew every time; new tokens are written at all lengths in turn.`;
   return table("Speed", head, [{ rows: body }], runs + left);
 }
 

@@ -35,6 +35,8 @@ test("bounds are constants of the file, worked out", () => {
   expect(after("E / 24u")).toBe(`${times(3)}  // unrolled`);
   expect(after("COLUMNS")).toBe(`${times(5)}  // unrolled`);
   expect(after("1u + 2u * (SPAN + 1u)")).toBe(`${times(5)}  // unrolled`);
+  expect(after("min(4u, COLUMNS / (SPAN + 1u))")).toBe(`${times(2)}  // unrolled`);
+  expect(after("min(E, 1u + SPAN * 2u)")).toBe(`${times(3)}  // unrolled`);
 });
 
 test("tile constants count before", () => {

@@ -29,12 +29,12 @@ const splittingOf = ({ adapter }: Gpu) => (adapter.software ? SPLITTING.software
 /** Most parts a page list is split into. */
 export const mostSplits = (gpu: Gpu): number => splittingOf(gpu).most;
 
-/** Both are powers of two for a cache of `length` tokens: parameters change rarely. */
+/** Equal parts for a cache of `length` tokens. They change once in 128 tokens or less, and parameters with them. */
 export function splitsFor(gpu: Gpu, length: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
   const { pagesPerSplit, most } = splittingOf(gpu);
-  const pages = 2 ** Math.ceil(Math.log2(ceilDiv(length, BLOCK_TOKENS)));
-  const splits = Math.min(most, Math.max(1, pages / pagesPerSplit));
-  return { splits, pagesPerSplit: pages / splits };
+  const pages = ceilDiv(length, BLOCK_TOKENS);
+  const splits = Math.min(most, ceilDiv(pages, pagesPerSplit));
+  return { splits, pagesPerSplit: ceilDiv(pages, splits) };
 }
 
 const prefillRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;

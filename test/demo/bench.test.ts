@@ -47,16 +47,28 @@ test.describe("benchmark", () => {
 
   test("runBench measures, draws, and offers what it measured", async () => {
     const result = await page.evaluate(() =>
-      window.runBench({ frontiers: [128, 8192], runs: 1, warmups: 0, newTokens: 4, profile: true }),
+      window.runBench({ frontiers: [128, 512, 8192], runs: 2, warmups: 0, newTokens: 4, profile: true }),
     );
     expect(result).toMatchObject({ format: 1, model: { context: 2048, layers: 8 }, skipped: [8192] });
-    expect(result.rows.map((row) => [row.frontier, row.promptTokens])).toEqual([[128, 128]]);
-    const row = result.rows[0]!;
-    for (const figure of [row.prefill.median, row.decode.median, row.firstTokenMs, row.decode.gbs, row.prefill.gflops])
+    expect(result.rows.map((row) => [row.frontier, row.promptTokens])).toEqual([
+      [128, 128],
+      [512, 512],
+    ]);
+    const row = result.rows[1]!;
+    expect(result.rows[0]!.decodeToFirst).toBe(1);
+    expect(row.decode.samples).toHaveLength(2);
+    for (const figure of [
+      row.prefill.median,
+      row.decodeToFirst,
+      row.decode.median,
+      row.firstTokenMs,
+      row.decode.gbs,
+      row.prefill.gflops,
+    ])
       expect(figure).toBeGreaterThan(0);
     expect(result.kernels.map(({ phase, tokens }) => [phase, tokens])).toEqual([
-      ["prefill", 128],
-      ["decode", 128],
+      ["prefill", 512],
+      ["decode", 512],
     ]);
     for (const { rows } of result.kernels) {
       expect(rows.filter((kernel) => kernel.calls === 8).length).toBeGreaterThan(4);
@@ -64,14 +76,11 @@ test.describe("benchmark", () => {
     }
 
     await expect(page.getByRole("heading", { name: /^Fable on / })).toBeVisible();
-    for (const name of [
-      /^Prefill: 128 tokens [\d.,]+ tokens a second$/,
-      /^Decode: 128 tokens [\d.,]+ tokens a second$/,
-    ])
-      await expect(page.getByRole("img", { name }).locator("circle")).toHaveCount(1);
+    for (const name of [/^Prefill: 128 tokens [\d.,]+ tokens a second/, /^Decode: 128 tokens [\d.,]+ tokens a second/])
+      await expect(page.getByRole("img", { name }).locator("circle")).toHaveCount(2);
     const speed = page.getByRole("region", { name: "Speed" });
-    await expect(speed.getByRole("rowheader")).toHaveText(["128"]);
-    await expect(speed.getByRole("cell")).toHaveCount(9);
+    await expect(speed.getByRole("rowheader")).toHaveText(["128", "512"]);
+    await expect(speed.getByRole("cell")).toHaveCount(20);
     for (const { phase, rows } of result.kernels) {
       const table = page.getByRole("region", { name: phase === "prefill" ? /^Kernels, prefill/ : /^Kernels, one new/ });
       await expect(table.getByRole("rowheader")).toHaveText(rows.map((kernel) => kernel.label));
@@ -93,7 +102,7 @@ test.describe("benchmark", () => {
     await page.getByRole("button", { name: "Start" }).click();
     await expect(page.getByRole("progressbar")).toBeVisible();
     await expect(card).toHaveCount(0);
-    await expect(page.getByText("1024 tokens, run 1 of 6")).toBeVisible(wait);
+    await expect(page.getByText("1024 tokens, reading, run 1 of 6")).toBeVisible(wait);
     await page.getByRole("button", { name: "Stop" }).click();
     await expect(page.getByRole("button", { name: "Start" })).toBeVisible(wait);
     await expect(card).toHaveCount(0);
