@@ -1,24 +1,12 @@
 // Models against Hugging Face transformers: every architecture variant from its seeded checkpoint, then real weights.
 import { readFileSync } from "node:fs";
 import { expect } from "playwright/test";
-import { type Checkpoint, type Golden, makeCheckpoint, readGolden, VARIANTS } from "./golden/checkpoint.ts";
+import { type Checkpoint, makeCheckpoint, readGolden, VARIANTS } from "./golden/checkpoint.ts";
 import { toFiles } from "./golden/folder.ts";
-import { serveFolders } from "./golden/serve.ts";
+import { job, source, testWith, tolerance, worst } from "./golden/serve.ts";
 import type { Job } from "./harness.ts";
-import { type Call, modelFolder, test as base } from "./page.ts";
+import { type Call, modelFolder } from "./page.ts";
 import { createModel, greedy, score, type Tensors } from "./reference.ts";
-
-/** Serves the seeded checkpoints below /golden/<variant>/. */
-const test = base.extend<{ goldens: null }>({
-  goldens: [
-    async ({ harness }, use) => {
-      const stop = await serveFolders(harness, filesOf);
-      await use(null);
-      await stop();
-    },
-    { auto: true },
-  ],
-});
 
 /** `name`, or `name@bits` for its quantised twin. */
 function filesOf(name: string): Map<string, Uint8Array> {
@@ -28,26 +16,13 @@ function filesOf(name: string): Map<string, Uint8Array> {
     : toFiles(makeCheckpoint(name), readGolden(name).dtype);
 }
 
-const source = (variant: string) => `/golden/${variant}/`;
-const greedyJob = (prompt: readonly number[], maxTokens: number): Job => ({
-  prompt: { tokens: prompt },
-  options: { maxTokens, ignoreEnd: true },
-});
-const worst = (got: readonly number[], want: readonly (number | null)[]): number =>
-  Math.max(...want.map((value, i) => (value === null ? 0 : Math.abs(got[i]! - value))));
-
-/**
- * Error of a log-probability in f32: each of ~10 roundings per layer moves the logits by about 2⁻²⁴·√width of their
- * size. transformers itself differs by `float32Gap` when it computes in f32; four times that allows for another order
- * of summation.
- */
-const tolerance = ({ float32Gap }: Golden): number => 4 * float32Gap;
+const test = testWith(filesOf);
 
 for (const variant of VARIANTS) {
   test(`${variant}: tokens and log-probabilities of transformers`, async ({ call }) => {
     const golden = readGolden(variant);
     await call("open", variant, source(variant), { kv: "f32", context: 256 });
-    const got = await call("answer", variant, greedyJob(golden.prompt, golden.greedy.tokens.length));
+    const got = await call("answer", variant, job(golden.prompt, golden.greedy.tokens.length));
     expect(got.tokens).toEqual(golden.greedy.tokens);
     expect(worst(got.logprobs, golden.greedy.logprobs)).toBeLessThan(tolerance(golden));
     expect(worst(await call("score", variant, golden.prompt), golden.logprobs)).toBeLessThan(tolerance(golden));
@@ -60,7 +35,7 @@ test("prompt chunks of 1, 7, 32 and 64 tokens give what one shot gives", async (
     const golden = readGolden(variant);
     for (const chunk of [1, 7, 32, 64]) {
       await call("open", "chunked", source(variant), { kv: "f32", context: 256, chunk });
-      const got = await call("answer", "chunked", greedyJob(golden.prompt, 24));
+      const got = await call("answer", "chunked", job(golden.prompt, 24));
       expect(got.tokens, `${variant}, chunk ${chunk}`).toEqual(golden.greedy.tokens);
       expect(worst(got.logprobs, golden.greedy.logprobs)).toBeLessThan(tolerance(golden));
     }
@@ -75,34 +50,34 @@ test("four replies in one batch, prefix reuse and abort change no token", async 
   const singles = [];
   for (const prompt of prompts) {
     await call("open", "single", source("qwen3"), { kv: "f32", context: 256 });
-    singles.push(await call("answer", "single", greedyJob(prompt, 24)));
+    singles.push(await call("answer", "single", job(prompt, 24)));
   }
   const batch = await call(
     "answers",
     "batch",
-    prompts.map((prompt) => greedyJob(prompt, 24)),
+    prompts.map((prompt) => job(prompt, 24)),
   );
   expect(batch.map(({ tokens }) => tokens)).toEqual(singles.map(({ tokens }) => tokens));
-  const again = await call("answer", "batch", greedyJob(golden.prompt, 24));
+  const again = await call("answer", "batch", job(golden.prompt, 24));
   expect(again.reusedTokens).toBe(49);
   expect(again.tokens).toEqual(golden.greedy.tokens);
   for (const abortAfter of [-1, -2, 1, 2, 5]) {
     const aborted = await call("answer", "batch", {
-      ...greedyJob([...golden.prompt, 7, 8, 9, abortAfter + 20], 40),
+      ...job([...golden.prompt, 7, 8, 9, abortAfter + 20], 40),
       abortAfter,
     });
     expect(aborted.finish).toBe("abort");
   }
-  expect((await call("answer", "batch", greedyJob(golden.prompt, 24))).tokens).toEqual(golden.greedy.tokens);
+  expect((await call("answer", "batch", job(golden.prompt, 24))).tokens).toEqual(golden.greedy.tokens);
   for (const name of ["batch", "single"]) await call("close", name);
 });
 
 test("a decoded token costs one submit, one readback of 8 bytes, and makes no GPU object", async ({ call }) => {
   const golden = readGolden("llama3");
   await call("open", "counts", source("llama3"), { context: 256 });
-  await call("answer", "counts", greedyJob(golden.prompt.slice(0, 5), 4)); // everything has been built once
+  await call("answer", "counts", job(golden.prompt.slice(0, 5), 4)); // everything has been built once
   const before = await call("stats", "counts");
-  await call("answer", "counts", greedyJob([3, ...golden.prompt.slice(0, 5)], 26));
+  await call("answer", "counts", job([3, ...golden.prompt.slice(0, 5)], 26));
   const after = await call("stats", "counts");
   const per = (name: "submits" | "readbacks" | "readbackBytes" | "objectsCreated" | "dispatches") =>
     after[name] - before[name];
@@ -129,7 +104,7 @@ test("f16 keys and values give the tokens of the reference with f16 keys and val
     const want = greedy(createModel(config, tensors), prompt, 24, { kv: "f16" });
     const stats = await call("open", "half", source(variant), { kv: "f16", context: 256 });
     expect(stats.kvBytes).toBe(256 * stats.kvBytesPerToken);
-    const got = await call("answer", "half", greedyJob(prompt, 24));
+    const got = await call("answer", "half", job(prompt, 24));
     expect(got.tokens).toEqual(want.tokens);
   }
   await call("close", "half");
@@ -150,7 +125,7 @@ for (const [kv, bytesPerHead] of [
       expect(stats.kvBytes).toBe(256 * stats.kvBytesPerToken);
       for (const prompt of [golden.prompt, golden.prompt.slice(0, 7)]) {
         const want = greedy(model, prompt, 24, { kv });
-        const got = await call("answer", "bytes", greedyJob(prompt, 24));
+        const got = await call("answer", "bytes", job(prompt, 24));
         expect(got.tokens, variant).toEqual(want.tokens);
       }
     }
@@ -161,7 +136,7 @@ for (const [kv, bytesPerHead] of [
 test("a cache larger than a buffer lies in several, and gives the same tokens", async ({ call }) => {
   const golden = readGolden("llama-linear");
   await call("open", "parts", source("llama-linear"), { kv: "f32", context: 256, arenaBytes: 4096 });
-  expect((await call("answer", "parts", greedyJob(golden.prompt, 24))).tokens).toEqual(golden.greedy.tokens);
+  expect((await call("answer", "parts", job(golden.prompt, 24))).tokens).toEqual(golden.greedy.tokens);
   await call("close", "parts");
 });
 
@@ -177,7 +152,7 @@ interface RealCase {
 
 async function checkCases(call: Call, name: string, cases: readonly RealCase[]): Promise<void> {
   for (const { name: label, prompt, tokens, text, first_top8: top, first_logsumexp: logsumexp } of cases) {
-    const got = await call("answer", name, greedyJob(prompt, tokens.length));
+    const got = await call("answer", name, job(prompt, tokens.length));
     expect(got.tokens, label).toEqual(tokens);
     if (top && logsumexp !== undefined)
       expect(Math.abs(got.logprobs[0]! - (top[0]![1] - logsumexp)), label).toBeLessThan(1e-3);
@@ -200,9 +175,9 @@ test("stories260K: 256 golden tokens in f32, the first 60 with f16 keys and valu
   const golden = JSON.parse(readFileSync(`${folder}/golden.json`, "utf8")) as { tokens: number[] };
   const [first, ...rest] = golden.tokens;
   await call("open", "stories", "/test-models/stories260K/", { kv: "f32" });
-  expect((await call("answer", "stories", greedyJob([first!], 256))).tokens).toEqual(rest);
+  expect((await call("answer", "stories", job([first!], 256))).tokens).toEqual(rest);
   await call("open", "stories", "/test-models/stories260K/", { kv: "f16" });
-  expect((await call("answer", "stories", greedyJob([first!], 60))).tokens).toEqual(rest.slice(0, 60));
+  expect((await call("answer", "stories", job([first!], 60))).tokens).toEqual(rest.slice(0, 60));
   await call("close", "stories");
 });
 

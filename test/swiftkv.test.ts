@@ -5,22 +5,11 @@ import type { SwiftKv } from "../src/index.ts";
 import { type GoldenNumbers, makeCheckpoint, readGolden, SWIFTKV_VARIANTS } from "./golden/checkpoint.ts";
 import { applyChange, DAMAGED, HARMLESS, numbersOf } from "./golden/damage.ts";
 import { toFiles } from "./golden/folder.ts";
-import { serveFolders } from "./golden/serve.ts";
+import { job, source, testWith, tolerance, worst } from "./golden/serve.ts";
 import { toyStudent, toyTensors, vectors, widened } from "./golden/toy.ts";
 import type { Job } from "./harness.ts";
-import { type Call, test as base } from "./page.ts";
+import type { Call } from "./page.ts";
 import { createModel, greedy, logSoftmax, type Model, score, type Tensor } from "./reference.ts";
-
-const test = base.extend<{ goldens: null }>({
-  goldens: [
-    async ({ harness }, use) => {
-      const stop = await serveFolders(harness, filesOf);
-      await use(null);
-      await stop();
-    },
-    { auto: true },
-  ],
-});
 
 /** A fixture's checkpoint; "toy@G" is the model of the vectors, "odd@n" a fixture with the nth change made to it. */
 function filesOf(name: string): Map<string, Uint8Array> {
@@ -31,16 +20,7 @@ function filesOf(name: string): Map<string, Uint8Array> {
 }
 
 const ODDITIES = [...Object.entries(HARMLESS), ...Object.entries(DAMAGED)];
-
-const source = (name: string) => `/golden/${name}/`;
-const job = (prompt: readonly number[], maxTokens: number, options: Job["options"] = {}): Job => ({
-  prompt: { tokens: prompt },
-  options: { maxTokens, ignoreEnd: true, ...options },
-});
-const worst = (got: readonly number[], want: ArrayLike<number>): number =>
-  Math.max(...got.map((value, i) => Math.abs(value - want[i]!)));
-/** See model.test.ts: four times what transformers itself loses in f32. */
-const tolerance = ({ float32Gap }: GoldenNumbers): number => 4 * float32Gap;
+const test = testWith(filesOf);
 
 // ---- the vectors ----
 
