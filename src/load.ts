@@ -20,7 +20,7 @@ import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
 import { remembered } from "./io/remember.ts";
 import { BLOCK_TOKENS } from "./kv/blocks.ts";
 import { CODECS } from "./kv/store.ts";
-import { type ModelConfig, parseConfig, swiftkvProblem } from "./model/config.ts";
+import { type ModelConfig, parseConfig, sameShape, swiftkvProblem } from "./model/config.ts";
 import { nameWeights } from "./model/llama.ts";
 import { modelCost } from "./model/cost.ts";
 import type { Weights } from "./model/parts.ts";
@@ -132,16 +132,16 @@ interface ReadConfig {
 async function readConfig(checkpoint: Checkpoint, swiftkv: LoadOptions["swiftkv"]): Promise<ReadConfig> {
   const divisors = checkpoint.tensors.get("rope_freqs.weight");
   const values = divisors && toFloats(divisors.type, await checkpoint.read("rope_freqs.weight"));
-  const config = parseConfig(checkpoint.config, {
-    ...(values ? { ropeDivisors: [...values] } : {}),
-    swiftkv: swiftkv === undefined || swiftkv === true,
-  });
+  const parse = (trained: boolean): ModelConfig =>
+    parseConfig(checkpoint.config, { ...(values ? { ropeDivisors: [...values] } : {}), swiftkv: trained });
+  const config = parse(swiftkv !== false);
   if (swiftkv === true && !config.swiftkv) {
     throw new InputError(
       `swiftkv: got true, but ${checkpoint.name} is an ordinary model. Give { layers, group } to convert it.`,
     );
   }
-  return { config, student: typeof swiftkv === "object" ? checkShape(swiftkv, config) : null };
+  if (typeof swiftkv !== "object" || sameShape(config.swiftkv, swiftkv)) return { config, student: null };
+  return { config: parse(false), student: checkShape(swiftkv, config) };
 }
 
 /** null where all layers stay ordinary. */

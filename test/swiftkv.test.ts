@@ -255,6 +255,17 @@ test("switched off it is the ordinary model, bit for bit; so is K = L", async ({
   for (const name of ["dense", "student", "off", "same"]) await call("close", name);
 });
 
+test("a shape asked for by name is the trained one where the checkpoint has it", async ({ call }) => {
+  const [name] = SWIFTKV_VARIANTS;
+  const golden = readGolden(name!);
+  await call("open", "own", source(name!), { kv: "f32", context: 128 });
+  const { swiftkv } = await call("model", "own");
+  await call("open", "named", source(name!), { kv: "f32", context: 128, swiftkv: swiftkv! });
+  expect(await call("model", "named")).toMatchObject({ swiftkv, undistilled: false });
+  expect((await call("answer", "named", job(golden.prompt, 8))).tokens).toEqual(golden.greedy.tokens.slice(0, 8));
+  for (const engine of ["own", "named"]) await call("close", engine);
+});
+
 // ---- cost ----
 
 test("a decoded token costs what the ordinary model's costs; a chunk that is not the last runs no later layer", async ({

@@ -197,6 +197,8 @@ function swiftkvOf(config: Reader, layers: number, architecture: string): SwiftK
   throw new ModelError(`config.json: ${field}; ${problem.text}. Is config.json from this checkpoint?`);
 }
 
+export const sameShape = (a: SwiftKv | null, b: SwiftKv): boolean => a?.layers === b.layers && a.group === b.group;
+
 /** What is wrong with a SwiftKV shape for a model of so many layers, or null. */
 export function swiftkvProblem(
   { layers: own, group }: SwiftKv,

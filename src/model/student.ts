@@ -7,7 +7,7 @@ import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { fold } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
-import type { ModelConfig } from "./config.ts";
+import { type ModelConfig, sameShape } from "./config.ts";
 import { ownersOf, vectorOffsets } from "./heads.ts";
 import { unpackGrid } from "./ops.ts";
 import type { Heads, Weights } from "./parts.ts";
@@ -34,9 +34,9 @@ const withHeads = (weights: Weights, heads: readonly Heads[]): Weights => ({
  * a conversion of the ordinary model. New are the heads of layers from K on; the rest is shared.
  */
 export async function makeStudent(gpu: Gpu, config: ModelConfig, weights: Weights): Promise<Weights> {
-  const { layers: own, group } = config.swiftkv!;
+  const { layers: own } = config.swiftkv!;
   const { trained } = weights;
-  if (trained && trained.swiftkv.layers === own && trained.swiftkv.group === group) {
+  if (trained && sameShape(trained.swiftkv, config.swiftkv!)) {
     return { ...withHeads(weights, trained.heads), undistilled: false };
   }
   const { teacher } = teacherOf(weights);
