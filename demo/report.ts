@@ -69,6 +69,7 @@ function charts({ rows }: BenchResult): HTMLElement {
 }
 
 function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
+  const first = count(rows[0]?.promptTokens ?? 0);
   const body = rows.map((row) => [
     count(row.promptTokens),
     figure(row.prefill.median),
@@ -87,17 +88,18 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
     "Prefill tok/s",
     "min – max",
     "GFLOP/s",
-    "of FMA peak",
+    "of FMA",
     "First token",
     "Decode tok/s",
     "min – max",
     "GB/s",
     "of copy",
-    rows[0] ? `Time to ${count(rows[0].promptTokens)}` : "Time",
+    `to ${first}`,
   ];
+  const last = ` The last column: time of a new token against that at ${first}.`;
   const left = skipped.length > 0 ? ` Beyond the context, left out: ${skipped.map(count).join(", ")}.` : "";
   const runs = `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each. Prompts are read anew every time; new tokens are written at all lengths in turn.`;
-  return table("Speed", head, [{ rows: body }], runs + left);
+  return table("Speed", head, [{ rows: body }], runs + last + left);
 }
 
 function kernelTable(
