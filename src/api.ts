@@ -35,7 +35,8 @@ export interface LoadOptions {
   weights?: WeightFormat;
   /**
    * Default: as the checkpoint says. `{ layers, group }` converts an ordinary model into an undistilled SwiftKV student
-   * (it answers badly until it is distilled), unless the checkpoint was trained for just that; `false` runs a SwiftKV checkpoint as the ordinary model it came from.
+   * (it answers badly until it is distilled), unless the checkpoint was trained for just that; `false` runs a SwiftKV
+   * checkpoint as the ordinary model it came from.
    */
   swiftkv?: SwiftKv | boolean;
   /** Keeps a SwiftKV checkpoint's ordinary projections too, so that `convert(engine, false)` works. Default false. */

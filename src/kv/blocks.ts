@@ -4,7 +4,8 @@
 // tree: a block's parent is the block before it, so its place says which tokens it holds after which others. A new
 // prompt walks down the tree and takes over what it shares with any earlier one, the last block perhaps in part.
 // A request holds its blocks while it runs; afterwards they stay in the tree until somebody needs the room, least
-// recently used first. A block that several requests hold is copied before one of them writes to it.
+// recently used first. A block that several requests hold, or that an earlier prompt went on from otherwise, is copied
+// before one of them writes to it; the latter only while there is room.
 import { assert, ceilDiv, InputError } from "../errors.ts";
 
 /** Slots of a page, tokens of a block. */

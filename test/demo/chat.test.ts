@@ -2,20 +2,17 @@
 
 import type { Page } from "playwright";
 import { expect } from "playwright/test";
-import { ask, box, ended, loadFable, replies, set, sidewaysOverflow, STORY, test, wait } from "./visit.ts";
+import { ask, box, ended, newChat, replies, set, sidewaysOverflow, STORY, test, visitFable, wait } from "./visit.ts";
 
 let page: Page;
 let faults: string[];
 
 test.beforeAll(async ({ visit, site }) => {
-  ({ page, faults } = await visit());
-  await loadFable(page, site);
+  ({ page, faults } = await visitFable(visit, site));
 });
 
 test.beforeEach(async () => {
-  faults.length = 0;
-  await page.getByRole("button", { name: "New chat" }).click();
-  await set(page, { Temperature: "0", Seed: "", "Max tokens": "12" });
+  await newChat({ page, faults }, 12);
 });
 
 test.afterEach(() => expect(faults).toEqual([]));

@@ -3,9 +3,9 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "playwright/test";
+import { STORY } from "./visit.ts";
 
 const START = join(import.meta.dirname, "../../demo/start.mjs");
-const STORY = "Tell me a story about a cat and a box.";
 
 const start = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
   new Promise((resolve) => {

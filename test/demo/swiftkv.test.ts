@@ -2,7 +2,7 @@
 
 import type { Locator, Page } from "playwright";
 import { expect } from "playwright/test";
-import { ask, box, ended, loadFable, replies, set, sidewaysOverflow, STORY, test, wait } from "./visit.ts";
+import { ask, box, ended, newChat, replies, set, sidewaysOverflow, STORY, test, visitFable, wait } from "./visit.ts";
 
 let page: Page;
 let faults: string[];
@@ -23,14 +23,11 @@ async function turn(state: "on" | "off"): Promise<void> {
 }
 
 test.beforeAll(async ({ visit, site }) => {
-  ({ page, faults } = await visit());
-  await loadFable(page, site);
+  ({ page, faults } = await visitFable(visit, site));
 });
 
 test.beforeEach(async () => {
-  faults.length = 0;
-  await page.getByRole("button", { name: "New chat" }).click();
-  await set(page, { Temperature: "0", Seed: "", "Max tokens": "4" });
+  await newChat({ page, faults }, 4);
   await opener().click();
 });
 

@@ -70,6 +70,20 @@ export async function loadFable(page: Page, site: string): Promise<void> {
   await expect(box(page)).toBeFocused(wait);
 }
 
+/** A page in which Fable is ready to chat. */
+export async function visitFable(visit: () => Promise<Visit>, site: string): Promise<Visit> {
+  const visited = await visit();
+  await loadFable(visited.page, site);
+  return visited;
+}
+
+/** An empty conversation whose replies are always the same, at most so long; faults so far are forgotten. */
+export async function newChat({ page, faults }: Visit, maxTokens: number): Promise<void> {
+  faults.length = 0;
+  await page.getByRole("button", { name: "New chat" }).click();
+  await set(page, { Temperature: "0", Seed: "", "Max tokens": `${maxTokens}` });
+}
+
 /** Sends with Enter and waits for the end of the reply. */
 export async function ask(page: Page, text: string): Promise<{ text: string; figures: string }> {
   await box(page).fill(text);
