@@ -58,13 +58,28 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> kv: array<u32>;
 @group(0) @binding(8) var<uniform> params: Params;
 
+/// f16 u of a word; infinities and NaN come out finite. unpack2x16float costs twice as much there, where shifts are slow:
+/// the bits go from 31…16 to 31 and 27…13 by way of the mantissa of 1.5·2^39, which takes whole multiples of 2^16. With
+/// the exponent of f32 they are the number, or lie above a subnormal by what doubling and 2^-14 take away.
+fn half(word: u32, u: u32) -> f32 {
+  let high = select(word & 0xffff0000u, word * 65536u, u == 0u);
+  let moved = bitcast<u32>(f32(bitcast<i32>(high)) + 0x1.8p39f) * 8192u;
+  let size = bitcast<f32>((moved & 0x0fffffffu) + 0x38000000u);
+  let low = size + size - 0x1p-14f;
+  return bitcast<f32>(bitcast<u32>(select(size, low, low < size)) | (moved & 0x80000000u));
+}
+
 /// The four weights from word `at` downwards, not yet scaled: f32, f16 or (BITS 8) 256^i·q.
 fn quad(at: u32) -> vec4f {
   if (BITS == 32u) {
     return vec4f(bitcast<f32>(words[at]), bitcast<f32>(words[at + params.stride]),
                  bitcast<f32>(words[at + 2u * params.stride]), bitcast<f32>(words[at + 3u * params.stride]));
   }
-  if (BITS == 16u) { return vec4f(unpack2x16float(words[at]), unpack2x16float(words[at + params.stride])); }
+  if (BITS == 16u) {
+    let a = words[at];
+    let b = words[at + params.stride];
+    return vec4f(half(a, 0u), half(a, 1u), half(b, 0u), half(b, 1u));
+  }
   let word = words[at];
   let low = vec3i(vec3u(word) & vec3u(0xffu, 0xff00u, 0xff0000u));  // signed converts faster
   return vec4f(vec3f(low), f32(word & 0xff000000u));
@@ -128,8 +143,8 @@ fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
       if (UNIT > 8u) { dots += eight(at + eightWords, v[2], v[3]); }
       if (UNIT > 16u) { dots += eight(at + 2u * eightWords, v[4], v[5]) + eight(at + 3u * eightWords, v[6], v[7]); }
       if (BITS <= 8u) {
-        let affine = unpack2x16float(scales[scaleRow + 4u * c]);  // (scale, minimum)
-        dots = affine.x * dots + affine.y * ones;
+        let pair = scales[scaleRow + 4u * c];  // (scale, minimum)
+        dots = half(pair, 0u) * dots + half(pair, 1u) * ones;
       }
       sum[c] += dots;
     }

@@ -54,9 +54,11 @@ export function halfBits(value: number): number {
   return (value < 0 || Object.is(value, -0) ? 0x8000 : 0) | bits;
 }
 
-/** A finite f16 of either sign with 2⁻⁷ ≤ size < 2. */
-const randomHalf = (uniform: () => number): number =>
-  (Math.floor(uniform() * 2) << 15) | ((8 + Math.floor(uniform() * 8)) << 10) | Math.floor(uniform() * 1024);
+/** A finite f16 of either sign with 2⁻⁷ ≤ size < 2, or one in eight subnormal. */
+function randomHalf(uniform: () => number): number {
+  const exponent = uniform() < 1 / 8 ? 0 : 8 + Math.floor(uniform() * 8);
+  return (Math.floor(uniform() * 2) << 15) | (exponent << 10) | Math.floor(uniform() * 1024);
+}
 
 /** Columns beyond N are NaN in f32 and in the scales: whoever lets them leak shows it. */
 export function randomMatrix(uniform: () => number, { bits, group, columns, depth }: MatrixShape): Matrix {
