@@ -20,7 +20,7 @@ enable subgroups;
 
 override H: u32 = 9;      // query heads
 override G: u32 = 3;      // key/value heads
-const KV_BITS: u32 = 16;  // 32: pages of f32, 16: of finite f16 (subnormals are 0), 8 and 4: of units, a scale and a minimum per slot
+const KV_BITS: u32 = 16;  // 32: pages of f32, 16: of finite f16 (subnormals are 0), 8, 4: of units, scale and minimum per slot
 const R: u32 = 3;         // H / G, at most 8
 const E: u32 = 64;        // head width, a multiple of 8, at most 128
 

@@ -22,7 +22,7 @@ enable subgroups;
 override WG: u32 = 4;        // threads per workgroup: always one quad
 override H: u32 = 9;         // query heads
 override G: u32 = 3;         // key/value heads
-override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 pairs, 8 and 4: of units, a scale and a minimum per slot
+override KV_BITS: u32 = 16;  // 32: pages of f32, 16: of f16 (subnormals are 0), 8 and 4: of units, scale and minimum per slot
 const E: u32 = 64;           // head width, a multiple of 8, at most 128
 
 struct Params {
@@ -120,13 +120,17 @@ fn units(word: u32, high: bool) -> vec4f {
   return select(vec4f(near) * down, vec4f(far) * (down * 0x1p-16) + vec4f(0.0, 0.0, 0.0, 8.0), high);
 }
 
-// Even (low) and odd values of e of four slots, from their words.
-fn low4(a: vec2u, b: vec2u) -> vec4f {
-  return vec4f(unpack2x16float(a.x).x, unpack2x16float(a.y).x, unpack2x16float(b.x).x, unpack2x16float(b.y).x);
+// f16 u of a word, which unpack2x16float opens three times as slowly there: its bits go from 31…16 to 31 and 27…13 by way
+// of the mantissa of 1.5·2^39, which takes whole multiples of 2^16. Subnormals are 0; a number whatever the bits.
+fn half(word: u32, u: u32) -> f32 {
+  let high = select(word & 0xffff0000u, word * 65536u, u == 0u);
+  let mantissa = bitcast<u32>(f32(bitcast<i32>(high)) + 0x1.8p39f);
+  return bitcast<f32>((mantissa * 8192u) & 0x8fffffffu) * 0x1p112f;
 }
 
-fn high4(a: vec2u, b: vec2u) -> vec4f {
-  return vec4f(unpack2x16float(a.x).y, unpack2x16float(a.y).y, unpack2x16float(b.x).y, unpack2x16float(b.y).y);
+// Even (u = 0) and odd (1) values of e of four slots, from their words.
+fn half4(a: vec2u, b: vec2u, u: u32) -> vec4f {
+  return vec4f(half(a.x, u), half(a.y, u), half(b.x, u), half(b.y, u));
 }
 
 fn float4(at: u32) -> vec4f {
@@ -145,10 +149,10 @@ fn keys(page: u32, e: u32, quad: u32, lane: u32, places: Places, affine: Affine)
     let d = kv[far + 1u];
     let even = vec4<bool>((lane & 1u) == 0u);
     return Keys(
-      select(high4(a, b), low4(a, b), even),
-      select(low4(a, b), high4(a, b), even),
-      select(high4(c, d), low4(c, d), even),
-      select(low4(c, d), high4(c, d), even),
+      select(half4(a, b, 1u), half4(a, b, 0u), even),
+      select(half4(a, b, 0u), half4(a, b, 1u), even),
+      select(half4(c, d, 1u), half4(c, d, 0u), even),
+      select(half4(c, d, 0u), half4(c, d, 1u), even),
     );
   }
   if (KV_BITS <= 8u) {
@@ -175,7 +179,7 @@ fn keys(page: u32, e: u32, quad: u32, lane: u32, places: Places, affine: Affine)
 fn values(page: u32, column: u32, slot: u32, visible: u32, scale: f32, minimum: f32) -> vec4f {
   if (KV_BITS == 16u) {
     let words = kv[page + E * 8u + slot * (E / 4u) + column] & vec2u(visible);
-    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
+    return vec4f(half(words.x, 0u), half(words.x, 1u), half(words.y, 0u), half(words.y, 1u));
   }
   if (KV_BITS <= 8u) {
     let word = slot * (E * KV_BITS / 32u) + column * KV_BITS / 8u;
@@ -190,9 +194,10 @@ fn values(page: u32, column: u32, slot: u32, visible: u32, scale: f32, minimum: 
 fn affine_of(page: u32, which: u32, quad: u32, shown: vec4u) -> Affine {
   if (KV_BITS > 8u) { return Affine(vec4f(1.0), vec4f()); }
   let at = page + E * KV_BITS + which * 16u + quad * 2u;
-  let a = kv[at] & shown.xy;
-  let b = kv[at + 1u] & shown.zw;
-  return Affine(low4(a, b), high4(a, b));
+  let near = kv[at] & shown.xy;
+  let far = kv[at + 1u] & shown.zw;
+  let pairs = array(unpack2x16float(near.x), unpack2x16float(near.y), unpack2x16float(far.x), unpack2x16float(far.y));
+  return Affine(vec4f(pairs[0].x, pairs[1].x, pairs[2].x, pairs[3].x), vec4f(pairs[0].y, pairs[1].y, pairs[2].y, pairs[3].y));
 }
 
 // Adds four products to each sum of one row: this lane holds x of `lane` (value of q or weight of a slot), v0 … v3 are
