@@ -79,7 +79,7 @@ export function parseStart(argv) {
     json: values.json ?? false,
     software: values.software,
     load: defined({
-      kv: choice(values, "kv", ["f16", "f32", "int8", "int4"]),
+      kv: choice(values, "kv", KV_FORMATS),
       swiftkv: swiftkv(values.swiftkv),
       context: integer(values, "context", 1),
     }),

@@ -1,6 +1,6 @@
 // The benchmark page. By hand: choose, start, read. By a driver: `await window.runBench(options)`, or runComparison.
 
-import type { KvFormat, ModelSource } from "../src/index.ts";
+import { KV_FORMATS, type KvFormat, type ModelSource } from "../src/index.ts";
 
 import { embedded } from "./catalogue.ts";
 import { compare } from "./compare.ts";
@@ -13,7 +13,6 @@ import { nameOfSource, picker } from "./picker.ts";
 import { showResult } from "./report.ts";
 import { explain, troubleCard } from "./trouble.ts";
 
-const FORMATS: readonly KvFormat[] = ["f16", "f32", "int8", "int4"];
 /** K's share of the layers, by where its boxes are. */
 const SHARES = { "shapes-half": 0.5, "shapes-most": 0.75 } as const;
 const GROUPS = [1, 2, 4] as const;
@@ -102,7 +101,7 @@ function readForm(): Required<Pick<BenchOptions, "frontiers" | "runs" | "newToke
 
 function readSpeed(): Partial<BenchOptions> {
   const data = new FormData(form);
-  const kv = FORMATS.find((format) => format === data.get("kv")) ?? "f16";
+  const kv = KV_FORMATS.find((format) => format === data.get("kv")) ?? "f16";
   return { ...readForm(), kv, profile: data.has("profile") };
 }
 
@@ -111,7 +110,7 @@ function readComparison(): Partial<CompareOptions> & { shapes: WantedShape[]; kv
   const shapes = Object.entries(SHARES).flatMap(([place, share]) =>
     data.getAll(place).map((group) => ({ share, group: Number(group) })),
   );
-  return { ...readForm(), shapes, kv: FORMATS.filter((format) => data.getAll("format").includes(format)) };
+  return { ...readForm(), shapes, kv: KV_FORMATS.filter((format) => data.getAll("format").includes(format)) };
 }
 
 /** Shows the fields of the chosen kind of run, and how much a comparison asks of the machine. */
@@ -150,7 +149,7 @@ function fillBoxes(): void {
     find(place, HTMLElement).append(
       ...GROUPS.map((group) => checkBox(place, String(group), `G ${group}`, share === 0.5 && group <= 2)),
     );
-  find("formats", HTMLElement).append(...FORMATS.map((kv) => checkBox("format", kv, kv, kv === "f16")));
+  find("formats", HTMLElement).append(...KV_FORMATS.map((kv) => checkBox("format", kv, kv, kv === "f16")));
 }
 
 function connect(): void {

@@ -1,9 +1,7 @@
 // The settings form: what it holds, its defaults, where they are kept.
 
-import type { GenerateOptions, KvFormat, LoadOptions, ModelInfo, Sampling } from "../src/index.ts";
+import { KV_FORMATS, type GenerateOptions, type KvFormat, type LoadOptions, type ModelInfo, type Sampling } from "../src/index.ts";
 import { find } from "./dom.ts";
-
-const FORMATS: readonly KvFormat[] = ["f16", "f32", "int8", "int4"];
 
 const KEY = "longprompt.settings";
 
@@ -76,7 +74,7 @@ export function settingsForm(onSystem: () => void): Settings {
     },
     load() {
       const context = whole(field("context").value);
-      const kv = FORMATS.find((format) => format === field("kv").value) ?? "f16";
+      const kv = KV_FORMATS.find((format) => format === field("kv").value) ?? "f16";
       return { kv, ...(context ? { context } : {}) };
     },
     keep(kv) {

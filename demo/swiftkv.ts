@@ -1,6 +1,6 @@
 // The panel with the switch between dense and SwiftKV, and what each of the two costs.
 
-import type { Engine, KvFormat } from "../src/index.ts";
+import { KV_FORMATS, type Engine, type KvFormat } from "../src/index.ts";
 import { find, make } from "./dom.ts";
 import { count } from "./numbers.ts";
 import { sidesTable, verdict } from "./sides.ts";
@@ -177,7 +177,7 @@ function shapeFields(): ShapeFields {
   return {
     fields,
     swiftkv: () => ({ layers: Number(own.value), group: Number(group.value) }),
-    kv: () => (["f32", "f16", "int8", "int4"] as const).find((known) => known === format.value) ?? "f16",
+    kv: () => KV_FORMATS.find((known) => known === format.value) ?? "f16",
     offer(total) {
       layers = total;
       fill(own, range(0, total - 1), (value) => `${value} of ${total}`);

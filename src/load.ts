@@ -19,7 +19,7 @@ import { Gpu } from "./gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
 import { remembered } from "./io/remember.ts";
 import { BLOCK_TOKENS } from "./kv/blocks.ts";
-import { CODECS } from "./kv/store.ts";
+import { CODECS, KV_FORMATS } from "./kv/store.ts";
 import { type ModelConfig, parseConfig, sameShape, swiftkvProblem } from "./model/config.ts";
 import { nameWeights } from "./model/llama.ts";
 import { modelCost } from "./model/cost.ts";
@@ -112,7 +112,7 @@ function checkOptions(options: LoadOptions): Settings {
     return value;
   };
   return {
-    kv: choice("kv", options.kv ?? "f16", ["f32", "f16", "int8", "int4"]),
+    kv: choice("kv", options.kv ?? "f16", KV_FORMATS),
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
     tune: choice("tune", options.tune ?? "auto", ["auto", "off"]),
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),

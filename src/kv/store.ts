@@ -45,11 +45,13 @@ export interface Codec {
 }
 
 export const CODECS: Readonly<Record<KvFormat, Codec>> = {
-  f32: { name: "f32", bits: 32, slotWords: 0 },
   f16: { name: "f16", bits: 16, slotWords: 0 },
+  f32: { name: "f32", bits: 32, slotWords: 0 },
   int8: { name: "int8", bits: 8, slotWords: 2 },
   int4: { name: "int4", bits: 4, slotWords: 2 },
 };
+/** Every KvFormat, the default first. */
+export const KV_FORMATS = Object.keys(CODECS) as KvFormat[];
 
 export interface KvShape {
   map: StoreMap;
