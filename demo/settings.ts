@@ -1,6 +1,13 @@
 // The settings form: what it holds, its defaults, where they are kept.
 
-import { KV_FORMATS, type GenerateOptions, type KvFormat, type LoadOptions, type ModelInfo, type Sampling } from "../src/index.ts";
+import {
+  KV_FORMATS,
+  type GenerateOptions,
+  type KvFormat,
+  type LoadOptions,
+  type ModelInfo,
+  type Sampling,
+} from "../src/index.ts";
 import { find } from "./dom.ts";
 
 const KEY = "longprompt.settings";
