@@ -2,7 +2,7 @@ import { ceilDiv } from "../../src/errors.ts";
 import { pack_block } from "../../src/gpu/kernels.gen.ts";
 import { type BlockFormat, blockFormats } from "./gguf.ts";
 import { floatBits, halfBits } from "./matrix.ts";
-import { emptyMatrix, place, randomTarget } from "./packing.ts";
+import { emptyMatrix, place, randomTarget, wantWords } from "./packing.ts";
 import { pick, random, spec } from "./spec.ts";
 
 /** Random blocks. Few mantissa bits in the f16 fields keep scale·q + minimum exact in f32: one rounding, to f16. */
@@ -58,7 +58,7 @@ function make(seed: number, tiny = false) {
     params: target.params,
     grid: [ceilDiv(rows, WG), depth / GROUP, 1] as const,
     buffers: { raw: new Uint32Array(raw.buffer), words, scales },
-    want,
+    want: { words: wantWords(BITS, want.words), scales: want.scales },
     terms: 1,
   };
 }

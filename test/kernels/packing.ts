@@ -1,6 +1,6 @@
 // Where the packing kernels put the rows of a tensor: shared by the pack_* cases.
 import { alignUp, ceilDiv } from "../../src/errors.ts";
-import { pick } from "./spec.ts";
+import { pick, type Verdict } from "./spec.ts";
 
 export interface Target {
   params: {
@@ -57,3 +57,19 @@ export function place(
   const index = Math.floor(at.k / perWord) * at.stride + at.column;
   words[index] = (words[index]! | (value << (bits * (at.k % perWord)))) >>> 0;
 }
+
+/** The word with positive zeros: WGSL leaves the sign of minimum + scale·q = 0 open. */
+function positiveZeros(word: number, bits: number): number {
+  if (bits <= 8) return word;
+  if (bits === 32) return word === 0x80000000 ? 0 : word;
+  const half = (value: number): number => (value === 0x8000 ? 0 : value);
+  return ((half(word >>> 16) << 16) | half(word & 0xffff)) >>> 0;
+}
+
+/** Wants these words, zeros of either sign. */
+export const wantWords =
+  (bits: number, want: Uint32Array): Verdict =>
+  (words) => {
+    const wrong = want.findIndex((word, i) => positiveZeros(words[i]!, bits) !== positiveZeros(word, bits));
+    return wrong < 0 ? null : `word ${wrong} is ${words[wrong]}, want ${want[wrong]}`;
+  };
