@@ -1,4 +1,4 @@
-// The public types. Implementations live in the rooms below; src/index.ts re-exports everything an embedder needs.
+// The public types, and the lists they come from. Implementations live in the rooms below; src/index.ts re-exports everything an embedder needs.
 
 /** Where a model comes from. */
 export type ModelSource =
@@ -10,10 +10,11 @@ export type ModelSource =
   | FileSystemDirectoryHandle;
 
 /**
- * How keys and values are stored: f32 exact, f16 half of it; int8 and int4 (a scale and a minimum per token and head)
- * about a quarter and an eighth, and lossy.
+ * How keys and values are stored: f32 exact, f16 (the default) half of it; int8 and int4 (a scale and a minimum per
+ * token and head) about a quarter and an eighth, and lossy.
  */
-export type KvFormat = "f32" | "f16" | "int8" | "int4";
+export const KV_FORMATS = ["f16", "f32", "int8", "int4"] as const;
+export type KvFormat = (typeof KV_FORMATS)[number];
 
 /** How weight matrices are stored on the GPU. `keep` leaves 4-bit, 8-bit, f16 and f32 as the file has them (bf16 becomes f16). */
 export type WeightFormat = "keep" | "f32" | "f16" | "q8" | "q4";

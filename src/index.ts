@@ -1,7 +1,7 @@
 // The public surface: what an embedder may rely on.
 export type * from "./api.ts";
+export { KV_FORMATS } from "./api.ts";
 export { DeviceLostError, InputError, ModelError, UnsupportedError } from "./errors.ts";
-export { KV_FORMATS } from "./kv/store.ts";
 export { convert, load } from "./load.ts";
 export { measureAdapter } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";

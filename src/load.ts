@@ -1,17 +1,18 @@
 // load(): the only place that composes the rooms.
-import type {
-  ConvertOptions,
-  Engine,
-  EngineStats,
-  KernelTime,
-  LoadOptions,
-  LoadProgress,
-  Message,
-  ModelInfo,
-  ModelSource,
-  Sampling,
-  Session,
-  SwiftKv,
+import {
+  KV_FORMATS,
+  type ConvertOptions,
+  type Engine,
+  type EngineStats,
+  type KernelTime,
+  type LoadOptions,
+  type LoadProgress,
+  type Message,
+  type ModelInfo,
+  type ModelSource,
+  type Sampling,
+  type Session,
+  type SwiftKv,
 } from "./api.ts";
 import { TokenEngine } from "./engine/engine.ts";
 import { alignUp, InputError, ModelError } from "./errors.ts";
@@ -19,7 +20,7 @@ import { Gpu } from "./gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
 import { remembered } from "./io/remember.ts";
 import { BLOCK_TOKENS } from "./kv/blocks.ts";
-import { CODECS, KV_FORMATS } from "./kv/store.ts";
+import { CODECS } from "./kv/store.ts";
 import { type ModelConfig, parseConfig, sameShape, swiftkvProblem } from "./model/config.ts";
 import { nameWeights } from "./model/llama.ts";
 import { modelCost } from "./model/cost.ts";

@@ -50,8 +50,6 @@ export const CODECS: Readonly<Record<KvFormat, Codec>> = {
   int8: { name: "int8", bits: 8, slotWords: 2 },
   int4: { name: "int4", bits: 4, slotWords: 2 },
 };
-/** Every KvFormat, the default first. */
-export const KV_FORMATS = Object.keys(CODECS) as KvFormat[];
 
 export interface KvShape {
   map: StoreMap;

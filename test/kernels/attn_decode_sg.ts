@@ -17,6 +17,6 @@ export default spec({
     ["window off by one", "params.window + 1u", "params.window"],
     ["weights not handed round", "subgroupShuffle(weights[h * SLOTS + s], source)", "weights[h * SLOTS + s]"],
     ["forgets to rescale", "acc[h * COLUMNS + c] *= keep;", ""],
-    ["minima of V forgotten", "low[h] += weight * affine[s].w;", ""],
+    ["minima of V forgotten", "low[h] += weight * affine[s].w;", "", 48],
   ],
 });
