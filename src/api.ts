@@ -1,4 +1,5 @@
-// The public types, and the lists they come from. Implementations live in the rooms below; src/index.ts re-exports everything an embedder needs.
+// The public types, and the lists they come from. Implementations live in the rooms below; src/index.ts re-exports
+// everything an embedder needs.
 
 /** Where a model comes from. */
 export type ModelSource =
