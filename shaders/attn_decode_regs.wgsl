@@ -14,7 +14,8 @@
 //           them; lanes lie along the words of a slot, so no lane loads what another has. The compiler keeps the order
 //           of the text and few values in registers: sums are scalars, one after another. A loop that outgrows the
 //           CPU's cache of decoded instructions (about 4,000) gets slower: hence two loops per page, four slots each.
-//           What a loop changes is merged under a mask, 13 instructions a value: scores wait in memory.
+//           What a loop changes is merged under a mask, 13 instructions a value: scores wait in memory. A constant
+//           costs two instructions at every use, a variable none: hence constants that the compiler cannot see.
 
 enable subgroups;
 
@@ -73,6 +74,24 @@ alias Values = array<Block, UNITS>;
 alias Columns = array<Heads, COLUMNS>;
 alias Page = array<array<f32, 8>, R>;       // scores of slots 4i + lane, in memory
 
+// Constants of unit(), hidden.
+var<private> masks: array<u32, 8>;  // of units in their places
+var<private> highest: u32;          // bit of a word
+var<private> toHigh: u32;           // factor that lifts a half word
+var<private> magic: f32;            // f16: see unit()
+var<private> up: u32;
+var<private> kept: u32;
+
+// `zero` is what the compiler must not know to be 0.
+fn hide(zero: u32) {
+  for (var u = 0u; u < UNITS; u++) { masks[u] = (UNIT << (KV_BITS * u % 32u)) + zero; }  // unrolled
+  highest = 0x80000000u + zero;
+  toHigh = 65536u + zero;
+  magic = 0x1.8p39f + f32(zero);
+  up = 8192u + zero;
+  kept = 0x8fffffffu + zero;
+}
+
 // Bit s is set if the query at `position` sees slot s of the page.
 fn seen(entry: vec4u, position: u32) -> u32 {
   if (entry.w > position || entry.z != params.part) { return 0u; }
@@ -88,10 +107,10 @@ fn seen(entry: vec4u, position: u32) -> u32 {
 // takes whole multiples of 2^16; 1…1 of a negative number in between is masked. A number whatever the bits.
 fn unit(word: u32, u: u32) -> f32 {
   if (KV_BITS == 32u) { return bitcast<f32>(word); }
-  if (AFFINE) { return f32(bitcast<i32>((word ^ select(0u, 0x80000000u, u == UNITS - 1u)) & (UNIT << (KV_BITS * u % 32u)))); }
-  let high = select(word & 0xffff0000u, word * 65536u, u == 0u);
-  let mantissa = bitcast<u32>(f32(bitcast<i32>(high)) + 0x1.8p39f);
-  return bitcast<f32>((mantissa * 8192u) & 0x8fffffffu);
+  if (AFFINE) { return f32(bitcast<i32>((word ^ select(0u, highest, u == UNITS - 1u)) & masks[u])); }
+  let high = select(word & masks[1], word * toHigh, u == 0u);
+  let mantissa = bitcast<u32>(f32(bitcast<i32>(high)) + magic);
+  return bitcast<f32>((mantissa * up) & kept);
 }
 
 // What q is multiplied with, to meet unit u.
@@ -199,23 +218,40 @@ fn rescale(o: Heads, keep: Sums) -> Heads {
   return next;
 }
 
-// Sums of weight, weight·scale and weight·minimum over this lane's slots.
-alias Totals = array<vec3f, R>;
+// Sums of weight·scale and weight·minimum over this lane's slots.
+alias Pairs = array<vec2f, R>;
 
-fn lower(old: Totals, keep: Sums) -> Totals {
+fn lower(old: Sums, keep: Sums) -> Sums {
   var next = old;
   for (var h = 0u; h < R; h++) { next[h] = old[h] * keep[h]; }  // unrolled
   return next;
 }
 
-fn count_weights(old: Totals, weight: Sums, pair: vec2f) -> Totals {
+fn lower_pairs(old: Pairs, keep: Sums) -> Pairs {
   var next = old;
-  for (var h = 0u; h < R; h++) { next[h] = old[h] + weight[h] * vec3f(1.0, pair); }  // unrolled
+  for (var h = 0u; h < R; h++) { next[h] = old[h] * keep[h]; }  // unrolled
   return next;
 }
 
-// A head that has seen nothing yet has top = UNSEEN, as all its scores: their weight is 0, not exp2(0).
-fn weight(score: f32, top: f32) -> f32 { return exp2(score - select(top, 0.0, top < -1e38)); }
+fn count(old: Sums, weight: Sums) -> Sums {
+  var next = old;
+  for (var h = 0u; h < R; h++) { next[h] = old[h] + weight[h]; }  // unrolled
+  return next;
+}
+
+fn count_pairs(old: Pairs, weight: Sums, pair: vec2f) -> Pairs {
+  var next = old;
+  for (var h = 0u; h < R; h++) { next[h] = old[h] + weight[h] * pair; }  // unrolled
+  return next;
+}
+
+// What scores are measured from. A head that has seen nothing yet has top = UNSEEN, as all its scores: their weight is 0,
+// not exp2(0).
+fn bases(top: Sums) -> Sums {
+  var base = top;
+  for (var h = 0u; h < R; h++) { base[h] = select(top[h], 0.0, top[h] < -1e38); }  // unrolled
+  return base;
+}
 
 // In the order in which this lane meets four slots: its own, lane ^ 1, lane ^ 2, lane ^ 3.
 fn around(x: f32) -> Four { return Four(x, quadSwapX(x), quadSwapY(x), quadSwapDiagonal(x)); }
@@ -276,12 +312,12 @@ fn joined(o: vec4f) -> vec4f {
   return pair + quadSwapX(pair);
 }
 
-// Writes one column of one head; sums are those of all lanes.
-fn store(output: Output, column: u32, lane: u32, o: vec4f, sums: vec3f) {
+// Writes one column of one head; `pair` sums weight·(scale, minimum) over all lanes.
+fn store(output: Output, column: u32, lane: u32, o: vec4f, pair: vec2f) {
   let u = column % UNITS;
   let first = (lane % TURNS + column / UNITS * 4u) * 4u * UNITS + u;
   var value = joined(o) * value_factor(u);
-  if (AFFINE) { value += sums.z + select(0.0, HALF * sums.y, u == UNITS - 1u); }
+  if (AFFINE) { value += pair.y + select(0.0, HALF * pair.x, u == UNITS - 1u); }
   value *= output.scale;
   for (var i = 0u; i < 4u; i++) {
     let e = first + i * UNITS;
@@ -292,6 +328,7 @@ fn store(output: Output, column: u32, lane: u32, o: vec4f, sums: vec3f) {
 
 @compute @workgroup_size(4)
 fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocation_id) subgroup: u32) {
+  hide(params.part >> 31u);
   let lane = subgroup & 3u;
   let row = rows[params.firstRow + wg.z];
   let head0 = wg.x * R;
@@ -311,7 +348,8 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
   constants = Constants(totals(constants.minimum), totals(constants.scale));
 
   var page = Page();
-  var sums = Totals();
+  var sum = Sums();  // of this lane's weights
+  var pairs = Pairs();
   var top = Sums();
   for (var h = 0u; h < R; h++) { top[h] = UNSEEN; }  // unrolled
   var o = Columns();
@@ -338,17 +376,20 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
     let newTop = tops(most);
     let keep = decays(top, newTop);
     top = newTop;
-    sums = lower(sums, keep);
+    sum = lower(sum, keep);
+    if (AFFINE) { pairs = lower_pairs(pairs, keep); }
     for (var c = 0u; c < COLUMNS; c++) { o[c] = rescale(o[c], keep); }  // unrolled
 
+    let base = bases(top);
     bit = 1u << lane;
     for (var quad = begin; quad < 8u; quad++) {
       let shown = (bits & bit) != 0u;
       var pair = vec2f(WEIGHT, 0.0);
       if (AFFINE) { pair = unpack2x16float(select(0u, kv[pairAt + 8u + quad][lane], shown)); }
       var mine = Sums();
-      for (var h = 0u; h < R; h++) { mine[h] = weight(page[h][quad], top[h]); }  // unrolled
-      sums = count_weights(sums, mine, pair);
+      for (var h = 0u; h < R; h++) { mine[h] = exp2(page[h][quad] - base[h]); }  // unrolled
+      sum = count(sum, mine);
+      if (AFFINE) { pairs = count_pairs(pairs, mine, pair); }
       let w = turns(mine, pair.x);
       let at = valueAt + quad * (4u * WORDS / STEP);
       for (var i = 0u; i < BLOCKS; i++) { let v = values_of(at + i * (16u / STEP), bits, quad * 4u + order); for (var u = 0u; u < UNITS; u++) { o[i * UNITS + u] = add_block(o[i * UNITS + u], w, v[u]); } }  // unrolled
@@ -356,9 +397,9 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
     }
   }
 
-  var all = Totals();
+  let all = totals(sum);
   var outputs = array<Output, R>();
-  for (var h = 0u; h < R; h++) { all[h] = vec3f(total(sums[h].x), total(sums[h].y), total(sums[h].z)); }  // unrolled
-  for (var h = 0u; h < R; h++) { outputs[h] = output_of(wg.z, wg.y, head0 + h, lane, all[h].x, top[h]); }  // unrolled
-  for (var h = 0u; h < R; h++) { for (var c = 0u; c < COLUMNS; c++) { store(outputs[h], c, lane, o[c][h], all[h]); } }  // unrolled
+  for (var h = 0u; h < R; h++) { outputs[h] = output_of(wg.z, wg.y, head0 + h, lane, all[h], top[h]); }  // unrolled
+  for (var h = 0u; h < R; h++) { pairs[h] = vec2f(total(pairs[h].x), total(pairs[h].y)); }  // unrolled
+  for (var h = 0u; h < R; h++) { for (var c = 0u; c < COLUMNS; c++) { store(outputs[h], c, lane, o[c][h], pairs[h]); } }  // unrolled
 }

@@ -12,7 +12,7 @@ export default spec({
     ["reads hidden values", "if (KV_BITS < 32u) { return words; }", "if (KV_BITS <= 32u) { return words; }"],
     ["reads hidden scales", "select(0u, kv[pairAt + 8u + quad][lane], shown)", "kv[pairAt + 8u + quad][lane]", 48],
     ["forgets to rescale", "o[h] * keep[h]", "o[h] * select(keep[h], 1.0, h == 0u)"],
-    ["forgets the highest units' half", "select(0.0, HALF * sums.y, u == UNITS - 1u)", "0.0", 48],
+    ["forgets the highest units' half", "select(0.0, HALF * pair.x, u == UNITS - 1u)", "0.0", 48],
     ["forgets the sign of f16", "0x8fffffffu", "0x0fffffffu"],
   ],
 });
