@@ -11,10 +11,12 @@
 // cost      bytes N·K·(BITS/8 + 4/GROUP), flops 2·M·N·K: load bound on a CPU adapter
 // why       SwiftShader, which runs shaders on a CPU, needs 8 ns for any load, 2.6 ns for a
 //           shift and below 1 ns for and, convert, multiply. So x is loaded once for all columns
-//           of a thread, and integers stay where they are in the word: mask and convert give
-//           16^i·q, and x carries the factor 16^-i, which is exact. A group costs Σx·q and Σx,
-//           since W = scale·q + minimum. RMSNorm needs no pass of its own: its factor comes
-//           out of the sum.
+//           of a quad of threads, a quarter by each, and integers stay where they are in the word:
+//           mask and convert give 16^i·q, and x carries the factor 16^-i, which is exact. A group
+//           costs Σx·q and Σx, since W = scale·q + minimum. RMSNorm needs no pass of its own: its
+//           factor comes out of the sum.
+
+enable subgroups;
 
 override WG: u32 = 4;        // threads per workgroup, a multiple of 4
 override BITS: u32 = 4;      // 4, 8, 16 or 32
@@ -90,27 +92,34 @@ fn scaled(values: vec4f, i: u32) -> vec4f {
   return values * vec4f(0x1p-16, 0x1p-20, 0x1p-24, 0x1p-28);
 }
 
+// Of what this thread loaded.
 var<private> ones: f32;     // Σ x of a step
 var<private> squares: f32;  // Σ x² of the row, before gamma
 
-/// Four values of a step of x, from i on, normalised but for the row's factor.
-fn load(row: u32, step: u32, i: u32) -> vec4f {
-  let at = step * (UNIT / 4u) + i / 4u;
+/// Four values of the row's x, normalised but for the row's factor. Threads beyond a short step have 0.
+fn load(row: u32, at: u32, lane: u32) -> vec4f {
+  if (UNIT < 16u && lane >= UNIT / 4u) { return vec4f(); }
   var values = x[row + at];
   if (NORM == 1u) {
     squares += dot(values, values);
     values *= gamma[at];
   }
   if (BITS <= 8u) { ones += dot(values, vec4f(1.0)); }
-  return scaled(values, i);
+  return values;
+}
+
+/// Over the four threads that share x.
+fn total(mine: f32) -> f32 {
+  let pair = mine + quadSwapX(mine);
+  return pair + quadSwapY(pair);
 }
 
 fn silu(value: f32) -> f32 { return value / (1.0 + exp(-value)); }
 
 @compute @workgroup_size(WG)
-fn gemv_cols(@builtin(global_invocation_id) id: vec3u) {
+fn gemv_cols(@builtin(global_invocation_id) id: vec3u, @builtin(subgroup_invocation_id) subgroup: u32) {
   let first = id.x / 4u * 4u * COLS + id.x % 4u;  // columns first + 4c
-  if (first >= params.columns) { return; }
+  let lane = subgroup & 3u;
 
   for (var m = 0u; m < min(ROWS, params.rows); m++) {
     var sum = array<f32, COLS>();
@@ -118,15 +127,19 @@ fn gemv_cols(@builtin(global_invocation_id) id: vec3u) {
     let row = m * params.depth / 4u;
     for (var step = 0u; step * UNIT < params.depth; step++) {
       // Not a loop: SwiftShader keeps an array in registers only while its indices are constants.
+      let at = step * (UNIT / 4u) + lane;
       ones = 0.0;
       var v = array<vec4f, 8>();
-      v[0] = load(row, step, 0u);
-      if (UNIT > 4u) { v[1] = load(row, step, 4u); }
-      if (UNIT > 8u) { v[2] = load(row, step, 8u); v[3] = load(row, step, 12u); }
+      let near = load(row, at, lane);
+      v[0] = scaled(quadBroadcast(near, 0u), 0u);
+      if (UNIT > 4u) { v[1] = scaled(quadBroadcast(near, 1u), 4u); }
+      if (UNIT > 8u) { v[2] = scaled(quadBroadcast(near, 2u), 8u); v[3] = scaled(quadBroadcast(near, 3u), 12u); }
       if (UNIT > 16u) {
-        v[4] = load(row, step, 16u); v[5] = load(row, step, 20u);
-        v[6] = load(row, step, 24u); v[7] = load(row, step, 28u);
+        let far = load(row, at + 4u, lane);
+        v[4] = scaled(quadBroadcast(far, 0u), 16u); v[5] = scaled(quadBroadcast(far, 1u), 20u);
+        v[6] = scaled(quadBroadcast(far, 2u), 24u); v[7] = scaled(quadBroadcast(far, 3u), 28u);
       }
+      let xs = total(ones);
       let eightWords = BITS / 4u * params.stride;
       let wordRow = step * (UNIT * BITS / 32u) * params.stride + first;
       let scaleRow = step * UNIT / GROUP * params.stride + first;
@@ -137,14 +150,14 @@ fn gemv_cols(@builtin(global_invocation_id) id: vec3u) {
         if (UNIT > 16u) { dots += eight(at + 2u * eightWords, v[4], v[5]) + eight(at + 3u * eightWords, v[6], v[7]); }
         if (BITS <= 8u) {
           let pair = scales[scaleRow + 4u * c];  // (scale, minimum)
-          dots = half(pair, 0u) * dots + half(pair, 1u) * ones;
+          dots = half(pair, 0u) * dots + half(pair, 1u) * xs;
         }
         sum[c] += dots;
       }
     }
 
     var factor = 1.0;
-    if (NORM == 1u) { factor = inverseSqrt(squares / f32(params.depth) + params.eps); }
+    if (NORM == 1u) { factor = inverseSqrt(total(squares) / f32(params.depth) + params.eps); }
     for (var c = 0u; c < COLS; c++) {
       let n = first + 4u * c;
       if (n >= params.columns) { break; }

@@ -17,6 +17,8 @@
 //           ownerHeads value heads for each owner, a layer whose cache they are. Where a row's page lies in another part
 //           of the arena, its sum has zero terms: a CPU adapter does not skip branches.
 
+enable subgroups;
+
 override BITS: u32 = 4;       // of a weight: 4, 8, 16 or 32
 override GROUP: u32 = 32;     // values that share a scale, 16 or 32
 override UNIT: u32 = 32;      // values per step: 32, 16, 8 or 4; divides D and GROUP (BITS 4: at least 8)
@@ -105,18 +107,25 @@ fn scaled(values: vec4f, i: u32) -> vec4f {
   return values * vec4f(0x1p-16, 0x1p-20, 0x1p-24, 0x1p-28);
 }
 
+// Of what this thread loaded.
 var<private> ones: f32;     // Σ x of a step
 var<private> squares: f32;  // Σ x² of the row, before gamma
 var<workgroup> head: array<f32, E>;
 
-/// Four values of a step of x, from i on, times gamma.
-fn load(row: u32, gamma: u32, step: u32, i: u32) -> vec4f {
-  let at = step * (UNIT / 4u) + i / 4u;
+/// Four values of x, times gamma; `at` in vec4s from their beginnings. Threads beyond a short step have 0.
+fn load(row: u32, gamma: u32, at: u32, lane: u32) -> vec4f {
+  if (UNIT < 16u && lane >= UNIT / 4u) { return vec4f(); }
   var values = x[row + at];
   squares += dot(values, values);
   values *= vectors[gamma + at];
   if (BITS <= 8u) { ones += dot(values, vec4f(1.0)); }
-  return scaled(values, i);
+  return values;
+}
+
+/// Over the four threads, which share x.
+fn total(mine: f32) -> f32 {
+  let pair = mine + quadSwapX(mine);
+  return pair + quadSwapY(pair);
 }
 
 /// The thread's columns of the head, first + 4c of the matrix; `row` and `gamma` count vec4s, `depth` inputs matter.
@@ -125,15 +134,19 @@ fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
   squares = 0.0;
   for (var step = 0u; step * UNIT < depth; step++) {
     // Not a loop: SwiftShader keeps an array in registers only while its indices are constants.
+    let at = step * (UNIT / 4u) + lane;
     ones = 0.0;
     var v = array<vec4f, 8>();
-    v[0] = load(row, gamma, step, 0u);
-    if (UNIT > 4u) { v[1] = load(row, gamma, step, 4u); }
-    if (UNIT > 8u) { v[2] = load(row, gamma, step, 8u); v[3] = load(row, gamma, step, 12u); }
+    let near = load(row, gamma, at, lane);
+    v[0] = scaled(quadBroadcast(near, 0u), 0u);
+    if (UNIT > 4u) { v[1] = scaled(quadBroadcast(near, 1u), 4u); }
+    if (UNIT > 8u) { v[2] = scaled(quadBroadcast(near, 2u), 8u); v[3] = scaled(quadBroadcast(near, 3u), 12u); }
     if (UNIT > 16u) {
-      v[4] = load(row, gamma, step, 16u); v[5] = load(row, gamma, step, 20u);
-      v[6] = load(row, gamma, step, 24u); v[7] = load(row, gamma, step, 28u);
+      let far = load(row, gamma, at + 4u, lane);
+      v[4] = scaled(quadBroadcast(far, 0u), 16u); v[5] = scaled(quadBroadcast(far, 1u), 20u);
+      v[6] = scaled(quadBroadcast(far, 2u), 24u); v[7] = scaled(quadBroadcast(far, 3u), 28u);
     }
+    let xs = total(ones);
     let eightWords = BITS / 4u * params.stride;
     let wordRow = step * (UNIT * BITS / 32u) * params.stride + first;
     let scaleRow = step * UNIT / GROUP * params.stride + first;
@@ -144,12 +157,12 @@ fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
       if (UNIT > 16u) { dots += eight(at + 2u * eightWords, v[4], v[5]) + eight(at + 3u * eightWords, v[6], v[7]); }
       if (BITS <= 8u) {
         let pair = scales[scaleRow + 4u * c];  // (scale, minimum)
-        dots = half(pair, 0u) * dots + half(pair, 1u) * ones;
+        dots = half(pair, 0u) * dots + half(pair, 1u) * xs;
       }
       sum[c] += dots;
     }
   }
-  let factor = inverseSqrt(squares / f32(params.depth) + params.eps);
+  let factor = inverseSqrt(total(squares) / f32(params.depth) + params.eps);
   for (var c = 0u; c < COLS; c++) {
     var value = sum[c] * factor;
     if (BIAS == 1u) { value += vectors[(params.biasAt + first) / 4u + c][lane]; }
@@ -160,9 +173,9 @@ fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
 /// RMS-normalises the head, whose weights begin at float `weight`.
 fn normalise(weight: u32, lane: u32) {
   workgroupBarrier();
-  var total = 0.0;
-  for (var e = 0u; e < E; e++) { total += head[e] * head[e]; }
-  let factor = inverseSqrt(total / f32(E) + params.eps);
+  var size = 0.0;
+  for (var e = 0u; e < E; e++) { size += head[e] * head[e]; }
+  let factor = inverseSqrt(size / f32(E) + params.eps);
   workgroupBarrier();
   for (var c = 0u; c < COLS; c++) { head[lane + 4u * c] *= factor * vectors[weight / 4u + c][lane]; }
 }
@@ -229,7 +242,8 @@ fn write_page(page: u32, slot: u32, isValue: bool, count: u32, lane: u32) {
 }
 
 @compute @workgroup_size(4)
-fn qkv_cols(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn qkv_cols(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocation_id) subgroup: u32) {
+  let lane = subgroup & 3u;
   let m = params.firstHead + wg.x;
   let isQuery = m < params.queries;
   let i = select(m - params.queries, 0u, isQuery);

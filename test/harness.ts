@@ -7,12 +7,12 @@ import { runCases, survivors } from "./kernels/spec.ts";
 
 const WANTED: readonly GPUFeatureName[] = ["subgroups", "timestamp-query"];
 
-async function openDevice(): Promise<GPUDevice> {
+async function openDevice(wanted = WANTED): Promise<GPUDevice> {
   const adapter = await navigator.gpu?.requestAdapter();
   if (!adapter) throw new Error("no WebGPU adapter: GPU tests fail, they do not skip");
   const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
   return adapter.requestDevice({
-    requiredFeatures: WANTED.filter((feature) => adapter.features.has(feature)),
+    requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
     requiredLimits: { maxStorageBufferBindingSize, maxBufferSize },
   });
 }
@@ -59,10 +59,15 @@ export interface Answer {
 
 const engines = new Map<string, Awaited<ReturnType<typeof load>>>();
 
-/** Loads once per name; the engine stays in the page. */
-async function open(name: string, source: string, options: LoadOptions = {}): Promise<EngineStats> {
+/** Loads once per name; the engine stays in the page. `plain`: on a device without subgroups and timestamps. */
+async function open(
+  name: string,
+  source: string,
+  { plain = false, ...options }: LoadOptions & { plain?: boolean } = {},
+): Promise<EngineStats> {
   engines.get(name)?.dispose();
-  const engine = await load(new URL(source, location.href).href, { tune: "off", ...options });
+  const device = plain ? { device: await openDevice([]) } : {};
+  const engine = await load(new URL(source, location.href).href, { tune: "off", ...device, ...options });
   engines.set(name, engine);
   return engine.stats();
 }

@@ -169,6 +169,13 @@ test("Fable: golden tokens, f32 keys and values", async ({ call }) => {
   await call("close", "fable");
 });
 
+test("an adapter without subgroups gives the same tokens", async ({ call }) => {
+  const { cases } = JSON.parse(readFileSync("demo/models/fable/golden.json", "utf8")) as { cases: RealCase[] };
+  await call("open", "fable", "/demo/models/fable/", { kv: "f32", plain: true });
+  await checkCases(call, "fable", cases.slice(0, 1));
+  await call("close", "fable");
+});
+
 test("stories260K: 256 golden tokens in f32, the first 60 with f16 keys and values", async ({ call }) => {
   const folder = modelFolder("stories260K");
   test.skip(!folder, "stories260K is not here: see models/README.md of the workplace");

@@ -149,9 +149,9 @@ function softwareCandidates(subgroupSize: number, { heads, kvHeads, headWidth }:
   const decodeQuad: DecodeVariant = { name: "quad", kernel: "attn_decode_regs", threads: 4, pages: 1 };
   const prefillQuad: PrefillVariant = { name: "quad", kernel: "attn_prefill_regs", threads: 4 };
   return {
-    qkvNarrow: [qkvCols],
+    qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16)],
     qkvWide: fits ? [qkvQuads] : qkvTiles(headWidth).slice(0, 1),
-    gemv: [cols(4, 16), cols(4, 32), cols(8, 32)],
+    gemv: quad ? [cols(4, 16), cols(4, 32), cols(8, 32)] : [split(8, 8)],
     gemm: quad ? [quads, registers(8)] : [registers(8)],
     prefill: fits ? [prefillQuad] : [prefillTile(32)],
     decode: [...(fits && heads / kvHeads <= 8 ? [decodeQuad] : []), ...(quad ? [subgroup(4)] : []), workgroup(64, 4)],

@@ -22,7 +22,7 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [
-    ["minimum dropped", "+ half(pair, 1u) * ones", ""],
+    ["minimum dropped", "+ half(pair, 1u) * xs", ""],
     ["gamma dropped", "values *= gamma[at];", ""],
     ["gate and up swapped", "silu(sum[c - 1u]) * value", "silu(value) * sum[c - 1u]"],
   ],

@@ -3,8 +3,8 @@ import { qkv_regs } from "../../src/gpu/kernels.gen.ts";
 import { qkvCase } from "./qkv_case.ts";
 import { pick, random, spec } from "./spec.ts";
 
-function make(seed: number) {
-  const { opening: _, heads, rows, params, ...rest } = qkvCase(seed, "wide", 16);
+function make(seed: number, tiny = false) {
+  const { opening: _, heads, rows, params, ...rest } = qkvCase(seed, "wide", 16, tiny);
   const side = pick(random(seed), [1, 2, heads]); // workgroups side by side
   return { ...rest, params: { ...params, heads }, grid: [side, ceilDiv(rows, 16), 1] as const };
 }
@@ -12,8 +12,8 @@ function make(seed: number) {
 export default spec({
   kernel: qkv_regs,
   cases: 48,
-  make,
-  race: "the interpreter has no subgroup operations; a lane reads what others write only behind a barrier",
+  make: (seed) => make(seed),
+  race: () => make(3, true),
   mutants: [
     ["rotates the other way", "low * cos - high * sin", "low * cos + high * sin"],
     ["ignores the part", "isQuery || entry.z != params.part", "isQuery"],
