@@ -2,14 +2,14 @@
 //
 //   rows    [T]           vec4u  read   .w = token id; bit 31 set: the other 31 bits index `tokens`
 //   tokens  [slots]       u32    read   what the previous step sampled, by sequence slot
-//   words   [K/·, stride] u32    read   K-major words, N = vocabulary, K = D
+//   words   [K/·/4, stride] vec4u read  four word rows side by side, N = vocabulary, K = D
 //   scales  [K/GROUP, stride] u32  read  f16 pairs (scale, minimum); unused for BITS 16 and 32
 //   hidden  [T, D]        f32    write
 //
 // dispatch  (T, 1, 1): one workgroup per row, each thread unpacks whole words
 // cost      bytes T·D·(BITS/8 + 4): latency bound
-// why       K-major puts the words of one token in different cache lines, but the table is
-//           then the same buffer, in the same form, as a tied output projection.
+// why       the fours of words of one token lie in different cache lines, but the table is then
+//           the same buffer, in the same form, as a tied output projection.
 
 override WG: u32 = 64;     // threads per workgroup
 override BITS: u32 = 4;    // 4, 8, 16 or 32
@@ -18,13 +18,13 @@ override D: u32 = 256;     // row width
 
 struct Params {
   rows: u32,        // T
-  stride: u32,      // words per word row of the table
+  stride: u32,      // columns of the table
   vocabulary: u32,  // larger token ids read the last token
 }
 
 @group(0) @binding(0) var<storage, read> rows: array<vec4u>;
 @group(0) @binding(1) var<storage, read> tokens: array<u32>;
-@group(0) @binding(2) var<storage, read> words: array<u32>;
+@group(0) @binding(2) var<storage, read> words: array<vec4u>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read_write> hidden: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
@@ -46,7 +46,7 @@ fn embed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: 
 
   let perWord = 32u / BITS;
   for (var j = local.x; j * perWord < D; j += WG) {
-    let word = words[j * params.stride + token];
+    let word = words[j / 4u * params.stride + token][j % 4u];
     var affine = vec2f(1.0, 0.0);  // (scale, minimum)
     if (BITS <= 8u) { affine = unpack2x16float(scales[j * perWord / GROUP * params.stride + token]); }
     for (var i = 0u; i < perWord; i++) {

@@ -2,7 +2,7 @@
 //
 //   x       [M, K]            f32  read
 //   gamma   [K]               f32  read   RMSNorm weight; unused for NORM 0
-//   words   [K/·, stride]     u32  read   K-major words
+//   words   [K/·/4, stride]   vec4u read  four word rows side by side
 //   scales  [K/GROUP, stride] u32  read   f16 pairs (scale, minimum); unused for BITS 16 and 32
 //   bias    [N]               f32  read   unused for BIAS 0
 //   y       [M, N or N/2]     f32  read_write
@@ -13,11 +13,11 @@
 //           workgroup keep all cores loading. A step costs Σx·q and Σx: W = scale·q + minimum.
 //           The RMSNorm factor leaves the sum; its squares are added up by the slices as well.
 
-override LANES: u32 = 8;     // threads along N, a multiple of 4 (8: one 32-byte sector of words)
+override LANES: u32 = 8;     // threads along N, a multiple of 4 (8: one line of 128 bytes)
 override SLICES: u32 = 16;   // threads along K; LANES·SLICES·COLS·ROWS + ROWS·SLICES ≤ 4096
 override BITS: u32 = 4;      // 4, 8, 16 or 32
 override GROUP: u32 = 32;    // values that share a scale, 16 or 32
-override UNIT: u32 = 16;     // values per step: divides K and GROUP, a multiple of 4 (BITS 4: of 8)
+override UNIT: u32 = 32;     // values per step, a multiple of FOUR: divides GROUP and K (BITS 16: filled up to 8)
 override NORM: u32 = 0;      // 1: x is normalised with gamma
 override EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 SwiGLU of interleaved columns (COLS even)
 override BIAS: u32 = 0;      // 1: add bias
@@ -28,38 +28,36 @@ struct Params {
   rows: u32,     // M
   depth: u32,    // K
   columns: u32,  // N
-  stride: u32,   // words per word row
+  stride: u32,   // columns of `words` and `scales`
   yStride: u32,  // floats per row of y
   eps: f32,      // RMSNorm
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> gamma: array<vec4f>;
-@group(0) @binding(2) var<storage, read> words: array<u32>;
+@group(0) @binding(2) var<storage, read> words: array<vec4u>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
+override FOUR: u32 = 128u / BITS;  // values in four words
+
 var<workgroup> partial: array<f32, ROWS * COLS * SLICES * LANES>;  // [M, column, slice, lane]
 var<workgroup> partialSquares: array<f32, ROWS * SLICES>;
 
-/// Integers or floats k … k+3 of column n, not yet scaled.
-fn quad(k: u32, n: u32) -> vec4f {
-  if (BITS == 32u) {
-    let at = k * params.stride + n;
-    return vec4f(bitcast<f32>(words[at]), bitcast<f32>(words[at + params.stride]),
-                 bitcast<f32>(words[at + 2u * params.stride]), bitcast<f32>(words[at + 3u * params.stride]));
-  }
+/// Integers or floats j … j+3 of the values in four words, not yet scaled.
+fn quad(four: vec4u, j: u32) -> vec4f {
+  if (BITS == 32u) { return bitcast<vec4f>(four); }
   if (BITS == 16u) {
-    let at = k / 2u * params.stride + n;
-    return vec4f(unpack2x16float(words[at]), unpack2x16float(words[at + params.stride]));
+    let words = select(four.xy, four.zw, j == 4u);
+    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
   }
   if (BITS == 8u) {
-    let word = words[k / 4u * params.stride + n];
+    let word = four[j / 4u];
     return vec4f(vec4i(vec4u(word, word >> 8u, word >> 16u, word >> 24u) & vec4u(255u)));
   }
-  let word = words[k / 8u * params.stride + n] >> (k % 8u * 4u);
+  let word = four[j / 8u] >> (j % 8u * 4u);
   return vec4f(vec4i(vec4u(word, word >> 4u, word >> 8u, word >> 12u) & vec4u(15u)));
 }
 
@@ -72,17 +70,21 @@ fn accumulate(first: u32, lane: u32, slice: u32) {
   for (var k = slice * UNIT; k < params.depth; k += SLICES * UNIT) {
     var dots = array<array<f32, COLS>, ROWS>();  // Σ x·q
     var ones = array<f32, ROWS>();               // Σ x
-    for (var i = 0u; i < UNIT; i += 4u) {
-      var weights: array<vec4f, COLS>;
-      for (var c = 0u; c < COLS; c++) { weights[c] = quad(k + i, first + 4u * c); }
-      for (var m = 0u; m < ROWS; m++) {
-        var values = x[(min(m, params.rows - 1u) * params.depth + k + i) / 4u];
-        if (NORM == 1u) {
-          squares[m] += dot(values, values);
-          values *= gamma[(k + i) / 4u];
+    for (var i = k; i < k + UNIT; i += FOUR) {
+      var fours: array<vec4u, COLS>;
+      for (var c = 0u; c < COLS; c++) { fours[c] = words[i / FOUR * params.stride + first + 4u * c]; }
+      for (var j = 0u; j < select(FOUR, min(FOUR, params.depth - i), BITS == 16u); j += 4u) {
+        var weights: array<vec4f, COLS>;
+        for (var c = 0u; c < COLS; c++) { weights[c] = quad(fours[c], j); }
+        for (var m = 0u; m < ROWS; m++) {
+          var values = x[(min(m, params.rows - 1u) * params.depth + i + j) / 4u];
+          if (NORM == 1u) {
+            squares[m] += dot(values, values);
+            values *= gamma[(i + j) / 4u];
+          }
+          if (BITS <= 8u) { ones[m] += dot(values, vec4f(1.0)); }
+          for (var c = 0u; c < COLS; c++) { dots[m][c] += dot(values, weights[c]); }
         }
-        if (BITS <= 8u) { ones[m] += dot(values, vec4f(1.0)); }
-        for (var c = 0u; c < COLS; c++) { dots[m][c] += dot(values, weights[c]); }
       }
     }
     for (var c = 0u; c < COLS; c++) {

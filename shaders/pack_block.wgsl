@@ -1,7 +1,7 @@
-// pack_block — K-major words of a GGUF tensor stored as quantised blocks
+// pack_block — words of a GGUF tensor stored as quantised blocks
 //
 //   raw     [R, K/block]      bytes  read        blocks of 18 to 210 bytes, at any byte address
-//   words   [K/·, stride]     u32    read_write
+//   words   [K/·/4, stride, 4] u32   read_write
 //   scales  [K/GROUP, stride] u32    read_write  f16 pairs (scale, minimum); untouched for BITS 16 and 32
 //
 // dispatch  (⌈R/WG⌉, ⌈K/GROUP⌉, 1): one thread per row and group of GROUP values
@@ -18,7 +18,7 @@ override GROUP: u32 = 32;  // values that share a scale, 16 or 32 (Q6_K: 16)
 struct Params {
   rows: u32,          // R
   depth: u32,         // K, a multiple of the block's 32 or 256 values
-  stride: u32,        // words per word row of the target
+  stride: u32,        // columns of the target
   columnOffset: u32,  // where this tensor begins in a fused target
   columnMode: u32,    // 0: one after another, 1: gate of an interleaved pair, 2: up
   headRows: u32,      // above 0: head width of rows permuted for interleaved RoPE
@@ -92,6 +92,9 @@ fn quant(at: u32, k: u32) -> u32 {
   }
 }
 
+/// Where word `row` of a column lies.
+fn place(row: u32, column: u32) -> u32 { return (row / 4u * params.stride + column) * 4u + row % 4u; }
+
 /// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
 fn pack_half(pair: vec2f) -> u32 {
   let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
@@ -125,6 +128,6 @@ fn pack_block(@builtin(global_invocation_id) id: vec3u) {
         word = pack_half(vec2f(value, affine.x * f32(quant(at, inBlock + k + 1u)) + affine.y));
       }
     }
-    words[(first + k) / perWord * params.stride + column] = word;
+    words[place((first + k) / perWord, column)] = word;
   }
 }

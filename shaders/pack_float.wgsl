@@ -1,7 +1,7 @@
-// pack_float — K-major words of a row-major F32, F16 or BF16 tensor, quantised for BITS 4 and 8
+// pack_float — words of a row-major F32, F16 or BF16 tensor, quantised for BITS 4 and 8
 //
 //   raw     [R, K]            bytes  read        R = rows of this upload
-//   words   [K/·, stride]     u32    read_write
+//   words   [K/·/4, stride, 4] u32   read_write
 //   scales  [K/GROUP, stride] u32    read_write  f16 pairs (scale, minimum); untouched for BITS 16 and 32
 //
 // dispatch  (⌈R/WG⌉, ⌈K/GROUP⌉, 1): one thread per row and group of GROUP values
@@ -18,7 +18,7 @@ override GROUP: u32 = 32;  // values that share a scale, 16 or 32; K is a multip
 struct Params {
   rows: u32,          // R
   depth: u32,         // K
-  stride: u32,        // words per word row of the target
+  stride: u32,        // columns of the target
   columnOffset: u32,  // where this tensor begins in a fused target
   columnMode: u32,    // 0: one after another, 1: gate of an interleaved pair, 2: up
   headRows: u32,      // above 0: head width of rows permuted for interleaved RoPE
@@ -46,6 +46,9 @@ fn source(i: u32) -> f32 {
   if (SOURCE == 1u) { return unpack2x16float(half).x; }
   return bitcast<f32>(half << 16u);
 }
+
+/// Where word `row` of a column lies.
+fn place(row: u32, column: u32) -> u32 { return (row / 4u * params.stride + column) * 4u + row % 4u; }
 
 /// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
 fn pack_half(pair: vec2f) -> u32 {
@@ -102,6 +105,6 @@ fn pack_float(@builtin(global_invocation_id) id: vec3u) {
   }
   let perWord = 32u / BITS;
   for (var k = first; k < end; k += perWord) {
-    words[k / perWord * params.stride + column] = pack(row + k, end - k, affine);
+    words[place(k / perWord, column)] = pack(row + k, end - k, affine);
   }
 }

@@ -2,7 +2,7 @@
 //
 //   x        [T, D]                    vec4f  read
 //   vectors  [*]                       vec4f  read   gamma, bias and head norms, by offsets in floats
-//   words    [D/·, stride]             u32    read   K-major words
+//   words    [D/·/4, stride]           vec4u  read   four word rows side by side
 //   scales   [D/GROUP, stride]         u32    read   f16 pairs (scale, minimum); unused for BITS 16 and 32
 //   rows     [*]                       vec4u  read   records of the rows from rowAt, page table from tableAt
 //   rope     [positions, E/2]          vec2f  read
@@ -19,12 +19,12 @@
 
 enable subgroups;
 
-override BITS: u32 = 4;       // of a weight: 4, 8, 16 or 32
 override GROUP: u32 = 32;     // values that share a scale, 16 or 32
-override UNIT: u32 = 32;      // values per step: 32, 16, 8 or 4; divides D and GROUP (BITS 4: at least 8)
 override KV_BITS: u32 = 32;   // of a cached number: 32, 16 (f16), 8 or 4 (minimum + scale·unit, pair per slot and head)
 override BIAS: u32 = 0;       // 1: add bias
 override HEAD_NORM: u32 = 0;  // 1: queries and keys are RMS-normalised per head
+const BITS: u32 = 4;          // of a weight: 4, 8, 16 or 32
+const UNIT: u32 = 32;         // values per step: 32, 16, 8 or 4, at least FOUR; divides GROUP and D (BITS 16: filled up to 8)
 const ROWS: u32 = 1;          // rows of x, at least params.rows; each reads the weights again
 const E: u32 = 64;            // head width, a multiple of 8
 const COLS = E / 4u;          // columns per thread, 4 apart
@@ -33,7 +33,7 @@ struct Params {
   rows: u32,         // T
   rowAt: u32,        // record of row 0 in `rows`: (position, cacheIndex, slot, token)
   depth: u32,        // D
-  stride: u32,       // words per word row
+  stride: u32,       // columns of `words` and `scales`
   firstHead: u32,    // head of workgroup 0
   queries: u32,      // query heads of the matrix
   ownerHeads: u32,   // key heads of an owner, and as many value heads
@@ -52,13 +52,16 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> vectors: array<vec4f>;
-@group(0) @binding(2) var<storage, read> words: array<u32>;
+@group(0) @binding(2) var<storage, read> words: array<vec4u>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> rows: array<vec4u>;
 @group(0) @binding(5) var<storage, read> rope: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> q: array<f32>;
 @group(0) @binding(7) var<storage, read_write> kv: array<u32>;
 @group(0) @binding(8) var<uniform> params: Params;
+
+const FOUR = 128u / BITS;      // values in four words
+alias Step = array<vec4f, 8>;  // x of a step
 
 /// f16 u of a word; infinities and NaN come out finite. unpack2x16float costs twice as much there, where shifts are slow:
 /// the bits go from 31…16 to 31 and 27…13 by way of the mantissa of 1.5·2^39, which takes whole multiples of 2^16. With
@@ -71,32 +74,32 @@ fn half(word: u32, u: u32) -> f32 {
   return bitcast<f32>(bitcast<u32>(select(size, low, low < size)) | (moved & 0x80000000u));
 }
 
-/// The four weights from word `at` downwards, not yet scaled: f32, f16 or (BITS 8) 256^i·q.
-fn quad(at: u32) -> vec4f {
-  if (BITS == 32u) {
-    return vec4f(bitcast<f32>(words[at]), bitcast<f32>(words[at + params.stride]),
-                 bitcast<f32>(words[at + 2u * params.stride]), bitcast<f32>(words[at + 3u * params.stride]));
-  }
-  if (BITS == 16u) {
-    let a = words[at];
-    let b = words[at + params.stride];
-    return vec4f(half(a, 0u), half(a, 1u), half(b, 0u), half(b, 1u));
-  }
-  let word = words[at];
+/// The four integers of a word, 256^i·q.
+fn bytes(word: u32) -> vec4f {
   let low = vec3i(vec3u(word) & vec3u(0xffu, 0xff00u, 0xff0000u));  // signed converts faster
   return vec4f(vec3f(low), f32(word & 0xff000000u));
 }
 
-/// Σ x·q over the eight values from word `at` downwards, or over four where a step is no longer; a and b from `load`.
-fn eight(at: u32, a: vec4f, b: vec4f) -> f32 {
+/// Σ x·q over the eight integers of a word, 16^i·q.
+fn eight(word: u32, a: vec4f, b: vec4f) -> f32 {
+  let low = vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));
+  let high = vec3i(vec3u(word) & vec3u(0xf0000u, 0xf00000u, 0xf000000u));
+  return dot(a, vec4f(low)) + dot(b, vec4f(vec3f(high), f32(word & 0xf0000000u)));
+}
+
+fn halves(a: u32, b: u32) -> vec4f { return vec4f(half(a, 0u), half(a, 1u), half(b, 0u), half(b, 1u)); }
+
+/// Σ x·q over the values of four words, of which the first meets v[i].
+fn four(w: vec4u, i: u32, v: Step) -> f32 {
   if (BITS == 4u) {
-    let word = words[at];
-    let low = vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));
-    let high = vec3i(vec3u(word) & vec3u(0xf0000u, 0xf00000u, 0xf000000u));
-    return dot(a, vec4f(low)) + dot(b, vec4f(vec3f(high), f32(word & 0xf0000000u)));
+    return eight(w.x, v[i], v[i + 1u]) + eight(w.y, v[i + 2u], v[i + 3u]) + eight(w.z, v[i + 4u], v[i + 5u])
+      + eight(w.w, v[i + 6u], v[i + 7u]);
   }
-  if (UNIT == 4u) { return dot(a, quad(at)); }
-  return dot(a, quad(at)) + dot(b, quad(at + BITS / 8u * params.stride));
+  if (BITS == 8u) {
+    return dot(v[i], bytes(w.x)) + dot(v[i + 1u], bytes(w.y)) + dot(v[i + 2u], bytes(w.z)) + dot(v[i + 3u], bytes(w.w));
+  }
+  if (BITS == 16u) { return dot(v[i], halves(w.x, w.y)) + dot(v[i + 1u], halves(w.z, w.w)); }
+  return dot(v[i], bitcast<vec4f>(w));
 }
 
 /// Four values of x with the inverse of the factor that their integers have; `i` is the place in the step.
@@ -112,9 +115,9 @@ var<private> ones: f32;     // Σ x of a step
 var<private> squares: f32;  // Σ x² of the row, before gamma
 var<workgroup> head: array<f32, E>;
 
-/// Four values of x, times gamma; `at` in vec4s from their beginnings. Threads beyond a short step have 0.
+/// Four values of x, times gamma; `at` in vec4s from their beginnings. Threads beyond a short step, and places beyond D, have 0.
 fn load(row: u32, gamma: u32, at: u32, lane: u32) -> vec4f {
-  if (UNIT < 16u && lane >= UNIT / 4u) { return vec4f(); }
+  if ((UNIT < 16u && lane >= UNIT / 4u) || (BITS == 16u && at * 4u >= params.depth)) { return vec4f(); }
   var values = x[row + at];
   squares += dot(values, values);
   values *= vectors[gamma + at];
@@ -136,7 +139,7 @@ fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
     // Not a loop: SwiftShader keeps an array in registers only while its indices are constants.
     let at = step * (UNIT / 4u) + lane;
     ones = 0.0;
-    var v = array<vec4f, 8>();
+    var v = Step();
     let near = load(row, gamma, at, lane);
     v[0] = scaled(quadBroadcast(near, 0u), 0u);
     if (UNIT > 4u) { v[1] = scaled(quadBroadcast(near, 1u), 4u); }
@@ -147,14 +150,12 @@ fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
       v[6] = scaled(quadBroadcast(far, 2u), 24u); v[7] = scaled(quadBroadcast(far, 3u), 28u);
     }
     let xs = total(ones);
-    let eightWords = BITS / 4u * params.stride;
-    let wordRow = step * (UNIT * BITS / 32u) * params.stride + first;
+    let wordRow = step * (UNIT / FOUR) * params.stride + first;
     let scaleRow = step * UNIT / GROUP * params.stride + first;
     for (var c = 0u; c < COLS; c++) {
       let at = wordRow + 4u * c;
-      var dots = eight(at, v[0], v[1]);
-      if (UNIT > 8u) { dots += eight(at + eightWords, v[2], v[3]); }
-      if (UNIT > 16u) { dots += eight(at + 2u * eightWords, v[4], v[5]) + eight(at + 3u * eightWords, v[6], v[7]); }
+      var dots = 0.0;
+      for (var f = 0u; f < UNIT * BITS / 128u; f++) { dots += four(words[at + f * params.stride], f * (FOUR / 4u), v); }  // unrolled
       if (BITS <= 8u) {
         let pair = scales[scaleRow + 4u * c];  // (scale, minimum)
         dots = half(pair, 0u) * dots + half(pair, 1u) * xs;

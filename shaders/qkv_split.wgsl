@@ -2,7 +2,7 @@
 //
 //   x        [T, K]               vec4f  read
 //   vectors  [*]                  vec4f  read        gamma, bias, weights of the head norms
-//   words    [K/·, stride]        u32    read        K-major words
+//   words    [K/·/4, stride]      vec4u  read        four word rows side by side
 //   scales   [K/GROUP, stride]    u32    read        f16 pairs (scale, minimum); unused for BITS 16 and 32
 //   rows     [*]                  vec4u  read        row records, then the page table
 //   rope     [positions, E/2]     vec2f  read
@@ -22,7 +22,7 @@ override BIAS: u32 = 0;      // 1: add bias
 override HEAD_NORM: u32 = 0; // 1: queries and keys are RMS-normalised per head
 override BITS: u32 = 4;      // 4, 8, 16 or 32
 override GROUP: u32 = 32;    // values that share a scale, 16 or 32
-override UNIT: u32 = 16;     // values per step: divides K and GROUP, a multiple of 4 (BITS 4: of 8)
+override UNIT: u32 = 32;     // values per step, a multiple of FOUR: divides GROUP and K (BITS 16: filled up to 8)
 override SLICES: u32 = 8;    // threads along K; ROWS·SLICES·(E + 1) ≤ 4096
 override LANES: u32 = E / 2u;
 const ROWS: u32 = 1;         // rows of x, at least params.rows
@@ -31,7 +31,7 @@ struct Params {
   rows: u32,         // T
   rowAt: u32,        // record of row 0
   depth: u32,        // K
-  stride: u32,       // words per word row
+  stride: u32,       // columns of `words` and `scales`
   firstHead: u32,    // head of the matrix that workgroup 0 takes
   queries: u32,      // query heads of the matrix; then follow ownerHeads keys and ownerHeads values of each owner
   ownerHeads: u32,
@@ -50,7 +50,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> vectors: array<vec4f>;
-@group(0) @binding(2) var<storage, read> words: array<u32>;
+@group(0) @binding(2) var<storage, read> words: array<vec4u>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> rows: array<vec4u>;
 @group(0) @binding(5) var<storage, read> rope: array<vec2f>;
@@ -58,6 +58,7 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> kv: array<u32>;
 @group(0) @binding(8) var<uniform> params: Params;
 
+override FOUR: u32 = 128u / BITS;  // values in four words
 const QUERY = 0u;
 const KEY = 1u;
 const VALUE = 2u;
@@ -96,22 +97,18 @@ fn is_wanted(head: Head) -> bool {
   return wanted;
 }
 
-/// Integers or floats k … k+3 of column n, not yet scaled.
-fn quad(k: u32, n: u32) -> vec4f {
-  if (BITS == 32u) {
-    let at = k * params.stride + n;
-    return vec4f(bitcast<f32>(words[at]), bitcast<f32>(words[at + params.stride]),
-                 bitcast<f32>(words[at + 2u * params.stride]), bitcast<f32>(words[at + 3u * params.stride]));
-  }
+/// Integers or floats j … j+3 of the values in four words, not yet scaled.
+fn quad(four: vec4u, j: u32) -> vec4f {
+  if (BITS == 32u) { return bitcast<vec4f>(four); }
   if (BITS == 16u) {
-    let at = k / 2u * params.stride + n;
-    return vec4f(unpack2x16float(words[at]), unpack2x16float(words[at + params.stride]));
+    let words = select(four.xy, four.zw, j == 4u);
+    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
   }
   if (BITS == 8u) {
-    let word = words[k / 4u * params.stride + n];
+    let word = four[j / 4u];
     return vec4f(vec4i(vec4u(word, word >> 8u, word >> 16u, word >> 24u) & vec4u(255u)));
   }
-  let word = words[k / 8u * params.stride + n] >> (k % 8u * 4u);
+  let word = four[j / 8u] >> (j % 8u * 4u);
   return vec4f(vec4i(vec4u(word, word >> 4u, word >> 8u, word >> 12u) & vec4u(15u)));
 }
 
@@ -128,16 +125,20 @@ fn accumulate(depth: u32, gammaAt: u32, n: u32, lane: u32, slice: u32) {
   for (var k = slice * UNIT; k < depth; k += SLICES * UNIT) {
     var dots = array<vec2f, ROWS>();  // Σ x·q of both columns
     var ones = array<f32, ROWS>();    // Σ x
-    for (var i = 0u; i < UNIT; i += 4u) {
-      let a = quad(k + i, n);
-      let b = quad(k + i, n + LANES);
-      let gamma = vectors[(gammaAt + k + i) / 4u];
-      for (var t = 0u; t < ROWS; t++) {
-        let raw = x[(min(t, params.rows - 1u) * params.depth + k + i) / 4u];
-        let values = raw * gamma;
-        square[t] += dot(raw, raw);
-        if (BITS <= 8u) { ones[t] += dot(values, vec4f(1.0)); }
-        dots[t] += vec2f(dot(values, a), dot(values, b));
+    for (var i = k; i < k + UNIT; i += FOUR) {
+      let left = words[i / FOUR * params.stride + n];
+      let right = words[i / FOUR * params.stride + n + LANES];
+      for (var j = 0u; j < select(FOUR, min(FOUR, params.depth - i), BITS == 16u); j += 4u) {
+        let a = quad(left, j);
+        let b = quad(right, j);
+        let gamma = vectors[(gammaAt + i + j) / 4u];
+        for (var t = 0u; t < ROWS; t++) {
+          let raw = x[(min(t, params.rows - 1u) * params.depth + i + j) / 4u];
+          let values = raw * gamma;
+          square[t] += dot(raw, raw);
+          if (BITS <= 8u) { ones[t] += dot(values, vec4f(1.0)); }
+          dots[t] += vec2f(dot(values, a), dot(values, b));
+        }
       }
     }
     let a = affine_of(k, n);

@@ -72,10 +72,10 @@ export interface GemvVariant {
   unit: number;
 }
 
-/** Values per inner step: as many as divide K and the group. */
+/** Values per inner step: as many as divide K and the group, at least those of four words (f16: K may end within). */
 export function unitOf({ depth, bits, group }: Matrix, most: number): number {
   const fits = (unit: number) => unit <= most && depth % unit === 0 && (bits > 8 || group % unit === 0);
-  return [32, 16, 8].find(fits) ?? 4;
+  return Math.max(128 / bits, [32, 16, 8].find(fits) ?? 4);
 }
 
 /** y = W · x for 1 to `tileRows` rows, normalisation, bias and epilogue folded in. */
@@ -164,15 +164,11 @@ export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVa
   const steps: Dispatches = [];
   if (norm) steps.push(normalise(gpu, { ...linear, norm, y: scratch.normed }));
   const input = norm ? scratch.normed : x;
-  const slice = matrix.bits === 32 ? matrix.columns : sliceColumns(matrix, scratch.unpacked.size);
+  const slice = sliceColumns(matrix, scratch.unpacked.size);
   for (let first = 0; first < matrix.columns; first += slice) {
     const columns = Math.min(slice, matrix.columns - first);
-    if (matrix.bits !== 32) steps.push(unpackSlice(gpu, { ...linear, b: scratch.unpacked, first, columns }));
-    const b =
-      matrix.bits === 32
-        ? { buffer: matrix.words, stride: matrix.stride }
-        : { buffer: scratch.unpacked, stride: columns };
-    steps.push(multiply(gpu, linear, { a: input, b, first, columns }, variant));
+    steps.push(unpackSlice(gpu, { ...linear, b: scratch.unpacked, first, columns }));
+    steps.push(multiply(gpu, linear, { a: input, b: scratch.unpacked, first, columns }, variant));
   }
   return unlessEmpty(steps, rows);
 }
@@ -265,14 +261,15 @@ export function unpackSlice(gpu: Gpu, { label, matrix, b, first, columns, gamma 
   });
 }
 
-/** A word of 32 bits per invocation: unpack and fold. */
+/** Four words per invocation: unpack and fold. */
 export function unpackGrid({ depth, bits }: Pick<Matrix, "depth" | "bits">, columns: number): Grid {
-  return [ceilDiv(columns, 64), ceilDiv(depth, 32 / bits), 1];
+  return [ceilDiv(columns, 64), ceilDiv(depth, 128 / bits), 1];
 }
 
 interface Product {
   a: Bindable;
-  b: { buffer: GPUBuffer; stride: number };
+  /** [K, columns] */
+  b: GPUBuffer;
   first: number;
   columns: number;
 }
@@ -290,12 +287,12 @@ function multiply(
     kernel: GEMM_SOURCES[variant.kernel],
     constants,
     label,
-    buffers: { a, b: b.buffer, bias: bias ? { buffer: bias, offset: first * 4 } : gpu.unused, c: y },
+    buffers: { a, b, bias: bias ? { buffer: bias, offset: first * 4 } : gpu.unused, c: y },
     params: (s: Sizes) => ({
       rows: rows(s),
       depth: matrix.depth,
       columns,
-      bStride: b.stride,
+      bStride: columns,
       cStride: outputWidth(linear),
       cOffset,
     }),

@@ -136,7 +136,7 @@ async function makeVectors(gpu: Gpu, config: ModelConfig, teacher: readonly Head
   return { ...offsets, buffer };
 }
 
-/** Mean over `members` of `count` floats at `from` in their vectors, written to `to`: vectors are matrices of depth 1. */
+/** Mean over `members` of `count` floats at `from`, a multiple of 4, written to `to`: a vector is a matrix of one column. */
 async function meanVector(
   gpu: Gpu,
   members: readonly Heads[],
@@ -146,11 +146,11 @@ async function meanVector(
   const out = gpu.buffer("folded vector", count * 4, "scratch");
   const folds = members.map((heads, i) => {
     const { buffer } = heads.vectors;
-    const flat = { name: "vector", bits: 32, group: 32, columns: 0, depth: 1, stride: 0 } as const;
+    const flat = { name: "vector", bits: 32, group: 32, columns: 1, depth: count, stride: 1 } as const;
     const matrix: Matrix = { ...flat, words: buffer, scales: gpu.unused };
     const part = {
-      first: from(heads),
-      columns: count,
+      first: from(heads) / 4,
+      columns: 1,
       weight: 1 / members.length,
       add: i > 0,
       gamma: false,

@@ -36,7 +36,7 @@ interface Part {
   columnMode: ColumnMode;
 }
 
-/** W [N, K] as K-major words: words[j · stride + n] packs consecutive k of output n. docs/kernels.md, "Weights". */
+/** W [N, K] as words of consecutive k, four of an output side by side: words[j / 4][n][j % 4]. docs/kernels.md, "Weights". */
 export interface Matrix {
   name: string;
   bits: 4 | 8 | 16 | 32;
@@ -46,7 +46,7 @@ export interface Matrix {
   columns: number;
   /** K */
   depth: number;
-  /** Words per word row: N rounded up to 16. */
+  /** N rounded up to 16. */
   stride: number;
   words: GPUBuffer;
   /** f16 pairs (scale, minimum); 16 bytes of nothing for 16 and 32 bits. */
@@ -165,7 +165,7 @@ export class WeightLoader {
     return { bits, group: parts.some(({ tensor: { type } }) => type === "Q6_K") ? 16 : 32 };
   }
 
-  /** Uploads in slices of whole rows and lets the GPU write the K-major form. */
+  /** Uploads in slices of whole rows and lets the GPU write the form of its kernels. */
   async #pack(
     matrix: Matrix,
     { tensor, columnOffset, columnMode }: Part,
@@ -256,7 +256,7 @@ export function emptyMatrix(
   { bits, group, columns, depth }: Pick<Matrix, "bits" | "group" | "columns" | "depth">,
 ): Matrix {
   const stride = alignUp(columns, COLUMN_ALIGN);
-  const words = gpu.buffer(`${name} words`, (alignUp(depth, 32 / bits) * bits * stride) / 8, "weights");
+  const words = gpu.buffer(`${name} words`, (alignUp(depth, 128 / bits) * bits * stride) / 8, "weights");
   const scales = bits <= 8 ? gpu.buffer(`${name} scales`, (depth / group) * stride * 4, "weights") : gpu.unused;
   return { name, bits, group, columns, depth, stride, words, scales };
 }

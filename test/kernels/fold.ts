@@ -29,7 +29,7 @@ function make(seed: number, tiny = false) {
     label: `K ${depth} N ${all} slice ${firstColumn}+${columns} BITS ${BITS} GROUP ${GROUP} GAMMA ${GAMMA} ADD ${ADD}`,
     constants: { WG, BITS, GROUP, GAMMA, ADD },
     params: { depth, columns, stride, firstColumn, gammaAt, weight },
-    grid: [ceilDiv(columns, WG), ceilDiv(depth * BITS, 32), 1] as const,
+    grid: [ceilDiv(columns, WG), ceilDiv(depth * BITS, 128), 1] as const,
     buffers: { words, scales, vectors, out },
     want: { out: want },
     terms: 1,
@@ -44,8 +44,8 @@ export default spec({
   race: () => make(3, true),
   mutants: [
     ["weight forgotten", "params.weight * open", "open"],
-    ["wrong group", "first / GROUP * params.stride", "(first + GROUP - 1u) / GROUP * params.stride"],
-    ["writes K-major", "id.x * params.depth + k", "k * params.columns + id.x"],
-    ["writes beyond an odd depth", "min(32u / BITS, params.depth - first)", "32u / BITS"],
+    ["wrong group", "k / GROUP * params.stride", "(k + GROUP - 1u) / GROUP * params.stride"],
+    ["writes K-major", "i * params.depth + k + j", "(k + j) * params.columns + i"],
+    ["writes beyond an odd depth", "min(32u / BITS, params.depth - k)", "32u / BITS"],
   ],
 });

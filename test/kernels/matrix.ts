@@ -1,14 +1,14 @@
-// Random weight matrices in the K-major form that the kernels read, with their values in float64.
+// Random weight matrices in the form that the kernels read, with their values in float64.
 import { ceilDiv } from "../../src/errors.ts";
 
 export interface Matrix {
-  /** [⌈K·BITS/32⌉, stride] */
+  /** [⌈K·BITS/128⌉, stride, 4] */
   words: Uint32Array;
   /** [K/GROUP, stride] f16 pairs (scale, minimum); one word where BITS is 16 or 32. */
   scales: Uint32Array;
   /** [N, K] */
   values: Float64Array;
-  /** Words per word row. */
+  /** Columns, with those of the padding. */
   stride: number;
 }
 
@@ -64,16 +64,16 @@ function randomHalf(uniform: () => number): number {
 export function randomMatrix(uniform: () => number, { bits, group, columns, depth }: MatrixShape): Matrix {
   const stride = ceilDiv(columns, 16) * 16;
   const perWord = 32 / bits;
-  const words = new Uint32Array(ceilDiv(depth, perWord) * stride).fill(0x7fc0dead);
+  const words = new Uint32Array(ceilDiv(depth, 4 * perWord) * stride * 4).fill(0x7fc0dead);
   const scales = new Uint32Array(bits <= 8 ? (depth / group) * stride : 1).fill(0x7e007e00);
   const values = new Float64Array(columns * depth);
   for (let n = 0; n < columns; n++) {
     for (let g = 0; g < scales.length / stride - 1 / 2; g++) {
       scales[g * stride + n] = (randomHalf(uniform) & 0x7fff) | (randomHalf(uniform) << 16);
     }
-    for (let j = 0; j < ceilDiv(depth, perWord); j++) {
+    for (let j = 0; j < 4 * ceilDiv(depth, 4 * perWord); j++) {
       const word = randomWord(uniform, bits, depth - j * perWord);
-      words[j * stride + n] = word;
+      words[wordAt(j, n, stride)] = word;
       for (let i = 0; i < perWord && j * perWord + i < depth; i++) {
         const k = j * perWord + i;
         const pair = bits <= 8 ? scales[Math.floor(k / group) * stride + n]! : 0;
@@ -84,8 +84,13 @@ export function randomMatrix(uniform: () => number, { bits, group, columns, dept
   return { words, scales, values, stride };
 }
 
+/** Where word `row` of a column lies. */
+export const wordAt = (row: number, column: number, stride: number): number =>
+  (Math.floor(row / 4) * stride + column) * 4 + (row % 4);
+
 /** A word whose values beyond `count` are zero. */
 function randomWord(uniform: () => number, bits: number, count: number): number {
+  if (count <= 0) return 0;
   if (bits === 32) return floatBits(2 * uniform() - 1);
   if (bits === 16) return (randomHalf(uniform) | (count > 1 ? randomHalf(uniform) << 16 : 0)) >>> 0;
   return Math.floor(uniform() * 2 ** 32);

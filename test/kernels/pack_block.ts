@@ -1,7 +1,7 @@
 import { ceilDiv } from "../../src/errors.ts";
 import { pack_block } from "../../src/gpu/kernels.gen.ts";
 import { type BlockFormat, blockFormats } from "./gguf.ts";
-import { floatBits, halfBits } from "./matrix.ts";
+import { floatBits, halfBits, wordAt } from "./matrix.ts";
 import { emptyMatrix, place, randomTarget, wantWords } from "./packing.ts";
 import { pick, random, spec } from "./spec.ts";
 
@@ -33,7 +33,7 @@ function make(seed: number, tiny = false) {
   const { words, scales } = emptyMatrix(target, BITS, GROUP);
   const want = { words: words.slice(), scales: scales.slice() };
   target.columns.forEach((column, row) => {
-    for (let j = 0; j < depth / (32 / BITS); j++) want.words[j * stride + column] = 0;
+    for (let j = 0; j < depth / (32 / BITS); j++) want.words[wordAt(j, column, stride)] = 0;
     for (let b = 0; b < blocks; b++) {
       const { q, scale, minimum } = format.decode(bytes, (row * blocks + b) * format.bytes);
       q.forEach((integer, i) => {

@@ -1,6 +1,6 @@
 import { ceilDiv } from "../../src/errors.ts";
 import { pack_float } from "../../src/gpu/kernels.gen.ts";
-import { floatBits, halfBits } from "./matrix.ts";
+import { floatBits, halfBits, wordAt } from "./matrix.ts";
 import { emptyMatrix, place, randomTarget } from "./packing.ts";
 import { pick, random, spec } from "./spec.ts";
 
@@ -43,7 +43,7 @@ function make(seed: number) {
   const want = { words: words.slice(), scales: scales.slice() };
   const raw: number[] = [];
   for (const column of target.columns) {
-    for (let j = 0; j < ceilDiv(depth, 32 / BITS); j++) want.words[j * stride + column] = 0;
+    for (let j = 0; j < ceilDiv(depth, 32 / BITS); j++) want.words[wordAt(j, column, stride)] = 0;
     for (let first = 0; first < depth; first += GROUP) {
       const group = randomGroup(uniform, Math.min(GROUP, depth - first), BITS === 4 ? 15 : 255, SOURCE);
       raw.push(...group.values);

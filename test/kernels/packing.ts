@@ -1,5 +1,6 @@
 // Where the packing kernels put the rows of a tensor: shared by the pack_* cases.
 import { alignUp, ceilDiv } from "../../src/errors.ts";
+import { wordAt } from "./matrix.ts";
 import { pick, type Verdict } from "./spec.ts";
 
 export interface Target {
@@ -41,7 +42,7 @@ export function randomTarget(uniform: () => number, depth: number, tiny = false)
 
 /** Buffers that the kernel must leave as they are outside of `columns`. */
 export function emptyMatrix({ params: { depth, stride } }: Target, bits: number, group: number) {
-  const words = new Uint32Array(ceilDiv(depth, 32 / bits) * stride).fill(0x01020304);
+  const words = new Uint32Array(ceilDiv(depth, 128 / bits) * stride * 4).fill(0x01020304);
   const scales = new Uint32Array(bits <= 8 ? (depth / group) * stride : 4).fill(0x05060708);
   return { words, scales };
 }
@@ -54,7 +55,7 @@ export function place(
   value: number,
 ): void {
   const perWord = 32 / bits;
-  const index = Math.floor(at.k / perWord) * at.stride + at.column;
+  const index = wordAt(Math.floor(at.k / perWord), at.column, at.stride);
   words[index] = (words[index]! | (value << (bits * (at.k % perWord)))) >>> 0;
 }
 

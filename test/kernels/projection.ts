@@ -14,10 +14,10 @@ export function projection(seed: number, tiny: boolean) {
   const uniform = random(seed);
   const BITS = tiny ? 4 : [4, 8, 4, 16, 4, 8, 4, 32][variant % 8]!;
   const EPILOGUE = variant % 3; // with 24 variants, every epilogue meets every format
-  const GROUP = pick(fixed, [16, 32]);
+  const GROUP = pick(fixed, BITS === 4 ? [32] : [16, 32]);
   const UNIT = pick(
     fixed,
-    [4, 8, 16, 32].filter((unit) => (BITS > 8 || unit <= GROUP) && unit * BITS >= 32),
+    [4, 8, 16, 32].filter((unit) => (BITS > 8 || unit <= GROUP) && unit * BITS >= 128),
   );
   const ROWS = tiny ? 2 : pick(fixed, [1, 1, 2, 4, 8]);
   const NORM = pick(fixed, [0, 1]);
@@ -25,7 +25,7 @@ export function projection(seed: number, tiny: boolean) {
   const depths = tiny ? [64] : BITS <= 8 ? [32, 64, 96, 160, 576] : [4, 12, 20, 64, 172, 192];
   const depth = pick(
     uniform,
-    depths.filter((length) => length % UNIT === 0),
+    depths.filter((length) => length % UNIT === 0 || (BITS === 16 && UNIT === 8)),
   );
   const columns = tiny ? 8 : pick(uniform, EPILOGUE === 2 ? [8, 24, 64, 136] : [1, 3, 4, 5, 31, 64, 66, 130]);
   const rows = 1 + Math.floor(uniform() * ROWS);

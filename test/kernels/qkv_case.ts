@@ -28,8 +28,8 @@ function shapeOf(variant: number, tiny: boolean) {
 function narrowShape(variant: number, tiny: boolean) {
   const fixed = random(variant + 100);
   const BITS = tiny ? 4 : [4, 8, 16, 32, 4, 8][Math.floor(variant / 4)]!;
-  const GROUP = pick(fixed, [16, 32]);
-  const fits = [4, 8, 16, 32].filter((unit) => (BITS > 8 || unit <= GROUP) && unit * BITS >= 32);
+  const GROUP = pick(fixed, BITS === 4 ? [32] : [16, 32]);
+  const fits = [4, 8, 16, 32].filter((unit) => (BITS > 8 || unit <= GROUP) && unit * BITS >= 128);
   return { BITS, GROUP, UNIT: pick(fixed, fits), ROWS: tiny ? 2 : pick(fixed, [1, 2, 4, 8]) };
 }
 
@@ -136,10 +136,8 @@ function drawRope(uniform: Uniform, E: number): Float32Array {
 }
 
 /** Zeros columns from … from + count of every word row. */
-function clearColumns(arrays: readonly (Float32Array | Uint32Array)[], stride: number, from: number, count: number) {
-  for (const array of arrays) {
-    for (let at = from; at - from + stride <= array.length; at += stride) array.fill(0, at, at + count);
-  }
+function clearColumns(array: Float32Array | Uint32Array, stride: number, from: number, count: number) {
+  for (let at = from; at - from + stride <= array.length; at += stride) array.fill(0, at, at + count);
 }
 
 /** What the reference computes from. */
@@ -270,7 +268,8 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
   const { queries, ownerHeads, owners, total, firstHead, heads, bHead } = drawHeads(uniform, seed, tiny);
   const depths = tiny ? [32] : !isWide || seed % 2 ? [32, 64, 96, 160, 192] : [4, 12, 20, 36, 68, 132];
   const depthUnit = isWide ? 4 : BITS <= 8 ? GROUP : UNIT;
-  const fits = depths.filter((length) => length % depthUnit === 0);
+  if (!isWide && BITS === 16 && UNIT === 8) depths.push(36, 100); // words filled up
+  const fits = depths.filter((length) => length % depthUnit === 0 || (!isWide && length % 8 === 4));
   const depth = pick(uniform, fits);
   const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
 
@@ -288,7 +287,10 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
   if (flat >= 0) {
     bias.fill(bias[flat * E]!, flat * E, (flat + 1) * E);
     weights.values.fill(0, flat * E * depth, (flat + 1) * E * depth);
-    clearColumns(Object.values(weights.buffers), weights.stride, flat * E - bAt, E);
+    for (const [name, array] of Object.entries(weights.buffers)) {
+      const side = name === "words" ? 4 : 1; // of a column, side by side
+      clearColumns(array, weights.stride * side, (flat * E - bAt) * side, E * side);
+    }
   }
   const rope = drawRope(uniform, E);
   const lanes = { lane0: pick(uniform, [0, ownerHeads * owners, 3]), used: ownerHeads * owners };

@@ -24,7 +24,7 @@ function make(seed: number, tiny = false) {
     label: `K ${depth} N ${all} slice ${firstColumn}+${columns} BITS ${BITS} GROUP ${GROUP} GAMMA ${GAMMA}`,
     constants: { BITS, GROUP, GAMMA },
     params: { depth, columns, stride, firstColumn, gammaAt },
-    grid: [ceilDiv(columns, 64), ceilDiv(depth * BITS, 32), 1] as const,
+    grid: [ceilDiv(columns, 64), ceilDiv(depth * BITS, 128), 1] as const,
     buffers: { words, scales, vectors, b: new Float32Array(depth * columns + 2) },
     want: { b: want },
     terms: 1,
