@@ -61,7 +61,7 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 const FOUR = 128u / BITS;      // values in four words
-alias Step = array<vec4f, 8>;  // x of a step
+alias Step = array<vec4f, (UNIT + 15u) / 16u * 4u>;  // x of a step
 
 /// f16 u of a word; infinities and NaN come out finite. unpack2x16float costs twice as much there, where shifts are slow:
 /// the bits go from 31…16 to 31 and 27…13 by way of the mantissa of 1.5·2^39, which takes whole multiples of 2^16. With
@@ -136,19 +136,11 @@ fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
   var sum = array<f32, COLS>();
   squares = 0.0;
   for (var step = 0u; step * UNIT < depth; step++) {
-    // Not a loop: SwiftShader keeps an array in registers only while its indices are constants.
-    let at = step * (UNIT / 4u) + lane;
-    ones = 0.0;
+    // Arrays stay in registers while their indices are constants, hence "unrolled".
+    let begin = step * (UNIT / 4u) + lane;
     var v = Step();
-    let near = load(row, gamma, at, lane);
-    v[0] = scaled(quadBroadcast(near, 0u), 0u);
-    if (UNIT > 4u) { v[1] = scaled(quadBroadcast(near, 1u), 4u); }
-    if (UNIT > 8u) { v[2] = scaled(quadBroadcast(near, 2u), 8u); v[3] = scaled(quadBroadcast(near, 3u), 12u); }
-    if (UNIT > 16u) {
-      let far = load(row, gamma, at + 4u, lane);
-      v[4] = scaled(quadBroadcast(far, 0u), 16u); v[5] = scaled(quadBroadcast(far, 1u), 20u);
-      v[6] = scaled(quadBroadcast(far, 2u), 24u); v[7] = scaled(quadBroadcast(far, 3u), 28u);
-    }
+    ones = 0.0;
+    for (var i = 0u; i < (UNIT + 15u) / 16u; i++) { let mine = load(row, gamma, begin + 4u * i, lane); for (var j = 0u; j < 4u; j++) { v[4u * i + j] = scaled(quadBroadcast(mine, j), 4u * j); } }  // unrolled
     let xs = total(ones);
     let wordRow = step * (UNIT / FOUR) * params.stride + first;
     let scaleRow = step * UNIT / GROUP * params.stride + first;
