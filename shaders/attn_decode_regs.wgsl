@@ -218,33 +218,6 @@ fn rescale(o: Heads, keep: Sums) -> Heads {
   return next;
 }
 
-// Sums of weight·scale and weight·minimum over this lane's slots.
-alias Pairs = array<vec2f, R>;
-
-fn lower(old: Sums, keep: Sums) -> Sums {
-  var next = old;
-  for (var h = 0u; h < R; h++) { next[h] = old[h] * keep[h]; }  // unrolled
-  return next;
-}
-
-fn lower_pairs(old: Pairs, keep: Sums) -> Pairs {
-  var next = old;
-  for (var h = 0u; h < R; h++) { next[h] = old[h] * keep[h]; }  // unrolled
-  return next;
-}
-
-fn count(old: Sums, weight: Sums) -> Sums {
-  var next = old;
-  for (var h = 0u; h < R; h++) { next[h] = old[h] + weight[h]; }  // unrolled
-  return next;
-}
-
-fn count_pairs(old: Pairs, weight: Sums, pair: vec2f) -> Pairs {
-  var next = old;
-  for (var h = 0u; h < R; h++) { next[h] = old[h] + weight[h] * pair; }  // unrolled
-  return next;
-}
-
 // What scores are measured from. A head that has seen nothing yet has top = UNSEEN, as all its scores: their weight is 0,
 // not exp2(0).
 fn bases(top: Sums) -> Sums {
@@ -348,8 +321,8 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
   constants = Constants(totals(constants.minimum), totals(constants.scale));
 
   var page = Page();
-  var sum = Sums();  // of this lane's weights
-  var pairs = Pairs();
+  var sum = Sums();              // of this lane's weights
+  var pairs = array<vec2f, R>();  // of weight·(scale, minimum)
   var top = Sums();
   for (var h = 0u; h < R; h++) { top[h] = UNSEEN; }  // unrolled
   var o = Columns();
@@ -376,8 +349,7 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
     let newTop = tops(most);
     let keep = decays(top, newTop);
     top = newTop;
-    sum = lower(sum, keep);
-    if (AFFINE) { pairs = lower_pairs(pairs, keep); }
+    for (var h = 0u; h < R; h++) { sum[h] *= keep[h]; if (AFFINE) { pairs[h] *= keep[h]; } }  // unrolled
     for (var c = 0u; c < COLUMNS; c++) { o[c] = rescale(o[c], keep); }  // unrolled
 
     let base = bases(top);
@@ -388,8 +360,7 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
       if (AFFINE) { pair = unpack2x16float(select(0u, kv[pairAt + 8u + quad][lane], shown)); }
       var mine = Sums();
       for (var h = 0u; h < R; h++) { mine[h] = exp2(page[h][quad] - base[h]); }  // unrolled
-      sum = count(sum, mine);
-      if (AFFINE) { pairs = count_pairs(pairs, mine, pair); }
+      for (var h = 0u; h < R; h++) { sum[h] += mine[h]; if (AFFINE) { pairs[h] += mine[h] * pair; } }  // unrolled
       let w = turns(mine, pair.x);
       let at = valueAt + quad * (4u * WORDS / STEP);
       for (var i = 0u; i < BLOCKS; i++) { let v = values_of(at + i * (16u / STEP), bits, quad * 4u + order); for (var u = 0u; u < UNITS; u++) { o[i * UNITS + u] = add_block(o[i * UNITS + u], w, v[u]); } }  // unrolled
