@@ -321,7 +321,7 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
   constants = Constants(totals(constants.minimum), totals(constants.scale));
 
   var page = Page();
-  var sum = Sums();              // of this lane's weights
+  var sum = Sums();               // of this lane's weights
   var pairs = array<vec2f, R>();  // of weight·(scale, minimum)
   var top = Sums();
   for (var h = 0u; h < R; h++) { top[h] = UNSEEN; }  // unrolled

@@ -59,8 +59,5 @@ fn unpack(@builtin(global_invocation_id) id: vec3u) {
   if (i >= params.columns) { return; }
   let n = params.firstColumn + i;
   let four = words[id.y * params.stride + n];
-  for (var j = 0u; j < 4u; j++) {
-    let k = (id.y * 4u + j) * (32u / BITS);
-    if (k < params.depth) { open(four[j], k, n, i); }
-  }
+  for (var j = 0u; j < 4u; j++) { open(four[j], (id.y * 4u + j) * (32u / BITS), n, i); }
 }
