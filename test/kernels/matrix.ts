@@ -84,6 +84,13 @@ export function randomMatrix(uniform: () => number, { bits, group, columns, dept
   return { words, scales, values, stride };
 }
 
+/** Values that may share a scale: four words of nibbles are a group of 32. */
+export const groupsOf = (bits: number): number[] => (bits === 4 ? [32] : [16, 32]);
+
+/** Values per step that a narrow kernel may take: at least four words of them, at most a group that shares a scale. */
+export const unitsOf = (bits: number, group: number): number[] =>
+  [4, 8, 16, 32].filter((unit) => (bits > 8 || unit <= group) && unit * bits >= 128);
+
 /** Where word `row` of a column lies. */
 export const wordAt = (row: number, column: number, stride: number): number =>
   (Math.floor(row / 4) * stride + column) * 4 + (row % 4);

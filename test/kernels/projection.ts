@@ -1,5 +1,5 @@
 // Cases of a decode projection: what the gemv_* kernels compute, in float64.
-import { randomMatrix } from "./matrix.ts";
+import { groupsOf, randomMatrix, unitsOf } from "./matrix.ts";
 import { floats, pick, random } from "./spec.ts";
 
 const silu = (value: number): number => value / (1 + Math.exp(-value));
@@ -14,11 +14,8 @@ export function projection(seed: number, tiny: boolean) {
   const uniform = random(seed);
   const BITS = tiny ? 4 : [4, 8, 4, 16, 4, 8, 4, 32][variant % 8]!;
   const EPILOGUE = variant % 3; // with 24 variants, every epilogue meets every format
-  const GROUP = pick(fixed, BITS === 4 ? [32] : [16, 32]);
-  const UNIT = pick(
-    fixed,
-    [4, 8, 16, 32].filter((unit) => (BITS > 8 || unit <= GROUP) && unit * BITS >= 128),
-  );
+  const GROUP = pick(fixed, groupsOf(BITS));
+  const UNIT = pick(fixed, unitsOf(BITS, GROUP));
   const ROWS = tiny ? 2 : pick(fixed, [1, 1, 2, 4, 8]);
   const NORM = pick(fixed, [0, 1]);
   const BIAS = pick(fixed, [0, 1]);

@@ -1,7 +1,7 @@
 // Cases of the qkv_* kernels in float64: a projection of normalised rows, the heads' own norm and rotation, the query
 // buffer and the cache pages. Narrow kernels open packed weights, wide ones get them as f32 with gamma multiplied in.
 import { pageWords } from "./attn_case.ts";
-import { randomMatrix } from "./matrix.ts";
+import { groupsOf, randomMatrix, unitsOf } from "./matrix.ts";
 import { judgePages, type PageWrite } from "./pages.ts";
 import { floats, pick, random } from "./spec.ts";
 
@@ -28,9 +28,8 @@ function shapeOf(variant: number, tiny: boolean) {
 function narrowShape(variant: number, tiny: boolean) {
   const fixed = random(variant + 100);
   const BITS = tiny ? 4 : [4, 8, 16, 32, 4, 8][Math.floor(variant / 4)]!;
-  const GROUP = pick(fixed, BITS === 4 ? [32] : [16, 32]);
-  const fits = [4, 8, 16, 32].filter((unit) => (BITS > 8 || unit <= GROUP) && unit * BITS >= 128);
-  return { BITS, GROUP, UNIT: pick(fixed, fits), ROWS: tiny ? 2 : pick(fixed, [1, 2, 4, 8]) };
+  const GROUP = pick(fixed, groupsOf(BITS));
+  return { BITS, GROUP, UNIT: pick(fixed, unitsOf(BITS, GROUP)), ROWS: tiny ? 2 : pick(fixed, [1, 2, 4, 8]) };
 }
 
 /** Joins small vectors at offsets that are multiples of 4; what lies between is NaN. */
@@ -55,12 +54,17 @@ function wideWeights(uniform: Uniform, columns: number, depth: number, first: nu
     b.set(row, k * stride);
     for (const [i, value] of row.entries()) values[(first + i) * depth + k] = value;
   }
-  return { buffers: { b }, values, stride };
+  const clear = (from: number, count: number) => clearColumns(b, stride, from, count);
+  return { buffers: { b }, values, stride, clear };
 }
 
 function narrowWeights(uniform: Uniform, columns: number, depth: number, bits: number, group: number) {
   const { words, scales, values, stride } = randomMatrix(uniform, { bits, group, columns, depth });
-  return { buffers: { words, scales }, values, stride };
+  const clear = (from: number, count: number): void => {
+    clearColumns(words, 4 * stride, 4 * from, 4 * count); // four words of a column lie side by side
+    clearColumns(scales, stride, from, count);
+  };
+  return { buffers: { words, scales }, values, stride, clear };
 }
 
 /** Record of each row and page table, in one buffer. Two sequences; pages lie in a random order and in two parts. */
@@ -268,9 +272,8 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
   const { queries, ownerHeads, owners, total, firstHead, heads, bHead } = drawHeads(uniform, seed, tiny);
   const depths = tiny ? [32] : !isWide || seed % 2 ? [32, 64, 96, 160, 192] : [4, 12, 20, 36, 68, 132];
   const depthUnit = isWide ? 4 : BITS <= 8 ? GROUP : UNIT;
-  if (!isWide && BITS === 16 && UNIT === 8) depths.push(36, 100); // words filled up
-  const fits = depths.filter((length) => length % depthUnit === 0 || (!isWide && length % 8 === 4));
-  const depth = pick(uniform, fits);
+  const filledUp = !isWide && BITS === 16 && UNIT === 8 ? [36, 100] : []; // the last four words
+  const depth = pick(uniform, [...depths.filter((length) => length % depthUnit === 0), ...filledUp]);
   const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
 
   const bAt = isWide ? bHead * E : 0;
@@ -287,10 +290,7 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
   if (flat >= 0) {
     bias.fill(bias[flat * E]!, flat * E, (flat + 1) * E);
     weights.values.fill(0, flat * E * depth, (flat + 1) * E * depth);
-    for (const [name, array] of Object.entries(weights.buffers)) {
-      const side = name === "words" ? 4 : 1; // of a column, side by side
-      clearColumns(array, weights.stride * side, (flat * E - bAt) * side, E * side);
-    }
+    weights.clear(flat * E - bAt, E);
   }
   const rope = drawRope(uniform, E);
   const lanes = { lane0: pick(uniform, [0, ownerHeads * owners, 3]), used: ownerHeads * owners };
