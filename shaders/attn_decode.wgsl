@@ -50,7 +50,7 @@ const AFFINE = select(0u, 1u, KV_BITS <= 8u);  // 1: value = minimum + scale·un
 const UNIT = (1u << (KV_BITS % 32u)) - 1u;     // the largest
 
 var<workgroup> scores: array<f32, R * PAGES * 32u>;             // [R, PAGES·32]: scores, then weights
-var<workgroup> opening: array<u32, 1u + AFFINE * PAGES * 32u>;  // f16 (scale, minimum) of V by slot
+var<workgroup> opening: array<u32, 1u + AFFINE * PAGES * 32u>;  // pair (scale, minimum) of V by slot
 var<workgroup> stripe: array<f32, R * WG>;                      // [R, WG]: one number per thread
 var<workgroup> column: array<vec2f, WG>;
 
@@ -64,6 +64,9 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
+// (scale, minimum), of the upper halves of two f32.
+fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
+
 // Four neighbouring units of a word, from bit `low` on.
 fn units(word: u32, low: u32) -> vec4f {
   let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);
@@ -72,16 +75,14 @@ fn units(word: u32, low: u32) -> vec4f {
 
 // Keys 4·e4 .. 4·e4+3 of a slot; affine: its scale and minimum.
 fn key(page: u32, e4: u32, slot: u32, affine: vec2f) -> vec4f {
+  let at = page + slot / 8u * (E * KV_BITS / 4u) + slot % 8u;
   if (AFFINE == 1u) {
-    let word = kv[page + e4 * KV_BITS / 8u * 32u + slot];
+    let word = kv[at + e4 * KV_BITS / 8u * 8u];
     return affine.y + affine.x * units(word, e4 * 4u * KV_BITS % 32u);
   }
-  if (KV_BITS == 16u) {
-    let at = page + e4 * 64u + slot;
-    return vec4f(unpack2x16float(kv[at]), unpack2x16float(kv[at + 32u]));
-  }
-  let at = page + e4 * 128u + slot;
-  return bitcast<vec4f>(vec4u(kv[at], kv[at + 32u], kv[at + 64u], kv[at + 96u]));
+  if (KV_BITS == 16u) { return vec4f(unpack2x16float(kv[at + e4 * 16u]), unpack2x16float(kv[at + e4 * 16u + 8u])); }
+  let from4 = at + e4 * 32u;
+  return bitcast<vec4f>(vec4u(kv[from4], kv[from4 + 8u], kv[from4 + 16u], kv[from4 + 24u]));
 }
 
 // Pair i of the values in a word of V.
@@ -136,7 +137,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
           var affine = vec2f();
           if (AFFINE == 1u) {
             let pairs = entry.x + 2u * E * KV_BITS + k % 32u;
-            affine = unpack2x16float(kv[pairs]);
+            affine = opened(kv[pairs]);
             opening[k] = kv[pairs + 32u];
           }
           for (var e4 = 0u; e4 < E / 4u; e4++) {
@@ -190,7 +191,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
           if (((bits >> slot) & 1u) == 0u) { continue; }
           let raw = kv[first + slot * words];
           let k = (page - page0) * 32u + slot;
-          let affine = unpack2x16float(opening[k * AFFINE]);
+          let affine = opened(opening[k * AFFINE]);
           for (var i = 0u; i < PAIRS; i++) {
             let pair = values(raw, i, affine);
             for (var h = 0u; h < R; h++) { acc[h * PAIRS + i] += scores[h * PAGES * 32u + k] * pair; }

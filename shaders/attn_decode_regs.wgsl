@@ -74,9 +74,10 @@ alias Values = array<Block, UNITS>;
 alias Columns = array<Heads, COLUMNS>;
 alias Page = array<array<f32, 8>, R>;       // scores of slots 4i + lane, in memory
 
-// Constants of unit(), hidden.
+// Constants, hidden.
 var<private> masks: array<u32, 8>;  // of units in their places
 var<private> highest: u32;          // bit of a word
+var<private> highHalf: u32;         // of a word
 var<private> toHigh: u32;           // factor that lifts a half word
 var<private> magic: f32;            // f16: see unit()
 var<private> up: u32;
@@ -86,6 +87,7 @@ var<private> kept: u32;
 fn hide(zero: u32) {
   for (var u = 0u; u < UNITS; u++) { masks[u] = (UNIT << (KV_BITS * u % 32u)) + zero; }  // unrolled
   highest = 0x80000000u + zero;
+  highHalf = 0xffff0000u + zero;
   toHigh = 65536u + zero;
   magic = 0x1.8p39f + f32(zero);
   up = 8192u + zero;
@@ -102,13 +104,16 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
+// (scale, minimum) of a slot, of the upper halves of two f32.
+fn opened(pair: u32) -> vec2f { return vec2f(bitcast<f32>(pair * toHigh), bitcast<f32>(pair & highHalf)); }
+
 // Unit u of a word. Shifts are dear there, so units stay in place and come times 2^(KV_BITS·u), the highest of int8 and
 // int4 as signed. f16 times 2^-112: its bits go from 31…16 to 31 and 27…13 by way of the mantissa of 1.5·2^39, which
 // takes whole multiples of 2^16; 1…1 of a negative number in between is masked. A number whatever the bits.
 fn unit(word: u32, u: u32) -> f32 {
   if (KV_BITS == 32u) { return bitcast<f32>(word); }
   if (AFFINE) { return f32(bitcast<i32>((word ^ select(0u, highest, u == UNITS - 1u)) & masks[u])); }
-  let high = select(word & masks[1], word * toHigh, u == 0u);
+  let high = select(word & highHalf, word * toHigh, u == 0u);
   let mantissa = bitcast<u32>(f32(bitcast<i32>(high)) + magic);
   return bitcast<f32>((mantissa * up) & kept);
 }
@@ -164,19 +169,25 @@ fn count_query(old: Constants, x: Sums, u: u32) -> Constants {
 // This lane's parts of q·u of four slots.
 fn parts_of(at: u32, x: Queries) -> Parts {
   var k = Keys();
-  for (var i = 0u; i < KEY_WORDS; i++) { let words = kv[at + i * 32u]; for (var u = 0u; u < UNITS; u++) { for (var s = 0u; s < 4u; s++) { k[i * UNITS + u][s] = unit(words[s], u); } } }  // unrolled
+  for (var i = 0u; i < KEY_WORDS; i++) { let words = kv[at + i * 8u]; for (var u = 0u; u < UNITS; u++) { for (var s = 0u; s < 4u; s++) { k[i * UNITS + u][s] = unit(words[s], u); } } }  // unrolled
   var parts = Parts();
   for (var h = 0u; h < R; h++) { for (var s = 0u; s < 4u; s++) { for (var c = 0u; c < KEYS; c++) { parts[h][s] += x[c][h] * k[c][s]; } } }  // unrolled
   return parts;
 }
 
+// b where `mask` is all ones, a where it is 0; select() costs twice as much there.
+fn pick(a: f32, b: f32, mask: u32) -> f32 {
+  return bitcast<f32>(bitcast<u32>(a) ^ ((bitcast<u32>(a) ^ bitcast<u32>(b)) & mask));
+}
+
+// Which of four slots is this lane's: masks of the bits of its number.
+struct Place { odd: u32, high: u32 }
+
 // q·u of this lane's slot, of every lane's parts of those of four.
-fn gathered(parts: Four, lane: u32) -> f32 {
-  let odd = (lane & 1u) != 0u;
-  let high = (lane & 2u) != 0u;
-  let near = select(parts[0], parts[1], odd) + quadSwapX(select(parts[1], parts[0], odd));
-  let far = select(parts[2], parts[3], odd) + quadSwapX(select(parts[3], parts[2], odd));
-  return select(near, far, high) + quadSwapY(select(far, near, high));
+fn gathered(parts: Four, place: Place) -> f32 {
+  let near = pick(parts[0] + quadSwapX(parts[0]), parts[1] + quadSwapX(parts[1]), place.odd);
+  let far = pick(parts[2] + quadSwapX(parts[2]), parts[3] + quadSwapX(parts[3]), place.odd);
+  return pick(near + quadSwapY(near), far + quadSwapY(far), place.high);
 }
 
 fn score(units: f32, minimum: f32, scale: f32, pair: vec2f) -> f32 {
@@ -185,9 +196,9 @@ fn score(units: f32, minimum: f32, scale: f32, pair: vec2f) -> f32 {
 }
 
 // Scores of this lane's slot of four, in powers of two; pair is its (scale, minimum).
-fn scores(parts: Parts, lane: u32, constants: Constants, pair: vec2f, shown: bool) -> Sums {
+fn scores(parts: Parts, place: Place, constants: Constants, pair: vec2f, shown: bool) -> Sums {
   var next = Sums();
-  for (var h = 0u; h < R; h++) { next[h] = select(UNSEEN, score(gathered(parts[h], lane), constants.minimum[h], constants.scale[h], pair), shown); }  // unrolled
+  for (var h = 0u; h < R; h++) { next[h] = select(UNSEEN, score(gathered(parts[h], place), constants.minimum[h], constants.scale[h], pair), shown); }  // unrolled
   return next;
 }
 
@@ -310,6 +321,7 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
   let endPage = min(firstPage + params.pagesPerSplit, row.y / 32u + 1u);
   let entry0 = row.z * params.maxPages * params.stride + params.lane0 + wg.x;
   let factor = params.scale * LOG2E;
+  let place = Place(0u - (lane & 1u), 0u - (lane >> 1u));
   let order = vec4u(lane) ^ vec4u(0u, 1u, 2u, 3u);  // of the slots
   let blockAt = order * (WORDS / STEP) + vec4u(lane % TURNS * (4u / STEP));
 
@@ -331,7 +343,7 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
     let entry = table[entry0 + list * params.stride];
     let bits = seen(entry, row.x);
     let begin = select(0u, 8u, bits == 0u);  // a branch would not skip: it costs what is in it whether taken or not
-    let keyAt = (entry.x >> 2u) + lane * 8u;
+    let keyAt = (entry.x >> 2u) + lane * 2u;
     let valueAt = ((entry.x >> 2u) + WORDS * 8u) * (4u / STEP) + blockAt;
     let pairAt = (entry.x >> 2u) + WORDS * 16u;
 
@@ -340,8 +352,8 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
     for (var quad = begin; quad < 8u; quad++) {
       let shown = (bits & bit) != 0u;
       var pair = vec2f();
-      if (AFFINE) { pair = unpack2x16float(select(0u, kv[pairAt + quad][lane], shown)); }
-      let mine = scores(parts_of(keyAt + quad, x), lane, constants, pair, shown);
+      if (AFFINE) { pair = opened(select(0u, kv[pairAt + quad][lane], shown)); }
+      let mine = scores(parts_of(keyAt + (quad & 6u) * WORDS + (quad & 1u), x), place, constants, pair, shown);
       for (var h = 0u; h < R; h++) { page[h][quad] = mine[h]; most[h] = larger(most[h], mine[h]); }  // unrolled
       bit *= 16u;
     }
@@ -357,7 +369,7 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
     for (var quad = begin; quad < 8u; quad++) {
       let shown = (bits & bit) != 0u;
       var pair = vec2f(WEIGHT, 0.0);
-      if (AFFINE) { pair = unpack2x16float(select(0u, kv[pairAt + 8u + quad][lane], shown)); }
+      if (AFFINE) { pair = opened(select(0u, kv[pairAt + 8u + quad][lane], shown)); }
       var mine = Sums();
       for (var h = 0u; h < R; h++) { mine[h] = exp2(page[h][quad] - base[h]); }  // unrolled
       for (var h = 0u; h < R; h++) { sum[h] += mine[h]; if (AFFINE) { pairs[h] += mine[h] * pair; } }  // unrolled

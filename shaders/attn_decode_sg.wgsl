@@ -63,6 +63,9 @@ fn seen(entry: vec4u, position: u32) -> u32 {
   return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
+// (scale, minimum), of the upper halves of two f32.
+fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
+
 // Four neighbouring units of a word, from bit `low` on.
 fn units(word: u32, low: u32) -> vec4f {
   let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);
@@ -71,15 +74,11 @@ fn units(word: u32, low: u32) -> vec4f {
 
 // Keys 4·e4 .. 4·e4+3 of a slot; affine: units.
 fn key(page: u32, e4: u32, slot: u32) -> vec4f {
-  if (AFFINE) {
-    return units(kv[page + e4 * KV_BITS / 8u * 32u + slot], e4 * 4u * KV_BITS % 32u);
-  }
-  if (KV_BITS == 16u) {
-    let at = page + e4 * 64u + slot;
-    return vec4f(unpack2x16float(kv[at]), unpack2x16float(kv[at + 32u]));
-  }
-  let at = page + e4 * 128u + slot;
-  return bitcast<vec4f>(vec4u(kv[at], kv[at + 32u], kv[at + 64u], kv[at + 96u]));
+  let at = page + slot / 8u * (E * KV_BITS / 4u) + slot % 8u;
+  if (AFFINE) { return units(kv[at + e4 * KV_BITS / 8u * 8u], e4 * 4u * KV_BITS % 32u); }
+  if (KV_BITS == 16u) { return vec4f(unpack2x16float(kv[at + e4 * 16u]), unpack2x16float(kv[at + e4 * 16u + 8u])); }
+  let from4 = at + e4 * 32u;
+  return bitcast<vec4f>(vec4u(kv[from4], kv[from4 + 8u], kv[from4 + 16u], kv[from4 + 24u]));
 }
 
 // Values 2j and 2j+1 of a slot; affine: units.
@@ -98,7 +97,7 @@ fn opening(page: u32, slot: u32, visible: bool) -> vec4f {
   if (!AFFINE) { return vec4f(1.0, 0.0, 1.0, 0.0); }
   let at = page + 2u * E * KV_BITS + slot;
   let pairs = select(vec2u(), vec2u(kv[at], kv[at + 32u]), visible);
-  return vec4f(unpack2x16float(pairs.x), unpack2x16float(pairs.y));
+  return vec4f(opened(pairs.x), opened(pairs.y));
 }
 
 // Σ of the q of one head.

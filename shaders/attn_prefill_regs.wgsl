@@ -139,10 +139,11 @@ fn float4(at: u32) -> vec4f {
 
 // `page` in vec2s; slots 4·quad .. 4·quad+3, which `affine` opens.
 fn keys(page: u32, e: u32, quad: u32, lane: u32, places: Places, affine: Affine) -> Keys {
+  let first = page + quad / 2u * (E * KV_BITS / 8u) + quad % 2u * 2u;
   if (KV_BITS == 16u) {
     // Words of values (e, e+1) and (e+2, e+3); which half comes first depends on the lane.
-    let near = page + (e + (lane & 2u)) * 8u + quad * 2u;
-    let far = page + (e + ((lane & 2u) ^ 2u)) * 8u + quad * 2u;
+    let near = first + (e + (lane & 2u)) * 2u;
+    let far = first + (e + ((lane & 2u) ^ 2u)) * 2u;
     let a = kv[near];
     let b = kv[near + 1u];
     let c = kv[far];
@@ -156,7 +157,7 @@ fn keys(page: u32, e: u32, quad: u32, lane: u32, places: Places, affine: Affine)
     );
   }
   if (KV_BITS <= 8u) {
-    let at = page + e * KV_BITS / 32u * 16u + quad * 2u;
+    let at = first + e * KV_BITS / 32u * 4u;
     let words = vec4u(kv[at], kv[at + 1u]) ^ vec4u(select(0u, 0x80000000u, KV_BITS == 8u || e % 8u == 4u));
     let p = places_at(places, e);
     return Keys(
@@ -166,12 +167,12 @@ fn keys(page: u32, e: u32, quad: u32, lane: u32, places: Places, affine: Affine)
       unit4(words, p.mask.w, p.down.w, p.zero.w, affine),
     );
   }
-  let at = page + e * 16u + quad * 2u;
+  let at = first + e * 4u;
   return Keys(
-    float4(at + lane * 16u),
-    float4(at + (lane ^ 1u) * 16u),
-    float4(at + (lane ^ 2u) * 16u),
-    float4(at + (lane ^ 3u) * 16u),
+    float4(at + lane * 4u),
+    float4(at + (lane ^ 1u) * 4u),
+    float4(at + (lane ^ 2u) * 4u),
+    float4(at + (lane ^ 3u) * 4u),
   );
 }
 
@@ -194,10 +195,8 @@ fn values(page: u32, column: u32, slot: u32, visible: u32, scale: f32, minimum: 
 fn affine_of(page: u32, which: u32, quad: u32, shown: vec4u) -> Affine {
   if (KV_BITS > 8u) { return Affine(vec4f(1.0), vec4f()); }
   let at = page + E * KV_BITS + which * 16u + quad * 2u;
-  let near = kv[at] & shown.xy;
-  let far = kv[at + 1u] & shown.zw;
-  let pairs = array(unpack2x16float(near.x), unpack2x16float(near.y), unpack2x16float(far.x), unpack2x16float(far.y));
-  return Affine(vec4f(pairs[0].x, pairs[1].x, pairs[2].x, pairs[3].x), vec4f(pairs[0].y, pairs[1].y, pairs[2].y, pairs[3].y));
+  let pairs = vec4u(kv[at], kv[at + 1u]) & shown;
+  return Affine(bitcast<vec4f>(pairs * 65536u), bitcast<vec4f>(pairs & vec4u(0xffff0000u)));
 }
 
 // Adds four products to each sum of one row: this lane holds x of `lane` (value of q or weight of a slot), v0 … v3 are

@@ -69,18 +69,19 @@ fn seen(entry: vec4u, position: u32) -> u32 {
 fn affine_of(page: u32, which: u32, share: u32, written: u32) -> mat2x4f {
   let bits = vec4u(written >> (4u * share)) & vec4u(1u, 2u, 4u, 8u);
   let raw = select(vec4u(), kv[page + E * KV_BITS / 2u + which * 8u + share], bits != vec4u());
-  let a = unpack2x16float(raw.x);
-  let b = unpack2x16float(raw.y);
-  let c = unpack2x16float(raw.z);
-  let d = unpack2x16float(raw.w);
-  return mat2x4f(a.x, b.x, c.x, d.x, a.y, b.y, c.y, d.y);
+  return mat2x4f(bitcast<vec4f>(raw << vec4u(16u)), bitcast<vec4f>(raw & vec4u(0xffff0000u)));
+}
+
+// Where four words of K lie, of slots 4·quad .. 4·quad+3.
+fn key_at(page: u32, word: u32, quad: u32) -> u32 {
+  return page + quad / 2u * (E * KV_BITS / 16u) + word * 2u + quad % 2u;
 }
 
 // K of values from4·4 .. (from4 + count4)·4 to `tile`; int8 and int4 as units. `page` in vec4s.
 fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
   if (KV_BITS <= 8u) {
     for (var i = local; i < count4 * KV_BITS; i += WG) {
-      let raw = kv[page + from4 * KV_BITS + i];
+      let raw = kv[key_at(page, from4 * KV_BITS / 8u + i / 8u, i % 8u)];
       let to = i / 8u * (256u / KV_BITS) + i % 8u;
       for (var unit = 0u; unit < 32u / KV_BITS; unit++) {
         tile[to + 8u * unit] = vec4f((raw >> vec4u(KV_BITS * unit)) & vec4u((1u << (KV_BITS % 32u)) - 1u));
@@ -88,7 +89,7 @@ fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
     }
   } else if (KV_BITS == 16u) {
     for (var i = local; i < count4 * 16u; i += WG) {
-      let pairs = kv[page + from4 * 16u + i];
+      let pairs = kv[key_at(page, from4 * 2u + i / 8u, i % 8u)];
       let a = unpack2x16float(pairs.x);
       let b = unpack2x16float(pairs.y);
       let c = unpack2x16float(pairs.z);
@@ -98,7 +99,7 @@ fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
       tile[to + 8u] = vec4f(a.y, b.y, c.y, d.y);
     }
   } else {
-    for (var i = local; i < count4 * 32u; i += WG) { tile[i] = bitcast<vec4f>(kv[page + from4 * 32u + i]); }
+    for (var i = local; i < count4 * 32u; i += WG) { tile[i] = bitcast<vec4f>(kv[key_at(page, from4 * 4u + i / 8u, i % 8u)]); }
   }
 }
 

@@ -196,8 +196,19 @@ fn pack_half(pair: vec2f) -> u32 {
 /// Largest unit of a cached number.
 fn top() -> f32 { return select(15.0, 255.0, KV_BITS == 8u); }
 
-/// The f16 pair (scale, minimum) of the head for KV_BITS 8 and 4.
-fn affine_pair() -> u32 {
+/// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
+/// the units reach over all of them.
+fn affine_pair(least: f32, most: f32) -> u32 {
+  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
+  let scale = (most - bitcast<f32>(minimum)) / top();
+  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
+}
+
+/// (scale, minimum) of a pair.
+fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
+
+/// The pair of the head.
+fn head_pair() -> u32 {
   var least = head[0];
   var most = head[0];
   for (var e = 1u; e < E; e++) {
@@ -205,7 +216,7 @@ fn affine_pair() -> u32 {
     least = min(least, value);
     most = max(most, value);
   }
-  return pack_half(vec2f((most - least) / top(), least));
+  return affine_pair(least, most);
 }
 
 /// Word w of the head as pages have it; `affine` is the opened pair.
@@ -225,11 +236,11 @@ fn page_word(w: u32, affine: vec2f) -> u32 {
 /// Writes the first `count` words of the head to a slot of the page at word `page`: all, or none.
 fn write_page(page: u32, slot: u32, isValue: bool, count: u32, lane: u32) {
   let perSlot = E * KV_BITS / 32u;
-  let first = page + select(slot, E * KV_BITS + slot * perSlot, isValue);
-  let apart = select(32u, 1u, isValue);
+  let first = page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * perSlot, isValue);
+  let apart = select(8u, 1u, isValue);
   var pair = 0u;
-  if (KV_BITS <= 8u) { pair = affine_pair(); }
-  let affine = unpack2x16float(pair);
+  if (KV_BITS <= 8u) { pair = head_pair(); }
+  let affine = opened(pair);
   for (var w = lane; w < count; w += 4u) { kv[first + w * apart] = page_word(w, affine); }
   if (KV_BITS <= 8u && lane == 0u && count > 0u) { kv[page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot] = pair; }
 }

@@ -161,8 +161,19 @@ fn pack_half(pair: vec2f) -> u32 {
 // Largest unit of a cached number.
 fn top() -> f32 { return select(15.0, 255.0, KV_BITS == 8u); }
 
-// The f16 pair (scale, minimum) of the head for KV_BITS 8 and 4.
-fn affine_pair(at: u32) -> u32 {
+// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
+// the units reach over all of them.
+fn affine_pair(least: f32, most: f32) -> u32 {
+  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
+  let scale = (most - bitcast<f32>(minimum)) / top();
+  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
+}
+
+// (scale, minimum) of a pair.
+fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
+
+// The pair of the head.
+fn head_pair(at: u32) -> u32 {
   var least = tile[at];
   var most = least;
   for (var v = 1u; v < E / 4u; v++) {
@@ -170,8 +181,7 @@ fn affine_pair(at: u32) -> u32 {
     least = min(least, value);
     most = max(most, value);
   }
-  let bottom = min(min(least.x, least.y), min(least.z, least.w));
-  return pack_half(vec2f((max(max(most.x, most.y), max(most.z, most.w)) - bottom) / top(), bottom));
+  return affine_pair(min(min(least.x, least.y), min(least.z, least.w)), max(max(most.x, most.y), max(most.z, most.w)));
 }
 
 // The units of four values, KV_BITS each, lowest first. Joined as floats, which is exact and needs no shifts.
@@ -209,10 +219,10 @@ fn write_words(at: u32, first: u32, apart: u32, affine: vec2f, count: u32) {
 
 // Writes the head to a slot of the page at word `page`.
 fn write_page(at: u32, page: u32, slot: u32, isValue: bool, count: u32) {
-  let first = page + select(slot, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);
+  let first = page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);
   var pair = 0u;
-  if (KV_BITS <= 8u) { pair = affine_pair(at); }
-  write_words(at, first, select(32u, 1u, isValue), unpack2x16float(pair), count);
+  if (KV_BITS <= 8u) { pair = head_pair(at); }
+  write_words(at, first, select(8u, 1u, isValue), opened(pair), count);
   if (KV_BITS <= 8u && count > 0u) { kv[page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot] = pair; }
 }
 

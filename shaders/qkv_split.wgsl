@@ -204,6 +204,17 @@ fn pack_half(pair: vec2f) -> u32 {
   return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
 }
 
+/// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
+/// the units reach over all of them.
+fn affine_pair(least: f32, most: f32) -> u32 {
+  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
+  let scale = (most - bitcast<f32>(minimum)) / f32((1u << (KV_BITS & 15u)) - 1u);
+  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
+}
+
+/// (scale, minimum) of a pair.
+fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
+
 /// Values from sums[first] that fill a word, lowest first; affine = (step, minimum).
 fn pack(first: u32, affine: vec2f) -> u32 {
   if (KV_BITS == 32u) { return bitcast<u32>(sums[first]); }
@@ -221,15 +232,15 @@ fn store(base: u32, page: u32, slot: u32, isValue: bool, lane: u32) {
   var affine = vec2f(1.0, 0.0);
   if (KV_BITS <= 8u) {
     let range = bounds(base);
-    let bits = pack_half(vec2f((range.y - range.x) / f32((1u << (KV_BITS & 15u)) - 1u), range.x));
+    let bits = affine_pair(range.x, range.y);
     if (lane == 0u) { kv[page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot] = bits; }
-    affine = unpack2x16float(bits);
+    affine = opened(bits);
     if (affine.x == 0.0) { affine.x = 1.0; }
   }
   let slotWords = E * KV_BITS / 32u;
+  let first = page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * slotWords, isValue);
   for (var w = lane; w < slotWords; w += LANES) {
-    let at = select(w * 32u + slot, E * KV_BITS + slot * slotWords + w, isValue);
-    kv[page + at] = pack(base + w * (32u / KV_BITS), affine);
+    kv[first + w * select(8u, 1u, isValue)] = pack(base + w * (32u / KV_BITS), affine);
   }
 }
 

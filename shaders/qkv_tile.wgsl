@@ -204,6 +204,17 @@ fn pack_half(pair: vec2f) -> u32 {
   return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
 }
 
+/// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
+/// the units reach over all of them.
+fn affine_pair(least: f32, most: f32) -> u32 {
+  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
+  let scale = (most - bitcast<f32>(minimum)) / f32((1u << (KV_BITS & 15u)) - 1u);
+  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
+}
+
+/// (scale, minimum) of a pair.
+fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
+
 /// Four values as integers of KV_BITS each, lowest first; affine = (step, minimum).
 fn quantised(values: vec4f, affine: vec2f) -> u32 {
   let most = vec4f(f32((1u << (KV_BITS & 15u)) - 1u));
@@ -214,7 +225,8 @@ fn quantised(values: vec4f, affine: vec2f) -> u32 {
 
 /// Word w of a slot's key or value.
 fn put(place: Place, w: u32, word: u32) {
-  let at = select(w * 32u + place.slot, E * KV_BITS + place.slot * (E * KV_BITS / 32u) + w, place.kind == VALUE);
+  let key = (place.slot / 8u * (E * KV_BITS / 32u) + w) * 8u + place.slot % 8u;
+  let at = select(key, E * KV_BITS + place.slot * (E * KV_BITS / 32u) + w, place.kind == VALUE);
   kv[place.page + at] = word;
 }
 
@@ -238,8 +250,8 @@ fn store(thread: u32, pair: Pair, place: Place, isWritten: bool) {
     }
   } else {
     let bounds = row_bounds(thread, pair);
-    let bits = pack_half(vec2f((bounds.y - bounds.x) / f32((1u << (KV_BITS & 15u)) - 1u), bounds.x));
-    var affine = unpack2x16float(bits);
+    let bits = affine_pair(bounds.x, bounds.y);
+    var affine = opened(bits);
     if (affine.x == 0.0) { affine.x = 1.0; }
     let a = quantised(pair.a, affine);
     let b = quantised(pair.b, affine);

@@ -189,14 +189,25 @@ export function gated(gate: Row, up: Row): Row {
 
 const add = (a: Row, b: Row): Row => a.map((value, i) => value + b[i]!);
 
-/** Each head of [G·E] in `bits` per value: the head's minimum plus whole steps up to its maximum, both in half precision. */
+/** `value` in the eight leading bits of its significand, the rest rounded down, or up. */
+function toEight(value: number, round: (steps: number) => number): number {
+  if (value === 0) return 0;
+  const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 7);
+  return round(value / unit) * unit;
+}
+
+/**
+ * Each head of [G·E] in `bits` per value: a minimum plus whole steps. The minimum is the head's, rounded down, the step
+ * reaches its maximum, rounded up, both to eight bits.
+ */
 export function toSteps(row: Row, E: number, bits: number): Row {
   const rounded = new Float64Array(row.length);
   const most = 2 ** bits - 1;
   for (let first = 0; first < row.length; first += E) {
     const head = row.subarray(first, first + E);
     const [low, high] = [Math.min(...head), Math.max(...head)];
-    const [minimum, scale] = [toHalf(low), toHalf((high - low) / most)];
+    const minimum = toEight(low, Math.floor);
+    const scale = toEight((high - minimum) / most, Math.ceil);
     const steps = head.map((value) => Math.max(0, Math.min(most, Math.round((value - minimum) / (scale || 1)))));
     rounded.set(
       steps.map((step) => minimum + scale * step),

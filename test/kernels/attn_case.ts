@@ -1,6 +1,6 @@
 // Caches and references that the attention kernels' tests share: paged K/V with holes, evicted pages, several
 // arena parts and NaN wherever nothing was written; softmax attention in float64.
-import { halfBits as nearestHalf, halfOf } from "./matrix.ts";
+import { halfOf } from "./matrix.ts";
 import { floats, pick } from "./spec.ts";
 
 /** Query heads, key/value heads, head width, bits of a cached number. */
@@ -47,7 +47,7 @@ function place({ E, KV_BITS }: Shape, kind: "k" | "v", slot: number, e: number):
   const perWord = 32 / KV_BITS;
   const row = Math.floor(e / perWord);
   const words = E / perWord;
-  const word = kind === "k" ? row * 32 + slot : words * 32 + slot * words + row;
+  const word = kind === "k" ? (Math.floor(slot / 8) * words + row) * 8 + (slot % 8) : words * 32 + slot * words + row;
   return { word, shift: (e % perWord) * KV_BITS };
 }
 
@@ -58,15 +58,31 @@ const toEven = (value: number): number => {
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 };
 
-/** The half-precision number nearest to `value`, at most ±65504; never −0. */
-const toHalf = (value: number): number => halfOf(nearestHalf(Math.max(-65504, Math.min(65504, value)))) + 0;
+const f32Bits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;
+const f32Of = (bits: number): number => new Float32Array(Uint32Array.of(bits).buffer)[0]!;
 
-/** A head of one slot in `bits` (8 or 4) bits: value ≈ minimum + scale·unit; scale and minimum are half precision. */
+/** The greatest number of an f32's upper half that is not above `value`, an f32. */
+const below = (value: number): number => f32Of((f32Bits(value) + (value < 0 ? 0xffff : 0)) & 0xffff0000);
+/** The least of them that is not below `value` ≥ 0, an f32. */
+export const above = (value: number): number => f32Of((f32Bits(value) + 0xffff) & 0xffff0000);
+
+/** (scale, minimum) of values from `least` to `most` in units of 0 to `top`, as pages keep them. */
+export function affineOf(least: number, most: number, top: number): { scale: number; minimum: number } {
+  const minimum = below(least);
+  return { scale: above(Math.fround(Math.fround(Math.fround(most) - minimum) / top)), minimum };
+}
+
+/** What the word of such a pair holds. */
+export const pairOf = (word: number): { scale: number; minimum: number } => ({
+  scale: f32Of(word << 16),
+  minimum: f32Of(word & 0xffff0000),
+});
+
+/** A head of one slot in `bits` (8 or 4) bits: value ≈ minimum + scale·unit. */
 export function quantise(values: ArrayLike<number>, bits: number): { scale: number; minimum: number; units: number[] } {
   const list = Array.from(values);
   const [least, most, units] = [Math.min(...list), Math.max(...list), 2 ** bits - 1];
-  const minimum = toHalf(least);
-  const scale = toHalf((most - least) / units);
+  const { scale, minimum } = affineOf(least, most, units);
   const unit = (value: number) => Math.max(0, Math.min(units, toEven((value - minimum) / (scale || 1))));
   return { scale, minimum, units: list.map(unit) };
 }
@@ -91,7 +107,7 @@ export function put(
   const quantised = KV_BITS <= 8 ? quantise(values, KV_BITS) : null;
   if (quantised) {
     const { scale, minimum } = quantised;
-    kv[page + pairAt(shape, kind, slot)] = nearestHalf(scale) | (nearestHalf(minimum) << 16);
+    kv[page + pairAt(shape, kind, slot)] = (f32Bits(scale) >>> 16) | f32Bits(minimum);
   }
   for (let e = 0; e < E; e++) {
     const { word, shift } = place(shape, kind, slot, e);
@@ -106,8 +122,8 @@ function get({ shape, kv }: Cache, page: number, kind: "k" | "v", slot: number, 
   if (KV_BITS === 32) return new Float32Array(kv.buffer)[page + word]!;
   const bits = (kv[page + word]! >>> shift) & (2 ** KV_BITS - 1);
   if (KV_BITS === 16) return halfOf(bits);
-  const pair = kv[page + pairAt(shape, kind, slot)]!;
-  return halfOf(pair >>> 16) + halfOf(pair & 0xffff) * bits;
+  const { scale, minimum } = pairOf(kv[page + pairAt(shape, kind, slot)]!);
+  return minimum + scale * bits;
 }
 
 /**

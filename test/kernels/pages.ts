@@ -1,4 +1,5 @@
 // Judges the cache pages that the qkv_* kernels write: each field within what the error of its f32 value allows.
+import { above, affineOf, pairOf } from "./attn_case.ts";
 import { floatOf, halfBits, halfOf } from "./matrix.ts";
 
 export interface PageShape {
@@ -28,11 +29,13 @@ const between = (got: number, least: number, most: number): boolean => got >= le
 function place({ E, KV_BITS }: PageShape, { page, kind, slot }: PageWrite, e: number) {
   const perWord = 32 / KV_BITS;
   const row = Math.floor(e / perWord);
-  const word = kind === "k" ? row * 32 + slot : E * KV_BITS + slot * (E / perWord) + row;
+  const words = E / perWord;
+  const key = (Math.floor(slot / 8) * words + row) * 8 + (slot % 8);
+  const word = kind === "k" ? key : E * KV_BITS + slot * words + row;
   return { word: page + word, shift: (e % perWord) * KV_BITS };
 }
 
-/** Word of the f16 pair (scale, minimum) of that slot. */
+/** Word of the pair (scale, minimum) of that slot. */
 const affineWord = ({ E, KV_BITS }: PageShape, { page, kind, slot }: PageWrite): number =>
   page + 2 * E * KV_BITS + (kind === "k" ? 0 : 32) + slot;
 
@@ -49,14 +52,15 @@ function units(value: number, error: number, scale: number, minimum: number, top
 
 function judgeAffine(shape: PageShape, write: PageWrite, words: Uint32Array): string | null {
   const top = 2 ** shape.KV_BITS - 1;
-  const pair = words[affineWord(shape, write)]!;
-  const [scale, minimum] = [halfOf(pair & 0xffff), halfOf(pair >>> 16)];
+  const { scale, minimum } = pairOf(words[affineWord(shape, write)]!);
   const [least, most] = [Math.min(...write.values), Math.max(...write.values)];
   const { error } = write;
-  if (!between(minimum, half(least - error), half(least + error))) return `minimum ${minimum}, want ${least}`;
-  const slack = 2 * error + 2 ** -22 * (most - least);
-  const [low, high] = [most - least - slack, most - least + slack].map((range) => half(Math.max(0, range) / top));
-  if (!between(scale, low!, high!)) return `scale ${scale}, want ${(most - least) / top}`;
+  const lowest = (value: number) => affineOf(Math.fround(value), value, top).minimum;
+  if (!between(minimum, lowest(least - error), lowest(least + error))) return `minimum ${minimum}, want ${least}`;
+  const slack = error + 2 ** -21 * (Math.abs(most) + Math.abs(minimum)); // of the subtraction and the division
+  const scaleOf = (range: number) => above(Math.fround(Math.max(0, range) / top));
+  const range = most - minimum;
+  if (!between(scale, scaleOf(range - slack), scaleOf(range + slack))) return `scale ${scale}, want ${range / top}`;
   for (const [e, value] of write.values.entries()) {
     const { word, shift } = place(shape, write, e);
     const unit = (words[word]! >>> shift) & top;

@@ -34,6 +34,6 @@ export default spec({
     ["norm of the first slice only", "square += squares[t * SLICES + s];", "square += squares[t * SLICES];"],
     ["ignores the part", "isRow && entry.z == params.part", "isRow"],
     ["keys normalised by the weights of queries", "select(params.keyNormAt + head.owner * E, params.queryNormAt, isQuery)", "params.queryNormAt"], // prettier-ignore
-    ["scale without the minimum", "vec2f((range.y - range.x)", "vec2f((range.y)"],
+    ["scale without the minimum", "(most - bitcast<f32>(minimum))", "most"],
   ],
 });
