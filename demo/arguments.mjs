@@ -100,6 +100,7 @@ export const BENCH_HELP = `npm run bench [-- options]
   --model MODEL            directory, .gguf file, URL, org/name, or a name in models/ (default: fable)
   --frontiers 128,512      context lengths to measure at (default: 128,256,512,1024,2048,4096,8192 as far as they fit)
   --runs N                 measured runs per length (default 5), after --warmups N (default 1)
+  --decode-runs N          measured runs of decoding (default --runs): their prompts come from the cache
   --new-tokens N           tokens decoded per run (default 32)
   --kv f16|f32|int8|int4  --context N
   --no-profile             leave the per-kernel table out
@@ -115,6 +116,7 @@ const BENCH = {
   frontiers: { type: "string" },
   runs: { type: "string" },
   warmups: { type: "string" },
+  "decode-runs": { type: "string" },
   "new-tokens": { type: "string" },
   kv: { type: "string" },
   context: { type: "string" },
@@ -137,6 +139,8 @@ export function parseBench(argv) {
   if (values.variants !== undefined && !compared) throw new UsageError("--variants needs --swiftkv");
   if (values["no-profile"] && compared)
     throw new UsageError("--no-profile cannot go with --swiftkv, which times no kernels");
+  if (values["decode-runs"] !== undefined && compared)
+    throw new UsageError("--decode-runs cannot go with --swiftkv, which reads every prompt anew");
   return {
     model: values.model ?? "fable",
     out: values.out,
@@ -147,6 +151,7 @@ export function parseBench(argv) {
       frontiers: frontierList(values.frontiers),
       runs: integer(values, "runs", 1, 1000),
       warmups: integer(values, "warmups", 0, 100),
+      decodeRuns: integer(values, "decode-runs", 1, 1000),
       newTokens: integer(values, "new-tokens", 2, 4096),
       kv: compared ? formatList(values.kv) : choice(values, "kv", KV_FORMATS),
       context: integer(values, "context", 1),

@@ -80,7 +80,7 @@ function table(result) {
       ],
       result.rows.map(speedRow),
     ),
-    `median of ${options.runs} runs, ${options.newTokens} new tokens each; lengths in turn while decoding`,
+    `median of ${options.runs} runs (decode ${options.decodeRuns}), ${options.newTokens} new tokens each; lengths in turn while decoding; shares of what was measured before each run`,
     ...result.kernels.flatMap((kernels) => [
       "",
       `kernels of ${kernels.phase} at ${kernels.tokens} tokens`,

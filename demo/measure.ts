@@ -18,6 +18,8 @@ export interface BenchOptions {
   frontiers?: readonly number[];
   /** Measured runs for each length. Default 5. */
   runs?: number;
+  /** Of these, how often new tokens are timed: their prompts come from the cache, so more cost little. Default: runs. */
+  decodeRuns?: number;
   /** Runs before them that do not count. Default 1. */
   warmups?: number;
   /** Tokens decoded in each run. Default 32. */
@@ -47,6 +49,7 @@ export interface BenchRow {
   frontier: number;
   /** The frontier, or a little less where the new tokens would not fit behind it. */
   promptTokens: number;
+  /** percentOfFma, percentOfCopy: medians of the runs, each held against the peak measured before it. */
   prefill: Spread & { gflops: number; percentOfFma: number };
   decode: Spread & { gbs: number; percentOfCopy: number };
   /** Time of a new token against that of the same run at the first frontier, median: what context costs. */
@@ -66,28 +69,29 @@ export interface BenchResult {
   engine: string;
   browser: string;
   adapter: EngineStats["adapter"];
-  measured: { copyGBs: number; fmaGflops: number; dispatchMicros: number };
+  /** Medians over all runs. */
+  measured: Peaks;
   model: ModelInfo;
   memory: Pick<EngineStats, "weightBytes" | "kvBytes" | "scratchBytes" | "kvBytesPerToken">;
   loadMs: number;
   variants: EngineStats["variants"];
-  options: { runs: number; warmups: number; newTokens: number; kv: KvFormat };
+  options: { runs: number; decodeRuns: number; warmups: number; newTokens: number; kv: KvFormat };
   rows: BenchRow[];
   /** Frontiers beyond the context. */
   skipped: number[];
   kernels: { phase: "prefill" | "decode"; tokens: number; rows: KernelRow[] }[];
 }
 
+type Peaks = Awaited<ReturnType<typeof measureAdapter>>;
+
 export const FRONTIERS = [128, 256, 512, 1024, 2048, 4096, 8192] as const;
 
 /** Measures one model on this machine. Rejects with what `load` and `generate` reject with. */
 export async function measure(options: BenchOptions, report: (progress: BenchProgress) => void): Promise<BenchResult> {
-  const { source, signal, runs = 5, warmups = 1, newTokens = 32, kv = "f16" } = options;
+  const { source, signal, runs = 5, decodeRuns = runs, warmups = 1, newTokens = 32, kv = "f16" } = options;
   const frontiers = options.frontiers ?? FRONTIERS;
   if (frontiers.length === 0)
     throw new InputError("benchmark: nothing to measure; got no lengths, want at least one. Choose one.");
-  report({ text: "Measuring the adapter", share: null });
-  const measured = await measureAdapter();
   const context = options.context ?? contextFor(frontiers, newTokens);
   const engine = await load(source, {
     kv,
@@ -98,20 +102,20 @@ export async function measure(options: BenchOptions, report: (progress: BenchPro
   try {
     const plan = planOf(frontiers, engine.model.context, newTokens);
     if (plan.fitting.length === 0) throw nothingFits(frontiers, engine.model.context - newTokens);
-    const sampling = { runs, warmups, newTokens, ...(signal ? { signal } : {}), report };
-    const prefills = await samplePrefill(engine, plan.fitting, sampling);
-    const decodes = await sampleDecode(engine, plan.fitting, sampling);
+    const sampling = { warmups, newTokens, ...(signal ? { signal } : {}), report };
+    const prefills = await samplePrefill(engine, plan.fitting, { ...sampling, runs });
+    const decodes = await sampleDecode(engine, plan.fitting, { ...sampling, runs: decodeRuns });
     const rows = plan.fitting.map((step, i) =>
-      rowOf(engine, step, { prefill: prefills[i]!, decode: decodes[i]!, first: decodes[0]! }, newTokens, measured),
+      rowOf(engine, step, { prefill: prefills[i]!, decode: decodes[i]!, first: decodes[0]! }, newTokens),
     );
     const longest = plan.fitting.at(-1)?.promptTokens ?? 0;
     const kernels = options.profile === false || longest === 0 ? [] : await profileBoth(engine, longest, report);
     return describe(engine, {
-      measured,
+      measured: middle([...prefills, ...decodes].flat().map(({ peaks }) => peaks)),
       rows,
       kernels,
       skipped: plan.skipped,
-      options: { runs, warmups, newTokens, kv },
+      options: { runs, decodeRuns, warmups, newTokens, kv },
     });
   } finally {
     engine.dispose();
@@ -155,15 +159,22 @@ interface Sampling {
   report: (progress: BenchProgress) => void;
 }
 
+/** One run: what it took or reached, and what the adapter could do just before it. */
+interface Sample {
+  value: number;
+  peaks: Peaks;
+}
+
 /** Milliseconds to the first token by frontier: a new prompt each time, of which nothing is in the cache. */
-async function samplePrefill(engine: Engine, steps: readonly Step[], options: Sampling): Promise<number[][]> {
-  const samples: number[][] = [];
+async function samplePrefill(engine: Engine, steps: readonly Step[], options: Sampling): Promise<Sample[][]> {
+  const samples: Sample[][] = [];
   for (const { frontier, promptTokens } of steps) {
-    const times: number[] = [];
+    const times: Sample[] = [];
     for (let run = 1; run <= options.warmups + options.runs; run++) {
       tell(options, "reading", frontier, run, samples.length / steps.length);
       const tokens = syntheticTokens(promptTokens, engine.model.vocabulary, run);
-      times.push((await runOnce(engine, tokens, { ...options, newTokens: 1 })).prefillMs);
+      const peaks = await measureAdapter();
+      times.push({ value: (await runOnce(engine, tokens, { ...options, newTokens: 1 })).prefillMs, peaks });
     }
     samples.push(times.slice(options.warmups));
   }
@@ -174,17 +185,18 @@ async function samplePrefill(engine: Engine, steps: readonly Step[], options: Sa
  * Tokens decoded per second by frontier. The frontiers take turns, run by run, because machines drift; their prompts
  * begin alike and come from the cache.
  */
-async function sampleDecode(engine: Engine, steps: readonly Step[], options: Sampling): Promise<number[][]> {
+async function sampleDecode(engine: Engine, steps: readonly Step[], options: Sampling): Promise<Sample[][]> {
   const longest = Math.max(...steps.map(({ promptTokens }) => promptTokens));
   const tokens = syntheticTokens(longest, engine.model.vocabulary, 0);
   options.report({ text: `${longest} tokens into the cache`, share: null });
   await generated(engine, tokens, { ...options, newTokens: 1 });
-  const samples: number[][] = steps.map(() => []);
+  const samples: Sample[][] = steps.map(() => []);
   for (let run = 1; run <= options.warmups + options.runs; run++)
     for (const [i, { frontier, promptTokens }] of steps.entries()) {
       tell(options, "writing", frontier, run, (run - 1) / (options.warmups + options.runs));
+      const peaks = await measureAdapter();
       const stats = await generated(engine, tokens.slice(0, promptTokens), options);
-      if (run > options.warmups) samples[i]!.push(stats.decodeTokensPerSecond);
+      if (run > options.warmups) samples[i]!.push({ value: stats.decodeTokensPerSecond, peaks });
     }
   return samples;
 }
@@ -236,31 +248,34 @@ export function syntheticTokens(length: number, vocabulary: number, seed: number
 
 /** Of one frontier: milliseconds to the first token, tokens decoded per second there and at the first frontier. */
 interface Samples {
-  prefill: readonly number[];
-  decode: readonly number[];
-  first: readonly number[];
+  prefill: readonly Sample[];
+  decode: readonly Sample[];
+  first: readonly Sample[];
 }
 
-function rowOf(
-  engine: Engine,
-  step: Step,
-  samples: Samples,
-  newTokens: number,
-  measured: BenchResult["measured"],
-): BenchRow {
+const valuesOf = (samples: readonly Sample[]): number[] => samples.map(({ value }) => value);
+
+function rowOf(engine: Engine, step: Step, samples: Samples, newTokens: number): BenchRow {
   const { weightBytes, kvBytesPerToken } = engine.stats();
-  const prefill = spread(samples.prefill.map((ms) => (1000 * step.promptTokens) / ms));
-  const decode = spread(samples.decode);
-  const gflops = (modelFlops(engine, step.promptTokens) / step.promptTokens) * prefill.median * 1e-9;
+  const prefill = spread(valuesOf(samples.prefill).map((ms) => (1000 * step.promptTokens) / ms));
+  const decode = spread(valuesOf(samples.decode));
+  const gflop = modelFlops(engine, step.promptTokens) * 1e-9;
   // A new token reads all weights once and the keys and values of everything before it: on average half the new ones too.
   const bytesPerToken = weightBytes + kvBytesPerToken * (step.promptTokens + newTokens / 2);
-  const gbs = bytesPerToken * decode.median * 1e-9;
+  const gb = bytesPerToken * 1e-9;
+  const ofFma = samples.prefill.map(({ value, peaks }) => (1e5 * gflop) / value / peaks.fmaGflops);
+  const ofCopy = samples.decode.map(({ value, peaks }) => (100 * gb * value) / peaks.copyGBs);
+  const toFirst = samples.decode.map(({ value }, i) => samples.first[i]!.value / value);
   return {
     ...step,
-    prefill: { ...prefill, gflops, percentOfFma: (100 * gflops) / measured.fmaGflops },
-    decode: { ...decode, gbs, percentOfCopy: (100 * gbs) / measured.copyGBs },
-    decodeToFirst: spread(samples.decode.map((rate, i) => samples.first[i]! / rate)).median,
-    firstTokenMs: spread(samples.prefill).median,
+    prefill: {
+      ...prefill,
+      gflops: (gflop / step.promptTokens) * prefill.median,
+      percentOfFma: spread(ofFma).median,
+    },
+    decode: { ...decode, gbs: gb * decode.median, percentOfCopy: spread(ofCopy).median },
+    decodeToFirst: spread(toFirst).median,
+    firstTokenMs: spread(valuesOf(samples.prefill)).median,
   };
 }
 
@@ -269,6 +284,12 @@ export function spread(samples: readonly number[]): Spread {
   const middle = (sorted.length - 1) / 2;
   const median = ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
   return { median, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN, samples: [...samples] };
+}
+
+/** Of each figure its median. */
+function middle(peaks: readonly Peaks[]): Peaks {
+  const of = (name: keyof Peaks): number => spread(peaks.map((each) => each[name])).median;
+  return { copyGBs: of("copyGBs"), fmaGflops: of("fmaGflops"), dispatchMicros: of("dispatchMicros") };
 }
 
 /** Prompt tokens that the engine takes in one step by default. */

@@ -98,7 +98,8 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
   ];
   const last = ` The last column: time of a new token against that at ${first}.`;
   const left = skipped.length > 0 ? ` Beyond the context, left out: ${skipped.map(count).join(", ")}.` : "";
-  const runs = `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each. Prompts are read anew every time; new tokens are written at all lengths in turn.`;
+  const timed = options.decodeRuns === options.runs ? "" : ` of prefill and ${options.decodeRuns} of decode`;
+  const runs = `Median of ${options.runs} runs${timed} after ${options.warmups} to warm up, ${options.newTokens} new tokens each. Prompts are read anew every time; new tokens are written at all lengths in turn. Shares are of what the adapter could do just before each run.`;
   return table("Speed", head, [{ rows: body }], runs + last + left);
 }
 

@@ -89,6 +89,9 @@ test("the benchmark's frontiers are sorted, unique and whole", () => {
   });
   expect(() => parseBench(["--frontiers", "128,x"])).toThrow(/--frontiers is "x"/);
   expect(() => parseBench(["--runs", "0"])).toThrow(/--runs/);
+  expect(parseBench(["--decode-runs", "15"])).toMatchObject({ options: { decodeRuns: 15 } });
+  expect(() => parseBench(["--decode-runs", "0"])).toThrow(/--decode-runs/);
+  expect(() => parseBench(["--swiftkv", "--decode-runs", "3"])).toThrow(/--decode-runs cannot go with --swiftkv/);
 });
 
 test("a model is a path, a name, an address or an id", async () => {

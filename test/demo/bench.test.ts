@@ -47,7 +47,7 @@ test.describe("benchmark", () => {
 
   test("runBench measures, draws, and offers what it measured", async () => {
     const result = await page.evaluate(() =>
-      window.runBench({ frontiers: [128, 512, 8192], runs: 2, warmups: 0, newTokens: 4, profile: true }),
+      window.runBench({ frontiers: [128, 512, 8192], runs: 2, decodeRuns: 3, warmups: 0, newTokens: 4, profile: true }),
     );
     expect(result).toMatchObject({ format: 1, model: { context: 2048, layers: 8 }, skipped: [8192] });
     expect(result.rows.map((row) => [row.frontier, row.promptTokens])).toEqual([
@@ -56,14 +56,17 @@ test.describe("benchmark", () => {
     ]);
     const row = result.rows[1]!;
     expect(result.rows[0]!.decodeToFirst).toBe(1);
-    expect(row.decode.samples).toHaveLength(2);
+    expect(row.prefill.samples).toHaveLength(2);
+    expect(row.decode.samples).toHaveLength(3);
     for (const figure of [
       row.prefill.median,
       row.decodeToFirst,
       row.decode.median,
       row.firstTokenMs,
       row.decode.gbs,
+      row.decode.percentOfCopy,
       row.prefill.gflops,
+      row.prefill.percentOfFma,
     ])
       expect(figure).toBeGreaterThan(0);
     expect(result.kernels.map(({ phase, tokens }) => [phase, tokens])).toEqual([
