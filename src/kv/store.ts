@@ -40,7 +40,7 @@ export interface Codec {
   name: KvFormat;
   /** Bits of one stored element: the KV_BITS override of the kernels. */
   bits: 4 | 8 | 16 | 32;
-  /** Words per slot of a page beside its elements: f16 pairs (scale, minimum) of K and of V. */
+  /** Words per slot of a page beside its elements: pairs (scale, minimum) of K and of V. */
   slotWords: 0 | 2;
 }
 
