@@ -99,7 +99,8 @@ fn sample_slices(
     top = max(top, finite(logits[start + i]));
     var score = finite(scores[start + i]);
     peak = max(peak, score);
-    if (temperature > 0.0) { score += temperature * gumbel(seed, counter, i); }
+    // Of 0 or 1: CPU adapters run what a branch holds whether it is taken or not; only a loop skips.
+    for (var draws = select(0u, 1u, temperature > 0.0); draws > 0u; draws--) { score += temperature * gumbel(seed, counter, i); }
     if (score > best.x) { best = vec2f(score, f32(i)); }
   }
   var sum = 0.0;

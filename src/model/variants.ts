@@ -151,7 +151,7 @@ function softwareCandidates(subgroupSize: number, { heads, kvHeads, headWidth }:
   return {
     qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16)],
     qkvWide: fits ? [qkvQuads] : qkvTiles(headWidth).slice(0, 1),
-    gemv: quad ? [cols(4, 16), cols(4, 32), cols(8, 32)] : [split(8, 8)],
+    gemv: quad ? [cols(4, 16), cols(4, 24), cols(4, 32)] : [split(8, 8)],
     gemm: quad ? [quads, registers(8)] : [registers(8)],
     prefill: fits ? [prefillQuad] : [prefillTile(32)],
     decode: [...(fits && heads / kvHeads <= 8 ? [decodeQuad] : []), ...(quad ? [subgroup(4)] : []), workgroup(64, 4)],

@@ -7,7 +7,7 @@ function make(seed: number, tiny = false) {
   const { constants, columns, label, ...rest } = projection(seed, tiny);
   const fixed = random(seed % VARIANTS);
   const WG = tiny ? 8 : pick(fixed, [4, 8, 32]);
-  const COLS = tiny ? 2 : pick(fixed, constants.EPILOGUE === 2 ? [2, 4, 8] : [1, 2, 4, 8]);
+  const COLS = tiny ? 2 : pick(fixed, constants.EPILOGUE === 2 ? [2, 6, 8] : [1, 2, 6, 8]);
   return {
     ...rest,
     label: `${label} WG ${WG} COLS ${COLS}`,
