@@ -137,9 +137,8 @@ fn float4(at: u32) -> vec4f {
   return vec4f(bitcast<vec2f>(kv[at]), bitcast<vec2f>(kv[at + 1u]));
 }
 
-// `page` in vec2s; slots 4·quad .. 4·quad+3, which `affine` opens.
-fn keys(page: u32, e: u32, quad: u32, lane: u32, places: Places, affine: Affine) -> Keys {
-  let first = page + quad / 2u * (E * KV_BITS / 8u) + quad % 2u * 2u;
+// Of four slots, whose first words are at `first`, in vec2s; `affine` opens them.
+fn keys(first: u32, e: u32, lane: u32, places: Places, affine: Affine) -> Keys {
   if (KV_BITS == 16u) {
     // Words of values (e, e+1) and (e+2, e+3); which half comes first depends on the lane.
     let near = first + (e + (lane & 2u)) * 2u;
@@ -322,17 +321,19 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
     let skip = entry.y == 0u || entry.z != params.part || entry.w > lastPosition || newestSlot < position0 - min(position0, window - 1u);
     let page = entry.x / 2u;
     for (var half = select(0u, 2u, skip); half < 2u; half++) {
+      let quad = half * 4u + lane;
       // Positions of this lane's slots; holes lie in the future.
       let bits = laneBits * select(1u, 65536u, half == 1u);
       let slots = entry.w + half * 16u + lane * 4u + vec4u(0u, 1u, 2u, 3u);
       let position = select(vec4f(3e38), vec4f(slots), (bits & vec4u(entry.y)) != vec4u());
       let shown = select(vec4u(), vec4u(ALL), position <= vec4f(f32(lastPosition)));
-      let keyAffine = affine_of(page, 0u, half * 4u + lane, shown);
-      let valueAffine = affine_of(page, 1u, half * 4u + lane, shown);
+      let keyAffine = affine_of(page, 0u, quad, shown);
+      let valueAffine = affine_of(page, 1u, quad, shown);
 
       var s = Rows();
+      let key = page + (quad & 6u) * (E * KV_BITS / 16u) + (quad & 1u) * 2u;
       for (var e = 0u; e < E; e += 4u) {
-        let k = keys(page, e, half * 4u + lane, lane, places, keyAffine);
+        let k = keys(key, e, lane, places, keyAffine);
         for (var r = 0u; r < 16u; r++) { s[r] = meet(s[r], q[at[r] + e], k.k0, k.k1, k.k2, k.k3); }  // unrolled
       }
 
