@@ -2,6 +2,7 @@
 
 import { InputError, VERSION, load, measureAdapter, modelFlops } from "../src/index.ts";
 import type {
+  AdapterPeaks,
   Engine,
   EngineStats,
   GenerationStats,
@@ -18,7 +19,7 @@ export interface BenchOptions {
   frontiers?: readonly number[];
   /** Measured runs for each length. Default 5. */
   runs?: number;
-  /** Of these, how often new tokens are timed: their prompts come from the cache, so more cost little. Default: runs. */
+  /** As many of decoding, whose prompts come from the cache: more of them cost little. Default: runs. */
   decodeRuns?: number;
   /** Runs before them that do not count. Default 1. */
   warmups?: number;
@@ -70,7 +71,7 @@ export interface BenchResult {
   browser: string;
   adapter: EngineStats["adapter"];
   /** Medians over all runs. */
-  measured: Peaks;
+  measured: AdapterPeaks;
   model: ModelInfo;
   memory: Pick<EngineStats, "weightBytes" | "kvBytes" | "scratchBytes" | "kvBytesPerToken">;
   loadMs: number;
@@ -81,8 +82,6 @@ export interface BenchResult {
   skipped: number[];
   kernels: { phase: "prefill" | "decode"; tokens: number; rows: KernelRow[] }[];
 }
-
-type Peaks = Awaited<ReturnType<typeof measureAdapter>>;
 
 export const FRONTIERS = [128, 256, 512, 1024, 2048, 4096, 8192] as const;
 
@@ -162,21 +161,28 @@ interface Sampling {
 /** One run: what it took or reached, and what the adapter could do just before it. */
 interface Sample {
   value: number;
-  peaks: Peaks;
+  peaks: AdapterPeaks;
+}
+
+/** Does one run, and adds it to `taken` if it counts: only then the adapter is measured. */
+async function take(taken: Sample[] | null, work: () => Promise<number>): Promise<void> {
+  const peaks = taken && (await measureAdapter());
+  const value = await work();
+  if (taken && peaks) taken.push({ value, peaks });
 }
 
 /** Milliseconds to the first token by frontier: a new prompt each time, of which nothing is in the cache. */
 async function samplePrefill(engine: Engine, steps: readonly Step[], options: Sampling): Promise<Sample[][]> {
   const samples: Sample[][] = [];
   for (const { frontier, promptTokens } of steps) {
-    const times: Sample[] = [];
+    const taken: Sample[] = [];
     for (let run = 1; run <= options.warmups + options.runs; run++) {
       tell(options, "reading", frontier, run, samples.length / steps.length);
       const tokens = syntheticTokens(promptTokens, engine.model.vocabulary, run);
-      const peaks = await measureAdapter();
-      times.push({ value: (await runOnce(engine, tokens, { ...options, newTokens: 1 })).prefillMs, peaks });
+      const work = async () => (await runOnce(engine, tokens, { ...options, newTokens: 1 })).prefillMs;
+      await take(run > options.warmups ? taken : null, work);
     }
-    samples.push(times.slice(options.warmups));
+    samples.push(taken);
   }
   return samples;
 }
@@ -194,9 +200,8 @@ async function sampleDecode(engine: Engine, steps: readonly Step[], options: Sam
   for (let run = 1; run <= options.warmups + options.runs; run++)
     for (const [i, { frontier, promptTokens }] of steps.entries()) {
       tell(options, "writing", frontier, run, (run - 1) / (options.warmups + options.runs));
-      const peaks = await measureAdapter();
-      const stats = await generated(engine, tokens.slice(0, promptTokens), options);
-      if (run > options.warmups) samples[i]!.push({ value: stats.decodeTokensPerSecond, peaks });
+      const work = async () => (await generated(engine, tokens.slice(0, promptTokens), options)).decodeTokensPerSecond;
+      await take(run > options.warmups ? samples[i]! : null, work);
     }
   return samples;
 }
@@ -287,8 +292,8 @@ export function spread(samples: readonly number[]): Spread {
 }
 
 /** Of each figure its median. */
-function middle(peaks: readonly Peaks[]): Peaks {
-  const of = (name: keyof Peaks): number => spread(peaks.map((each) => each[name])).median;
+function middle(peaks: readonly AdapterPeaks[]): AdapterPeaks {
+  const of = (name: keyof AdapterPeaks): number => spread(peaks.map((each) => each[name])).median;
   return { copyGBs: of("copyGBs"), fmaGflops: of("fmaGflops"), dispatchMicros: of("dispatchMicros") };
 }
 

@@ -10,8 +10,8 @@
 // dispatch  (G, splits, M): one workgroup per key/value head, split of the page list and row
 // cost      bytes 2·M·G·S·E·KV_BITS/8, flops 4·M·H·S·E: memory bound
 // why       All R query heads of a key/value head share each page. Scores of PAGES pages at a time lie in workgroup
-//           memory, so a block of 32·PAGES keys costs five barriers: K is read with threads along slots, V with
-//           threads along e, both contiguous. A slot that must not be seen may hold NaN: its score is replaced,
+//           memory, so a block of 32·PAGES keys costs five barriers: K is read with threads along slots, eight
+//           at a place, V with threads along e, contiguous. A slot that must not be seen may hold NaN: its score is replaced,
 //           its V is not read. Partials hold (acc, max, sum); one split of one part writes out directly.
 //           Of int8 and int4 slots, the pair that opens V waits in workgroup memory.
 

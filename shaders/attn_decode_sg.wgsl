@@ -9,9 +9,9 @@
 //
 // dispatch  (G, splits, M): one workgroup of LANES threads per key/value head, split of the page list and row
 // cost      bytes 2·M·G·S·E·KV_BITS/8, flops 4·M·H·S·E: memory bound
-// why       No workgroup memory and no barrier: K is read with lanes along slots, the weights are handed round by
-//           shuffles, V is read with lanes along e; both reads are contiguous, and all R query heads of a key/value
-//           head share them. The workgroup is one subgroup or part of one: LANES must not exceed the adapter's
+// why       No workgroup memory and no barrier: K is read with lanes along slots, eight at a place, the weights are
+//           handed round by shuffles, V is read with lanes along e, contiguous; all R query heads of a key/value head
+//           share both. The workgroup is one subgroup or part of one: LANES must not exceed the adapter's
 //           subgroupMinSize, so a subgroup of any larger size is right too. A slot that must not be seen may hold
 //           NaN: its score is replaced, its V and its weight are not read. Int8 and int4: a slot's scale and minimum are
 //           applied to its score and to its weight, q·K = scale·Σq·u + minimum·Σq, by the lane that has the slot.

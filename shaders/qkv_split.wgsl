@@ -239,9 +239,8 @@ fn store(base: u32, page: u32, slot: u32, isValue: bool, lane: u32) {
   }
   let slotWords = E * KV_BITS / 32u;
   let first = page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * slotWords, isValue);
-  for (var w = lane; w < slotWords; w += LANES) {
-    kv[first + w * select(8u, 1u, isValue)] = pack(base + w * (32u / KV_BITS), affine);
-  }
+  let apart = select(8u, 1u, isValue);
+  for (var w = lane; w < slotWords; w += LANES) { kv[first + w * apart] = pack(base + w * (32u / KV_BITS), affine); }
 }
 
 @compute @workgroup_size(LANES, SLICES)

@@ -3,6 +3,6 @@ export type * from "./api.ts";
 export { KV_FORMATS } from "./api.ts";
 export { DeviceLostError, InputError, ModelError, UnsupportedError } from "./errors.ts";
 export { convert, load } from "./load.ts";
-export { measureAdapter } from "./gpu/measure.ts";
+export { type AdapterPeaks, measureAdapter } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";
 export const VERSION = "0.1.0";

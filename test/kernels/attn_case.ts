@@ -11,6 +11,9 @@ export interface Shape {
   KV_BITS: number;
 }
 
+/** What the layout of a page depends on. */
+export type PageShape = Pick<Shape, "E" | "KV_BITS">;
+
 export interface Cache {
   shape: Shape;
   maxPages: number;
@@ -39,11 +42,15 @@ export function halfBits(value: number): number {
 const NAN = { 4: 0x7fff7fff, 8: 0x7fff7fff, 16: 0x7e007e00, 32: 0x7fc00000 } as Record<number, number>;
 
 /** Words of one page of one KV head. */
-export const pageWords = ({ E, KV_BITS }: Pick<Shape, "E" | "KV_BITS">): number =>
-  E * KV_BITS * 2 + (KV_BITS <= 8 ? 64 : 0);
+export const pageWords = ({ E, KV_BITS }: PageShape): number => E * KV_BITS * 2 + (KV_BITS <= 8 ? 64 : 0);
 
 /** Word of value e of a slot's K or V, from the page's start, and the lowest bit of the value in it. */
-function place({ E, KV_BITS }: Shape, kind: "k" | "v", slot: number, e: number): { word: number; shift: number } {
+export function place(
+  { E, KV_BITS }: PageShape,
+  kind: "k" | "v",
+  slot: number,
+  e: number,
+): { word: number; shift: number } {
   const perWord = 32 / KV_BITS;
   const row = Math.floor(e / perWord);
   const words = E / perWord;
@@ -88,7 +95,7 @@ export function quantise(values: ArrayLike<number>, bits: number): { scale: numb
 }
 
 /** Word of a slot's scale (low half) and minimum, from the page's start; KV_BITS 8 and 4 only. */
-const pairAt = ({ E, KV_BITS }: Shape, kind: "k" | "v", slot: number): number =>
+export const pairAt = ({ E, KV_BITS }: PageShape, kind: "k" | "v", slot: number): number =>
   2 * E * KV_BITS + (kind === "k" ? 0 : 32) + slot;
 
 /** Writes the E values of one slot's K or V. */

@@ -1,13 +1,6 @@
 // Judges the cache pages that the qkv_* kernels write: each field within what the error of its f32 value allows.
-import { above, affineOf, pairOf } from "./attn_case.ts";
+import { above, affineOf, type PageShape, pairAt, pairOf, place } from "./attn_case.ts";
 import { floatOf, halfBits, halfOf } from "./matrix.ts";
-
-export interface PageShape {
-  /** Head width. */
-  E: number;
-  /** Bits of a cached number: 32, 16 (f16), 8 or 4 (affine). */
-  KV_BITS: number;
-}
 
 /** One row's key or value of one head. */
 export interface PageWrite {
@@ -25,19 +18,14 @@ const half = (value: number): number => halfOf(halfBits(Math.max(-65504, Math.mi
 
 const between = (got: number, least: number, most: number): boolean => got >= least && got <= most;
 
-/** Word of element e, and its place among the values of that word. */
-function place({ E, KV_BITS }: PageShape, { page, kind, slot }: PageWrite, e: number) {
-  const perWord = 32 / KV_BITS;
-  const row = Math.floor(e / perWord);
-  const words = E / perWord;
-  const key = (Math.floor(slot / 8) * words + row) * 8 + (slot % 8);
-  const word = kind === "k" ? key : E * KV_BITS + slot * words + row;
-  return { word: page + word, shift: (e % perWord) * KV_BITS };
+/** Element e of a write among all words, and its lowest bit. */
+function elementAt(shape: PageShape, { page, kind, slot }: PageWrite, e: number): { word: number; shift: number } {
+  const { word, shift } = place(shape, kind, slot, e);
+  return { word: page + word, shift };
 }
 
-/** Word of the pair (scale, minimum) of that slot. */
-const affineWord = ({ E, KV_BITS }: PageShape, { page, kind, slot }: PageWrite): number =>
-  page + 2 * E * KV_BITS + (kind === "k" ? 0 : 32) + slot;
+/** Word of the pair (scale, minimum) of a write. */
+const pairWord = (shape: PageShape, { page, kind, slot }: PageWrite): number => page + pairAt(shape, kind, slot);
 
 /** Least and greatest unit that a value within ± error may become, by the scale and minimum that were written. */
 function units(value: number, error: number, scale: number, minimum: number, top: number): [number, number] {
@@ -52,7 +40,7 @@ function units(value: number, error: number, scale: number, minimum: number, top
 
 function judgeAffine(shape: PageShape, write: PageWrite, words: Uint32Array): string | null {
   const top = 2 ** shape.KV_BITS - 1;
-  const { scale, minimum } = pairOf(words[affineWord(shape, write)]!);
+  const { scale, minimum } = pairOf(words[pairWord(shape, write)]!);
   const [least, most] = [Math.min(...write.values), Math.max(...write.values)];
   const { error } = write;
   const lowest = (value: number) => affineOf(Math.fround(value), value, top).minimum;
@@ -62,7 +50,7 @@ function judgeAffine(shape: PageShape, write: PageWrite, words: Uint32Array): st
   const range = most - minimum;
   if (!between(scale, scaleOf(range - slack), scaleOf(range + slack))) return `scale ${scale}, want ${range / top}`;
   for (const [e, value] of write.values.entries()) {
-    const { word, shift } = place(shape, write, e);
+    const { word, shift } = elementAt(shape, write, e);
     const unit = (words[word]! >>> shift) & top;
     const [first, last] = units(value, error, scale, minimum, top);
     if (!between(unit, first, last)) return `unit ${e} is ${unit}, want ${first} to ${last}`;
@@ -72,7 +60,7 @@ function judgeAffine(shape: PageShape, write: PageWrite, words: Uint32Array): st
 
 function judgeFloat(shape: PageShape, { values, error, ...rest }: PageWrite, words: Uint32Array): string | null {
   for (const [e, value] of values.entries()) {
-    const { word, shift } = place(shape, { values, error, ...rest }, e);
+    const { word, shift } = elementAt(shape, { values, error, ...rest }, e);
     const bits = words[word]!;
     const round = shape.KV_BITS === 16 ? half : (exact: number) => exact;
     const got = shape.KV_BITS === 16 ? halfOf((bits >>> shift) & 0xffff) : floatOf(bits);
@@ -95,8 +83,8 @@ export function judgePages(
   for (const write of writes) {
     const wrong = judge(shape, write, words);
     if (wrong) return `: ${write.kind} of page ${write.page} slot ${write.slot}: ${wrong}`;
-    for (let e = 0; e < shape.E; e++) take(place(shape, write, e).word);
-    if (shape.KV_BITS <= 8) take(affineWord(shape, write));
+    for (let e = 0; e < shape.E; e++) take(elementAt(shape, write, e).word);
+    if (shape.KV_BITS <= 8) take(pairWord(shape, write));
   }
   const at = rest.findIndex((word, i) => words[i] !== word);
   return at < 0 ? null : `[${at}] = ${words[at]} was written, want untouched`;
