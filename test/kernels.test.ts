@@ -1,15 +1,13 @@
 // Every kernel: float64 reference over seeded shapes, NaN in the padding, canaries, three mutants, races.
-import { readdirSync } from "node:fs";
 import { expect } from "playwright/test";
+import { kernelsOf, readShaders } from "../shaders/read.mjs";
 import { specs } from "./kernels/index.ts";
 import { races } from "./kernels/race.ts";
 import { test } from "./page.ts";
 
 test("every shader has a test of 40 cases or more and three mutants", () => {
-  const shaders = readdirSync("shaders")
-    .filter((file) => file.endsWith(".wgsl"))
-    .map((file) => file.replace(".wgsl", ""));
-  expect(specs.map(({ kernel }) => kernel.name).sort()).toEqual(shaders.sort());
+  const shaders = kernelsOf(readShaders()).map(({ name }) => name);
+  expect(specs.map(({ kernel }) => kernel.name).sort()).toEqual(shaders);
   for (const { kernel, cases, mutants } of specs) {
     expect(cases, kernel.name).toBeGreaterThanOrEqual(40);
     expect(mutants.length, kernel.name).toBeGreaterThanOrEqual(3);

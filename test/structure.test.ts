@@ -1,27 +1,87 @@
 // The rules of the house that a machine can keep.
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { expect, test } from "playwright/test";
-import { describe as describeKernel, generate } from "../shaders/generate.mjs";
+import { generate } from "../shaders/generate.mjs";
+import {
+  describe as describeKernel,
+  familiesOf,
+  headerOf,
+  join as joined,
+  kernelsOf,
+  readShaders,
+} from "../shaders/read.mjs";
 
-const shaders = readdirSync("shaders").filter((file) => file.endsWith(".wgsl"));
+const shaders = readShaders();
 
 test("generated kernels are fresh", () => {
   expect(readFileSync("src/gpu/kernels.gen.ts", "utf8")).toBe(generate());
 });
 
-for (const file of shaders) {
-  test(`${file}: the header lists exactly its buffers, with their access`, () => {
-    const code = readFileSync(join("shaders", file), "utf8");
-    const header = code.slice(0, code.search(/^(?!\/\/)/m));
+for (const { name, room, source } of kernelsOf(shaders)) {
+  test(`${room}/${name}: the header lists exactly its buffers, with their access`, () => {
+    const header = headerOf(source.code);
     const rows = [...header.matchAll(/^\/\/ {3}(\w+)\s+\[.*\]\s+.*?\b(read_write|read|write)\b/gm)];
-    const listed = rows.map(([, name, access]) => [name, access === "read" ? "read-only-storage" : "storage"]);
-    const { bindings } = describeKernel(file.replace(".wgsl", ""), code);
-    const found = Object.entries(bindings as Record<string, { type: string }>).map(([name, { type }]) => [name, type]);
+    const listed = rows.map(([, buffer, access]) => [buffer, access === "read" ? "read-only-storage" : "storage"]);
+    const found = Object.entries(source.bindings).map(([buffer, { type }]) => [buffer, type]);
     expect(listed).toEqual(found);
     for (const tag of ["dispatch", "cost", "why"]) expect(header).toMatch(new RegExp(`^// ${tag} +\\S`, "m"));
+    expect(existsSync(`test/kernels/${room}/${name}.ts`)).toBe(true);
   });
 }
+
+// What shaders share: lib files, joined to the text of each kernel that uses them.
+
+/** A kernel that calls `called`, with `tags` in its header. */
+const shader = (name: string, tags: string, called: string) => `// ${name} — a test
+${tags}
+@group(0) @binding(0) var<storage, read_write> out: array<f32>;
+@compute @workgroup_size(1)
+fn ${name}() { out[0] = ${called}; }
+`;
+
+test("a lib file is joined once, after the kernel's own lines", () => {
+  const files = new Map([
+    ["a/k.wgsl", shader("k", "// uses lib/two.wgsl lib/one.wgsl", "two() + one()")],
+    ["lib/one.wgsl", "// one\nfn one() -> f32 { return 1.0; }\n"],
+    ["lib/two.wgsl", "// two\n// uses lib/one.wgsl\nfn two() -> f32 { return one() + one(); }\n"],
+  ]);
+  const { code } = joined(files, "a/k.wgsl");
+  expect(code.startsWith(files.get("a/k.wgsl")!)).toBe(true);
+  expect(code.match(/fn \w+/g)).toEqual(["fn k", "fn two", "fn one"]);
+  expect(describeKernel("k", { code }).source.bindings).toEqual({ out: { binding: 0, type: "storage" } });
+});
+
+test("lib files that are missing, unused or more than a kernel needs are refused", () => {
+  const one: [string, string] = ["lib/one.wgsl", "fn one() -> f32 { return 1.0; }\n"];
+  const uses = shader("k", "// uses lib/one.wgsl", "1.0");
+  expect(() => kernelsOf(new Map([["a/k.wgsl", uses]]))).toThrow("uses a missing file; got lib/one.wgsl");
+  expect(() => kernelsOf(new Map([["a/k.wgsl", uses], one]))).toThrow("never calls one");
+  expect(() => kernelsOf(new Map([["a/k.wgsl", shader("k", "//", "1.0")], one]))).toThrow("no kernel uses it");
+});
+
+test("a page format is a snippet of its kernel's text", () => {
+  const files = new Map([
+    ["a/k.wgsl", shader("k", "// uses lib/format_x.wgsl", "open()")],
+    ["lib/format_x.wgsl", "// x\nfn open() -> f32 { return 1.0; }\n"],
+  ]);
+  const [kernel] = kernelsOf(files);
+  expect(kernel!.source.snippets).toEqual({ format: "// x\nfn open() -> f32 { return 1.0; }" });
+  expect(kernel!.source.code).toContain(kernel!.source.snippets["format"]!);
+});
+
+test("members of a family take the same buffers", () => {
+  const files = new Map([
+    ["a/k.wgsl", shader("k", "// family f", "1.0")],
+    ["a/l.wgsl", shader("l", "// family f", "1.0")],
+    ["a/m.wgsl", shader("m", "// family f", "1.0").replaceAll("out", "y")],
+  ]);
+  expect(() => familiesOf(kernelsOf(files))).toThrow("family f; got other buffers or parameters than k: out: storage");
+  files.delete("a/m.wgsl");
+  expect(familiesOf(kernelsOf(files))["f"]!.map(({ name }) => name)).toEqual(["k", "l"]);
+  files.delete("a/l.wgsl");
+  expect(() => familiesOf(kernelsOf(files))).toThrow("family f has no other member");
+});
 
 // Which room may import which. A room is a folder of src/ or a file directly in it; imports point downwards.
 const LEAVES = ["api", "errors"];
@@ -96,7 +156,7 @@ test("the demo uses the public surface only", () => {
 });
 
 test("files are one story each: at most 400 lines", () => {
-  const long = [...filesOf("src"), ...filesOf("demo"), ...shaders.map((file) => `shaders/${file}`)].filter(
+  const long = [...filesOf("src"), ...filesOf("demo"), ...[...shaders.keys()].map((file) => `shaders/${file}`)].filter(
     (file) => !file.endsWith(".gen.ts") && readFileSync(file, "utf8").split("\n").length > 400,
   );
   expect(long).toEqual([]);

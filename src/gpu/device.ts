@@ -147,7 +147,7 @@ export class Gpu {
   ): Promise<Kernel> {
     const bound = this.adapter.software ? Object.entries(buffers) : [];
     const lengths = Object.fromEntries(bound.map(([name, buffer]) => [name, bytesOf(buffer)]));
-    const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths])}`;
+    const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.snippets])}`;
     let made = this.#kernels.get(key);
     if (!made) {
       this.counts.objectsCreated++;

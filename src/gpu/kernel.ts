@@ -1,18 +1,25 @@
 // One compute pipeline, typed by the object that shaders/generate.mjs read off its WGSL file.
 import { assert, UnsupportedError } from "../errors.ts";
-import { unrolled } from "./unroll.ts";
+import { type Lengths, specialise, type Template } from "./specialise.ts";
 
-export interface KernelSource {
-  readonly name: string;
-  readonly code: string;
+/** Offset in bytes and type of each member of a struct. */
+export type Fields = Readonly<Record<string, { offset: number; type: string }>>;
+
+/** A struct of a storage buffer. */
+export interface StructLayout {
+  /** Bytes from one to the next in an array. */
+  readonly size: number;
+  readonly fields: Fields;
+}
+
+export interface KernelSource extends Template {
   readonly bindings: Readonly<Record<string, { binding: number; type: "storage" | "read-only-storage" }>>;
   readonly params: {
     binding: number;
     size: number;
-    fields: Readonly<Record<string, { offset: number; type: string }>>;
+    fields: Fields;
   } | null;
   readonly overrides: Readonly<Record<string, number>>;
-  readonly tiles: Readonly<Record<string, number>>;
   readonly features: readonly string[];
 }
 
@@ -23,45 +30,9 @@ export type Buffers<K extends KernelSource> = { readonly [B in Names<K["bindings
 export type Params<K extends KernelSource> = K["params"] extends { fields: infer F }
   ? { readonly [P in keyof F]: number }
   : Record<string, never>;
-/** Overrides and tile constants by name; what is left out keeps the value in the file. */
-export type Constants<K extends KernelSource> = {
-  readonly [O in Names<K["overrides"]> | Names<K["tiles"]>]?: number;
-};
-
-/** The shader text with `const NAME: u32 = …;` replaced for each tile constant given. */
-export function withTiles(source: KernelSource, constants: Readonly<Record<string, number>>): string {
-  let code = source.code;
-  for (const [name, value] of Object.entries(constants)) {
-    if (!(name in source.tiles)) continue;
-    code = code.replace(
-      new RegExp(`^const ${name}\\s*:\\s*u32\\s*=\\s*\\d+u?\\s*;`, "m"),
-      `const ${name}: u32 = ${value};`,
-    );
-  }
-  return code;
-}
-
-/** Bytes of each binding whose length is to be fixed. */
-export type Lengths = Readonly<Record<string, number>>;
-
-/**
- * The shader text with runtime-sized arrays of `lengths` given their length. Bounds checks then compare with a constant:
- * on SwiftShader, which does not lift them out of loops, products gain 15 to 18 %.
- */
-export function withLengths(code: string, lengths: Lengths): string {
-  let sized = code;
-  for (const [name, bytes] of Object.entries(lengths)) {
-    const declaration = new RegExp(`(var<storage, \\w+> ${name}\\s*:\\s*array<)(vec([234])[fui]|[fui]32)>;`);
-    sized = sized.replace(
-      declaration,
-      (_, head: string, type: string, lanes?: string) => `${head}${type}, ${elements(bytes, lanes)}>;`,
-    );
-  }
-  return sized;
-}
-
-/** Whole elements in `bytes`; a vec3 takes the room of four values. */
-const elements = (bytes: number, lanes = "1"): number => Math.floor(bytes / 4 / (lanes === "3" ? 4 : Number(lanes)));
+/** Overrides and tile constants by name; what is left out keeps the value in the file. Of a family those of any member. */
+export type Constants<K extends KernelSource> = { readonly [O in ConstantNames<K>]?: number };
+type ConstantNames<K> = K extends KernelSource ? Names<K["overrides"]> | Names<K["tiles"]> : never;
 
 /** Bytes that a binding covers. */
 export const bytesOf = (bound: Bindable): number =>
@@ -107,7 +78,7 @@ export class Kernel<K extends KernelSource = KernelSource> {
       entries.push({ binding: params.binding, visibility: GPUShaderStage.COMPUTE, buffer });
     }
     const layout = device.createBindGroupLayout({ label: name, entries });
-    const code = withLengths(unrolled(withTiles(source, values)), lengths);
+    const code = specialise(source, values, lengths);
     const module = device.createShaderModule({ label: name, code });
     try {
       const pipeline = await device.createComputePipelineAsync({
@@ -147,10 +118,20 @@ export function packParams(
   view: DataView,
   offset: number,
 ): void {
-  if (!source.params) return;
-  for (const [name, field] of Object.entries(source.params.fields)) {
-    const value = values[name];
-    assert(value !== undefined && !Number.isNaN(value), `${source.name}: parameter ${name} is ${value}`);
+  if (source.params) packFields(source.params.fields, values, view, offset, source.name);
+}
+
+/** Writes one number for each of `fields` at byte `offset` of `view`. `owner` is named where one is missing. */
+export function packFields<F extends Fields>(
+  fields: F,
+  values: { readonly [name in keyof F & string]: number },
+  view: DataView,
+  offset: number,
+  owner: string,
+): void {
+  for (const [name, field] of Object.entries(fields)) {
+    const value: number | undefined = values[name];
+    assert(value !== undefined && !Number.isNaN(value), `${owner}: parameter ${name} is ${value}`);
     const at = offset + field.offset;
     if (field.type === "f32") view.setFloat32(at, value, true);
     else if (field.type === "i32") view.setInt32(at, value, true);

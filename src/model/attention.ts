@@ -1,15 +1,7 @@
 // Attention over page lists. One dispatch per arena buffer of the store.
 import { alignUp, ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { KernelSource } from "../gpu/kernel.ts";
-import {
-  attn_combine,
-  attn_decode,
-  attn_decode_regs,
-  attn_decode_sg,
-  attn_prefill_regs,
-  attn_prefill_tile,
-} from "../gpu/kernels.gen.ts";
+import { attn_combine, families } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { KvStore } from "../kv/store.ts";
@@ -86,16 +78,15 @@ const numbersOf = ({ config, store }: Parts, layer: number, part: number) => ({
   scale: 1 / Math.sqrt(config.headWidth),
 });
 
-/** Kernel and constants of a variant; all take the same buffers and parameters. */
-function decodeKernel({ config, store }: Parts, { kernel, threads, pages }: DecodeVariant) {
+/** Constants of a variant. */
+function decodeConstants({ config, store }: Parts, { kernel, threads, pages }: DecodeVariant) {
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const KV_BITS = store.shape.codec.bits;
   const constants = { H, G, E, KV_BITS, R: H / G };
-  const same = (source: KernelSource) => source as typeof attn_decode;
-  if (kernel === "attn_decode_regs") return { kernel: same(attn_decode_regs), constants };
-  if (kernel === "attn_decode_sg") return { kernel: same(attn_decode_sg), constants: { ...constants, LANES: threads } };
+  if (kernel === "attn_decode_regs") return constants;
+  if (kernel === "attn_decode_sg") return { ...constants, LANES: threads };
   const WG = alignUp(Math.max(threads, (E * KV_BITS) / 32), 8);
-  return { kernel: attn_decode, constants: { ...constants, PAGES: pages, WG } };
+  return { ...constants, PAGES: pages, WG };
 }
 
 /** Rows 0 … count−1, each over the pages of its own sequence. */
@@ -108,12 +99,12 @@ export function decodeAttention(
 ): AnyDispatch<Sizes>[] {
   const { config, store } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const { kernel, constants } = decodeKernel(parts, variant);
+  const constants = decodeConstants(parts, variant);
   // A full page list of every split: an upper bound, the lists' lengths are on the GPU.
   const slots = (s: Sizes) => count(s) * s.splits * s.pagesPerSplit * BLOCK_TOKENS;
   return indices(store.parts).map((part) =>
     dispatch({
-      kernel,
+      kernel: families.attn_decode[variant.kernel],
       constants,
       label: `layer ${layer} attention`,
       buffers: buffersOf(parts, layer, span, part),
@@ -139,14 +130,10 @@ export function prefillAttention(
 ): AnyDispatch<Sizes>[] {
   const { config, store } = parts;
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const kernel =
-    variant.kernel === "attn_prefill_regs"
-      ? attn_prefill_regs
-      : (attn_prefill_tile as KernelSource as typeof attn_prefill_regs);
   const constants = { WG: variant.threads, H, G, E, KV_BITS: store.shape.codec.bits };
   return indices(store.parts).map((part) =>
     dispatch({
-      kernel,
+      kernel: families.attn_prefill[variant.kernel],
       constants,
       label: `layer ${layer} prefill attention`,
       buffers: buffersOf(parts, layer, span, part),

@@ -2,8 +2,7 @@
 // An ordinary layer's product fills its own store. With SwiftKV the product of layer K fills the stores of all later
 // layers at once, and the layers after it make queries only.
 import { assert, ceilDiv } from "../errors.ts";
-import type { KernelSource } from "../gpu/kernel.ts";
-import { qkv_cols, qkv_regs, qkv_split, qkv_tile } from "../gpu/kernels.gen.ts";
+import { families } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../gpu/program.ts";
 import type { ModelConfig } from "./config.ts";
 import { type Sizes, unitOf, unlessEmpty, unpackSlice, weightBytes } from "./ops.ts";
@@ -171,11 +170,10 @@ export function projectNarrow(
   const { matrix, vectors } = step.heads;
   const { headWidth: E } = parts.config;
   const cols = variant.kernel === "qkv_cols";
-  const source = cols ? qkv_cols : (qkv_split as KernelSource as typeof qkv_cols);
   return runsOf(parts, step).map((run) => {
     const common = shared(parts, step, run);
     return dispatch({
-      kernel: source,
+      kernel: families.qkv_narrow[variant.kernel],
       label: labelOf(step),
       constants: {
         ...common.constants,
@@ -221,9 +219,8 @@ function projectSlice(parts: Parts, step: HeadsStep, run: Run, variant: QkvWide)
   const columns = run.count * E;
   const at = step.range === "queries" ? vectors.gammaQ : vectors.gammaKv;
   const gamma = { vectors: vectors.buffer, at };
-  const source = variant.kernel === "qkv_regs" ? qkv_regs : (qkv_tile as KernelSource as typeof qkv_regs);
   const product = dispatch({
-    kernel: source,
+    kernel: families.qkv_wide[variant.kernel],
     label,
     constants: { ...common.constants, ...variant.constants },
     buffers: { ...common.buffers, b: activations.unpacked },

@@ -1,18 +1,8 @@
 // Kernel + shapes -> dispatch: grids, bytes and flops. All launch arithmetic of the engine is on this page.
 import { ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { Bindable, KernelSource } from "../gpu/kernel.ts";
-import {
-  embed,
-  gather,
-  gemm_regs,
-  gemm_regs_sg,
-  gemm_tile,
-  gemv_cols,
-  gemv_split,
-  rmsnorm,
-  unpack,
-} from "../gpu/kernels.gen.ts";
+import type { Bindable } from "../gpu/kernel.ts";
+import { embed, families, gather, rmsnorm, unpack } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../gpu/program.ts";
 import type { Matrix, Vector } from "./weights.ts";
 
@@ -62,7 +52,7 @@ const outputWidth = ({ matrix, epilogue }: Linear): number =>
 
 export interface GemvVariant {
   name: string;
-  kernel: "gemv_cols" | "gemv_split";
+  kernel: keyof typeof families.gemv;
   /** Threads along N, columns per thread. */
   lanes: number;
   columns: number;
@@ -93,12 +83,11 @@ export function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVa
     COLS,
   };
   const own = variant.kernel === "gemv_cols" ? { WG: variant.lanes } : { LANES: variant.lanes, SLICES: variant.slices };
-  const kernel = variant.kernel === "gemv_cols" ? gemv_cols : (gemv_split as KernelSource as typeof gemv_cols);
   const constants = { ...shared, ...own };
   const width = outputWidth(linear);
   return [
     dispatch({
-      kernel,
+      kernel: families.gemv[variant.kernel],
       constants,
       label,
       buffers: {
@@ -128,18 +117,11 @@ export function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVa
 
 export interface GemmVariant {
   name: string;
-  kernel: "gemm_regs" | "gemm_regs_sg" | "gemm_tile";
+  kernel: keyof typeof families.gemm;
   constants: Readonly<Record<string, number>>;
   /** Rows and columns that one workgroup computes. */
   tile: readonly [rows: number, columns: number];
 }
-
-/** The three take the same buffers and parameters. */
-const GEMM_SOURCES = {
-  gemm_regs,
-  gemm_regs_sg: gemm_regs_sg as KernelSource as typeof gemm_regs,
-  gemm_tile: gemm_tile as KernelSource as typeof gemm_regs,
-} as const;
 
 /** gemm_regs_sg walks 16 panels of columns side by side, so that each thread of a CPU adapter keeps to one of them. */
 const SG_PANELS = 16;
@@ -284,7 +266,7 @@ function multiply(
   const constants = { ...variant.constants, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0 };
   const cOffset = epilogue === "swiglu" ? first / 2 : first;
   return dispatch({
-    kernel: GEMM_SOURCES[variant.kernel],
+    kernel: families.gemm[variant.kernel],
     constants,
     label,
     buffers: { a, b, bias: bias ? { buffer: bias, offset: first * 4 } : gpu.unused, c: y },

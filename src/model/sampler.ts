@@ -1,6 +1,7 @@
 // From logits to a token, on the GPU: 8 bytes per row leave it. Only what a step's settings ask for is dispatched.
 import { ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { packFields } from "../gpu/kernel.ts";
 import {
   logit_adjust,
   logit_count,
@@ -8,13 +9,14 @@ import {
   sample_filter,
   sample_merge,
   sample_slices,
+  structs,
 } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
 import type { LogitRow, RowSampling } from "./model.ts";
 import type { Sizes } from "./ops.ts";
 
-/** Words of the Settings struct of the sampling kernels. */
-const SETTINGS_WORDS = 16;
+/** One row's settings, as shaders/lib/settings.wgsl declares them. */
+const { size: SETTINGS_BYTES, fields: SETTINGS } = structs.Settings;
 const BIAS_SLOTS = 64;
 const NO_TOKEN = 0xffffffff;
 const RESULT_BYTES = 8;
@@ -95,11 +97,11 @@ export class Sampler {
     const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
     this.result = make("sampled", (rows * RESULT_BYTES) / 4);
     this.tokens = make("slot tokens", slots);
-    this.#settings = make("sampling settings", rows * SETTINGS_WORDS);
+    this.#settings = make("sampling settings", (rows * SETTINGS_BYTES) / 4);
     this.#slices = make("logit slices", rows * this.#sliceCount * 4);
     this.#peaks = make("logit peaks", rows * this.#sliceCount * this.#threads.lanes);
     this.#picks = make("picks", rows);
-    this.#staged = new DataView(new ArrayBuffer(rows * SETTINGS_WORDS * 4));
+    this.#staged = new DataView(new ArrayBuffer(rows * SETTINGS_BYTES));
   }
 
   /** Bytes of `result` that a step with this many rows fills. */
@@ -115,7 +117,7 @@ export class Sampler {
     };
     if (needs.adjust) this.#makeExtra();
     for (const [i, row] of rows.entries()) this.#stage(i, row);
-    this.#gpu.write(this.#settings, 0, new Uint8Array(this.#staged.buffer, 0, rows.length * SETTINGS_WORDS * 4));
+    this.#gpu.write(this.#settings, 0, new Uint8Array(this.#staged.buffer, 0, rows.length * SETTINGS_BYTES));
     return await this.#program(needs);
   }
 
@@ -132,25 +134,16 @@ export class Sampler {
   }
 
   #stage(index: number, { slot, sampling, step, forced }: LogitRow): void {
-    const at = index * SETTINGS_WORDS * 4;
-    const { temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty } = sampling;
-    const u32 = (word: number, value: number) => this.#staged.setUint32(at + word * 4, value, true);
-    u32(0, slot);
-    u32(2, topK);
-    const f32: readonly (readonly [number, number])[] = [
-      [1, temperature],
-      [3, topP],
-      [4, minP],
-      [5, repetitionPenalty],
-      [6, frequencyPenalty],
-      [7, presencePenalty],
-    ];
-    for (const [word, value] of f32) this.#staged.setFloat32(at + word * 4, value, true);
-    u32(8, sampling.seed);
-    u32(9, step);
-    u32(10, sampling.logitBias.length);
-    u32(11, forced ?? NO_TOKEN);
-    if (sampling.logitBias.length > 0 && step === 0) this.#writeBias(slot, sampling);
+    const { logitBias, ...settings } = sampling;
+    const values = {
+      ...settings,
+      slot,
+      counter: step,
+      biasCount: logitBias.length,
+      forced: forced ?? NO_TOKEN,
+    };
+    packFields(SETTINGS, values, this.#staged, index * SETTINGS_BYTES, "sampling settings");
+    if (logitBias.length > 0 && step === 0) this.#writeBias(slot, sampling);
   }
 
   #writeBias(slot: number, { logitBias }: RowSampling): void {
@@ -298,7 +291,7 @@ export class Sampler {
       buffers: { settings: this.#settings, tokens: this.tokens, counts: this.#extra!.counts },
       params: (s: Sizes) => ({ rows: s.logitRows, vocabulary }),
       grid: (s) => [ceilDiv(s.logitRows, 64), 1, 1],
-      bytes: (s) => 76 * s.logitRows,
+      bytes: (s) => 60 * s.logitRows,
       flops: () => 0,
     });
   }

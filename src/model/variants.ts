@@ -2,6 +2,7 @@
 // model/tune.ts measures the others once and the answer is kept here.
 import { ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { families } from "../gpu/kernels.gen.ts";
 import type { Grid } from "../gpu/program.ts";
 import type { ModelConfig } from "./config.ts";
 import type { GemmVariant, GemvVariant, Linear } from "./ops.ts";
@@ -10,7 +11,7 @@ import type { Matrix } from "./weights.ts";
 /** Prompt chunks over pages. */
 export interface PrefillVariant {
   name: string;
-  kernel: "attn_prefill_regs" | "attn_prefill_tile";
+  kernel: keyof typeof families.attn_prefill;
   /** Threads of a workgroup. */
   threads: number;
 }
@@ -18,7 +19,7 @@ export interface PrefillVariant {
 /** Single rows over pages. */
 export interface DecodeVariant {
   name: string;
-  kernel: "attn_decode" | "attn_decode_sg" | "attn_decode_regs";
+  kernel: keyof typeof families.attn_decode;
   /** Threads of a workgroup; for attn_decode_sg lanes of its subgroup. */
   threads: number;
   /** Pages that attn_decode takes at a time. */
@@ -35,7 +36,7 @@ export const prefillGrid = ({ kernel, threads }: PrefillVariant, rows: number, h
 /** Heads of few rows: weights opened in the kernel. */
 export interface QkvNarrow {
   name: string;
-  kernel: "qkv_cols" | "qkv_split";
+  kernel: keyof typeof families.qkv_narrow;
   /** Values of K per inner step, at most. */
   unit: number;
   /** Threads of a workgroup, at most. */
@@ -45,7 +46,7 @@ export interface QkvNarrow {
 /** Heads of many rows: weights laid open before. */
 export interface QkvWide {
   name: string;
-  kernel: "qkv_regs" | "qkv_tile";
+  kernel: keyof typeof families.qkv_wide;
   constants: Readonly<Record<string, number>>;
   /** Rows of one workgroup. */
   rows: number;

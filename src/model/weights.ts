@@ -3,8 +3,7 @@
 import type { WeightFormat } from "../api.ts";
 import { alignUp, assert, ceilDiv, ModelError, UnsupportedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { KernelSource } from "../gpu/kernel.ts";
-import { pack_block, pack_float } from "../gpu/kernels.gen.ts";
+import { families } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
 
 /** Element types of checkpoint files, in the order of the SOURCE overrides of pack_float and pack_block. */
@@ -275,7 +274,7 @@ export const packRows = (matrix: Matrix, raw: GPUBuffer, rows: number, columnOff
 
 /** The dispatch that writes `raw` rows into `matrix`. */
 function packer(type: TensorType, matrix: Matrix, raw: GPUBuffer, params: PackParams): AnyDispatch<object> {
-  const kernel = isFloat(type) ? pack_float : (pack_block as KernelSource as typeof pack_float);
+  const kernel = families.pack[isFloat(type) ? "pack_float" : "pack_block"];
   const SOURCE = (isFloat(type) ? FLOAT_TYPES : BLOCK_TYPES).indexOf(type as never);
   const constants = { SOURCE, BITS: matrix.bits, GROUP: matrix.group, WG: 64 };
   return dispatch({

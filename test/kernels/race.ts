@@ -1,7 +1,8 @@
 // Runs a kernel on the CPU in lockstep (wgsl_reflect) and reports data races. No GPU needed.
 // Known faults of the interpreter are listed in docs/kernels.md; numbers are judged on real devices only.
 import { detectRaces } from "wgsl_reflect/wgsl_reflect.module.js";
-import { packParams, withTiles } from "../../src/gpu/kernel.ts";
+import { packParams } from "../../src/gpu/kernel.ts";
+import { withTiles } from "../../src/gpu/specialise.ts";
 import type { KernelCase, KernelSpec } from "./spec.ts";
 
 /** Overrides become constants: the interpreter cannot size workgroup arrays by an override. */

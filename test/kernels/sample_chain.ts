@@ -3,7 +3,15 @@
 import { logit_adjust, logit_count, logit_prompt, sample_filter } from "../../src/gpu/kernels.gen.ts";
 import { sample_merge, sample_slices } from "../../src/gpu/kernels.gen.ts";
 import { type Constants, Kernel, type KernelSource, packParams, type Params } from "../../src/gpu/kernel.ts";
-import { BIAS_SLOTS, filtered, finite, packSettings, plain, type RowSettings } from "./sample_reference.ts";
+import {
+  BIAS_SLOTS,
+  filtered,
+  finite,
+  packSettings,
+  plain,
+  type RowSettings,
+  SETTING_WORDS,
+} from "./sample_reference.ts";
 import { floats, random } from "./spec.ts";
 
 // Narrow workgroups: SwiftShader pays for barriers.
@@ -57,7 +65,7 @@ class Bench {
     const words = {
       logits: M * V,
       scores: M * V,
-      settings: M * 16,
+      settings: M * SETTING_WORDS,
       slices: M * N * 4,
       peaks: M * N * LANES,
       picks: M,

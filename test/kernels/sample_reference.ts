@@ -21,7 +21,8 @@ export const NONE = 0xffffffff;
 export const LOWEST = Math.fround(-3e38);
 export const BIAS_SLOTS = 64;
 export const PROMPT_BIT = 0x80000000;
-const SETTING_WORDS = 16;
+/** One row of `settings`. */
+export const SETTING_WORDS = 12;
 
 /** Greedy, nothing else on. */
 export const plain: RowSettings = {
@@ -39,7 +40,7 @@ export const plain: RowSettings = {
   forced: NONE,
 };
 
-/** [M, 16] words as the shaders' `Settings` struct lays them out; the last 4 are reserved. */
+/** [M, 12] words as the shaders' `Settings` struct lays them out. */
 export function packSettings(rows: readonly RowSettings[]): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(rows.length * SETTING_WORDS);
   const numbers = new Float32Array(words.buffer);

@@ -1,0 +1,246 @@
+// attn_decode — softmax(q · Kᵀ · scale) · V of single rows over their pages; needs no subgroups
+//
+//   q         [T, H, E]                       f32    read
+//   rows      [T]                             vec4u  read
+//   table     [*, maxPages, stride]           vec4u  read
+//   kv        [*]                             u32    read
+//   partials  [M, H, splits·parts, E+2]       f32    write
+//   out       [T, H, E]                       f32    write
+//
+// dispatch  (G, splits, M): one workgroup per key/value head, split of the page list and row
+// cost      bytes 2·M·G·S·E·KV_BITS/8, flops 4·M·H·S·E: memory bound
+// why       All R query heads of a key/value head share each page. Scores of PAGES pages at a time lie in workgroup
+//           memory, so a block of 32·PAGES keys costs five barriers: K is read with threads along slots, eight
+//           at a place, V with threads along e, contiguous. A slot that must not be seen may hold NaN: its score is replaced,
+//           its V is not read. Partials hold (acc, max, sum); one split of one part writes out directly.
+//           Of int8 and int4 slots, the pair that opens V waits in workgroup memory.
+// family    attn_decode
+
+override WG: u32 = 64;       // threads per workgroup, a multiple of 8, ≥ E·KV_BITS/32
+override PAGES: u32 = 8;     // pages per block; 4·R·(32·PAGES + WG) + 8·WG bytes of workgroup memory (+128·PAGES for int8, int4)
+override H: u32 = 9;         // query heads
+override G: u32 = 3;         // key/value heads
+override E: u32 = 64;        // head width, a multiple of 4, of 8 for int8 and int4
+const KV_BITS: u32 = 16;     // 32: pages of f32, 16: of f16 pairs, 8 and 4: of units, a scale and a minimum per slot
+const R: u32 = 3;            // H / G
+
+struct Params {
+  firstRow: u32,       // row of workgroup z = 0
+  maxPages: u32,       // pages per table row
+  stride: u32,         // table entries per page: lanes of all stores
+  lane0: u32,          // first lane of this store
+  part: u32,           // arena part bound as kv
+  parts: u32,
+  splits: u32,
+  pagesPerSplit: u32,
+  window: u32,         // keys a query sees, itself included; 0: all
+  scale: f32,          // 1/√E
+}
+
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;
+@group(0) @binding(1) var<storage, read> rows: array<vec4u>;
+@group(0) @binding(2) var<storage, read> table: array<vec4u>;
+@group(0) @binding(3) var<storage, read> kv: array<u32>;
+@group(0) @binding(4) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+const UNSEEN = -3e38;
+const PAIRS = max(1u, 16u / KV_BITS);      // of values per word; f32 leaves the second of its pair 0
+const AFFINE = select(0u, 1u, KV_BITS <= 8u);  // 1: value = minimum + scale·unit
+const UNIT = (1u << (KV_BITS % 32u)) - 1u;     // the largest
+
+var<workgroup> scores: array<f32, R * PAGES * 32u>;             // [R, PAGES·32]: scores, then weights
+var<workgroup> opening: array<u32, 1u + AFFINE * PAGES * 32u>;  // pair (scale, minimum) of V by slot
+var<workgroup> stripe: array<f32, R * WG>;                      // [R, WG]: one number per thread
+var<workgroup> column: array<vec2f, WG>;
+
+// Bit s is set if the query at `position` sees slot s of the page.
+fn seen(entry: vec4u, position: u32) -> u32 {
+  if (entry.w > position || entry.z != params.part) { return 0u; }
+  let newest = position - entry.w;
+  let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
+  if (params.window == 0u || newest < params.window) { return bits; }
+  let gone = newest - params.window + 1u;
+  return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
+}
+
+// (scale, minimum), of the upper halves of two f32.
+fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
+
+// Four neighbouring units of a word, from bit `low` on.
+fn units(word: u32, low: u32) -> vec4f {
+  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);
+  return vec4f((vec4u(word) >> shifts) & vec4u(UNIT));
+}
+
+// Keys 4·e4 .. 4·e4+3 of a slot; affine: its scale and minimum.
+fn key(page: u32, e4: u32, slot: u32, affine: vec2f) -> vec4f {
+  let at = page + slot / 8u * (E * KV_BITS / 4u) + slot % 8u;
+  if (AFFINE == 1u) {
+    let word = kv[at + e4 * KV_BITS / 8u * 8u];
+    return affine.y + affine.x * units(word, e4 * 4u * KV_BITS % 32u);
+  }
+  if (KV_BITS == 16u) { return vec4f(unpack2x16float(kv[at + e4 * 16u]), unpack2x16float(kv[at + e4 * 16u + 8u])); }
+  let from4 = at + e4 * 32u;
+  return bitcast<vec4f>(vec4u(kv[from4], kv[from4 + 8u], kv[from4 + 16u], kv[from4 + 24u]));
+}
+
+// Pair i of the values in a word of V.
+fn values(word: u32, i: u32, affine: vec2f) -> vec2f {
+  if (AFFINE == 1u) { return affine.y + affine.x * units(word >> (2u * KV_BITS * i), 0u).xy; }
+  if (KV_BITS == 16u) { return unpack2x16float(word); }
+  return vec2f(bitcast<f32>(word), 0.0);
+}
+
+// Largest of the numbers that all threads left in `stripe` for head h. Needs a barrier before.
+fn largest(h: u32) -> f32 {
+  var top = UNSEEN;
+  for (var i = 0u; i < 8u; i++) { top = max(top, stripe[h * WG + i]); }
+  return top;
+}
+
+@compute @workgroup_size(WG)
+fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
+  let row = rows[params.firstRow + wg.z];
+  let head0 = wg.x * R;
+  let query = ((params.firstRow + wg.z) * H + head0) * E / 4u;
+  let listed = row.y / 32u + 1u;
+  let firstPage = wg.y * params.pagesPerSplit;
+  let endPage = min(firstPage + params.pagesPerSplit, listed);
+  let entry0 = (row.z * params.maxPages) * params.stride + params.lane0 + wg.x;
+  let words = E * KV_BITS / 32u;   // of one slot's K or V
+  let copies = max(WG / words, 1u);  // slots of V read at a time
+  let word = local % words;
+  let copy = local / words;
+
+  var top: array<f32, R>;
+  var sum: array<f32, R>;            // of this thread's keys
+  var acc: array<vec2f, R * PAIRS>;  // values of `word`, of slots copy, copy + copies, …
+  for (var h = 0u; h < R; h++) {
+    top[h] = UNSEEN;
+    sum[h] = 0.0;
+    for (var i = 0u; i < PAIRS; i++) { acc[h * PAIRS + i] = vec2f(); }
+  }
+
+  for (var page0 = firstPage; page0 < endPage; page0 += PAGES) {
+    // Scores: threads along slots.
+    var best: array<f32, R>;
+    for (var h = 0u; h < R; h++) { best[h] = UNSEEN; }
+    for (var k = local; k < PAGES * 32u; k += WG) {
+      var dots: array<f32, R>;
+      for (var h = 0u; h < R; h++) { dots[h] = 0.0; }
+      var visible = false;
+      if (page0 + k / 32u < endPage) {
+        let entry = table[entry0 + (page0 + k / 32u) * params.stride];
+        visible = ((seen(entry, row.x) >> (k % 32u)) & 1u) == 1u;
+        if (visible) {
+          var affine = vec2f();
+          if (AFFINE == 1u) {
+            let pairs = entry.x + 2u * E * KV_BITS + k % 32u;
+            affine = opened(kv[pairs]);
+            opening[k] = kv[pairs + 32u];
+          }
+          for (var e4 = 0u; e4 < E / 4u; e4++) {
+            let keys = key(entry.x, e4, k % 32u, affine);
+            for (var h = 0u; h < R; h++) { dots[h] += dot(keys, q[query + h * (E / 4u) + e4]); }
+          }
+        }
+      }
+      for (var h = 0u; h < R; h++) {
+        let score = select(UNSEEN, dots[h] * params.scale, visible);
+        scores[h * PAGES * 32u + k] = score;
+        best[h] = max(best[h], score);
+      }
+    }
+
+    // Largest score of the block: WG numbers to 8, then every thread reads those.
+    for (var h = 0u; h < R; h++) { stripe[h * WG + local] = best[h]; }
+    workgroupBarrier();
+    if (local < 8u) {
+      for (var h = 0u; h < R; h++) {
+        for (var i = local + 8u; i < WG; i += 8u) { best[h] = max(best[h], stripe[h * WG + i]); }
+        stripe[h * WG + local] = best[h];
+      }
+    }
+    workgroupBarrier();
+
+    // Weights, relative to the new maximum.
+    for (var h = 0u; h < R; h++) {
+      let newTop = max(top[h], largest(h));
+      let keep = exp(top[h] - newTop);
+      top[h] = newTop;
+      for (var i = 0u; i < PAIRS; i++) { acc[h * PAIRS + i] *= keep; }
+      sum[h] *= keep;
+      for (var k = local; k < PAGES * 32u; k += WG) {
+        let score = scores[h * PAGES * 32u + k];
+        let weight = select(0.0, exp(score - newTop), score > -1e38);
+        sum[h] += weight;
+        scores[h * PAGES * 32u + k] = weight;
+      }
+    }
+    workgroupBarrier();
+
+    // Values: threads along e.
+    if (copy < copies) {
+      for (var page = page0; page < min(page0 + PAGES, endPage); page++) {
+        let entry = table[entry0 + page * params.stride];
+        let bits = seen(entry, row.x);
+        if (bits == 0u) { continue; }
+        let first = entry.x + words * 32u + word;
+        for (var slot = copy; slot < 32u; slot += copies) {
+          if (((bits >> slot) & 1u) == 0u) { continue; }
+          let raw = kv[first + slot * words];
+          let k = (page - page0) * 32u + slot;
+          let affine = opened(opening[k * AFFINE]);
+          for (var i = 0u; i < PAIRS; i++) {
+            let pair = values(raw, i, affine);
+            for (var h = 0u; h < R; h++) { acc[h * PAIRS + i] += scores[h * PAGES * 32u + k] * pair; }
+          }
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+
+  // Sums over all threads: WG numbers to 8, as above.
+  for (var h = 0u; h < R; h++) { stripe[h * WG + local] = sum[h]; }
+  workgroupBarrier();
+  if (local < 8u) {
+    for (var h = 0u; h < R; h++) {
+      for (var i = local + 8u; i < WG; i += 8u) { sum[h] += stripe[h * WG + i]; }
+      stripe[h * WG + local] = sum[h];
+    }
+  }
+  workgroupBarrier();
+
+  // Values over the copies, one head and pair at a time.
+  let entries = params.splits * params.parts;
+  let perWord = 32u / KV_BITS;
+  for (var h = 0u; h < R; h++) {
+    var total = 0.0;
+    for (var i = 0u; i < 8u; i++) { total += stripe[h * WG + i]; }
+    let entry = (wg.z * H + head0 + h) * entries + wg.y * params.parts + params.part;
+    for (var pair = 0u; pair < PAIRS; pair++) {
+      column[local] = acc[h * PAIRS + pair];
+      workgroupBarrier();
+      if (local < words) {
+        var value = vec2f();
+        for (var i = 0u; i < copies; i++) { value += column[i * words + local]; }
+        let e = local * perWord + pair * 2u;
+        if (entries == 1u) {
+          let to = ((params.firstRow + wg.z) * H + head0 + h) * E + e;
+          value *= select(0.0, 1.0 / total, total > 0.0);
+          for (var i = 0u; i < min(perWord, 2u); i++) { out[to + i] = value[i]; }
+        } else {
+          for (var i = 0u; i < min(perWord, 2u); i++) { partials[entry * (E + 2u) + e + i] = value[i]; }
+        }
+      }
+      workgroupBarrier();
+    }
+    if (local == 0u && entries > 1u) {
+      partials[entry * (E + 2u) + E] = top[h];
+      partials[entry * (E + 2u) + E + 1u] = total;
+    }
+  }
+}

@@ -1,0 +1,290 @@
+// qkv_split — heads of RMSNorm(x)·Wᵀ (+ bias), normalised, rotated, written to `q` or into cache pages, for up to 8 rows
+//
+//   x        [T, K]               vec4f  read
+//   vectors  [*]                  vec4f  read        gamma, bias, weights of the head norms
+//   words    [K/·/4, stride]      vec4u  read        four word rows side by side
+//   scales   [K/GROUP, stride]    u32    read        f16 pairs (scale, minimum); unused for BITS 16 and 32
+//   rows     [*]                  vec4u  read        row records, then the page table
+//   rope     [positions, E/2]     vec2f  read
+//   q        [T, queries, E]      f32    read_write
+//   kv       [*]                  u32    read_write
+//
+// dispatch  (heads, 1, 1): one workgroup per head, E/2 threads along its columns, SLICES along K
+// cost      bytes heads·E·K·(BITS/8 + 4/GROUP), flops 2·T·heads·E·K: memory bound
+// why       One dispatch instead of three, and no buffer between. A thread has the columns j and j + E/2 that are
+//           rotated together; many slices keep loads in flight. After the sums the slices share the rows. Words of
+//           a page need neighbouring values, and 8- and 4-bit pages the least and largest of a head: these pass
+//           through workgroup memory. Heads with no row in this part of the arena skip the product.
+// family    qkv_narrow
+
+override E: u32 = 64;        // head width, a multiple of 8
+override KV_BITS: u32 = 16;  // bits of a cached number: 32, 16, 8 or 4
+override BIAS: u32 = 0;      // 1: add bias
+override HEAD_NORM: u32 = 0; // 1: queries and keys are RMS-normalised per head
+override BITS: u32 = 4;      // 4, 8, 16 or 32
+override GROUP: u32 = 32;    // values that share a scale, 16 or 32
+override UNIT: u32 = 32;     // values per step, a multiple of FOUR: divides GROUP and K (BITS 16: filled up to 8)
+override SLICES: u32 = 8;    // threads along K; ROWS·SLICES·(E + 1) ≤ 4096
+override LANES: u32 = E / 2u;
+const ROWS: u32 = 1;         // rows of x, at least params.rows
+
+struct Params {
+  rows: u32,         // T
+  rowAt: u32,        // record of row 0
+  depth: u32,        // K
+  stride: u32,       // columns of `words` and `scales`
+  firstHead: u32,    // head of the matrix that workgroup 0 takes
+  queries: u32,      // query heads of the matrix; then follow ownerHeads keys and ownerHeads values of each owner
+  ownerHeads: u32,
+  lane0: u32,        // table column of the first key head
+  lanes: u32,        // table entries per page: columns of all owners
+  maxPages: u32,     // pages per table row
+  tableAt: u32,      // first entry of the page table in `rows`
+  part: u32,         // arena part bound as kv
+  gammaQ: u32,       // in floats of `vectors`, multiples of 4: [K] for queries
+  gammaKv: u32,      // [K] for keys and values
+  biasAt: u32,       // [heads of the matrix, E]
+  queryNormAt: u32,  // [E]
+  keyNormAt: u32,    // [owners, E]
+  eps: f32,          // of all norms
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> vectors: array<vec4f>;
+@group(0) @binding(2) var<storage, read> words: array<vec4u>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> rows: array<vec4u>;
+@group(0) @binding(5) var<storage, read> rope: array<vec2f>;
+@group(0) @binding(6) var<storage, read_write> q: array<f32>;
+@group(0) @binding(7) var<storage, read_write> kv: array<u32>;
+@group(0) @binding(8) var<uniform> params: Params;
+
+override FOUR: u32 = 128u / BITS;  // values in four words
+const QUERY = 0u;
+const KEY = 1u;
+const VALUE = 2u;
+
+/// One head of the matrix.
+struct Head {
+  kind: u32,    // QUERY, KEY or VALUE
+  owner: u32,
+  column: u32,  // of the page table
+}
+
+// [T, slice, E]: the slices' sums; then slice 0 of a row holds its finished head.
+var<workgroup> sums: array<f32, ROWS * SLICES * E>;
+var<workgroup> squares: array<f32, ROWS * SLICES>;
+
+fn head_of(m: u32) -> Head {
+  if (m < params.queries) { return Head(QUERY, 0u, 0u); }
+  let i = m - params.queries;
+  let owner = i / (2u * params.ownerHeads);
+  let r = i % (2u * params.ownerHeads);
+  let column = params.lane0 + owner * params.ownerHeads + r % params.ownerHeads;
+  return Head(select(KEY, VALUE, r >= params.ownerHeads), owner, column);
+}
+
+/// Table entry (word offset, mask, part, base) of a row's page.
+fn entry_of(row: vec4u, column: u32) -> vec4u {
+  return rows[params.tableAt + (row.z * params.maxPages + row.y / 32u) * params.lanes + column];
+}
+
+/// Whether any row of this head is written here.
+fn is_wanted(head: Head) -> bool {
+  var wanted = head.kind == QUERY;
+  for (var t = 0u; t < params.rows; t++) {
+    wanted = wanted || entry_of(rows[params.rowAt + t], head.column).z == params.part;
+  }
+  return wanted;
+}
+
+/// Integers or floats j … j+3 of the values in four words, not yet scaled.
+fn quad(four: vec4u, j: u32) -> vec4f {
+  if (BITS == 32u) { return bitcast<vec4f>(four); }
+  if (BITS == 16u) {
+    let words = select(four.xy, four.zw, j == 4u);
+    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
+  }
+  if (BITS == 8u) {
+    let word = four[j / 4u];
+    return vec4f(vec4i(vec4u(word, word >> 8u, word >> 16u, word >> 24u) & vec4u(255u)));
+  }
+  let word = four[j / 8u] >> (j % 8u * 4u);
+  return vec4f(vec4i(vec4u(word, word >> 4u, word >> 8u, word >> 12u) & vec4u(15u)));
+}
+
+/// (scale, minimum) of inputs k … of column n.
+fn affine_of(k: u32, n: u32) -> vec2f {
+  if (BITS > 8u) { return vec2f(1.0, 0.0); }
+  return unpack2x16float(scales[k / GROUP * params.stride + n]);
+}
+
+/// The slice's share of columns n and n + E/2 and of Σx², over inputs 0 … depth−1.
+fn accumulate(depth: u32, gammaAt: u32, n: u32, lane: u32, slice: u32) {
+  var sum: array<vec2f, ROWS>;
+  var square: array<f32, ROWS>;
+  for (var k = slice * UNIT; k < depth; k += SLICES * UNIT) {
+    var dots = array<vec2f, ROWS>();  // Σ x·q of both columns
+    var ones = array<f32, ROWS>();    // Σ x
+    for (var i = k; i < k + UNIT; i += FOUR) {
+      let left = words[i / FOUR * params.stride + n];
+      let right = words[i / FOUR * params.stride + n + LANES];
+      for (var j = 0u; j < select(FOUR, min(FOUR, params.depth - i), BITS == 16u); j += 4u) {
+        let a = quad(left, j);
+        let b = quad(right, j);
+        let gamma = vectors[(gammaAt + i + j) / 4u];
+        for (var t = 0u; t < ROWS; t++) {
+          let raw = x[(min(t, params.rows - 1u) * params.depth + i + j) / 4u];
+          let values = raw * gamma;
+          square[t] += dot(raw, raw);
+          if (BITS <= 8u) { ones[t] += dot(values, vec4f(1.0)); }
+          dots[t] += vec2f(dot(values, a), dot(values, b));
+        }
+      }
+    }
+    let a = affine_of(k, n);
+    let b = affine_of(k, n + LANES);
+    for (var t = 0u; t < ROWS; t++) { sum[t] += vec2f(a.x, b.x) * dots[t] + vec2f(a.y, b.y) * ones[t]; }
+  }
+  for (var t = 0u; t < ROWS; t++) {
+    put((t * SLICES + slice) * E + lane, sum[t]);
+    if (lane == 0u) { squares[t * SLICES + slice] = square[t]; }
+  }
+}
+
+/// Values at e and e + E/2 of a head in workgroup memory.
+fn put(at: u32, pair: vec2f) {
+  sums[at] = pair.x;
+  sums[at + LANES] = pair.y;
+}
+
+/// Values at e and e + E/2 of `vectors`; `at` in floats.
+fn vector_pair(at: u32) -> vec2f {
+  let other = at + LANES;
+  return vec2f(vectors[at / 4u][at % 4u], vectors[other / 4u][other % 4u]);
+}
+
+/// All slices of row t together, RMSNorm factor and bias included.
+fn total(t: u32, m: u32, lane: u32) -> vec2f {
+  var sum = vec2f();
+  var square = 0.0;
+  for (var s = 0u; s < SLICES; s++) {
+    let at = (t * SLICES + s) * E + lane;
+    sum += vec2f(sums[at], sums[at + LANES]);
+    square += squares[t * SLICES + s];
+  }
+  sum *= inverseSqrt(square / f32(params.depth) + params.eps);
+  if (BIAS == 1u) { sum += vector_pair(params.biasAt + m * E + lane); }
+  return sum;
+}
+
+/// Factor of the norm of the head at `base` in workgroup memory.
+fn norm_factor(base: u32) -> f32 {
+  var sum = 0.0;
+  for (var e = 0u; e < E; e++) { sum += sums[base + e] * sums[base + e]; }
+  return inverseSqrt(sum / f32(E) + params.eps);
+}
+
+/// (least, largest) value of the head at `base`.
+fn bounds(base: u32) -> vec2f {
+  var low = sums[base];
+  var high = low;
+  for (var e = 1u; e < E; e++) {
+    low = min(low, sums[base + e]);
+    high = max(high, sums[base + e]);
+  }
+  return vec2f(low, high);
+}
+
+/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
+fn pack_half(pair: vec2f) -> u32 {
+  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
+  let bits = bitcast<vec2u>(value);
+  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
+  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
+  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
+}
+
+/// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
+/// the units reach over all of them.
+fn affine_pair(least: f32, most: f32) -> u32 {
+  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
+  let scale = (most - bitcast<f32>(minimum)) / f32((1u << (KV_BITS & 15u)) - 1u);
+  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
+}
+
+/// (scale, minimum) of a pair.
+fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
+
+/// Values from sums[first] that fill a word, lowest first; affine = (step, minimum).
+fn pack(first: u32, affine: vec2f) -> u32 {
+  if (KV_BITS == 32u) { return bitcast<u32>(sums[first]); }
+  if (KV_BITS == 16u) { return pack_half(vec2f(sums[first], sums[first + 1u])); }
+  let most = f32((1u << (KV_BITS & 15u)) - 1u);
+  var word = 0u;
+  for (var i = 0u; i < 32u / KV_BITS; i++) {
+    word |= u32(clamp(round((sums[first + i] - affine.y) / affine.x), 0.0, most)) << (KV_BITS * i);
+  }
+  return word;
+}
+
+/// Writes the head at `base` into its slot of the page that begins at word `page`.
+fn store(base: u32, page: u32, slot: u32, isValue: bool, lane: u32) {
+  var affine = vec2f(1.0, 0.0);
+  if (KV_BITS <= 8u) {
+    let range = bounds(base);
+    let bits = affine_pair(range.x, range.y);
+    if (lane == 0u) { kv[page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot] = bits; }
+    affine = opened(bits);
+    if (affine.x == 0.0) { affine.x = 1.0; }
+  }
+  let slotWords = E * KV_BITS / 32u;
+  let first = page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * slotWords, isValue);
+  let apart = select(8u, 1u, isValue);
+  for (var w = lane; w < slotWords; w += LANES) { kv[first + w * apart] = pack(base + w * (32u / KV_BITS), affine); }
+}
+
+@compute @workgroup_size(LANES, SLICES)
+fn qkv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let lane = local.x;
+  let slice = local.y;
+  let m = params.firstHead + wg.x;
+  let head = head_of(m);
+  let isQuery = head.kind == QUERY;
+  let depth = select(0u, params.depth, is_wanted(head));
+  accumulate(depth, select(params.gammaKv, params.gammaQ, isQuery), m * E + lane, lane, slice);
+  workgroupBarrier();
+
+  // Now slice s finishes rows s, s + SLICES, …, one per round.
+  for (var first = 0u; first < params.rows; first += SLICES) {
+    let t = first + slice;
+    let isRow = t < params.rows;
+    let row = rows[params.rowAt + min(t, params.rows - 1u)];
+    let base = t * SLICES * E;
+    var pair = vec2f();
+    if (isRow) { pair = total(t, m, lane); }
+    if (HEAD_NORM == 1u && head.kind != VALUE) {
+      if (isRow) { put(base + lane, pair); }
+      workgroupBarrier();
+      let weightAt = select(params.keyNormAt + head.owner * E, params.queryNormAt, isQuery);
+      if (isRow) { pair *= norm_factor(base) * vector_pair(weightAt + lane); }
+      workgroupBarrier();
+    }
+    if (head.kind != VALUE) {
+      let turn = rope[row.x * LANES + lane];
+      pair = vec2f(pair.x * turn.x - pair.y * turn.y, pair.y * turn.x + pair.x * turn.y);
+    }
+    if (isQuery) {
+      let to = (t * params.queries + m) * E + lane;
+      if (isRow) {
+        q[to] = pair.x;
+        q[to + LANES] = pair.y;
+      }
+    } else {
+      if (isRow) { put(base + lane, pair); }
+      workgroupBarrier();
+      let entry = entry_of(row, head.column);
+      if (isRow && entry.z == params.part) { store(base, entry.x, row.y % 32u, head.kind == VALUE, lane); }
+    }
+  }
+}

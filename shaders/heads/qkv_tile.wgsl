@@ -1,0 +1,363 @@
+// qkv_tile — heads of RMSNorm(x)·Wᵀ (+ bias), normalised, rotated, written to `q` or into cache pages, for many rows
+//
+//   x        [T, K]               f32    read
+//   b        [K, stride]          vec4f  read        gamma is in it; column 0 is column bHead·E of the matrix
+//   vectors  [*]                  vec4f  read        bias, weights of the head norms
+//   rows     [*]                  vec4u  read        row records, then the page table
+//   rope     [positions, E/2]     vec2f  read
+//   q        [T, queries, E]      vec4f  read_write
+//   kv       [*]                  u32    read_write
+//
+// dispatch  (⌈T / (WY·TM)⌉, heads, 1): one workgroup per WY·TM rows of one head
+// cost      flops 2·T·heads·E·K, bytes 4·(T·K·heads + heads·E·K·T/(WY·TM)): compute bound
+// why       gemm_tile whose tile is as wide as a head: what follows the product needs no other workgroup. A thread
+//           has the vec4 columns c and c + E/8, which are rotated together. Who brings x from memory adds up its
+//           squares, so the row's norm needs no pass of its own. Norms of heads, least and largest values and
+//           halves of int4 words cross between the E/8 threads of a row through the free tile, row after row.
+//           Tiles with no row in this part of the arena skip the product.
+// family    qkv_wide
+
+override KV_BITS: u32 = 16;   // bits of a cached number: 32, 16, 8 or 4
+override BIAS: u32 = 0;       // 1: add bias
+override HEAD_NORM: u32 = 0;  // 1: queries and keys are RMS-normalised per head
+
+const E: u32 = 64;   // head width, a multiple of 8
+const TM: u32 = 8;   // rows per thread, a multiple of 4
+const WY: u32 = 8;   // threads along rows
+const BK: u32 = 8;   // inputs per tile; E ≤ 4·BK·TM
+
+const WX = E / 8u;         // threads along columns
+const ROWS = WY * TM / 4;  // vec4 rows of the x tile
+const COLUMNS = E / 4u;    // vec4 columns of the b tile
+const THREADS = WX * WY;
+// vec4 that a thread brings per tile, at most.
+const A_LOADS = (BK * ROWS + THREADS - 1) / THREADS;
+const B_LOADS = (BK * COLUMNS + THREADS - 1) / THREADS;
+const SWIZZLE = min(ROWS, 8u) - 1;  // ROWS is 1, 2, 4 or a multiple of 8
+
+struct Params {
+  rows: u32,         // T
+  rowAt: u32,        // record of row 0
+  depth: u32,        // K
+  stride: u32,       // columns of b, a multiple of 4
+  firstHead: u32,    // head of the matrix that workgroups (·, 0) take
+  heads: u32,        // heads of the dispatch: as many workgroups along y
+  bHead: u32,        // head of the matrix at column 0 of b
+  queries: u32,      // query heads of the matrix; then follow ownerHeads keys and ownerHeads values of each owner
+  ownerHeads: u32,
+  lane0: u32,        // table column of the first key head
+  lanes: u32,        // table entries per page: columns of all owners
+  maxPages: u32,     // pages per table row
+  tableAt: u32,      // first entry of the page table in `rows`
+  part: u32,         // arena part bound as kv
+  biasAt: u32,       // in floats of `vectors`, multiples of 4: [heads of the matrix, E]
+  queryNormAt: u32,  // [E]
+  keyNormAt: u32,    // [owners, E]
+  eps: f32,          // of all norms
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+@group(0) @binding(2) var<storage, read> vectors: array<vec4f>;
+@group(0) @binding(3) var<storage, read> rows: array<vec4u>;
+@group(0) @binding(4) var<storage, read> rope: array<vec2f>;
+@group(0) @binding(5) var<storage, read_write> q: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> kv: array<u32>;
+@group(0) @binding(7) var<uniform> params: Params;
+
+const QUERY = 0u;
+const KEY = 1u;
+const VALUE = 2u;
+
+/// One head of the matrix.
+struct Head {
+  kind: u32,    // QUERY, KEY or VALUE
+  owner: u32,
+  column: u32,  // of the page table
+}
+
+/// A thread's share of a row: vec4 columns c and c + E/8 of the head.
+struct Pair {
+  a: vec4f,
+  b: vec4f,
+}
+
+/// Where a row's key or value lies in the cache.
+struct Place {
+  page: u32,  // first word of the page
+  slot: u32,
+  kind: u32,  // KEY or VALUE
+}
+
+// Two tiles each, ≤ 16 KiB: (ROWS + COLUMNS)·BK ≤ 512. After the product aTile is where threads of a row meet.
+var<workgroup> aTile: array<vec4f, 2 * BK * ROWS>;
+var<workgroup> bTile: array<vec4f, 2 * BK * COLUMNS>;
+
+fn head_of(m: u32) -> Head {
+  if (m < params.queries) { return Head(QUERY, 0u, 0u); }
+  let i = m - params.queries;
+  let owner = i / (2u * params.ownerHeads);
+  let r = i % (2u * params.ownerHeads);
+  let column = params.lane0 + owner * params.ownerHeads + r % params.ownerHeads;
+  return Head(select(KEY, VALUE, r >= params.ownerHeads), owner, column);
+}
+
+/// Table entry (word offset, mask, part, base) of a row's page.
+fn entry_of(row: vec4u, column: u32) -> vec4u {
+  return rows[params.tableAt + (row.z * params.maxPages + row.y / 32u) * params.lanes + column];
+}
+
+/// Whether any row of this tile is written here: as a rule the first one says so.
+fn is_wanted(head: Head, firstRow: u32) -> bool {
+  var wanted = head.kind == QUERY;
+  for (var t = firstRow; t < min(firstRow + WY * TM, params.rows) && !wanted; t++) {
+    wanted = entry_of(rows[params.rowAt + t], head.column).z == params.part;
+  }
+  return wanted;
+}
+
+// Input k of four rows from `row`. Rows past T repeat the last one: they are not stored.
+fn load_a(row: u32, k: u32) -> vec4f {
+  if (k >= params.depth) { return vec4f(); }
+  let last = params.rows - 1u;
+  let depth = params.depth;
+  return vec4f(
+    x[min(row, last) * depth + k],
+    x[min(row + 1u, last) * depth + k],
+    x[min(row + 2u, last) * depth + k],
+    x[min(row + 3u, last) * depth + k],
+  );
+}
+
+fn load_b(k: u32, column: u32) -> vec4f {
+  if (k >= params.depth) { return vec4f(); }
+  return b[k * (params.stride / 4u) + column];
+}
+
+/// Factors of the norm of four rows, whose squares lie at aTile[group·BK …].
+fn row_factors(group: u32) -> vec4f {
+  var sum = vec4f();
+  for (var k = 0u; k < BK; k++) { sum += aTile[group * BK + k]; }
+  return inverseSqrt(sum / f32(params.depth) + params.eps);
+}
+
+/// The sum of `value` over the threads of a row.
+fn row_sum(thread: u32, value: f32) -> f32 {
+  aTile[thread].x = value;
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var i = 0u; i < WX; i++) { sum += aTile[thread / WX * WX + i].x; }
+  workgroupBarrier();
+  return sum;
+}
+
+/// (least, largest) value of the row's head.
+fn row_bounds(thread: u32, pair: Pair) -> vec2f {
+  let low = min(pair.a, pair.b);
+  let high = max(pair.a, pair.b);
+  aTile[thread] = vec4f(min(low.xy, low.zw), max(high.xy, high.zw));
+  workgroupBarrier();
+  var all = aTile[thread];
+  for (var i = 0u; i < WX; i++) {
+    let other = aTile[thread / WX * WX + i];
+    all = vec4f(min(all.xy, other.xy), max(all.zw, other.zw));
+  }
+  workgroupBarrier();
+  return vec2f(min(all.x, all.y), max(all.z, all.w));
+}
+
+/// Word `thread % WX` of a row of int4: each thread has the 16 bits of its two columns, two columns make a word.
+fn row_word(thread: u32, a: u32, b: u32) -> u32 {
+  aTile[thread] = vec4f(f32(a), f32(b), 0.0, 0.0);
+  workgroupBarrier();
+  let column = 2u * (thread % WX);
+  let line = thread / WX * WX;
+  let low = aTile[line + column % WX][column / WX];
+  let high = aTile[line + (column + 1u) % WX][(column + 1u) / WX];
+  workgroupBarrier();
+  return u32(low) | (u32(high) << 16u);
+}
+
+fn with_bias(pair: Pair, at: u32) -> Pair {
+  if (BIAS == 0u) { return pair; }
+  return Pair(pair.a + vectors[at], pair.b + vectors[at + WX]);
+}
+
+/// The row of a head RMS-normalised; weights from vectors[at].
+fn normalised(thread: u32, pair: Pair, at: u32) -> Pair {
+  let factor = inverseSqrt(row_sum(thread, dot(pair.a, pair.a) + dot(pair.b, pair.b)) / f32(E) + params.eps);
+  return Pair(pair.a * factor * vectors[at], pair.b * factor * vectors[at + WX]);
+}
+
+fn rotated(pair: Pair, position: u32, column: u32) -> Pair {
+  let at = position * (E / 2u) + 4u * column;
+  let turns = mat4x2f(rope[at], rope[at + 1u], rope[at + 2u], rope[at + 3u]);
+  let cosine = vec4f(turns[0].x, turns[1].x, turns[2].x, turns[3].x);
+  let sine = vec4f(turns[0].y, turns[1].y, turns[2].y, turns[3].y);
+  return Pair(pair.a * cosine - pair.b * sine, pair.b * cosine + pair.a * sine);
+}
+
+/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
+fn pack_half(pair: vec2f) -> u32 {
+  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
+  let bits = bitcast<vec2u>(value);
+  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
+  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
+  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
+}
+
+/// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
+/// the units reach over all of them.
+fn affine_pair(least: f32, most: f32) -> u32 {
+  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
+  let scale = (most - bitcast<f32>(minimum)) / f32((1u << (KV_BITS & 15u)) - 1u);
+  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
+}
+
+/// (scale, minimum) of a pair.
+fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
+
+/// Four values as integers of KV_BITS each, lowest first; affine = (step, minimum).
+fn quantised(values: vec4f, affine: vec2f) -> u32 {
+  let most = vec4f(f32((1u << (KV_BITS & 15u)) - 1u));
+  let units = vec4u(clamp(round((values - affine.y) / affine.x), vec4f(), most));
+  let bits = KV_BITS & 15u;
+  return units.x | (units.y << bits) | (units.z << (2u * bits)) | (units.w << (3u * bits));
+}
+
+/// Word w of a slot's key or value.
+fn put(place: Place, w: u32, word: u32) {
+  let key = (place.slot / 8u * (E * KV_BITS / 32u) + w) * 8u + place.slot % 8u;
+  let at = select(key, E * KV_BITS + place.slot * (E * KV_BITS / 32u) + w, place.kind == VALUE);
+  kv[place.page + at] = word;
+}
+
+/// vec4 column c of a slot, as f32 or f16.
+fn put_floats(place: Place, c: u32, values: vec4f) {
+  if (KV_BITS == 16u) {
+    put(place, 2u * c, pack_half(values.xy));
+    put(place, 2u * c + 1u, pack_half(values.zw));
+  } else {
+    for (var i = 0u; i < 4u; i++) { put(place, 4u * c + i, bitcast<u32>(values[i])); }
+  }
+}
+
+/// The thread's share of a row into the page; all threads come here, those with isWritten write.
+fn store(thread: u32, pair: Pair, place: Place, isWritten: bool) {
+  let c = thread % WX;
+  if (KV_BITS > 8u) {
+    if (isWritten) {
+      put_floats(place, c, pair.a);
+      put_floats(place, c + WX, pair.b);
+    }
+  } else {
+    let bounds = row_bounds(thread, pair);
+    let bits = affine_pair(bounds.x, bounds.y);
+    var affine = opened(bits);
+    if (affine.x == 0.0) { affine.x = 1.0; }
+    let a = quantised(pair.a, affine);
+    let b = quantised(pair.b, affine);
+    if (isWritten && c == 0u) { kv[place.page + 2u * E * KV_BITS + select(0u, 32u, place.kind == VALUE) + place.slot] = bits; }
+    if (KV_BITS == 8u) {
+      if (isWritten) {
+        put(place, c, a);
+        put(place, c + WX, b);
+      }
+    } else {
+      let word = row_word(thread, a, b);
+      if (isWritten) { put(place, c, word); }
+    }
+  }
+}
+
+@compute @workgroup_size(THREADS)
+fn qkv_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let m = params.firstHead + wg.y;
+  let head = head_of(m);
+  let firstRow = wg.x * (WY * TM);
+  if (!is_wanted(head, firstRow)) { return; }
+  let firstColumn = (m - params.bHead) * COLUMNS;
+  let column = thread % WX;
+  let line = thread / WX;
+
+  var sums: array<array<vec4f, 2>, TM>;
+  var squares: array<vec4f, A_LOADS>;
+  var aNext: array<vec4f, A_LOADS>;
+  var bNext: array<vec4f, B_LOADS>;
+  let tiles = (params.depth + BK - 1u) / BK;
+  for (var tile = 0u; tile <= tiles; tile++) {
+    // The tile to multiply in the next round; past the end these are zeros nobody reads.
+    for (var i = 0u; i < A_LOADS; i++) {
+      let at = thread + i * THREADS;
+      aNext[i] = load_a(firstRow + at / BK * 4u, tile * BK + at % BK);
+      squares[i] += aNext[i] * aNext[i];
+    }
+    for (var i = 0u; i < B_LOADS; i++) {
+      let at = thread + i * THREADS;
+      bNext[i] = load_b(tile * BK + at / COLUMNS, firstColumn + at % COLUMNS);
+    }
+
+    if (tile > 0u) {
+      let half = (tile - 1u) % 2u;
+      for (var k = 0u; k < BK; k++) {
+        let aRow = (half * BK + k) * ROWS;
+        let bRow = (half * BK + k) * COLUMNS + column;
+        let right = array<vec4f, 2>(bTile[bRow], bTile[bRow + WX]);
+        for (var i = 0u; i < TM / 4u; i++) {
+          let left = aTile[aRow + ((line * (TM / 4u) + i) ^ (k & SWIZZLE))];
+          for (var j = 0u; j < 2u; j++) {
+            sums[4u * i][j] = fma(vec4f(left.x), right[j], sums[4u * i][j]);
+            sums[4u * i + 1u][j] = fma(vec4f(left.y), right[j], sums[4u * i + 1u][j]);
+            sums[4u * i + 2u][j] = fma(vec4f(left.z), right[j], sums[4u * i + 2u][j]);
+            sums[4u * i + 3u][j] = fma(vec4f(left.w), right[j], sums[4u * i + 3u][j]);
+          }
+        }
+      }
+    }
+
+    let half = tile % 2u;
+    for (var i = 0u; i < A_LOADS; i++) {
+      let at = thread + i * THREADS;
+      let k = at % BK;
+      if (at < BK * ROWS) { aTile[(half * BK + k) * ROWS + ((at / BK) ^ (k & SWIZZLE))] = aNext[i]; }
+    }
+    for (var i = 0u; i < B_LOADS; i++) {
+      let at = thread + i * THREADS;
+      if (at < BK * COLUMNS) { bTile[half * BK * COLUMNS + at] = bNext[i]; }
+    }
+    workgroupBarrier();
+  }
+
+  for (var i = 0u; i < A_LOADS; i++) {
+    let at = thread + i * THREADS;
+    if (at < BK * ROWS) { aTile[at] = squares[i]; }
+  }
+  workgroupBarrier();
+  var factors: array<vec4f, TM / 4u>;
+  for (var i = 0u; i < TM / 4u; i++) { factors[i] = row_factors(line * (TM / 4u) + i); }
+  workgroupBarrier();
+
+  for (var i = 0u; i < TM; i++) {
+    let t = firstRow + line * TM + i;
+    let isRow = t < params.rows;
+    let row = rows[params.rowAt + min(t, params.rows - 1u)];
+    let factor = factors[i / 4u][i % 4u];
+    var pair = with_bias(Pair(sums[i][0] * factor, sums[i][1] * factor), params.biasAt / 4u + m * COLUMNS + column);
+    if (HEAD_NORM == 1u && head.kind != VALUE) {
+      let weightAt = select(params.keyNormAt + head.owner * E, params.queryNormAt, head.kind == QUERY);
+      pair = normalised(thread, pair, weightAt / 4u + column);
+    }
+    if (head.kind != VALUE) { pair = rotated(pair, row.x, column); }
+    if (head.kind == QUERY) {
+      let to = (t * params.queries + m) * COLUMNS + column;
+      if (isRow) {
+        q[to] = pair.a;
+        q[to + WX] = pair.b;
+      }
+    } else {
+      let entry = entry_of(row, head.column);
+      let place = Place(entry.x, row.y % 32u, head.kind);
+      store(thread, pair, place, isRow && entry.z == params.part);
+    }
+  }
+}

@@ -1,0 +1,65 @@
+// logit_adjust — scores[m, i] = logits[m, i] after repetition, frequency and presence penalty, plus logit bias
+//
+//   logits    [M, V]       f32       read
+//   counts    [slots, V]   u32       read   bits 0..15: occurrences in the reply; bit 31: occurs in the prompt
+//   bias      [slots, 64]  vec2u     read   (token id, f32 bits of what is added); ids of a slot are distinct
+//   settings  [M]          Settings  read
+//   scores    [M, V]       f32       write
+//
+// dispatch  (ceil(V / (WG·STEPS)), M, 1): one workgroup per slice of a row
+// cost      bytes 12·M·V, flops 4·M·V: memory bound
+// why       The log-probability reported for a token is the model's own, so the raw logits must survive:
+//           penalties go into a second array. A row without any is copied.
+// uses      lib/settings.wgsl
+
+override WG: u32 = 64;     // threads per workgroup; every thread also looks after bias entries
+override STEPS: u32 = 16;  // tokens per thread
+
+struct Params {
+  vocabulary: u32,  // V
+}
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> counts: array<u32>;
+@group(0) @binding(2) var<storage, read> bias: array<vec2u>;
+@group(0) @binding(3) var<storage, read> settings: array<Settings>;
+@group(0) @binding(4) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+const BIAS_SLOTS = 64u;
+
+fn penalised(logit: f32, seen: u32, row: u32) -> f32 {
+  if (seen == 0u) { return logit; }
+  let penalty = settings[row].repetitionPenalty;
+  let repeats = seen & 0xffffu;
+  let scaled = select(logit / penalty, logit * penalty, logit < 0.0);
+  if (repeats == 0u) { return scaled; }
+  return scaled - settings[row].frequencyPenalty * f32(repeats) - settings[row].presencePenalty;
+}
+
+@compute @workgroup_size(WG)
+fn logit_adjust(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let row = wg.y;
+  let vocabulary = params.vocabulary;
+  let slot = settings[row].slot;
+  let first = wg.x * WG * STEPS;
+  let end = min(first + WG * STEPS, vocabulary);
+  // counts may be a stand-in of one word where no row of the step has a penalty.
+  let counted = settings[row].repetitionPenalty != 1.0 || settings[row].frequencyPenalty != 0.0
+    || settings[row].presencePenalty != 0.0;
+  for (var i = first + local.x; i < end; i += WG) {
+    var seen = 0u;
+    if (counted) { seen = counts[slot * vocabulary + i]; }
+    scores[row * vocabulary + i] = penalised(logits[row * vocabulary + i], seen, row);
+  }
+
+  // The biased tokens of this slice were written above, perhaps by another thread.
+  storageBarrier();
+  let biased = min(settings[row].biasCount, BIAS_SLOTS);
+  for (var b = local.x; b < biased; b += WG) {
+    let entry = bias[slot * BIAS_SLOTS + b];
+    if (entry.x >= first && entry.x < end) {
+      scores[row * vocabulary + entry.x] += bitcast<f32>(entry.y);
+    }
+  }
+}

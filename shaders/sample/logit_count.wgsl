@@ -1,0 +1,37 @@
+// logit_count — counts[slot, tokens[slot]] += 1 for every row that has a penalty
+//
+//   settings  [M]         Settings  read
+//   tokens    [slots]     u32       read
+//   counts    [slots, V]  u32       read_write  bits 0..15: occurrences in the reply; bit 31: occurs in the prompt
+//
+// dispatch  (ceil(M / WG), 1, 1): one thread per row
+// cost      bytes 60·M, flops 0: latency bound
+// why       After sample_merge, not inside it: counts exist only while some request has a penalty.
+//           Rows of one step belong to different slots, so no atomics. The count stays at 65535.
+// uses      lib/settings.wgsl
+
+override WG: u32 = 64;  // threads per workgroup
+
+struct Params {
+  rows: u32,        // M
+  vocabulary: u32,  // V
+}
+
+@group(0) @binding(0) var<storage, read> settings: array<Settings>;
+@group(0) @binding(1) var<storage, read> tokens: array<u32>;
+@group(0) @binding(2) var<storage, read_write> counts: array<u32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+const NONE = 0xffffffffu;
+
+@compute @workgroup_size(WG)
+fn logit_count(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.x;
+  if (row >= params.rows) { return; }
+  let counted = settings[row].repetitionPenalty != 1.0 || settings[row].frequencyPenalty != 0.0
+    || settings[row].presencePenalty != 0.0;
+  if (!counted || settings[row].forced != NONE) { return; }
+  let slot = settings[row].slot;
+  let at = slot * params.vocabulary + tokens[slot];
+  if ((counts[at] & 0xffffu) < 0xffffu) { counts[at] += 1u; }
+}

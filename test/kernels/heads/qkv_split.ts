@@ -1,0 +1,39 @@
+import { qkv_split } from "../../../src/gpu/kernels.gen.ts";
+import { QKV_VARIANTS, qkvCase } from "../qkv_case.ts";
+import { spec } from "../spec.ts";
+
+// Every format of weights and of pages, with and without head norm; what compiles fast comes first: mutants meet it.
+const VARIANTS = [1, 8, 7, 2, 11, 18, 9, 14, 6, 4, 12, 10, 15, 3, 5, 17, 22];
+
+/** Threads along K. SwiftShader compiles one store for each float of workgroup memory: many slices only with few rows. */
+function slicesOf(variant: number, E: number, rows: number): number {
+  const fitting = [8, 3, 4, 2, 1].filter((slices) => slices * E * Math.max(2, rows) <= 1024); // 2: at most 256 threads
+  return fitting[variant % fitting.length]!;
+}
+
+function make(seed: number) {
+  const variant = VARIANTS[seed % VARIANTS.length]!;
+  const own = variant + QKV_VARIANTS * Math.floor(seed / VARIANTS.length);
+  const { heads, constants, opening, label, ...rest } = qkvCase(own, "narrow");
+  const SLICES = slicesOf(variant, constants.E, opening.ROWS);
+  return {
+    ...rest,
+    label: `${label} slices ${SLICES}`,
+    constants: { ...constants, ...opening, SLICES },
+    grid: [heads, 1, 1] as const,
+  };
+}
+
+export default spec({
+  kernel: qkv_split,
+  cases: 85,
+  make,
+  race: () => make(2), // int4, head norm: all barriers matter,
+  mutants: [
+    ["missing barrier", "workgroupBarrier();", ""],
+    ["norm of the first slice only", "square += squares[t * SLICES + s];", "square += squares[t * SLICES];"],
+    ["ignores the part", "isRow && entry.z == params.part", "isRow"],
+    ["keys normalised by the weights of queries", "select(params.keyNormAt + head.owner * E, params.queryNormAt, isQuery)", "params.queryNormAt"], // prettier-ignore
+    ["scale without the minimum", "(most - bitcast<f32>(minimum))", "most"],
+  ],
+});

@@ -1,0 +1,106 @@
+// What a shader's text becomes before it is compiled (src/gpu/specialise.ts): text to text. Plain Node, no GPU.
+import { expect, test } from "playwright/test";
+import { type Template, unrolled, withLengths, withSnippet, withTiles } from "../src/gpu/specialise.ts";
+import { specs } from "./kernels/index.ts";
+
+const template = (code: string, more: Partial<Template> = {}): Template => ({
+  name: "some_kernel",
+  code,
+  tiles: {},
+  snippets: {},
+  ...more,
+});
+
+const loop = (bound: string, body = "f(i);") => `for (var i = 0u; i < ${bound}; i++) { ${body} }  // unrolled`;
+const times = (count: number) => Array.from({ length: count }, (_, i) => `{ f(${i}u); }`).join(" ");
+
+test("bodies follow each other on the line of the loop", () => {
+  expect(unrolled(`a;\n  ${loop("3u")}\nb;`)).toBe("a;\n  { f(0u); } { f(1u); } { f(2u); }  // unrolled\nb;");
+  expect(unrolled(loop("0u"))).toBe("  // unrolled");
+});
+
+test("other loops stay", () => {
+  const code = "for (var i = 0u; i < 3u; i++) { f(i); }\n// unrolled loops below";
+  expect(unrolled(code)).toBe(code);
+});
+
+test("the variable is a whole word and no member", () => {
+  const body = "in[i].i = i + ii + x_i * i4;";
+  expect(unrolled(loop("2u", body))).toContain("{ in[1u].i = 1u + ii + x_i * i4; }");
+});
+
+test("bounds are constants of the file, worked out", () => {
+  const code = [
+    "const E: u32 = 72;  // width",
+    "const BITS: u32 = 8u;",
+    "const WORDS = E / (32u / BITS);",
+    "const SPAN    = 8u / BITS;",
+    "const COLUMNS = (WORDS + 3u) / 4u * SPAN;",
+    "",
+  ].join("\n");
+  const after = (bound: string) => unrolled(code + loop(bound)).slice(code.length);
+  expect(after("E / 24u")).toBe(`${times(3)}  // unrolled`);
+  expect(after("COLUMNS")).toBe(`${times(5)}  // unrolled`);
+  expect(after("1u + 2u * (SPAN + 1u)")).toBe(`${times(5)}  // unrolled`);
+  expect(after("min(4u, COLUMNS / (SPAN + 1u))")).toBe(`${times(2)}  // unrolled`);
+  expect(after("min(E, 1u + SPAN * 2u)")).toBe(`${times(3)}  // unrolled`);
+});
+
+test("tile constants count before", () => {
+  const code = `const R: u32 = 3;\n${loop("R")}`;
+  const source = template(code, { tiles: { R: 3 } });
+  expect(unrolled(withTiles(source, { R: 2 }))).toBe(`const R: u32 = 2;\n${times(2)}  // unrolled`);
+});
+
+test("a tile constant that the text does not have is refused, an override is left alone", () => {
+  const source = template("override WG: u32 = 4;\nconst E: u32 = 64;\n", { tiles: { E: 64, R: 3 } });
+  expect(withTiles(source, { WG: 8, E: 32 })).toBe("override WG: u32 = 4;\nconst E: u32 = 32;\n");
+  expect(() => withTiles(source, { R: 2 })).toThrow('kernel some_kernel; got no "const R: u32');
+  expect(() => withTiles(source, { WIDTH: 2 })).toThrow("got WIDTH, want a constant");
+});
+
+test("arrays of numbers get their length; of structs and atomics they stay; other names are refused", () => {
+  const declared = (type: string) => `@group(0) @binding(0) var<storage, read_write> x: ${type};`;
+  expect(withLengths(declared("array<f32>"), { x: 20 })).toBe(declared("array<f32, 5>"));
+  expect(withLengths(declared("array<vec3u>"), { x: 64 })).toBe(declared("array<vec3u, 4>"));
+  expect(withLengths(declared("array<Settings>"), { x: 96 })).toBe(declared("array<Settings>"));
+  expect(withLengths(declared("array<atomic<u32>>"), { x: 96 })).toBe(declared("array<atomic<u32>>"));
+  expect(() => withLengths(declared("array<f32>"), { y: 20 })).toThrow("got y, want the name of a storage array");
+});
+
+test("a snippet is replaced where it stands, once", () => {
+  const source = template("fn a() {}\nfn open() { old(); }\nfn b() {}\n", {
+    snippets: { format: "fn open() { old(); }" },
+  });
+  const other = withSnippet(source, "format", "fn open() { $&(); }");
+  expect(other.code).toBe("fn a() {}\nfn open() { $&(); }\nfn b() {}\n");
+  expect(withSnippet(other, "format", "fn open() { old(); }")).toEqual(source);
+  expect(() => withSnippet(source, "tail", "")).toThrow("got tail, want one of its snippets: format");
+  expect(() => withSnippet({ ...source, code: "fn a() {}" }, "format", "")).toThrow(
+    "does not hold snippet format once",
+  );
+  const twice = { ...source, code: source.code + source.code };
+  expect(() => withSnippet(twice, "format", "")).toThrow("does not hold snippet format once");
+});
+
+test("nested loops, braces in bodies", () => {
+  const inner = "for (var c = 0u; c < 2u; c++) { if (c < i) { g(i, c); } }";
+  expect(unrolled(loop("2u", inner))).toBe(
+    "{ { if (0u < 0u) { g(0u, 0u); } } { if (1u < 0u) { g(0u, 1u); } } } " +
+      "{ { if (0u < 1u) { g(1u, 0u); } } { if (1u < 1u) { g(1u, 1u); } } }  // unrolled",
+  );
+});
+
+test("what cannot be spelled out is refused", () => {
+  expect(() => unrolled(loop("UNKNOWN"))).toThrow("no constant UNKNOWN");
+  expect(() => unrolled(loop("count"))).toThrow("no constant of u32");
+  expect(() => unrolled(loop("3u - 1u"))).toThrow("no constant of u32");
+  expect(() => unrolled("for (var i = 1u; i < 3u; i++) { f(i); }  // unrolled")).toThrow("not a loop");
+  expect(() => unrolled("for (var i = 0u; i < 3u; i++) {  // unrolled")).toThrow("not a loop");
+});
+
+test("every marked loop of the kernels is spelled out", () => {
+  for (const { kernel } of specs) {
+    expect(unrolled(kernel.code), kernel.name).not.toMatch(/for \(.*\/\/ unrolled$/m);
+  }
+});
