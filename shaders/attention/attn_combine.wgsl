@@ -14,7 +14,7 @@ override E: u32 = 64;   // head width
 
 struct Params {
   firstRow: u32,  // row of out that the first row of partials belongs to
-  entries: u32,   // splits · parts
+  entries: u32,   // partials of a row and head
 }
 
 @group(0) @binding(0) var<storage, read> partials: array<f32>;

@@ -1,11 +1,11 @@
 // attn_decode — softmax(q · Kᵀ · scale) · V of single rows over their pages; needs no subgroups
 //
-//   q         [T, H, E]                       f32    read
-//   rows      [T]                             vec4u  read
-//   table     [*, maxPages, stride]           vec4u  read
-//   kv        [*]                             u32    read
-//   partials  [M, H, splits·parts, E+2]       f32    write
-//   out       [T, H, E]                       f32    write
+//   q         [T, H, E]                 f32    read
+//   rows      [T]                       vec4u  read
+//   table     [*, listLength, columns]  vec4u  read
+//   kv        [*]                       u32    read
+//   partials  [M, H, entries, E+2]      f32    write
+//   out       [T, H, E]                 f32    write
 //
 // dispatch  (G, splits, M): one workgroup per key/value head, split of the page list and row
 // cost      bytes 2·M·G·S·E·KV_BITS/8, flops 4·M·H·S·E: memory bound
@@ -26,12 +26,12 @@ const R: u32 = 3;            // H / G
 
 struct Params {
   firstRow: u32,       // row of workgroup z = 0
-  maxPages: u32,       // pages per table row
-  stride: u32,         // table entries per page: lanes of all stores
-  lane0: u32,          // first lane of this store
-  part: u32,           // arena part bound as kv
-  parts: u32,
-  splits: u32,
+  listLength: u32,     // table entries of a list: its head, then pages
+  columns: u32,        // lists of a sequence
+  column: u32,         // the list of key/value head 0
+  arena: u32,          // number of the buffer bound as kv
+  entries: u32,        // partials of a row and head; 1: the result is written to `out`
+  entry: u32,          // the first one written here
   pagesPerSplit: u32,
   window: u32,         // keys a query sees, itself included; 0: all
   scale: f32,          // 1/√E
@@ -55,9 +55,14 @@ var<workgroup> opening: array<u32, 1u + AFFINE * PAGES * 32u>;  // pair (scale, 
 var<workgroup> stripe: array<f32, R * WG>;                      // [R, WG]: one number per thread
 var<workgroup> column: array<vec2f, WG>;
 
+// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
+fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
+  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
+}
+
 // Bit s is set if the query at `position` sees slot s of the page.
 fn seen(entry: vec4u, position: u32) -> u32 {
-  if (entry.w > position || entry.z != params.part) { return 0u; }
+  if (entry.w > position || entry.z != params.arena) { return 0u; }
   let newest = position - entry.w;
   let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
   if (params.window == 0u || newest < params.window) { return bits; }
@@ -105,10 +110,11 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   let row = rows[params.firstRow + wg.z];
   let head0 = wg.x * R;
   let query = ((params.firstRow + wg.z) * H + head0) * E / 4u;
-  let listed = row.y / 32u + 1u;
+  let list = row.z * params.listLength * params.columns + params.column + wg.x;
+  let head = table[list];
+  let listed = row.y / 32u + 1u + head.x - head.y;
   let firstPage = wg.y * params.pagesPerSplit;
   let endPage = min(firstPage + params.pagesPerSplit, listed);
-  let entry0 = (row.z * params.maxPages) * params.stride + params.lane0 + wg.x;
   let words = E * KV_BITS / 32u;   // of one slot's K or V
   let copies = max(WG / words, 1u);  // slots of V read at a time
   let word = local % words;
@@ -132,7 +138,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
       for (var h = 0u; h < R; h++) { dots[h] = 0.0; }
       var visible = false;
       if (page0 + k / 32u < endPage) {
-        let entry = table[entry0 + (page0 + k / 32u) * params.stride];
+        let entry = listed_entry(list, head, page0 + k / 32u);
         visible = ((seen(entry, row.x) >> (k % 32u)) & 1u) == 1u;
         if (visible) {
           var affine = vec2f();
@@ -184,7 +190,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
     // Values: threads along e.
     if (copy < copies) {
       for (var page = page0; page < min(page0 + PAGES, endPage); page++) {
-        let entry = table[entry0 + page * params.stride];
+        let entry = listed_entry(list, head, page);
         let bits = seen(entry, row.x);
         if (bits == 0u) { continue; }
         let first = entry.x + words * 32u + word;
@@ -215,12 +221,11 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   workgroupBarrier();
 
   // Values over the copies, one head and pair at a time.
-  let entries = params.splits * params.parts;
   let perWord = 32u / KV_BITS;
   for (var h = 0u; h < R; h++) {
     var total = 0.0;
     for (var i = 0u; i < 8u; i++) { total += stripe[h * WG + i]; }
-    let entry = (wg.z * H + head0 + h) * entries + wg.y * params.parts + params.part;
+    let entry = (wg.z * H + head0 + h) * params.entries + params.entry + wg.y;
     for (var pair = 0u; pair < PAIRS; pair++) {
       column[local] = acc[h * PAIRS + pair];
       workgroupBarrier();
@@ -228,7 +233,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
         var value = vec2f();
         for (var i = 0u; i < copies; i++) { value += column[i * words + local]; }
         let e = local * perWord + pair * 2u;
-        if (entries == 1u) {
+        if (params.entries == 1u) {
           let to = ((params.firstRow + wg.z) * H + head0 + h) * E + e;
           value *= select(0.0, 1.0 / total, total > 0.0);
           for (var i = 0u; i < min(perWord, 2u); i++) { out[to + i] = value[i]; }
@@ -238,7 +243,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
       }
       workgroupBarrier();
     }
-    if (local == 0u && entries > 1u) {
+    if (local == 0u && params.entries > 1u) {
       partials[entry * (E + 2u) + E] = top[h];
       partials[entry * (E + 2u) + E + 1u] = total;
     }

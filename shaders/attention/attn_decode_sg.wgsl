@@ -1,11 +1,11 @@
 // attn_decode_sg — softmax(q · Kᵀ · scale) · V of single rows over their pages, on one subgroup
 //
-//   q         [T, H, E]                  f32    read
-//   rows      [T]                        vec4u  read
-//   table     [*, maxPages, stride]      vec4u  read
-//   kv        [*]                        u32    read
-//   partials  [M, H, splits·parts, E+2]  f32    write
-//   out       [T, H, E]                  f32    write
+//   q         [T, H, E]                 f32    read
+//   rows      [T]                       vec4u  read
+//   table     [*, listLength, columns]  vec4u  read
+//   kv        [*]                       u32    read
+//   partials  [M, H, entries, E+2]      f32    write
+//   out       [T, H, E]                 f32    write
 //
 // dispatch  (G, splits, M): one workgroup of LANES threads per key/value head, split of the page list and row
 // cost      bytes 2·M·G·S·E·KV_BITS/8, flops 4·M·H·S·E: memory bound
@@ -28,12 +28,12 @@ const LANES: u32 = 32;    // threads per workgroup: 4, 8, 16 or 32, ≤ subgroup
 
 struct Params {
   firstRow: u32,       // row of workgroup z = 0
-  maxPages: u32,       // pages per table row
-  stride: u32,         // table entries per page: lanes of all stores
-  lane0: u32,          // first lane of this store
-  part: u32,           // arena part bound as kv
-  parts: u32,
-  splits: u32,
+  listLength: u32,     // table entries of a list: its head, then pages
+  columns: u32,        // lists of a sequence
+  column: u32,         // the list of key/value head 0
+  arena: u32,          // number of the buffer bound as kv
+  entries: u32,        // partials of a row and head; 1: the result is written to `out`
+  entry: u32,          // the first one written here
   pagesPerSplit: u32,
   window: u32,         // keys a query sees, itself included; 0: all
   scale: f32,          // 1/√E
@@ -54,9 +54,14 @@ const AFFINE = KV_BITS <= 8u;                 // value = minimum + scale·unit
 const UNIT = (1u << (KV_BITS % 32u)) - 1u;      // the largest
 const COLUMNS = (PAIRS + LANES - 1u) / LANES;  // pairs of the output per lane: lane, lane + LANES, …
 
+// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
+fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
+  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
+}
+
 // Bit s is set if the query at `position` sees slot s of the page.
 fn seen(entry: vec4u, position: u32) -> u32 {
-  if (entry.w > position || entry.z != params.part) { return 0u; }
+  if (entry.w > position || entry.z != params.arena) { return 0u; }
   let newest = position - entry.w;
   let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
   if (params.window == 0u || newest < params.window) { return bits; }
@@ -113,9 +118,10 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
   let row = rows[params.firstRow + wg.z];
   let head0 = wg.x * R;
   let query = ((params.firstRow + wg.z) * H + head0) * (E / 4u);
+  let list = row.z * params.listLength * params.columns + params.column + wg.x;
+  let head = table[list];
   let firstPage = wg.y * params.pagesPerSplit;
-  let endPage = min(firstPage + params.pagesPerSplit, row.y / 32u + 1u);
-  let entry0 = row.z * params.maxPages * params.stride + params.lane0 + wg.x;
+  let endPage = min(firstPage + params.pagesPerSplit, row.y / 32u + 1u + head.x - head.y);
 
   var top: array<f32, R>;
   var sum: array<f32, R>;   // of this lane's slots
@@ -132,7 +138,7 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
   }
 
   for (var page = firstPage; page < endPage; page++) {
-    let entry = table[entry0 + page * params.stride];
+    let entry = listed_entry(list, head, page);
     let bits = seen(entry, row.x);
     if (bits == 0u) { continue; }
 
@@ -191,19 +197,18 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
     }
   }
 
-  let entries = params.splits * params.parts;
   for (var h = 0u; h < R; h++) {
     var totals = vec2f(sum[h], low[h]);
     for (var step = LANES / 2u; step > 0u; step /= 2u) { totals += subgroupShuffleXor(totals, step); }
     let total = totals.x;
     let scale = select(0.0, 1.0 / total, total > 0.0);
     let to = ((params.firstRow + wg.z) * H + head0 + h) * E;
-    let entry = (wg.z * H + head0 + h) * entries + wg.y * params.parts + params.part;
+    let entry = (wg.z * H + head0 + h) * params.entries + params.entry + wg.y;
     for (var c = 0u; c < COLUMNS; c++) {
       let j = c * LANES + lane;
       if (j >= PAIRS) { continue; }
       let pair = acc[h * COLUMNS + c] + totals.y;
-      if (entries == 1u) {
+      if (params.entries == 1u) {
         out[to + 2u * j] = pair.x * scale;
         out[to + 2u * j + 1u] = pair.y * scale;
       } else {
@@ -211,7 +216,7 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
         partials[entry * (E + 2u) + 2u * j + 1u] = pair.y;
       }
     }
-    if (entries > 1u && lane == 0u) {
+    if (params.entries > 1u && lane == 0u) {
       partials[entry * (E + 2u) + E] = top[h];
       partials[entry * (E + 2u) + E + 1u] = total;
     }

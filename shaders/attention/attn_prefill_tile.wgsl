@@ -2,9 +2,9 @@
 //
 //   q         [T, H, E]                 f32    read
 //   rows      [T]                       vec4u  read
-//   table     [*, maxPages, stride]     vec4u  read
+//   table     [*, listLength, columns]  vec4u  read
 //   kv        [*]                       u32    read
-//   partials  [count, H, parts, E+2]    f32    write
+//   partials  [count, H, entries, E+2]  f32    write
 //   out       [T, H, E]                 f32    write
 //
 // dispatch  (⌈count / (WG/2)⌉, H, 1): one workgroup per WG/2 rows of one head
@@ -25,14 +25,15 @@ const E: u32 = 64;           // head width, a multiple of 8
 
 struct Params {
   firstRow: u32,
-  count: u32,     // rows: consecutive positions and cache indices of one sequence
-  maxPages: u32,  // pages per table row
-  stride: u32,    // table entries per page: lanes of all stores
-  lane0: u32,     // first lane of this store
-  part: u32,      // arena part bound as kv
-  parts: u32,
-  window: u32,    // keys a query sees, itself included; 0: all
-  scale: f32,     // 1/√E
+  count: u32,       // rows: consecutive positions and cache indices of one sequence
+  listLength: u32,  // table entries of a list: its head, then pages
+  columns: u32,     // lists of a sequence
+  column: u32,      // the list of key/value head 0
+  arena: u32,       // number of the buffer bound as kv
+  entries: u32,     // partials of a row and head; 1: the result is written to `out`
+  entry: u32,       // the one written here
+  window: u32,      // keys a query sees, itself included; 0: all
+  scale: f32,       // 1/√E
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
@@ -50,6 +51,11 @@ const COLUMNS = (E4 + 15u) / 16u * 2u;  // of four values, per thread
 
 var<workgroup> tile: array<vec4f, 512>;        // K [64 of e, 8 × 4 slots] or V [32 slots, 16 × 4 of e]
 var<workgroup> weights: array<vec4f, WG * 4u>;  // [WG/2 rows, 8 × 4 slots]
+
+// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
+fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
+  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
+}
 
 // Bit s is set if slot s of the page is at or before `position`, and so written. NaN may lie in all others.
 fn past(entry: vec4u, position: u32) -> u32 {
@@ -146,8 +152,9 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
   let row = rows[params.firstRow];
   let firstPosition = row.x + oldest;
   let lastPosition = row.x + newest;
-  let listed = (row.y + newest) / 32u + 1u;
-  let entry0 = row.z * params.maxPages * params.stride + params.lane0 + head / (H / G);
+  let list = row.z * params.listLength * params.columns + params.column + head / (H / G);
+  let listHead = table[list];
+  let listed = (row.y + newest) / 32u + 1u + listHead.x - listHead.y;
 
   var query: array<u32, 4>;
   for (var r = 0u; r < 4u; r++) {
@@ -165,9 +172,9 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
     }
   }
 
-  for (var list = 0u; list < listed; list++) {
-    let entry = table[entry0 + list * params.stride];
-    if (entry.y == 0u || entry.z != params.part || entry.w > lastPosition) { continue; }
+  for (var index = 0u; index < listed; index++) {
+    let entry = listed_entry(list, listHead, index);
+    if (entry.y == 0u || entry.z != params.arena || entry.w > lastPosition) { continue; }
     if (params.window != 0u && entry.w + 31u + params.window <= firstPosition) { continue; }
     let whole = entry.y == 0xffffffffu && entry.w + 31u <= firstPosition
       && (params.window == 0u || entry.w + params.window > lastPosition);
@@ -268,19 +275,19 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
   }
   for (var r = 0u; r < 4u; r++) {
     if (first + r >= params.count) { continue; }
-    let entry = ((first + r) * H + head) * params.parts + params.part;
+    let entry = ((first + r) * H + head) * params.entries + params.entry;
     let scale = select(0.0, 1.0 / total[r], total[r] > 0.0);
     for (var c = 0u; c < COLUMNS; c++) {
       let column = c * 8u + share;
       if (column >= E4) { continue; }
       let values = acc[r * COLUMNS + c] + lowest[r];
-      if (params.parts == 1u) {
+      if (params.entries == 1u) {
         out[query[r] + column] = values * scale;
       } else {
         for (var i = 0u; i < 4u; i++) { partials[entry * (E + 2u) + 4u * column + i] = values[i]; }
       }
     }
-    if (params.parts > 1u && share == 0u) {
+    if (params.entries > 1u && share == 0u) {
       partials[entry * (E + 2u) + E] = select(UNSEEN, top[r] / LOG2E, top[r] > -1e38);
       partials[entry * (E + 2u) + E + 1u] = total[r];
     }

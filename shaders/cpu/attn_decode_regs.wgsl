@@ -1,11 +1,11 @@
 // attn_decode_regs — softmax(q · Kᵀ · scale) · V of single rows over their pages, on one quad of lanes
 //
-//   q         [T, H, E]                  f32    read
-//   rows      [T]                        vec4u  read
-//   table     [*, maxPages, stride]      vec4u  read
-//   kv        [*]                        vec4u  read
-//   partials  [M, H, splits·parts, E+2]  f32    write
-//   out       [T, H, E]                  f32    write
+//   q         [T, H, E]                 f32    read
+//   rows      [T]                       vec4u  read
+//   table     [*, listLength, columns]  vec4u  read
+//   kv        [*]                       vec4u  read
+//   partials  [M, H, entries, E+2]      f32    write
+//   out       [T, H, E]                 f32    write
 //
 // dispatch  (G, splits, M): one workgroup of 4 threads per key/value head, split of the page list and row
 // cost      bytes 2·M·G·S·E·KV_BITS/8 (int8, int4: + 8·M·G·S), flops 4·M·H·S·E: bound by loads and multiply-adds
@@ -28,12 +28,12 @@ const E: u32 = 64;        // head width, a multiple of 8, at most 128
 
 struct Params {
   firstRow: u32,       // row of workgroup z = 0
-  maxPages: u32,       // pages per table row
-  stride: u32,         // table entries per page: lanes of all stores
-  lane0: u32,          // first lane of this store
-  part: u32,           // arena part bound as kv
-  parts: u32,
-  splits: u32,
+  listLength: u32,     // table entries of a list: its head, then pages
+  columns: u32,        // lists of a sequence
+  column: u32,         // the list of key/value head 0
+  arena: u32,          // number of the buffer bound as kv
+  entries: u32,        // partials of a row and head; 1: the result is written to `out`
+  entry: u32,          // the first one written here
   pagesPerSplit: u32,
   window: u32,         // keys a query sees, itself included; 0: all
   scale: f32,          // 1/√E
@@ -95,9 +95,14 @@ fn hide(zero: u32) {
   kept = 0x8fffffffu + zero;
 }
 
+// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
+fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
+  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
+}
+
 // Bit s is set if the query at `position` sees slot s of the page.
 fn seen(entry: vec4u, position: u32) -> u32 {
-  if (entry.w > position || entry.z != params.part) { return 0u; }
+  if (entry.w > position || entry.z != params.arena) { return 0u; }
   let newest = position - entry.w;
   let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
   if (params.window == 0u || newest < params.window) { return bits; }
@@ -279,9 +284,8 @@ struct Output { at: u32, scale: f32, direct: bool }
 
 // Of one head, whose weights sum to `sum`; writes max and sum where the result is partial.
 fn output_of(m: u32, split: u32, head: u32, lane: u32, sum: f32, top: f32) -> Output {
-  let entries = params.splits * params.parts;
-  if (entries == 1u) { return Output(((params.firstRow + m) * H + head) * E, select(0.0, 1.0 / sum, sum > 0.0), true); }
-  let at = ((m * H + head) * entries + split * params.parts + params.part) * (E + 2u);
+  if (params.entries == 1u) { return Output(((params.firstRow + m) * H + head) * E, select(0.0, 1.0 / sum, sum > 0.0), true); }
+  let at = ((m * H + head) * params.entries + params.entry + split) * (E + 2u);
   if (lane == 0u) {
     partials[at + E] = select(UNSEEN, top / LOG2E, top > -1e38);
     partials[at + E + 1u] = sum;
@@ -313,14 +317,15 @@ fn store(output: Output, column: u32, lane: u32, o: vec4f, pair: vec2f) {
 
 @compute @workgroup_size(4)
 fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocation_id) subgroup: u32) {
-  hide(params.part >> 31u);
+  hide(params.arena >> 31u);
   let lane = subgroup & 3u;
   let row = rows[params.firstRow + wg.z];
   let head0 = wg.x * R;
   let query = ((params.firstRow + wg.z) * H + head0) * E;
   let firstPage = wg.y * params.pagesPerSplit;
-  let endPage = min(firstPage + params.pagesPerSplit, row.y / 32u + 1u);
-  let entry0 = row.z * params.maxPages * params.stride + params.lane0 + wg.x;
+  let list = row.z * params.listLength * params.columns + params.column + wg.x;
+  let head = table[list];
+  let endPage = min(firstPage + params.pagesPerSplit, row.y / 32u + 1u + head.x - head.y);
   let factor = params.scale * LOG2E;
   let place = Place(0u - (lane & 1u), 0u - (lane >> 1u));
   let order = vec4u(lane) ^ vec4u(0u, 1u, 2u, 3u);  // of the slots
@@ -340,8 +345,8 @@ fn attn_decode_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocati
   for (var h = 0u; h < R; h++) { top[h] = UNSEEN; }  // unrolled
   var o = Columns();
 
-  for (var list = firstPage; list < endPage; list++) {
-    let entry = table[entry0 + list * params.stride];
+  for (var index = firstPage; index < endPage; index++) {
+    let entry = listed_entry(list, head, index);
     let bits = seen(entry, row.x);
     let begin = select(0u, 8u, bits == 0u);  // a branch would not skip: it costs what is in it whether taken or not
     let keyAt = (entry.x >> 2u) + lane * 2u;

@@ -2,9 +2,9 @@
 //
 //   q         [T, H, E]                 f32    read
 //   rows      [T]                       vec4u  read
-//   table     [*, maxPages, stride]     vec4u  read
+//   table     [*, listLength, columns]  vec4u  read
 //   kv        [*]                       u32    read
-//   partials  [count, H, parts, E+2]    f32    write
+//   partials  [count, H, entries, E+2]  f32    write
 //   out       [T, H, E]                 f32    write
 //
 // dispatch  (⌈count / 16⌉, H, 1): one workgroup of 4 threads per 16 rows of one head
@@ -28,14 +28,15 @@ const E: u32 = 64;           // head width, a multiple of 8, at most 128
 
 struct Params {
   firstRow: u32,
-  count: u32,     // rows: consecutive positions and cache indices of one sequence
-  maxPages: u32,  // pages per table row
-  stride: u32,    // table entries per page: lanes of all stores
-  lane0: u32,     // first lane of this store
-  part: u32,      // arena part bound as kv
-  parts: u32,
-  window: u32,    // keys a query sees, itself included; 0: all
-  scale: f32,     // 1/√E
+  count: u32,       // rows: consecutive positions and cache indices of one sequence
+  listLength: u32,  // table entries of a list: its head, then pages
+  columns: u32,     // lists of a sequence
+  column: u32,      // the list of key/value head 0
+  arena: u32,       // number of the buffer bound as kv
+  entries: u32,     // partials of a row and head; 1: the result is written to `out`
+  entry: u32,       // the one written here
+  window: u32,      // keys a query sees, itself included; 0: all
+  scale: f32,       // 1/√E
 }
 
 @group(0) @binding(0) var<storage, read> q: array<f32>;
@@ -74,6 +75,11 @@ struct Keys {
 struct Affine {
   scale: vec4f,
   minimum: vec4f,
+}
+
+// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
+fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
+  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
 }
 
 // Where a word has unit lane ^ s of four (component s).
@@ -263,10 +269,10 @@ struct Output { at: u32, columns: u32, scale: f32, direct: bool }
 // Of one row, whose weights sum to `sum`; no columns past the last row. Writes max and sum where the result is partial.
 fn output_of(r: u32, head: u32, lane: u32, sum: f32, top: f32) -> Output {
   let columns = select(E / 4u, 0u, r >= params.count);
-  if (params.parts == 1u) {
+  if (params.entries == 1u) {
     return Output(((params.firstRow + r) * H + head) * E, columns, select(0.0, 1.0 / sum, sum > 0.0), true);
   }
-  let at = ((r * H + head) * params.parts + params.part) * (E + 2u);
+  let at = ((r * H + head) * params.entries + params.entry) * (E + 2u);
   if (lane == 0u && columns > 0u) {
     partials[at + E] = select(UNSEEN, top / LOG2E, top > -1e38);
     partials[at + E + 1u] = sum;
@@ -298,8 +304,9 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
   let row = rows[params.firstRow];
   let position0 = row.x + first;
   let lastPosition = row.x + last;
-  let listed = (row.y + last) / 32u + 1u;
-  let entry0 = row.z * params.maxPages * params.stride + params.lane0 + head / (H / G);
+  let list = row.z * params.listLength * params.columns + params.column + head / (H / G);
+  let listHead = table[list];
+  let listed = (row.y + last) / 32u + 1u + listHead.x - listHead.y;
   let window = select(params.window, ALL, params.window == 0u);
   let laneBits = vec4u(1u, 2u, 4u, 8u) << vec4u(4u * lane);
   let query = ((params.firstRow + first) * H + head) * E + lane;
@@ -316,10 +323,10 @@ fn attn_prefill_regs(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocat
   for (var r = 0u; r < 16u; r++) { soft[r] = Soft(vec4f(), UNSEEN, 0.0, 1.0); }  // a loop: too many for registers
   var o = array<Rows, COLUMNS>();
 
-  for (var list = 0u; list < listed; list++) {
-    let entry = table[entry0 + list * params.stride];
+  for (var index = 0u; index < listed; index++) {
+    let entry = listed_entry(list, listHead, index);
     let newestSlot = entry.w + 31u;
-    let skip = entry.y == 0u || entry.z != params.part || entry.w > lastPosition || newestSlot < position0 - min(position0, window - 1u);
+    let skip = entry.y == 0u || entry.z != params.arena || entry.w > lastPosition || newestSlot < position0 - min(position0, window - 1u);
     let page = entry.x / 2u;
     for (var half = select(0u, 2u, skip); half < 2u; half++) {
       let quad = half * 4u + lane;

@@ -14,8 +14,8 @@
 // why       gemv_cols with a head as its columns: thread l has columns l + 4c, so it has both values of a rotation. A word
 //           of a page needs neighbours and its scale all of a head: these go through workgroup memory, whose barriers
 //           cost a subgroup of four nothing. Heads of the matrix are `queries` query heads, then ownerHeads key and
-//           ownerHeads value heads for each owner, a layer whose cache they are. Where a row's page lies in another part
-//           of the arena, its sum has zero terms: a CPU adapter does not skip branches.
+//           ownerHeads value heads for each owner, a layer whose cache they are. Where a row's page lies in another
+//           arena, its sum has zero terms: a CPU adapter does not skip branches.
 // family    qkv_narrow
 
 enable subgroups;
@@ -38,11 +38,11 @@ struct Params {
   firstHead: u32,    // head of workgroup 0
   queries: u32,      // query heads of the matrix
   ownerHeads: u32,   // key heads of an owner, and as many value heads
-  lane0: u32,        // table column of the first owner's first head
-  lanes: u32,        // table entries per page
-  maxPages: u32,     // pages per table row
-  tableAt: u32,      // first table entry in `rows`: (word offset, mask, part, base)
-  part: u32,         // arena part bound as kv
+  column: u32,       // the list of the first owner's first head
+  columns: u32,      // lists of a sequence
+  listLength: u32,   // table entries of a list: its head, then pages
+  tableAt: u32,      // first table entry in `rows`: (word offset, mask, arena, base)
+  arena: u32,        // number of the buffer bound as kv
   gammaQ: u32,       // RMSNorm weight of queries [D]
   gammaKv: u32,      // RMSNorm weight of keys and values [D]
   biasAt: u32,       // [all heads·E]
@@ -255,14 +255,14 @@ fn qkv_cols(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocation_id) s
   let owner = i / (2u * params.ownerHeads);
   let r = i % (2u * params.ownerHeads);
   let isValue = !isQuery && r >= params.ownerHeads;
-  let column = params.lane0 + owner * params.ownerHeads + r % params.ownerHeads;
+  let column = params.column + owner * params.ownerHeads + r % params.ownerHeads;
   let gamma = select(params.gammaKv, params.gammaQ, isQuery) / 4u;
   let weight = select(params.keyNormAt + owner * E, params.queryNormAt, isQuery);
 
   for (var t = 0u; t < min(ROWS, params.rows); t++) {
     let row = rows[params.rowAt + t];
-    let entry = rows[params.tableAt + (row.z * params.maxPages + row.y / 32u) * params.lanes + column];
-    let away = !isQuery && entry.z != params.part;
+    let entry = rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + column];
+    let away = !isQuery && entry.z != params.arena;
     project(t * params.depth / 4u, gamma, m * E + lane, select(params.depth, 0u, away), lane);
     if (!isValue) {
       if (HEAD_NORM == 1u) { normalise(weight, lane); }

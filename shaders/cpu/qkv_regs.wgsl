@@ -16,7 +16,7 @@
 //           once per workgroup: the more heads it takes, the less it costs (X = heads 0.95, X = heads/5 0.85 of the
 //           time of rmsnorm + gemm_regs_sg + rope_kv); X·T/16 near 64 keeps 16 cores busy.
 //           Heads of the matrix are `queries` query heads, then ownerHeads key and ownerHeads value heads for each owner,
-//           a layer whose cache they are. Sums that no row of this part of the arena needs have zero terms, since a CPU
+//           a layer whose cache they are. Sums that no row of this arena needs have zero terms, since a CPU
 //           adapter does not skip branches.
 // family    qkv_wide
 
@@ -37,11 +37,11 @@ struct Params {
   bHead: u32,        // head in column 0 of b
   queries: u32,      // query heads of the matrix
   ownerHeads: u32,   // key heads of an owner, and as many value heads
-  lane0: u32,        // table column of the first owner's first head
-  lanes: u32,        // table entries per page
-  maxPages: u32,     // pages per table row
-  tableAt: u32,      // first table entry in `rows`: (word offset, mask, part, base)
-  part: u32,         // arena part bound as kv
+  column: u32,       // the list of the first owner's first head
+  columns: u32,      // lists of a sequence
+  listLength: u32,   // table entries of a list: its head, then pages
+  tableAt: u32,      // first table entry in `rows`: (word offset, mask, arena, base)
+  arena: u32,        // number of the buffer bound as kv
   biasAt: u32,       // [all heads·E]
   queryNormAt: u32,  // [E]
   keyNormAt: u32,    // [owners, E]
@@ -230,7 +230,7 @@ fn write_page(at: u32, page: u32, slot: u32, isValue: bool, count: u32) {
 // Page table entry of row t in a column of the table.
 fn entry_of(t: u32, column: u32) -> vec4u {
   let row = rows[params.rowAt + t];
-  return rows[params.tableAt + (row.z * params.maxPages + row.y / 32u) * params.lanes + column];
+  return rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + column];
 }
 
 // 16 rows from `row` on of head m of the matrix, from sums to page.
@@ -240,12 +240,12 @@ fn one_head(m: u32, row: u32, lane: u32) {
   let owner = i / (2u * params.ownerHeads);
   let r = i % (2u * params.ownerHeads);
   let isValue = !isQuery && r >= params.ownerHeads;
-  let column = params.lane0 + owner * params.ownerHeads + r % params.ownerHeads;
+  let column = params.column + owner * params.ownerHeads + r % params.ownerHeads;
   let weight = select(params.keyNormAt + owner * E, params.queryNormAt, isQuery) / 4u;
 
   let end = min(row + 16u, params.rows);
   var matters = isQuery;
-  for (var t = row; t < end; t++) { matters |= entry_of(t, column).z == params.part; }
+  for (var t = row; t < end; t++) { matters |= entry_of(t, column).z == params.arena; }
   let depth = select(0u, params.depth, matters);
   project(row, (m - params.bHead) * (E / 4u), (params.biasAt + m * E) / 4u, depth, lane);
   workgroupBarrier();
@@ -257,7 +257,7 @@ fn one_head(m: u32, row: u32, lane: u32) {
     let to = (t * params.queries + m) * (E / 4u);
     for (var v = 0u; v < select(0u, E / 4u, isQuery); v++) { q[to + v] = tile[at + v]; }
     let entry = entry_of(t, column);
-    let away = isQuery || entry.z != params.part;
+    let away = isQuery || entry.z != params.arena;
     write_page(at, entry.x, record.y % 32u, isValue, select(E / 4u, 0u, away));
   }
   workgroupBarrier();

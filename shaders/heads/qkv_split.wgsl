@@ -14,7 +14,7 @@
 // why       One dispatch instead of three, and no buffer between. A thread has the columns j and j + E/2 that are
 //           rotated together; many slices keep loads in flight. After the sums the slices share the rows. Words of
 //           a page need neighbouring values, and 8- and 4-bit pages the least and largest of a head: these pass
-//           through workgroup memory. Heads with no row in this part of the arena skip the product.
+//           through workgroup memory. Heads with no row in this arena skip the product.
 // family    qkv_narrow
 
 override E: u32 = 64;        // head width, a multiple of 8
@@ -36,11 +36,11 @@ struct Params {
   firstHead: u32,    // head of the matrix that workgroup 0 takes
   queries: u32,      // query heads of the matrix; then follow ownerHeads keys and ownerHeads values of each owner
   ownerHeads: u32,
-  lane0: u32,        // table column of the first key head
-  lanes: u32,        // table entries per page: columns of all owners
-  maxPages: u32,     // pages per table row
+  column: u32,       // the list of the first owner's first head
+  columns: u32,      // lists of a sequence
+  listLength: u32,   // table entries of a list: its head, then pages
   tableAt: u32,      // first entry of the page table in `rows`
-  part: u32,         // arena part bound as kv
+  arena: u32,        // number of the buffer bound as kv
   gammaQ: u32,       // in floats of `vectors`, multiples of 4: [K] for queries
   gammaKv: u32,      // [K] for keys and values
   biasAt: u32,       // [heads of the matrix, E]
@@ -80,20 +80,20 @@ fn head_of(m: u32) -> Head {
   let i = m - params.queries;
   let owner = i / (2u * params.ownerHeads);
   let r = i % (2u * params.ownerHeads);
-  let column = params.lane0 + owner * params.ownerHeads + r % params.ownerHeads;
+  let column = params.column + owner * params.ownerHeads + r % params.ownerHeads;
   return Head(select(KEY, VALUE, r >= params.ownerHeads), owner, column);
 }
 
-/// Table entry (word offset, mask, part, base) of a row's page.
+/// Table entry (word offset, mask, arena, base) of a row's page.
 fn entry_of(row: vec4u, column: u32) -> vec4u {
-  return rows[params.tableAt + (row.z * params.maxPages + row.y / 32u) * params.lanes + column];
+  return rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + column];
 }
 
 /// Whether any row of this head is written here.
 fn is_wanted(head: Head) -> bool {
   var wanted = head.kind == QUERY;
   for (var t = 0u; t < params.rows; t++) {
-    wanted = wanted || entry_of(rows[params.rowAt + t], head.column).z == params.part;
+    wanted = wanted || entry_of(rows[params.rowAt + t], head.column).z == params.arena;
   }
   return wanted;
 }
@@ -284,7 +284,7 @@ fn qkv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) loc
       if (isRow) { put(base + lane, pair); }
       workgroupBarrier();
       let entry = entry_of(row, head.column);
-      if (isRow && entry.z == params.part) { store(base, entry.x, row.y % 32u, head.kind == VALUE, lane); }
+      if (isRow && entry.z == params.arena) { store(base, entry.x, row.y % 32u, head.kind == VALUE, lane); }
     }
   }
 }

@@ -14,7 +14,7 @@
 //           has the vec4 columns c and c + E/8, which are rotated together. Who brings x from memory adds up its
 //           squares, so the row's norm needs no pass of its own. Norms of heads, least and largest values and
 //           halves of int4 words cross between the E/8 threads of a row through the free tile, row after row.
-//           Tiles with no row in this part of the arena skip the product.
+//           Tiles with no row in this arena skip the product.
 // family    qkv_wide
 
 override KV_BITS: u32 = 16;   // bits of a cached number: 32, 16, 8 or 4
@@ -45,11 +45,11 @@ struct Params {
   bHead: u32,        // head of the matrix at column 0 of b
   queries: u32,      // query heads of the matrix; then follow ownerHeads keys and ownerHeads values of each owner
   ownerHeads: u32,
-  lane0: u32,        // table column of the first key head
-  lanes: u32,        // table entries per page: columns of all owners
-  maxPages: u32,     // pages per table row
+  column: u32,       // the list of the first owner's first head
+  columns: u32,      // lists of a sequence
+  listLength: u32,   // table entries of a list: its head, then pages
   tableAt: u32,      // first entry of the page table in `rows`
-  part: u32,         // arena part bound as kv
+  arena: u32,        // number of the buffer bound as kv
   biasAt: u32,       // in floats of `vectors`, multiples of 4: [heads of the matrix, E]
   queryNormAt: u32,  // [E]
   keyNormAt: u32,    // [owners, E]
@@ -98,20 +98,20 @@ fn head_of(m: u32) -> Head {
   let i = m - params.queries;
   let owner = i / (2u * params.ownerHeads);
   let r = i % (2u * params.ownerHeads);
-  let column = params.lane0 + owner * params.ownerHeads + r % params.ownerHeads;
+  let column = params.column + owner * params.ownerHeads + r % params.ownerHeads;
   return Head(select(KEY, VALUE, r >= params.ownerHeads), owner, column);
 }
 
-/// Table entry (word offset, mask, part, base) of a row's page.
+/// Table entry (word offset, mask, arena, base) of a row's page.
 fn entry_of(row: vec4u, column: u32) -> vec4u {
-  return rows[params.tableAt + (row.z * params.maxPages + row.y / 32u) * params.lanes + column];
+  return rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + column];
 }
 
 /// Whether any row of this tile is written here: as a rule the first one says so.
 fn is_wanted(head: Head, firstRow: u32) -> bool {
   var wanted = head.kind == QUERY;
   for (var t = firstRow; t < min(firstRow + WY * TM, params.rows) && !wanted; t++) {
-    wanted = entry_of(rows[params.rowAt + t], head.column).z == params.part;
+    wanted = entry_of(rows[params.rowAt + t], head.column).z == params.arena;
   }
   return wanted;
 }
@@ -357,7 +357,7 @@ fn qkv_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) t
     } else {
       let entry = entry_of(row, head.column);
       let place = Place(entry.x, row.y % 32u, head.kind);
-      store(thread, pair, place, isRow && entry.z == params.part);
+      store(thread, pair, place, isRow && entry.z == params.arena);
     }
   }
 }

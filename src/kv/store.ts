@@ -88,7 +88,7 @@ export class KvStore {
   readonly shape: KvShape;
   /**
    * [records] vec4u of the step's rows, for whoever writes them; from `tableAt` on the page table
-   * [tableRows, maxPages, stores · G] vec4u: (word offset, valid mask, part, base position).
+   * [tableRows, listLength, stores · G] vec4u: a head (kept, liveFrom, …), then (word offset, valid mask, part, base).
    */
   readonly inputs: GPUBuffer;
   /** First table entry, in vec4u. */
@@ -109,7 +109,7 @@ export class KvStore {
     const perBundle = Math.max(1, Math.floor(most / (shape.blocks * this.#blockBytes)));
     this.bundles = splitStores(shape.map, perBundle).map((bundle) => ({ ...bundle, parts: this.#arenas(bundle) }));
     this.tableAt = alignUp(shape.records, RECORD_ALIGN);
-    const entries = shape.tableRows * shape.maxPages * this.lanes;
+    const entries = shape.tableRows * this.listLength * this.lanes;
     this.inputs = gpu.buffer("rows and page table", (this.tableAt + entries) * ENTRY_WORDS * 4, "scratch");
     this.#staging = gpu.buffer("block copy", this.#blockBytes, "scratch");
     this.#entries = new Uint32Array(this.lanes * ENTRY_WORDS);
@@ -134,6 +134,11 @@ export class KvStore {
   /** Table columns: one per store and KV head. */
   get lanes(): number {
     return this.shape.map.stores * this.shape.heads;
+  }
+
+  /** Table entries of a list: its head, then pages. */
+  get listLength(): number {
+    return 1 + this.shape.maxPages;
   }
 
   /** Number of arena buffers per bundle. */
@@ -176,7 +181,7 @@ export class KvStore {
         this.#entries.set(entry, (store * heads + head) * ENTRY_WORDS);
       }
     });
-    const at = this.tableAt * ENTRY_WORDS * 4 + (tableRow * maxPages + index) * this.#entries.byteLength;
+    const at = this.tableAt * ENTRY_WORDS * 4 + (tableRow * this.listLength + 1 + index) * this.#entries.byteLength;
     this.#gpu.write(this.inputs, at, this.#entries);
   }
 

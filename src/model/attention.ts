@@ -69,11 +69,10 @@ const buffersOf = ({ activations, store }: Parts, layer: number, span: Span, par
 
 /** Numbers every attention kernel needs. */
 const numbersOf = ({ config, store }: Parts, layer: number, part: number) => ({
-  maxPages: store.shape.maxPages,
-  stride: store.lanes,
-  lane0: store.lane0(layer),
-  part,
-  parts: store.parts,
+  listLength: store.listLength,
+  columns: store.lanes,
+  column: store.lane0(layer),
+  arena: part,
   window: config.windows[layer]!,
   scale: 1 / Math.sqrt(config.headWidth),
 });
@@ -111,7 +110,8 @@ export function decodeAttention(
       params: ({ splits, pagesPerSplit }: Sizes) => ({
         ...numbersOf(parts, layer, part),
         firstRow: 0,
-        splits,
+        entries: splits * store.parts,
+        entry: part * splits,
         pagesPerSplit,
       }),
       grid: (s) => [G, s.splits, count(s)],
@@ -137,7 +137,13 @@ export function prefillAttention(
       constants,
       label: `layer ${layer} prefill attention`,
       buffers: buffersOf(parts, layer, span, part),
-      params: (s: Sizes) => ({ ...numbersOf(parts, layer, part), firstRow: s.decodeRows, count: prefillRows(s) }),
+      params: (s: Sizes) => ({
+        ...numbersOf(parts, layer, part),
+        firstRow: s.decodeRows,
+        count: prefillRows(s),
+        entries: store.parts,
+        entry: part,
+      }),
       grid: (s) => prefillGrid(variant, prefillRows(s), H),
       bytes: (s) => 8 * prefillRows(s) * H * E,
       // Keys before the chunk are unknown here; within it half of the square is visible.

@@ -1,5 +1,5 @@
-// Caches and references that the attention kernels' tests share: paged K/V with holes, evicted pages, several
-// arena parts and NaN wherever nothing was written; softmax attention in float64.
+// Caches and references that the attention kernels' tests share: paged K/V with holes, private pages in place of evicted
+// ones, several arenas and NaN wherever nothing was written; softmax attention in float64.
 import { halfOf } from "./matrix.ts";
 import { floats, pick } from "./spec.ts";
 
@@ -16,15 +16,19 @@ export type PageShape = Pick<Shape, "E" | "KV_BITS">;
 
 export interface Cache {
   shape: Shape;
-  maxPages: number;
-  stride: number;
-  lane0: number;
-  part: number;
-  parts: number;
+  /** Table entries of a list: its head (kept, liveFrom, …), then pages. */
+  listLength: number;
+  /** Lists of a sequence; `column` is that of key/value head 0. */
+  columns: number;
+  column: number;
+  /** Of the pages' arenas, the one under test. */
+  arena: number;
   window: number;
-  /** [tableRows, maxPages, stride] of vec4u. */
+  /** Most pages of a list. */
+  longest: number;
+  /** [tableRows, listLength, columns] of vec4u. */
   table: Uint32Array;
-  /** The arena part under test. */
+  /** The arena under test. */
   kv: Uint32Array;
   /** Newest (position, cacheIndex) of each sequence; the rows before it count down from there. */
   ends: { position: number; cacheIndex: number }[];
@@ -135,28 +139,29 @@ function get({ shape, kv }: Cache, page: number, kind: "k" | "v", slot: number, 
 
 /**
  * A cache of one sequence per entry of `slots` (written slots, the newest row's own included). The last `fresh` rows of
- * each sequence are never holes, and their slots are consecutive.
+ * each sequence are never holes, and their slots are consecutive. Some sequences have lost their oldest pages: each head
+ * then keeps other private pages instead, from position 0 on.
  */
 export function makeCache(uniform: () => number, shape: Shape, slots: readonly number[], fresh = 1): Cache {
   const { G, E, KV_BITS } = shape;
   const words = pageWords(shape);
-  const parts = pick(uniform, [1, 1, 2, 3]);
-  const lane0 = G * pick(uniform, [0, 1]);
-  const stride = lane0 + G + pick(uniform, [0, 2]);
-  const maxPages = Math.max(...slots.map((count) => Math.ceil(count / 32))) + pick(uniform, [0, 1, 3]);
-  const table = new Uint32Array(slots.length * maxPages * stride * 4).fill(0xfffffff0);
+  const arenas = pick(uniform, [1, 1, 2, 3]);
+  const column = G * pick(uniform, [0, 1]);
+  const columns = column + G + pick(uniform, [0, 2]);
+  const listLength = 1 + Math.max(...slots.map((count) => Math.ceil(count / 32))) + pick(uniform, [0, 1, 3]);
+  const table = new Uint32Array(slots.length * listLength * columns * 4).fill(0xfffffff0);
   const pages = slots.reduce((sum, count) => sum + Math.ceil(count / 32) * G, 0);
   const order = Array.from({ length: pages + 1 }, (_, i) => ({ i, key: uniform() })).sort((a, b) => a.key - b.key);
   const kv = new Uint32Array((pages + 1) * words).fill(NAN[KV_BITS]!);
   const cache: Cache = {
     shape,
-    maxPages,
-    stride,
-    lane0,
-    parts,
+    listLength,
+    columns,
+    column,
     table,
-    kv, // prettier-ignore
-    part: Math.floor(uniform() * parts),
+    kv,
+    arena: Math.floor(uniform() * arenas),
+    longest: 0,
     window: pick(uniform, [0, 0, 1, 5, 32, 40, 100]),
     ends: [],
   };
@@ -165,25 +170,48 @@ export function makeCache(uniform: () => number, shape: Shape, slots: readonly n
     // Bases jump where pages were evicted; they never go back, and the fresh rows' pages follow each other.
     let base = pick(uniform, [0, 0, 64, 7]);
     const firstFresh = Math.floor((count - fresh) / 32);
-    for (let list = 0; list * 32 < count; list++) {
-      const written = Math.min(32, count - list * 32);
-      const part = pick(uniform, [0, 1, 2]) % parts;
+    const pageCount = Math.ceil(count / 32);
+    const liveFrom = Math.floor(pick(uniform, [0, 0, uniform()]) * (firstFresh + 1));
+    const kept = Array.from({ length: G }, () => Math.floor(uniform() * (liveFrom + 1)));
+    for (const [head, pages] of kept.entries()) setEntry(cache, row, head, 0, [pages, liveFrom, 0, 0]);
+    cache.longest = Math.max(cache.longest, pageCount - liveFrom + Math.max(...kept));
+    for (let list = 0; list < pageCount; list++) {
+      const arena = pick(uniform, [0, 1, 2]) % arenas;
       for (let head = 0; head < G; head++) {
         const offset = order[next++]!.i * words;
+        const gone = list < liveFrom;
+        if (gone && list >= kept[head]!) continue;
+        const written = gone ? 32 : Math.min(32, count - list * 32);
         let mask = pick(uniform, [0xffffffff, 0xffffffff, 0, Math.floor(uniform() * 2 ** 32)]);
         if (list >= firstFresh) mask = list > firstFresh ? 0xffffffff : (mask | (-1 << ((count - fresh) % 32))) >>> 0;
-        table.set([offset, mask, part, base], ((row * maxPages + list) * stride + lane0 + head) * 4);
-        for (let slot = 0; slot < written && part === cache.part; slot++) {
+        setEntry(cache, row, head, 1 + list, [offset, mask, arena, gone ? 0 : base]);
+        for (let slot = 0; slot < written && arena === cache.arena; slot++) {
           if (((mask >>> slot) & 1) === 0) continue;
           put(cache, offset, "k", slot, floats(uniform, E, 2));
           put(cache, offset, "v", slot, floats(uniform, E, 1));
         }
       }
-      if (list * 32 + 32 >= count) cache.ends.push({ position: base + written - 1, cacheIndex: count - 1 });
+      if (list === pageCount - 1) cache.ends.push({ position: base + ((count - 1) % 32), cacheIndex: count - 1 });
       base += 32 + (list < firstFresh ? pick(uniform, [0, 0, 0, 32, 50]) : 0);
     }
   }
   return cache;
+}
+
+function setEntry(
+  { table, listLength, columns, column }: Cache,
+  row: number,
+  head: number,
+  at: number,
+  entry: number[],
+) {
+  table.set(entry, ((row * listLength + at) * columns + column + head) * 4);
+}
+
+/** Entry `at` of a list, 0 its head. */
+function entryOf({ table, listLength, columns, column }: Cache, row: number, head: number, at: number) {
+  const from = ((row * listLength + at) * columns + column + head) * 4;
+  return table.subarray(from, from + 4) as unknown as [number, number, number, number];
 }
 
 export interface Partial {
@@ -192,7 +220,7 @@ export interface Partial {
   sum: number;
 }
 
-/** Attention of one head's query over list indices firstPage .. endPage−1 of the part under test. */
+/** Attention of one head's query over the pages firstPage .. endPage−1 of its list, as far as they lie in the arena under test. */
 export function attend(
   cache: Cache,
   query: Float32Array,
@@ -205,10 +233,11 @@ export function attend(
   const [position, cacheIndex, tableRow] = row as unknown as [number, number, number];
   const group = Math.floor(head / (H / G));
   const seen: { score: number; page: number; slot: number }[] = [];
-  for (let list = firstPage; list < Math.min(endPage, Math.floor(cacheIndex / 32) + 1); list++) {
-    const at = ((tableRow * cache.maxPages + list) * cache.stride + cache.lane0 + group) * 4;
-    const [page, mask, part, base] = cache.table.subarray(at, at + 4) as unknown as [number, number, number, number];
-    for (let slot = 0; slot < 32 && part === cache.part; slot++) {
+  const [kept, liveFrom] = entryOf(cache, tableRow, group, 0);
+  const listed = kept + Math.floor(cacheIndex / 32) + 1 - liveFrom;
+  for (let i = firstPage; i < Math.min(endPage, listed); i++) {
+    const [page, mask, arena, base] = entryOf(cache, tableRow, group, 1 + (i < kept ? i : i - kept + liveFrom));
+    for (let slot = 0; slot < 32 && arena === cache.arena; slot++) {
       const old = cache.window > 0 && base + slot <= position - cache.window;
       if (((mask >>> slot) & 1) === 0 || base + slot > position || old) continue;
       let score = 0;
@@ -228,18 +257,30 @@ export function attend(
   return { acc, max, sum };
 }
 
-/** Fills `out` [T, H, E] or, where the result is split, `partials` [rows, H, entries, E+2]; entries of other parts stay untouched. */
+/** Which partials of a row and head a dispatch writes: one per split from `entry` on, of `entries`. */
+export interface Places {
+  splits: number;
+  pagesPerSplit: number;
+  entries: number;
+  entry: number;
+}
+
+/** Places for so many splits, among those of up to two other dispatches. */
+export function drawPlaces(uniform: () => number, splits: number, pagesPerSplit: number): Places {
+  const [before, after] = [pick(uniform, [0, 0, 1]), pick(uniform, [0, 0, 1])];
+  return { splits, pagesPerSplit, entries: before + splits + after, entry: before };
+}
+
+/** Fills `out` [T, H, E] or, where the result is partial, `partials` [rows, H, entries, E+2]; entries of others stay untouched. */
 export function expectAttention(
   cache: Cache,
   q: Float32Array,
   rows: Uint32Array,
   firstRow: number,
   count: number,
-  splits: number,
-  pagesPerSplit: number,
+  { splits, pagesPerSplit, entries, entry }: Places,
 ): { out: Float64Array; partials: Float64Array; largestSum: number } {
   const { H, E } = cache.shape;
-  const entries = splits * cache.parts;
   const out = new Float64Array(q.length).fill(Number.NaN);
   const partials = new Float64Array(entries === 1 ? 1 : count * H * entries * (E + 2)).fill(Number.NaN);
   let largestSum = 1;
@@ -251,13 +292,12 @@ export function expectAttention(
         const query = q.subarray(at, at + E);
         const { acc, max, sum } = attend(cache, query, row, h, split * pagesPerSplit, (split + 1) * pagesPerSplit);
         largestSum = Math.max(largestSum, sum, Math.abs(max) < 1e30 ? Math.abs(max) : 0);
-        const entry = ((m * H + h) * entries + split * cache.parts + cache.part) * (E + 2);
         if (entries === 1)
           out.set(
             acc.map((value) => (sum > 0 ? value / sum : 0)),
             at,
           );
-        else partials.set([...acc, max, sum], entry);
+        else partials.set([...acc, max, sum], ((m * H + h) * entries + entry + split) * (E + 2));
       }
     }
   }

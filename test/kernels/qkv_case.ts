@@ -67,27 +67,30 @@ function narrowWeights(uniform: Uniform, columns: number, depth: number, bits: n
   return { buffers: { words, scales }, values, stride, clear };
 }
 
-/** Record of each row and page table, in one buffer. Two sequences; pages lie in a random order and in two parts. */
-function makeRows(uniform: Uniform, rows: number, lanes: { lane0: number; used: number }, words: number) {
+/** Record of each row and page table, in one buffer. Two sequences; pages lie in a random order and in two arenas. */
+function makeRows(uniform: Uniform, rows: number, lists: { column: number; used: number }, words: number) {
   const start = pick(uniform, [0, 20, 28, 31]);
-  const maxPages = Math.ceil((start + rows) / 32) + pick(uniform, [0, 1]);
-  const [part, elsewhere] = [pick(uniform, [0, 1]), pick(uniform, [0, 0.3, 0.3, 1])];
-  const stride = lanes.lane0 + lanes.used + pick(uniform, [0, 2]);
+  const pagesEach = Math.ceil((start + rows) / 32) + pick(uniform, [0, 1]);
+  const listLength = 1 + pagesEach;
+  const [arena, elsewhere] = [pick(uniform, [0, 1]), pick(uniform, [0, 0.3, 0.3, 1])];
+  const columns = lists.column + lists.used + pick(uniform, [0, 2]);
   const [rowAt, gap] = [pick(uniform, [0, 1, 5]), pick(uniform, [0, 2])];
   const tableAt = rowAt + rows + gap;
-  const buffer = new Uint32Array((tableAt + 2 * maxPages * stride) * 4).fill(0xfffffff0);
-  const pages = 2 * maxPages * lanes.used;
+  const buffer = new Uint32Array((tableAt + 2 * listLength * columns) * 4).fill(0xfffffff0);
+  const pages = 2 * pagesEach * lists.used;
   const order = Array.from({ length: pages + 1 }, (_, i) => ({ i, key: uniform() })).sort((a, b) => a.key - b.key);
   for (let i = 0; i < pages; i++) {
-    const at = tableAt + Math.floor(i / lanes.used) * stride + lanes.lane0 + (i % lanes.used);
-    buffer.set([order[i]!.i * words, 0xffffffff, uniform() < elsewhere ? 1 - part : part, 7], at * 4);
+    const page = Math.floor(i / lists.used);
+    const index = Math.floor(page / pagesEach) * listLength + 1 + (page % pagesEach);
+    const at = tableAt + index * columns + lists.column + (i % lists.used);
+    buffer.set([order[i]!.i * words, 0xffffffff, uniform() < elsewhere ? 1 - arena : arena, 7], at * 4);
   }
   for (let t = 0; t < rows; t++) {
     const position = Math.floor(uniform() * POSITIONS);
     buffer.set([position, start + t, (t + Math.floor(t / 5)) % 2, 9], (rowAt + t) * 4);
   }
   const kv = new Uint32Array((pages + 1) * words).fill(UNWRITTEN);
-  return { buffer, kv, params: { rows, rowAt, tableAt, maxPages, part, lanes: stride, lane0: lanes.lane0 } };
+  return { buffer, kv, params: { rows, rowAt, tableAt, listLength, arena, columns, column: lists.column } };
 }
 
 /** One head's values, how far f32 may be off in each, and how often a sum's own rounding counts. */
@@ -167,10 +170,10 @@ interface Inputs {
     rows: number;
     rowAt: number;
     tableAt: number;
-    maxPages: number;
-    part: number;
-    lanes: number;
-    lane0: number;
+    listLength: number;
+    arena: number;
+    columns: number;
+    column: number;
   };
   /** Of a head: how much larger than |w| the parts |scale·q| + |minimum| of a weight may be, which cancel. */
   slack: (m: number) => number;
@@ -225,15 +228,15 @@ function finish(inputs: Inputs, t: number, m: number): Head {
   return rotate(normed, rope.subarray(position * E, (position + 1) * E));
 }
 
-/** Where head m of row t lies in the cache; null if that is another part's. */
+/** Where head m of row t lies in the cache; null if that is another arena's. */
 function slotOf(inputs: Inputs, t: number, m: number): Pick<PageWrite, "page" | "slot" | "kind"> | null {
   const { records, params } = inputs;
   const { isValue, column } = roleOf(inputs, m);
   const [, cacheIndex, slot] = records.subarray((params.rowAt + t) * 4) as unknown as [number, number, number];
-  const list = slot * params.maxPages + Math.floor(cacheIndex / 32);
-  const entry = params.tableAt + list * params.lanes + params.lane0 + column;
-  const [page, , part] = records.subarray(entry * 4) as unknown as [number, number, number];
-  return part === params.part ? { page, slot: cacheIndex % 32, kind: isValue ? "v" : "k" } : null;
+  const list = slot * params.listLength + 1 + Math.floor(cacheIndex / 32);
+  const entry = params.tableAt + list * params.columns + params.column + column;
+  const [page, , arena] = records.subarray(entry * 4) as unknown as [number, number, number];
+  return arena === params.arena ? { page, slot: cacheIndex % 32, kind: isValue ? "v" : "k" } : null;
 }
 
 /** Contents of q (NaN: untouched), what goes into pages, and the largest error of q. */
@@ -293,8 +296,8 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
     weights.clear(flat * E - bAt, E);
   }
   const rope = drawRope(uniform, E);
-  const lanes = { lane0: pick(uniform, [0, ownerHeads * owners, 3]), used: ownerHeads * owners };
-  const { buffer: records, kv, params } = makeRows(uniform, rows, lanes, pageWords(shape));
+  const lists = { column: pick(uniform, [0, ownerHeads * owners, 3]), used: ownerHeads * owners };
+  const { buffer: records, kv, params } = makeRows(uniform, rows, lists, pageWords(shape));
   const slack = (m: number): number => (!isWide && BITS <= 8 && m !== flat ? 4 : 0); // |minimum| < 2
   const inputs = { ...shape, queries, ownerHeads, depth, eps, x, weights: weights.values, gammas: isWide ? null : gammas, bias, queryNorm, keyNorm, rope, records, params, slack }; // prettier-ignore
   const { q: wantQ, writes, worst } = expected(inputs, firstHead, firstHead + heads);

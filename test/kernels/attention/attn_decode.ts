@@ -1,5 +1,5 @@
 import { attn_decode } from "../../../src/gpu/kernels.gen.ts";
-import { expectAttention, makeCache, shapeOf } from "../attn_case.ts";
+import { drawPlaces, expectAttention, makeCache, shapeOf } from "../attn_case.ts";
 import { floats, pick, random, spec } from "../spec.ts";
 
 /** A decode step of M rows, each its own sequence; also the cases of attn_decode_sg and attn_decode_regs. */
@@ -17,15 +17,16 @@ export function decodeCase(seed: number, tiny = false) {
   const rows = new Uint32Array((firstRow + M + 1) * 4).fill(0xffffff00);
   cache.ends.forEach(({ position, cacheIndex }, m) => rows.set([position, cacheIndex, m, 0], (firstRow + m) * 4));
   const q = floats(uniform, (firstRow + M + 1) * H * E, 2);
-  const pages = Math.max(...cache.ends.map(({ cacheIndex }) => Math.floor(cacheIndex / 32) + 1));
-  const pagesPerSplit = pick(uniform, [1, 2, 3, pages]);
-  const splits = Math.ceil(pages / pagesPerSplit) + pick(uniform, [0, 0, 1]);
-  const { largestSum, ...want } = expectAttention(cache, q, rows, firstRow, M, splits, pagesPerSplit);
-  const { table, kv, maxPages, stride, lane0, part, parts, window } = cache;
+  const pagesPerSplit = pick(uniform, [1, 2, 3, cache.longest]);
+  const splits = Math.ceil(cache.longest / pagesPerSplit) + pick(uniform, [0, 0, 1]);
+  const places = drawPlaces(uniform, splits, pagesPerSplit);
+  const { largestSum, ...want } = expectAttention(cache, q, rows, firstRow, M, places);
+  const { table, kv, listLength, columns, column, arena, window } = cache;
+  const { entries, entry } = places;
   return {
-    label: `M ${M} H ${H} G ${G} E ${E} bits ${KV_BITS} window ${window} part ${part}/${parts} splits ${splits}×${pagesPerSplit}`,
+    label: `M ${M} H ${H} G ${G} E ${E} bits ${KV_BITS} window ${window} arena ${arena} splits ${splits}×${pagesPerSplit} at ${entry}/${entries}`,
     constants: { H, G, E, KV_BITS, R: H / G },
-    params: { firstRow, maxPages, stride, lane0, part, parts, splits, pagesPerSplit, window, scale: 1 / Math.sqrt(E) },
+    params: { firstRow, listLength, columns, column, arena, entries, entry, pagesPerSplit, window, scale: 1 / Math.sqrt(E) }, // prettier-ignore
     grid: [G, splits, M] as const,
     buffers: {
       q,

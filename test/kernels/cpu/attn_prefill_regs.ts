@@ -1,5 +1,5 @@
 import { attn_prefill_regs } from "../../../src/gpu/kernels.gen.ts";
-import { expectAttention, makeCache, shapeOf } from "../attn_case.ts";
+import { drawPlaces, expectAttention, makeCache, shapeOf } from "../attn_case.ts";
 import { floats, pick, random, spec } from "../spec.ts";
 
 /** A chunk of `count` rows at the end of a sequence; also the cases of attn_prefill_tile. */
@@ -17,12 +17,14 @@ export function prefillCase(seed: number, tiny = false) {
     rows.set([position - back, cacheIndex - back, 1, 0], (firstRow + i) * 4);
   }
   const q = floats(uniform, (firstRow + count + 1) * H * E, 2);
-  const { largestSum, ...want } = expectAttention(cache, q, rows, firstRow, count, 1, cache.maxPages);
-  const { table, kv, maxPages, stride, lane0, part, parts, window } = cache;
+  const places = drawPlaces(uniform, 1, cache.longest);
+  const { largestSum, ...want } = expectAttention(cache, q, rows, firstRow, count, places);
+  const { table, kv, listLength, columns, column, arena, window } = cache;
+  const { entries, entry } = places;
   return {
-    label: `count ${count} history ${history} H ${H} G ${G} E ${E} bits ${KV_BITS} window ${window} part ${part}/${parts}`,
+    label: `count ${count} history ${history} H ${H} G ${G} E ${E} bits ${KV_BITS} window ${window} arena ${arena} at ${entry}/${entries}`,
     constants: { H, G, E, KV_BITS },
-    params: { firstRow, count, maxPages, stride, lane0, part, parts, window, scale: 1 / Math.sqrt(E) },
+    params: { firstRow, count, listLength, columns, column, arena, entries, entry, window, scale: 1 / Math.sqrt(E) },
     buffers: {
       q,
       rows,

@@ -14,7 +14,7 @@ export default spec({
   race: () => make(3, true),
   mutants: [
     ["rotates the other way", "a * turn.x - b * turn.y", "a * turn.x + b * turn.y"],
-    ["ignores the part", "isQuery || away", "isQuery"],
+    ["ignores the arena", "isQuery || away", "isQuery"],
     ["keys of every owner by the first one's norm", "params.keyNormAt + owner * E", "params.keyNormAt"],
   ],
 });

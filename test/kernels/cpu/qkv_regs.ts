@@ -16,7 +16,7 @@ export default spec({
   race: () => make(3, true),
   mutants: [
     ["rotates the other way", "low * cos - high * sin", "low * cos + high * sin"],
-    ["ignores the part", "isQuery || entry.z != params.part", "isQuery"],
+    ["ignores the arena", "isQuery || entry.z != params.arena", "isQuery"],
     ["lanes in the wrong order", "(lane ^ 2u)", "(lane ^ 1u)"],
   ],
 });

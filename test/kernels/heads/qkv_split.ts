@@ -32,7 +32,7 @@ export default spec({
   mutants: [
     ["missing barrier", "workgroupBarrier();", ""],
     ["norm of the first slice only", "square += squares[t * SLICES + s];", "square += squares[t * SLICES];"],
-    ["ignores the part", "isRow && entry.z == params.part", "isRow"],
+    ["ignores the arena", "isRow && entry.z == params.arena", "isRow"],
     ["keys normalised by the weights of queries", "select(params.keyNormAt + head.owner * E, params.queryNormAt, isQuery)", "params.queryNormAt"], // prettier-ignore
     ["scale without the minimum", "(most - bitcast<f32>(minimum))", "most"],
   ],
