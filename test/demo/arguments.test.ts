@@ -5,11 +5,11 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "playwright/test";
-import { parseBench, parseStart, resolveModel } from "../../demo/arguments.mjs";
+import { parseBench, parseStart, resolveModel } from "../../demo/server/arguments.mjs";
 
-const START = join(import.meta.dirname, "../../demo/start.mjs");
-const BENCH = join(import.meta.dirname, "../../demo/bench.mjs");
-const MODEL = join(import.meta.dirname, "../../demo/model.mjs");
+const START = join(import.meta.dirname, "../../demo/server/start.mjs");
+const BENCH = join(import.meta.dirname, "../../demo/server/bench.mjs");
+const MODEL = join(import.meta.dirname, "../../demo/server/model.mjs");
 
 interface Outcome {
   code: number;

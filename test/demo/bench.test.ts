@@ -3,9 +3,9 @@
 import { readFile } from "node:fs/promises";
 import type { Locator, Page } from "playwright";
 import { expect } from "playwright/test";
-import { parseBench } from "../../demo/arguments.mjs";
-import { shapesFor } from "../../demo/compare.ts";
-import type { CompareResult } from "../../demo/compare.ts";
+import { parseBench } from "../../demo/server/arguments.mjs";
+import { shapesFor } from "../../demo/bench/compare.ts";
+import type { CompareResult } from "../../demo/bench/compare.ts";
 import { sidewaysOverflow, test, type Visit, wait } from "./visit.ts";
 
 let faults: string[] = [];

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "playwright/test";
 import { STORY } from "./visit.ts";
 
-const START = join(import.meta.dirname, "../../demo/start.mjs");
+const START = join(import.meta.dirname, "../../demo/server/start.mjs");
 
 const start = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
   new Promise((resolve) => {

@@ -2,8 +2,8 @@
 
 import type { Browser, Page } from "playwright";
 import { expect, test } from "playwright/test";
-import { launch } from "../../demo/browser.mjs";
-import { serve } from "../../demo/server.mjs";
+import { launch } from "../../demo/server/browser.mjs";
+import { serve } from "../../demo/server/server.mjs";
 
 let browser: Browser;
 let server: Awaited<ReturnType<typeof serve>>;
@@ -38,7 +38,7 @@ test.afterEach(async () => {
 const render = async (markdown: string): Promise<string> => {
   if (!page.url().startsWith(server.url)) await page.goto(server.url);
   return page.evaluate(async (text) => {
-    const path = "/markdown.ts"; // a variable, so that the test's own compiler does not look for it
+    const path = "/chat/markdown.ts"; // a variable, so that the test's own compiler does not look for it
     const { renderMarkdown } = (await import(path)) as { renderMarkdown(text: string): DocumentFragment };
     const holder = document.body.appendChild(document.createElement("div"));
     holder.append(renderMarkdown(text));
@@ -96,7 +96,7 @@ test("nothing a model writes becomes script, image, style, form or foreign link"
 test("growing Markdown keeps the blocks that are finished", async () => {
   await page.goto(server.url);
   const kept = await page.evaluate(async () => {
-    const path = "/markdown.ts";
+    const path = "/chat/markdown.ts";
     const { markdownView } = (await import(path)) as { markdownView(target: HTMLElement): (text: string) => void };
     const target = document.createElement("div");
     const show = markdownView(target);

@@ -1,7 +1,7 @@
 // The same weights run in two ways, dense and as SwiftKV: turning from one to the other, timing a first token. No DOM.
 
-import { convert } from "../src/index.ts";
-import type { Engine, KvFormat, Message, Prompt, Session, SwiftKv } from "../src/index.ts";
+import { convert } from "../../src/index.ts";
+import type { Engine, KvFormat, Message, Prompt, Session, SwiftKv } from "../../src/index.ts";
 import { SAMPLE_QUESTION, sampleText } from "./sample.ts";
 
 /** How a model is run. */

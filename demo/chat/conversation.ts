@@ -1,9 +1,9 @@
 // How messages look: a user's block, a growing reply with its figures, the scroll that follows it.
 
-import type { Generation, GenerationResult } from "../src/index.ts";
-import { button, find, make } from "./dom.ts";
+import type { Generation, GenerationResult } from "../../src/index.ts";
+import { button, find, make } from "../shared/dom.ts";
 import { markdownView } from "./markdown.ts";
-import { count, rate, seconds } from "./numbers.ts";
+import { count, rate, seconds } from "../shared/numbers.ts";
 import type { ribbon } from "./ribbon.ts";
 
 /** The list of messages. Follows what grows until the reader scrolls up. */

@@ -1,6 +1,6 @@
 // The models the picker offers.
 
-import type { ModelSource } from "../src/index.ts";
+import type { ModelSource } from "../../src/index.ts";
 import { bytes } from "./numbers.ts";
 
 export interface Choice {

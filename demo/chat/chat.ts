@@ -1,23 +1,23 @@
 // The chat page: a model, a conversation, a box to write in.
 
-import type { Engine, GenerationResult, Message, ModelSource, Prompt, Session } from "../src/index.ts";
+import type { Engine, GenerationResult, Message, ModelSource, Prompt, Session } from "../../src/index.ts";
 import { about } from "./about.ts";
 import { conversation, follow, reply, stream, userMessage } from "./conversation.ts";
 import type { Reply } from "./conversation.ts";
 import { connectComposer } from "./composer.ts";
-import { button, find, make } from "./dom.ts";
+import { button, find, make } from "../shared/dom.ts";
 import { loadShowing } from "./loading.ts";
 import { longText } from "./longtext.ts";
 import { showNotice } from "./notice.ts";
-import { count } from "./numbers.ts";
+import { count } from "../shared/numbers.ts";
 import { closePanel, sidePanel } from "./panels.ts";
-import { nameOfSource, picker } from "./picker.ts";
+import { nameOfSource, picker } from "../shared/picker.ts";
 import { ribbon } from "./ribbon.ts";
 import { settingsForm } from "./settings.ts";
 import { followUps, showStarters } from "./starters.ts";
 import { swiftkvPanel } from "./swiftkv.ts";
 import type { Work } from "./swiftkv.ts";
-import { explain, troubleCard } from "./trouble.ts";
+import { explain, troubleCard } from "../shared/trouble.ts";
 import { comparisonPrompt, firstToken, turn } from "./twin.ts";
 import type { Way } from "./twin.ts";
 

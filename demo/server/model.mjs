@@ -9,7 +9,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const MODELS = join(dirname(fileURLToPath(import.meta.url)), "..", "models");
+const MODELS = join(dirname(fileURLToPath(import.meta.url)), "../../models");
 const HUB = (process.env.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/+$/, "");
 
 const KNOWN = {

@@ -2,8 +2,8 @@
 
 import type { CompareResult } from "./compare.ts";
 import type { BenchResult } from "./measure.ts";
-import { button, make } from "./dom.ts";
-import { bytes, count, figure, percent, seconds } from "./numbers.ts";
+import { button, make } from "../shared/dom.ts";
+import { bytes, count, figure, percent, seconds } from "../shared/numbers.ts";
 import { plot } from "./plot.ts";
 
 /** Fills `target`. `name` = the model as people call it. */

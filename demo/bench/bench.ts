@@ -1,17 +1,17 @@
 // The benchmark page. By hand: choose, start, read. By a driver: `await window.runBench(options)`, or runComparison.
 
-import { KV_FORMATS, type KvFormat, type ModelSource } from "../src/index.ts";
+import { KV_FORMATS, type KvFormat, type ModelSource } from "../../src/index.ts";
 
-import { embedded } from "./catalogue.ts";
+import { embedded } from "../shared/catalogue.ts";
 import { compare } from "./compare.ts";
 import type { CompareOptions, CompareResult, WantedShape } from "./compare.ts";
 import { showComparison } from "./comparison.ts";
-import { find, make } from "./dom.ts";
+import { find, make } from "../shared/dom.ts";
 import { FRONTIERS, measure } from "./measure.ts";
 import type { BenchOptions, BenchProgress, BenchResult } from "./measure.ts";
-import { nameOfSource, picker } from "./picker.ts";
+import { nameOfSource, picker } from "../shared/picker.ts";
 import { showResult } from "./report.ts";
-import { explain, troubleCard } from "./trouble.ts";
+import { explain, troubleCard } from "../shared/trouble.ts";
 
 /** K's share of the layers, by where its boxes are. */
 const SHARES = { "shapes-half": 0.5, "shapes-most": 0.75 } as const;

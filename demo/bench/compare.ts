@@ -1,7 +1,7 @@
 // Dense against SwiftKV on one set of weights: the measurements behind the comparison. No DOM.
 
-import { InputError, convert, load, measureAdapter, modelFlops } from "../src/index.ts";
-import type { Engine, KvFormat, ModelInfo, SwiftKv } from "../src/index.ts";
+import { InputError, convert, load, measureAdapter, modelFlops } from "../../src/index.ts";
+import type { Engine, KvFormat, ModelInfo, SwiftKv } from "../../src/index.ts";
 import {
   FRONTIERS,
   contextFor,

@@ -1,7 +1,7 @@
 // The context ribbon: how full the context is, and with what.
 
-import { find } from "./dom.ts";
-import { count } from "./numbers.ts";
+import { find } from "../shared/dom.ts";
+import { count } from "../shared/numbers.ts";
 
 /** All in tokens. */
 export interface ContextUse {

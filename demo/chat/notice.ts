@@ -1,7 +1,7 @@
 // The line under the header that names a software adapter.
 
-import type { EngineStats } from "../src/index.ts";
-import { find, make } from "./dom.ts";
+import type { EngineStats } from "../../src/index.ts";
+import { find, make } from "../shared/dom.ts";
 
 /** Says what to expect where no GPU is in use, until it is understood. */
 export function showNotice({ adapter }: EngineStats): void {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { createServer } from "vite";
 import { modelFiles } from "./files.mjs";
 
-const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "..");
+const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /** Serves the demo without file watching.
  * @param {{port?: number, local?: {directory: string, file: string}, watch?: boolean}} [options] port 0 or none = any free one;

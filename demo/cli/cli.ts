@@ -1,6 +1,6 @@
 // The page behind `npm start -- --prompt`: loads one model, answers one prompt, hands text out as it comes.
 
-import { load } from "../src/index.ts";
+import { load } from "../../src/index.ts";
 import type {
   Engine,
   EngineStats,
@@ -10,8 +10,8 @@ import type {
   LoadProgress,
   ModelInfo,
   Prompt,
-} from "../src/index.ts";
-import { bytes, count, rate } from "./numbers.ts";
+} from "../../src/index.ts";
+import { bytes, count, rate } from "../shared/numbers.ts";
 
 interface Request {
   source: string;

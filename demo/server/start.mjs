@@ -25,7 +25,7 @@ async function page({ port = 5173, open }) {
 
 /** Loads the model in a headless browser, streams the reply. */
 async function reply(options, model) {
-  const setting = { model, path: "/cli.html", browser: options.software ? { software: true } : {} };
+  const setting = { model, path: "/cli/", browser: options.software ? { software: true } : {} };
   const { result, figures } = await inPage(setting, async (browserPage, source) => {
     await browserPage.exposeFunction("emitText", (text) => void (options.json || process.stdout.write(text)));
     await browserPage.exposeFunction("emitProgress", (line) => showProgress(options.json ? "" : line));

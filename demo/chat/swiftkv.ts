@@ -1,8 +1,8 @@
 // The panel with the switch between dense and SwiftKV, and what each of the two costs.
 
-import { KV_FORMATS, type Engine, type KvFormat } from "../src/index.ts";
-import { find, make } from "./dom.ts";
-import { count } from "./numbers.ts";
+import { KV_FORMATS, type Engine, type KvFormat } from "../../src/index.ts";
+import { find, make } from "../shared/dom.ts";
+import { count } from "../shared/numbers.ts";
 import { sidesTable, verdict } from "./sides.ts";
 import type { Side } from "./sides.ts";
 import { cachesOf, groupsOf } from "./twin.ts";

@@ -1,6 +1,6 @@
 // The box to write in: Enter sends, a long paste becomes an attachment.
 
-import { find } from "./dom.ts";
+import { find } from "../shared/dom.ts";
 import { LONG_PASTE, type longText } from "./longtext.ts";
 
 interface Composer {

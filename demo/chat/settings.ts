@@ -7,8 +7,8 @@ import {
   type LoadOptions,
   type ModelInfo,
   type Sampling,
-} from "../src/index.ts";
-import { find } from "./dom.ts";
+} from "../../src/index.ts";
+import { find } from "../shared/dom.ts";
 
 const KEY = "longprompt.settings";
 

@@ -1,7 +1,7 @@
 // The long text that goes before a question: pasted, typed or read from a file, shown as a chip in the composer.
 
-import { button, find, make } from "./dom.ts";
-import { count } from "./numbers.ts";
+import { button, find, make } from "../shared/dom.ts";
+import { count } from "../shared/numbers.ts";
 
 /** A paste of at least this many characters becomes an attachment instead of filling the box. */
 export const LONG_PASTE = 1200;

@@ -2,8 +2,8 @@
 
 import { variantName } from "./compare.ts";
 import type { CompareResult, CompareRow, CompareVariant } from "./compare.ts";
-import { make } from "./dom.ts";
-import { bytes, count, figure, percent } from "./numbers.ts";
+import { make } from "../shared/dom.ts";
+import { bytes, count, figure, percent } from "../shared/numbers.ts";
 import { linesPlot, marker } from "./plot.ts";
 import type { Line } from "./plot.ts";
 import { downloads, factList, heading, table } from "./report.ts";

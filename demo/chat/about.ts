@@ -1,8 +1,8 @@
 // The facts about the loaded model, at the end of the settings.
 
-import type { Engine, SwiftKv } from "../src/index.ts";
-import { find, make } from "./dom.ts";
-import { bytes, count, seconds } from "./numbers.ts";
+import type { Engine, SwiftKv } from "../../src/index.ts";
+import { find, make } from "../shared/dom.ts";
+import { bytes, count, seconds } from "../shared/numbers.ts";
 
 /** Fills #about. */
 export function about(engine: Engine, name: string): void {

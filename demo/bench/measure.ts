@@ -1,6 +1,6 @@
 // The measurements behind the benchmark page. No DOM.
 
-import { InputError, VERSION, load, measureAdapter, modelFlops } from "../src/index.ts";
+import { InputError, VERSION, load, measureAdapter, modelFlops } from "../../src/index.ts";
 import type {
   AdapterPeaks,
   Engine,
@@ -11,7 +11,7 @@ import type {
   LoadProgress,
   ModelInfo,
   ModelSource,
-} from "../src/index.ts";
+} from "../../src/index.ts";
 
 export interface BenchOptions {
   source: ModelSource;

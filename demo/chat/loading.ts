@@ -1,9 +1,9 @@
 // The loading view.
 
-import { load } from "../src/index.ts";
-import type { Engine, LoadOptions, LoadProgress, ModelSource } from "../src/index.ts";
-import { find } from "./dom.ts";
-import { bytes, seconds } from "./numbers.ts";
+import { load } from "../../src/index.ts";
+import type { Engine, LoadOptions, LoadProgress, ModelSource } from "../../src/index.ts";
+import { find } from "../shared/dom.ts";
+import { bytes, seconds } from "../shared/numbers.ts";
 
 const PHASES: Record<LoadProgress["phase"], string> = {
   open: "Opening",

@@ -1,6 +1,6 @@
 // Where a model is chosen: the opening view of the page.
 
-import type { ModelSource } from "../src/index.ts";
+import type { ModelSource } from "../../src/index.ts";
 import { droppedFiles, embedded, hub, localChoices } from "./catalogue.ts";
 import type { Choice } from "./catalogue.ts";
 import { make } from "./dom.ts";

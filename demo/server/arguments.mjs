@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { localModel } from "./files.mjs";
 
-const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "..");
+const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /** A mistake of the person at the keyboard: shown as one line, without a stack. */
 export class UsageError extends Error {

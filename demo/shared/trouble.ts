@@ -1,6 +1,6 @@
 // Errors as cards: what happened, and the way out.
 
-import { DeviceLostError, InputError, ModelError, UnsupportedError } from "../src/index.ts";
+import { DeviceLostError, InputError, ModelError, UnsupportedError } from "../../src/index.ts";
 import { button, make } from "./dom.ts";
 
 /** What a card can offer; the page decides which of them it can do. */

@@ -1,7 +1,7 @@
 // Dense and SwiftKV side by side: what the first token took, what the cache takes.
 
-import { make } from "./dom.ts";
-import { bytes, count, figure, seconds } from "./numbers.ts";
+import { make } from "../shared/dom.ts";
+import { bytes, count, figure, seconds } from "../shared/numbers.ts";
 import type { FirstToken } from "./twin.ts";
 
 export interface Side {

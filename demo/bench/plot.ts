@@ -1,6 +1,6 @@
 // Line charts as SVG: tokens per second over context, with the spread of the runs as a band; and several lines in one.
 
-import { count, figure } from "./numbers.ts";
+import { count, figure } from "../shared/numbers.ts";
 
 export interface Series {
   title: string;

@@ -1,7 +1,7 @@
 // What to try first, by model.
 
-import type { Message, ModelInfo } from "../src/index.ts";
-import { make } from "./dom.ts";
+import type { Message, ModelInfo } from "../../src/index.ts";
+import { make } from "../shared/dom.ts";
 import { FOLLOW_UPS, SAMPLE_QUESTION, sampleText } from "./sample.ts";
 
 export interface Starter {

@@ -1,6 +1,6 @@
 // The panels beside the page. Each has a button in the header; one is open at a time.
 
-import { find } from "./dom.ts";
+import { find } from "../shared/dom.ts";
 
 export interface SidePanel {
   open(): void;
