@@ -1,5 +1,6 @@
 // The chat page: a model, a conversation, a box to write in.
 
+import { UnsupportedError } from "../../src/index.ts";
 import type { Engine, GenerationResult, Message, ModelSource, Prompt, Session } from "../../src/index.ts";
 import { about } from "./about.ts";
 import { conversation, follow, reply, stream, userMessage } from "./conversation.ts";
@@ -391,6 +392,8 @@ stopButton.addEventListener("click", stop);
 connectPage();
 void picker(find("picker-list", HTMLElement), (source, name) => void loadModel(source, name));
 if (!("gpu" in navigator))
-  find("picker-trouble", HTMLElement).append(troubleCard(explain(new Error("navigator.gpu is undefined")), {}));
+  find("picker-trouble", HTMLElement).append(
+    troubleCard(explain(new UnsupportedError("navigator.gpu is undefined", { code: "no-webgpu" })), {}),
+  );
 const asked = new URLSearchParams(location.search).get("model");
 if (asked) void loadModel(asked, nameOfSource(asked));

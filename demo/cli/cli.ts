@@ -1,9 +1,10 @@
-// The page behind `npm start -- --prompt`: loads one model, answers one prompt, hands text out as it comes.
+// The page behind `npm start -- --prompt` and --tokens: loads one model, answers one prompt, hands text out as it comes.
 
-import { load } from "../../src/index.ts";
+import { EngineError, load } from "../../src/index.ts";
 import type {
   Engine,
   EngineStats,
+  ErrorCode,
   GenerateOptions,
   GenerationResult,
   LoadOptions,
@@ -16,11 +17,18 @@ import { bytes, count, rate } from "../shared/numbers.ts";
 interface Request {
   source: string;
   prompt: Prompt;
+  /** As typed, where the command does not know what is allowed. */
   load: LoadOptions;
   generate: GenerateOptions;
 }
 
-type Answer = { result: object; figures: string } | { error: string };
+type Answer = { result: object; figures: string } | { error: Failure };
+
+interface Failure {
+  message: string;
+  /** null: not an error that the engine foresees. */
+  code: ErrorCode | null;
+}
 
 declare global {
   interface Window {
@@ -31,7 +39,7 @@ declare global {
   }
 }
 
-/** Runs one prompt. Errors come back as a line, because exceptions lose their class on the way to Node. */
+/** Runs one prompt. Errors come back as values, because exceptions lose their class on the way to Node. */
 window.runPrompt = async (request) => {
   try {
     const engine = await load(request.source, { ...request.load, onProgress: showLoading() });
@@ -44,18 +52,16 @@ window.runPrompt = async (request) => {
       figures: figures(result, stats, engine.model),
     };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return { error: message.replaceAll(/\s+/g, " ") };
+    return { error: failure(error) };
   }
 };
 
+const failure = (error: unknown): Failure => ({
+  message: (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " "),
+  code: error instanceof EngineError ? error.code : null,
+});
+
 async function answer(engine: Engine, { prompt, generate }: Request): Promise<GenerationResult> {
-  const total = promptLength(engine, prompt);
-  if (total >= engine.model.context) {
-    throw new Error(
-      `prompt: ${total} tokens, want fewer than the context of ${engine.model.context}. Shorten it or give a larger --context.`,
-    );
-  }
   const generation = engine.session().generate(prompt, { ...generate, onPrefill: showReading });
   generation.result.catch(() => {}); // the loop below throws the same error
   let first = true;
@@ -69,12 +75,6 @@ async function answer(engine: Engine, { prompt, generate }: Request): Promise<Ge
 
 const showReading = (done: number, all: number): void =>
   void window.emitProgress(`reading ${count(done)} of ${count(all)} tokens`);
-
-/** The engine checks this too; asking first names the option that helps. */
-function promptLength(engine: Engine, prompt: Prompt): number {
-  if ("tokens" in prompt) return prompt.tokens.length;
-  return engine.tokenize("text" in prompt ? prompt.text : engine.render(prompt.messages)).length;
-}
 
 function showLoading(): (progress: LoadProgress) => void {
   let shown = 0;

@@ -1,14 +1,18 @@
 export class UsageError extends Error {}
 
 export interface ReplyArguments {
-  prompt: string;
+  page?: undefined;
+  /** One of the two: text, or token ids. */
+  prompt?: string;
+  tokens?: number[];
   system?: string;
   raw: boolean;
   model: string;
   json: boolean;
   software?: boolean;
   load: {
-    kv?: "f16" | "f32" | "int8" | "int4";
+    /** As typed: the engine checks it. */
+    kv?: string;
     swiftkv?: { layers: number; group: number } | false;
     context?: number;
   };
@@ -16,7 +20,7 @@ export interface ReplyArguments {
 }
 
 export interface PageArguments {
-  prompt?: undefined;
+  page: true;
   port?: number;
   open: boolean;
 }
@@ -33,7 +37,7 @@ export interface BenchArguments {
     runs?: number;
     warmups?: number;
     newTokens?: number;
-    /** A list when compared. */
+    /** As typed; a list when compared. */
     kv?: string | string[];
     context?: number;
     profile?: false;

@@ -18,22 +18,25 @@ export const START_HELP = `npm start                                   the chat 
 npm start -- --prompt "..."                 one reply on standard output, figures on standard error
 
   --prompt TEXT            what to answer; - reads standard input
+  --tokens 5,70,80         the prompt as token ids, instead of --prompt
   --system TEXT            system prompt
   --raw                    continue the text, without the chat template
   --model MODEL            directory, .gguf file, URL, org/name on Hugging Face, or a name in models/ (default: fable)
   --max-tokens N           longest reply (default: what fits)
   --temperature T          0 = most likely token (default)
   --top-p P --top-k K --min-p P --repetition-penalty R --seed S
-  --kv f16|f32|int8|int4   storage of keys and values (default: f16; int8 and int4 are lossy)
+  --kv RECIPE              how keys and values are kept: a format (f16, f32, int8, int4; default f16), or systems joined
+                           by +, with options as in name:option=value,option=value. int8 and int4 are lossy
   --swiftkv K[,G]          convert to SwiftKV: the prompt passes K layers, G later ones share a cache (default 1);
                            not trained for it, so answers are poor. off: run a SwiftKV model as the one it came from
   --context N              tokens of context
-  --json                   one line of JSON instead of text
+  --json                   one line of JSON instead of text: the reply, and all figures of the engine
   --software               run on the CPU (SwiftShader)
   --port N, --no-open      for the page: its port; do not open a browser`;
 
 const START = {
   prompt: { type: "string" },
+  tokens: { type: "string" },
   system: { type: "string" },
   raw: { type: "boolean" },
   model: { type: "string" },
@@ -63,23 +66,21 @@ export function parseStart(argv) {
   const values = read(argv, START);
   if (values.help) return { help: true };
   const others = Object.keys(values).filter((name) => !PAGE_ONLY.includes(name));
-  if (values.prompt === undefined) {
-    if (others.length > 0) throw new UsageError(`--${others[0]} needs --prompt`);
-    return { port: integer(values, "port", 0, 65535), open: !values["no-open"] };
+  if (values.prompt === undefined && values.tokens === undefined) {
+    if (others.length > 0) throw new UsageError(`--${others[0]} needs --prompt or --tokens`);
+    return { page: true, port: integer(values, "port", 0, 65535), open: !values["no-open"] };
   }
-  const extra = Object.keys(values).find((name) => PAGE_ONLY.includes(name));
-  if (extra) throw new UsageError(`--${extra} is for the page and cannot go with --prompt`);
-  if (values.raw && values.system !== undefined)
-    throw new UsageError("--system needs the chat template and cannot go with --raw");
+  checkTogether(values);
   return {
     prompt: values.prompt,
+    tokens: wholeList(values, "tokens", 0),
     system: values.system,
     raw: values.raw ?? false,
     model: values.model ?? "fable",
     json: values.json ?? false,
     software: values.software,
     load: defined({
-      kv: choice(values, "kv", KV_FORMATS),
+      kv: values.kv,
       swiftkv: swiftkv(values.swiftkv),
       context: integer(values, "context", 1),
     }),
@@ -95,6 +96,17 @@ export function parseStart(argv) {
   };
 }
 
+/** What a reply cannot be given together. */
+function checkTogether(values) {
+  const extra = Object.keys(values).find((name) => PAGE_ONLY.includes(name));
+  if (extra) throw new UsageError(`--${extra} is for the page and cannot go with a prompt`);
+  const wording = ["prompt", "system", "raw"].find((name) => values[name] !== undefined);
+  if (values.tokens !== undefined && wording)
+    throw new UsageError(`--${wording} cannot go with --tokens, which are the whole prompt`);
+  if (values.raw && values.system !== undefined)
+    throw new UsageError("--system needs the chat template and cannot go with --raw");
+}
+
 export const BENCH_HELP = `npm run bench [-- options]
 
   --model MODEL            directory, .gguf file, URL, org/name, or a name in models/ (default: fable)
@@ -102,10 +114,10 @@ export const BENCH_HELP = `npm run bench [-- options]
   --runs N                 measured runs per length (default 5), after --warmups N (default 1)
   --decode-runs N          measured runs of decoding (default --runs): their prompts come from the cache
   --new-tokens N           tokens decoded per run (default 32)
-  --kv f16|f32|int8|int4  --context N
+  --kv RECIPE --context N  as for npm start
   --no-profile             leave the per-kernel table out
   --swiftkv                the model as it is (dense) against SwiftKV conversions of it, run by run in turn; then
-                           --kv takes a list: f16,int8
+                           --kv takes several recipes, separated by semicolons: --kv "f16;int8"
   --variants "14,1;14,2"   which conversions: layers K, group G (default: K near half of the layers, G 1 and 2)
   --out FILE.json          write the result there
   --software               run on the CPU (SwiftShader)
@@ -148,12 +160,12 @@ export function parseBench(argv) {
     headed: values.headed ?? false,
     compared,
     options: defined({
-      frontiers: frontierList(values.frontiers),
+      frontiers: frontierList(values),
       runs: integer(values, "runs", 1, 1000),
       warmups: integer(values, "warmups", 0, 100),
       decodeRuns: integer(values, "decode-runs", 1, 1000),
       newTokens: integer(values, "new-tokens", 2, 4096),
-      kv: compared ? formatList(values.kv) : choice(values, "kv", KV_FORMATS),
+      kv: compared ? recipeList(values.kv) : values.kv,
       context: integer(values, "context", 1),
       profile: values["no-profile"] ? false : undefined,
       shapes: shapeList(values.variants),
@@ -161,11 +173,12 @@ export function parseBench(argv) {
   };
 }
 
-const KV_FORMATS = ["f16", "f32", "int8", "int4"];
-
-function formatList(text) {
+/** Semicolons, because a recipe may hold commas: "f16;kivi:kbits=8,vbits=4". What a recipe may be, the engine knows. */
+function recipeList(text) {
   if (text === undefined) return undefined;
-  return [...new Set(text.split(",").map((part) => choice({ kv: part.trim() }, "kv", KV_FORMATS)))];
+  const recipes = text.split(";").map((part) => part.trim());
+  if (recipes.includes("")) throw new UsageError(`--kv is "${text}", want recipes separated by semicolons`);
+  return [...new Set(recipes)];
 }
 
 /** "14,1;14,2" → K and G of each. */
@@ -186,11 +199,14 @@ function swiftkv(text) {
   return { layers: Number(shape[1]), group: Number(shape[2] ?? 1) };
 }
 
-function frontierList(text) {
-  if (text === undefined) return undefined;
-  const frontiers = text.split(",").map((part) => integer({ frontiers: part.trim() }, "frontiers", 1));
-  return [...new Set(frontiers)].toSorted((a, b) => a - b);
-}
+const frontierList = (values) => {
+  const frontiers = wholeList(values, "frontiers", 1);
+  return frontiers && [...new Set(frontiers)].toSorted((a, b) => a - b);
+};
+
+/** "5,70,80" as numbers. */
+const wholeList = (values, name, least) =>
+  values[name]?.split(",").map((part) => integer({ [name]: part.trim() }, name, least));
 
 /** What `--model` means, with everything checked that needs no GPU and no network.
  * @returns {Promise<{local: {directory: string, file: string}} | {source: string}>}
@@ -258,13 +274,6 @@ function integer(values, name, least, most = Number.MAX_SAFE_INTEGER) {
   if (!(value >= least && value <= most))
     throw new UsageError(`--${name} is "${text}", want a whole number ${span(least, most)}`);
   return value;
-}
-
-function choice(values, name, choices) {
-  const text = values[name];
-  if (text !== undefined && !choices.includes(text))
-    throw new UsageError(`--${name} is "${text}", want ${choices.join(" or ")}`);
-  return text;
 }
 
 const span = (least, most) => (most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`);

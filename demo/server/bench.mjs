@@ -41,11 +41,11 @@ async function measure(page, name, options) {
   }
 }
 
-/** Runs in the page. Errors are handed over as text: on the way to Node they would be wrapped. */
+/** Runs in the page. Errors are handed over as values: on the way to Node they would be wrapped. */
 const runInPage = ({ name, options }) =>
   window[name](options).then(
     (result) => ({ result }),
-    (error) => ({ error: String(error?.message ?? error) }),
+    (error) => ({ error: { message: String(error?.message ?? error), code: error?.code ?? null } }),
   );
 
 /** What was measured on what. */

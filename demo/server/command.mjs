@@ -36,10 +36,19 @@ export async function command(name, main) {
   }
 }
 
+/** What helps on the command line against an error of the engine, by its code. */
+const HINTS = {
+  "no-webgpu": "--software runs it on the CPU.",
+  "no-adapter": "--software runs it on the CPU.",
+  "adapter-refused": "--software runs it on the CPU.",
+  "out-of-memory": "--context and --kv make the cache smaller.",
+  "context-too-small": "--context N gives it more room.",
+};
+
 /** Serves the demo with the model, starts a browser, and hands `work` the opened page.
  * @param {{model: {local?: object, source?: string}, path: string, browser: object}} setting path = of the page
- * @param {(page: import("playwright").Page, source: string) => Promise<{error?: string}>} work source = the model as the page names it
- * @throws {UsageError} what the page answers as `error`, or how the page broke */
+ * @param {(page: import("playwright").Page, source: string) => Promise<{error?: {message: string, code: string | null}}>} work source = the model as the page names it
+ * @throws {UsageError} what the page answers as `error`, or how the page broke; errors lose their class on the way, not their code */
 export async function inPage({ model, path, browser: wanted }, work) {
   const [{ serve }, { launch }] = await Promise.all([import("./server.mjs"), import("./browser.mjs")]);
   const server = await serve(model.local ? { local: model.local } : {});
@@ -57,8 +66,9 @@ export async function inPage({ model, path, browser: wanted }, work) {
     return work(page, server.source ?? model.source);
   };
   const answer = await Promise.race([run(), broken]);
-  if (answer.error) throw new UsageError(server.named(answer.error));
-  return answer;
+  if (!answer.error) return answer;
+  const { message, code } = answer.error;
+  throw new UsageError([server.named(message), HINTS[code] ?? ""].join(" ").trim());
 }
 
 let progressShown = false;

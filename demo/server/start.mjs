@@ -8,7 +8,7 @@ import { command, inPage, onQuit, print, quit, showProgress } from "./command.mj
 async function main(argv) {
   const options = parseStart(argv);
   if (options.help) return print(`${START_HELP}\n`);
-  if (options.prompt === undefined) return page(options);
+  if (options.page) return page(options);
   const model = await resolveModel(options.model);
   const prompt = options.prompt === "-" ? await standardInput() : options.prompt;
   await reply({ ...options, prompt }, model);
@@ -37,10 +37,18 @@ async function reply(options, model) {
   process.stderr.write(`${figures}\n`);
 }
 
-function requestOf({ prompt, system, raw, load, generate }, source) {
+const requestOf = (options, source) => ({
+  source,
+  prompt: promptOf(options),
+  load: options.load,
+  generate: options.generate,
+});
+
+function promptOf({ prompt, tokens, system, raw }) {
+  if (tokens) return { tokens };
+  if (raw) return { text: prompt };
   const instruction = system === undefined ? [] : [{ role: "system", content: system }];
-  const messages = [...instruction, { role: "user", content: prompt }];
-  return { source, prompt: raw ? { text: prompt } : { messages }, load, generate };
+  return { messages: [...instruction, { role: "user", content: prompt }] };
 }
 
 async function standardInput() {

@@ -1,16 +1,20 @@
 // Errors as cards: what happened, and the way out.
 
-import { DeviceLostError, InputError, ModelError, UnsupportedError } from "../../src/index.ts";
+import { EngineError } from "../../src/index.ts";
+import type { ErrorCode } from "../../src/index.ts";
 import { button, make } from "./dom.ts";
 
 /** What a card can offer; the page decides which of them it can do. */
 export type Way = "retry" | "newChat" | "pickModel" | "reload" | "settings";
 
-export interface Trouble {
+interface Card {
   title: string;
   text: string;
   advice: readonly string[];
   ways: readonly Way[];
+}
+
+export interface Trouble extends Card {
   /** The error's own words. */
   detail: string;
 }
@@ -26,51 +30,52 @@ const LABELS: Record<Way, string> = {
 /** Explains an error of `load` or `generate`. */
 export function explain(error: unknown): Trouble {
   const detail = error instanceof Error ? error.message : String(error);
-  const known = RULES.find((rule) => rule.when(error, detail));
-  const { title, text, advice, ways } = known ?? UNKNOWN;
-  return { title, text, advice, ways, detail };
+  return { ...cardOf(error), detail };
 }
 
-interface Rule extends Omit<Trouble, "detail"> {
-  when: (error: unknown, message: string) => boolean;
+function cardOf(error: unknown): Card {
+  if (!(error instanceof EngineError)) return UNKNOWN;
+  if (error.code === "no-webgpu" && globalThis.isSecureContext === false) return INSECURE;
+  return CARDS[error.code];
 }
 
-const noGpu = (error: unknown, message: string): boolean =>
-  !("gpu" in navigator) || (error instanceof UnsupportedError && /webgpu|adapter|navigator\.gpu/i.test(message));
+const INSECURE: Card = {
+  title: "WebGPU needs a secure address",
+  text: "Browsers give WebGPU only to pages from https:// or from localhost.",
+  advice: ["Open this page as http://localhost:… on this machine, or serve it over https."],
+  ways: ["retry"],
+};
 
-/** The first that fits wins. */
-const RULES: readonly Rule[] = [
-  {
-    when: (error, message) => noGpu(error, message) && !isSecureContext,
-    title: "WebGPU needs a secure address",
-    text: "Browsers give WebGPU only to pages from https:// or from localhost.",
-    advice: ["Open this page as http://localhost:… on this machine, or serve it over https."],
-    ways: ["retry"],
+const NO_GPU: Card = {
+  title: "This browser gives the page no GPU",
+  text: "longprompt computes on WebGPU, and this browser has it switched off or finds no graphics card for it.",
+  advice: [
+    "Chrome or Edge 113 and later, Safari 26 and Firefox 141 and later have WebGPU on most machines.",
+    "In Chrome's settings under System, turn on graphics acceleration; chrome://gpu says what is blocked.",
+    "On Linux, start Chrome with --enable-unsafe-webgpu --enable-features=Vulkan.",
+  ],
+  ways: ["retry"],
+};
+
+const CARDS: Record<ErrorCode, Card> = {
+  "no-webgpu": NO_GPU,
+  "no-adapter": NO_GPU,
+  "adapter-refused": {
+    title: "This graphics card refuses a part of the engine",
+    text: "Its driver does not compile one of the GPU programs that the model needs.",
+    advice: ["Update the graphics driver and the browser.", "The line below helps whoever repairs it."],
+    ways: ["retry", "pickModel"],
   },
-  {
-    when: noGpu,
-    title: "This browser gives the page no GPU",
-    text: "longprompt computes on WebGPU, and this browser has it switched off or finds no graphics card for it.",
-    advice: [
-      "Chrome or Edge 113 and later, Safari 26 and Firefox 141 and later have WebGPU on most machines.",
-      "In Chrome's settings under System, turn on graphics acceleration; chrome://gpu says what is blocked.",
-      "On Linux, start Chrome with --enable-unsafe-webgpu --enable-features=Vulkan.",
-    ],
-    ways: ["retry"],
-  },
-  {
-    when: (_, message) =>
-      /out of memory|memory limit|not enough memory|allocat|quota|GPU (memory|buffer)/i.test(message),
+  "out-of-memory": {
     title: "Not enough memory",
     text: "The model with its context does not fit into the memory this browser may use.",
     advice: [
       "Close other tabs that use the GPU.",
-      "Take a smaller model, a smaller context, or f16 for keys and values.",
+      "Take a smaller model, a smaller context, or a smaller format for keys and values.",
     ],
     ways: ["pickModel", "settings", "reload"],
   },
-  {
-    when: (error) => error instanceof DeviceLostError,
+  "device-lost": {
     title: "The GPU went away",
     text: "The driver restarted, the machine slept, or the memory ran out. The conversation is still here.",
     advice: [
@@ -79,15 +84,19 @@ const RULES: readonly Rule[] = [
     ],
     ways: ["reload", "pickModel"],
   },
-  {
-    when: (error, message) => error instanceof InputError && /context|longer|fit/i.test(message),
+  "context-too-small": {
     title: "Too long for the context",
     text: "The conversation with this message needs more tokens than the model has room for. It is back in the box below.",
     advice: ["Shorten it, or start a new chat.", "If the model was trained for more, give it a larger context."],
     ways: ["newChat", "settings"],
   },
-  {
-    when: (_, message) => /no public model|access refused/i.test(message),
+  "cache-full": {
+    title: "The cache is full",
+    text: "Other replies hold the room that this one needs.",
+    advice: ["Wait until they have ended, and try again.", "A larger context makes the cache larger."],
+    ways: ["retry", "settings"],
+  },
+  "not-public": {
     title: "No such model, or not a public one",
     text: "Hugging Face answers the same for a model that does not exist and for one it does not show to everybody.",
     advice: [
@@ -96,8 +105,7 @@ const RULES: readonly Rule[] = [
     ],
     ways: ["pickModel"],
   },
-  {
-    when: (_, message) => /gated|\b40[13]\b|unauthori[sz]ed|forbidden|licen[cs]e/i.test(message),
+  gated: {
     title: "This model asks for a login",
     text: "Its owner gives it only to people who accepted the licence on Hugging Face, and this page keeps no login.",
     advice: [
@@ -106,19 +114,7 @@ const RULES: readonly Rule[] = [
     ],
     ways: ["pickModel"],
   },
-  {
-    when: (error, message) =>
-      !navigator.onLine || /failed to fetch|load failed|networkerror|CORS/i.test(message) || error instanceof TypeError,
-    title: "No connection to the model's host",
-    text: "The download did not start or broke off: this machine is offline, a proxy stands between, or the host forbids other pages (CORS).",
-    advice: [
-      "Check the connection and try again; what has arrived is kept.",
-      "Fable and models from your own disk need no network.",
-    ],
-    ways: ["retry", "pickModel"],
-  },
-  {
-    when: (_, message) => /\b404\b|not found|no such/i.test(message),
+  "not-found": {
     title: "There is no such model",
     text: "The address leads nowhere, or the files this engine needs are not there.",
     advice: [
@@ -127,37 +123,60 @@ const RULES: readonly Rule[] = [
     ],
     ways: ["pickModel"],
   },
-  {
-    when: (_, message) => /network|timed? ?out|connection|HTTP 5\d\d/i.test(message),
-    title: "The download broke off",
-    text: "The host stopped answering.",
-    advice: ["Try again; what has arrived is kept."],
+  network: {
+    title: "No connection to the model's host",
+    text: "The download did not start or broke off: this machine is offline, the host is busy, a proxy stands between, or the host forbids other pages (CORS).",
+    advice: [
+      "Check the connection and try again; what has arrived is kept.",
+      "Fable and models from your own disk need no network.",
+    ],
     ways: ["retry", "pickModel"],
   },
-  {
-    when: (error) => error instanceof UnsupportedError,
+  "unsupported-model": {
     title: "This engine cannot run that model",
     text: "Its architecture or its file format is not among those implemented.",
     advice: ["Models of the Llama and Qwen2 families run, as .safetensors or .gguf."],
     ways: ["pickModel"],
   },
-  {
-    when: (error) => error instanceof ModelError,
+  "bad-file": {
     title: "The model's files do not fit together",
     text: "A file is damaged, incomplete, or belongs to another model.",
     advice: ["Load it once more; if the message stays, download the files again."],
     ways: ["retry", "pickModel"],
   },
-  {
-    when: (error) => error instanceof InputError,
+  "bad-source": {
+    title: "That is no model",
+    text: "A model is one .gguf file, a folder with config.json and .safetensors, a Hugging Face id, or the address of one of these.",
+    advice: ["The line below says what arrived instead."],
+    ways: ["pickModel"],
+  },
+  "bad-prompt": {
+    title: "The model does not take this message",
+    text: "It is empty, or the model's chat template refuses the conversation.",
+    advice: ["The line below says why.", "Some templates allow no system prompt; it can be emptied in the settings."],
+    ways: ["settings", "newChat"],
+  },
+  "bad-option": {
     title: "The engine did not accept this",
-    text: "One of the settings or the message asks for something impossible.",
+    text: "One of the settings asks for something impossible.",
     advice: ["The line below says which."],
     ways: ["settings"],
   },
-];
+  "no-timestamps": {
+    title: "This browser times no kernels",
+    text: "WebGPU has clocks for single kernels only where the browser allows it.",
+    advice: ["In Chrome, switch on “WebGPU Developer Features” under chrome://flags."],
+    ways: [],
+  },
+  disposed: {
+    title: "The model is no longer loaded",
+    text: "It was given back while something still wanted to use it.",
+    advice: ["Load the model again."],
+    ways: ["reload", "pickModel"],
+  },
+};
 
-const UNKNOWN: Omit<Trouble, "detail"> = {
+const UNKNOWN: Card = {
   title: "Something broke",
   text: "This should not happen. The line below helps whoever repairs it.",
   advice: ["Load the model again, or reload the page."],

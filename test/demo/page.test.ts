@@ -140,6 +140,14 @@ test("without WebGPU the page says so before anything is loaded", async () => {
   await expect(page.getByRole("alert").getByRole("heading")).toHaveText("This browser gives the page no GPU");
 });
 
+test("without an adapter the engine's error says so", async () => {
+  await page.addInitScript(() => (GPU.prototype.requestAdapter = async () => null));
+  await page.goto(`${server.url}/?model=${encodeURIComponent("/models/fable/")}`);
+  const card = page.getByRole("alert");
+  await expect(card.getByRole("heading")).toHaveText("This browser gives the page no GPU");
+  await expect(card).toContainText("the browser found no adapter");
+});
+
 test("no page scrolls sideways on a small phone", async () => {
   await page.setViewportSize({ width: 360, height: 640 });
   for (const path of ["/", "/bench.html"]) {
