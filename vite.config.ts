@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import type { Plugin, UserConfig } from "vite";
-import { modelFiles, modelList } from "./demo/files.mjs";
+import { modelFiles, modelList } from "./demo/server/files.mjs";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const demo = join(root, "demo");

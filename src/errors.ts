@@ -1,23 +1,88 @@
 // The errors a caller can meet. A message reads `who: what; got X, want Y. What to do.`
 
-/** The browser, the adapter or the model's architecture lacks something this engine needs. */
-export class UnsupportedError extends Error {
+/**
+ * What went wrong, for programs: a message may be reworded, a code stays.
+ *
+ * | code                | class            | what a caller can do                                                     |
+ * |---------------------|------------------|--------------------------------------------------------------------------|
+ * | `no-webgpu`         | UnsupportedError | use another browser, or serve the page over https or from localhost      |
+ * | `no-adapter`        | UnsupportedError | switch on hardware acceleration, update the driver                       |
+ * | `adapter-refused`   | UnsupportedError | use another machine or browser: a kernel does not compile on this one    |
+ * | `out-of-memory`     | UnsupportedError | take a smaller model, a shorter context, a smaller format of the cache   |
+ * |                     | or ModelError    | the same, where it was the browser's own memory that ran out             |
+ * | `unsupported-model` | UnsupportedError | take another model: an architecture, option or file format is missing    |
+ * | `bad-file`          | ModelError       | download the files again: one is damaged, incomplete, or does not fit    |
+ * | `not-found`         | ModelError       | correct the address: there is no model, or its files are not there       |
+ * | `not-public`        | ModelError       | check the name: the host does not tell whether it is absent or private   |
+ * | `gated`             | ModelError       | accept the licence on the host's page, pick the downloaded files         |
+ * | `network`           | ModelError       | try again: what arrived is kept                                          |
+ * | `bad-option`        | InputError       | correct the option that the message names                                |
+ * | `bad-source`        | InputError       | give a URL, a path, a hub id, or the files of one model                  |
+ * | `bad-prompt`        | InputError       | correct the prompt: empty, unknown token ids, or messages that the chat  |
+ * |                     |                  | template refuses                                                         |
+ * | `context-too-small` | InputError       | shorten the prompt, or load with a larger context                        |
+ * | `cache-full`        | InputError       | wait for other replies, or load with a larger context                    |
+ * | `disposed`          | InputError       | load the model, or open the session, again                               |
+ * | `no-timestamps`     | InputError       | do without `engine.profile`: this adapter cannot time kernels            |
+ * | `device-lost`       | DeviceLostError  | load the model again                                                     |
+ */
+export type ErrorCode = UnsupportedCode | ModelCode | InputCode | "device-lost";
+
+export type UnsupportedCode = "no-webgpu" | "no-adapter" | "adapter-refused" | "out-of-memory" | "unsupported-model";
+
+export type ModelCode = "bad-file" | "not-found" | "not-public" | "gated" | "network" | "out-of-memory";
+
+export type InputCode =
+  "bad-option" | "bad-source" | "bad-prompt" | "context-too-small" | "cache-full" | "disposed" | "no-timestamps";
+
+interface ErrorDetails<Code extends ErrorCode> {
+  /** Default: what the class names as its own. */
+  code?: Code;
+  cause?: unknown;
+}
+
+/** What every error that a caller can meet has in common. */
+export abstract class EngineError extends Error {
+  abstract readonly code: ErrorCode;
+}
+
+/** The browser, the adapter or the engine lacks something that this model needs. Code by default: `unsupported-model`. */
+export class UnsupportedError extends EngineError {
   override readonly name = "UnsupportedError";
+  readonly code: UnsupportedCode;
+
+  constructor(message: string, details: ErrorDetails<UnsupportedCode> = {}) {
+    super(message, details);
+    this.code = details.code ?? "unsupported-model";
+  }
 }
 
-/** A model file is missing, damaged or contradicts another one. */
-export class ModelError extends Error {
+/** A model file is missing, damaged or contradicts another one. Code by default: `bad-file`. */
+export class ModelError extends EngineError {
   override readonly name = "ModelError";
+  readonly code: ModelCode;
+
+  constructor(message: string, details: ErrorDetails<ModelCode> = {}) {
+    super(message, details);
+    this.code = details.code ?? "bad-file";
+  }
 }
 
-/** The caller asked for something impossible: a prompt longer than the context, an option out of range. */
-export class InputError extends Error {
+/** The caller asked for something impossible: a prompt longer than the context, an option out of range. Code by default: `bad-option`. */
+export class InputError extends EngineError {
   override readonly name = "InputError";
+  readonly code: InputCode;
+
+  constructor(message: string, details: ErrorDetails<InputCode> = {}) {
+    super(message, details);
+    this.code = details.code ?? "bad-option";
+  }
 }
 
 /** The GPU went away (driver reset, tab in the background too long, out of memory). Load the model again. */
-export class DeviceLostError extends Error {
+export class DeviceLostError extends EngineError {
   override readonly name = "DeviceLostError";
+  readonly code = "device-lost";
 }
 
 /** Invariants of this code base. A failure is a bug of ours, never of the caller. */

@@ -1,7 +1,8 @@
 // The public surface: what an embedder may rely on.
 export type * from "./api.ts";
 export { KV_FORMATS } from "./api.ts";
-export { DeviceLostError, InputError, ModelError, UnsupportedError } from "./errors.ts";
+export type { ErrorCode, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
+export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
 export { convert, load } from "./load.ts";
 export { type AdapterPeaks, measureAdapter } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";

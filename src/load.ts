@@ -302,7 +302,10 @@ class LoadedEngine implements Engine {
   }
 
   #check(): void {
-    if (this.#disposed) throw new InputError("engine: it was disposed; got a call, want none. Load the model again.");
+    if (this.#disposed)
+      throw new InputError("engine: it was disposed; got a call, want none. Load the model again.", {
+        code: "disposed",
+      });
   }
 
   session(): Session {

@@ -63,7 +63,9 @@ export function completeSampling(options: Sampling): RowSampling {
 /** The prompt as the chat template writes it. Throws InputError for a model without one. */
 export function render({ template }: Speaker, messages: readonly Message[]): string {
   if (!template) {
-    throw new InputError("messages: this model has no chat template; got messages, want text. Pass { text } instead.");
+    throw new InputError("messages: this model has no chat template; got messages, want text. Pass { text } instead.", {
+      code: "bad-prompt",
+    });
   }
   return template.render(messages, { addGenerationPrompt: true });
 }
@@ -85,7 +87,9 @@ export class ChatSession implements Session {
 
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     if (this.#disposed)
-      throw new InputError("session: it was disposed; got a prompt, want none. Open another with engine.session().");
+      throw new InputError("session: it was disposed; got a prompt, want none. Open another with engine.session().", {
+        code: "disposed",
+      });
     return new Reply(this.#speaker, prompt, options, this.#running);
   }
 

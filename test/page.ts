@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { test as base } from "playwright/test";
 import type { Browser, Page } from "playwright";
 import { createServer } from "vite";
-import { launch } from "../demo/browser.mjs";
-import { modelFiles } from "../demo/files.mjs";
+import { launch } from "../demo/server/browser.mjs";
+import { modelFiles } from "../demo/server/files.mjs";
 import type { Harness } from "./harness.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));

@@ -45,10 +45,12 @@ export class TokenEngine {
 
   /** Throws InputError before any work if the request cannot succeed. */
   check({ prompt, maxTokens }: Pick<Request, "prompt" | "maxTokens">): void {
-    if (prompt.length === 0) throw new InputError("prompt: got no tokens, want at least 1. Give a text or a message.");
+    if (prompt.length === 0)
+      throw new InputError("prompt: got no tokens, want at least 1. Give a text or a message.", { code: "bad-prompt" });
     if (prompt.length >= this.context) {
       throw new InputError(
         `prompt: got ${prompt.length} tokens, want at most ${this.context - 1} (context ${this.context}, one token to generate). Shorten it or load the model with a larger context.`,
+        { code: "context-too-small" },
       );
     }
     if (!Number.isInteger(maxTokens) || maxTokens < 1) {
@@ -57,7 +59,9 @@ export class TokenEngine {
     const { vocabulary } = this.#model.limits;
     const bad = prompt.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary);
     if (bad !== undefined)
-      throw new InputError(`prompt: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`);
+      throw new InputError(`prompt: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`, {
+        code: "bad-prompt",
+      });
   }
 
   /** Yields tokens as they are read. Returning early, or an abort, gives everything back. */

@@ -67,12 +67,14 @@ export class Gpu {
     if (!gpu) {
       throw new UnsupportedError(
         "WebGPU: this browser does not offer it; got no navigator.gpu. Use a current Chrome, Edge, Firefox or Safari over https or on localhost.",
+        { code: "no-webgpu" },
       );
     }
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) {
       throw new UnsupportedError(
         "WebGPU: the browser found no adapter; want a GPU or a software adapter. Check that hardware acceleration is switched on and the driver is current.",
+        { code: "no-adapter" },
       );
     }
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
@@ -117,6 +119,7 @@ export class Gpu {
     if (bytes > limit) {
       throw new UnsupportedError(
         `GPU buffer ${label}: got ${bytes} bytes, want at most ${limit} on this adapter. Take a smaller model, 4-bit weights or a shorter context.`,
+        { code: "out-of-memory" },
       );
     }
     const buffer = this.device.createBuffer({ label, size: bytes, usage: usage || STORAGE | COPY_SRC | COPY_DST });
@@ -188,6 +191,7 @@ export class Gpu {
         // oxlint-disable-next-line no-unsafe-finally -- the allocation is the cause of whatever else failed
         throw new UnsupportedError(
           `GPU memory: ${megabytes} MiB could not be allocated; ${error.message}. Take a smaller model, a shorter context or f16 KV.`,
+          { code: "out-of-memory" },
         );
       }
     }

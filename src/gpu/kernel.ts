@@ -92,7 +92,7 @@ export class Kernel<K extends KernelSource = KernelSource> {
       const lines = messages.map((m) => `${name}.wgsl:${m.lineNum}:${m.linePos} ${m.message}`);
       throw new UnsupportedError(
         `kernel ${name}: the adapter refused it with ${JSON.stringify(values)}; ${lines.join("; ") || String(cause)}`,
-        { cause },
+        { code: "adapter-refused", cause },
       );
     }
   }

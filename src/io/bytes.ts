@@ -51,7 +51,10 @@ export function allocate(length: number, name: string): Uint8Array<ArrayBuffer> 
   try {
     return new Uint8Array(length);
   } catch (cause) {
-    throw new ModelError(`${name}: out of memory; got ${length} bytes to hold at once, want fewer.`, { cause });
+    throw new ModelError(`${name}: out of memory; got ${length} bytes to hold at once, want fewer.`, {
+      code: "out-of-memory",
+      cause,
+    });
   }
 }
 

@@ -108,6 +108,7 @@ async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Pro
   if (!config) {
     throw new ModelError(
       `${folder.name}: no config.json; got no such file, want a Hugging Face checkpoint.${folder.hint}`,
+      { code: "not-found" },
     );
   }
   const json = await texts.object("tokenizer.json");
@@ -176,6 +177,7 @@ async function openTensors(folder: Folder, texts: Texts, signal?: AbortSignal): 
   if (!index) {
     throw new ModelError(
       `${folder.name}: no weights; got neither model.safetensors nor model.safetensors.index.json, want one. Only safetensors and GGUF can be read.${folder.hint}`,
+      { code: "not-found" },
     );
   }
   const tensors: StoredTensor[] = [];
@@ -206,7 +208,10 @@ function assemble(parts: Parts, onBytes: OpenOptions["onBytes"]): Checkpoint {
   let queue: Promise<unknown> = Promise.resolve();
   const readNow = async (name: string, signal: AbortSignal | undefined) => {
     signal?.throwIfAborted();
-    if (isClosed) throw new InputError(`${parts.name}: closed; got a read of ${name}, want none after close().`);
+    if (isClosed)
+      throw new InputError(`${parts.name}: closed; got a read of ${name}, want none after close().`, {
+        code: "disposed",
+      });
     const tensor = tensors.get(name);
     if (!tensor) throw new ModelError(`${parts.name}: tensor missing; got none called ${quote(name)}, want one.`);
     const count = (bytes: number) => onBytes?.((loaded = Math.min(totalBytes, loaded + bytes)), totalBytes, name);

@@ -76,7 +76,7 @@ export class Network {
     if ([408, 425, 429, 500, 502, 503, 504].includes(response.status)) {
       throw new Transient(`HTTP ${response.status}`, 1000 * Number(response.headers.get("retry-after")) || 0);
     }
-    throw new ModelError(`${url}: download failed; got HTTP ${response.status}, want 200 or 206.`);
+    throw new ModelError(`${url}: download failed; got HTTP ${response.status}, want 200 or 206.`, { code: "network" });
   }
 
   /** A small answer and its JSON; undefined where it has none. */
@@ -102,7 +102,7 @@ function parseOrUndefined(text: string): unknown {
 function unreachable(url: string, error: Error, attempts: number): Unreachable {
   return new Unreachable(
     `${url}: cannot be downloaded; got ${error.message} (${attempts} ${attempts === 1 ? "attempt" : "attempts"}), want an answer. Is the network up, and does the server allow this page (CORS)?`,
-    { cause: error },
+    { code: "network", cause: error },
   );
 }
 
@@ -113,6 +113,7 @@ export function refuseForbidden(response: Response, url: string): void {
   const what = isGated ? "the model is gated" : "access refused: gated, private or absent";
   throw new ModelError(
     `${url}: ${what}; got HTTP ${response.status}, want a public file. Accept its licence on the model's page, download the files there and pick the folder.`,
+    { code: isGated ? "gated" : "not-public" },
   );
 }
 
@@ -286,12 +287,15 @@ export class HttpFile implements ByteFile {
 
   async #request(position: number, end: number, signal?: AbortSignal): Promise<Stream> {
     this.pause();
-    if (this.#isClosed) throw new InputError(`${this.name}: closed; got a read, want none after close().`);
+    if (this.#isClosed)
+      throw new InputError(`${this.name}: closed; got a read, want none after close().`, { code: "disposed" });
     const controller = new AbortController();
     const response = await this.#network.request(this.name, rangeInit(position, end), controller, signal);
     refuseForbidden(response, this.name);
     if (!response.ok) {
-      throw new ModelError(`${this.name}: vanished while loading; got HTTP ${response.status}, want 200 or 206.`);
+      throw new ModelError(`${this.name}: vanished while loading; got HTTP ${response.status}, want 200 or 206.`, {
+        code: "network",
+      });
     }
     this.#checkVersion(response);
     const begin = /^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "")?.[1] ?? position;
@@ -307,6 +311,7 @@ export class HttpFile implements ByteFile {
     if (size === this.size && (tag === this.tag || this.tag === "")) return;
     throw new ModelError(
       `${this.name}: changed while loading; got ${size} bytes ${tag}, want ${this.size} bytes ${this.tag}. Load again.`,
+      { code: "network" },
     );
   }
 
@@ -338,7 +343,8 @@ function emptyOrFail(response: Response, controller: AbortController, url: strin
 async function wholeFile(network: Network, url: string, signal?: AbortSignal): Promise<BlobFile> {
   const controller = new AbortController();
   const response = await network.request(url, {}, controller, signal);
-  if (!response.ok) throw new ModelError(`${url}: download failed; got HTTP ${response.status}, want 200.`);
+  if (!response.ok)
+    throw new ModelError(`${url}: download failed; got HTTP ${response.status}, want 200.`, { code: "network" });
   return new BlobFile(await guard(response.blob(), controller, signal), url);
 }
 
@@ -368,6 +374,7 @@ export function absoluteUrl(url: string): URL {
     return base instanceof Object && "href" in base ? new URL(url, String(base.href)) : new URL(url);
   } catch (cause) {
     throw new InputError(`model source: not a URL; got "${url}", want https://…, or a path on the page's origin.`, {
+      code: "bad-source",
       cause,
     });
   }

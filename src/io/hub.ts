@@ -88,10 +88,17 @@ function refuseAbsent(response: Response, { id, revision }: HubId): void {
   const code = response.headers.get("x-error-code");
   // The hub answers 401 for what does not exist, so as not to tell private models from absent ones.
   if (response.status === 401 || code === "RepoNotFound") {
-    throw new ModelError(`hub: no public model of this name; got ${id}, want org/name. Is it spelt right, or private?`);
+    throw new ModelError(
+      `hub: no public model of this name; got ${id}, want org/name. Is it spelt right, or private?`,
+      {
+        code: "not-public",
+      },
+    );
   }
   if (code === "RevisionNotFound") {
-    throw new ModelError(`hub: ${id} has no such revision; got ${revision}, want a branch, tag or commit.`);
+    throw new ModelError(`hub: ${id} has no such revision; got ${revision}, want a branch, tag or commit.`, {
+      code: "not-found",
+    });
   }
   refuseForbidden(response, `hub: ${id}`);
 }

@@ -75,6 +75,7 @@ function singleGguf(files: readonly File[]): [File, string] {
   const got = files.slice(0, 5).map((file) => file.name);
   throw new InputError(
     `files: not one model; got ${files.length} files (${got.join(", ")}), want one .gguf, or a folder with config.json and model.safetensors.`,
+    { code: "bad-source" },
   );
 }
 

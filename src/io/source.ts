@@ -29,12 +29,15 @@ export async function openSource(source: ModelSource, context: SourceContext): P
   if (typeof source !== "object" || source === null) {
     throw new InputError(
       `model source: wrong kind; got ${typeof source}, want a URL, a hub id, files or a directory handle.`,
+      { code: "bad-source" },
     );
   }
   if ("getFileHandle" in source) return openHandle(source);
   const files: unknown[] = Array.from(source);
   if (files.every((file) => file instanceof File)) return openPicked(files);
-  throw new InputError("model source: wrong kind; got a list of something else, want a list of File.");
+  throw new InputError("model source: wrong kind; got a list of something else, want a list of File.", {
+    code: "bad-source",
+  });
 }
 
 async function openNamed(source: string, context: SourceContext): Promise<ByteFile | Folder> {
@@ -45,6 +48,7 @@ async function openNamed(source: string, context: SourceContext): Promise<ByteFi
   if (isUrl) return openUrl(absoluteUrl(source), context);
   throw new InputError(
     `model source: not understood; got "${source}", want a URL, /path/, or org/name of a hub model.`,
+    { code: "bad-source" },
   );
 }
 
@@ -57,6 +61,7 @@ async function openUrl(url: URL, context: SourceContext): Promise<ByteFile | Fol
     if (file) return file;
     throw new ModelError(
       `${url.href}: not found; got HTTP 404 or an HTML page, want a GGUF file. Is the address right?`,
+      { code: "not-found" },
     );
   }
   url.pathname = url.pathname.replace(/(\/config\.json|\/?)$/, "/");

@@ -169,6 +169,7 @@ export class BlockList {
     if (needed > this.#pool.free) {
       throw new InputError(
         `cache: got ${this.#pool.free} of ${this.#pool.count} blocks of ${BLOCK_TOKENS} tokens free, want ${needed}. Let another reply finish first, shorten the prompt or load with a larger context.`,
+        { code: "cache-full" },
       );
     }
     const fresh: number[] = [];

@@ -188,6 +188,7 @@ export class Transformer implements Model {
     if (!this.#gpu.has("timestamp-query")) {
       throw new InputError(
         "profile: got an adapter without timestamp-query, want one with it. Use Chrome with WebGPU developer features.",
+        { code: "no-timestamps" },
       );
     }
     const count = phase === "prefill" ? Math.min(tokens, this.limits.rows) : 1;

@@ -39,7 +39,9 @@ export class ChatTemplate {
       return String(result.value);
     } catch (error) {
       if (error instanceof Refusal) {
-        throw new InputError(`chat template: it refuses these messages: ${error.message} Change the conversation.`);
+        throw new InputError(`chat template: it refuses these messages: ${error.message} Change the conversation.`, {
+          code: "bad-prompt",
+        });
       }
       throw new ModelError(`chat template: it fails: ${reason(error)}. Pass { text } or another template.`, {
         cause: error,
@@ -78,13 +80,17 @@ const reason = (error: unknown): string => (error instanceof Error ? error.messa
 
 function checkMessages(messages: readonly Message[]): { role: string; content: string }[] {
   if (!Array.isArray(messages)) {
-    throw new InputError(`messages: got ${nameOf(messages)}, want an array of {role, content}. Pass a list.`);
+    throw new InputError(`messages: got ${nameOf(messages)}, want an array of {role, content}. Pass a list.`, {
+      code: "bad-prompt",
+    });
   }
   return messages.map((message: unknown, index) => {
     if (isFields(message) && typeof message["role"] === "string" && typeof message["content"] === "string") {
       return { ...message, role: message["role"], content: message["content"] };
     }
-    throw new InputError(`messages: entry ${index} lacks a text, want {role, content} with two strings. Correct it.`);
+    throw new InputError(`messages: entry ${index} lacks a text, want {role, content} with two strings. Correct it.`, {
+      code: "bad-prompt",
+    });
   });
 }
 

@@ -52,7 +52,8 @@ export class Tokenizer {
    * the output of a chat template, which writes its own.
    */
   encode(text: string, options: { addSpecial?: boolean } = {}): number[] {
-    if (typeof text !== "string") throw new InputError(`tokenizer: got ${nameOf(text)}, want a string. Pass text.`);
+    if (typeof text !== "string")
+      throw new InputError(`tokenizer: got ${nameOf(text)}, want a string. Pass text.`, { code: "bad-prompt" });
     const wellFormed = text.replace(/\p{Surrogate}/gu, "\ufffd");
     const ids = this.encodeChecked(wellFormed, options.addSpecial ?? true);
     if (ids.every((id) => id !== undefined)) return ids;

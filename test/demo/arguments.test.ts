@@ -5,11 +5,11 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "playwright/test";
-import { parseBench, parseStart, resolveModel } from "../../demo/arguments.mjs";
+import { parseBench, parseStart, resolveModel } from "../../demo/server/arguments.mjs";
 
-const START = join(import.meta.dirname, "../../demo/start.mjs");
-const BENCH = join(import.meta.dirname, "../../demo/bench.mjs");
-const MODEL = join(import.meta.dirname, "../../demo/model.mjs");
+const START = join(import.meta.dirname, "../../demo/server/start.mjs");
+const BENCH = join(import.meta.dirname, "../../demo/server/bench.mjs");
+const MODEL = join(import.meta.dirname, "../../demo/server/model.mjs");
 
 interface Outcome {
   code: number;
@@ -61,21 +61,57 @@ test("numbers are read strictly", () => {
     );
   }
   expect(() => parseStart(["--prompt", "a", "--seed", "4294967296"])).toThrow(/--seed/);
-  expect(() => parseStart(["--prompt", "a", "--kv", "f8"])).toThrow('--kv is "f8", want f16 or f32');
 });
 
-test("--swiftkv is a shape or off, --kv one of four formats", () => {
+test("--swiftkv is a shape or off", () => {
   const load = (...args: string[]): unknown => parseStart(["--prompt", "a", ...args]);
   expect(load("--swiftkv", "4,2")).toMatchObject({ load: { swiftkv: { layers: 4, group: 2 } } });
   expect(load("--swiftkv", "0")).toMatchObject({ load: { swiftkv: { layers: 0, group: 1 } } });
   expect(load("--swiftkv", "off")).toMatchObject({ load: { swiftkv: false } });
-  for (const kv of ["f32", "f16", "int8", "int4"]) expect(load("--kv", kv)).toMatchObject({ load: { kv } });
   for (const text of ["", "x", "4,", ",2", "4,0", "4,2,1", "-4", "4.5", "4, 2", "on", "1e1", "99999"])
     expect(() => load("--swiftkv", text), text).toThrow(/^--swiftkv is ".*", want K or K,G/);
 });
 
+const RECIPES = [
+  "int8",
+  "kivi:bits=2",
+  "kivi:kbits=8,vbits=4",
+  "pyramid:budget=512+kivi:bits=2",
+  "snapkv:budget=512",
+  "not one at all",
+  "",
+];
+
+test("--kv goes to the engine as it was typed: what a recipe may be, only the engine knows", () => {
+  for (const kv of RECIPES) {
+    expect(parseStart(["--prompt", "a", "--kv", kv]), kv).toMatchObject({ load: { kv } });
+    expect(parseStart(["--prompt", "a", `--kv=${kv}`]), kv).toMatchObject({ load: { kv } });
+    expect(parseBench(["--kv", kv]), kv).toMatchObject({ compared: false, options: { kv } });
+  }
+});
+
+test("a comparison takes several recipes between semicolons, each once", () => {
+  const kv = (text: string): unknown => parseBench(["--swiftkv", "--kv", text]);
+  expect(kv("f16; int4;f16")).toMatchObject({ compared: true, options: { kv: ["f16", "int4"] } });
+  const systems = RECIPES.filter((recipe) => recipe !== "");
+  expect(kv(systems.join(";"))).toMatchObject({ options: { kv: systems } });
+  for (const text of ["", ";", "f16;", "f16;;int8", " ; f16"])
+    expect(() => kv(text), text).toThrow(`--kv is "${text}", want recipes separated by semicolons`);
+});
+
+test("--tokens takes the place of the prompt", () => {
+  expect(parseStart(["--tokens", "5,70, 80"])).toMatchObject({ tokens: [5, 70, 80] });
+  expect(parseStart(["--tokens", "0"])).toMatchObject({ tokens: [0], raw: false, load: {}, generate: {} });
+  for (const text of ["", ",", "1,", "a", "1.5", "-1", "1,-1", "1;2", "0x1"])
+    expect(() => parseStart(["--tokens", text]), text).toThrow(/^--tokens is ".*", want a whole number of at least 0$/);
+  for (const [name, ...rest] of [["--prompt", "a"], ["--system", "a"], ["--raw"]] as const)
+    expect(() => parseStart(["--tokens", "1", name, ...rest])).toThrow(`${name} cannot go with --tokens`);
+  expect(() => parseStart(["--tokens", "1", "--port", "80"])).toThrow("--port is for the page");
+});
+
 test("flags that do not go together are refused", () => {
-  expect(() => parseStart(["--json"])).toThrow("--json needs --prompt");
+  expect(() => parseStart(["--json"])).toThrow("--json needs --prompt or --tokens");
+  expect(parseStart(["--no-open"])).toEqual({ page: true, open: false });
   expect(() => parseStart(["--prompt", "a", "--no-open"])).toThrow(/--no-open is for the page/);
   expect(() => parseStart(["--prompt", "a", "--raw", "--system", "s"])).toThrow(/--system/);
   expect(() => parseStart(["--prompt", "--json"])).toThrow("--prompt needs a value");

@@ -3,9 +3,9 @@
 import { readFile } from "node:fs/promises";
 import type { Locator, Page } from "playwright";
 import { expect } from "playwright/test";
-import { parseBench } from "../../demo/arguments.mjs";
-import { shapesFor } from "../../demo/compare.ts";
-import type { CompareResult } from "../../demo/compare.ts";
+import { parseBench } from "../../demo/server/arguments.mjs";
+import { shapesFor } from "../../demo/bench/compare.ts";
+import type { CompareResult } from "../../demo/bench/compare.ts";
 import { sidewaysOverflow, test, type Visit, wait } from "./visit.ts";
 
 let faults: string[] = [];
@@ -254,20 +254,16 @@ test("K is near the share, such that groups of 1, 2 and 4 divide the rest where 
   expect(shapesFor([{ layers: 15, group: 3 }], 30)).toEqual({ shapes: [{ layers: 15, group: 3 }], notes: [] });
 });
 
-test("the command line's comparison takes variants and several storages, and nothing that it would ignore", () => {
-  expect(parseBench(["--swiftkv", "--variants", "15,1; 14,4", "--kv", "f16,int4,f16"])).toMatchObject({
+test("the command line's comparison takes variants, and nothing that it would ignore", () => {
+  expect(parseBench(["--swiftkv", "--variants", "15,1; 14,4"])).toMatchObject({
     compared: true,
     options: {
-      kv: ["f16", "int4"],
       shapes: [
         { layers: 15, group: 1 },
         { layers: 14, group: 4 },
       ],
     },
   });
-  expect(parseBench(["--kv", "int8"])).toMatchObject({ compared: false, options: { kv: "int8" } });
-  expect(() => parseBench(["--kv", "f16,int8"])).toThrow('--kv is "f16,int8"');
-  expect(() => parseBench(["--swiftkv", "--kv", "f16,f8"])).toThrow('--kv is "f8"');
   expect(() => parseBench(["--variants", "4,1"])).toThrow("--variants needs --swiftkv");
   expect(() => parseBench(["--swiftkv", "--no-profile"])).toThrow("--no-profile cannot go with --swiftkv");
   for (const text of ["4", "4,0", "4,1;", "a,b"])

@@ -111,7 +111,7 @@ test("what people and models write stays text", async () => {
   await ask(page, attack);
   await expect(page.locator("article.user .plain")).toHaveText(attack);
   const shown = await page.evaluate(async (text) => {
-    const path = "/conversation.ts"; // a variable, so that the test's own compiler does not look for it
+    const path = "/chat/conversation.ts"; // a variable, so that the test's own compiler does not look for it
     const module = (await import(path)) as {
       reply(name: string, again: () => void): { element: HTMLElement; writing(text: string, tokens: number): void };
     };

@@ -6,7 +6,7 @@ import type { Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "playwright/test";
-import { findFile, listModels, modelFiles, parseRange } from "../../demo/files.mjs";
+import { findFile, listModels, modelFiles, parseRange } from "../../demo/server/files.mjs";
 
 let folder = "";
 let server: Server;

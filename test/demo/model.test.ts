@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "playwright/test";
 
-const SCRIPT = join(import.meta.dirname, "../../demo/model.mjs");
+const SCRIPT = join(import.meta.dirname, "../../demo/server/model.mjs");
 const ID = "HuggingFaceTB/SmolLM2-360M-Instruct";
 const weights = Buffer.alloc(200_000, "weights");
 const config = Buffer.from('{"model_type": "llama"}\n');

@@ -2,8 +2,8 @@
 
 import type { Browser, Page } from "playwright";
 import { expect, test } from "playwright/test";
-import { launch } from "../../demo/browser.mjs";
-import { serve } from "../../demo/server.mjs";
+import { launch } from "../../demo/server/browser.mjs";
+import { serve } from "../../demo/server/server.mjs";
 
 let browser: Browser;
 let server: Awaited<ReturnType<typeof serve>>;
@@ -38,7 +38,7 @@ test.afterEach(async () => {
 const render = async (markdown: string): Promise<string> => {
   if (!page.url().startsWith(server.url)) await page.goto(server.url);
   return page.evaluate(async (text) => {
-    const path = "/markdown.ts"; // a variable, so that the test's own compiler does not look for it
+    const path = "/chat/markdown.ts"; // a variable, so that the test's own compiler does not look for it
     const { renderMarkdown } = (await import(path)) as { renderMarkdown(text: string): DocumentFragment };
     const holder = document.body.appendChild(document.createElement("div"));
     holder.append(renderMarkdown(text));
@@ -96,7 +96,7 @@ test("nothing a model writes becomes script, image, style, form or foreign link"
 test("growing Markdown keeps the blocks that are finished", async () => {
   await page.goto(server.url);
   const kept = await page.evaluate(async () => {
-    const path = "/markdown.ts";
+    const path = "/chat/markdown.ts";
     const { markdownView } = (await import(path)) as { markdownView(target: HTMLElement): (text: string) => void };
     const target = document.createElement("div");
     const show = markdownView(target);
@@ -138,6 +138,14 @@ test("without WebGPU the page says so before anything is loaded", async () => {
   await page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, "gpu"));
   await page.goto(server.url);
   await expect(page.getByRole("alert").getByRole("heading")).toHaveText("This browser gives the page no GPU");
+});
+
+test("without an adapter the engine's error says so", async () => {
+  await page.addInitScript(() => (GPU.prototype.requestAdapter = async () => null));
+  await page.goto(`${server.url}/?model=${encodeURIComponent("/models/fable/")}`);
+  const card = page.getByRole("alert");
+  await expect(card.getByRole("heading")).toHaveText("This browser gives the page no GPU");
+  await expect(card).toContainText("the browser found no adapter");
 });
 
 test("no page scrolls sideways on a small phone", async () => {

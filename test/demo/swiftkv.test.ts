@@ -153,10 +153,11 @@ test("the keyboard turns the switch and keeps its place; what was done is said",
 
 test("an error is a card in the panel, and the model runs on as it was", async () => {
   await page.evaluate(() => {
-    const create = GPUDevice.prototype.createBuffer;
-    GPUDevice.prototype.createBuffer = function () {
-      GPUDevice.prototype.createBuffer = create;
-      throw new Error("GPU memory: got none");
+    const pop = GPUDevice.prototype.popErrorScope;
+    GPUDevice.prototype.popErrorScope = async function () {
+      GPUDevice.prototype.popErrorScope = pop;
+      await pop.call(this);
+      return new GPUOutOfMemoryError("none left");
     };
   });
   await toggle().click();

@@ -3,7 +3,7 @@
 
 import type { BrowserContext, Locator, Page } from "playwright";
 import { expect } from "playwright/test";
-import { serve } from "../../demo/server.mjs";
+import { serve } from "../../demo/server/server.mjs";
 import { test as base } from "../page.ts";
 
 export const STORY = "Tell me a story about a cat and a box.";

@@ -1,0 +1,177 @@
+// The benchmark page. By hand: choose, start, read. By a driver: `await window.runBench(options)`, or runComparison.
+
+import { KV_FORMATS, type KvFormat, type ModelSource } from "../../src/index.ts";
+
+import { embedded } from "../shared/catalogue.ts";
+import { compare } from "./compare.ts";
+import type { CompareOptions, CompareResult, WantedShape } from "./compare.ts";
+import { showComparison } from "./comparison.ts";
+import { find, make } from "../shared/dom.ts";
+import { FRONTIERS, measure } from "./measure.ts";
+import type { BenchOptions, BenchProgress, BenchResult } from "./measure.ts";
+import { nameOfSource, picker } from "../shared/picker.ts";
+import { showResult } from "./report.ts";
+import { explain, troubleCard } from "../shared/trouble.ts";
+
+/** K's share of the layers, by where its boxes are. */
+const SHARES = { "shapes-half": 0.5, "shapes-most": 0.75 } as const;
+const GROUPS = [1, 2, 4] as const;
+
+declare global {
+  interface Window {
+    /** The latest result, once there is one. */
+    benchResult?: BenchResult | CompareResult;
+    /** Measures and shows. Rejects with an Error whose message says what to do. */
+    runBench(options?: Partial<BenchOptions>): Promise<BenchResult>;
+    /** Measures and shows dense against SwiftKV, likewise. */
+    runComparison(options?: Partial<CompareOptions>): Promise<CompareResult>;
+  }
+}
+
+const form = find("bench-form", HTMLFormElement);
+const start = find("bench-start", HTMLButtonElement);
+const stop = find("bench-stop", HTMLButtonElement);
+const progress = find("bench-progress", HTMLElement);
+const trouble = find("bench-trouble", HTMLElement);
+const result = find("bench-result", HTMLElement);
+
+let chosen: { source: ModelSource; name: string } = embedded;
+let running: AbortController | null = null;
+
+window.runBench = (options = {}) => run(measure, options, showResult);
+window.runComparison = (options = {}) => run(compare, options, showComparison);
+
+type Common = Partial<Pick<BenchOptions, "source" | "signal">>;
+
+/** One measurement at a time: made, kept as the latest, shown. */
+async function run<O extends Common, R extends BenchResult | CompareResult>(
+  work: (options: O & Pick<BenchOptions, "source">, report: (progress: BenchProgress) => void) => Promise<R>,
+  options: O,
+  show: (target: HTMLElement, result: R, name: string) => void,
+): Promise<R> {
+  if (running) throw new Error("benchmark: already running. Wait for it, or stop it.");
+  running = new AbortController();
+  setRunning(true);
+  try {
+    const source = options.source ?? chosen.source;
+    const measured = await work({ signal: running.signal, ...options, source }, showProgress);
+    window.benchResult = measured;
+    result.hidden = false;
+    show(result, measured, source === chosen.source ? chosen.name : measured.model.name);
+    find("bench-announcer", HTMLElement).textContent = "The benchmark is finished.";
+    return measured;
+  } finally {
+    running = null;
+    setRunning(false);
+  }
+}
+
+function setRunning(on: boolean): void {
+  start.hidden = on;
+  stop.hidden = !on;
+  progress.hidden = !on;
+  for (const fieldset of form.querySelectorAll("fieldset")) fieldset.disabled = on;
+  if (on) {
+    trouble.replaceChildren();
+    find("bench-announcer", HTMLElement).textContent = "";
+  }
+}
+
+function showProgress({ text, share }: BenchProgress): void {
+  const bar = find("bench-bar", HTMLElement);
+  find("bench-phase", HTMLElement).textContent = text;
+  bar.classList.toggle("endless", share === null);
+  bar.style.setProperty("--done", `${100 * (share ?? 1)}%`);
+  if (share === null) bar.removeAttribute("aria-valuenow");
+  else bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+}
+
+const compares = (): boolean => new FormData(form).get("kind") === "swiftkv";
+
+/** What both kinds of run ask for. */
+function readForm(): Required<Pick<BenchOptions, "frontiers" | "runs" | "newTokens">> {
+  const data = new FormData(form);
+  const whole = (name: string, fallback: number): number => Number(data.get(name)) || fallback;
+  return {
+    frontiers: data.getAll("frontier").map(Number),
+    runs: whole("runs", 5),
+    newTokens: whole("newTokens", 32),
+  };
+}
+
+function readSpeed(): Partial<BenchOptions> {
+  const data = new FormData(form);
+  const kv = KV_FORMATS.find((format) => format === data.get("kv")) ?? "f16";
+  return { ...readForm(), kv, profile: data.has("profile") };
+}
+
+function readComparison(): Partial<CompareOptions> & { shapes: WantedShape[]; kv: KvFormat[] } {
+  const data = new FormData(form);
+  const shapes = Object.entries(SHARES).flatMap(([place, share]) =>
+    data.getAll(place).map((group) => ({ share, group: Number(group) })),
+  );
+  return { ...readForm(), shapes, kv: KV_FORMATS.filter((format) => data.getAll("format").includes(format)) };
+}
+
+/** Shows the fields of the chosen kind of run, and how much a comparison asks of the machine. */
+function showKind(): void {
+  for (const part of form.querySelectorAll<HTMLElement>("[data-kind]"))
+    part.hidden = part.dataset.kind !== (compares() ? "swiftkv" : "speed");
+  if (!compares()) return;
+  const { shapes, kv } = readComparison();
+  const { frontiers, runs } = readForm();
+  const replies = (1 + shapes.length) * kv.length * frontiers.length * (1 + runs);
+  find("bench-amount", HTMLElement).textContent =
+    `Dense and ${shapes.length} SwiftKV, ${kv.join(" and ") || "no storage"}, ${frontiers.length} lengths, ${runs} runs and one to warm up: ${replies} replies.`;
+}
+
+function choose(source: ModelSource, name: string): void {
+  chosen = { source, name };
+  find("bench-model", HTMLElement).textContent = name;
+  togglePicker(false);
+}
+
+function togglePicker(open: boolean): void {
+  find("picker-list", HTMLElement).hidden = !open;
+  find("bench-change", HTMLElement).setAttribute("aria-expanded", String(open));
+}
+
+function checkBox(name: string, value: string, text: string, checked: boolean): HTMLElement {
+  return make("label", { className: "check" }, make("input", { type: "checkbox", name, value, checked }), text);
+}
+
+function fillBoxes(): void {
+  const length = (frontier: number): string => (frontier < 1024 ? String(frontier) : `${frontier / 1024}K`);
+  find("frontiers", HTMLElement).append(
+    ...FRONTIERS.map((frontier) => checkBox("frontier", String(frontier), length(frontier), frontier <= 2048)),
+  );
+  for (const [place, share] of Object.entries(SHARES))
+    find(place, HTMLElement).append(
+      ...GROUPS.map((group) => checkBox(place, String(group), `G ${group}`, share === 0.5 && group <= 2)),
+    );
+  find("formats", HTMLElement).append(...KV_FORMATS.map((kv) => checkBox("format", kv, kv, kv === "f16")));
+}
+
+function connect(): void {
+  fillBoxes();
+  form.addEventListener("input", showKind);
+  showKind(); // a reloaded page keeps its fields
+  find("bench-change", HTMLElement).addEventListener("click", () =>
+    togglePicker(find("picker-list", HTMLElement).hidden !== false),
+  );
+  stop.addEventListener("click", () => running?.abort());
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await (compares() ? window.runComparison(readComparison()) : window.runBench(readSpeed()));
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") return;
+      trouble.replaceChildren(troubleCard(explain(error), { retry: () => form.requestSubmit() }));
+    }
+  });
+}
+
+connect();
+const asked = new URLSearchParams(location.search).get("model");
+choose(asked ?? chosen.source, asked ? nameOfSource(asked) : chosen.name);
+void picker(find("picker-list", HTMLElement), choose);

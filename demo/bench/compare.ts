@@ -1,0 +1,348 @@
+// Dense against SwiftKV on one set of weights: the measurements behind the comparison. No DOM.
+
+import { InputError, convert, load, measureAdapter, modelFlops } from "../../src/index.ts";
+import type { Engine, KvFormat, ModelInfo, SwiftKv } from "../../src/index.ts";
+import {
+  FRONTIERS,
+  contextFor,
+  environment,
+  loading,
+  nothingFits,
+  planOf,
+  runOnce,
+  spread,
+  syntheticTokens,
+} from "./measure.ts";
+import type { BenchOptions, BenchProgress, BenchResult, Plan, Spread, Step } from "./measure.ts";
+
+/** A SwiftKV shape, or a share of the layers for K: then K is chosen so that the group sizes fit. */
+export type WantedShape = SwiftKv | { share: number; group: number };
+
+export interface CompareOptions extends Omit<BenchOptions, "kv" | "profile"> {
+  /** Default: half of the layers, one and two layers to a cache. */
+  shapes?: readonly WantedShape[];
+  /** Each shape and the dense model is measured with each of them. Default f16. */
+  kv?: readonly KvFormat[];
+  /** Most bytes of caches alive together; beyond it the variants follow one another. Default 1 GiB. */
+  cacheBytes?: number;
+}
+
+export interface CompareRow {
+  frontier: number;
+  /** The frontier, or a little less where the new tokens would not fit behind it. */
+  promptTokens: number;
+  /** Milliseconds to the first token. */
+  firstTokenMs: Spread;
+  /** Tokens per second. */
+  prefill: Spread;
+  /** Dense time to the first token ÷ this one, medians, same storage of keys and values. */
+  speedup: number;
+  /** The same from the FLOP model. */
+  predictedSpeedup: number;
+  /** speedup ÷ predictedSpeedup: 1 = exactly what the FLOP model says. */
+  ofPredicted: number;
+  /** Milliseconds that the dense time and the FLOP model lead to expect. */
+  predictedMs: number;
+  /** Milliseconds per new token after the first. */
+  decodeMs: Spread;
+  /** decodeMs ÷ that of the dense model, medians. */
+  decodeToDense: number;
+}
+
+export interface CompareVariant {
+  /** null = dense. */
+  swiftkv: SwiftKv | null;
+  kv: KvFormat;
+  kvBytesPerToken: number;
+  /** kvBytesPerToken ÷ that of the dense model with the same storage. */
+  kvToDense: number;
+  /** The cache as allocated, for `context` tokens. */
+  kvBytes: number;
+  rows: CompareRow[];
+}
+
+export interface CompareResult {
+  format: 1;
+  kind: "swiftkv";
+  date: string;
+  engine: string;
+  browser: string;
+  adapter: BenchResult["adapter"];
+  measured: BenchResult["measured"];
+  /** The dense model. */
+  model: ModelInfo;
+  /** Its projections for SwiftKV were made here, not trained: speed and memory are those of a trained model, answers are not. */
+  undistilled: true;
+  memory: { weightBytes: number };
+  loadMs: number;
+  options: { runs: number; warmups: number; newTokens: number; kv: readonly KvFormat[] };
+  /** Whether the variants took turns run by run; false = their caches did not fit together, so one came after the other. */
+  interleaved: boolean;
+  /** What was chosen otherwise than asked, in words. */
+  notes: string[];
+  variants: CompareVariant[];
+  /** Frontiers beyond the context. */
+  skipped: number[];
+}
+
+type Asked = CompareOptions &
+  Required<Pick<CompareOptions, "frontiers" | "runs" | "warmups" | "newTokens" | "kv" | "shapes" | "cacheBytes">>;
+type Report = (progress: BenchProgress) => void;
+
+/** Compares on this machine. Rejects with what `load`, `convert` and `generate` reject with. */
+export async function compare(options: CompareOptions, report: Report): Promise<CompareResult> {
+  const asked = complete(options);
+  report({ text: "Measuring the adapter", share: null });
+  const measured = await measureAdapter();
+  const dense = await loadDense(asked, report);
+  const { shapes, notes } = shapesFor(asked.shapes, dense.model.layers);
+  const wanted = asked.kv.flatMap((kv) => [null, ...shapes].map((swiftkv) => ({ swiftkv, kv })));
+  const fleet = new Fleet(dense, wanted, asked.signal);
+  try {
+    if (shapes.length === 0) throw nothing("SwiftKV shapes that this model can have");
+    const { fitting, skipped } = planFor(dense.model, asked);
+    report({ text: "Converting the model", share: null });
+    await fleet.open(asked.cacheBytes);
+    const trials = await runAll(fleet, fitting, asked, report);
+    const variants = evaluate(fleet.facts, fitting, trials);
+    return describe(dense, asked, { measured, interleaved: fleet.interleaved, notes, variants, skipped });
+  } finally {
+    fleet.dispose();
+  }
+}
+
+function complete(options: CompareOptions): Asked {
+  const defaults = { runs: 5, warmups: 1, newTokens: 32, kv: ["f16"], cacheBytes: 2 ** 30 } as const;
+  const asked = { frontiers: FRONTIERS, shapes: DEFAULT_SHAPES, ...defaults, ...options };
+  if (asked.frontiers.length === 0) throw nothing("lengths");
+  if (asked.kv.length === 0) throw nothing("storage of keys and values");
+  if (asked.shapes.length === 0) throw nothing("SwiftKV shapes");
+  return asked;
+}
+
+const nothing = (what: string): InputError =>
+  new InputError(`benchmark: nothing to measure; got no ${what}, want at least one. Choose one.`);
+
+/** A SwiftKV checkpoint too is loaded as the model that it came from. */
+function loadDense({ source, kv, frontiers, newTokens, signal, ...asked }: Asked, report: Report): Promise<Engine> {
+  const context = asked.context ?? contextFor(frontiers, newTokens);
+  return load(source, {
+    kv: kv[0]!,
+    swiftkv: false,
+    ...(context === undefined ? {} : { context }),
+    ...(signal ? { signal } : {}),
+    onProgress: (progress) => report(loading(progress)),
+  });
+}
+
+/** Beyond what the model was trained for only where the caller named a context. */
+function planFor({ context, trainedContext }: ModelInfo, { frontiers, newTokens, ...asked }: Asked): Plan {
+  const most = asked.context === undefined ? Math.min(context, trainedContext) : context;
+  const plan = planOf(frontiers, most, newTokens);
+  if (plan.fitting.length === 0) throw nothingFits(frontiers, most - newTokens);
+  return plan;
+}
+
+function describe(
+  dense: Engine,
+  { runs, warmups, newTokens, kv }: Asked,
+  parts: Pick<CompareResult, "measured" | "interleaved" | "notes" | "variants" | "skipped">,
+): CompareResult {
+  const { weightBytes, loadMs } = dense.stats();
+  return {
+    format: 1,
+    kind: "swiftkv",
+    ...environment(dense),
+    model: dense.model,
+    undistilled: true,
+    memory: { weightBytes },
+    loadMs,
+    options: { runs, warmups, newTokens, kv },
+    ...parts,
+  };
+}
+
+/** "dense", "K 14 · G 2"; with the storage where there is more than one. */
+export function variantName({ swiftkv, kv }: Wanted, formats: readonly KvFormat[]): string {
+  const shape = swiftkv ? `K ${swiftkv.layers} · G ${swiftkv.group}` : "dense";
+  return formats.length > 1 ? `${shape}, ${kv}` : shape;
+}
+
+// Shapes
+
+export const DEFAULT_SHAPES: readonly WantedShape[] = [
+  { share: 0.5, group: 1 },
+  { share: 0.5, group: 2 },
+];
+
+/** The shapes for a model of so many layers, each once, and what had to give way. */
+export function shapesFor(wanted: readonly WantedShape[], layers: number): { shapes: SwiftKv[]; notes: string[] } {
+  const shapes = new Map<string, SwiftKv>();
+  const notes = new Set<string>();
+  for (const shape of wanted) {
+    const ideal = "share" in shape ? shape.share * layers : shape.layers;
+    const own = "share" in shape ? ownLayers(layers, ideal, shape.group) : shape.layers;
+    if (own === null) notes.add(`G ${shape.group} is left out: ${layers} layers are too few.`);
+    else shapes.set(`${own} ${shape.group}`, { layers: own, group: shape.group });
+    if (own !== null && own !== ideal)
+      notes.add(`K ${own} stands for ${ideal} of ${layers} layers: G has to divide what is left.`);
+  }
+  return { shapes: [...shapes.values()], notes: [...notes] };
+}
+
+/**
+ * K near `ideal`. Preferably one that leaves a multiple of 4, so that groups of 1, 2 and 4 can be held against each
+ * other at the same K; where none is within an eighth of the layers, the nearest that `group` allows, if any.
+ */
+function ownLayers(layers: number, ideal: number, group: number): number | null {
+  const distance = (own: number): number => Math.abs(own - ideal);
+  const nearest = Array.from({ length: layers - 1 }, (_, i) => i + 1).toSorted((a, b) => distance(a) - distance(b));
+  const leaves = (multiple: number) => (own: number) => (layers - own) % multiple === 0;
+  const common = nearest.filter(leaves(4)).find((own) => distance(own) <= layers / 8);
+  if (common !== undefined && leaves(group)(common)) return common;
+  return nearest.find(leaves(group)) ?? null;
+}
+
+// Engines
+
+interface Wanted {
+  swiftkv: SwiftKv | null;
+  kv: KvFormat;
+}
+
+interface Facts extends Wanted {
+  kvBytesPerToken: number;
+  kvBytes: number;
+  model: ModelInfo;
+}
+
+/** The variants as engines on the weights of `dense`, which is the first: all at once, or one at a time. */
+class Fleet {
+  interleaved = true;
+  readonly wanted: readonly Wanted[];
+  readonly facts: Facts[] = [];
+  readonly #engines = new Map<number, Engine>();
+  readonly #dense: Engine;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(dense: Engine, wanted: readonly Wanted[], signal: AbortSignal | undefined) {
+    this.#dense = dense;
+    this.wanted = wanted;
+    this.#signal = signal;
+    this.#keep(0, dense);
+  }
+
+  /** Opens all, as far as their caches fit together into `most` bytes. */
+  async open(most: number): Promise<void> {
+    for (const index of this.wanted.keys()) {
+      await this.engine(index);
+      const bytes = this.facts.reduce((sum, { kvBytes }) => sum + kvBytes, 0);
+      if (bytes > most) this.interleaved = false;
+      if (!this.interleaved) return;
+    }
+  }
+
+  /** Without turns it closes the one before. */
+  async engine(index: number): Promise<Engine> {
+    const open = this.#engines.get(index);
+    if (open) return open;
+    if (!this.interleaved) this.#closeTwins();
+    const { swiftkv, kv } = this.wanted[index]!;
+    const context = this.#dense.model.context;
+    const options = { kv, context, ...(this.#signal ? { signal: this.#signal } : {}) };
+    return this.#keep(index, await convert(this.#dense, swiftkv ?? false, options));
+  }
+
+  #keep(index: number, engine: Engine): Engine {
+    const { kvBytesPerToken, kvBytes } = engine.stats();
+    this.#engines.set(index, engine);
+    this.facts[index] = { ...this.wanted[index]!, kvBytesPerToken, kvBytes, model: engine.model };
+    return engine;
+  }
+
+  #closeTwins(): void {
+    for (const [index, engine] of this.#engines) {
+      if (index === 0) continue;
+      engine.dispose();
+      this.#engines.delete(index);
+    }
+  }
+
+  dispose(): void {
+    this.#closeTwins();
+    this.#dense.dispose();
+  }
+}
+
+// Runs
+
+interface Turn {
+  variant: number;
+  /** Which of the plan's lengths. */
+  at: number;
+  run: number;
+}
+
+/** Interleaved, the variants take turns within a run, so that a machine which becomes slower slows all of them. */
+function turnsOf(variants: number, steps: readonly Step[], runs: number, interleaved: boolean): Turn[] {
+  const range = (length: number): number[] => Array.from({ length }, (_, i) => i);
+  const turns = steps.flatMap((_, at) =>
+    range(runs).flatMap((run) => range(variants).map((variant) => ({ variant, at, run: run + 1 }))),
+  );
+  return interleaved ? turns : turns.toSorted((a, b) => a.variant - b.variant);
+}
+
+/** Milliseconds of the runs of one variant at one length. */
+interface Trial {
+  firstTokenMs: number[];
+  decodeMs: number[];
+}
+
+/** By variant and length. */
+async function runAll(fleet: Fleet, steps: readonly Step[], asked: Asked, report: Report): Promise<Trial[][]> {
+  const { kv, runs, warmups, newTokens, signal } = asked;
+  const trials = fleet.wanted.map(() => steps.map((): Trial => ({ firstTokenMs: [], decodeMs: [] })));
+  const turns = turnsOf(trials.length, steps, warmups + runs, fleet.interleaved);
+  for (const [done, { variant, at, run }] of turns.entries()) {
+    const { frontier, promptTokens } = steps[at]!;
+    const name = variantName(fleet.wanted[variant]!, kv);
+    report({ text: `${frontier} tokens, ${name}, run ${run} of ${warmups + runs}`, share: done / turns.length });
+    const engine = await fleet.engine(variant);
+    const tokens = syntheticTokens(promptTokens, engine.model.vocabulary, run);
+    const stats = await runOnce(engine, tokens, { newTokens, ...(signal ? { signal } : {}) });
+    if (run <= warmups) continue;
+    const trial = trials[variant]![at]!;
+    trial.firstTokenMs.push(stats.prefillMs);
+    trial.decodeMs.push(1000 / stats.decodeTokensPerSecond);
+  }
+  return trials;
+}
+
+function evaluate(facts: readonly Facts[], steps: readonly Step[], trials: readonly Trial[][]): CompareVariant[] {
+  return facts.map(({ swiftkv, kv, kvBytesPerToken, kvBytes, model }, index) => {
+    const base = facts.findIndex((other) => other.kv === kv && other.swiftkv === null);
+    const rows = steps.map((step, at) => {
+      const predicted = modelFlops(facts[base]!, step.promptTokens) / modelFlops({ model }, step.promptTokens);
+      return rowOf(step, trials[index]![at]!, trials[base]![at]!, predicted);
+    });
+    const kvToDense = kvBytesPerToken / facts[base]!.kvBytesPerToken;
+    return { swiftkv, kv, kvBytesPerToken, kvToDense, kvBytes, rows };
+  });
+}
+
+function rowOf(step: Step, trial: Trial, base: Trial, predictedSpeedup: number): CompareRow {
+  const [firstTokenMs, decodeMs] = [spread(trial.firstTokenMs), spread(trial.decodeMs)];
+  const denseMs = spread(base.firstTokenMs).median;
+  const speedup = denseMs / firstTokenMs.median;
+  return {
+    ...step,
+    firstTokenMs,
+    prefill: spread(trial.firstTokenMs.map((ms) => (1000 * step.promptTokens) / ms)),
+    speedup,
+    predictedSpeedup,
+    ofPredicted: speedup / predictedSpeedup,
+    predictedMs: denseMs / predictedSpeedup,
+    decodeMs,
+    decodeToDense: decodeMs.median / spread(base.decodeMs).median,
+  };
+}

@@ -1,0 +1,178 @@
+// The result of dense against SwiftKV as charts and tables.
+
+import { variantName } from "./compare.ts";
+import type { CompareResult, CompareRow, CompareVariant } from "./compare.ts";
+import { make } from "../shared/dom.ts";
+import { bytes, count, figure, percent } from "../shared/numbers.ts";
+import { linesPlot, marker } from "./plot.ts";
+import type { Line } from "./plot.ts";
+import { downloads, factList, heading, table } from "./report.ts";
+
+/** Fills `target`. `name` = the model as people call it. */
+export function showComparison(target: HTMLElement, result: CompareResult, name: string): void {
+  target.replaceChildren(
+    ...heading(result, `${name}, dense and SwiftKV`),
+    summary(result),
+    machine(result),
+    charts(result),
+    speeds(result),
+    memory(result),
+    downloads(result),
+  );
+}
+
+/** Finer than elsewhere, since neighbours are compared: 763 ms, 1.22 s. */
+const duration = (milliseconds: number): string =>
+  milliseconds < 950 ? `${Math.round(milliseconds)} ms` : `${figure(milliseconds / 1000)} s`;
+/** The labels of an axis that ends at `top`, all in one unit. */
+const axisIn =
+  (top: number) =>
+  (milliseconds: number): string =>
+    top >= 1000 ? `${round(milliseconds / 1000)} s` : `${round(milliseconds)} ms`;
+const round = (value: number): number => Number(value.toPrecision(6));
+const times = (value: number): string => `${value.toFixed(2)} ×`;
+const perToken = (milliseconds: number): string => `${figure(milliseconds)} ms`;
+const span = ({ min, max }: { min: number; max: number }): string => `${duration(min)} – ${duration(max)}`;
+
+/** The one sentence to take away: the fastest variant at the longest prompt. */
+function summary({ variants, options }: CompareResult): HTMLElement {
+  const last = (variant: CompareVariant): CompareRow => variant.rows.at(-1)!;
+  const fastest = variants
+    .filter(({ swiftkv }) => swiftkv)
+    .reduce((best, variant) => (last(variant).speedup > last(best).speedup ? variant : best));
+  const dense = variants.find(({ swiftkv, kv }) => !swiftkv && kv === fastest.kv)!;
+  const { promptTokens, firstTokenMs, speedup, predictedSpeedup } = last(fastest);
+  const text = `A prompt of ${count(promptTokens)} tokens is read in ${duration(firstTokenMs.median)} with ${variantName(fastest, options.kv)} and in ${duration(last(dense).firstTokenMs.median)} by the dense model: ${times(speedup)} the speed, where counting operations predicts ${times(predictedSpeedup)}.`;
+  return make("p", { className: "lead", textContent: text });
+}
+
+function machine({ measured, memory, model, browser, options, interleaved }: CompareResult): HTMLElement {
+  return factList([
+    ["Copy bandwidth", `${figure(measured.copyGBs)} GB/s`],
+    ["FMA peak", `${figure(measured.fmaGflops)} GFLOP/s`],
+    ["Layers", count(model.layers)],
+    ["Weights", bytes(memory.weightBytes)],
+    ["Keys and values", options.kv.join(", ")],
+    ["Context", `${count(model.context)} tokens`],
+    ["Order of runs", interleaved ? "interleaved" : "not interleaved"],
+    ["Browser", browser.replace("/", " ")],
+  ]);
+}
+
+// Charts
+
+function charts(result: CompareResult): HTMLElement {
+  const { variants, options } = result;
+  const top = Math.max(...variants.flatMap(({ rows }) => rows.map((row) => row.firstTokenMs.max)));
+  const figures = options.kv.map((kv) =>
+    timeChart(
+      options.kv.length > 1 ? `Time to the first token, ${kv}` : "Time to the first token",
+      variants.filter((variant) => variant.kv === kv),
+      top,
+    ),
+  );
+  return make("div", { className: "charts" }, ...figures, bytesChart(result));
+}
+
+/** A line for each variant with the FLOP model's dashed beside it; the legend hides and shows them. */
+function timeChart(title: string, variants: readonly CompareVariant[], top: number): HTMLElement {
+  const lines = variants.map(lineOf);
+  const { svg, groups } = linesPlot({ title, lines, top, format: duration, axis: axisIn(top) });
+  const keys = lines.map((line, index) => key(line, groups[index]!));
+  const caption = make(
+    "figcaption",
+    {},
+    make("strong", { textContent: title }),
+    " by length of prompt. Dashed: what counting operations predicts.",
+  );
+  const longest = count(lines[0]!.points.at(-1)!.x);
+  const legend = make("p", { className: "hint", textContent: `At ${longest} tokens:` });
+  const element = make("figure", {}, caption, legend, make("ul", { className: "keys" }, ...keys));
+  caption.after(svg);
+  return element;
+}
+
+function lineOf({ swiftkv, kv, rows }: CompareVariant, index: number): Line {
+  const points = rows.map(({ promptTokens, firstTokenMs, predictedMs }) => ({
+    x: promptTokens,
+    ...firstTokenMs,
+    predicted: swiftkv ? predictedMs : null,
+  }));
+  return { name: variantName({ swiftkv, kv }, [kv]), index, points };
+}
+
+function key(line: Line, group: SVGGElement): HTMLElement {
+  const box = make("input", { type: "checkbox", checked: true });
+  box.addEventListener("change", () => group.classList.toggle("off", !box.checked));
+  const last = line.points.at(-1)!;
+  const label = make("label", { className: "check" }, box, marker(line.index), line.name);
+  return make("li", {}, label, make("span", { className: "hint", textContent: duration(last.median) }));
+}
+
+function bytesChart({ variants, options }: CompareResult): HTMLElement {
+  const most = Math.max(...variants.map(({ kvBytesPerToken }) => kvBytesPerToken));
+  const rows = variants.map((variant) => {
+    const bar = make("i", { attributes: { "aria-hidden": "true" } });
+    bar.style.setProperty("--share", `${(100 * variant.kvBytesPerToken) / most}%`);
+    const name = make("span", { textContent: variantName(variant, options.kv) });
+    return make("li", {}, name, bar, make("span", { textContent: bytes(variant.kvBytesPerToken) }));
+  });
+  const caption = make("figcaption", {}, make("strong", { textContent: "Keys and values" }), " of one token");
+  return make("figure", {}, caption, make("ul", { className: "bars" }, ...rows));
+}
+
+// Tables
+
+function speeds({ variants, skipped, options, interleaved, notes }: CompareResult): HTMLElement {
+  const lengths = variants[0]!.rows.map((row) => row.promptTokens);
+  const groups = lengths.map((length, at) => ({
+    title: `${count(length)} tokens`,
+    rows: variants.map((variant) => speedCells(variantName(variant, options.kv), variant.rows[at]!)),
+  }));
+  const head = [
+    "Variant",
+    "First token",
+    "min – max",
+    "Prefill tok/s",
+    "Speed-up",
+    "Predicted",
+    "of predicted",
+    "Decode, a token",
+    "to dense",
+  ];
+  const order = interleaved
+    ? "The variants took turns run by run."
+    : "The caches do not fit together, so the variants were measured one after the other, not interleaved.";
+  const left = skipped.length > 0 ? [`Beyond the context, left out: ${skipped.map(count).join(", ")}.`] : [];
+  const note = [
+    `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`,
+    order,
+    "Speed-up, prediction and decode are against the dense model with the same storage of keys and values.",
+    ...notes,
+    ...left,
+  ];
+  return table("Speed", head, groups, note.join(" "));
+}
+
+const speedCells = (name: string, row: CompareRow): string[] => [
+  name,
+  duration(row.firstTokenMs.median),
+  span(row.firstTokenMs),
+  figure(row.prefill.median),
+  times(row.speedup),
+  times(row.predictedSpeedup),
+  percent(100 * row.ofPredicted),
+  perToken(row.decodeMs.median),
+  times(row.decodeToDense),
+];
+
+function memory({ variants, options, model }: CompareResult): HTMLElement {
+  const rows = variants.map((variant) => [
+    variantName(variant, options.kv),
+    `${count(variant.kvBytesPerToken)} B`,
+    percent(100 * variant.kvToDense),
+    bytes(variant.kvBytes),
+  ]);
+  const head = ["Variant", "Bytes a token", "of dense", `Cache for ${count(model.context)} tokens`];
+  return table("Keys and values", head, [{ rows }], "The cache is what was allocated.");
+}

@@ -1,0 +1,377 @@
+// The measurements behind the benchmark page. No DOM.
+
+import { EngineError, InputError, VERSION, load, measureAdapter, modelFlops } from "../../src/index.ts";
+import type {
+  AdapterPeaks,
+  Engine,
+  EngineStats,
+  GenerationStats,
+  KernelTime,
+  KvFormat,
+  LoadProgress,
+  ModelInfo,
+  ModelSource,
+} from "../../src/index.ts";
+
+export interface BenchOptions {
+  source: ModelSource;
+  /** Prompt lengths to measure at. Those the context cannot hold are skipped. Default 128 … 8192. */
+  frontiers?: readonly number[];
+  /** Measured runs for each length. Default 5. */
+  runs?: number;
+  /** As many of decoding, whose prompts come from the cache: more of them cost little. Default: runs. */
+  decodeRuns?: number;
+  /** Runs before them that do not count. Default 1. */
+  warmups?: number;
+  /** Tokens decoded in each run. Default 32. */
+  newTokens?: number;
+  kv?: KvFormat;
+  context?: number;
+  /** Whether to time kernels one by one at the end. Default true. */
+  profile?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface BenchProgress {
+  text: string;
+  /** 0 to 1; null while unknown. */
+  share: number | null;
+}
+
+/** Tokens per second over the runs. */
+export interface Spread {
+  median: number;
+  min: number;
+  max: number;
+  samples: number[];
+}
+
+export interface BenchRow {
+  frontier: number;
+  /** The frontier, or a little less where the new tokens would not fit behind it. */
+  promptTokens: number;
+  /** percentOfFma, percentOfCopy: medians of the runs, each held against the peak measured before it. */
+  prefill: Spread & { gflops: number; percentOfFma: number };
+  decode: Spread & { gbs: number; percentOfCopy: number };
+  /** Time of a new token against that of the same run at the first frontier, median: what context costs. */
+  decodeToFirst: number;
+  /** Median milliseconds to the first token. */
+  firstTokenMs: number;
+}
+
+/** The dispatches of one kernel for one purpose, added up over the layers. */
+export interface KernelRow extends KernelTime {
+  calls: number;
+}
+
+export interface BenchResult {
+  format: 1;
+  date: string;
+  engine: string;
+  browser: string;
+  adapter: EngineStats["adapter"];
+  /** Medians over all runs. */
+  measured: AdapterPeaks;
+  model: ModelInfo;
+  memory: Pick<EngineStats, "weightBytes" | "kvBytes" | "scratchBytes" | "kvBytesPerToken">;
+  loadMs: number;
+  variants: EngineStats["variants"];
+  options: { runs: number; decodeRuns: number; warmups: number; newTokens: number; kv: KvFormat };
+  rows: BenchRow[];
+  /** Frontiers beyond the context. */
+  skipped: number[];
+  kernels: { phase: "prefill" | "decode"; tokens: number; rows: KernelRow[] }[];
+}
+
+export const FRONTIERS = [128, 256, 512, 1024, 2048, 4096, 8192] as const;
+
+/** Measures one model on this machine. Rejects with what `load` and `generate` reject with. */
+export async function measure(options: BenchOptions, report: (progress: BenchProgress) => void): Promise<BenchResult> {
+  const { source, signal, runs = 5, decodeRuns = runs, warmups = 1, newTokens = 32, kv = "f16" } = options;
+  const frontiers = options.frontiers ?? FRONTIERS;
+  if (frontiers.length === 0)
+    throw new InputError("benchmark: nothing to measure; got no lengths, want at least one. Choose one.");
+  const context = options.context ?? contextFor(frontiers, newTokens);
+  const engine = await load(source, {
+    kv,
+    ...(context === undefined ? {} : { context }),
+    ...(signal ? { signal } : {}),
+    onProgress: (progress) => report(loading(progress)),
+  });
+  try {
+    const plan = planOf(frontiers, engine.model.context, newTokens);
+    if (plan.fitting.length === 0) throw nothingFits(frontiers, engine.model.context - newTokens);
+    const sampling = { warmups, newTokens, ...(signal ? { signal } : {}), report };
+    const prefills = await samplePrefill(engine, plan.fitting, { ...sampling, runs });
+    const decodes = await sampleDecode(engine, plan.fitting, { ...sampling, runs: decodeRuns });
+    const rows = plan.fitting.map((step, i) =>
+      rowOf(engine, step, { prefill: prefills[i]!, decode: decodes[i]!, first: decodes[0]! }, newTokens),
+    );
+    const longest = plan.fitting.at(-1)?.promptTokens ?? 0;
+    const kernels = options.profile === false || longest === 0 ? [] : await profileBoth(engine, longest, report);
+    return describe(engine, {
+      measured: middle([...prefills, ...decodes].flat().map(({ peaks }) => peaks)),
+      rows,
+      kernels,
+      skipped: plan.skipped,
+      options: { runs, decodeRuns, warmups, newTokens, kv },
+    });
+  } finally {
+    engine.dispose();
+  }
+}
+
+/** Only lengths beyond the engine's default ask for more. */
+export function contextFor(frontiers: readonly number[], newTokens: number): number | undefined {
+  const longest = Math.max(...frontiers);
+  return longest > 8192 ? longest + newTokens : undefined;
+}
+
+export const nothingFits = (frontiers: readonly number[], most: number): InputError =>
+  new InputError(
+    `benchmark: every length is beyond this model; got ${frontiers.join(", ")}, want at most ${most}. Choose a shorter one.`,
+  );
+
+export interface Step {
+  frontier: number;
+  promptTokens: number;
+}
+
+export interface Plan {
+  fitting: Step[];
+  /** Frontiers that do not fit. */
+  skipped: number[];
+}
+
+/** The last frontier may give up a tenth of itself to make room for the new tokens. */
+export function planOf(frontiers: readonly number[], context: number, newTokens: number): Plan {
+  const steps = frontiers.map((frontier) => ({ frontier, promptTokens: Math.min(frontier, context - newTokens) }));
+  const fits = ({ frontier, promptTokens }: Step): boolean => promptTokens >= 0.9 * frontier;
+  return { fitting: steps.filter(fits), skipped: steps.filter((step) => !fits(step)).map((step) => step.frontier) };
+}
+
+interface Sampling {
+  runs: number;
+  warmups: number;
+  newTokens: number;
+  signal?: AbortSignal;
+  report: (progress: BenchProgress) => void;
+}
+
+/** One run: what it took or reached, and what the adapter could do just before it. */
+interface Sample {
+  value: number;
+  peaks: AdapterPeaks;
+}
+
+/** Does one run, and adds it to `taken` if it counts: only then the adapter is measured. */
+async function take(taken: Sample[] | null, work: () => Promise<number>): Promise<void> {
+  const peaks = taken && (await measureAdapter());
+  const value = await work();
+  if (taken && peaks) taken.push({ value, peaks });
+}
+
+/** Milliseconds to the first token by frontier: a new prompt each time, of which nothing is in the cache. */
+async function samplePrefill(engine: Engine, steps: readonly Step[], options: Sampling): Promise<Sample[][]> {
+  const samples: Sample[][] = [];
+  for (const { frontier, promptTokens } of steps) {
+    const taken: Sample[] = [];
+    for (let run = 1; run <= options.warmups + options.runs; run++) {
+      tell(options, "reading", frontier, run, samples.length / steps.length);
+      const tokens = syntheticTokens(promptTokens, engine.model.vocabulary, run);
+      const work = async () => (await runOnce(engine, tokens, { ...options, newTokens: 1 })).prefillMs;
+      await take(run > options.warmups ? taken : null, work);
+    }
+    samples.push(taken);
+  }
+  return samples;
+}
+
+/**
+ * Tokens decoded per second by frontier. The frontiers take turns, run by run, because machines drift; their prompts
+ * begin alike and come from the cache.
+ */
+async function sampleDecode(engine: Engine, steps: readonly Step[], options: Sampling): Promise<Sample[][]> {
+  const longest = Math.max(...steps.map(({ promptTokens }) => promptTokens));
+  const tokens = syntheticTokens(longest, engine.model.vocabulary, 0);
+  options.report({ text: `${longest} tokens into the cache`, share: null });
+  await generated(engine, tokens, { ...options, newTokens: 1 });
+  const samples: Sample[][] = steps.map(() => []);
+  for (let run = 1; run <= options.warmups + options.runs; run++)
+    for (const [i, { frontier, promptTokens }] of steps.entries()) {
+      tell(options, "writing", frontier, run, (run - 1) / (options.warmups + options.runs));
+      const work = async () => (await generated(engine, tokens.slice(0, promptTokens), options)).decodeTokensPerSecond;
+      await take(run > options.warmups ? samples[i]! : null, work);
+    }
+  return samples;
+}
+
+function tell({ runs, warmups, report }: Sampling, what: string, frontier: number, run: number, share: number): void {
+  report({ text: `${frontier} tokens, ${what}, run ${run} of ${warmups + runs}`, share });
+}
+
+/** A new session and a new prompt every time: nothing computed before can be used again. */
+export async function runOnce(
+  engine: Engine,
+  tokens: number[],
+  options: Pick<Sampling, "newTokens" | "signal">,
+): Promise<GenerationStats> {
+  const stats = await generated(engine, tokens, options);
+  if (stats.reusedTokens > 0)
+    throw new Error(`benchmark: ${stats.reusedTokens} prompt tokens were reused, want 0. The figures would be wrong.`);
+  return stats;
+}
+
+async function generated(
+  engine: Engine,
+  tokens: number[],
+  { newTokens, signal }: Pick<Sampling, "newTokens" | "signal">,
+): Promise<GenerationStats> {
+  const session = engine.session();
+  try {
+    const { stats, finish } = await session.generate(
+      { tokens },
+      { maxTokens: newTokens, ignoreEnd: true, temperature: 0, ...(signal ? { signal } : {}) },
+    ).result;
+    if (finish === "abort") throw new DOMException("benchmark: stopped", "AbortError");
+    return stats;
+  } finally {
+    session.dispose();
+  }
+}
+
+/** Uniform token ids from a seed (mulberry32). */
+export function syntheticTokens(length: number, vocabulary: number, seed: number): number[] {
+  let state = Math.imul(seed, 0x9e3779b9) ^ length;
+  return Array.from({ length }, () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % vocabulary;
+  });
+}
+
+/** Of one frontier: milliseconds to the first token, tokens decoded per second there and at the first frontier. */
+interface Samples {
+  prefill: readonly Sample[];
+  decode: readonly Sample[];
+  first: readonly Sample[];
+}
+
+const valuesOf = (samples: readonly Sample[]): number[] => samples.map(({ value }) => value);
+
+function rowOf(engine: Engine, step: Step, samples: Samples, newTokens: number): BenchRow {
+  const { weightBytes, kvBytesPerToken } = engine.stats();
+  const prefill = spread(valuesOf(samples.prefill).map((ms) => (1000 * step.promptTokens) / ms));
+  const decode = spread(valuesOf(samples.decode));
+  const gflop = modelFlops(engine, step.promptTokens) * 1e-9;
+  // A new token reads all weights once and the keys and values of everything before it: on average half the new ones too.
+  const bytesPerToken = weightBytes + kvBytesPerToken * (step.promptTokens + newTokens / 2);
+  const gb = bytesPerToken * 1e-9;
+  const ofFma = samples.prefill.map(({ value, peaks }) => (1e5 * gflop) / value / peaks.fmaGflops);
+  const ofCopy = samples.decode.map(({ value, peaks }) => (100 * gb * value) / peaks.copyGBs);
+  const toFirst = samples.decode.map(({ value }, i) => samples.first[i]!.value / value);
+  return {
+    ...step,
+    prefill: {
+      ...prefill,
+      gflops: (gflop / step.promptTokens) * prefill.median,
+      percentOfFma: spread(ofFma).median,
+    },
+    decode: { ...decode, gbs: gb * decode.median, percentOfCopy: spread(ofCopy).median },
+    decodeToFirst: spread(toFirst).median,
+    firstTokenMs: spread(valuesOf(samples.prefill)).median,
+  };
+}
+
+export function spread(samples: readonly number[]): Spread {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  const median = ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
+  return { median, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN, samples: [...samples] };
+}
+
+/** Of each figure its median. */
+function middle(peaks: readonly AdapterPeaks[]): AdapterPeaks {
+  const of = (name: keyof AdapterPeaks): number => spread(peaks.map((each) => each[name])).median;
+  return { copyGBs: of("copyGBs"), fmaGflops: of("fmaGflops"), dispatchMicros: of("dispatchMicros") };
+}
+
+/** Prompt tokens that the engine takes in one step by default. */
+const CHUNK = 512;
+
+async function profileBoth(
+  engine: Engine,
+  longest: number,
+  report: (progress: BenchProgress) => void,
+): Promise<BenchResult["kernels"]> {
+  const kernels: BenchResult["kernels"] = [];
+  for (const [phase, tokens] of [
+    ["prefill", Math.min(longest, CHUNK)],
+    ["decode", longest],
+  ] as const) {
+    report({ text: `Timing the kernels of ${phase}`, share: null });
+    try {
+      kernels.push({ phase, tokens, rows: byPurpose(await engine.profile(phase, tokens)) });
+    } catch (error) {
+      if (!(error instanceof EngineError && error.code === "no-timestamps")) throw error; // the rest of the result stands
+    }
+  }
+  return kernels;
+}
+
+/** "layer 3 qkv" and "layer 4 qkv" by the same kernel are one row. */
+function byPurpose(times: readonly KernelTime[]): KernelRow[] {
+  const rows = new Map<string, KernelRow>();
+  for (const { kernel, label, microseconds, bytes, flops } of times) {
+    const purpose = label.replace(/^layer \d+ /, "");
+    const row = rows.get(`${kernel} ${purpose}`) ?? {
+      kernel,
+      label: purpose,
+      calls: 0,
+      microseconds: 0,
+      bytes: 0,
+      flops: 0,
+    };
+    row.calls++;
+    row.microseconds += microseconds;
+    row.bytes += bytes;
+    row.flops += flops;
+    rows.set(`${kernel} ${purpose}`, row);
+  }
+  return [...rows.values()].toSorted((a, b) => b.microseconds - a.microseconds);
+}
+
+function describe(
+  engine: Engine,
+  parts: Pick<BenchResult, "measured" | "rows" | "kernels" | "skipped" | "options">,
+): BenchResult {
+  const { weightBytes, kvBytes, scratchBytes, kvBytesPerToken, loadMs, variants } = engine.stats();
+  return {
+    format: 1,
+    ...environment(engine),
+    measured: parts.measured,
+    model: engine.model,
+    memory: { weightBytes, kvBytes, scratchBytes, kvBytesPerToken },
+    loadMs,
+    variants,
+    options: parts.options,
+    rows: parts.rows,
+    skipped: parts.skipped,
+    kernels: parts.kernels,
+  };
+}
+
+/** When and on what a result came about. */
+export function environment(engine: Engine): Pick<BenchResult, "date" | "engine" | "browser" | "adapter"> {
+  return {
+    date: new Date().toISOString(),
+    engine: VERSION,
+    browser: /(?:Chrome|Firefox|Version)\/[\d.]+/.exec(navigator.userAgent)?.[0] ?? navigator.userAgent,
+    adapter: engine.stats().adapter,
+  };
+}
+
+export function loading({ phase, loadedBytes, totalBytes }: LoadProgress): BenchProgress {
+  return { text: `Loading the model (${phase})`, share: totalBytes > 0 ? loadedBytes / totalBytes : null };
+}

@@ -1,0 +1,213 @@
+// How messages look: a user's block, a growing reply with its figures, the scroll that follows it.
+
+import type { Generation, GenerationResult } from "../../src/index.ts";
+import { button, find, make } from "../shared/dom.ts";
+import { markdownView } from "./markdown.ts";
+import { count, rate, seconds } from "../shared/numbers.ts";
+import type { ribbon } from "./ribbon.ts";
+
+/** The list of messages. Follows what grows until the reader scrolls up. */
+export interface Conversation {
+  readonly list: HTMLElement;
+  add(element: HTMLElement): void;
+  clear(): void;
+  /** Call after anything in it has grown. */
+  follow(): void;
+  toEnd(): void;
+  /** Scrolls to the top of an element that may be higher than the view. */
+  reveal(element: HTMLElement): void;
+}
+
+export function conversation(): Conversation {
+  const list = find("messages", HTMLElement);
+  const scroller = find("scroller", HTMLElement);
+  const latest = find("latest", HTMLButtonElement);
+  let following = true;
+  const atEnd = (): boolean => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 16;
+  let height = 0;
+  const leave = (): void => {
+    // A growing composer moves the text as well; that is no wish to read further up.
+    if (following && scroller.clientHeight !== height) return follow();
+    following = atEnd();
+    latest.hidden = following;
+  };
+  const follow = (): void => {
+    height = scroller.clientHeight;
+    if (following) scroller.scrollTop = scroller.scrollHeight;
+  };
+  const toEnd = (): void => {
+    following = true;
+    latest.hidden = true;
+    follow();
+  };
+  scroller.addEventListener("scroll", leave, { passive: true });
+  // A small turn of the wheel must win against the next token, which comes before the scroll event.
+  scroller.addEventListener("wheel", (event) => void (following &&= event.deltaY >= 0), { passive: true });
+  latest.addEventListener("click", toEnd);
+  new ResizeObserver(follow).observe(scroller);
+  return {
+    list,
+    follow,
+    toEnd,
+    add(element) {
+      list.append(element);
+      follow();
+    },
+    reveal(element) {
+      following = false;
+      element.scrollIntoView({ block: "start" });
+    },
+    clear: () => list.replaceChildren(),
+  };
+}
+
+/** What the user said; a long text before it is folded. */
+export function userMessage(question: string, longText: string, note: string): HTMLElement {
+  const folded = longText
+    ? make(
+        "details",
+        { className: "folded" },
+        make("summary", {}, make("strong", { textContent: "Long text" }), ` ${note}`),
+        make("div", { className: "folded-text", textContent: longText, tabIndex: 0 }),
+      )
+    : null;
+  return make(
+    "article",
+    { className: "message user" },
+    make("h2", { className: "unseen", textContent: "You" }),
+    folded,
+    question ? make("p", { className: "plain", textContent: question }) : null,
+  );
+}
+
+export interface Reply {
+  readonly element: HTMLElement;
+  /** Prompt tokens read; `reused` of them were there already. */
+  reading(done: number, total: number, reused: number): void;
+  /** The whole text so far. */
+  writing(text: string, tokens: number): void;
+  done(result: GenerationResult): void;
+  /** Takes "Regenerate" away, because the conversation went on. */
+  settle(): void;
+}
+
+/** A reply of the model. Everything that will appear in it has its room from the start, so nothing jumps. */
+export function reply(speaker: string, onRegenerate: () => unknown): Reply {
+  const body = make("div", { className: "body" });
+  const figures = make("p", { className: "figures", textContent: "Starting" });
+  const fill = make("i");
+  const progress = make(
+    "div",
+    { className: "reading", attributes: { role: "progressbar", "aria-label": "Reading the prompt" } },
+    fill,
+  );
+  const tools = make("div", { className: "tools" });
+  const foot = make("footer", {}, figures, tools);
+  const heading = make("h2", { className: "speaker", textContent: speaker });
+  const element = make("article", { className: "message model busy" }, heading, body, progress, foot);
+  const show = markdownView(body);
+  const started = performance.now();
+  let firstToken = 0;
+  let readTokens = 0;
+  let text = "";
+
+  const regenerate = button("Regenerate", "tool", onRegenerate);
+  const copy = button("Copy", "tool", async () => {
+    await navigator.clipboard.writeText(text);
+    copy.textContent = "Copied";
+    setTimeout(() => (copy.textContent = "Copy"), 1500);
+  });
+  return {
+    element,
+    reading(done, total, reused) {
+      readTokens = done - reused;
+      const elapsed = performance.now() - started;
+      fill.style.width = `${(100 * done) / total}%`;
+      progress.setAttribute("aria-valuemax", String(total));
+      progress.setAttribute("aria-valuenow", String(done));
+      const speed = readTokens > 0 && elapsed > 0 ? ` · ${rate((1000 * readTokens) / elapsed)}` : "";
+      figures.textContent = `Reading ${count(done)} of ${count(total)} tokens${speed}`;
+    },
+    writing(soFar, tokens) {
+      const now = performance.now();
+      firstToken ||= now;
+      text = soFar;
+      progress.classList.add("over");
+      show(text);
+      const speed = tokens > 1 && now > firstToken ? ` · ${rate((1000 * (tokens - 1)) / (now - firstToken))}` : "";
+      figures.textContent = `Writing, ${count(tokens)} tokens${speed}`;
+    },
+    done({ stats, finish, text: whole }) {
+      text = whole;
+      show(text);
+      progress.classList.add("over");
+      element.classList.remove("busy");
+      const fresh = stats.promptTokens - stats.reusedTokens;
+      const reused = stats.reusedTokens > 0 ? `, ${count(stats.reusedTokens)} reused` : "";
+      const parts = [
+        finish === "abort" ? "Stopped" : finish === "length" ? "Cut at the limit" : "",
+        `read ${count(fresh)} tokens in ${seconds(stats.prefillMs)} (${rate(stats.prefillTokensPerSecond)}${reused})`,
+        stats.newTokens > 1 ? `wrote ${count(stats.newTokens)} at ${rate(stats.decodeTokensPerSecond)}` : "",
+      ];
+      const line = parts.filter(Boolean).join(" · ");
+      figures.textContent = line.charAt(0).toUpperCase() + line.slice(1);
+      tools.replaceChildren(copy, regenerate);
+    },
+    settle: () => regenerate.remove(),
+  };
+}
+
+/** Follows a generation to its end; `onText` runs once a frame with the text so far. Rejects as the generation does. */
+export async function stream(
+  generation: Generation,
+  onText: (soFar: string, tokens: number) => void,
+): Promise<GenerationResult> {
+  generation.result.catch(() => {}); // the loop throws the same error
+  let soFar = "";
+  let tokens = 0;
+  let frame = 0;
+  const paint = (): void => {
+    frame = 0;
+    onText(soFar, tokens);
+  };
+  try {
+    for await (const token of generation) {
+      soFar += token.text;
+      tokens++;
+      frame ||= requestAnimationFrame(paint);
+    }
+  } finally {
+    cancelAnimationFrame(frame);
+  }
+  return generation.result;
+}
+
+/** What moves while a reply runs. */
+interface Moving {
+  /** Tokens the session held before. */
+  held: number;
+  context: number;
+  draw: ReturnType<typeof ribbon>;
+  scroll: () => void;
+}
+
+/** Keeps the reply, the ribbon and the scroll in step with a running generation. */
+export function follow(view: Reply, { held, context, draw, scroll }: Moving) {
+  let reused = -1;
+  let promptTokens = 0;
+  return {
+    reading(done: number, total: number): void {
+      // The first call comes before or after the first chunk; what the session held bounds what can be reused.
+      if (reused < 0) reused = Math.min(done, held);
+      promptTokens = total;
+      view.reading(done, total, reused);
+      draw({ context, held: done, waiting: total - done, reply: 0 });
+      scroll();
+    },
+    writing(soFar: string, tokens: number): void {
+      view.writing(soFar, tokens);
+      draw({ context, held: promptTokens, waiting: 0, reply: tokens });
+      scroll();
+    },
+  };
+}

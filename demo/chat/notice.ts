@@ -1,0 +1,18 @@
+// The line under the header that names a software adapter.
+
+import type { EngineStats } from "../../src/index.ts";
+import { find, make } from "../shared/dom.ts";
+
+/** Says what to expect where no GPU is in use, until it is understood. */
+export function showNotice({ adapter }: EngineStats): void {
+  const notice = find("notice", HTMLElement);
+  notice.hidden = !adapter.software;
+  if (!adapter.software) return;
+  const close = make("button", { type: "button", className: "tool", textContent: "Understood" });
+  close.addEventListener("click", () => (notice.hidden = true));
+  const what = make("span", {}, make("strong", { textContent: "No GPU in use." }));
+  what.append(
+    ` ${adapter.name.replace(/^.* · /, "").replace("swiftshader", "SwiftShader")} computes on the processor: expect about a hundredth of a GPU's speed.`,
+  );
+  notice.replaceChildren(what, close);
+}

@@ -1,0 +1,102 @@
+// The page behind `npm start -- --prompt` and --tokens: loads one model, answers one prompt, hands text out as it comes.
+
+import { EngineError, load } from "../../src/index.ts";
+import type {
+  Engine,
+  EngineStats,
+  ErrorCode,
+  GenerateOptions,
+  GenerationResult,
+  LoadOptions,
+  LoadProgress,
+  ModelInfo,
+  Prompt,
+} from "../../src/index.ts";
+import { bytes, count, rate } from "../shared/numbers.ts";
+
+interface Request {
+  source: string;
+  prompt: Prompt;
+  /** As typed, where the command does not know what is allowed. */
+  load: LoadOptions;
+  generate: GenerateOptions;
+}
+
+type Answer = { result: object; figures: string } | { error: Failure };
+
+interface Failure {
+  message: string;
+  /** null: not an error that the engine foresees. */
+  code: ErrorCode | null;
+}
+
+declare global {
+  interface Window {
+    runPrompt(request: Request): Promise<Answer>;
+    /** Given by the command. */
+    emitText(text: string): Promise<void>;
+    emitProgress(line: string): Promise<void>;
+  }
+}
+
+/** Runs one prompt. Errors come back as values, because exceptions lose their class on the way to Node. */
+window.runPrompt = async (request) => {
+  try {
+    const engine = await load(request.source, { ...request.load, onProgress: showLoading() });
+    const result = await answer(engine, request);
+    const stats = engine.stats();
+    const { swiftkv } = engine.model;
+    engine.dispose();
+    return {
+      result: { ...result, stats: { ...result.stats, ...stats, swiftkv } },
+      figures: figures(result, stats, engine.model),
+    };
+  } catch (error) {
+    return { error: failure(error) };
+  }
+};
+
+const failure = (error: unknown): Failure => ({
+  message: (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " "),
+  code: error instanceof EngineError ? error.code : null,
+});
+
+async function answer(engine: Engine, { prompt, generate }: Request): Promise<GenerationResult> {
+  const generation = engine.session().generate(prompt, { ...generate, onPrefill: showReading });
+  generation.result.catch(() => {}); // the loop below throws the same error
+  let first = true;
+  for await (const token of generation) {
+    if (first) await window.emitProgress("");
+    first = false;
+    if (token.text) await window.emitText(token.text);
+  }
+  return generation.result;
+}
+
+const showReading = (done: number, all: number): void =>
+  void window.emitProgress(`reading ${count(done)} of ${count(all)} tokens`);
+
+function showLoading(): (progress: LoadProgress) => void {
+  let shown = 0;
+  return ({ phase, loadedBytes, totalBytes }) => {
+    if (performance.now() - shown < 100) return;
+    shown = performance.now();
+    const size = totalBytes > 0 ? ` ${bytes(loadedBytes)} of ${bytes(totalBytes)}` : "";
+    void window.emitProgress(`loading (${phase})${size}`);
+  };
+}
+
+function figures({ stats, finish }: GenerationResult, engine: EngineStats, model: ModelInfo): string {
+  const reading = `${count(stats.promptTokens)} prompt tokens in ${Math.round(stats.prefillMs)} ms (${rate(stats.prefillTokensPerSecond)})`;
+  const writing = `${count(stats.newTokens)} new at ${rate(stats.decodeTokensPerSecond)}, ended by ${finish}`;
+  const memory = `weights ${bytes(engine.weightBytes)}, cache ${bytes(engine.kvBytes)}`;
+  const speed = engine.adapter.software ? " (software: a GPU is about a hundred times faster)" : "";
+  const loading = `load ${Math.round(engine.loadMs)} ms`;
+  return `[${[engine.adapter.name + speed, loading, reading, writing, memory, ...way(model)].join(" · ")}]`;
+}
+
+function way({ swiftkv, layers, undistilled }: ModelInfo): string[] {
+  if (!swiftkv) return [];
+  const sharing = swiftkv.group > 1 ? `, ${swiftkv.group} share a cache` : "";
+  return [`SwiftKV: ${swiftkv.layers} of ${layers} layers read${sharing}${undistilled ? ", untrained" : ""}`];
+}

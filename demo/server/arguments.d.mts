@@ -1,0 +1,54 @@
+export class UsageError extends Error {}
+
+export interface ReplyArguments {
+  page?: undefined;
+  /** One of the two: text, or token ids. */
+  prompt?: string;
+  tokens?: number[];
+  system?: string;
+  raw: boolean;
+  model: string;
+  json: boolean;
+  software?: boolean;
+  load: {
+    /** As typed: the engine checks it. */
+    kv?: string;
+    swiftkv?: { layers: number; group: number } | false;
+    context?: number;
+  };
+  generate: Record<string, number>;
+}
+
+export interface PageArguments {
+  page: true;
+  port?: number;
+  open: boolean;
+}
+
+export interface BenchArguments {
+  model: string;
+  out?: string;
+  software?: boolean;
+  headed: boolean;
+  /** Dense against SwiftKV. */
+  compared: boolean;
+  options: {
+    frontiers?: number[];
+    runs?: number;
+    warmups?: number;
+    newTokens?: number;
+    /** As typed; a list when compared. */
+    kv?: string | string[];
+    context?: number;
+    profile?: false;
+    shapes?: { layers: number; group: number }[];
+  };
+}
+
+export const START_HELP: string;
+export const BENCH_HELP: string;
+export function parseStart(argv: readonly string[]): { help: true } | ReplyArguments | PageArguments;
+export function parseBench(argv: readonly string[]): { help: true } | BenchArguments;
+export function resolveModel(
+  model: string,
+): Promise<{ local: { directory: string; file: string }; source?: undefined } | { source: string; local?: undefined }>;

@@ -1,0 +1,281 @@
+// What the commands accept. Every complaint is one line.
+
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { localModel } from "./files.mjs";
+
+const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "../..");
+
+/** A mistake of the person at the keyboard: shown as one line, without a stack. */
+export class UsageError extends Error {
+  name = "UsageError";
+}
+
+export const START_HELP = `npm start                                   the chat page in your browser
+npm start -- --prompt "..."                 one reply on standard output, figures on standard error
+
+  --prompt TEXT            what to answer; - reads standard input
+  --tokens 5,70,80         the prompt as token ids, instead of --prompt
+  --system TEXT            system prompt
+  --raw                    continue the text, without the chat template
+  --model MODEL            directory, .gguf file, URL, org/name on Hugging Face, or a name in models/ (default: fable)
+  --max-tokens N           longest reply (default: what fits)
+  --temperature T          0 = most likely token (default)
+  --top-p P --top-k K --min-p P --repetition-penalty R --seed S
+  --kv RECIPE              how keys and values are kept: a format (f16, f32, int8, int4; default f16), or systems joined
+                           by +, with options as in name:option=value,option=value. int8 and int4 are lossy
+  --swiftkv K[,G]          convert to SwiftKV: the prompt passes K layers, G later ones share a cache (default 1);
+                           not trained for it, so answers are poor. off: run a SwiftKV model as the one it came from
+  --context N              tokens of context
+  --json                   one line of JSON instead of text: the reply, and all figures of the engine
+  --software               run on the CPU (SwiftShader)
+  --port N, --no-open      for the page: its port; do not open a browser`;
+
+const START = {
+  prompt: { type: "string" },
+  tokens: { type: "string" },
+  system: { type: "string" },
+  raw: { type: "boolean" },
+  model: { type: "string" },
+  "max-tokens": { type: "string" },
+  temperature: { type: "string" },
+  "top-p": { type: "string" },
+  "top-k": { type: "string" },
+  "min-p": { type: "string" },
+  "repetition-penalty": { type: "string" },
+  seed: { type: "string" },
+  kv: { type: "string" },
+  swiftkv: { type: "string" },
+  context: { type: "string" },
+  json: { type: "boolean" },
+  software: { type: "boolean" },
+  port: { type: "string" },
+  "no-open": { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+};
+
+const PAGE_ONLY = ["port", "no-open"];
+
+/** Reads the arguments of `npm start`.
+ * @param {readonly string[]} argv without node and script
+ * @throws {UsageError} */
+export function parseStart(argv) {
+  const values = read(argv, START);
+  if (values.help) return { help: true };
+  const others = Object.keys(values).filter((name) => !PAGE_ONLY.includes(name));
+  if (values.prompt === undefined && values.tokens === undefined) {
+    if (others.length > 0) throw new UsageError(`--${others[0]} needs --prompt or --tokens`);
+    return { page: true, port: integer(values, "port", 0, 65535), open: !values["no-open"] };
+  }
+  checkTogether(values);
+  return {
+    prompt: values.prompt,
+    tokens: wholeList(values, "tokens", 0),
+    system: values.system,
+    raw: values.raw ?? false,
+    model: values.model ?? "fable",
+    json: values.json ?? false,
+    software: values.software,
+    load: defined({
+      kv: values.kv,
+      swiftkv: swiftkv(values.swiftkv),
+      context: integer(values, "context", 1),
+    }),
+    generate: defined({
+      maxTokens: integer(values, "max-tokens", 1),
+      temperature: number(values, "temperature", 0, 100),
+      topP: number(values, "top-p", 0, 1),
+      topK: integer(values, "top-k", 0),
+      minP: number(values, "min-p", 0, 1),
+      repetitionPenalty: number(values, "repetition-penalty", 0.01, 100),
+      seed: integer(values, "seed", 0, 2 ** 32 - 1),
+    }),
+  };
+}
+
+/** What a reply cannot be given together. */
+function checkTogether(values) {
+  const extra = Object.keys(values).find((name) => PAGE_ONLY.includes(name));
+  if (extra) throw new UsageError(`--${extra} is for the page and cannot go with a prompt`);
+  const wording = ["prompt", "system", "raw"].find((name) => values[name] !== undefined);
+  if (values.tokens !== undefined && wording)
+    throw new UsageError(`--${wording} cannot go with --tokens, which are the whole prompt`);
+  if (values.raw && values.system !== undefined)
+    throw new UsageError("--system needs the chat template and cannot go with --raw");
+}
+
+export const BENCH_HELP = `npm run bench [-- options]
+
+  --model MODEL            directory, .gguf file, URL, org/name, or a name in models/ (default: fable)
+  --frontiers 128,512      context lengths to measure at (default: 128,256,512,1024,2048,4096,8192 as far as they fit)
+  --runs N                 measured runs per length (default 5), after --warmups N (default 1)
+  --decode-runs N          measured runs of decoding (default --runs): their prompts come from the cache
+  --new-tokens N           tokens decoded per run (default 32)
+  --kv RECIPE --context N  as for npm start
+  --no-profile             leave the per-kernel table out
+  --swiftkv                the model as it is (dense) against SwiftKV conversions of it, run by run in turn; then
+                           --kv takes several recipes, separated by semicolons: --kv "f16;int8"
+  --variants "14,1;14,2"   which conversions: layers K, group G (default: K near half of the layers, G 1 and 2)
+  --out FILE.json          write the result there
+  --software               run on the CPU (SwiftShader)
+  --headed                 show the browser`;
+
+const BENCH = {
+  model: { type: "string" },
+  frontiers: { type: "string" },
+  runs: { type: "string" },
+  warmups: { type: "string" },
+  "decode-runs": { type: "string" },
+  "new-tokens": { type: "string" },
+  kv: { type: "string" },
+  context: { type: "string" },
+  "no-profile": { type: "boolean" },
+  swiftkv: { type: "boolean" },
+  variants: { type: "string" },
+  out: { type: "string" },
+  software: { type: "boolean" },
+  headed: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+};
+
+/** Reads the arguments of `npm run bench`.
+ * @param {readonly string[]} argv
+ * @throws {UsageError} */
+export function parseBench(argv) {
+  const values = read(argv, BENCH);
+  if (values.help) return { help: true };
+  const compared = values.swiftkv ?? false;
+  if (values.variants !== undefined && !compared) throw new UsageError("--variants needs --swiftkv");
+  if (values["no-profile"] && compared)
+    throw new UsageError("--no-profile cannot go with --swiftkv, which times no kernels");
+  if (values["decode-runs"] !== undefined && compared)
+    throw new UsageError("--decode-runs cannot go with --swiftkv, which reads every prompt anew");
+  return {
+    model: values.model ?? "fable",
+    out: values.out,
+    software: values.software,
+    headed: values.headed ?? false,
+    compared,
+    options: defined({
+      frontiers: frontierList(values),
+      runs: integer(values, "runs", 1, 1000),
+      warmups: integer(values, "warmups", 0, 100),
+      decodeRuns: integer(values, "decode-runs", 1, 1000),
+      newTokens: integer(values, "new-tokens", 2, 4096),
+      kv: compared ? recipeList(values.kv) : values.kv,
+      context: integer(values, "context", 1),
+      profile: values["no-profile"] ? false : undefined,
+      shapes: shapeList(values.variants),
+    }),
+  };
+}
+
+/** Semicolons, because a recipe may hold commas: "f16;kivi:kbits=8,vbits=4". What a recipe may be, the engine knows. */
+function recipeList(text) {
+  if (text === undefined) return undefined;
+  const recipes = text.split(";").map((part) => part.trim());
+  if (recipes.includes("")) throw new UsageError(`--kv is "${text}", want recipes separated by semicolons`);
+  return [...new Set(recipes)];
+}
+
+/** "14,1;14,2" → K and G of each. */
+function shapeList(text) {
+  return text?.split(";").map((part) => {
+    const [, layers, group] = /^\s*(\d+)\s*,\s*([1-9]\d*)\s*$/.exec(part) ?? [];
+    if (group === undefined) throw new UsageError(`--variants is "${part}", want K,G pairs such as "14,1;14,2"`);
+    return { layers: Number(layers), group: Number(group) };
+  });
+}
+
+/** "K", "K,G" or "off". Which shapes a model can have, the engine knows. */
+function swiftkv(text) {
+  if (text === undefined) return undefined;
+  if (text === "off") return false;
+  const shape = /^(\d{1,4})(?:,([1-9]\d{0,3}))?$/.exec(text);
+  if (!shape) throw new UsageError(`--swiftkv is "${text}", want K or K,G (whole numbers, G of at least 1), or off`);
+  return { layers: Number(shape[1]), group: Number(shape[2] ?? 1) };
+}
+
+const frontierList = (values) => {
+  const frontiers = wholeList(values, "frontiers", 1);
+  return frontiers && [...new Set(frontiers)].toSorted((a, b) => a - b);
+};
+
+/** "5,70,80" as numbers. */
+const wholeList = (values, name, least) =>
+  values[name]?.split(",").map((part) => integer({ [name]: part.trim() }, name, least));
+
+/** What `--model` means, with everything checked that needs no GPU and no network.
+ * @returns {Promise<{local: {directory: string, file: string}} | {source: string}>}
+ * @throws {UsageError} */
+export async function resolveModel(model) {
+  if (/^https?:\/\//i.test(model)) return { source: model };
+  const path = model.startsWith("~/") ? join(homedir(), model.slice(2)) : model;
+  const looksLocal = /^(\.{0,2}[/\\]|[A-Za-z]:[/\\])/.test(path) || /\.gguf$/i.test(path) || existsSync(path);
+  const named = [join(REPOSITORY, "demo/models", model), join(REPOSITORY, "models", model)].find((place) =>
+    existsSync(place),
+  );
+  const parent = path.includes("/") && existsSync(path.split("/")[0]);
+  if (existsSync(path) || (!named && (looksLocal || parent))) return local(path);
+  if (named) return local(named);
+  if (/^[\w][\w.-]*\/[\w][\w.-]*(@[\w./-]+)?$/.test(model)) return { source: model };
+  throw new UsageError(
+    `unknown model "${model}": give a directory, a .gguf file, a URL, org/name, or a name in models/`,
+  );
+}
+
+async function local(path) {
+  const found = await localModel(path);
+  if (typeof found === "string") throw new UsageError(found);
+  return { local: found };
+}
+
+function read(argv, options) {
+  const joined = [];
+  for (let index = 0; index < argv.length; index++) {
+    // A value may begin with a dash ("- item", -1), which parseArgs would take for an option.
+    const takesValue = options[argv[index].slice(2)]?.type === "string" && argv[index].startsWith("--");
+    const value = argv[index + 1];
+    if (takesValue && value !== undefined && !/^--\w/.test(value)) joined.push(`${argv[index]}=${argv[++index]}`);
+    else joined.push(argv[index]);
+  }
+  try {
+    return parseArgs({ args: joined, options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    const unknown = /^Unknown option '([^']*)'/.exec(error.message);
+    if (unknown) throw new UsageError(`unknown option ${unknown[1]}. --help lists them.`);
+    const stray = /^Unexpected argument '([^']*)'/.exec(error.message);
+    if (stray) throw new UsageError(`unexpected argument "${stray[1]}". --help lists the options.`);
+    const missing = /^Option '(?:-\w, )?(--[\w-]+)/.exec(error.message);
+    if (missing && /missing|ambiguous/.test(error.message))
+      throw new UsageError(`${missing[1]} needs a value. --help shows which.`);
+    throw new UsageError(error.message.split("\n")[0]);
+  }
+}
+
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function number(values, name, least, most = Number.MAX_SAFE_INTEGER) {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most))
+    throw new UsageError(`--${name} is "${text}", want a number ${span(least, most)}`);
+  return value;
+}
+
+function integer(values, name, least, most = Number.MAX_SAFE_INTEGER) {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most))
+    throw new UsageError(`--${name} is "${text}", want a whole number ${span(least, most)}`);
+  return value;
+}
+
+const span = (least, most) => (most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`);
+
+const defined = (record) => Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));

@@ -1,0 +1,84 @@
+// What `npm start -- --prompt` and `npm run bench` share: a page in a browser, and leaving without a trace.
+
+import { UsageError } from "./arguments.mjs";
+
+const closers = [];
+let quitting = false;
+
+/** `close` runs before the command ends, whatever ends it. The latest is the first. */
+export const onQuit = (close) => void closers.push(close);
+
+/** Closes everything and ends the process, after five seconds at the latest. */
+export async function quit(code) {
+  if (quitting) return;
+  quitting = true;
+  const limit = setTimeout(() => process.exit(code), 5000);
+  await Promise.allSettled(closers.toReversed().map((close) => close()));
+  clearTimeout(limit);
+  process.exit(code);
+}
+
+/** Runs `main` with the arguments. An error is one line on standard error and exit code 1. */
+export async function command(name, main) {
+  process.stdout.on("error", () => void quit(0)); // the reader of a pipe has seen enough
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => void quit(130));
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    if (quitting) return; // what fails while everything is being closed is no news
+    showProgress("");
+    process.stderr.write(
+      `${name}: ${String(error?.message ?? error)
+        .split("\n")[0]
+        .trim()}\n`,
+    );
+    await quit(1);
+  }
+}
+
+/** What helps on the command line against an error of the engine, by its code. */
+const HINTS = {
+  "no-webgpu": "--software runs it on the CPU.",
+  "no-adapter": "--software runs it on the CPU.",
+  "adapter-refused": "--software runs it on the CPU.",
+  "out-of-memory": "--context and --kv make the cache smaller.",
+  "context-too-small": "--context N gives it more room.",
+};
+
+/** Serves the demo with the model, starts a browser, and hands `work` the opened page.
+ * @param {{model: {local?: object, source?: string}, path: string, browser: object}} setting path = of the page
+ * @param {(page: import("playwright").Page, source: string) => Promise<{error?: {message: string, code: string | null}}>} work source = the model as the page names it
+ * @throws {UsageError} what the page answers as `error`, or how the page broke; errors lose their class on the way, not their code */
+export async function inPage({ model, path, browser: wanted }, work) {
+  const [{ serve }, { launch }] = await Promise.all([import("./server.mjs"), import("./browser.mjs")]);
+  const server = await serve(model.local ? { local: model.local } : {});
+  onQuit(server.close);
+  const { browser } = await launch(wanted);
+  onQuit(() => browser.close());
+  const page = await browser.newPage();
+  const broken = new Promise((_, reject) => {
+    page.on("pageerror", (error) => reject(new UsageError(error.message)));
+    page.on("crash", () => reject(new UsageError("the browser page crashed, probably out of memory")));
+    browser.on("disconnected", () => reject(new UsageError("the browser ended unexpectedly")));
+  });
+  const run = async () => {
+    await page.goto(server.url + path);
+    return work(page, server.source ?? model.source);
+  };
+  const answer = await Promise.race([run(), broken]);
+  if (!answer.error) return answer;
+  const { message, code } = answer.error;
+  throw new UsageError([server.named(message), HINTS[code] ?? ""].join(" ").trim());
+}
+
+let progressShown = false;
+
+/** One line on the terminal that the next one replaces; nothing at all where standard error is a file or a pipe. */
+export function showProgress(line) {
+  if (!process.stderr.isTTY || (!line && !progressShown)) return;
+  process.stderr.write(`\r\u001b[K${line}`);
+  progressShown = line !== "";
+}
+
+/** Writes to standard output and waits until it is out: process.exit would cut a pipe short. */
+export const print = (text) => new Promise((resolve) => void process.stdout.write(text, () => resolve()));

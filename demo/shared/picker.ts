@@ -1,0 +1,121 @@
+// Where a model is chosen: the opening view of the page.
+
+import type { ModelSource } from "../../src/index.ts";
+import { droppedFiles, embedded, hub, localChoices } from "./catalogue.ts";
+import type { Choice } from "./catalogue.ts";
+import { make } from "./dom.ts";
+import type { Properties } from "./dom.ts";
+
+export type OnChoose = (source: ModelSource, name: string) => void;
+
+/** Fills `target` with models to choose, a field for any other, and a place for own files. The benchmark page uses it too. */
+export async function picker(target: HTMLElement, onChoose: OnChoose): Promise<void> {
+  const row = (choice: Choice): HTMLElement => {
+    const button = make(
+      "button",
+      { type: "button", className: "model-row" },
+      make("span", { className: "model-name", textContent: choice.name }),
+      make("span", { className: "model-note", textContent: choice.note }),
+      make("span", { className: "model-size", textContent: choice.size }),
+    );
+    button.addEventListener("click", () => onChoose(choice.source, choice.name));
+    return make("li", {}, button);
+  };
+  const list = (title: string, choices: readonly Choice[]): HTMLElement =>
+    group(title, make("ul", {}, ...choices.map(row)));
+  const hint = "Llama and Qwen2 families, as .safetensors or .gguf. Downloads are kept in this browser.";
+  const others = group(
+    "Any other model",
+    otherForm(onChoose),
+    dropZone(onChoose),
+    make("p", { className: "hint", textContent: hint }),
+  );
+  const online = list("From Hugging Face", hub);
+  target.replaceChildren(list("Included", [embedded]), online, others);
+  const local = await localChoices();
+  if (local.length > 0) online.before(list("In the models folder", local));
+}
+
+const group = (title: string, ...children: HTMLElement[]): HTMLElement =>
+  make("section", { className: "model-group" }, make("h2", { textContent: title }), ...children);
+
+function otherForm(onChoose: OnChoose): HTMLElement {
+  const field = make("input", {
+    type: "text",
+    placeholder: "owner/name, or https://…/model.gguf",
+    autocomplete: "off",
+    spellcheck: false,
+    autocapitalize: "off",
+    attributes: { "aria-label": "Hugging Face id or address" },
+  });
+  const load = make("button", { type: "submit", className: "quiet", textContent: "Load" });
+  const form = make("form", { className: "picker-form", noValidate: true }, field, load);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const source = readSource(field.value);
+    field.setCustomValidity(source ? "" : "Write owner/name, or an address that begins with https://");
+    if (source) onChoose(source, nameOfSource(source));
+    else field.reportValidity();
+  });
+  field.addEventListener("input", () => field.setCustomValidity(""));
+  return form;
+}
+
+/** What the engine is to be given for what was typed; null if it can be neither id nor address. */
+export function readSource(typed: string): string | null {
+  // People paste the address of the model's page; the engine wants the id.
+  const source = typed.trim().replace(/^https:\/\/huggingface\.co\/([\w.-]+\/[\w.-]+)\/?(?:tree\/main\/?)?$/, "$1");
+  return /^(https?:\/\/\S+|\/\S+|[\w.-]+\/[\w.-]+(@[\w./-]+)?)$/.test(source) ? source : null;
+}
+
+/** A short name for an id, an address or a path. */
+export function nameOfSource(source: string): string {
+  if (source === embedded.source) return embedded.name;
+  return hub.find((choice) => choice.source === source)?.name ?? source.replace(/\/+$/, "").split("/").at(-1) ?? source;
+}
+
+function dropZone(onChoose: OnChoose): HTMLElement {
+  const take = (files: readonly File[]): void => {
+    if (files.length > 0) onChoose(files, nameOfFiles(files));
+  };
+  const choose = (label: string, properties: Properties<"input">): HTMLElement => {
+    const input = make("input", { type: "file", className: "unseen", ...properties });
+    input.addEventListener("change", () => {
+      take([...(input.files ?? [])]);
+      input.value = "";
+    });
+    return make("label", { className: "quiet file" }, label, input);
+  };
+  const zone = make(
+    "div",
+    { className: "drop-zone" },
+    make("p", { textContent: "Drop a .gguf file or a checkpoint folder here, or choose" }),
+    choose("files", {
+      ariaLabel: "Choose model files",
+      multiple: true,
+      accept: ".gguf,.safetensors,.json,.jinja,.txt",
+    }),
+    choose("a folder", { ariaLabel: "Choose a model folder", webkitdirectory: true }),
+  );
+  const over = (event: DragEvent): void => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    zone.classList.add("over");
+  };
+  zone.addEventListener("dragenter", over);
+  zone.addEventListener("dragover", over);
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    if (event.dataTransfer) take(await droppedFiles(event.dataTransfer));
+  });
+  return zone;
+}
+
+/** The .gguf's name, else the folder's. */
+function nameOfFiles(files: readonly File[]): string {
+  const single = files.find((file) => /\.gguf$/i.test(file.name));
+  if (single) return single.name.replace(/\.gguf$/i, "");
+  return files.map((file) => file.webkitRelativePath.split("/")[0]).find(Boolean) ?? "Own files";
+}

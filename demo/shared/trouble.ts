@@ -1,0 +1,201 @@
+// Errors as cards: what happened, and the way out.
+
+import { EngineError } from "../../src/index.ts";
+import type { ErrorCode } from "../../src/index.ts";
+import { button, make } from "./dom.ts";
+
+/** What a card can offer; the page decides which of them it can do. */
+export type Way = "retry" | "newChat" | "pickModel" | "reload" | "settings";
+
+interface Card {
+  title: string;
+  text: string;
+  advice: readonly string[];
+  ways: readonly Way[];
+}
+
+export interface Trouble extends Card {
+  /** The error's own words. */
+  detail: string;
+}
+
+const LABELS: Record<Way, string> = {
+  retry: "Try again",
+  newChat: "Start a new chat",
+  pickModel: "Choose another model",
+  reload: "Load the model again",
+  settings: "Open settings",
+};
+
+/** Explains an error of `load` or `generate`. */
+export function explain(error: unknown): Trouble {
+  const detail = error instanceof Error ? error.message : String(error);
+  return { ...cardOf(error), detail };
+}
+
+function cardOf(error: unknown): Card {
+  if (!(error instanceof EngineError)) return UNKNOWN;
+  if (error.code === "no-webgpu" && globalThis.isSecureContext === false) return INSECURE;
+  return CARDS[error.code];
+}
+
+const INSECURE: Card = {
+  title: "WebGPU needs a secure address",
+  text: "Browsers give WebGPU only to pages from https:// or from localhost.",
+  advice: ["Open this page as http://localhost:… on this machine, or serve it over https."],
+  ways: ["retry"],
+};
+
+const NO_GPU: Card = {
+  title: "This browser gives the page no GPU",
+  text: "longprompt computes on WebGPU, and this browser has it switched off or finds no graphics card for it.",
+  advice: [
+    "Chrome or Edge 113 and later, Safari 26 and Firefox 141 and later have WebGPU on most machines.",
+    "In Chrome's settings under System, turn on graphics acceleration; chrome://gpu says what is blocked.",
+    "On Linux, start Chrome with --enable-unsafe-webgpu --enable-features=Vulkan.",
+  ],
+  ways: ["retry"],
+};
+
+const CARDS: Record<ErrorCode, Card> = {
+  "no-webgpu": NO_GPU,
+  "no-adapter": NO_GPU,
+  "adapter-refused": {
+    title: "This graphics card refuses a part of the engine",
+    text: "Its driver does not compile one of the GPU programs that the model needs.",
+    advice: ["Update the graphics driver and the browser.", "The line below helps whoever repairs it."],
+    ways: ["retry", "pickModel"],
+  },
+  "out-of-memory": {
+    title: "Not enough memory",
+    text: "The model with its context does not fit into the memory this browser may use.",
+    advice: [
+      "Close other tabs that use the GPU.",
+      "Take a smaller model, a smaller context, or a smaller format for keys and values.",
+    ],
+    ways: ["pickModel", "settings", "reload"],
+  },
+  "device-lost": {
+    title: "The GPU went away",
+    text: "The driver restarted, the machine slept, or the memory ran out. The conversation is still here.",
+    advice: [
+      "Load the model again and repeat the last message.",
+      "If it keeps happening, take a smaller model or context.",
+    ],
+    ways: ["reload", "pickModel"],
+  },
+  "context-too-small": {
+    title: "Too long for the context",
+    text: "The conversation with this message needs more tokens than the model has room for. It is back in the box below.",
+    advice: ["Shorten it, or start a new chat.", "If the model was trained for more, give it a larger context."],
+    ways: ["newChat", "settings"],
+  },
+  "cache-full": {
+    title: "The cache is full",
+    text: "Other replies hold the room that this one needs.",
+    advice: ["Wait until they have ended, and try again.", "A larger context makes the cache larger."],
+    ways: ["retry", "settings"],
+  },
+  "not-public": {
+    title: "No such model, or not a public one",
+    text: "Hugging Face answers the same for a model that does not exist and for one it does not show to everybody.",
+    advice: [
+      "Check the spelling: a Hugging Face id is owner/name.",
+      "If the model needs a login, download its files on huggingface.co and drop them here.",
+    ],
+    ways: ["pickModel"],
+  },
+  gated: {
+    title: "This model asks for a login",
+    text: "Its owner gives it only to people who accepted the licence on Hugging Face, and this page keeps no login.",
+    advice: [
+      "Accept the licence on huggingface.co, download the files, and drop them here.",
+      "Or take an open copy: many models have one, such as unsloth/Llama-3.2-1B-Instruct.",
+    ],
+    ways: ["pickModel"],
+  },
+  "not-found": {
+    title: "There is no such model",
+    text: "The address leads nowhere, or the files this engine needs are not there.",
+    advice: [
+      "Check the spelling: a Hugging Face id is owner/name.",
+      "It needs config.json, tokenizer.json and .safetensors, or one .gguf.",
+    ],
+    ways: ["pickModel"],
+  },
+  network: {
+    title: "No connection to the model's host",
+    text: "The download did not start or broke off: this machine is offline, the host is busy, a proxy stands between, or the host forbids other pages (CORS).",
+    advice: [
+      "Check the connection and try again; what has arrived is kept.",
+      "Fable and models from your own disk need no network.",
+    ],
+    ways: ["retry", "pickModel"],
+  },
+  "unsupported-model": {
+    title: "This engine cannot run that model",
+    text: "Its architecture or its file format is not among those implemented.",
+    advice: ["Models of the Llama and Qwen2 families run, as .safetensors or .gguf."],
+    ways: ["pickModel"],
+  },
+  "bad-file": {
+    title: "The model's files do not fit together",
+    text: "A file is damaged, incomplete, or belongs to another model.",
+    advice: ["Load it once more; if the message stays, download the files again."],
+    ways: ["retry", "pickModel"],
+  },
+  "bad-source": {
+    title: "That is no model",
+    text: "A model is one .gguf file, a folder with config.json and .safetensors, a Hugging Face id, or the address of one of these.",
+    advice: ["The line below says what arrived instead."],
+    ways: ["pickModel"],
+  },
+  "bad-prompt": {
+    title: "The model does not take this message",
+    text: "It is empty, or the model's chat template refuses the conversation.",
+    advice: ["The line below says why.", "Some templates allow no system prompt; it can be emptied in the settings."],
+    ways: ["settings", "newChat"],
+  },
+  "bad-option": {
+    title: "The engine did not accept this",
+    text: "One of the settings asks for something impossible.",
+    advice: ["The line below says which."],
+    ways: ["settings"],
+  },
+  "no-timestamps": {
+    title: "This browser times no kernels",
+    text: "WebGPU has clocks for single kernels only where the browser allows it.",
+    advice: ["In Chrome, switch on “WebGPU Developer Features” under chrome://flags."],
+    ways: [],
+  },
+  disposed: {
+    title: "The model is no longer loaded",
+    text: "It was given back while something still wanted to use it.",
+    advice: ["Load the model again."],
+    ways: ["reload", "pickModel"],
+  },
+};
+
+const UNKNOWN: Card = {
+  title: "Something broke",
+  text: "This should not happen. The line below helps whoever repairs it.",
+  advice: ["Load the model again, or reload the page."],
+  ways: ["retry", "reload", "pickModel"],
+};
+
+/** The card. Only the ways that `act` knows become buttons. */
+export function troubleCard(trouble: Trouble, act: Partial<Record<Way, () => unknown>>): HTMLElement {
+  const actions = trouble.ways.flatMap((way) => {
+    const action = act[way];
+    return action ? [button(LABELS[way], "quiet", action)] : [];
+  });
+  return make(
+    "section",
+    { className: "trouble", attributes: { role: "alert" } },
+    make("h2", { textContent: trouble.title }),
+    make("p", { textContent: trouble.text }),
+    make("ul", {}, ...trouble.advice.map((line) => make("li", { textContent: line }))),
+    make("p", { className: "detail", textContent: trouble.detail }),
+    make("div", { className: "actions" }, ...actions),
+  );
+}
