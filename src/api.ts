@@ -113,7 +113,7 @@ export interface GenerateOptions extends Sampling {
   /** Ignore end-of-turn tokens (benchmarks). */
   ignoreEnd?: boolean;
   signal?: AbortSignal;
-  /** Called after every prefill chunk with prompt tokens done (reused ones included) and in all. */
+  /** Called when the prompt's turn comes and after every prefill chunk: prompt tokens done (reused ones included) and in all. */
   onPrefill?: (done: number, total: number) => void;
 }
 
@@ -156,11 +156,17 @@ export interface Generation extends AsyncIterable<Token> {
   readonly result: Promise<GenerationResult>;
 }
 
-/** One conversation. Keeps its keys and values between calls, so only what is new in a prompt is computed. */
+/**
+ * Replies that end together, as those of one conversation. It holds no cache between calls: the engine keeps keys and
+ * values of earlier prompts, of any session, until it needs the room, and computes only what is new in a prompt.
+ */
 export interface Session {
-  /** Throws InputError before any work if the prompt does not fit into the context. Errors also reject `result`. */
+  /**
+   * Throws InputError before any work if the prompt does not fit into the context. Where the replies under way together
+   * exceed the context, later ones wait; none fails because of another. Errors on the way reject `result`.
+   */
   generate(prompt: Prompt, options?: GenerateOptions): Generation;
-  /** Gives the session's cache pages back. Idempotent. */
+  /** Aborts the replies under way, which give their cache back; later calls throw InputError. Idempotent. */
   dispose(): void;
 }
 

@@ -14,6 +14,7 @@ import {
   type Session,
   type SwiftKv,
 } from "./api.ts";
+import { ChatSession, render, type Speaker } from "./chat/session.ts";
 import { TokenEngine } from "./engine/engine.ts";
 import { alignUp, InputError, ModelError } from "./errors.ts";
 import { Gpu } from "./gpu/device.ts";
@@ -29,7 +30,6 @@ import { makeStudent, teacherOf } from "./model/student.ts";
 import { Transformer } from "./model/transformer.ts";
 import { Variants } from "./model/variants.ts";
 import { toFloats, WeightLoader } from "./model/weights.ts";
-import { ChatSession, render, type Speaker } from "./session.ts";
 import { ChatTemplate } from "./text/chat.ts";
 import { tokenizerFromGguf } from "./text/gguf.ts";
 import { Tokenizer } from "./text/tokenizer.ts";

@@ -92,8 +92,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   kv: ["gpu"],
   model: ["gpu", "kv"],
   engine: ["kv/blocks", "model/model"],
-  session: ["engine", "model/model", "text"],
-  load: ["gpu", "kv", "model", "engine", "text", "io", "session"],
+  chat: ["engine", "model/model", "text"],
+  load: ["gpu", "kv", "model", "engine", "text", "io", "chat"],
   index: ["load", "gpu/measure", "model/cost"],
 };
 

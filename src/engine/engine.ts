@@ -1,31 +1,44 @@
 // Requests in time: schedule, launch, read. The step after the current one is launched before the current one is read,
 // so the GPU never waits for JavaScript.
-import { type FinishReason } from "../api.ts";
+import type { FinishReason } from "../api.ts";
 import { InputError } from "../errors.ts";
 import { BLOCK_TOKENS, BlockList, BlockPool } from "../kv/blocks.ts";
-import { GREEDY, type LogitRow, type Model, type Row, type Sampled } from "../model/model.ts";
-import { type Plan, Scheduler } from "./scheduler.ts";
-import { type Request, Sequence } from "./sequence.ts";
+import type { Model, Sampled } from "../model/model.ts";
+import type { Plan } from "./draft.ts";
+import { Scheduler } from "./scheduler.ts";
+import { scoreText } from "./score.ts";
+import { type Request, Sequence, type Step } from "./sequence.ts";
 
 interface Launched {
   plan: Plan;
   read: () => Promise<readonly Sampled[]>;
 }
 
-export interface Completion {
-  finish: FinishReason;
-  reusedTokens: number;
+/** A request under way: iterate to get its tokens. Leaving the loop early aborts it. */
+export interface Run extends AsyncIterable<Step> {
+  /** Why it ended; null while it runs and after a failure, which the iterator throws. */
+  readonly finish: FinishReason | null;
+  /** Prompt tokens that were already in the cache. */
+  readonly reusedTokens: number;
+  /** Ends it and gives everything back. Idempotent. */
+  abort(): void;
 }
 
-/** `last`: the request is finished and this is its last token. */
-export type Step = Sampled & { last: boolean };
+/** Work that needs the model for itself, in its turn. */
+interface Exclusive {
+  arrival: number;
+  run: () => Promise<void>;
+}
 
 export class TokenEngine {
   readonly #model: Model;
   readonly #pool: BlockPool;
   readonly #scheduler: Scheduler;
-  /** Whoever uses the model now: the loop, or a scoring run. */
-  #busy: Promise<unknown> | null = null;
+  readonly #exclusive: Exclusive[] = [];
+  /** Requests and exclusive work so far: each takes its place in one line. */
+  #arrivals = 0;
+  /** Whether somebody uses the model: the loop, or exclusive work. */
+  #busy = false;
 
   constructor(model: Model) {
     this.#model = model;
@@ -43,7 +56,12 @@ export class TokenEngine {
     return this.#pool.free;
   }
 
-  /** Throws InputError before any work if the request cannot succeed. */
+  /** How often a request gave its room to an older one and was computed again. */
+  get preemptions(): number {
+    return this.#scheduler.preemptions;
+  }
+
+  /** Throws InputError before any work if the request cannot succeed. One that passes never fails for want of room. */
   check({ prompt, maxTokens }: Pick<Request, "prompt" | "maxTokens">): void {
     if (prompt.length === 0)
       throw new InputError("prompt: got no tokens, want at least 1. Give a text or a message.", { code: "bad-prompt" });
@@ -64,150 +82,150 @@ export class TokenEngine {
       });
   }
 
-  /** Yields tokens as they are read. Returning early, or an abort, gives everything back. */
-  async *generate(request: Request, signal?: AbortSignal): AsyncGenerator<Step, Completion> {
+  /** Starts the request. Throws InputError as `check` does. It runs whether or not anybody iterates. */
+  generate(request: Request, signal?: AbortSignal): Run {
     this.check(request);
     const maxTokens = Math.min(request.maxTokens, this.context - request.prompt.length);
-    const sequence = new Sequence({ ...request, maxTokens }, new BlockList(this.#pool));
-    const abort = () => {
-      sequence.finish ??= "abort";
-      sequence.notify();
-    };
+    const sequence = new Sequence({ ...request, maxTokens }, new BlockList(this.#pool), this.#arrivals++);
+    const abort = () => this.#end(sequence, "abort");
     signal?.addEventListener("abort", abort);
+    sequence.onDone = () => signal?.removeEventListener("abort", abort);
     if (signal?.aborted) abort();
-    try {
-      this.#start(sequence);
-      let seen = 0;
-      while (true) {
-        while (seen < sequence.output.length) {
-          const result = sequence.output[seen++]!;
-          yield { ...result, last: sequence.finish !== null && seen === sequence.output.length };
+    else this.#start(sequence);
+    return {
+      abort,
+      get finish() {
+        return sequence.finish;
+      },
+      get reusedTokens() {
+        return sequence.reused ?? 0;
+      },
+      async *[Symbol.asyncIterator]() {
+        try {
+          yield* sequence.output;
+        } finally {
+          abort();
         }
-        if (sequence.error !== null) throw sequence.error;
-        if (sequence.finish !== null) return { finish: sequence.finish, reusedTokens: sequence.reused };
-        await sequence.changed();
-      }
-    } finally {
-      signal?.removeEventListener("abort", abort);
-      sequence.finish ??= "abort";
-      this.#scheduler.remove(sequence);
-    }
+      },
+    };
   }
 
   #start(sequence: Sequence): void {
-    if (sequence.done) return;
     this.#scheduler.add(sequence);
     this.#kick();
   }
 
-  /** Starts the loop if there is something to do and nothing else holds the model. */
+  /** Takes the sequence out of the line and gives its blocks back. */
+  #end(sequence: Sequence, finish: FinishReason | null, error: unknown = null): void {
+    if (sequence.done) return;
+    this.#scheduler.remove(sequence);
+    sequence.end(finish, error);
+  }
+
+  /** Lets whoever is next use the model, if nobody does. */
   #kick(): void {
-    if (this.#busy || this.#scheduler.sequences.length === 0) return;
-    this.#busy = this.#run().finally(() => this.#release());
+    const [next] = this.#scheduler.waiting;
+    const [alone] = this.#exclusive;
+    if (this.#busy || (!next && !alone)) return;
+    this.#busy = true;
+    const isAlone = alone && !(next && next.arrival < alone.arrival);
+    void (isAlone ? this.#exclusive.shift()!.run() : this.#run()).finally(() => {
+      this.#busy = false;
+      this.#kick();
+    });
   }
 
-  #release(): void {
-    this.#busy = null;
-    this.#kick();
-  }
-
-  /** Steps until nothing is left to do. One step is always under way while the one before it is read. */
+  /** Steps until nothing is left to do, or until exclusive work is next. */
   async #run(): Promise<void> {
-    let current: Launched | null = null;
+    /** Steps launched and not yet read, oldest first. */
+    const unread: Launched[] = [];
     try {
       while (true) {
-        const plan = this.#scheduler.plan();
-        const next: Launched | null = plan && { plan, ...(await this.#model.submit(plan.batch)) };
-        if (current) await this.#settle(current);
-        this.#wakeFailed();
-        if (!next && !current) return;
-        current = next;
+        const plan = this.#scheduler.plan(this.#exclusive[0]?.arrival);
+        if (plan) unread.push(await this.#launch(plan));
+        else if (unread.length === 0) return;
+        if (unread.length > 1 || !plan) await this.#settle(unread.shift()!);
       }
     } catch (error) {
-      for (const sequence of this.#scheduler.sequences) {
-        sequence.error ??= error;
-        sequence.notify();
-      }
+      // Nothing may be under way when the next requests start, least of all with a staging buffer.
+      await Promise.allSettled(unread.map(({ read }) => read()));
+      this.#fail(error);
     }
   }
 
-  /** Sequences that failed while a step was planned. */
-  #wakeFailed(): void {
-    for (const sequence of this.#scheduler.sequences) if (sequence.done) sequence.notify();
+  async #launch(plan: Plan): Promise<Launched> {
+    for (const sequence of plan.entered) this.#report(sequence, sequence.reused!);
+    const { read } = await this.#model.submit(plan.batch);
+    return { plan, read };
   }
 
-  async #settle({ plan, read }: Launched): Promise<void> {
+  /** A step failed: so do the requests that ran. Those that wait may try; what lies in the cache cannot be trusted. */
+  #fail(error: unknown): void {
+    const { running, waiting } = this.#scheduler;
+    const failed = running.length > 0 ? running : waiting; // somebody must, or the loop would meet it again for ever
+    for (const sequence of failed.slice()) this.#end(sequence, null, error);
+    this.#pool.forgetAll();
+  }
+
+  async #settle({ plan: { batch, owners, chunk }, read }: Launched): Promise<void> {
     const results = await read();
-    for (const [i, sequence] of plan.owners.entries()) settleRow(sequence, results[i]!);
-    if (plan.chunk) {
-      const { sequence, done } = plan.chunk;
-      if (sequence.finish !== "abort") sequence.request.onPrefill?.(done, sequence.request.prompt.length);
+    for (const [i, sequence] of owners.entries()) this.#settleRow(sequence, results[i]!, i < batch.decodeRows);
+    if (chunk) this.#report(chunk.sequence, chunk.done);
+  }
+
+  /** Records a sampled token. The input of a decode row, now known to have been run, joins the cache. */
+  #settleRow(sequence: Sequence, result: Sampled, decoded: boolean): void {
+    if (sequence.done) return;
+    const { output, request, cache } = sequence;
+    if (decoded && sequence.slot !== null) {
+      sequence.inFlight--;
+      cache.append([output.items.at(-1)!.token]);
+    }
+    const atEnd = request.endTokens.has(result.token);
+    const last = atEnd || output.items.length + 1 >= request.maxTokens;
+    output.push({ ...result, last });
+    if (last) this.#end(sequence, atEnd ? "stop" : "length");
+  }
+
+  /** The caller's own function may throw: that ends its request and no other. */
+  #report(sequence: Sequence, done: number): void {
+    try {
+      sequence.report(done);
+    } catch (error) {
+      this.#end(sequence, null, error);
     }
   }
 
-  /**
-   * Natural log-likelihood of every token given those before it; entry 0 is NaN. Runs the whole text in chunks with
-   * all logits, alone, and leaves its blocks in the cache.
-   */
+  /** Natural log-likelihood of every token given those before it; entry 0 is NaN. Waits for its turn. */
   async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.check({ prompt: tokens, maxTokens: 1 });
-    return await this.#alone(() => this.#scoreAlone(tokens, signal));
+    return await this.#alone(() => scoreText(this.#model, this.#pool, tokens, signal), signal);
   }
 
-  /** Runs `work`, which may write over the cache, while no request uses the model. Requests that come meanwhile wait. */
+  /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. */
   overwriting<T>(work: () => Promise<T>): Promise<T> {
     return this.#alone(() => work().finally(() => this.#pool.forgetAll()));
   }
 
-  async #alone<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#busy) await this.#busy.catch(() => {});
-    const run = work();
-    this.#busy = run.catch(() => {}).finally(() => this.#release());
-    return await run;
-  }
-
-  async #scoreAlone(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    const cache = new BlockList(this.#pool);
-    const scores = new Float32Array(tokens.length).fill(NaN);
-    const most = Math.min(this.#model.limits.logitRows, this.#model.limits.rows);
-    try {
-      while (cache.length < tokens.length) {
-        signal?.throwIfAborted();
-        const start = cache.length;
-        const results = await this.#scoreChunk(cache, tokens.slice(start, start + most), tokens);
-        for (const [i, { logprob }] of results.entries())
-          if (start + i + 1 < tokens.length) scores[start + i + 1] = logprob;
-      }
-      return scores;
-    } finally {
-      cache.dispose();
-    }
-  }
-
-  async #scoreChunk(cache: BlockList, chunk: readonly number[], all: readonly number[]): Promise<readonly Sampled[]> {
-    const start = cache.length;
-    const { fresh, copies } = cache.reserve(chunk.length);
-    const indices = start === 0 ? cache.blocks.keys() : fresh;
-    const pages = [...indices].map((index) => ({ slot: 0, index, block: cache.blocks[index]! }));
-    const rows = chunk.map((token, i): Row => ({ token, position: start + i, cacheIndex: start + i, slot: 0 }));
-    const logitRows = rows.map((_, i): LogitRow => {
-      const forced = all[start + i + 1] ?? all[0]!;
-      return { row: i, slot: 0, sampling: GREEDY, step: 0, forced };
+  /** Runs `work` alone once all that came before it is done; what comes after it waits. An abort takes it out of the line. */
+  #alone<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const leave = () => {
+        const at = this.#exclusive.indexOf(entry);
+        if (at < 0) return; // it runs, and looks at the signal itself
+        this.#exclusive.splice(at, 1);
+        reject(signal!.reason);
+        this.#kick();
+      };
+      const run = () => {
+        signal?.removeEventListener("abort", leave);
+        return work().then(resolve, reject);
+      };
+      const entry: Exclusive = { arrival: this.#arrivals++, run };
+      signal?.addEventListener("abort", leave);
+      this.#exclusive.push(entry);
+      this.#kick();
     });
-    const { read } = await this.#model.submit({ rows, decodeRows: 0, logitRows, pages, copies, prompts: [] });
-    cache.append(chunk);
-    return await read();
   }
-}
-
-/** Records a sampled token. The row's input token, now known to have been run, joins the cache. */
-function settleRow(sequence: Sequence, result: Sampled): void {
-  const previous = sequence.output.at(-1);
-  if (previous) sequence.inFlight--;
-  if (sequence.done) return;
-  if (previous) sequence.cache.append([previous.token]);
-  sequence.output.push(result);
-  if (sequence.request.endTokens.has(result.token)) sequence.finish = "stop";
-  else if (sequence.output.length >= sequence.request.maxTokens) sequence.finish = "length";
-  sequence.notify();
 }

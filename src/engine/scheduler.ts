@@ -1,142 +1,117 @@
-// Decides what the next step runs: one row for every sequence that decodes, then a chunk of one prompt.
+// Decides what the next step runs. Older requests come first: they get room at the cost of younger ones, which are set
+// back to the waiting line and computed again later. So the oldest always goes on, and nobody fails for want of room.
 import { assert } from "../errors.ts";
-import type { BlockCopy } from "../kv/blocks.ts";
-import { type Batch, FROM_SLOT, type LogitRow, type Model, type Row } from "../model/model.ts";
+import type { Model } from "../model/model.ts";
+import { Draft, type Plan } from "./draft.ts";
 import type { Sequence } from "./sequence.ts";
 
-/** A batch and who its logit rows belong to. */
-export interface Plan {
-  batch: Batch;
-  /** Sequence of each logit row. */
-  owners: Sequence[];
-  /** Set when the plan runs a part of a prompt: how far it is then. */
-  chunk: { sequence: Sequence; done: number } | null;
-}
-
-const usesPenalties = ({ request: { sampling } }: Sequence): boolean =>
-  sampling.repetitionPenalty !== 1 || sampling.frequencyPenalty !== 0 || sampling.presencePenalty !== 0;
-
 export class Scheduler {
-  readonly #limits: Model["limits"];
+  readonly #rows: number;
+  /** Most sequences at once: each needs a slot, and a row of the step. */
+  readonly #most: number;
+  /** Oldest first, and all older than whoever waits: room is given away in this order only. */
+  readonly #running: Sequence[] = [];
+  /** Oldest first. */
   readonly #waiting: Sequence[] = [];
-  /** By slot. */
-  readonly #running: (Sequence | null)[];
+  #preemptions = 0;
 
-  constructor(limits: Model["limits"]) {
-    this.#limits = limits;
-    this.#running = Array.from({ length: limits.slots }, () => null);
+  constructor({ rows, slots }: Model["limits"]) {
+    this.#rows = rows;
+    this.#most = Math.min(slots, rows);
+  }
+
+  /** How often a sequence was set back. */
+  get preemptions(): number {
+    return this.#preemptions;
+  }
+
+  get running(): readonly Sequence[] {
+    return this.#running;
+  }
+
+  get waiting(): readonly Sequence[] {
+    return this.#waiting;
   }
 
   add(sequence: Sequence): void {
     this.#waiting.push(sequence);
   }
 
-  get sequences(): Sequence[] {
-    return [...this.#running.filter((sequence) => sequence !== null), ...this.#waiting];
-  }
-
-  /** Takes the sequence out and gives its slot and blocks back. Steps under way may still write to them: they are older than whatever comes next on the GPU's queue. */
+  /** Takes the sequence out. Steps under way may still write to its blocks: they are older than whatever comes next on the GPU's queue. */
   remove(sequence: Sequence): void {
-    const at = this.#waiting.indexOf(sequence);
-    if (at >= 0) this.#waiting.splice(at, 1);
-    if (sequence.slot !== null) this.#running[sequence.slot] = null;
-    sequence.slot = null;
-    sequence.cache.dispose();
+    for (const line of [this.#running, this.#waiting]) {
+      const at = line.indexOf(sequence);
+      if (at >= 0) line.splice(at, 1);
+    }
+    sequence.leave();
   }
 
-  /** The next step, or null if nothing can run. A sequence whose cache cannot grow is failed, not the step. */
-  plan(): Plan | null {
+  /**
+   * The next step, or null if nothing can run. One step at most may be unread, and must be read before the next plan: a
+   * sequence that this plan sets back enters again with all its tokens known. Only who arrived before `before` enters.
+   */
+  plan(before = Infinity): Plan | null {
     const draft = new Draft();
-    this.#admit(draft);
-    for (const sequence of this.#running) if (sequence && decodes(sequence)) draft.decode(sequence);
-    draft.decodeRows = draft.rows.length;
-    const next = this.#running.find((sequence) => sequence && !sequence.done && sequence.promptLeft > 0);
-    if (next) draft.prefill(next, Math.min(next.promptLeft, this.#limits.rows - draft.rows.length));
-    return draft.rows.length > 0 ? draft.plan() : null;
-  }
-
-  #admit(draft: Draft): void {
-    for (
-      let slot = this.#running.indexOf(null);
-      slot >= 0 && this.#waiting.length > 0;
-      slot = this.#running.indexOf(null)
-    ) {
-      const sequence = this.#waiting.shift()!;
-      sequence.slot = slot;
-      this.#running[slot] = sequence;
-      sequence.reused = sequence.cache.adopt(sequence.request.prompt);
-      for (const [index, block] of sequence.cache.blocks.entries()) draft.pages.push({ slot, index, block });
-      if (usesPenalties(sequence)) draft.prompts.push({ slot, tokens: sequence.request.prompt });
-      sequence.request.onPrefill?.(sequence.reused, sequence.request.prompt.length);
+    const preempted = this.#preemptions;
+    const decoding = this.#running.filter(({ decodes }) => decodes).length;
+    const chunkRows = this.#rows - decoding; // at least 1 if anybody has text left
+    for (const sequence of this.#running.slice()) {
+      if (sequence.slot === null) continue; // set back for an older one
+      if (sequence.decodes) this.#decode(sequence, draft);
+      else this.#prefill(sequence, chunkRows, draft);
     }
-  }
-}
-
-/** The whole prompt is launched, and one more token is wanted than has been. */
-function decodes({ done, promptLeft, launched, request }: Sequence): boolean {
-  return !done && promptLeft === 0 && launched > 0 && launched < request.maxTokens;
-}
-
-/** A batch in the making. */
-class Draft {
-  readonly rows: Row[] = [];
-  readonly logitRows: LogitRow[] = [];
-  readonly owners: Sequence[] = [];
-  readonly pages: { slot: number; index: number; block: number }[] = [];
-  readonly copies: BlockCopy[] = [];
-  readonly prompts: { slot: number; tokens: readonly number[] }[] = [];
-  decodeRows = 0;
-  chunk: Plan["chunk"] = null;
-
-  decode(sequence: Sequence): void {
-    if (!this.#reserve(sequence, sequence.inFlight + 1)) return;
-    this.#row(sequence, FROM_SLOT, sequence.cache.length + sequence.inFlight);
-    this.#wantLogits(sequence);
-    sequence.inFlight++;
+    if (this.#preemptions === preempted)
+      for (const sequence of this.#admit(before, draft)) this.#prefill(sequence, chunkRows, draft);
+    return draft.plan();
   }
 
-  prefill(sequence: Sequence, count: number): void {
-    if (count <= 0 || !this.#reserve(sequence, count)) return;
-    const start = sequence.cache.length;
-    const tokens = sequence.request.prompt.slice(start, start + count);
-    for (const [i, token] of tokens.entries()) this.#row(sequence, token, start + i);
-    sequence.cache.append(tokens);
-    this.chunk = { sequence, done: start + count };
-    if (sequence.promptLeft === 0) this.#wantLogits(sequence);
+  #decode(sequence: Sequence, draft: Draft): void {
+    if (this.#makeRoom(sequence, sequence.inFlight + 1)) draft.decode(sequence);
   }
 
-  #row({ slot }: Sequence, token: number, index: number): void {
-    assert(slot !== null, "a sequence without a slot cannot run");
-    this.rows.push({ token, position: index, cacheIndex: index, slot });
+  #prefill(sequence: Sequence, most: number, draft: Draft): void {
+    const count = Math.min(sequence.textLeft, most);
+    if (count > 0 && !draft.hasChunk && this.#makeRoom(sequence, count)) draft.prefill(sequence, count);
   }
 
-  #wantLogits(sequence: Sequence): void {
-    const { slot, request, launched } = sequence;
-    this.logitRows.push({
-      row: this.rows.length - 1,
-      slot: slot!,
-      sampling: request.sampling,
-      step: launched,
-      forced: null,
-    });
-    this.owners.push(sequence);
-    sequence.launched++;
-  }
-
-  #reserve(sequence: Sequence, count: number): boolean {
-    try {
-      const { fresh, copies } = sequence.cache.reserve(count);
-      for (const index of fresh) this.pages.push({ slot: sequence.slot!, index, block: sequence.cache.blocks[index]! });
-      this.copies.push(...copies);
-      return true;
-    } catch (error) {
-      sequence.error = error;
-      return false;
+  /** Room for `count` more tokens, if need be at the cost of the youngest. False if that is the sequence itself. */
+  #makeRoom(sequence: Sequence, count: number): boolean {
+    while (!sequence.cache.fits(count)) {
+      assert(this.#running.length > 1, "a request that runs alone has room");
+      const youngest = this.#running.pop()!;
+      youngest.leave();
+      this.#waiting.unshift(youngest);
+      this.#preemptions++;
+      if (youngest === sequence) return false;
     }
+    return true;
   }
 
-  plan(): Plan {
-    const { rows, decodeRows, logitRows, pages, copies, prompts, owners, chunk } = this;
-    return { batch: { rows, decodeRows, logitRows, pages, copies, prompts }, owners, chunk };
+  /** Lets those in who fit beside the running ones, in order: nobody overtakes. Returns them. */
+  #admit(before: number, draft: Draft): Sequence[] {
+    const old = this.#running.length;
+    while (this.#running.length < this.#most && this.#waiting.length > 0) {
+      const next = this.#waiting[0]!;
+      if (next.arrival >= before || !this.#fits(next)) break;
+      next.enter(this.#freeSlot());
+      this.#running.push(this.#waiting.shift()!);
+      draft.enter(next);
+    }
+    return this.#running.slice(old);
+  }
+
+  /** Beside what the others are about to need. Whoever runs alone fits. */
+  #fits(next: Sequence): boolean {
+    if (this.#running.length === 0) return true;
+    const missing = this.#running.map(({ expectedBlocks, cache }) => Math.max(0, expectedBlocks - cache.blocks.length));
+    const demand = next.expectedBlocks - next.cache.countShared(next.known);
+    return missing.reduce((sum, count) => sum + count, demand) <= next.cache.free;
+  }
+
+  #freeSlot(): number {
+    const taken = new Set(this.#running.map(({ slot }) => slot));
+    let slot = 0;
+    while (taken.has(slot)) slot++;
+    return slot;
   }
 }

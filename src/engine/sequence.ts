@@ -1,7 +1,8 @@
 // One request on its way through the engine. Tokens only; text is the session's affair.
 import type { FinishReason } from "../api.ts";
-import type { BlockList } from "../kv/blocks.ts";
+import { BLOCK_TOKENS, type BlockList, blocksFor } from "../kv/blocks.ts";
 import type { RowSampling, Sampled } from "../model/model.ts";
+import { Feed } from "./feed.ts";
 
 export interface Request {
   prompt: readonly number[];
@@ -9,48 +10,102 @@ export interface Request {
   /** Generation ends with any of these; the token itself is reported. */
   endTokens: ReadonlySet<number>;
   sampling: RowSampling;
+  /** Prompt tokens done and in all. `done` never falls, whatever has to be computed again. */
   onPrefill?: (done: number, total: number) => void;
 }
+
+/** `last`: the request is finished and this is its last token. */
+export type Step = Sampled & { last: boolean };
 
 export class Sequence {
   readonly request: Request;
   readonly cache: BlockList;
-  /** Sequence slot of the model while admitted, else null. */
+  /** Place in the order in which requests came: a lower number is served first. */
+  readonly arrival: number;
+  /** Sequence slot of the model while it runs; null while it waits and when it is done. */
   slot: number | null = null;
-  /** Prompt tokens found in the cache. */
-  reused = 0;
+  /** What must be in the cache before it decodes: the prompt, and after a set-back what it had generated as well. */
+  text: readonly number[];
+  /** Prompt tokens found in the cache when it was first admitted; null before. */
+  reused: number | null = null;
   /** Sampled tokens that have been read. */
-  readonly output: Sampled[] = [];
+  readonly output = new Feed<Step>();
   /** Sampled rows launched, read or not: tokens this request will have once all is read. */
   launched = 0;
   /** Decode rows launched and not yet read: cache slots written beyond `cache.length`. */
   inFlight = 0;
   finish: FinishReason | null = null;
-  error: unknown = null;
-  /** Wakes whoever waits for the next token. */
-  #wake: () => void = () => {};
+  done = false;
+  /** Called once, when it is done. */
+  onDone: () => void = () => {};
+  #reported = -1;
 
-  constructor(request: Request, cache: BlockList) {
+  constructor(request: Request, cache: BlockList, arrival: number) {
     this.request = request;
     this.cache = cache;
+    this.arrival = arrival;
+    this.text = request.prompt;
   }
 
-  get done(): boolean {
-    return this.finish !== null || this.error !== null;
+  /** Tokens of `text` still to run. */
+  get textLeft(): number {
+    return Math.max(0, this.text.length - this.cache.length);
   }
 
-  /** Prompt tokens still to run. */
-  get promptLeft(): number {
-    return Math.max(0, this.request.prompt.length - this.cache.length);
+  /** The whole text is launched, and one more token is wanted than has been. */
+  get decodes(): boolean {
+    return this.textLeft === 0 && this.launched < this.request.maxTokens;
   }
 
-  notify(): void {
-    this.#wake();
+  /** Tokens read so far. */
+  get generated(): number[] {
+    return this.output.items.map(({ token }) => token);
   }
 
-  changed(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
+  /** The prompt and the tokens read so far. */
+  get known(): readonly number[] {
+    const { prompt } = this.request;
+    return this.output.items.length === 0 ? prompt : [...prompt, ...this.generated];
+  }
+
+  /** Blocks it can be expected to hold before long: for its text, what is in flight, and a block more if it gets there. */
+  get expectedBlocks(): number {
+    const { prompt, maxTokens } = this.request;
+    const most = prompt.length + maxTokens - 1; // the last token is never run
+    const now = Math.max(prompt.length + this.output.items.length, this.cache.length + this.inFlight);
+    return blocksFor(Math.min(most, now + BLOCK_TOKENS));
+  }
+
+  /** Takes a slot and what the cache holds of its text. */
+  enter(slot: number): void {
+    this.slot = slot;
+    this.text = this.known;
+    this.launched = this.output.items.length;
+    const found = this.cache.adopt(this.text);
+    this.reused ??= found;
+  }
+
+  /** Gives slot and blocks back. What it has generated stays; a token in flight may still be added to it. */
+  leave(): void {
+    this.slot = null;
+    this.inFlight = 0;
+    this.cache.dispose();
+  }
+
+  /** Progress of the prompt; a text computed again reports only what is new. */
+  report(done: number): void {
+    const { onPrefill, prompt } = this.request;
+    const reached = Math.min(done, prompt.length);
+    if (this.done || reached <= this.#reported) return;
+    this.#reported = reached;
+    onPrefill?.(reached, prompt.length);
+  }
+
+  /** Ends the request once: with a reason, or null and an error. */
+  end(finish: FinishReason | null, error: unknown = null): void {
+    this.done = true;
+    this.finish = finish;
+    this.output.end(error);
+    this.onDone();
   }
 }

@@ -24,6 +24,9 @@ const WANTED_LIMITS = [
   "maxComputeInvocationsPerWorkgroup",
 ] as const;
 
+/** Milliseconds within which a device that was lost says so. */
+const LOSS_DELAY = 100;
+
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterInfo;
@@ -37,6 +40,8 @@ export class Gpu {
   readonly #root: Gpu;
   /** Of a root: itself and its forks. */
   #users = 1;
+  /** Of a root: the last user is gone, and what the device says from now on is nobody's affair. */
+  #closed = false;
   #unused: GPUBuffer | null = null;
   #lost: DeviceLostError | null = null;
   #validation: string | null = null;
@@ -50,10 +55,9 @@ export class Gpu {
     this.#kernels = root ? root.#kernels : new Map();
     this.adapter = describe(device);
     void device.lost.then(({ reason, message }) => {
-      if (reason === "destroyed") return;
-      this.#lost = new DeviceLostError(
-        `GPU: the device was lost; ${message || "no reason given"}. Load the model again.`,
-      );
+      if (this.#root.#closed) return;
+      const why = reason === "destroyed" ? "its owner destroyed it" : message || "no reason given";
+      this.#lost = new DeviceLostError(`GPU: the device was lost; ${why}. Load the model again.`);
     });
     device.addEventListener?.("uncapturederror", (event) => {
       this.#validation ??= (event as GPUUncapturedErrorEvent).error.message;
@@ -179,6 +183,18 @@ export class Gpu {
     }
   }
 
+  /** The reason behind `cause`: a lost device says so a little later than its buffers reject what is asked of them. */
+  async explain(cause: unknown): Promise<unknown> {
+    if (this.#root.#closed) return cause;
+    await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_DELAY))]);
+    try {
+      this.check();
+    } catch (reason) {
+      return reason;
+    }
+    return cause;
+  }
+
   /** Runs `work` and turns an allocation failure inside it into an error a person can act on. */
   async guardMemory<T>(work: () => Promise<T>): Promise<T> {
     this.device.pushErrorScope("out-of-memory");
@@ -207,6 +223,7 @@ export class Gpu {
   }
 
   #close(): void {
+    this.#closed = true;
     for (const buffer of this.#buffers.keys()) this.release(buffer);
     this.#kernels.clear();
     if (this.#ownsDevice) this.device.destroy();

@@ -1063,45 +1063,6 @@ export const logit_count = {
   "code": "// logit_count — counts[slot, tokens[slot]] += 1 for every row that has a penalty\n//\n//   settings  [M]         Settings  read\n//   tokens    [slots]     u32       read\n//   counts    [slots, V]  u32       read_write  bits 0..15: occurrences in the reply; bit 31: occurs in the prompt\n//\n// dispatch  (ceil(M / WG), 1, 1): one thread per row\n// cost      bytes 60·M, flops 0: latency bound\n// why       After sample_merge, not inside it: counts exist only while some request has a penalty.\n//           Rows of one step belong to different slots, so no atomics. The count stays at 65535.\n// uses      lib/settings.wgsl\n\noverride WG: u32 = 64;  // threads per workgroup\n\nstruct Params {\n  rows: u32,        // M\n  vocabulary: u32,  // V\n}\n\n@group(0) @binding(0) var<storage, read> settings: array<Settings>;\n@group(0) @binding(1) var<storage, read> tokens: array<u32>;\n@group(0) @binding(2) var<storage, read_write> counts: array<u32>;\n@group(0) @binding(3) var<uniform> params: Params;\n\nconst NONE = 0xffffffffu;\n\n@compute @workgroup_size(WG)\nfn logit_count(@builtin(global_invocation_id) id: vec3u) {\n  let row = id.x;\n  if (row >= params.rows) { return; }\n  let counted = settings[row].repetitionPenalty != 1.0 || settings[row].frequencyPenalty != 0.0\n    || settings[row].presencePenalty != 0.0;\n  if (!counted || settings[row].forced != NONE) { return; }\n  let slot = settings[row].slot;\n  let at = slot * params.vocabulary + tokens[slot];\n  if ((counts[at] & 0xffffu) < 0xffffu) { counts[at] += 1u; }\n}\n\n// lib/settings.wgsl — how one row of logits becomes a token. model/sampler.ts fills it by the names of its members.\nstruct Settings {\n  slot: u32,               // row of counts, bias and tokens that belongs to the sequence\n  temperature: f32,        // 0: greedy\n  topK: u32,               // 0: off\n  topP: f32,               // 1: off\n  minP: f32,               // 0: off\n  repetitionPenalty: f32,  // 1: off\n  frequencyPenalty: f32,   // 0: off\n  presencePenalty: f32,    // 0: off\n  seed: u32,\n  counter: u32,            // step of the sequence: fresh noise for every token\n  biasCount: u32,          // entries of bias in use, at most 64\n  forced: u32,             // not 0xffffffff: this token is scored, nothing is drawn\n}\n"
 } as const;
 
-export const logit_prompt = {
-  "name": "logit_prompt",
-  "bindings": {
-    "ids": {
-      "binding": 0,
-      "type": "read-only-storage"
-    },
-    "counts": {
-      "binding": 1,
-      "type": "storage"
-    }
-  },
-  "params": {
-    "binding": 2,
-    "size": 12,
-    "fields": {
-      "idCount": {
-        "offset": 0,
-        "type": "u32"
-      },
-      "slot": {
-        "offset": 4,
-        "type": "u32"
-      },
-      "vocabulary": {
-        "offset": 8,
-        "type": "u32"
-      }
-    }
-  },
-  "overrides": {
-    "WG": 64
-  },
-  "tiles": {},
-  "features": [],
-  "snippets": {},
-  "code": "// logit_prompt — sets bit 31 of counts[slot, ids[i]]: these tokens occur in the prompt\n//\n//   ids     [N]         u32  read\n//   counts  [slots, V]  u32  read_write  bits 0..15: occurrences in the reply; bit 31: occurs in the prompt\n//\n// dispatch  (ceil(N / WG), 1, 1): one thread per id\n// cost      bytes 12·N, flops 0: memory bound\n// why       Once per request, after the slot was zeroed with clearBuffer. An id may occur\n//           many times, hence the atomic. Ids beyond V are left out.\n\noverride WG: u32 = 64;  // threads per workgroup\n\nstruct Params {\n  idCount: u32,     // N\n  slot: u32,\n  vocabulary: u32,  // V\n}\n\n@group(0) @binding(0) var<storage, read> ids: array<u32>;\n@group(0) @binding(1) var<storage, read_write> counts: array<atomic<u32>>;\n@group(0) @binding(2) var<uniform> params: Params;\n\nconst PROMPT_BIT = 0x80000000u;\n\n@compute @workgroup_size(WG)\nfn logit_prompt(@builtin(global_invocation_id) id: vec3u) {\n  if (id.x >= params.idCount) { return; }\n  let token = ids[id.x];\n  if (token >= params.vocabulary) { return; }\n  atomicOr(&counts[params.slot * params.vocabulary + token], PROMPT_BIT);\n}\n"
-} as const;
-
 export const pack_block = {
   "name": "pack_block",
   "bindings": {

@@ -15,24 +15,37 @@ export class Readback {
     );
   }
 
-  /** Encodes the copy. Call the returned function after the submit; it resolves with the bytes. */
-  copy(encoder: GPUCommandEncoder, source: GPUBuffer, bytes: number): () => Promise<ArrayBuffer> {
+  /**
+   * Submits what is encoded and then the copy of the first `bytes` bytes of `source`; the returned function resolves
+   * with them. The staging buffer comes back whatever happens: it is mapped at once, whether or not anybody asks.
+   */
+  submit(encoder: GPUCommandEncoder, source: GPUBuffer, bytes: number): () => Promise<ArrayBuffer> {
     const staging = this.#free.pop();
     if (!staging) throw new Error("readback: more results under way than staging buffers");
-    encoder.copyBufferToBuffer(source, 0, staging, 0, bytes);
-    return async () => {
-      try {
-        await staging.mapAsync(GPUMapMode.READ, 0, bytes);
-      } catch (cause) {
-        this.#gpu.check();
-        throw cause;
-      }
-      const result = staging.getMappedRange(0, bytes).slice(0);
-      staging.unmap();
+    try {
+      encoder.copyBufferToBuffer(source, 0, staging, 0, bytes);
+      this.#gpu.submit(encoder);
+    } catch (error) {
       this.#free.push(staging);
+      throw error;
+    }
+    const result = this.#read(staging, bytes);
+    result.catch(() => {}); // whoever asks learns of a failure; a result nobody asks for is not an unhandled rejection
+    return () => result;
+  }
+
+  async #read(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      const result = staging.getMappedRange(0, bytes).slice(0);
       this.#gpu.counts.readbacks++;
       this.#gpu.counts.readbackBytes += bytes;
       return result;
-    };
+    } catch (cause) {
+      throw await this.#gpu.explain(cause);
+    } finally {
+      staging.unmap(); // does nothing where the mapping failed
+      this.#free.push(staging);
+    }
   }
 }

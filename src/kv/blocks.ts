@@ -6,10 +6,13 @@
 // A request holds its blocks while it runs; afterwards they stay in the tree until somebody needs the room, least
 // recently used first. A block that several requests hold, or that an earlier prompt went on from otherwise, is copied
 // before one of them writes to it; the latter only while there is room.
-import { assert, ceilDiv, InputError } from "../errors.ts";
+import { assert, ceilDiv } from "../errors.ts";
 
 /** Slots of a page, tokens of a block. */
 export const BLOCK_TOKENS = 32;
+
+/** Blocks that hold `tokens` tokens. */
+export const blocksFor = (tokens: number): number => ceilDiv(tokens, BLOCK_TOKENS);
 
 /** The store must copy block `from` to block `to` before the next step. */
 export interface BlockCopy {
@@ -142,39 +145,71 @@ export class BlockList {
    */
   adopt(prompt: readonly number[]): number {
     assert(this.length === 0, "adopt into a list that holds tokens");
-    const most = prompt.length - 1;
-    while (this.length % BLOCK_TOKENS === 0 && this.length < most) {
-      const wanted = prompt.slice(this.length, Math.min(this.length + BLOCK_TOKENS, most));
-      const found = this.#pool.find(this.blocks.at(-1) ?? ROOT, wanted);
-      if (!found) break;
-      this.#pool.retain(found.block);
-      this.blocks.push(found.block);
-      this.tokens.push(...wanted.slice(0, found.shared));
+    for (const { block, tokens } of this.#find(prompt)) {
+      this.#pool.retain(block);
+      this.blocks.push(block);
+      this.tokens.push(...tokens);
     }
     this.#published = Math.floor(this.length / BLOCK_TOKENS);
     return this.length;
   }
 
+  /** Whole blocks that `adopt(prompt)` would take over from requests that hold them: no free block goes to those. */
+  countShared(prompt: readonly number[]): number {
+    let count = 0;
+    for (const { block, tokens } of this.#find(prompt)) {
+      if (tokens.length < BLOCK_TOKENS || this.#pool.references(block) === 0) break;
+      count++;
+    }
+    return count;
+  }
+
+  /** The blocks of the tree that begin like `prompt` without its last token, and the tokens that each has in common. */
+  *#find(prompt: readonly number[]): Generator<{ block: number; tokens: readonly number[] }> {
+    const most = prompt.length - 1;
+    let parent = ROOT;
+    for (let start = 0; start < most; start += BLOCK_TOKENS) {
+      const wanted = prompt.slice(start, Math.min(start + BLOCK_TOKENS, most));
+      const found = this.#pool.find(parent, wanted);
+      if (found) yield { block: found.block, tokens: wanted.slice(0, found.shared) };
+      if (found?.shared !== BLOCK_TOKENS) return;
+      parent = found.block;
+    }
+  }
+
+  /** Blocks that could be taken now, by anybody. */
+  get free(): number {
+    return this.#pool.free;
+  }
+
+  /** Whether `reserve(count)` finds enough free blocks. */
+  fits(count: number): boolean {
+    return this.#needed(count) <= this.#pool.free;
+  }
+
+  /** Free blocks that `count` more tokens need: new ones, and one for the copy of a block that others hold too. */
+  #needed(count: number): number {
+    const more = Math.max(0, blocksFor(this.length + count) - this.blocks.length);
+    return more + (this.#isShared(this.#openBlock(count)) ? 1 : 0);
+  }
+
+  #isShared(open: number | null): boolean {
+    return open !== null && this.#pool.references(this.blocks[open]!) > 1;
+  }
+
   /**
    * Makes room for `count` more tokens. Returns the list indices whose block changed and the copies that keep intact
-   * a block that others hold or, while there is room, one in which an earlier prompt went on otherwise. Throws
-   * InputError, with nothing changed, if the pool cannot give that many.
+   * a block that others hold or, while there is room, one in which an earlier prompt went on otherwise. The caller has
+   * asked whether it fits.
    */
   reserve(count: number): { fresh: number[]; copies: BlockCopy[] } {
-    const want = ceilDiv(this.length + count, BLOCK_TOKENS);
-    const open = this.#openBlock(count);
-    const shared = open !== null && this.#pool.references(this.blocks[open]!) > 1;
+    assert(this.fits(count), `reserve ${count} tokens with ${this.#pool.free} blocks free`);
+    const want = blocksFor(this.length + count);
     const more = Math.max(0, want - this.blocks.length);
-    const needed = more + (shared ? 1 : 0);
-    if (needed > this.#pool.free) {
-      throw new InputError(
-        `cache: got ${this.#pool.free} of ${this.#pool.count} blocks of ${BLOCK_TOKENS} tokens free, want ${needed}. Let another reply finish first, shorten the prompt or load with a larger context.`,
-        { code: "cache-full" },
-      );
-    }
+    const open = this.#openBlock(count);
     const fresh: number[] = [];
     const copies: BlockCopy[] = [];
-    if (open !== null && (shared || (this.#leadsOn(open) && this.#pool.free > more))) {
+    if (open !== null && (this.#isShared(open) || (this.#leadsOn(open) && this.#pool.free > more))) {
       copies.push(this.#copy(open));
       fresh.push(open);
     } else if (open !== null) this.#pool.forget(this.blocks[open]!);

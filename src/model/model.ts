@@ -27,6 +27,13 @@ export const GREEDY: RowSampling = {
   seed: 0,
 };
 
+/** Whether the tokens seen so far change the logits. */
+export const penalised = ({ repetitionPenalty, frequencyPenalty, presencePenalty }: RowSampling): boolean =>
+  repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
+
+/** Whether anything changes the logits before they are sampled. */
+export const adjusted = (sampling: RowSampling): boolean => penalised(sampling) || sampling.logitBias.length > 0;
+
 /** Take the token that the slot's last sampled row produced on the GPU. */
 export const FROM_SLOT = -1;
 
@@ -54,6 +61,15 @@ export interface LogitRow {
   forced: number | null;
 }
 
+/** What penalties and biases must know of a sequence that enters a slot. */
+export interface Arrival {
+  slot: number;
+  sampling: RowSampling;
+  prompt: readonly number[];
+  /** Tokens it sampled before: none, unless it was set back in the middle of its reply. */
+  generated: readonly number[];
+}
+
 /** One step. Rows of decoding sequences come first, then the rows of at most one prompt chunk. */
 export interface Batch {
   rows: readonly Row[];
@@ -64,8 +80,8 @@ export interface Batch {
   pages: readonly { slot: number; index: number; block: number }[];
   /** Applied before the step. */
   copies: readonly BlockCopy[];
-  /** Prompts of sequences that enter a slot with a penalty on: what the penalties count. */
-  prompts: readonly { slot: number; tokens: readonly number[] }[];
+  /** Sequences that enter a slot with a penalty or a bias: from this step on the slot's counts and biases are theirs. */
+  arrivals: readonly Arrival[];
 }
 
 export interface Sampled {

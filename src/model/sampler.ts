@@ -2,17 +2,9 @@
 import { ceilDiv } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { packFields } from "../gpu/kernel.ts";
-import {
-  logit_adjust,
-  logit_count,
-  logit_prompt,
-  sample_filter,
-  sample_merge,
-  sample_slices,
-  structs,
-} from "../gpu/kernels.gen.ts";
+import { logit_adjust, logit_count, sample_filter, sample_merge, sample_slices, structs } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
-import type { LogitRow, RowSampling } from "./model.ts";
+import { adjusted, type Arrival, type LogitRow, penalised, type RowSampling } from "./model.ts";
 import type { Sizes } from "./ops.ts";
 
 /** One row's settings, as shaders/lib/settings.wgsl declares them. */
@@ -33,9 +25,6 @@ interface Needs {
   filter: boolean;
 }
 
-const penalised = ({ repetitionPenalty, frequencyPenalty, presencePenalty }: RowSampling): boolean =>
-  repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
-const adjusted = (sampling: RowSampling): boolean => penalised(sampling) || sampling.logitBias.length > 0;
 const filtered = ({ temperature, topK, topP, minP }: RowSampling): boolean =>
   temperature > 0 && (topK > 0 || topP < 1 || minP > 0);
 
@@ -45,8 +34,6 @@ interface Shape {
   slots: number;
   /** V */
   vocabulary: number;
-  /** Tokens of the longest prompt. */
-  context: number;
 }
 
 /** What penalties and biases need. */
@@ -57,14 +44,11 @@ interface Extra {
   bias: GPUBuffer;
   /** [rows, V]: logits after penalties and bias */
   scores: GPUBuffer;
-  /** [context] u32: a prompt on its way into counts */
-  ids: GPUBuffer;
 }
 
-interface Marking {
-  slot: number;
-  idCount: number;
-}
+/** Bit of a count that says: occurs in the prompt. Below it, 16 bits of occurrences in the reply. */
+const PROMPT_BIT = 0x80000000;
+const MOST_COUNTED = 0xffff;
 
 export class Sampler {
   /** [rows] (token, f32 bits of its log-probability) */
@@ -85,7 +69,6 @@ export class Sampler {
   readonly #programs = new Map<string, Promise<Program<Sizes>>>();
   /** Made when the first request with a penalty or bias comes: 4·V bytes per slot and per row. */
   #extra: Extra | null = null;
-  #marking: Promise<Program<Marking>> | null = null;
 
   constructor(gpu: Gpu, logits: GPUBuffer, shape: Shape) {
     const { rows, slots, vocabulary } = shape;
@@ -143,7 +126,20 @@ export class Sampler {
       forced: forced ?? NO_TOKEN,
     };
     packFields(SETTINGS, values, this.#staged, index * SETTINGS_BYTES, "sampling settings");
-    if (logitBias.length > 0 && step === 0) this.#writeBias(slot, sampling);
+  }
+
+  /** From the coming step on, the slot's counts and biases are this sequence's. */
+  enter({ slot, sampling, prompt, generated }: Arrival): void {
+    if (sampling.logitBias.length > 0) this.#writeBias(slot, sampling);
+    if (penalised(sampling)) this.#writeCounts(slot, prompt, generated);
+  }
+
+  #writeCounts(slot: number, prompt: readonly number[], generated: readonly number[]): void {
+    const { vocabulary } = this.#shape;
+    const counts = new Uint32Array(vocabulary);
+    for (const token of generated) counts[token] = Math.min(counts[token]! + 1, MOST_COUNTED);
+    for (const token of prompt) counts[token]! |= PROMPT_BIT;
+    this.#gpu.write(this.#makeExtra().counts, slot * vocabulary * 4, counts);
   }
 
   #writeBias(slot: number, { logitBias }: RowSampling): void {
@@ -152,53 +148,18 @@ export class Sampler {
       view.setUint32(i * 8, token, true);
       view.setFloat32(i * 8 + 4, bias, true);
     }
-    this.#gpu.write(this.#extra!.bias, slot * BIAS_SLOTS * 8, new Uint8Array(view.buffer));
+    this.#gpu.write(this.#makeExtra().bias, slot * BIAS_SLOTS * 8, new Uint8Array(view.buffer));
   }
 
   #makeExtra(): Extra {
-    const { rows, slots, vocabulary, context } = this.#shape;
+    const { rows, slots, vocabulary } = this.#shape;
     const make = (label: string, words: number) => this.#gpu.buffer(label, words * 4, "scratch");
     this.#extra ??= {
       counts: make("token counts", slots * vocabulary),
       bias: make("logit bias", slots * BIAS_SLOTS * 2),
       scores: make("adjusted logits", rows * vocabulary),
-      ids: make("prompt ids", context),
     };
     return this.#extra;
-  }
-
-  /** Prompts of sequences that enter a slot with a penalty on: from now on the slot's counts are theirs. Submits. */
-  async markPrompts(prompts: readonly { slot: number; tokens: readonly number[] }[]): Promise<void> {
-    if (prompts.length === 0) return;
-    const { counts, ids } = this.#makeExtra();
-    this.#marking ??= this.#buildMarking(ids, counts);
-    const program = await this.#marking;
-    const { vocabulary } = this.#shape;
-    for (const { slot, tokens } of prompts) {
-      this.#gpu.write(ids, 0, Uint32Array.from(tokens));
-      program.prepare({ slot, idCount: tokens.length });
-      const encoder = this.#gpu.device.createCommandEncoder();
-      encoder.clearBuffer(counts, slot * vocabulary * 4, vocabulary * 4);
-      const pass = encoder.beginComputePass();
-      program.encode(pass);
-      pass.end();
-      this.#gpu.submit(encoder);
-    }
-  }
-
-  #buildMarking(ids: GPUBuffer, counts: GPUBuffer): Promise<Program<Marking>> {
-    const { vocabulary } = this.#shape;
-    const mark = dispatch({
-      kernel: logit_prompt,
-      constants: { WG: 64 },
-      label: "prompt tokens",
-      buffers: { ids, counts },
-      params: ({ idCount, slot }: Marking) => ({ idCount, slot, vocabulary }),
-      grid: ({ idCount }) => [ceilDiv(idCount, 64), 1, 1],
-      bytes: ({ idCount }) => 12 * idCount,
-      flops: () => 0,
-    });
-    return Program.build(this.#gpu, "prompt tokens", [mark]);
   }
 
   #build({ adjust, filter }: Needs): Promise<Program<Sizes>> {

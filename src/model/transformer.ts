@@ -79,9 +79,8 @@ export class Transformer implements Model {
     });
     const activations = allocate(gpu, config, this.limits, this.store.parts);
     const { vocabulary } = config;
-    const context = blocks * BLOCK_TOKENS;
-    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots, vocabulary, context });
-    const table = ropeTable(config, context);
+    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots, vocabulary });
+    const table = ropeTable(config, blocks * BLOCK_TOKENS);
     const rope = gpu.buffer("rope table", table.byteLength, "scratch");
     gpu.write(rope, 0, table);
     this.#parts = {
@@ -129,7 +128,6 @@ export class Transformer implements Model {
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
     this.#gpu.check();
-    await this.#sampler.markPrompts(batch.prompts);
     const stages = await this.#prepare(batch);
     const encoder = this.#gpu.device.createCommandEncoder();
     for (const copy of batch.copies) this.store.copyBlock(encoder, copy);
@@ -137,18 +135,21 @@ export class Transformer implements Model {
     for (const { program } of stages) program.encode(pass);
     pass.end();
     const count = batch.logitRows.length;
-    const read =
-      count > 0 ? this.#readback.copy(encoder, this.#sampler.result, this.#sampler.resultBytes(count)) : null;
+    if (count === 0) return this.#submitSilent(encoder);
+    const read = this.#readback.submit(encoder, this.#sampler.result, this.#sampler.resultBytes(count));
+    return { read: async () => decodeResults(await read()) };
+  }
+
+  /** A chunk without logits is still waited for: progress and abort happen between chunks, not before them. */
+  #submitSilent(encoder: GPUCommandEncoder): { read: () => Promise<readonly Sampled[]> } {
     this.#gpu.submit(encoder);
-    // A chunk without logits is still waited for: progress and abort happen between chunks, not before them.
-    return {
-      read: async () => (read ? decodeResults(await read()) : (await this.#gpu.device.queue.onSubmittedWorkDone(), [])),
-    };
+    const { queue } = this.#gpu.device;
+    return { read: () => queue.onSubmittedWorkDone().then(() => []) };
   }
 
   /** The step's programs, with everything they read written: parameters, settings, page table, rows. */
   async #prepare(batch: Batch): Promise<Stage[]> {
-    const { rows, logitRows, pages } = batch;
+    const { rows, logitRows, pages, arrivals } = batch;
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
     assert(logitRows.length <= this.limits.logitRows, `${logitRows.length} logit rows`);
     const sizes = sizesOf(this.#gpu, batch);
@@ -161,6 +162,7 @@ export class Transformer implements Model {
       stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
     for (const stage of stages) stage.program.prepare(stage.sizes);
+    for (const arrival of arrivals) this.#sampler.enter(arrival);
     for (const { slot, index, block } of pages) this.store.writeTable(slot, index, block);
     this.#writeRows(batch);
     return stages;
@@ -210,7 +212,7 @@ export class Transformer implements Model {
         block: index,
       })),
       copies: [],
-      prompts: [],
+      arrivals: [],
     };
     const times: KernelTime[] = [];
     for (const { program, sizes } of await this.#prepare(batch)) times.push(...(await program.profile(sizes)));

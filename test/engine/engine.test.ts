@@ -1,37 +1,7 @@
 // The engine with a model that needs no GPU: paging, sharing, scheduling, abort.
 import { expect, test } from "playwright/test";
-import { TokenEngine } from "../../src/engine/engine.ts";
-import type { Request } from "../../src/engine/sequence.ts";
-import { GREEDY } from "../../src/model/model.ts";
-import { random } from "../kernels/spec.ts";
-import { continuation, FakeModel, type FakeOptions } from "./fake.ts";
-
-const request = (prompt: readonly number[], maxTokens = 20, more: Partial<Request> = {}): Request => ({
-  prompt,
-  maxTokens,
-  endTokens: new Set(),
-  sampling: GREEDY,
-  ...more,
-});
-
-const words = (seed: number, length: number, vocabulary = 97): number[] => {
-  const uniform = random(seed);
-  return Array.from({ length }, () => Math.floor(uniform() * vocabulary));
-};
-
-async function collect(engine: TokenEngine, wanted: Request, signal?: AbortSignal) {
-  const run = engine.generate(wanted, signal);
-  const tokens: number[] = [];
-  for (let next = await run.next(); ; next = await run.next()) {
-    if (next.done) return { tokens, ...next.value };
-    tokens.push(next.value.token);
-  }
-}
-
-function make(options: FakeOptions = {}) {
-  const model = new FakeModel(options);
-  return { model, engine: new TokenEngine(model) };
-}
+import { collect, make, request, stepReached, words } from "./drive.ts";
+import { continuation } from "./fake.ts";
 
 test("one request: the model's own continuation, one prompt chunk at a time", async () => {
   const { model, engine } = make({ rows: 16 });
@@ -88,9 +58,9 @@ test("a prompt that branches off in the middle of a block leaves the other branc
   const branch = [...prompt.slice(0, 40), ...words(12, 20)];
   const [a, b, c] = await Promise.all([
     collect(engine, request(prompt, 60)),
-    // starts while the first still runs: block 1 is shared up to token 40 and must be copied
-    new Promise((resolve) => setTimeout(resolve, 30)).then(() => collect(engine, request(branch, 50))),
-    new Promise((resolve) => setTimeout(resolve, 45)).then(() => collect(engine, request([...prompt, 1, 2], 30))),
+    // while the first still runs: block 1 is shared up to token 40 and must be copied
+    stepReached(model, 25).then(() => collect(engine, request(branch, 50))),
+    stepReached(model, 40).then(() => collect(engine, request([...prompt, 1, 2], 30))),
   ]);
   expect(a.tokens).toEqual(continuation(prompt, 60, 97));
   expect(b.tokens).toEqual(continuation(branch, 50, 97));
@@ -121,14 +91,11 @@ test("abort at any step leaks no block and spoils no neighbour", async () => {
     const { model, engine } = make({ rows: 16, blocks: 32 });
     const [longOne, other] = [words(20 + step, 90), words(40 + step, 33)];
     const controller = new AbortController();
-    const timer = setInterval(() => {
-      if (model.batches.length >= step) controller.abort();
-    }, 0);
+    void stepReached(model, step).then(() => controller.abort());
     const [aborted, kept] = await Promise.all([
       collect(engine, request(longOne, 40), controller.signal),
       collect(engine, request(other, 25)),
     ]);
-    clearInterval(timer);
     expect(aborted.finish, `step ${step}`).toBe("abort");
     expect(kept.tokens, `step ${step}`).toEqual(continuation(other, 25, 97));
     expect(engine.freeBlocks, `step ${step}`).toBe(32);
@@ -140,7 +107,6 @@ test("abort at any step leaks no block and spoils no neighbour", async () => {
 test("a consumer that walks away gives everything back", async () => {
   const { engine } = make();
   for await (const _ of engine.generate(request(words(60, 20), 50))) break;
-  await new Promise((resolve) => setTimeout(resolve, 20));
   expect(engine.freeBlocks).toBe(64);
   const prompt = words(61, 8);
   expect((await collect(engine, request(prompt, 5))).tokens).toEqual(continuation(prompt, 5, 97));
@@ -157,30 +123,6 @@ test("what does not fit is refused before any work", async () => {
   expect([got.tokens.length, got.finish]).toEqual([8, "length"]);
 });
 
-test("when the pool runs dry the request that needs more fails clearly; the others go on", async () => {
-  const { engine } = make({ blocks: 4, slots: 2 });
-  const [a, b] = [words(80, 60), words(81, 60)];
-  const [first, second] = await Promise.allSettled([collect(engine, request(a, 30)), collect(engine, request(b, 30))]);
-  const failed = [first, second].filter(({ status }) => status === "rejected");
-  expect(failed.length).toBe(1);
-  expect(String((failed[0] as PromiseRejectedResult).reason)).toMatch(/InputError: cache: got 0 of 4 blocks/);
-  expect(engine.freeBlocks).toBe(4);
-});
-
-test("a failing device rejects every request and the engine goes on afterwards", async () => {
-  const { model, engine } = make();
-  model.failAt = 3;
-  const results = await Promise.allSettled([
-    collect(engine, request(words(90, 5))),
-    collect(engine, request(words(91, 6))),
-  ]);
-  expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-  expect(engine.freeBlocks).toBe(64);
-  model.failAt = -1;
-  const prompt = words(92, 7);
-  expect((await collect(engine, request(prompt, 5))).tokens).toEqual(continuation(prompt, 5, 97));
-});
-
 test("scoring asks for every token given those before it, and waits its turn", async () => {
   const { engine } = make();
   const tokens = words(95, 70);
@@ -189,27 +131,4 @@ test("scoring asks for every token given those before it, and waits its turn", a
   expect(Array.from(scores.subarray(1))).toEqual(tokens.slice(1).map((token) => -token));
   expect(reply.tokens).toEqual(continuation(words(96, 40), 12, 97));
   expect(engine.freeBlocks).toBe(64);
-});
-
-test("random traffic: no block owned twice, every reply right, everything given back", async () => {
-  for (let seed = 0; seed < 12; seed++) {
-    const uniform = random(1000 + seed);
-    const { engine } = make({ rows: 4 + Math.floor(uniform() * 30), slots: 1 + Math.floor(uniform() * 4), blocks: 40 });
-    const shared = words(seed, 100);
-    const jobs = Array.from({ length: 12 }, async (_, i) => {
-      await new Promise((resolve) => setTimeout(resolve, Math.floor(uniform() * 40)));
-      const prompt = [
-        ...shared.slice(0, 1 + Math.floor(uniform() * 99)),
-        ...words(seed * 50 + i, Math.floor(uniform() * 30)),
-      ];
-      const count = 1 + Math.floor(uniform() * 40);
-      const controller = new AbortController();
-      if (uniform() < 0.3) setTimeout(() => controller.abort(), uniform() * 30);
-      const got = await collect(engine, request(prompt, count), controller.signal);
-      expect(got.tokens).toEqual(continuation(prompt, count, 97).slice(0, got.tokens.length));
-      if (got.finish === "length") expect(got.tokens.length).toBe(count);
-    });
-    await Promise.all(jobs);
-    expect(engine.freeBlocks).toBe(40);
-  }
 });

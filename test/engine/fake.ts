@@ -1,8 +1,20 @@
 // A model without a GPU. Its cache holds the tokens themselves, written through the page table exactly as the real one
-// writes keys and values, and the next token is a hash of everything the row can see. Any mistake in paging, sharing,
-// copying or scheduling changes the output.
+// writes keys and values, and the next token is a hash of everything the row can see and of everything its sampling
+// depends on: step, seed, the slot's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
+// the output.
 import { BLOCK_TOKENS } from "../../src/kv/blocks.ts";
-import { type Batch, FROM_SLOT, type Model, type Sampled } from "../../src/model/model.ts";
+import {
+  adjusted,
+  type Arrival,
+  type Batch,
+  FROM_SLOT,
+  GREEDY,
+  type LogitRow,
+  type Model,
+  penalised,
+  type RowSampling,
+  type Sampled,
+} from "../../src/model/model.ts";
 
 export interface FakeOptions {
   rows?: number;
@@ -11,17 +23,57 @@ export interface FakeOptions {
   vocabulary?: number;
 }
 
-/** The token that follows `seen`. */
-export function nextToken(seen: readonly number[], vocabulary: number): number {
+const hashOf = (values: Iterable<number>): number => {
   let hash = 2166136261;
-  for (const token of seen) hash = Math.imul(hash ^ (token + 1), 16777619);
-  return (hash >>> 8) % vocabulary;
+  for (const value of values) hash = Math.imul(hash ^ (value + 1), 16777619);
+  return hash >>> 8;
+};
+
+/** What a slot knows of its sequence beside the cache. */
+interface Adjustments {
+  /** Token → occurrences in the reply, plus IN_PROMPT. */
+  counts: Map<number, number>;
+  bias: RowSampling["logitBias"];
 }
 
-/** Greedy continuation without an engine: what the engine must reproduce. */
-export function continuation(prompt: readonly number[], count: number, vocabulary: number): number[] {
+const IN_PROMPT = 2 ** 20;
+
+function adjustmentsOf({ sampling, prompt, generated }: Omit<Arrival, "slot">): Adjustments {
+  const counts = new Map<number, number>(prompt.map((token) => [token, IN_PROMPT]));
+  for (const token of generated) count(counts, token);
+  return { counts, bias: sampling.logitBias };
+}
+
+const count = (counts: Map<number, number>, token: number): void =>
+  void counts.set(token, (counts.get(token) ?? 0) + 1);
+
+/** The token that follows `seen`. */
+function nextToken(
+  seen: readonly number[],
+  { sampling, step }: Pick<LogitRow, "sampling" | "step">,
+  { counts, bias }: Adjustments,
+  vocabulary: number,
+): number {
+  const noise = sampling.temperature > 0 ? [sampling.seed, step] : [];
+  const counted = penalised(sampling) ? [...counts].sort(([a], [b]) => a - b).flat() : [];
+  const biased = sampling.logitBias.length > 0 ? bias.flat() : [];
+  return hashOf([...seen, ...noise, ...counted, ...biased]) % vocabulary;
+}
+
+/** The reply without an engine: what the engine must reproduce. */
+export function continuation(
+  prompt: readonly number[],
+  length: number,
+  vocabulary: number,
+  sampling: RowSampling = GREEDY,
+): number[] {
   const all = [...prompt];
-  for (let i = 0; i < count; i++) all.push(nextToken(all, vocabulary));
+  const adjustments = adjustmentsOf({ sampling, prompt, generated: [] });
+  for (let step = 0; step < length; step++) {
+    const token = nextToken(all, { sampling, step }, adjustments, vocabulary);
+    count(adjustments.counts, token);
+    all.push(token);
+  }
   return all.slice(prompt.length);
 }
 
@@ -33,27 +85,36 @@ export class FakeModel implements Model {
   mostUnderWay = 0;
   /** Rejects the read of the step with this number. */
   failAt = -1;
+  /** Rejects the launch of the step with this number, after half of it was written. */
+  failLaunchAt = -1;
+  /** Called with the number of each step as it is launched. */
+  onStep: (step: number) => void = () => {};
   readonly #cache: number[][];
   readonly #tables: number[][];
   readonly #lastToken: number[];
+  readonly #adjustments: Adjustments[];
 
   constructor({ rows = 16, slots = 4, blocks = 64, vocabulary = 97 }: FakeOptions = {}) {
     this.limits = { rows, slots, blocks, vocabulary, logitRows: 8 };
     this.#cache = Array.from({ length: blocks }, () => Array.from({ length: BLOCK_TOKENS }, () => -1));
     this.#tables = Array.from({ length: slots }, () => []);
     this.#lastToken = Array.from({ length: slots }, () => -1);
+    this.#adjustments = Array.from({ length: slots }, () => ({ counts: new Map(), bias: [] }));
   }
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
     const { rows, logitRows } = this.limits;
     if (batch.rows.length > rows || batch.logitRows.length > logitRows) throw new Error("batch exceeds the limits");
     const step = this.batches.push(batch) - 1;
-    this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
-    const results = this.#run(batch);
+    this.onStep(step);
     await Promise.resolve();
+    const fails = step === this.failLaunchAt;
+    const results = this.#run(fails ? { ...batch, rows: batch.rows.slice(0, batch.rows.length / 2) } : batch, fails);
+    if (fails) throw new Error("the fake was told to fail its launch");
+    this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
     return {
       read: async () => {
-        await new Promise((resolve) => setTimeout(resolve, 0));
+        await new Promise((resolve) => setImmediate(resolve));
         this.underWay--;
         if (step === this.failAt) throw new Error("the fake was told to fail");
         return results;
@@ -61,19 +122,28 @@ export class FakeModel implements Model {
     };
   }
 
-  #run(batch: Batch): Sampled[] {
+  #run(batch: Batch, fails: boolean): Sampled[] {
+    for (const arrival of batch.arrivals) this.#adjustments[arrival.slot] = adjustmentsOf(arrival);
     for (const { from, to } of batch.copies) this.#cache[to] = [...this.#cache[from]!];
     for (const { slot, index, block } of batch.pages) this.#tables[slot]![index] = block;
+    const writers = new Map<number, number>();
     for (const { token, cacheIndex, slot } of batch.rows) {
       const block = this.#tables[slot]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
+      if ((writers.get(block) ?? slot) !== slot)
+        throw new Error(`block ${block}: two sequences write to it in one step`);
+      writers.set(block, slot);
       this.#cache[block]![cacheIndex % BLOCK_TOKENS] = token === FROM_SLOT ? this.#lastToken[slot]! : token;
     }
-    return batch.logitRows.map(({ row, forced }) => {
-      const { slot, cacheIndex } = batch.rows[row]!;
-      const token = forced ?? nextToken(this.#seen(slot, cacheIndex), this.limits.vocabulary);
-      this.#lastToken[slot] = token;
-      return { token, logprob: -token };
-    });
+    return fails ? [] : batch.logitRows.map((row) => this.#sample(row, batch.rows[row.row]!.cacheIndex));
+  }
+
+  #sample(row: LogitRow, cacheIndex: number): Sampled {
+    const { slot, forced, sampling } = row;
+    const adjustments = this.#adjustments[slot]!;
+    const token = forced ?? nextToken(this.#seen(slot, cacheIndex), row, adjustments, this.limits.vocabulary);
+    this.#lastToken[slot] = token;
+    if (adjusted(sampling)) count(adjustments.counts, token);
+    return { token, logprob: -token };
   }
 
   #seen(slot: number, last: number): number[] {

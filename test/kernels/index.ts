@@ -6,7 +6,6 @@ import gemv_cols from "./cpu/gemv_cols.ts";
 import gemv_split from "./linear/gemv_split.ts";
 import logit_adjust from "./sample/logit_adjust.ts";
 import logit_count from "./sample/logit_count.ts";
-import logit_prompt from "./sample/logit_prompt.ts";
 import sample_filter from "./sample/sample_filter.ts";
 import sample_merge from "./sample/sample_merge.ts";
 import sample_slices from "./sample/sample_slices.ts";
@@ -38,7 +37,6 @@ export const specs: readonly KernelSpec[] = [
   gemv_split,
   logit_adjust,
   logit_count,
-  logit_prompt,
   sample_filter,
   sample_merge,
   sample_slices,

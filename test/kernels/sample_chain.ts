@@ -1,6 +1,6 @@
 // The sampling kernels in sequence: empirical frequencies against the exact distribution, and what a seed promises.
 // Seeds are fixed, so the outcome is too on a given adapter. Runs in the page and on Dawn in Node.
-import { logit_adjust, logit_count, logit_prompt, sample_filter } from "../../src/gpu/kernels.gen.ts";
+import { logit_adjust, logit_count, sample_filter } from "../../src/gpu/kernels.gen.ts";
 import { sample_merge, sample_slices } from "../../src/gpu/kernels.gen.ts";
 import { type Constants, Kernel, type KernelSource, packParams, type Params } from "../../src/gpu/kernel.ts";
 import {
@@ -9,6 +9,7 @@ import {
   finite,
   packSettings,
   plain,
+  PROMPT_BIT,
   type RowSettings,
   SETTING_WORDS,
 } from "./sample_reference.ts";
@@ -73,7 +74,6 @@ class Bench {
       tokens: slots,
       counts: slots * V,
       bias: slots * BIAS_SLOTS * 2,
-      ids: 64,
     };
     const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
     for (const [name, count] of Object.entries(words)) {
@@ -233,8 +233,9 @@ async function checkPenalties(device: GPUDevice): Promise<string[]> {
   const V = 12;
   const logits = Float32Array.from({ length: V }, (_, i) => 5 + i / 8);
   const bench = new Bench(device, logits, V, 1);
-  bench.write("ids", Uint32Array.of(3, 11, 3));
-  await bench.run([launch(logit_prompt, {}, { idCount: 3, slot: 0, vocabulary: V }, [1, 1])]);
+  const counts = new Uint32Array(V);
+  for (const token of [3, 11]) counts[token] = PROMPT_BIT;
+  bench.write("counts", counts);
   const row = { ...plain, presencePenalty: 10, repetitionPenalty: 2 };
   const got: number[] = [];
   for (let counter = 0; counter < V; counter++) got.push(...(await bench.step([{ ...row, counter }])).tokens);

@@ -1,0 +1,89 @@
+// One reply under way: where tokens become text again.
+import type { FinishReason, Generation, GenerationResult, GenerationStats, Token } from "../api.ts";
+import type { Run } from "../engine/engine.ts";
+import { Feed } from "../engine/feed.ts";
+import type { Step } from "../engine/sequence.ts";
+import type { TextStream } from "../text/stream.ts";
+
+/** Runs whether or not anybody iterates; a late listener gets all tokens from the first. */
+export class Reply implements Generation {
+  readonly result: Promise<GenerationResult>;
+  readonly #run: Run;
+  readonly #text: TextStream;
+  readonly #tokens = new Feed<Token>();
+  #firstAt: number | null = null;
+
+  /** `started`: when the caller asked for it, on the clock of performance.now(). */
+  constructor(run: Run, text: TextStream, prompt: readonly number[], started: number) {
+    this.#run = run;
+    this.#text = text;
+    this.result = this.#finish(prompt, started);
+  }
+
+  abort(): void {
+    this.#run.abort();
+  }
+
+  async #finish(prompt: readonly number[], started: number): Promise<GenerationResult> {
+    try {
+      const finish = await this.#read();
+      const tail = this.#text.finish(); // after an abort: what was still held back
+      const stats = this.#measure(prompt.length, started);
+      const tokens = this.#tokens.items;
+      this.#tokens.end();
+      return {
+        text: tokens.map(({ text }) => text).join("") + tail,
+        tokens: tokens.map(({ id }) => id),
+        logprobs: tokens.map(({ logprob }) => logprob),
+        promptTokens: [...prompt],
+        finish,
+        stats,
+      };
+    } catch (error) {
+      this.#tokens.end(error);
+      throw error;
+    }
+  }
+
+  /** Until the engine is done or a stop string has come. */
+  async #read(): Promise<FinishReason> {
+    for await (const step of this.#run) if (this.#add(step)) return "stop";
+    return this.#run.finish!;
+  }
+
+  /** Whether the text has come to a stop string. */
+  #add({ token: id, logprob, last }: Step): boolean {
+    this.#firstAt ??= performance.now();
+    const { text, stopped } = this.#text.push(id);
+    const shown = last && !stopped ? text + this.#text.finish() : text;
+    this.#tokens.push({ id, text: shown, logprob });
+    return stopped;
+  }
+
+  #measure(promptTokens: number, started: number): GenerationStats {
+    const { reusedTokens } = this.#run;
+    const newTokens = this.#tokens.items.length;
+    const ended = performance.now();
+    const firstAt = this.#firstAt ?? ended;
+    return {
+      promptTokens,
+      reusedTokens,
+      newTokens,
+      prefillMs: firstAt - started,
+      decodeMs: ended - firstAt,
+      prefillTokensPerSecond: perSecond(promptTokens - reusedTokens, firstAt - started),
+      decodeTokensPerSecond: perSecond(newTokens - 1, ended - firstAt),
+    };
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<Token> {
+    try {
+      yield* this.#tokens;
+    } finally {
+      this.abort();
+    }
+  }
+}
+
+const perSecond = (count: number, milliseconds: number): number =>
+  milliseconds > 0 && count > 0 ? (1000 * count) / milliseconds : 0;

@@ -1,0 +1,79 @@
+// Text in, text out: where prompts become tokens. The engine below sees tokens only.
+import type { Generation, GenerateOptions, Message, Prompt, Session } from "../api.ts";
+import type { TokenEngine } from "../engine/engine.ts";
+import type { Request } from "../engine/sequence.ts";
+import { InputError } from "../errors.ts";
+import type { ChatTemplate } from "../text/chat.ts";
+import { TextStream } from "../text/stream.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { Reply } from "./reply.ts";
+import { completeSampling } from "./sampling.ts";
+
+/** What a session needs to turn text into a reply. */
+export interface Speaker {
+  engine: TokenEngine;
+  tokenizer: Tokenizer;
+  template: ChatTemplate | null;
+  /** Ids that end a turn. */
+  endTokens: ReadonlySet<number>;
+}
+
+/** Replies that end together. Holds no cache: the engine finds what it has of any prompt. */
+export class ChatSession implements Session {
+  readonly #speaker: Speaker;
+  readonly #running = new Set<Reply>();
+  #disposed = false;
+
+  constructor(speaker: Speaker) {
+    this.#speaker = speaker;
+  }
+
+  generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
+    if (this.#disposed)
+      throw new InputError("session: it was disposed; got a prompt, want none. Open another with engine.session().", {
+        code: "disposed",
+      });
+    const started = performance.now();
+    const { engine, tokenizer } = this.#speaker;
+    const request = toRequest(this.#speaker, prompt, options);
+    const text = new TextStream(tokenizer, options.stop ?? []);
+    const reply = new Reply(engine.generate(request, options.signal), text, request.prompt, started);
+    this.#running.add(reply);
+    const over = () => void this.#running.delete(reply);
+    // Whoever iterates learns of a failure there; without a handler the promise would count as unhandled.
+    reply.result.then(over, over);
+    return reply;
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    for (const reply of this.#running) reply.abort();
+  }
+}
+
+function toRequest(speaker: Speaker, prompt: Prompt, options: GenerateOptions): Request {
+  const { maxTokens = Infinity, ignoreEnd = false, onPrefill } = options;
+  return {
+    prompt: promptTokens(speaker, prompt),
+    maxTokens: maxTokens === Infinity ? speaker.engine.context : maxTokens,
+    endTokens: ignoreEnd ? new Set<number>() : speaker.endTokens,
+    sampling: completeSampling(options),
+    ...(onPrefill && { onPrefill }),
+  };
+}
+
+function promptTokens(speaker: Speaker, prompt: Prompt): number[] {
+  if ("tokens" in prompt) return [...prompt.tokens];
+  if ("text" in prompt) return speaker.tokenizer.encode(prompt.text);
+  return speaker.tokenizer.encode(render(speaker, prompt.messages), { addSpecial: false });
+}
+
+/** The prompt as the chat template writes it. Throws InputError for a model without one. */
+export function render({ template }: Pick<Speaker, "template">, messages: readonly Message[]): string {
+  if (!template) {
+    throw new InputError("messages: this model has no chat template; got messages, want text. Pass { text } instead.", {
+      code: "bad-prompt",
+    });
+  }
+  return template.render(messages, { addGenerationPrompt: true });
+}

@@ -1,0 +1,50 @@
+// The likelihood of a given text: all its tokens in chunks, each chunk with the logits of every row.
+import { BlockList, type BlockPool } from "../kv/blocks.ts";
+import { GREEDY, type LogitRow, type Model, type Row, type Sampled } from "../model/model.ts";
+
+/**
+ * Natural log-likelihood of every token given those before it; entry 0 is NaN. Uses slot 0, so only while no request
+ * runs. Leaves its blocks in the tree.
+ */
+export async function scoreText(
+  model: Model,
+  pool: BlockPool,
+  tokens: readonly number[],
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const cache = new BlockList(pool);
+  const scores = new Float32Array(tokens.length).fill(NaN);
+  const most = Math.min(model.limits.logitRows, model.limits.rows);
+  try {
+    while (cache.length < tokens.length) {
+      signal?.throwIfAborted();
+      const start = cache.length;
+      const results = await scoreChunk(model, cache, tokens.slice(start, start + most), tokens);
+      for (const [i, { logprob }] of results.entries())
+        if (start + i + 1 < tokens.length) scores[start + i + 1] = logprob;
+    }
+    return scores;
+  } finally {
+    cache.dispose();
+  }
+}
+
+async function scoreChunk(
+  model: Model,
+  cache: BlockList,
+  chunk: readonly number[],
+  all: readonly number[],
+): Promise<readonly Sampled[]> {
+  const start = cache.length;
+  const { fresh, copies } = cache.reserve(chunk.length);
+  const pages = fresh.map((index) => ({ slot: 0, index, block: cache.blocks[index]! }));
+  const rows = chunk.map((token, i): Row => ({ token, position: start + i, cacheIndex: start + i, slot: 0 }));
+  const logitRows = rows.map((_, i): LogitRow => {
+    const forced = all[start + i + 1] ?? all[0]!;
+    return { row: i, slot: 0, sampling: GREEDY, step: 0, forced };
+  });
+  const { read } = await model.submit({ rows, decodeRows: 0, logitRows, pages, copies, arrivals: [] });
+  const results = await read();
+  cache.append(chunk); // only now: what a failed step was to compute must not be found
+  return results;
+}

@@ -1,0 +1,80 @@
+// 200 random sequences of requests with too little memory: arrivals, aborts, common beginnings, penalties.
+import { expect, test } from "playwright/test";
+import { GREEDY, type RowSampling } from "../../src/model/model.ts";
+import { pick, random } from "../kernels/spec.ts";
+import { collect, make, request, words } from "./drive.ts";
+import { continuation, type FakeModel } from "./fake.ts";
+
+interface Job {
+  prompt: number[];
+  count: number;
+  sampling: RowSampling;
+  /** Step at which it arrives, and at which it is aborted. */
+  at: number;
+  abortAt: number;
+}
+
+const SAMPLINGS: readonly RowSampling[] = [
+  GREEDY,
+  { ...GREEDY, temperature: 1, seed: 5 },
+  { ...GREEDY, repetitionPenalty: 1.3, logitBias: [[7, 2]] },
+];
+
+/** Requests that fit alone, and not together. */
+function draw(seed: number) {
+  const uniform = random(9000 + seed);
+  const upTo = (most: number) => Math.floor(uniform() * most);
+  const blocks = 4 + upTo(2);
+  const shared = words(seed, 40);
+  const jobs = Array.from({ length: 4 }, (_, i): Job => {
+    const prompt = [...shared.slice(0, upTo(40)), ...words(seed * 50 + i, 1 + upTo(10))];
+    const room = blocks * 32 - prompt.length;
+    const at = upTo(30);
+    const abortAt = uniform() < 0.2 ? at + upTo(80) : -1;
+    return { prompt, count: room - upTo(room / 2), sampling: pick(uniform, SAMPLINGS), at, abortAt };
+  });
+  return { options: { blocks, slots: 2 + upTo(3), rows: 4 + upTo(20) }, jobs };
+}
+
+/** Starts and aborts the jobs at their steps; the next one at once where nothing runs. */
+async function drive(model: FakeModel, jobs: readonly Job[], run: (job: Job, signal: AbortSignal) => Promise<void>) {
+  const pending = [...jobs].sort((a, b) => a.at - b.at);
+  const controllers = new Map(jobs.map((job) => [job, new AbortController()]));
+  const started: Promise<void>[] = [];
+  const start = (step: number) => {
+    while (pending.length > 0 && pending[0]!.at <= step) {
+      const job = pending.shift()!;
+      started.push(run(job, controllers.get(job)!.signal));
+    }
+  };
+  model.onStep = (step) => {
+    start(step);
+    for (const job of jobs) if (job.abortAt === step) controllers.get(job)!.abort();
+  };
+  for (let awaited = 0; awaited < jobs.length; awaited++) {
+    if (awaited === started.length) start(pending[0]!.at);
+    await started[awaited];
+  }
+}
+
+test("random requests with too little memory: tokens as alone, every block given back", async () => {
+  let crowded = 0;
+  let aborted = 0;
+  for (let seed = 0; seed < 200; seed++) {
+    const { options, jobs } = draw(seed);
+    const { model, engine } = make(options);
+    await drive(model, jobs, async ({ prompt, count, sampling }, signal) => {
+      const got = await collect(engine, request(prompt, count, { sampling }), signal);
+      const want = continuation(prompt, count, 97, sampling);
+      const isWhole = got.finish === "length";
+      expect(got.tokens, `seed ${seed}`).toEqual(isWhole ? want : want.slice(0, got.tokens.length));
+      aborted += isWhole ? 0 : 1;
+    });
+    expect(engine.freeBlocks, `seed ${seed}`).toBe(options.blocks);
+    for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve)); // steps launched before the last abort
+    expect(model.underWay, `seed ${seed}`).toBe(0);
+    crowded += engine.preemptions > 0 ? 1 : 0;
+  }
+  expect(crowded).toBeGreaterThan(120);
+  expect(aborted).toBeGreaterThan(50);
+});
