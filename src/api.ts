@@ -17,6 +17,40 @@ export type ModelSource =
 export const KV_FORMATS = ["f16", "f32", "int8", "int4"] as const;
 export type KvFormat = (typeof KV_FORMATS)[number];
 
+/**
+ * How keys and values are kept: a format of KV_FORMATS, systems with options, or both joined by `+`, as in
+ * `"pyramid:budget=512+kivi:bits=2"`; the same as an object. `parseRecipe` reads and prices it.
+ */
+export type RecipeSpec =
+  string | { format?: KvFormat; systems?: readonly ({ name: string } & Readonly<Record<string, string | number>>)[] };
+
+/** What a cache must know of a model: enough to price a recipe. */
+export interface KvModel {
+  /** L */
+  layers: number;
+  /** H */
+  heads: number;
+  /** G */
+  kvHeads: number;
+  /** E */
+  headWidth: number;
+  /** [L] keys further back than this are not seen; 0: all are. */
+  windows: readonly number[];
+  /** Tokens the model was trained for. */
+  context: number;
+  swiftkv: SwiftKv | null;
+}
+
+/** What keys and values cost under a recipe after a prompt of a given length. */
+export interface RecipePrice {
+  /** Bytes of all layers and heads: what is kept, in the format it then has. */
+  kvBytes: number;
+  /** Of one token of the prompt, whether or not it is kept. */
+  kvBytesPerToken: number;
+  /** Weights that the systems bring along. */
+  extraWeightBytes: number;
+}
+
 /** How weight matrices are stored on the GPU. `keep` leaves 4-bit, 8-bit, f16 and f32 as the file has them (bf16 becomes f16). */
 export type WeightFormat = "keep" | "f32" | "f16" | "q8" | "q4";
 
@@ -32,7 +66,7 @@ export interface LoadOptions {
   /** Use this device instead of requesting one. */
   device?: GPUDevice;
   /** Default "f16". */
-  kv?: KvFormat;
+  kv?: RecipeSpec;
   /** Default "keep". */
   weights?: WeightFormat;
   /**
@@ -132,6 +166,8 @@ export interface GenerationStats {
   /** Prompt tokens whose keys and values were already there. */
   reusedTokens: number;
   newTokens: number;
+  /** Bytes of the cache per token of this prompt: tokens that are given up or stored in fewer bits count so. */
+  kvBytesPerToken: number;
   /** Time from the call to the first token. */
   prefillMs: number;
   /** Time from the first to the last token. */
@@ -194,6 +230,10 @@ export interface ModelInfo {
   sampling: Sampling;
   /** How this engine runs it; null = every token through every layer. */
   swiftkv: SwiftKv | null;
+  /** What prices a recipe for this model: `parseRecipe("int8").price(model.kvShape, 4096)`. */
+  kvShape: KvModel;
+  /** The recipe by which it keeps keys and values, with every option. */
+  kv: string;
   /** The ordinary projections of every layer are on the GPU: `convert` can switch SwiftKV on, off, or over. */
   convertible: boolean;
   /** The SwiftKV projections were made by `convert`, not by training. */
@@ -227,10 +267,16 @@ export interface EngineStats {
   adapter: AdapterInfo;
   loadMs: number;
   weightBytes: number;
+  /** Allocated for keys and values. */
   kvBytes: number;
+  /** Of a prompt as long as the context, under this recipe. */
+  kvBytesPerToken: number;
+  /** Most bytes of the cache that running replies held at once. */
+  kvPeakBytes: number;
   /** Activations, tables, staging. */
   scratchBytes: number;
-  kvBytesPerToken: number;
+  /** How often a reply gave its room to an older one and was computed again. */
+  preemptions: number;
   /** Kernel variant that measured fastest, by kernel family and shape. */
   variants: Readonly<Record<string, string>>;
   /** Counts since load: what CI asserts. */

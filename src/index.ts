@@ -3,6 +3,7 @@ export type * from "./api.ts";
 export { KV_FORMATS } from "./api.ts";
 export type { ErrorCode, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
 export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
+export { parseRecipe, type Recipe } from "./kv/recipe.ts";
 export { convert, load } from "./load.ts";
 export { type AdapterPeaks, measureAdapter } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";

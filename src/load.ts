@@ -1,18 +1,18 @@
 // load(): the only place that composes the rooms.
-import {
-  KV_FORMATS,
-  type ConvertOptions,
-  type Engine,
-  type EngineStats,
-  type KernelTime,
-  type LoadOptions,
-  type LoadProgress,
-  type Message,
-  type ModelInfo,
-  type ModelSource,
-  type Sampling,
-  type Session,
-  type SwiftKv,
+import type {
+  ConvertOptions,
+  Engine,
+  EngineStats,
+  KernelTime,
+  LoadOptions,
+  KvModel,
+  LoadProgress,
+  Message,
+  ModelInfo,
+  ModelSource,
+  Sampling,
+  Session,
+  SwiftKv,
 } from "./api.ts";
 import { ChatSession, render, type Speaker } from "./chat/session.ts";
 import { TokenEngine } from "./engine/engine.ts";
@@ -21,11 +21,13 @@ import { Gpu } from "./gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
 import { remembered } from "./io/remember.ts";
 import { BLOCK_TOKENS } from "./kv/blocks.ts";
-import { CODECS } from "./kv/store.ts";
-import { type ModelConfig, parseConfig, sameShape, swiftkvProblem } from "./model/config.ts";
+import { parseRecipe, type Recipe } from "./kv/recipe.ts";
+import type { KvBounds } from "./kv/system.ts";
+import { layoutOf, sameShape, shapeProblem } from "./kv/systems/swiftkv.ts";
+import { type ModelConfig, parseConfig } from "./model/config.ts";
 import { nameWeights } from "./model/llama.ts";
 import { modelCost } from "./model/cost.ts";
-import type { Weights } from "./model/parts.ts";
+import type { Weights } from "./model/context.ts";
 import { makeStudent, teacherOf } from "./model/student.ts";
 import { Transformer } from "./model/transformer.ts";
 import { Variants } from "./model/variants.ts";
@@ -39,7 +41,8 @@ const DEFAULT_CONTEXT = 8192;
 const DEFAULT_CHUNK = 512;
 const DEFAULT_SEQUENCES = 4;
 
-type Settings = Required<Pick<LoadOptions, "kv" | "weights" | "chunk" | "sequences" | "arenaBytes" | "tune">> & {
+type Settings = Required<Pick<LoadOptions, "weights" | "chunk" | "sequences" | "arenaBytes" | "tune">> & {
+  kv: Recipe;
   context: number | null;
 };
 
@@ -113,7 +116,7 @@ function checkOptions(options: LoadOptions): Settings {
     return value;
   };
   return {
-    kv: choice("kv", options.kv ?? "f16", KV_FORMATS),
+    kv: parseRecipe(options.kv ?? "f16"),
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
     tune: choice("tune", options.tune ?? "auto", ["auto", "off"]),
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),
@@ -147,19 +150,15 @@ async function readConfig(checkpoint: Checkpoint, swiftkv: LoadOptions["swiftkv"
 
 /** null where all layers stay ordinary. */
 function checkShape(shape: SwiftKv, { layers }: ModelConfig): SwiftKv | null {
-  const problem = swiftkvProblem(shape, layers);
+  const problem = shapeProblem(shape, layers);
   if (problem) throw new InputError(`swiftkv.${problem.field}: ${problem.text}.`);
   return shape.layers === layers ? null : shape;
 }
 
-function makeSpeaker({
-  tokenizer,
-  gguf,
-  chatTemplate,
-  generationConfig,
-  config,
-  name,
-}: Checkpoint): Omit<Speaker, "engine"> {
+/** What turns text into tokens and back. */
+type Words = Omit<Speaker, "engine" | "kvBytesPerToken">;
+
+function makeSpeaker({ tokenizer, gguf, chatTemplate, generationConfig, config, name }: Checkpoint): Words {
   const files = tokenizer ?? (gguf && tokenizerFromGguf(gguf));
   if (!files) throw new ModelError(`${name}: no tokenizer; got no tokenizer.json, want one beside config.json.`);
   const made = Tokenizer.create(files);
@@ -180,7 +179,7 @@ async function loadModel(
   report: Report,
 ): Promise<Running & { parameters: number }> {
   const loader = new WeightLoader(gpu, checkpoint, settings.weights);
-  const weights = nameWeights(loader, config, { teacher });
+  const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
   // Before the download, so that a cache too large for this adapter is known at once.
   const early = student ? null : assemble(gpu, config, weights, settings);
   await loader.load(signal);
@@ -195,17 +194,30 @@ interface Running {
   weights: Weights;
   variants: Variants;
   transformer: Transformer;
+  recipe: Recipe;
+  bounds: KvBounds;
 }
 
 function assemble(gpu: Gpu, config: ModelConfig, weights: Weights, settings: Settings): Running {
-  const { kv, sequences: slots, chunk, arenaBytes } = settings;
-  const codec = CODECS[kv];
+  const { kv: recipe, sequences, chunk, arenaBytes } = settings;
+  recipe.check(config);
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
-  const variants = new Variants(gpu, config, codec.bits);
-  const rows = Math.min(chunk, context);
-  const transformer = new Transformer(gpu, config, weights, variants, { codec, context, rows, slots, arenaBytes });
-  return { config, weights, variants, transformer };
+  const bounds = { context, rows: Math.min(chunk, context), sequences };
+  const kv = recipe.resolve(kvModelOf(config), bounds);
+  const variants = new Variants(gpu, config, kv.written.bits);
+  const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes });
+  return { config, weights, variants, transformer, recipe, bounds };
 }
+
+const kvModelOf = ({ layers, heads, kvHeads, headWidth, windows, context, swiftkv }: ModelConfig): KvModel => ({
+  layers,
+  heads,
+  kvHeads,
+  headWidth,
+  windows,
+  context,
+  swiftkv,
+});
 
 async function assembleStudent(gpu: Gpu, config: ModelConfig, weights: Weights, settings: Settings): Promise<Running> {
   return assemble(gpu, config, await makeStudent(gpu, config, weights), settings);
@@ -229,16 +241,18 @@ async function makeReady(
 /** What no conversion changes. */
 type About = Pick<ModelInfo, "name" | "parameters" | "sampling">;
 
-function describe({ about, config, weights, transformer, speaker }: Loaded): ModelInfo {
+function describe({ about, config, weights, recipe, bounds, speaker }: Loaded): ModelInfo {
   return {
     ...about,
     architecture: config.architecture,
     layers: config.layers,
     vocabulary: config.vocabulary,
-    context: transformer.limits.blocks * BLOCK_TOKENS,
+    context: bounds.context,
     trainedContext: config.context,
     hasChatTemplate: speaker.template !== null,
     swiftkv: config.swiftkv,
+    kvShape: kvModelOf(config),
+    kv: String(recipe),
     convertible: weights.teacher !== null,
     undistilled: weights.undistilled,
     flops: modelCost(config),
@@ -262,7 +276,7 @@ function samplingDefaults(generation: Readonly<Record<string, unknown>>): Sampli
 interface Loaded extends Running {
   gpu: Gpu;
   about: About;
-  speaker: Omit<Speaker, "engine">;
+  speaker: Words;
   settings: Settings;
   loadMs: number;
 }
@@ -276,7 +290,9 @@ class LoadedEngine implements Engine {
 
   constructor(parts: Loaded) {
     this.#parts = parts;
-    this.#speaker = { ...parts.speaker, engine: new TokenEngine(parts.transformer) };
+    const { recipe, config, speaker, transformer } = parts;
+    const kvBytesPerToken = (tokens: number) => recipe.price(kvModelOf(config), tokens).kvBytesPerToken;
+    this.#speaker = { ...speaker, kvBytesPerToken, engine: new TokenEngine(transformer) };
     this.model = describe(parts);
   }
 
@@ -336,10 +352,11 @@ class LoadedEngine implements Engine {
   }
 
   stats(): EngineStats {
-    const { gpu, transformer, variants, loadMs } = this.#parts;
+    const { gpu, variants, loadMs, bounds } = this.#parts;
     const { weights: weightBytes, kv: kvBytes, scratch: scratchBytes } = gpu.bytes;
-    const { kvBytesPerToken } = transformer;
-    const measured = { loadMs, weightBytes, kvBytes, scratchBytes, kvBytesPerToken };
+    const { preemptions, peakBytes: kvPeakBytes } = this.#speaker.engine;
+    const kvBytesPerToken = this.#speaker.kvBytesPerToken(bounds.context);
+    const measured = { loadMs, weightBytes, kvBytes, kvPeakBytes, scratchBytes, kvBytesPerToken, preemptions };
     return { adapter: gpu.adapter, ...measured, variants: variants.chosen, ...gpu.counts };
   }
 

@@ -5,17 +5,26 @@ import { Feed } from "../engine/feed.ts";
 import type { Step } from "../engine/sequence.ts";
 import type { TextStream } from "../text/stream.ts";
 
+/** What is known of a reply when it is asked for. */
+interface Asked {
+  /** On the clock of performance.now(). */
+  started: number;
+  /** Of its prompt. */
+  kvBytesPerToken: number;
+}
+
 /** Runs whether or not anybody iterates; a late listener gets all tokens from the first. */
 export class Reply implements Generation {
   readonly result: Promise<GenerationResult>;
   readonly #run: Run;
   readonly #text: TextStream;
   readonly #tokens = new Feed<Token>();
+  readonly #kvBytesPerToken: number;
   #firstAt: number | null = null;
 
-  /** `started`: when the caller asked for it, on the clock of performance.now(). */
-  constructor(run: Run, text: TextStream, prompt: readonly number[], started: number) {
+  constructor(run: Run, text: TextStream, prompt: readonly number[], { started, kvBytesPerToken }: Asked) {
     this.#run = run;
+    this.#kvBytesPerToken = kvBytesPerToken;
     this.#text = text;
     this.result = this.#finish(prompt, started);
   }
@@ -69,6 +78,7 @@ export class Reply implements Generation {
       promptTokens,
       reusedTokens,
       newTokens,
+      kvBytesPerToken: this.#kvBytesPerToken,
       prefillMs: firstAt - started,
       decodeMs: ended - firstAt,
       prefillTokensPerSecond: perSecond(promptTokens - reusedTokens, firstAt - started),

@@ -16,6 +16,8 @@ export interface Speaker {
   template: ChatTemplate | null;
   /** Ids that end a turn. */
   endTokens: ReadonlySet<number>;
+  /** Bytes of the cache per token of a prompt of so many tokens. */
+  kvBytesPerToken: (promptTokens: number) => number;
 }
 
 /** Replies that end together. Holds no cache: the engine finds what it has of any prompt. */
@@ -34,10 +36,12 @@ export class ChatSession implements Session {
         code: "disposed",
       });
     const started = performance.now();
-    const { engine, tokenizer } = this.#speaker;
+    const { engine, tokenizer, kvBytesPerToken } = this.#speaker;
     const request = toRequest(this.#speaker, prompt, options);
     const text = new TextStream(tokenizer, options.stop ?? []);
-    const reply = new Reply(engine.generate(request, options.signal), text, request.prompt, started);
+    const run = engine.generate(request, options.signal);
+    const asked = { started, kvBytesPerToken: kvBytesPerToken(request.prompt.length) };
+    const reply = new Reply(run, text, request.prompt, asked);
     this.#running.add(reply);
     const over = () => void this.#running.delete(reply);
     // Whoever iterates learns of a failure there; without a handler the promise would count as unhandled.

@@ -1,7 +1,17 @@
-// A step in the making: rows, logit rows and page-table entries of the sequences that run in it.
+// A step in the making: rows, logit rows and page lists of the sequences that run in it.
 import { assert } from "../errors.ts";
-import type { BlockCopy } from "../kv/blocks.ts";
-import { adjusted, type Arrival, type Batch, FROM_SLOT, type LogitRow, type Row } from "../model/model.ts";
+import type { BlockMove } from "../kv/blocks.ts";
+import type { Residence } from "../kv/residence.ts";
+import {
+  adjusted,
+  type Arrival,
+  type Batch,
+  FROM_SLOT,
+  type ListEdits,
+  type LogitRow,
+  type PromptEnd,
+  type Row,
+} from "../model/model.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** A batch and who its logit rows belong to. */
@@ -21,21 +31,20 @@ export class Draft {
   readonly #owners: Sequence[] = [];
   readonly #entered: Sequence[] = [];
   readonly #arrivals: Arrival[] = [];
-  readonly #pages: { slot: number; index: number; block: number }[] = [];
-  readonly #copies: BlockCopy[] = [];
+  readonly #moves: BlockMove[] = [];
   #chunk: { sequence: Sequence; count: number } | null = null;
+  #promptEnd: PromptEnd | null = null;
 
   /** Whether the step runs a part of a text already: at most one can be in it. */
   get hasChunk(): boolean {
     return this.#chunk !== null;
   }
 
-  /** The sequence has its slot: the slot's page table, counts and biases become its own. */
+  /** The sequence has its slot: the slot's page lists, counts and biases become its own. */
   enter(sequence: Sequence): void {
-    const { cache, request, generated } = sequence;
+    const { request, generated } = sequence;
     const { prompt, sampling } = request;
     const slot = slotOf(sequence);
-    for (const [index, block] of cache.blocks.entries()) this.#pages.push({ slot, index, block });
     if (adjusted(sampling)) this.#arrivals.push({ slot, sampling, prompt, generated });
     this.#entered.push(sequence);
   }
@@ -55,32 +64,45 @@ export class Draft {
     this.#chunk = { sequence, count };
   }
 
-  /** The finished step, or null if there is nothing in it. */
-  plan(): Plan | null {
+  /** Blocks of the cache that change their tier. */
+  seal(cache: Residence, count: number): void {
+    this.#moves.push(...cache.seal(count));
+  }
+
+  /** The finished step, or null if there is nothing in it. `running`: everybody whose lists may have changed. */
+  plan(running: readonly Sequence[]): Plan | null {
     const decodeRows = this.#rows.length;
+    if (decodeRows === 0 && !this.#chunk) return null;
+    const lists = running.map((sequence) => this.#listEdits(sequence));
     const chunk = this.#chunk && this.#runChunk(this.#chunk);
-    if (this.#rows.length === 0) return null;
-    const [rows, logitRows, pages] = [this.#rows, this.#logitRows, this.#pages];
-    const batch = { rows, decodeRows, logitRows, pages, copies: this.#copies, arrivals: this.#arrivals };
+    const [rows, logitRows, moves] = [this.#rows, this.#logitRows, this.#moves];
+    const promptEnd = this.#promptEnd;
+    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, arrivals: this.#arrivals };
     return { batch, owners: this.#owners, entered: this.#entered, chunk };
   }
 
+  #listEdits(sequence: Sequence): ListEdits {
+    return { slot: slotOf(sequence), enters: this.#entered.includes(sequence), ...sequence.cache.takeEdits() };
+  }
+
   #runChunk({ sequence, count }: { sequence: Sequence; count: number }): { sequence: Sequence; done: number } {
-    const { cache, text } = sequence;
+    const { cache, text, request } = sequence;
     const start = cache.length;
     const tokens = text.slice(start, start + count);
     for (const [i, token] of tokens.entries()) this.#row(sequence, token, start + i);
     cache.append(tokens);
     if (sequence.textLeft === 0) this.#wantLogits(sequence);
+    if (cache.length === request.prompt.length) this.#endPrompt(sequence, count);
     return { sequence, done: start + count };
   }
 
   #reserve(sequence: Sequence, count: number): void {
-    const { cache } = sequence;
-    const slot = slotOf(sequence);
-    const { fresh, copies } = cache.reserve(count);
-    for (const index of fresh) this.#pages.push({ slot, index, block: cache.blocks[index]! });
-    this.#copies.push(...copies);
+    this.#moves.push(...sequence.cache.reserve(count));
+  }
+
+  #endPrompt(sequence: Sequence, rows: number): void {
+    const kept = sequence.cache.keep();
+    if (kept) this.#promptEnd = { slot: slotOf(sequence), tokens: sequence.cache.length, rows, kept };
   }
 
   #row(sequence: Sequence, token: number, index: number): void {

@@ -2,7 +2,9 @@
 // so the GPU never waits for JavaScript.
 import type { FinishReason } from "../api.ts";
 import { InputError } from "../errors.ts";
-import { BLOCK_TOKENS, BlockList, BlockPool } from "../kv/blocks.ts";
+import { BlockPool } from "../kv/blocks.ts";
+import { PagePool } from "../kv/pages.ts";
+import { Residence } from "../kv/residence.ts";
 import type { Model, Sampled } from "../model/model.ts";
 import type { Plan } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -33,27 +35,51 @@ interface Exclusive {
 export class TokenEngine {
   readonly #model: Model;
   readonly #pool: BlockPool;
+  readonly #privatePages: PagePool | null;
   readonly #scheduler: Scheduler;
   readonly #exclusive: Exclusive[] = [];
   /** Requests and exclusive work so far: each takes its place in one line. */
   #arrivals = 0;
   /** Whether somebody uses the model: the loop, or exclusive work. */
   #busy = false;
+  #peakBytes = 0;
 
   constructor(model: Model) {
     this.#model = model;
-    this.#pool = new BlockPool(model.limits.blocks);
-    this.#scheduler = new Scheduler(model.limits);
+    const { tiers, privatePages } = model.cache;
+    this.#pool = new BlockPool(tiers);
+    this.#privatePages = privatePages && new PagePool(privatePages);
+    this.#scheduler = new Scheduler(model.limits, model.cache);
   }
 
   /** Tokens of context that one request can have. */
   get context(): number {
-    return this.#pool.count * BLOCK_TOKENS;
+    return this.#model.cache.context;
   }
 
   /** Blocks no running request holds: all of them when the engine is idle. */
   get freeBlocks(): number {
-    return this.#pool.free;
+    return this.#pool.idle;
+  }
+
+  /** Private pages no running request holds. */
+  get freePages(): number {
+    return this.#privatePages?.free ?? 0;
+  }
+
+  /** Most bytes of the cache that running requests held at once. */
+  get peakBytes(): number {
+    return this.#peakBytes;
+  }
+
+  #notePeak(): void {
+    const { blockBytes, pageBytes } = this.#model.cache;
+    const blocks = this.#pool.held.reduce((sum, count, tier) => sum + count * blockBytes[tier]!, 0);
+    this.#peakBytes = Math.max(this.#peakBytes, blocks + (this.#privatePages?.taken ?? 0) * pageBytes);
+  }
+
+  #residence(): Residence {
+    return new Residence(this.#pool, this.#model.cache, this.#privatePages);
   }
 
   /** How often a request gave its room to an older one and was computed again. */
@@ -86,7 +112,7 @@ export class TokenEngine {
   generate(request: Request, signal?: AbortSignal): Run {
     this.check(request);
     const maxTokens = Math.min(request.maxTokens, this.context - request.prompt.length);
-    const sequence = new Sequence({ ...request, maxTokens }, new BlockList(this.#pool), this.#arrivals++);
+    const sequence = new Sequence({ ...request, maxTokens }, this.#residence(), this.#arrivals++);
     const abort = () => this.#end(sequence, "abort");
     signal?.addEventListener("abort", abort);
     sequence.onDone = () => signal?.removeEventListener("abort", abort);
@@ -155,6 +181,7 @@ export class TokenEngine {
 
   async #launch(plan: Plan): Promise<Launched> {
     for (const sequence of plan.entered) this.#report(sequence, sequence.reused!);
+    this.#notePeak();
     const { read } = await this.#model.submit(plan.batch);
     return { plan, read };
   }
@@ -199,7 +226,7 @@ export class TokenEngine {
   /** Natural log-likelihood of every token given those before it; entry 0 is NaN. Waits for its turn. */
   async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.check({ prompt: tokens, maxTokens: 1 });
-    return await this.#alone(() => scoreText(this.#model, this.#pool, tokens, signal), signal);
+    return await this.#alone(() => scoreText(this.#model, this.#residence(), tokens, signal), signal);
   }
 
   /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. */

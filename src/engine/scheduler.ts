@@ -1,6 +1,7 @@
 // Decides what the next step runs. Older requests come first: they get room at the cost of younger ones, which are set
 // back to the waiting line and computed again later. So the oldest always goes on, and nobody fails for want of room.
 import { assert } from "../errors.ts";
+import type { CachePlan } from "../kv/residence.ts";
 import type { Model } from "../model/model.ts";
 import { Draft, type Plan } from "./draft.ts";
 import type { Sequence } from "./sequence.ts";
@@ -9,13 +10,15 @@ export class Scheduler {
   readonly #rows: number;
   /** Most sequences at once: each needs a slot, and a row of the step. */
   readonly #most: number;
+  readonly #windowRows: number;
   /** Oldest first, and all older than whoever waits: room is given away in this order only. */
   readonly #running: Sequence[] = [];
   /** Oldest first. */
   readonly #waiting: Sequence[] = [];
   #preemptions = 0;
 
-  constructor({ rows, slots }: Model["limits"]) {
+  constructor({ rows, slots }: Model["limits"], { windowRows }: CachePlan) {
+    this.#windowRows = windowRows;
     this.#rows = rows;
     this.#most = Math.min(slots, rows);
   }
@@ -62,29 +65,35 @@ export class Scheduler {
     }
     if (this.#preemptions === preempted)
       for (const sequence of this.#admit(before, draft)) this.#prefill(sequence, chunkRows, draft);
-    return draft.plan();
+    return draft.plan(this.#running);
   }
 
   #decode(sequence: Sequence, draft: Draft): void {
-    if (this.#makeRoom(sequence, sequence.inFlight + 1)) draft.decode(sequence);
+    if (this.#makeRoom(sequence, sequence.inFlight + 1, draft)) draft.decode(sequence);
   }
 
   #prefill(sequence: Sequence, most: number, draft: Draft): void {
-    const count = Math.min(sequence.textLeft, most);
-    if (count > 0 && !draft.hasChunk && this.#makeRoom(sequence, count)) draft.prefill(sequence, count);
+    const count = sequence.nextChunk(most, this.#windowRows);
+    if (count > 0 && !draft.hasChunk && this.#makeRoom(sequence, count, draft)) draft.prefill(sequence, count);
   }
 
   /** Room for `count` more tokens, if need be at the cost of the youngest. False if that is the sequence itself. */
-  #makeRoom(sequence: Sequence, count: number): boolean {
-    while (!sequence.cache.fits(count)) {
-      assert(this.#running.length > 1, "a request that runs alone has room");
-      const youngest = this.#running.pop()!;
-      youngest.leave();
-      this.#waiting.unshift(youngest);
-      this.#preemptions++;
-      if (youngest === sequence) return false;
-    }
+  #makeRoom(sequence: Sequence, count: number, draft: Draft): boolean {
+    const { cache } = sequence;
+    const due = cache.dueBlocks(sequence.promptEnded);
+    while (cache.free < due) if (this.#setBackYoungest() === sequence) return false;
+    draft.seal(cache, due);
+    while (!cache.fits(count)) if (this.#setBackYoungest() === sequence) return false;
     return true;
+  }
+
+  #setBackYoungest(): Sequence {
+    assert(this.#running.length > 1, "a request that runs alone has room");
+    const youngest = this.#running.pop()!;
+    youngest.leave();
+    this.#waiting.unshift(youngest);
+    this.#preemptions++;
+    return youngest;
   }
 
   /** Lets those in who fit beside the running ones, in order: nobody overtakes. Returns them. */
@@ -103,7 +112,7 @@ export class Scheduler {
   /** Beside what the others are about to need. Whoever runs alone fits. */
   #fits(next: Sequence): boolean {
     if (this.#running.length === 0) return true;
-    const missing = this.#running.map(({ expectedBlocks, cache }) => Math.max(0, expectedBlocks - cache.blocks.length));
+    const missing = this.#running.map(({ expectedBlocks, cache }) => Math.max(0, expectedBlocks - cache.settledBlocks));
     const demand = next.expectedBlocks - next.cache.countShared(next.known);
     return missing.reduce((sum, count) => sum + count, demand) <= next.cache.free;
   }

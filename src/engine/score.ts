@@ -1,5 +1,5 @@
 // The likelihood of a given text: all its tokens in chunks, each chunk with the logits of every row.
-import { BlockList, type BlockPool } from "../kv/blocks.ts";
+import type { Residence } from "../kv/residence.ts";
 import { GREEDY, type LogitRow, type Model, type Row, type Sampled } from "../model/model.ts";
 
 /**
@@ -8,11 +8,10 @@ import { GREEDY, type LogitRow, type Model, type Row, type Sampled } from "../mo
  */
 export async function scoreText(
   model: Model,
-  pool: BlockPool,
+  cache: Residence,
   tokens: readonly number[],
   signal?: AbortSignal,
 ): Promise<Float32Array> {
-  const cache = new BlockList(pool);
   const scores = new Float32Array(tokens.length).fill(NaN);
   const most = Math.min(model.limits.logitRows, model.limits.rows);
   try {
@@ -31,19 +30,19 @@ export async function scoreText(
 
 async function scoreChunk(
   model: Model,
-  cache: BlockList,
+  cache: Residence,
   chunk: readonly number[],
   all: readonly number[],
 ): Promise<readonly Sampled[]> {
   const start = cache.length;
-  const { fresh, copies } = cache.reserve(chunk.length);
-  const pages = fresh.map((index) => ({ slot: 0, index, block: cache.blocks[index]! }));
+  const moves = [...cache.seal(cache.dueBlocks(true)), ...cache.reserve(chunk.length)];
+  const lists = [{ slot: 0, enters: start === 0, ...cache.takeEdits() }];
   const rows = chunk.map((token, i): Row => ({ token, position: start + i, cacheIndex: start + i, slot: 0 }));
   const logitRows = rows.map((_, i): LogitRow => {
     const forced = all[start + i + 1] ?? all[0]!;
     return { row: i, slot: 0, sampling: GREEDY, step: 0, forced };
   });
-  const { read } = await model.submit({ rows, decodeRows: 0, logitRows, pages, copies, arrivals: [] });
+  const { read } = await model.submit({ rows, decodeRows: 0, logitRows, lists, moves, promptEnd: null, arrivals: [] });
   const results = await read();
   cache.append(chunk); // only now: what a failed step was to compute must not be found
   return results;

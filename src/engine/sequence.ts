@@ -1,6 +1,7 @@
 // One request on its way through the engine. Tokens only; text is the session's affair.
 import type { FinishReason } from "../api.ts";
-import { BLOCK_TOKENS, type BlockList, blocksFor } from "../kv/blocks.ts";
+import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
+import type { Residence } from "../kv/residence.ts";
 import type { RowSampling, Sampled } from "../model/model.ts";
 import { Feed } from "./feed.ts";
 
@@ -19,7 +20,7 @@ export type Step = Sampled & { last: boolean };
 
 export class Sequence {
   readonly request: Request;
-  readonly cache: BlockList;
+  readonly cache: Residence;
   /** Place in the order in which requests came: a lower number is served first. */
   readonly arrival: number;
   /** Sequence slot of the model while it runs; null while it waits and when it is done. */
@@ -40,7 +41,7 @@ export class Sequence {
   onDone: () => void = () => {};
   #reported = -1;
 
-  constructor(request: Request, cache: BlockList, arrival: number) {
+  constructor(request: Request, cache: Residence, arrival: number) {
     this.request = request;
     this.cache = cache;
     this.arrival = arrival;
@@ -55,6 +56,21 @@ export class Sequence {
   /** The whole text is launched, and one more token is wanted than has been. */
   get decodes(): boolean {
     return this.textLeft === 0 && this.launched < this.request.maxTokens;
+  }
+
+  get promptEnded(): boolean {
+    return this.cache.length >= this.request.prompt.length;
+  }
+
+  /**
+   * Tokens of the next chunk, of at most `most`. Where only a part of the prompt stays, a chunk ends with the prompt and
+   * has the `window` rows that decide which part.
+   */
+  nextChunk(most: number, window: number): number {
+    const { prompt } = this.request;
+    if (this.promptEnded || !this.cache.retains(prompt)) return Math.min(this.textLeft, most);
+    const left = prompt.length - this.cache.length;
+    return left <= most ? left : Math.min(most, left - window);
   }
 
   /** Tokens read so far. */
@@ -81,7 +97,7 @@ export class Sequence {
     this.slot = slot;
     this.text = this.known;
     this.launched = this.output.items.length;
-    const found = this.cache.adopt(this.text);
+    const found = this.cache.adopt(this.request.prompt, this.text);
     this.reused ??= found;
   }
 

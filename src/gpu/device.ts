@@ -1,6 +1,7 @@
 // The adapter, the device and everything made on it. Every GPU object of the engine is made here, so it can be counted.
 import type { AdapterInfo } from "../api.ts";
 import { DeviceLostError, UnsupportedError } from "../errors.ts";
+import { type AdapterProfile, profileOf } from "./profile.ts";
 import { type Bindable, bytesOf, Kernel, type KernelSource } from "./kernel.ts";
 
 /** What a buffer is for; the stats report bytes by it. */
@@ -30,6 +31,7 @@ const LOSS_DELAY = 100;
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterInfo;
+  readonly profile: AdapterProfile;
   readonly counts: Counts;
   /** Bytes in use by purpose; a fork counts the weights that it shares. */
   readonly bytes: Record<Purpose, number>;
@@ -54,6 +56,7 @@ export class Gpu {
     this.bytes = { weights: root?.bytes.weights ?? 0, kv: 0, scratch: 0 };
     this.#kernels = root ? root.#kernels : new Map();
     this.adapter = describe(device);
+    this.profile = profileOf(this.adapter);
     void device.lost.then(({ reason, message }) => {
       if (this.#root.#closed) return;
       const why = reason === "destroyed" ? "its owner destroyed it" : message || "no reason given";
@@ -146,13 +149,13 @@ export class Gpu {
     return (this.#unused ??= this.buffer("unused", 16, "scratch"));
   }
 
-  /** The pipeline for these constants, compiled once. On a CPU adapter also for the lengths of what is bound. */
+  /** The pipeline for these constants, compiled once. Where the profile fixes lengths, also for those of what is bound. */
   kernel(
     source: KernelSource,
     constants: Readonly<Record<string, number>>,
     buffers: Readonly<Record<string, Bindable>>,
   ): Promise<Kernel> {
-    const bound = this.adapter.software ? Object.entries(buffers) : [];
+    const bound = this.profile.fixedLengths ? Object.entries(buffers) : [];
     const lengths = Object.fromEntries(bound.map(([name, buffer]) => [name, bytesOf(buffer)]));
     const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.snippets])}`;
     let made = this.#kernels.get(key);

@@ -65,7 +65,7 @@ export async function measureAdapter(device?: GPUDevice): Promise<AdapterPeaks> 
 
 /** 256 MiB on a GPU, beyond every cache; 32 MiB on a CPU adapter. */
 function copyDispatch(gpu: Gpu) {
-  const size = gpu.adapter.software ? 32 * 2 ** 20 : 128 * 2 ** 20;
+  const { copyBytes: size } = gpu.profile.peaks;
   const [x, y] = [gpu.buffer("copy from", size, "scratch"), gpu.buffer("copy to", size, "scratch")];
   const count = size / 16;
   const step = dispatch({
@@ -82,7 +82,7 @@ function copyDispatch(gpu: Gpu) {
 }
 
 function fmaDispatch(gpu: Gpu) {
-  const threads = gpu.adapter.software ? 1 << 12 : 1 << 18;
+  const { fmaThreads: threads } = gpu.profile.peaks;
   const [x, y] = [gpu.buffer("fma from", threads * 4, "scratch"), gpu.buffer("fma to", threads * 4, "scratch")];
   const make = (ROUNDS: number, groups: number) =>
     dispatch({

@@ -1,36 +1,25 @@
-// Attention over page lists. One dispatch per arena buffer of the store.
+// Attention over page lists. One dispatch per arena that the lists lead to; what they find is merged.
 import { alignUp, ceilDiv } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
-import { attn_combine, families } from "../gpu/kernels.gen.ts";
+import { attn_combine, attn_decode, families } from "../gpu/kernels.gen.ts";
+import { type Rewritten, withSnippet } from "../gpu/specialise.ts";
 import { type AnyDispatch, dispatch } from "../gpu/program.ts";
+import type { Arena } from "../kv/arena.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
-import type { KvStore } from "../kv/store.ts";
+import { isSealed, type SealedFormat } from "../kv/format.ts";
+import { columnOf } from "../kv/layout.ts";
+import type { PageLists } from "../kv/lists.ts";
+import type { ModelContext, Span } from "./context.ts";
 import type { Sizes } from "./ops.ts";
-import type { Parts, Span } from "./parts.ts";
+import type { AdapterProfile } from "../gpu/profile.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "./variants.ts";
 
-/** How the page list of a decoding row is split over workgroups: enough of them to fill the adapter, few to merge. */
-const SPLITTING = {
-  /** A CPU adapter has as many workgroups under way as cores. */
-  software: { pagesPerSplit: 1, most: 4 },
-  hardware: { pagesPerSplit: 4, most: 64 },
-} as const;
-
-const splittingOf = ({ adapter }: Gpu) => (adapter.software ? SPLITTING.software : SPLITTING.hardware);
-
-/** Most parts a page list is split into. */
-export const mostSplits = (gpu: Gpu): number => splittingOf(gpu).most;
-
-/** Equal parts for a cache of `length` tokens. They change once in 128 tokens or less, and parameters with them. */
-export function splitsFor(gpu: Gpu, length: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
-  const { pagesPerSplit, most } = splittingOf(gpu);
-  const pages = ceilDiv(length, BLOCK_TOKENS);
-  const splits = Math.min(most, ceilDiv(pages, pagesPerSplit));
+/** Equal parts for lists of `pages` pages, as many workgroups each. They change seldom, and parameters with them. */
+export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
+  const splits = Math.min(splitting.most, ceilDiv(pages, splitting.pagesPerSplit));
   return { splits, pagesPerSplit: ceilDiv(pages, splits) };
 }
 
-const prefillRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
-const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+const chunkRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 
 export interface Target {
   /** The program runs prompt chunks: rows from decodeRows on are one sequence. */
@@ -39,136 +28,207 @@ export interface Target {
   span: Span;
 }
 
+/** Rows whose lists are read, and where their partials lie. */
+interface Readers {
+  span: Span;
+  firstRow: (sizes: Sizes) => number;
+  count: (sizes: Sizes) => number;
+  /** Partials of a row and head. With one the attention kernel has written the result itself. */
+  entries: (sizes: Sizes) => number;
+  /** The first partial that the dispatch for an arena writes. */
+  entry: (sizes: Sizes, arena: Arena) => number;
+}
+
 /** softmax(q·K/√E)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
-export function attention(parts: Parts, layer: number, { prefill, span }: Target): AnyDispatch<Sizes>[] {
-  const { store, variants } = parts;
+export function attention(model: ModelContext, layer: number, { prefill, span }: Target): AnyDispatch<Sizes>[] {
   const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
-  const splits: Merge = { entries: (s) => s.splits * store.parts, firstRow: () => 0, count: alone };
-  const steps = [...decodeAttention(parts, layer, span, alone, variants.decode), combine(parts, layer, splits)];
+  const decoding = decodingRows(span, alone);
+  const steps = [...decodeAttention(model, layer, decoding, model.variants.decode), combine(model, layer, decoding)];
   if (!prefill) return steps;
-  const chunk: Merge = { entries: () => store.parts, firstRow: (s) => s.decodeRows, count: prefillRows };
-  return [...steps, ...prefillAttention(parts, layer, span, variants.prefill), combine(parts, layer, chunk)];
+  const chunk = chunkOf(model, span);
+  return [
+    ...steps,
+    ...prefillAttention(model, layer, chunk, model.variants.prefill),
+    ...sealedAttention(model, layer, chunk),
+    combine(model, layer, chunk),
+  ];
+}
+
+/** Rows 0 … count−1, each over the pages of its own sequence: a partial per arena and split. */
+export const decodingRows = (span: Span, count: (sizes: Sizes) => number): Readers => ({
+  span,
+  firstRow: () => 0,
+  count,
+  entries: ({ arenas, splits }) => arenas.length * splits,
+  entry: ({ arenas, splits }, { number }) => arenas.indexOf(number) * splits,
+});
+
+/** The rows of a prompt chunk, all of one sequence: a partial per written arena, then one per sealed arena and split. */
+export function chunkOf({ cache }: ModelContext, span: Span): Readers {
+  const sealed = (arena: number) => isSealed(cache.arenas[arena]!.format);
+  const writtenCount = ({ arenas }: Sizes) => arenas.filter((arena) => !sealed(arena)).length;
+  return {
+    span,
+    firstRow: (s) => s.decodeRows,
+    count: chunkRows,
+    entries: (s) => writtenCount(s) + (s.arenas.length - writtenCount(s)) * s.chunkSplits,
+    entry: (s, { number }) => {
+      const before = s.arenas.filter((arena) => arena < number && sealed(arena) === sealed(number)).length;
+      return sealed(number) ? writtenCount(s) + before * s.chunkSplits : before;
+    },
+  };
 }
 
 /** The rows' records as a binding of their own. */
-export const recordsOf = ({ inputs }: KvStore, { first, count }: Span): GPUBufferBinding => ({
+export const recordsOf = ({ inputs }: PageLists, { first, count }: Span): GPUBufferBinding => ({
   buffer: inputs,
   offset: first * 16,
   size: count * 16,
 });
 
 /** Buffers every attention kernel reads and writes. */
-const buffersOf = ({ activations, store }: Parts, layer: number, span: Span, part: number) => ({
-  q: activations.query,
-  rows: recordsOf(store, span),
-  table: store.table,
-  kv: store.arena(layer, part),
-  partials: activations.partials,
-  out: activations.attended,
-});
-
-/** Numbers every attention kernel needs. */
-const numbersOf = ({ config, store }: Parts, layer: number, part: number) => ({
-  listLength: store.listLength,
-  columns: store.lanes,
-  column: store.lane0(layer),
-  arena: part,
-  window: config.windows[layer]!,
-  scale: 1 / Math.sqrt(config.headWidth),
-});
-
-/** Constants of a variant. */
-function decodeConstants({ config, store }: Parts, { kernel, threads, pages }: DecodeVariant) {
-  const { heads: H, kvHeads: G, headWidth: E } = config;
-  const KV_BITS = store.shape.codec.bits;
-  const constants = { H, G, E, KV_BITS, R: H / G };
-  if (kernel === "attn_decode_regs") return constants;
-  if (kernel === "attn_decode_sg") return { ...constants, LANES: threads };
-  const WG = alignUp(Math.max(threads, (E * KV_BITS) / 32), 8);
-  return { ...constants, PAGES: pages, WG };
+function buffersOf({ activations, cache }: ModelContext, layer: number, span: Span, arena: Arena) {
+  const store = cache.shape.layout.reads[layer]!;
+  return {
+    q: activations.query,
+    rows: recordsOf(cache.lists, span),
+    table: cache.lists.table,
+    kv: arena.buffers[cache.bundleOf(store)]!,
+    partials: activations.partials,
+    out: activations.attended,
+  };
 }
 
-/** Rows 0 … count−1, each over the pages of its own sequence. */
+/** Numbers every attention kernel needs. */
+function numbersOf({ config, cache }: ModelContext, layer: number, arena: Arena, readers: Readers, s: Sizes) {
+  return {
+    listLength: cache.lists.listLength,
+    columns: cache.columns,
+    column: columnOf(cache.shape.layout.reads[layer]!, config.kvHeads),
+    arena: arena.number,
+    firstRow: readers.firstRow(s),
+    entries: readers.entries(s),
+    entry: readers.entry(s, arena),
+    window: config.windows[layer]!,
+    scale: 1 / Math.sqrt(config.headWidth),
+  };
+}
+
+/** Constants of a variant. */
+function decodeConstants({ config, cache }: ModelContext, { kernel, threads, pages }: DecodeVariant) {
+  const { heads: H, kvHeads: G, headWidth: E } = config;
+  const constants = { H, G, E, KV_BITS: cache.written.bits, R: H / G };
+  if (kernel === "attn_decode_regs") return constants;
+  if (kernel === "attn_decode_sg") return { ...constants, LANES: threads };
+  return { ...constants, PAGES: pages, WG: alignUp(Math.max(threads, (E * cache.written.bits) / 32), 8) };
+}
+
+/** Single rows over the pages of every arena. */
 export function decodeAttention(
-  parts: Parts,
+  model: ModelContext,
   layer: number,
-  span: Span,
-  count: (sizes: Sizes) => number,
+  readers: Readers,
   variant: DecodeVariant,
 ): AnyDispatch<Sizes>[] {
-  const { config, store } = parts;
-  const { heads: H, kvHeads: G, headWidth: E } = config;
-  const constants = decodeConstants(parts, variant);
-  // A full page list of every split: an upper bound, the lists' lengths are on the GPU.
-  const slots = (s: Sizes) => count(s) * s.splits * s.pagesPerSplit * BLOCK_TOKENS;
-  return indices(store.parts).map((part) =>
-    dispatch({
-      kernel: families.attn_decode[variant.kernel],
-      constants,
-      label: `layer ${layer} attention`,
-      buffers: buffersOf(parts, layer, span, part),
-      params: ({ splits, pagesPerSplit }: Sizes) => ({
-        ...numbersOf(parts, layer, part),
-        firstRow: 0,
-        entries: splits * store.parts,
-        entry: part * splits,
-        pagesPerSplit,
-      }),
-      grid: (s) => [G, s.splits, count(s)],
-      bytes: (s) => slots(s) * G * E * (store.shape.codec.bits / 4),
-      flops: (s) => 4 * slots(s) * H * E,
-    }),
+  const kernel = families.attn_decode[variant.kernel];
+  const constants = decodeConstants(model, variant);
+  return model.cache.arenas.map((arena) =>
+    isSealed(arena.format)
+      ? overRows(model, layer, readers, arena, sealedReader(model, arena.format))
+      : overRows(model, layer, readers, arena, { kernel, constants }),
   );
 }
 
-/** The rows of a prompt chunk, all of one sequence. */
-export function prefillAttention(
-  parts: Parts,
+/** A prompt chunk over sealed pages: row by row, since only `attn_decode` reads them. */
+const sealedAttention = (model: ModelContext, layer: number, readers: Readers): AnyDispatch<Sizes>[] =>
+  model.cache.arenas.flatMap((arena) =>
+    isSealed(arena.format)
+      ? [overRows(model, layer, readers, arena, sealedReader(model, arena.format), chunkSplitting)]
+      : [],
+  );
+
+/** Splits of the lists of decoding rows, and of a chunk's rows, which are many. */
+const decodeSplitting = ({ splits, pagesPerSplit }: Sizes) => ({ splits, pagesPerSplit });
+const chunkSplitting = ({ chunkSplits, splits, pagesPerSplit }: Sizes) => ({
+  splits: chunkSplits,
+  pagesPerSplit: ceilDiv(splits * pagesPerSplit, chunkSplits),
+});
+
+/** The kernel that reads a format, and its constants. */
+interface Reader {
+  kernel: (typeof families.attn_decode)[DecodeVariant["kernel"]] | Rewritten<typeof attn_decode>;
+  constants: Readonly<Record<string, number>>;
+}
+
+const SEALED_THREADS = 64;
+
+function sealedReader({ config, cache }: ModelContext, format: SealedFormat): Reader {
+  const { heads: H, kvHeads: G, headWidth: E } = config;
+  const kernel = withSnippet(attn_decode, "format", format.wgsl);
+  const shape = { H, G, E, R: H / G, PAGES: 2, WG: alignUp(Math.max(SEALED_THREADS, E), 8) };
+  return { kernel, constants: { ...shape, ...format.constants(E, cache.written) } };
+}
+
+function overRows(
+  model: ModelContext,
   layer: number,
-  span: Span,
+  readers: Readers,
+  arena: Arena,
+  { kernel, constants }: Reader,
+  splitting = decodeSplitting,
+): AnyDispatch<Sizes> {
+  const { heads: H, kvHeads: G, headWidth: E } = model.config;
+  // A full page list of every split: an upper bound, the lists' lengths are on the GPU.
+  const slots = (s: Sizes) => readers.count(s) * splitting(s).splits * splitting(s).pagesPerSplit * BLOCK_TOKENS;
+  return dispatch({
+    kernel,
+    constants,
+    label: `layer ${layer} attention${isSealed(arena.format) ? `, ${arena.format.name}` : ""}`,
+    buffers: buffersOf(model, layer, readers.span, arena),
+    params: (s: Sizes) => ({
+      ...numbersOf(model, layer, arena, readers, s),
+      pagesPerSplit: splitting(s).pagesPerSplit,
+    }),
+    grid: (s) => (s.arenas.includes(arena.number) ? [G, splitting(s).splits, readers.count(s)] : [0, 0, 0]),
+    bytes: (s) => (slots(s) * G * arena.pageWords * 4) / BLOCK_TOKENS,
+    flops: (s) => 4 * slots(s) * H * E,
+  });
+}
+
+/** The rows of a prompt chunk over the written pages. */
+export function prefillAttention(
+  model: ModelContext,
+  layer: number,
+  readers: Readers,
   variant: PrefillVariant,
 ): AnyDispatch<Sizes>[] {
-  const { config, store } = parts;
-  const { heads: H, kvHeads: G, headWidth: E } = config;
-  const constants = { WG: variant.threads, H, G, E, KV_BITS: store.shape.codec.bits };
-  return indices(store.parts).map((part) =>
+  const { heads: H, kvHeads: G, headWidth: E } = model.config;
+  const constants = { WG: variant.threads, H, G, E, KV_BITS: model.cache.written.bits };
+  const written = model.cache.arenas.filter(({ format }) => !isSealed(format));
+  return written.map((arena) =>
     dispatch({
       kernel: families.attn_prefill[variant.kernel],
       constants,
       label: `layer ${layer} prefill attention`,
-      buffers: buffersOf(parts, layer, span, part),
-      params: (s: Sizes) => ({
-        ...numbersOf(parts, layer, part),
-        firstRow: s.decodeRows,
-        count: prefillRows(s),
-        entries: store.parts,
-        entry: part,
-      }),
-      grid: (s) => prefillGrid(variant, prefillRows(s), H),
-      bytes: (s) => 8 * prefillRows(s) * H * E,
+      buffers: buffersOf(model, layer, readers.span, arena),
+      params: (s: Sizes) => ({ ...numbersOf(model, layer, arena, readers, s), count: chunkRows(s) }),
+      grid: (s) => (s.arenas.includes(arena.number) ? prefillGrid(variant, chunkRows(s), H) : [0, 0, 0]),
+      bytes: (s) => 8 * chunkRows(s) * H * E,
       // Keys before the chunk are unknown here; within it half of the square is visible.
-      flops: (s) => 2 * prefillRows(s) ** 2 * H * E,
+      flops: (s) => 2 * chunkRows(s) ** 2 * H * E,
     }),
   );
 }
 
-/** Which rows' partials to merge. */
-interface Merge {
-  /** Partials per row and head: splits · parts. With one the attention kernel has written the result itself. */
-  entries: (sizes: Sizes) => number;
-  firstRow: (sizes: Sizes) => number;
-  count: (sizes: Sizes) => number;
-}
-
 function combine(
-  { gpu, config, activations }: Parts,
+  { config, activations, profile }: ModelContext,
   layer: number,
-  { entries, firstRow, count }: Merge,
+  { entries, firstRow, count }: Readers,
 ): AnyDispatch<Sizes> {
   const { heads: H, headWidth: E } = config;
   return dispatch({
     kernel: attn_combine,
-    constants: { H, E, WG: gpu.adapter.software ? 4 : 64 },
+    constants: { H, E, WG: profile.combineThreads },
     label: `layer ${layer} combine`,
     buffers: { partials: activations.partials, out: activations.attended },
     params: (s: Sizes) => ({ firstRow: firstRow(s), entries: entries(s) }),

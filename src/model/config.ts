@@ -1,6 +1,7 @@
 // config.json -> ModelConfig. Everything the engine relies on is checked here, once.
 import type { SwiftKv } from "../api.ts";
 import { ModelError, UnsupportedError } from "../errors.ts";
+import { shapeProblem } from "../kv/systems/swiftkv.ts";
 
 export type RopeScaling =
   | { kind: "default" }
@@ -191,25 +192,10 @@ function swiftkvOf(config: Reader, layers: number, architecture: string): SwiftK
   }
   const own = config.whole("num_key_value_layers", layers);
   const shape = { layers: own, group: config.count("key_value_group_size", 1 << 10, 1) };
-  const problem = swiftkvProblem(shape, layers);
+  const problem = shapeProblem(shape, layers);
   if (!problem) return own === layers ? null : shape;
   const field = problem.field === "layers" ? "num_key_value_layers" : "key_value_group_size";
   throw new ModelError(`config.json: ${field}; ${problem.text}. Is config.json from this checkpoint?`);
-}
-
-export const sameShape = (a: SwiftKv | null, b: SwiftKv): boolean => a?.layers === b.layers && a.group === b.group;
-
-/** What is wrong with a SwiftKV shape for a model of so many layers, or null. */
-export function swiftkvProblem(
-  { layers: own, group }: SwiftKv,
-  layers: number,
-): { field: keyof SwiftKv; text: string } | null {
-  if (!Number.isInteger(own) || own < 0 || own > layers) {
-    return { field: "layers", text: `got ${own}, want a whole number from 0 to ${layers}, the layers of the model` };
-  }
-  const later = layers - own;
-  if (Number.isInteger(group) && group >= 1 && later % group === 0) return null;
-  return { field: "group", text: `got ${group}, want a divisor of ${later}, the layers after the first ${own}` };
 }
 
 /** By `architectures`; a model_type of SwiftKV wins, because some files keep the name of the model they came from. */

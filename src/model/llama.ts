@@ -1,35 +1,45 @@
 // The transformer of the Llama family as a list of dispatches, read top to bottom.
+//
+// `lower` is what every row of a step runs, `upper` what only rows that continue run: the layers from the layout's boundary
+// on. In an ordinary model all layers are lower ones.
 import { UnsupportedError } from "../errors.ts";
 import { type AnyDispatch, Program } from "../gpu/program.ts";
+import type { Layout } from "../kv/layout.ts";
+import { atPlace, keepParts } from "./systems.ts";
 import { attention, recordsOf } from "./attention.ts";
 import { inverseFrequencies, type ModelConfig } from "./config.ts";
-import { type HeadRange, nameHeads, nameSwiftkvHeads, projectHeads } from "./heads.ts";
+import { type HeadRange, nameOrdinaryQkv, nameQkv, projectQkv } from "./qkv.ts";
 import { embedRows, finalNorm, gatherRows, gemm, gemv, type Linear, type Sizes } from "./ops.ts";
-import type { Heads, Layer, Parts, Span, Weights } from "./parts.ts";
+import type { Layer, ModelContext, QkvProjection, Span, Weights } from "./context.ts";
 import type { WeightLoader } from "./weights.ts";
 
-/** Names what the model needs. The loader fetches it afterwards, in file order. `teacher`: SwiftKV's ordinary heads too. */
-export function nameWeights(loader: WeightLoader, config: ModelConfig, { teacher = false } = {}): Weights {
+/** Names what the model needs. The loader fetches it afterwards, in file order. `teacher`: SwiftKV's ordinary projections too. */
+export function nameWeights(
+  loader: WeightLoader,
+  config: ModelConfig,
+  layout: Layout,
+  { teacher = false } = {},
+): Weights {
   const { hiddenSize: D, vocabulary: V, layers: L, swiftkv } = config;
   checkWidths(config);
   const embedding = loader.stacked(["model.embed_tokens.weight"], [V], D);
   const tied = config.tiedEmbeddings || !loader.has("lm_head.weight");
-  const layers = Array.from({ length: L }, (_, layer) => nameLayer(loader, config, layer));
-  const ordinary = ({ heads }: Layer, layer: number): Heads =>
-    layer < (swiftkv?.layers ?? L) ? heads : nameHeads(loader, config, layer);
+  const layers = Array.from({ length: L }, (_, layer) => nameLayer(loader, config, layout, layer));
+  const ordinary = ({ qkv }: Layer, layer: number): QkvProjection =>
+    layer < layout.boundary ? qkv : nameOrdinaryQkv(loader, config, layer);
   return {
     embedding,
     layers,
     finalNorm: loader.vector(["model.norm.weight"], [D]),
-    head: tied ? embedding : loader.stacked(["lm_head.weight"], [V], D),
+    outputProjection: tied ? embedding : loader.stacked(["lm_head.weight"], [V], D),
     teacher: swiftkv && !teacher ? null : layers.map(ordinary),
-    trained: swiftkv && { swiftkv, heads: layers.map(({ heads }) => heads) },
+    trained: swiftkv && { swiftkv, qkv: layers.map(({ qkv }) => qkv) },
     undistilled: false,
   };
 }
 
-function nameLayer(loader: WeightLoader, config: ModelConfig, layer: number): Layer {
-  const { hiddenSize: D, intermediateSize: F, heads: H, headWidth: E, swiftkv } = config;
+function nameLayer(loader: WeightLoader, config: ModelConfig, layout: Layout, layer: number): Layer {
+  const { hiddenSize: D, intermediateSize: F, heads: H, headWidth: E } = config;
   const prefix = `model.layers.${layer}`;
   const mlp = `${prefix}.mlp`;
   const bias = (wanted: boolean, names: string[], lengths: number[], interleave = false) =>
@@ -43,7 +53,7 @@ function nameLayer(loader: WeightLoader, config: ModelConfig, layer: number): La
   const pair = [`${mlp}.gate_proj`, `${mlp}.up_proj`];
   const output = `${prefix}.self_attn.o_proj`;
   return {
-    heads: (swiftkv && layer >= swiftkv.layers ? nameSwiftkvHeads : nameHeads)(loader, config, layer),
+    qkv: nameQkv(loader, config, layout, layer),
     output: loader.stacked([`${output}.weight`], [D], H * E),
     outputBias: bias(config.outputBias, [output], [D]),
     mlpNorm: loader.vector([`${prefix}.post_attention_layernorm.weight`], [D]),
@@ -67,12 +77,16 @@ function checkWidths({ hiddenSize, intermediateSize, headWidth }: ModelConfig): 
 }
 
 /** A product, by weight bytes (up to `tileRows` rows) or by arithmetic (tileRows 0: any number). */
-export const linear = ({ gpu, activations, variants }: Parts, tileRows: number, what: Linear): AnyDispatch<Sizes>[] =>
+export const linear = (
+  { gpu, activations, variants }: ModelContext,
+  tileRows: number,
+  what: Linear,
+): AnyDispatch<Sizes>[] =>
   tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what)) : gemm(gpu, what, activations, variants.gemm(what));
 
 /** The products of a layer after attention. */
 export function products(
-  { config, weights, activations }: Parts,
+  { config, weights, activations }: ModelContext,
   index: number,
 ): Record<"output" | "gateUp" | "down", Linear> {
   const layer = weights.layers[index]!;
@@ -113,78 +127,74 @@ export function products(
 }
 
 /** The output projection of the rows whose logits are wanted. */
-export const headProduct = ({ weights, activations: { normed, logits } }: Parts): Linear => ({
+export const outputProduct = ({ weights, activations: { normed, logits } }: ModelContext): Linear => ({
   label: "logits",
-  matrix: weights.head,
+  matrix: weights.outputProjection,
   x: normed,
   y: logits,
   epilogue: "store",
   rows: (s) => s.logitRows,
 });
 
-/** Attention and the products after it: what follows a layer's heads. */
-function rest(parts: Parts, layer: number, tileRows: number, span: Span): AnyDispatch<Sizes>[] {
-  const { output, gateUp, down } = products(parts, layer);
+/** What follows a layer's heads: attention, what systems add to it, and the products. */
+function rest(model: ModelContext, layer: number, tileRows: number, span: Span): AnyDispatch<Sizes>[] {
+  const { output, gateUp, down } = products(model, layer);
   return [
-    ...attention(parts, layer, { prefill: tileRows === 0, span }),
-    ...[output, gateUp, down].flatMap((product) => linear(parts, tileRows, product)),
+    ...atPlace(model, "afterHeads", layer, span),
+    ...attention(model, layer, { prefill: tileRows === 0, span }),
+    ...atPlace(model, "afterAttention", layer, span),
+    ...keepParts(model, layer, span),
+    ...[output, gateUp, down].flatMap((product) => linear(model, tileRows, product)),
   ];
 }
 
 const everyRow = (s: Sizes): number => s.rows;
 
 /**
- * What every row of a step runs: token ids to the residual stream in `hidden`, keys and values into the cache. With
- * SwiftKV that is layers 0 … K−1 and the projection for all later ones. In layer K a single product makes its queries
- * too, where all rows go on: a decoded token costs no dispatch more than in the ordinary model.
+ * Token ids to the residual stream in `hidden`, keys and values into the cache, for every row: the layers below the
+ * boundary, and the projection of the layer there, which fills the stores of all that follow. A narrow program makes that
+ * layer's queries in the same product, because all its rows continue: a decoded token costs no dispatch more than in the
+ * ordinary model.
  */
-export function lower(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
-  const { gpu, config, weights, activations, tokens, store, spans } = parts;
+export function lower(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+  const { gpu, weights, activations, tokens, cache, spans } = model;
+  const { boundary, reads } = cache.shape.layout;
   const span = spans.lower;
-  const own = config.swiftkv?.layers ?? config.layers;
-  const heads = (layer: number, range: HeadRange) =>
-    projectHeads(parts, tileRows, {
-      layer,
-      range,
-      heads: weights.layers[layer]!.heads,
-      rowAt: span.first,
-      rows: everyRow,
-    });
-  const steps = [embedRows(weights.embedding, { rows: recordsOf(store, span), tokens, hidden: activations.hidden })];
-  for (let layer = 0; layer < own; layer++) steps.push(...heads(layer, "all"), ...rest(parts, layer, tileRows, span));
-  if (config.swiftkv) steps.push(...heads(own, tileRows > 0 ? "all" : "keysValues"));
+  const project = (layer: number, range: HeadRange) =>
+    projectQkv(model, tileRows, { layer, range, qkv: weights.layers[layer]!.qkv, rowAt: span.first, rows: everyRow });
+  const records = recordsOf(cache.lists, span);
+  const steps = [embedRows(weights.embedding, { rows: records, tokens, hidden: activations.hidden })];
+  for (let layer = 0; layer < boundary; layer++)
+    steps.push(...project(layer, "all"), ...rest(model, layer, tileRows, span));
+  if (boundary < reads.length) steps.push(...project(boundary, tileRows > 0 ? "all" : "keysValues"));
   return Program.build(gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, steps);
 }
 
-/** SwiftKV's layers K … L−1, for the rows whose logits are wanted. */
-export function upper(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
-  const { gpu, config, weights, activations, spans } = parts;
+/** The layers from the boundary on, for the rows that continue. */
+export function upper(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+  const { gpu, config, weights, activations, cache, spans } = model;
+  const { boundary } = cache.shape.layout;
   const span = spans.upper;
-  const own = config.swiftkv!.layers;
-  const steps = [gatherRows(activations.hidden, activations.logitRows, config.hiddenSize)];
-  for (let layer = own; layer < config.layers; layer++) {
-    const { heads } = weights.layers[layer]!;
-    const rows = layer === own ? (s: Sizes) => (s.queried ? 0 : s.rows) : everyRow;
+  const steps = [gatherRows(activations.hidden, activations.continuing, config.hiddenSize)];
+  for (let layer = boundary; layer < config.layers; layer++) {
+    const { qkv } = weights.layers[layer]!;
+    const rows = layer === boundary ? (s: Sizes) => (s.queried ? 0 : s.rows) : everyRow;
     steps.push(
-      ...projectHeads(parts, tileRows, { layer, range: "queries", heads, rowAt: span.first, rows }),
-      ...rest(parts, layer, tileRows, span),
+      ...projectQkv(model, tileRows, { layer, range: "queries", qkv, rowAt: span.first, rows }),
+      ...rest(model, layer, tileRows, span),
     );
   }
   return Program.build(gpu, tileRows === 0 ? "upper wide" : `upper ${tileRows}`, steps);
 }
 
-/** Logits of the rows listed in `logitRows`; after SwiftKV's later layers those are the first rows. */
-export function logits(parts: Parts, tileRows: number): Promise<Program<Sizes>> {
-  const { gpu, config, weights, activations } = parts;
-  const { hidden, logitRows, normed } = activations;
+/** Logits of the rows listed in `wanted`. */
+export function logits(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+  const { gpu, config, weights, activations } = model;
+  const { hidden, wanted, normed } = activations;
+  const norm = { x: hidden, rows: wanted, weight: weights.finalNorm, y: normed };
   const steps = [
-    finalNorm(
-      gpu,
-      { x: hidden, rows: config.swiftkv ? null : logitRows, weight: weights.finalNorm, y: normed },
-      config.hiddenSize,
-      config.normEpsilon,
-    ),
-    ...linear(parts, tileRows, headProduct(parts)),
+    finalNorm(gpu, norm, config.hiddenSize, config.normEpsilon),
+    ...linear(model, tileRows, outputProduct(model)),
   ];
   return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, steps);
 }

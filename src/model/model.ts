@@ -1,5 +1,6 @@
 // What the engine knows of a model: rows of tokens go in, sampled tokens come out. A fake implements it in tests.
-import type { BlockCopy } from "../kv/blocks.ts";
+import type { BlockMove } from "../kv/blocks.ts";
+import type { CachePlan, Edits, KeptPages } from "../kv/residence.ts";
 
 /** Sampling of one row, all fields set. Meanings as in api.ts. */
 export interface RowSampling {
@@ -70,16 +71,35 @@ export interface Arrival {
   generated: readonly number[];
 }
 
+/** Changes to the lists of one sequence. */
+export interface ListEdits extends Edits {
+  slot: number;
+  /** The slot is the sequence's from this step on: its lists are empty before the other changes. */
+  enters: boolean;
+}
+
+/** The end of a prompt: after a layer's attention, what stays of it goes to private pages. */
+export interface PromptEnd {
+  slot: number;
+  /** Tokens of the prompt. */
+  tokens: number;
+  /** Rows of its last chunk. */
+  rows: number;
+  kept: KeptPages;
+}
+
 /** One step. Rows of decoding sequences come first, then the rows of at most one prompt chunk. */
 export interface Batch {
   rows: readonly Row[];
   /** How many of the rows belong to decoding sequences. */
   decodeRows: number;
   logitRows: readonly LogitRow[];
-  /** Page `index` of `slot` is now `block`. Applied before the step. */
-  pages: readonly { slot: number; index: number; block: number }[];
-  /** Applied before the step. */
-  copies: readonly BlockCopy[];
+  /** Changes to the page lists of sequences, applied before the step. */
+  lists: readonly ListEdits[];
+  /** Applied before the step: first what changes its tier, then copies, in order. */
+  moves: readonly BlockMove[];
+  /** Set where a prompt ends with this step of which only a part stays. */
+  promptEnd: PromptEnd | null;
   /** Sequences that enter a slot with a penalty or a bias: from this step on the slot's counts and biases are theirs. */
   arrivals: readonly Arrival[];
 }
@@ -97,10 +117,10 @@ export interface Model {
     slots: number;
     /** Most logit rows in a step. */
     logitRows: number;
-    /** Cache blocks of 32 tokens in all. */
-    blocks: number;
     vocabulary: number;
   };
+  /** How its cache is shared out. */
+  readonly cache: CachePlan;
   /**
    * Launches the step. Resolves once it is on the GPU's queue; `read` resolves with one result per logit row, in
    * order. The next step may be launched before this one has been read.

@@ -4,22 +4,23 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Bindable } from "../gpu/kernel.ts";
 import { embed, families, gather, rmsnorm, unpack } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../gpu/program.ts";
+import type { StepSizes } from "../kv/system.ts";
 import type { Matrix, Vector } from "./weights.ts";
 
 /** What changes from step to step. */
-export interface Sizes {
-  /** T: rows of the step. */
-  rows: number;
+export interface Sizes extends StepSizes {
   /** Rows whose logits are wanted. */
   logitRows: number;
-  /** Rows 0 … decodeRows−1 belong to one sequence each; the others to one prompt chunk. */
-  decodeRows: number;
-  /** Parts into which the page list of a decoding row is split, and pages of each. */
+  /** Parts into which the page lists of a decoding row are split, and pages of each. */
   splits: number;
   pagesPerSplit: number;
-  /** SwiftKV's later layers: rows 0 … kept−1 stay where they are, the others are gathered from `logitRows`. */
-  kept: number;
-  /** Their first layer's queries have been made together with its keys and values. */
+  /** Parts into which the lists of a chunk's rows are split, where they lead to sealed pages. */
+  chunkSplits: number;
+  /** Numbers of the arenas that the rows' lists lead to. */
+  arenas: readonly number[];
+  /** Past the boundary: rows 0 … inPlace−1 lie where they did, the others are gathered. */
+  inPlace: number;
+  /** Past the boundary: the first layer's queries have been made together with its keys and values. */
   queried: boolean;
 }
 
@@ -172,7 +173,7 @@ function normalise(
   const D = matrix.depth;
   return dispatch({
     kernel: rmsnorm,
-    constants: { D, WG: normThreads(gpu) },
+    constants: { D, WG: gpu.profile.normThreads },
     label: `${label} norm`,
     buffers: { x, rows: gpu.unused, weight: norm.weight, y },
     params: () => ({ useRows: 0, eps: norm.epsilon }),
@@ -182,38 +183,35 @@ function normalise(
   });
 }
 
-/** Barriers are what a CPU adapter is slow at: one subgroup there (4 threads 5 ms, 32 threads 11 ms for 256 rows of 576). */
-const normThreads = (gpu: Gpu): number => (gpu.adapter.software ? 4 : 128);
-
-/** The rows whose logits are wanted, through the final norm: [logitRows, D]. `rows`: where they lie, null = in front. */
+/** The rows whose logits are wanted, through the final norm: [logitRows, D]. `rows`: where they lie. */
 export function finalNorm(
   gpu: Gpu,
-  { x, rows, weight, y }: { x: GPUBuffer; rows: GPUBuffer | null; weight: Vector; y: GPUBuffer },
+  { x, rows, weight, y }: { x: GPUBuffer; rows: GPUBuffer; weight: Vector; y: GPUBuffer },
   D: number,
   eps: number,
 ): AnyDispatch<Sizes> {
   return dispatch({
     kernel: rmsnorm,
-    constants: { D, WG: normThreads(gpu) },
+    constants: { D, WG: gpu.profile.normThreads },
     label: "final norm",
-    buffers: { x, rows: rows ?? gpu.unused, weight, y },
-    params: () => ({ useRows: rows ? 1 : 0, eps }),
+    buffers: { x, rows, weight, y },
+    params: () => ({ useRows: 1, eps }),
     grid: (s: Sizes) => [s.logitRows, 1, 1],
     bytes: (s) => 4 * (3 * s.logitRows * D + D),
     flops: (s) => 4 * s.logitRows * D,
   });
 }
 
-/** Brings the rows whose logits are wanted to the front of the residual stream; those already there stay. */
+/** Brings the rows that continue to the front of the residual stream; those already there stay. */
 export function gatherRows(hidden: GPUBuffer, source: GPUBuffer, D: number): AnyDispatch<Sizes> {
   return dispatch({
     kernel: gather,
     constants: { D },
     label: "gather rows",
     buffers: { hidden, source },
-    params: ({ kept }: Sizes) => ({ first: kept }),
-    grid: (s) => [s.rows - s.kept, 1, 1],
-    bytes: (s) => 8 * (s.rows - s.kept) * D,
+    params: ({ inPlace }: Sizes) => ({ first: inPlace }),
+    grid: (s) => [s.rows - s.inPlace, 1, 1],
+    bytes: (s) => 8 * (s.rows - s.inPlace) * D,
     flops: () => 0,
   });
 }

@@ -13,12 +13,6 @@ const BIAS_SLOTS = 64;
 const NO_TOKEN = 0xffffffff;
 const RESULT_BYTES = 8;
 
-/** Threads per workgroup, tokens per thread. Wide workgroups wait for each other long on an adapter that runs on a CPU. */
-const shapeFor = (gpu: Gpu) =>
-  gpu.adapter.software
-    ? { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 }
-    : { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 };
-
 /** What a step's rows need beyond greedy: decides which program runs. */
 interface Needs {
   adjust: boolean;
@@ -57,7 +51,7 @@ export class Sampler {
   readonly tokens: GPUBuffer;
   readonly #gpu: Gpu;
   readonly #shape: Shape;
-  readonly #threads: ReturnType<typeof shapeFor>;
+  readonly #threads: Gpu["profile"]["sampling"];
   /** Workgroups that share a row of logits. */
   readonly #sliceCount: number;
   readonly #logits: GPUBuffer;
@@ -75,7 +69,7 @@ export class Sampler {
     this.#gpu = gpu;
     this.#shape = shape;
     this.#logits = logits;
-    this.#threads = shapeFor(gpu);
+    this.#threads = gpu.profile.sampling;
     this.#sliceCount = ceilDiv(vocabulary, this.#threads.lanes * this.#threads.steps);
     const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
     this.result = make("sampled", (rows * RESULT_BYTES) / 4);

@@ -7,76 +7,85 @@ import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { fold } from "../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
-import { type ModelConfig, sameShape } from "./config.ts";
-import { ownersOf, vectorOffsets } from "./heads.ts";
+import { columnOf, type Layout } from "../kv/layout.ts";
+import { layoutOf, readersOf, sameShape } from "../kv/systems/swiftkv.ts";
+import type { ModelConfig } from "./config.ts";
+import { vectorOffsets } from "./qkv.ts";
 import { unpackGrid } from "./ops.ts";
-import type { Heads, Weights } from "./parts.ts";
+import type { QkvProjection, Weights } from "./context.ts";
 import { emptyMatrix, type Matrix, packRows, type Vector } from "./weights.ts";
 
-/** The same weights with the ordinary heads of every layer. Throws InputError where they were not kept. */
-export function teacherOf(weights: Weights): Weights & { teacher: readonly Heads[] } {
+/** The same weights with the ordinary projections of every layer. Throws InputError where they were not kept. */
+export function teacherOf(weights: Weights): Weights & { teacher: readonly QkvProjection[] } {
   const { teacher } = weights;
   if (!teacher) {
     throw new InputError(
       "convert: this SwiftKV model was loaded without its ordinary projections; got none, want those of every layer. Load it with { teacher: true }.",
     );
   }
-  return { ...withHeads(weights, teacher), teacher, undistilled: false };
+  return { ...withProjections(weights, teacher), teacher, undistilled: false };
 }
 
-const withHeads = (weights: Weights, heads: readonly Heads[]): Weights => ({
+const withProjections = (weights: Weights, projections: readonly QkvProjection[]): Weights => ({
   ...weights,
-  layers: weights.layers.map((layer, i) => ({ ...layer, heads: heads[i]! })),
+  layers: weights.layers.map((layer, i) => ({ ...layer, qkv: projections[i]! })),
 });
 
 /**
  * Weights of the student that `config.swiftkv` describes: the checkpoint's own where it was trained for that shape, else
- * a conversion of the ordinary model. New are the heads of layers from K on; the rest is shared.
+ * a conversion of the ordinary model. New are the projections from the boundary on; the rest is shared.
  */
 export async function makeStudent(gpu: Gpu, config: ModelConfig, weights: Weights): Promise<Weights> {
-  const { layers: own } = config.swiftkv!;
   const { trained } = weights;
   if (trained && sameShape(trained.swiftkv, config.swiftkv!)) {
-    return { ...withHeads(weights, trained.heads), undistilled: false };
+    return { ...withProjections(weights, trained.qkv), undistilled: false };
   }
   const { teacher } = teacherOf(weights);
-  const boundary = await makeBoundary(gpu, config, teacher);
-  const heads = teacher.map((each, i) => (i < own ? each : i === own ? boundary : queriesOf(config, each)));
-  return { ...withHeads(weights, heads), undistilled: true };
+  const layout = layoutOf(config.layers, config.swiftkv);
+  const { boundary } = layout;
+  const projection = await makeBoundary(gpu, config, layout, teacher);
+  const projections = teacher.map((each, i) =>
+    i < boundary ? each : i === boundary ? projection : queriesOf(config, each),
+  );
+  return { ...withProjections(weights, projections), undistilled: true };
 }
 
-/** The query heads of an ordinary product: they are its first columns. */
-const queriesOf = ({ heads: H, headWidth: E }: ModelConfig, heads: Heads): Heads => ({
-  ...heads,
-  matrix: { ...heads.matrix, columns: H * E },
+/** The query heads of an ordinary projection: they are its first columns. */
+const queriesOf = ({ heads: H, headWidth: E }: ModelConfig, qkv: QkvProjection): QkvProjection => ({
+  ...qkv,
+  matrix: { ...qkv.matrix, columns: H * E },
   stores: 0,
 });
 
-/** What the products of layer K and of every group are folded into. Quantised ones become 8-bit: no finer are needed, no coarser would do. */
-async function makeBoundary(gpu: Gpu, config: ModelConfig, teacher: readonly Heads[]): Promise<Heads> {
+/** What the projections of the boundary layer and of every store's readers are folded into. Quantised ones become 8-bit: no finer are needed, no coarser would do. */
+async function makeBoundary(
+  gpu: Gpu,
+  config: ModelConfig,
+  layout: Layout,
+  teacher: readonly QkvProjection[],
+): Promise<QkvProjection> {
   const { heads: H, kvHeads: G, headWidth: E, hiddenSize: depth } = config;
-  const { layers: own, group } = config.swiftkv!;
-  const owners = ownersOf(config);
-  const columns = (H + 2 * owners.length * G) * E;
-  const source = teacher[own]!.matrix;
-  const bits = source.bits <= 8 ? 8 : source.bits;
-  const matrix = emptyMatrix(gpu, "swiftkv heads", { bits, group: 32, columns, depth });
-  const vectors = await makeVectors(gpu, config, teacher);
+  const { first, count } = layout.fills[layout.boundary]!;
+  const boundary = teacher[layout.boundary]!;
+  const bits = boundary.matrix.bits <= 8 ? 8 : boundary.matrix.bits;
+  const columns = (H + 2 * columnOf(count, G)) * E;
+  const matrix = emptyMatrix(gpu, "swiftkv projection", { bits, group: 32, columns, depth });
+  const vectors = await makeVectors(gpu, config, layout, teacher);
   const raw = gpu.buffer("folded rows", Math.max(H, 2 * G) * E * depth * 4, "scratch");
-  const take = (member: Heads, part: Omit<Fold, "gammaAt">) =>
+  const take = (member: QkvProjection, part: Omit<Fold, "gammaAt">) =>
     foldColumns(member.matrix, member.vectors.buffer, { ...part, gammaAt: member.vectors.gammaKv }, raw);
-  const queries = take(teacher[own]!, { first: 0, columns: H * E, weight: 1, add: false, gamma: false });
+  const queries = take(boundary, { first: 0, columns: H * E, weight: 1, add: false, gamma: false });
   await Program.once(gpu, "student queries", [queries, packRows(matrix, raw, H * E, 0)]);
   const width = 2 * G * E;
-  for (const [store, owner] of owners.entries()) {
-    const members = teacher.slice(owner, owner + group);
-    const folds = members.map((member, i) =>
-      take(member, { first: H * E, columns: width, weight: 1 / group, add: i > 0, gamma: true }),
+  for (let i = 0; i < count; i++) {
+    const members = readersOf(layout, first + i).map((layer) => teacher[layer]!);
+    const folds = members.map((member, m) =>
+      take(member, { first: H * E, columns: width, weight: 1 / members.length, add: m > 0, gamma: true }),
     );
-    await Program.once(gpu, `student store ${store}`, [...folds, packRows(matrix, raw, width, H * E + store * width)]);
+    await Program.once(gpu, `student store ${i}`, [...folds, packRows(matrix, raw, width, H * E + i * width)]);
   }
   gpu.release(raw);
-  return { matrix, queries: H, stores: owners.length, firstStore: own, vectors };
+  return { matrix, queries: H, stores: count, firstStore: first, vectors };
 }
 
 interface Fold {
@@ -110,28 +119,32 @@ function foldColumns(
   });
 }
 
-/** [layer K's norm | ones | biases | norms of the heads]: the means over a group where there are several. */
-async function makeVectors(gpu: Gpu, config: ModelConfig, teacher: readonly Heads[]): Promise<Heads["vectors"]> {
+/** [the boundary layer's norm | ones | biases | norms of the heads]: the means over a store's readers where there are several. */
+async function makeVectors(
+  gpu: Gpu,
+  config: ModelConfig,
+  layout: Layout,
+  teacher: readonly QkvProjection[],
+): Promise<QkvProjection["vectors"]> {
   const { heads: H, kvHeads: G, headWidth: E, hiddenSize: D, qkvBias, headNorm } = config;
-  const { layers: own, group } = config.swiftkv!;
-  const owners = ownersOf(config);
-  const { length, ...offsets } = vectorOffsets(config, { queries: H, stores: owners.length, gammas: 2 });
+  const { first, count } = layout.fills[layout.boundary]!;
+  const { length, ...offsets } = vectorOffsets(config, { queries: H, stores: count, gammas: 2 });
   const buffer = gpu.buffer("swiftkv vectors", length * 4, "weights");
-  const mean = (members: readonly Heads[], from: (heads: Heads) => number, count: number, to: number) =>
+  const mean = (members: readonly QkvProjection[], from: (qkv: QkvProjection) => number, count: number, to: number) =>
     meanVector(gpu, members, { from, count, to }, buffer);
-  const boundary = teacher[own]!;
+  const boundary = teacher[layout.boundary]!;
   await mean([boundary], ({ vectors }) => vectors.gammaQ, D, offsets.gammaQ);
   gpu.write(buffer, offsets.gammaKv * 4, new Float32Array(D).fill(1));
   if (qkvBias) await mean([boundary], ({ vectors }) => vectors.biasAt, H * E, offsets.biasAt);
   if (headNorm) await mean([boundary], ({ vectors }) => vectors.queryNormAt, E, offsets.queryNormAt);
-  for (const [store, owner] of owners.entries()) {
-    const members = teacher.slice(owner, owner + group);
+  for (let i = 0; i < count; i++) {
+    const members = readersOf(layout, first + i).map((layer) => teacher[layer]!);
     const width = 2 * G * E;
     if (qkvBias) {
-      const to = offsets.biasAt + H * E + store * width;
+      const to = offsets.biasAt + H * E + i * width;
       await mean(members, ({ vectors }) => vectors.biasAt + H * E, width, to);
     }
-    if (headNorm) await mean(members, ({ vectors }) => vectors.keyNormAt, E, offsets.keyNormAt + store * E);
+    if (headNorm) await mean(members, ({ vectors }) => vectors.keyNormAt, E, offsets.keyNormAt + i * E);
   }
   return { ...offsets, buffer };
 }
@@ -139,17 +152,17 @@ async function makeVectors(gpu: Gpu, config: ModelConfig, teacher: readonly Head
 /** Mean over `members` of `count` floats at `from`, a multiple of 4, written to `to`: a vector is a matrix of one column. */
 async function meanVector(
   gpu: Gpu,
-  members: readonly Heads[],
-  { from, count, to }: { from: (heads: Heads) => number; count: number; to: number },
+  members: readonly QkvProjection[],
+  { from, count, to }: { from: (qkv: QkvProjection) => number; count: number; to: number },
   target: GPUBuffer,
 ): Promise<void> {
   const out = gpu.buffer("folded vector", count * 4, "scratch");
-  const folds = members.map((heads, i) => {
-    const { buffer } = heads.vectors;
+  const folds = members.map((qkv, i) => {
+    const { buffer } = qkv.vectors;
     const flat = { name: "vector", bits: 32, group: 32, columns: 1, depth: count, stride: 1 } as const;
     const matrix: Matrix = { ...flat, words: buffer, scales: gpu.unused };
     const part = {
-      first: from(heads) / 4,
+      first: from(qkv) / 4,
       columns: 1,
       weight: 1 / members.length,
       add: i > 0,

@@ -1,29 +1,28 @@
 // A loaded model behind the Model interface: one submit per step, one small readback.
 import type { KernelTime } from "../api.ts";
-import { alignUp, assert, ceilDiv, InputError } from "../errors.ts";
+import { alignUp, assert, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
-import { BLOCK_TOKENS } from "../kv/blocks.ts";
-import { type Codec, kvBytesPerToken, KvStore, storeMap } from "../kv/store.ts";
-import { mostSplits, splitsFor } from "./attention.ts";
+import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
+import { KvCache } from "../kv/cache.ts";
+import type { CachePlan } from "../kv/residence.ts";
+import { planOf, privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
+import type { KvBounds } from "../kv/system.ts";
+import { allocate, keepBuffer } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
+import { type ModelContext, LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
 import { logits, lower, ropeTable, upper } from "./llama.ts";
 import { type Batch, FROM_SLOT, GREEDY, type Model, type Row, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops.ts";
-import { type Activations, LOGIT_ROWS, type Parts, spansOf, type Weights } from "./parts.ts";
 import { Sampler } from "./sampler.ts";
+import { continuingRows, sizesOf, upperSizesOf } from "./sizes.ts";
 import { type Memory, tune } from "./tune.ts";
 import type { Variants } from "./variants.ts";
 
-export interface TransformerOptions {
-  codec: Codec;
-  /** Tokens of cache over all sequences. */
-  context: number;
-  /** Most rows in a step. */
-  rows: number;
-  /** Most sequences in a step. */
-  slots: number;
+export interface TransformerOptions extends KvBounds {
+  /** How keys and values are kept. */
+  kv: ResolvedCache;
   /** Most bytes of one buffer of the cache. */
   arenaBytes: number;
 }
@@ -31,8 +30,6 @@ export interface TransformerOptions {
 /** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
 const NARROW_ROWS = [1, 2, 4, 8] as const;
 const MOST_NARROW = 8;
-/** Weights laid open as f32 for a wide product, at most. */
-const UNPACKED_BYTES = 32 * 2 ** 20;
 const TOKEN_FROM_SLOT = 0x80000000;
 /** Steps under way at once: one being read, one running, one being prepared. */
 const READBACK_DEPTH = 4;
@@ -50,9 +47,9 @@ interface Stage {
 
 export class Transformer implements Model {
   readonly limits: Model["limits"];
-  readonly store: KvStore;
+  readonly cache: CachePlan;
   readonly #gpu: Gpu;
-  readonly #parts: Parts;
+  readonly #model: ModelContext;
   readonly #sampler: Sampler;
   readonly #readback: Readback;
   readonly #programs = new Map<string, Promise<Program<Sizes>>>();
@@ -60,34 +57,26 @@ export class Transformer implements Model {
 
   constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: TransformerOptions) {
     this.#gpu = gpu;
-    const { rows, slots, codec, arenaBytes } = options;
-    const blocks = alignUp(options.context, BLOCK_TOKENS) / BLOCK_TOKENS;
-    const logitRows = config.vocabulary % 4 === 0 ? LOGIT_ROWS : MOST_NARROW;
-    this.limits = { rows, slots, blocks, logitRows, vocabulary: config.vocabulary };
-    const { layers, swiftkv, kvHeads: heads, headWidth: width } = config;
-    const spans = spansOf(rows);
-    this.store = new KvStore(gpu, {
-      map: storeMap(layers, swiftkv),
-      codec,
-      heads,
-      width,
-      blocks,
-      tableRows: slots,
-      maxPages: blocks,
-      arenaBytes,
-      records: spans.lower.first + rows,
-    });
-    const activations = allocate(gpu, config, this.limits, this.store.parts);
+    const { rows, sequences, kv } = options;
     const { vocabulary } = config;
-    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots, vocabulary });
-    const table = ropeTable(config, blocks * BLOCK_TOKENS);
+    this.cache = planOf(kv, options);
+    const logitRows = vocabulary % 4 === 0 ? LOGIT_ROWS : MOST_NARROW;
+    this.limits = { rows, slots: sequences, logitRows, vocabulary };
+    const spans = spansOf(rows, this.cache.windowRows);
+    const cache = makeCache(gpu, config, options, spans.lower.first + rows);
+    const activations = allocate(gpu, config, this.limits, cache, spans);
+    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots: sequences, vocabulary });
+    const table = ropeTable(config, this.cache.context);
     const rope = gpu.buffer("rope table", table.byteLength, "scratch");
     gpu.write(rope, 0, table);
-    this.#parts = {
+    this.#model = {
       gpu,
+      profile: gpu.profile,
       config,
       weights,
-      store: this.store,
+      cache,
+      systems: kv.systems,
+      systemContext: { gpu, model: kv.model, cache, query: activations.query, ...keepBuffer(gpu, kv) },
       activations,
       spans,
       rope,
@@ -103,37 +92,42 @@ export class Transformer implements Model {
     return this.#gpu.fingerprint;
   }
 
-  get kvBytesPerToken(): number {
-    return kvBytesPerToken(this.store.shape);
+  /** Whether some layers are for rows that continue only. */
+  get #hasUpper(): boolean {
+    return this.#model.cache.shape.layout.boundary < this.#model.config.layers;
   }
 
   /** Compiles what a single conversation needs, so that the first prompt does not wait for it. */
   async compile(): Promise<void> {
     const programs = [this.#program("lower", 1), this.#program("lower", 0), this.#program("logits", 1)];
-    if (this.#parts.config.swiftkv) programs.push(this.#program("upper", 1));
+    if (this.#hasUpper) programs.push(this.#program("upper", 1));
     await Promise.all([...programs, this.#sampler.compile()]);
   }
 
   /** Measures the kernel variants on this adapter, or recalls what was measured before. Before the first request. */
   tune(memory: Memory): Promise<void> {
-    return tune(this.#parts, memory);
+    return tune(this.#model, memory);
   }
 
   #program(kind: keyof typeof BUILDERS, tileRows: number): Promise<Program<Sizes>> {
     const key = `${kind} ${tileRows}`;
     let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = BUILDERS[kind](this.#parts, tileRows)));
+    if (!program) this.#programs.set(key, (program = BUILDERS[kind](this.#model, tileRows)));
     return program;
   }
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
     this.#gpu.check();
+    this.#writeLists(batch);
     const stages = await this.#prepare(batch);
+    const seals = await this.#model.cache.prepareSeals(batch.moves);
     const encoder = this.#gpu.device.createCommandEncoder();
-    for (const copy of batch.copies) this.store.copyBlock(encoder, copy);
-    const pass = encoder.beginComputePass();
-    for (const { program } of stages) program.encode(pass);
-    pass.end();
+    if (seals) encodePass(encoder, [seals]);
+    this.#model.cache.encodeCopies(encoder, batch.moves);
+    encodePass(
+      encoder,
+      stages.map(({ program }) => program),
+    );
     const count = batch.logitRows.length;
     if (count === 0) return this.#submitSilent(encoder);
     const read = this.#readback.submit(encoder, this.#sampler.result, this.#sampler.resultBytes(count));
@@ -147,39 +141,57 @@ export class Transformer implements Model {
     return { read: () => queue.onSubmittedWorkDone().then(() => []) };
   }
 
-  /** The step's programs, with everything they read written: parameters, settings, page table, rows. */
+  #writeLists({ lists, promptEnd }: Batch): void {
+    const { cache } = this.#model;
+    for (const { slot, enters, pages, kept } of lists) {
+      if (enters) cache.openRow(slot);
+      if (kept) cache.setKept(slot, kept);
+      for (const { index, block } of pages) cache.setPage(slot, index, block);
+    }
+    if (promptEnd) cache.prepareKept(promptEnd.kept);
+  }
+
+  /** The step's programs, with everything they read written: parameters, settings, rows. */
   async #prepare(batch: Batch): Promise<Stage[]> {
-    const { rows, logitRows, pages, arrivals } = batch;
+    const { rows, logitRows, arrivals } = batch;
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
     assert(logitRows.length <= this.limits.logitRows, `${logitRows.length} logit rows`);
-    const sizes = sizesOf(this.#gpu, batch);
-    const stages: Stage[] = [{ program: await this.#program("lower", tileFor(rows.length)), sizes }];
+    const continuing = continuingRows(batch, this.cache.windowRows);
+    const tiles = { all: tileFor(rows.length), upper: tileFor(continuing.length) };
+    const sizes = sizesOf(this.#model, batch, tiles.all);
+    const stages: Stage[] = [{ program: await this.#program("lower", tiles.all), sizes }];
     if (logitRows.length > 0) {
-      const tile = tileFor(logitRows.length);
-      if (this.#parts.config.swiftkv)
-        stages.push({ program: await this.#program("upper", tile), sizes: upperSizesOf(this.#gpu, batch) });
-      stages.push({ program: await this.#program("logits", tile), sizes });
+      if (this.#hasUpper) {
+        const upperSizes = upperSizesOf(this.#model, batch, continuing, tiles);
+        stages.push({ program: await this.#program("upper", tiles.upper), sizes: upperSizes });
+      }
+      stages.push({ program: await this.#program("logits", tileFor(logitRows.length)), sizes });
       stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
     for (const stage of stages) stage.program.prepare(stage.sizes);
     for (const arrival of arrivals) this.#sampler.enter(arrival);
-    for (const { slot, index, block } of pages) this.store.writeTable(slot, index, block);
-    this.#writeRows(batch);
+    this.#writeRows(batch, continuing);
     return stages;
   }
 
-  /** One write: the rows that go on past SwiftKV's layer K, then all rows. */
-  #writeRows({ rows, logitRows }: Batch): void {
-    const { activations, spans, config } = this.#parts;
+  /** Records: those of the rows that continue, then of all rows; and which rows continue, and whose logits are wanted. */
+  #writeRows({ rows, logitRows }: Batch, continuing: readonly number[]): void {
+    const { activations, spans, cache } = this.#model;
     const put = ({ position, cacheIndex, slot, token }: Row, record: number) =>
       this.#rows.set([position, cacheIndex, slot, token === FROM_SLOT ? TOKEN_FROM_SLOT + slot : token], record * 4);
     for (const [i, row] of rows.entries()) put(row, spans.lower.first + i);
-    if (config.swiftkv) for (const [i, { row }] of logitRows.entries()) put(rows[row]!, i);
-    const from = config.swiftkv ? 0 : spans.lower.first;
-    this.#gpu.write(this.store.inputs, from * 16, this.#rows.subarray(from * 4, (spans.lower.first + rows.length) * 4));
+    if (this.#hasUpper) for (const [i, row] of continuing.entries()) put(rows[row]!, i);
+    const from = this.#hasUpper ? 0 : spans.lower.first;
+    const records = this.#rows.subarray(from * 4, (spans.lower.first + rows.length) * 4);
+    this.#gpu.write(cache.lists.inputs, from * 16, records);
     if (logitRows.length === 0) return;
-    const indices = Uint32Array.from(logitRows, ({ row }) => row);
-    this.#gpu.write(activations.logitRows, 0, indices);
+    const place = (row: number) => (this.#hasUpper ? continuing.indexOf(row) : row);
+    this.#gpu.write(
+      activations.wanted,
+      0,
+      Uint32Array.from(logitRows, ({ row }) => place(row)),
+    );
+    if (this.#hasUpper) this.#gpu.write(activations.continuing, 0, Uint32Array.from(continuing));
   }
 
   /**
@@ -193,70 +205,53 @@ export class Transformer implements Model {
         { code: "no-timestamps" },
       );
     }
+    const writable = this.cache.tiers[0]! * BLOCK_TOKENS;
     const count = phase === "prefill" ? Math.min(tokens, this.limits.rows) : 1;
-    const first = phase === "prefill" ? 0 : Math.min(tokens, this.limits.blocks * BLOCK_TOKENS - 1);
+    const first = phase === "prefill" ? 0 : Math.min(tokens, writable - 1);
     const rows = Array.from({ length: count }, (_, i) => ({
       token: i % this.limits.vocabulary,
       position: first + i,
       cacheIndex: first + i,
       slot: 0,
     }));
+    const page = (_: unknown, index: number) => ({ index, block: index });
     const last = { row: count - 1, slot: 0, sampling: GREEDY, step: 0, forced: null };
     const batch: Batch = {
       rows,
       decodeRows: phase === "decode" ? 1 : 0,
       logitRows: [last],
-      pages: Array.from({ length: ceilDiv(first + count, BLOCK_TOKENS) }, (_, index) => ({
-        slot: 0,
-        index,
-        block: index,
-      })),
-      copies: [],
+      lists: [{ slot: 0, enters: true, pages: Array.from({ length: blocksFor(first + count) }, page), kept: null }],
+      moves: [],
+      promptEnd: null,
       arrivals: [],
     };
+    this.#writeLists(batch);
     const times: KernelTime[] = [];
     for (const { program, sizes } of await this.#prepare(batch)) times.push(...(await program.profile(sizes)));
     return times;
   }
 }
 
-function sizesOf(gpu: Gpu, { rows, decodeRows, logitRows }: Batch): Sizes {
-  const alone = tileFor(rows.length) === 0 ? rows.slice(0, decodeRows) : rows;
-  return {
-    rows: rows.length,
-    logitRows: logitRows.length,
-    decodeRows,
-    ...splitsFor(gpu, longest(alone)),
-    kept: rows.length,
-    queried: false,
-  };
-}
+const encodePass = (encoder: GPUCommandEncoder, programs: readonly Pick<Program<never>, "encode">[]): void => {
+  const pass = encoder.beginComputePass();
+  for (const program of programs) program.encode(pass);
+  pass.end();
+};
 
-const longest = (rows: readonly Row[]): number =>
-  rows.reduce((most, { cacheIndex }) => Math.max(most, cacheIndex + 1), 1);
-
-/**
- * The rows that go on past layer K. Where all of them lie in front already, they are what the step is (a decoding batch,
- * or a text being scored); else the last row of a prompt joins decoding rows, and each looks at its own pages alone.
- */
-function upperSizesOf(gpu: Gpu, { rows, decodeRows, logitRows }: Batch): Sizes {
-  const moved = logitRows.findIndex(({ row }, i) => row !== i);
-  const count = logitRows.length;
-  const kept = moved < 0 ? count : moved;
-  assert(
-    logitRows.slice(kept).every(({ row }) => row >= count),
-    "a row that moves to the front lies where another one goes to",
-  );
-  const alone = moved < 0 ? Math.min(decodeRows, count) : count;
-  const ownPages = tileFor(count) === 0 ? logitRows.slice(0, alone) : logitRows;
-  return {
-    rows: count,
-    logitRows: count,
-    decodeRows: alone,
-    ...splitsFor(gpu, longest(ownPages.map(({ row }) => rows[row]!))),
-    kept,
-    queried: moved < 0 && tileFor(rows.length) > 0,
-  };
+function makeCache(gpu: Gpu, config: ModelConfig, options: TransformerOptions, records: number): KvCache {
+  const { kv, sequences, context, arenaBytes } = options;
+  const { kvHeads, headWidth } = config;
+  return new KvCache(gpu, {
+    layout: kv.layout,
+    kvHeads,
+    headWidth,
+    tiers: tiersOf(kv, options),
+    privatePages: privatePagesOf(kv, options),
+    sequences,
+    maxPages: alignUp(context, BLOCK_TOKENS) / BLOCK_TOKENS,
+    arenaBytes,
+    records,
+  });
 }
 
 function decodeResults(bytes: ArrayBuffer): Sampled[] {
@@ -265,29 +260,4 @@ function decodeResults(bytes: ArrayBuffer): Sampled[] {
     token: view.getUint32(i * 8, true),
     logprob: view.getFloat32(i * 8 + 4, true),
   }));
-}
-
-/** Scratch of a step. */
-function allocate(
-  gpu: Gpu,
-  config: ModelConfig,
-  { rows, slots, logitRows }: Model["limits"],
-  kvParts: number,
-): Activations {
-  const { hiddenSize: D, intermediateSize: F, heads: H, headWidth: E, vocabulary: V } = config;
-  const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
-  const widest = Math.max(D, F, H * E);
-  const decodePartials = Math.max(MOST_NARROW, slots) * H * mostSplits(gpu) * kvParts * (E + 2);
-  const prefillPartials = kvParts > 1 ? rows * H * kvParts * (E + 2) : 0;
-  return {
-    hidden: make("hidden", rows * D),
-    query: make("query", rows * H * E),
-    attended: make("attended", rows * H * E),
-    partials: make("attention partials", Math.max(decodePartials, prefillPartials)),
-    activated: make("activated", rows * F),
-    logitRows: make("logit rows", logitRows),
-    normed: make("normed", Math.max(rows, logitRows) * D),
-    logits: make("logits", logitRows * V),
-    unpacked: gpu.buffer("unpacked weights", Math.min(UNPACKED_BYTES, widest * Math.max(2 * F, V) * 4), "scratch"),
-  };
 }

@@ -196,7 +196,8 @@ export class Variants {
 
   constructor(gpu: Gpu, config: ModelConfig, kvBits: number) {
     const size = gpu.subgroupSize;
-    this.candidates = gpu.adapter.software ? softwareCandidates(size, config) : hardwareCandidates(size, config);
+    this.candidates =
+      gpu.profile.kernels === "registers" ? softwareCandidates(size, config) : hardwareCandidates(size, config);
     this.#attentionKey = `${config.heads}/${config.kvHeads}×${config.headWidth}, ${kvBits}-bit`;
   }
 

@@ -66,7 +66,7 @@ test("a prompt that branches off in the middle of a block leaves the other branc
   expect(b.tokens).toEqual(continuation(branch, 50, 97));
   expect(c.tokens).toEqual(continuation([...prompt, 1, 2], 30, 97));
   expect(b.reusedTokens).toBe(40);
-  expect(model.batches.flatMap(({ copies }) => copies).length).toBeGreaterThan(0);
+  expect(model.batches.flatMap(({ moves }) => moves).length).toBeGreaterThan(0);
   expect(engine.freeBlocks).toBe(64);
 });
 

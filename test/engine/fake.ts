@@ -2,7 +2,8 @@
 // writes keys and values, and the next token is a hash of everything the row can see and of everything its sampling
 // depends on: step, seed, the slot's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
 // the output.
-import { BLOCK_TOKENS } from "../../src/kv/blocks.ts";
+import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
+import { type CachePlan, type KeptPages, plainPlan } from "../../src/kv/residence.ts";
 import {
   adjusted,
   type Arrival,
@@ -10,8 +11,10 @@ import {
   FROM_SLOT,
   GREEDY,
   type LogitRow,
+  type ListEdits,
   type Model,
   penalised,
+  type PromptEnd,
   type RowSampling,
   type Sampled,
 } from "../../src/model/model.ts";
@@ -21,6 +24,27 @@ export interface FakeOptions {
   slots?: number;
   blocks?: number;
   vocabulary?: number;
+  /** Default: one tier of `blocks` blocks. */
+  cache?: CachePlan;
+}
+
+/** Blocks of two tiers: those whose tokens are older than `recent` go to the second, which holds the context. */
+export const tieredPlan = (blocks: number, first: number, recent: number): CachePlan => ({
+  ...plainPlan(blocks),
+  tiers: [first, blocks],
+  recent,
+});
+
+/** Which slots of the first `pages` pages stay where only `count` of them may: spread evenly. */
+const keptSlots = (count: number, pages: number): number[] =>
+  Array.from({ length: count }, (_, i) => Math.floor((i * pages * BLOCK_TOKENS) / count));
+
+/** Prompts of more than `budget` + 32 tokens keep that many of what lies before their last whole page or two. */
+export function retainingPlan(blocks: number, budget: number, slots: number): CachePlan {
+  const retain = (tokens: number) =>
+    tokens <= budget + BLOCK_TOKENS ? null : { tokens: [budget], liveFrom: Math.floor(tokens / BLOCK_TOKENS) };
+  const privatePages = { stores: [slots * blocksFor(budget)], kvHeads: 1 };
+  return { ...plainPlan(blocks), retain, privatePages, windowRows: 3 };
 }
 
 const hashOf = (values: Iterable<number>): number => {
@@ -66,11 +90,18 @@ export function continuation(
   length: number,
   vocabulary: number,
   sampling: RowSampling = GREEDY,
+  cache: CachePlan | null = null,
 ): number[] {
   const all = [...prompt];
+  const retention = cache?.retain(prompt.length);
+  const seen = () => {
+    if (!retention || all.length === prompt.length) return all; // the first token comes from the whole prompt
+    const { tokens, liveFrom } = retention;
+    return [...keptSlots(tokens[0]!, liveFrom).map((slot) => all[slot]!), ...all.slice(liveFrom * BLOCK_TOKENS)];
+  };
   const adjustments = adjustmentsOf({ sampling, prompt, generated: [] });
   for (let step = 0; step < length; step++) {
-    const token = nextToken(all, { sampling, step }, adjustments, vocabulary);
+    const token = nextToken(seen(), { sampling, step }, adjustments, vocabulary);
     count(adjustments.counts, token);
     all.push(token);
   }
@@ -79,6 +110,7 @@ export function continuation(
 
 export class FakeModel implements Model {
   readonly limits;
+  readonly cache: CachePlan;
   readonly batches: Batch[] = [];
   /** Steps launched and not yet read. */
   underWay = 0;
@@ -89,14 +121,24 @@ export class FakeModel implements Model {
   failLaunchAt = -1;
   /** Called with the number of each step as it is launched. */
   onStep: (step: number) => void = () => {};
-  readonly #cache: number[][];
+  /** By block: the token of each slot. */
+  readonly #blocks: number[][];
+  /** By private page. */
+  readonly #pages: number[][];
+  /** By slot. */
+  readonly #kept: (KeptPages | null)[];
   readonly #tables: number[][];
   readonly #lastToken: number[];
   readonly #adjustments: Adjustments[];
 
-  constructor({ rows = 16, slots = 4, blocks = 64, vocabulary = 97 }: FakeOptions = {}) {
-    this.limits = { rows, slots, blocks, vocabulary, logitRows: 8 };
-    this.#cache = Array.from({ length: blocks }, () => Array.from({ length: BLOCK_TOKENS }, () => -1));
+  constructor({ rows = 16, slots = 4, blocks = 64, vocabulary = 97, cache = plainPlan(blocks) }: FakeOptions = {}) {
+    this.limits = { rows, slots, vocabulary, logitRows: 8 };
+    this.cache = cache;
+    const empty = (count: number) =>
+      Array.from({ length: count }, () => Array.from({ length: BLOCK_TOKENS }, () => -1));
+    this.#blocks = empty(cache.tiers.reduce((sum, count) => sum + count, 0));
+    this.#pages = empty(cache.privatePages?.stores[0] ?? 0);
+    this.#kept = Array.from({ length: slots }, () => null);
     this.#tables = Array.from({ length: slots }, () => []);
     this.#lastToken = Array.from({ length: slots }, () => -1);
     this.#adjustments = Array.from({ length: slots }, () => ({ counts: new Map(), bias: [] }));
@@ -124,17 +166,44 @@ export class FakeModel implements Model {
 
   #run(batch: Batch, fails: boolean): Sampled[] {
     for (const arrival of batch.arrivals) this.#adjustments[arrival.slot] = adjustmentsOf(arrival);
-    for (const { from, to } of batch.copies) this.#cache[to] = [...this.#cache[from]!];
-    for (const { slot, index, block } of batch.pages) this.#tables[slot]![index] = block;
+    for (const { from, to } of this.#inOrder(batch.moves)) this.#blocks[to] = [...this.#blocks[from]!];
+    for (const edits of batch.lists) this.#edit(edits);
     const writers = new Map<number, number>();
     for (const { token, cacheIndex, slot } of batch.rows) {
       const block = this.#tables[slot]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
       if ((writers.get(block) ?? slot) !== slot)
         throw new Error(`block ${block}: two sequences write to it in one step`);
       writers.set(block, slot);
-      this.#cache[block]![cacheIndex % BLOCK_TOKENS] = token === FROM_SLOT ? this.#lastToken[slot]! : token;
+      this.#blocks[block]![cacheIndex % BLOCK_TOKENS] = token === FROM_SLOT ? this.#lastToken[slot]! : token;
     }
-    return fails ? [] : batch.logitRows.map((row) => this.#sample(row, batch.rows[row.row]!.cacheIndex));
+    const results = fails ? [] : batch.logitRows.map((row) => this.#sample(row, batch.rows[row.row]!.cacheIndex));
+    if (batch.promptEnd) this.#compact(batch.promptEnd);
+    return results;
+  }
+
+  /** What changes its tier goes first. */
+  #inOrder(moves: Batch["moves"]): Batch["moves"] {
+    const [first] = this.cache.tiers;
+    const seals = moves.filter(({ from, to }) => from < first! && to >= first!);
+    return [...seals, ...moves.filter((move) => !seals.includes(move))];
+  }
+
+  #edit({ slot, enters, pages, kept }: ListEdits): void {
+    if (enters) [this.#tables[slot], this.#kept[slot]] = [[], null];
+    for (const { index, block } of pages) this.#tables[slot]![index] = block;
+    if (!kept) return;
+    this.#kept[slot] = kept;
+    this.#tables[slot]!.fill(NaN, 0, kept.liveFrom);
+  }
+
+  #compact({ slot, kept: { tokens, pages, liveFrom } }: PromptEnd): void {
+    for (const [i, source] of keptSlots(tokens[0]!, liveFrom).entries()) {
+      this.#pages[pages[0]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS] = this.#live(slot, source);
+    }
+  }
+
+  #live(slot: number, index: number): number {
+    return this.#blocks[this.#tables[slot]![Math.floor(index / BLOCK_TOKENS)]!]![index % BLOCK_TOKENS]!;
   }
 
   #sample(row: LogitRow, cacheIndex: number): Sampled {
@@ -147,9 +216,11 @@ export class FakeModel implements Model {
   }
 
   #seen(slot: number, last: number): number[] {
-    return Array.from(
-      { length: last + 1 },
-      (_, i) => this.#cache[this.#tables[slot]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS]!,
-    );
+    const kept = this.#kept[slot]!;
+    const first = (kept?.liveFrom ?? 0) * BLOCK_TOKENS;
+    const live = Array.from({ length: last + 1 - first }, (_, i) => this.#live(slot, first + i));
+    if (!kept) return live;
+    const ownPages = kept.pages[0]!.flatMap((page) => this.#pages[page]!);
+    return [...ownPages.slice(0, kept.tokens[0]), ...live];
   }
 }

@@ -3,7 +3,8 @@ import { expect, test } from "playwright/test";
 import { GREEDY, type RowSampling } from "../../src/model/model.ts";
 import { pick, random } from "../kernels/spec.ts";
 import { collect, make, request, words } from "./drive.ts";
-import { continuation, type FakeModel } from "./fake.ts";
+import { type CachePlan, plainPlan } from "../../src/kv/residence.ts";
+import { continuation, type FakeModel, retainingPlan, tieredPlan } from "./fake.ts";
 
 interface Job {
   prompt: number[];
@@ -20,20 +21,31 @@ const SAMPLINGS: readonly RowSampling[] = [
   { ...GREEDY, repetitionPenalty: 1.3, logitBias: [[7, 2]] },
 ];
 
+/** Caches that keep everything, that move older blocks to a second tier, and that keep a part of longer prompts. */
+function cacheOf(seed: number, { blocks, slots, rows }: { blocks: number; slots: number; rows: number }): CachePlan {
+  if (seed % 4 === 2) {
+    const recent = (seed * 7) % 40;
+    return tieredPlan(blocks, 2 * Math.ceil(rows / 32) + 1 + slots * (Math.ceil(recent / 32) + 2), recent);
+  }
+  return seed % 4 === 3 ? retainingPlan(blocks, 3 + (seed % 20), slots) : plainPlan(blocks);
+}
+
 /** Requests that fit alone, and not together. */
 function draw(seed: number) {
   const uniform = random(9000 + seed);
   const upTo = (most: number) => Math.floor(uniform() * most);
   const blocks = 4 + upTo(2);
-  const shared = words(seed, 40);
+  const shared = words(seed, 80);
+  const least = seed % 4 === 3 ? 40 : 0; // long enough to lose a part
   const jobs = Array.from({ length: 4 }, (_, i): Job => {
-    const prompt = [...shared.slice(0, upTo(40)), ...words(seed * 50 + i, 1 + upTo(10))];
+    const prompt = [...shared.slice(0, least + upTo(40)), ...words(seed * 50 + i, 1 + upTo(10))];
     const room = blocks * 32 - prompt.length;
     const at = upTo(30);
     const abortAt = uniform() < 0.2 ? at + upTo(80) : -1;
     return { prompt, count: room - upTo(room / 2), sampling: pick(uniform, SAMPLINGS), at, abortAt };
   });
-  return { options: { blocks, slots: 2 + upTo(3), rows: 4 + upTo(20) }, jobs };
+  const options = { blocks, slots: 2 + upTo(3), rows: 8 + upTo(20) };
+  return { options: { ...options, cache: cacheOf(seed, options) }, jobs };
 }
 
 /** Starts and aborts the jobs at their steps; the next one at once where nothing runs. */
@@ -60,21 +72,29 @@ async function drive(model: FakeModel, jobs: readonly Job[], run: (job: Job, sig
 test("random requests with too little memory: tokens as alone, every block given back", async () => {
   let crowded = 0;
   let aborted = 0;
+  let sealed = 0;
+  let kept = 0;
   for (let seed = 0; seed < 200; seed++) {
     const { options, jobs } = draw(seed);
     const { model, engine } = make(options);
     await drive(model, jobs, async ({ prompt, count, sampling }, signal) => {
       const got = await collect(engine, request(prompt, count, { sampling }), signal);
-      const want = continuation(prompt, count, 97, sampling);
+      const want = continuation(prompt, count, 97, sampling, options.cache);
       const isWhole = got.finish === "length";
       expect(got.tokens, `seed ${seed}`).toEqual(isWhole ? want : want.slice(0, got.tokens.length));
       aborted += isWhole ? 0 : 1;
     });
-    expect(engine.freeBlocks, `seed ${seed}`).toBe(options.blocks);
+    const { tiers, privatePages } = options.cache;
+    expect(engine.freeBlocks, `seed ${seed}`).toBe(tiers.reduce((sum, count) => sum + count, 0));
+    expect(engine.freePages, `seed ${seed}`).toBe(privatePages?.stores[0] ?? 0);
     for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve)); // steps launched before the last abort
     expect(model.underWay, `seed ${seed}`).toBe(0);
     crowded += engine.preemptions > 0 ? 1 : 0;
+    sealed += model.batches.some(({ moves }) => moves.some(({ to }) => to >= tiers[0]!)) ? 1 : 0;
+    kept += model.batches.some(({ promptEnd }) => promptEnd) ? 1 : 0;
   }
-  expect(crowded).toBeGreaterThan(120);
+  expect(crowded).toBeGreaterThan(100);
+  expect(sealed).toBeGreaterThan(30);
+  expect(kept).toBeGreaterThan(30);
   expect(aborted).toBeGreaterThan(50);
 });

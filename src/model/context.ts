@@ -1,18 +1,21 @@
 // What the programs of a model are built from.
 import type { SwiftKv } from "../api.ts";
+import { alignUp } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { KvStore } from "../kv/store.ts";
+import type { AdapterProfile } from "../gpu/profile.ts";
+import type { KvCache } from "../kv/cache.ts";
+import type { KvSystem, SystemContext } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Scratch } from "./ops.ts";
 import type { Variants } from "./variants.ts";
 import type { Matrix, Vector } from "./weights.ts";
 
 /** A product whose outputs are heads: queries of its layer, keys and values for one or more stores. */
-export interface Heads {
+export interface QkvProjection {
   /** [(queries + 2·stores·G)·E, D]: query heads; then store after store G key heads and G value heads */
   matrix: Matrix;
   queries: number;
-  /** Stores it fills, from firstStore on: 1 in an ordinary layer, all of the later ones in SwiftKV's layer K, else 0. */
+  /** Stores it fills, from firstStore on: as the layout says. */
   stores: number;
   firstStore: number;
   vectors: HeadVectors;
@@ -32,7 +35,7 @@ export interface HeadVectors {
 }
 
 export interface Layer {
-  heads: Heads;
+  qkv: QkvProjection;
   /** [D, H·E] */
   output: Matrix;
   outputBias: Vector | undefined;
@@ -51,12 +54,12 @@ export interface Weights {
   layers: readonly Layer[];
   finalNorm: Vector;
   /** [V, D]: the embedding table where tied */
-  head: Matrix;
-  /** Ordinary heads of every layer, where they are on the GPU: what SwiftKV is switched off to and converted from. */
-  teacher: readonly Heads[] | null;
-  /** Heads of every layer as a SwiftKV checkpoint has them, and the shape they were trained for. */
-  trained: { swiftkv: SwiftKv; heads: readonly Heads[] } | null;
-  /** The SwiftKV heads are a conversion's first guess. */
+  outputProjection: Matrix;
+  /** Ordinary projections of every layer, where they are on the GPU: what SwiftKV is switched off to and converted from. */
+  teacher: readonly QkvProjection[] | null;
+  /** Projections of every layer as a SwiftKV checkpoint has them, and the shape they were trained for. */
+  trained: { swiftkv: SwiftKv; qkv: readonly QkvProjection[] } | null;
+  /** The SwiftKV projections are a conversion's first guess. */
   undistilled: boolean;
 }
 
@@ -72,8 +75,10 @@ export interface Activations extends Scratch {
   partials: GPUBuffer;
   /** [T, F] */
   activated: GPUBuffer;
-  /** [M] u32: rows whose logits are wanted */
-  logitRows: GPUBuffer;
+  /** [M] u32: where the rows whose logits are wanted lie in `hidden`, once they have run all layers */
+  wanted: GPUBuffer;
+  /** [rows that continue] u32: rows of the step that go past the boundary */
+  continuing: GPUBuffer;
   /** [M, D] */
   normed: GPUBuffer;
   /** [M, V] */
@@ -83,26 +88,39 @@ export interface Activations extends Scratch {
 /** Rows whose logits are wanted at once when a text is scored. */
 export const LOGIT_ROWS = 64;
 
-/** Which records of `store.inputs` a layer's rows are: (position, cache index, sequence slot, token) each. */
+/** Which records of `lists.inputs` a layer's rows are: (position, cache slot, sequence, token) each. */
 export interface Span {
   first: number;
   count: number;
 }
 
-/** Rows that go on past layer K of SwiftKV, then all rows of the step. Both begin on a multiple of 256 bytes. */
-export const spansOf = (rows: number): { upper: Span; lower: Span } => ({
-  upper: { first: 0, count: LOGIT_ROWS },
-  lower: { first: LOGIT_ROWS, count: rows },
-});
+/** Records of the rows that continue past the boundary, then of all rows of the step. */
+export interface Spans {
+  upper: Span;
+  lower: Span;
+}
+
+/** Records that begin on a multiple of 256 bytes, where a binding may. */
+const SPAN_ALIGN = 16;
+
+/** `tail`: rows that continue beside those whose logits are wanted. */
+export function spansOf(rows: number, tail: number): Spans {
+  const count = alignUp(LOGIT_ROWS + 2 * tail, SPAN_ALIGN);
+  return { upper: { first: 0, count }, lower: { first: count, count: rows } };
+}
 
 /** Everything a program of this model is built from. */
-export interface Parts {
+export interface ModelContext {
   gpu: Gpu;
+  profile: AdapterProfile;
   config: ModelConfig;
   weights: Weights;
-  store: KvStore;
+  cache: KvCache;
+  systems: readonly KvSystem[];
+  /** What systems' dispatches work on, but for the rows at hand. */
+  systemContext: Omit<SystemContext, "records">;
   activations: Activations;
-  spans: { upper: Span; lower: Span };
+  spans: Spans;
   /** [positions, E/2] vec2f: (cos, sin) */
   rope: GPUBuffer;
   /** [slots] u32: the token each sequence sampled last */

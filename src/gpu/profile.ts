@@ -1,0 +1,45 @@
+// What depends on the kind of adapter, in one place. An adapter that runs shaders on a CPU has few workgroups under way,
+// slow barriers and dear loads; a GPU wants many threads that read side by side.
+
+export interface AdapterProfile {
+  /** Which kernels it chooses among: sums in registers on a quad of lanes, or tiles in workgroup memory. */
+  kernels: "registers" | "tiles";
+  /** Give the arrays of shaders their length, so that bounds are checked against constants. */
+  fixedLengths: boolean;
+  /** How a page list is split over workgroups: enough of them to fill the adapter, few to merge. */
+  splitting: { pagesPerSplit: number; most: number };
+  /** Threads of a workgroup that normalises a row. */
+  normThreads: number;
+  /** Threads of a workgroup that merges partials. */
+  combineThreads: number;
+  /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
+  sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
+  /** Rows of a prompt chunk in a measurement, at most: enough to fill the adapter, few enough to be over soon. */
+  tuningRows: number;
+  /** Bytes to copy, and threads that multiply, where its peaks are measured. */
+  peaks: { copyBytes: number; fmaThreads: number };
+}
+
+const SOFTWARE: AdapterProfile = {
+  kernels: "registers",
+  fixedLengths: true,
+  splitting: { pagesPerSplit: 1, most: 4 }, // as many workgroups under way as cores
+  normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
+  combineThreads: 4,
+  sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
+  tuningRows: 48,
+  peaks: { copyBytes: 32 * 2 ** 20, fmaThreads: 1 << 12 },
+};
+
+const HARDWARE: AdapterProfile = {
+  kernels: "tiles",
+  fixedLengths: false,
+  splitting: { pagesPerSplit: 4, most: 64 },
+  normThreads: 128,
+  combineThreads: 64,
+  sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
+  tuningRows: Infinity,
+  peaks: { copyBytes: 128 * 2 ** 20, fmaThreads: 1 << 18 },
+};
+
+export const profileOf = ({ software }: { software: boolean }): AdapterProfile => (software ? SOFTWARE : HARDWARE);

@@ -1,0 +1,87 @@
+// Changes to pages between two steps: copies within a format, and seals, which turn pages into another format.
+import { assert } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { type AnyDispatch, Program } from "../gpu/program.ts";
+import type { Arena, PagePlace } from "./arena.ts";
+import { isSealed, type SealedFormat, type WrittenFormat } from "./format.ts";
+
+/** A page of one bundle that another one takes the place of. */
+export interface PageMove {
+  from: PagePlace;
+  to: PagePlace;
+}
+
+/** Of each dispatch of the program: its first move in the buffer, and how many there are. */
+interface SealSizes {
+  runs: readonly { first: number; count: number }[];
+}
+
+/** Arenas and bundle that one dispatch binds. */
+interface Route {
+  from: Arena;
+  to: Arena;
+  bundle: number;
+}
+
+/**
+ * Turns pages of written formats into sealed ones. A format's `seal` kernel has the buffers `moves` [*] vec2u (first word of
+ * a page in `from` and in `to`), `from` and `to`, the parameter `first`, and one workgroup per move.
+ */
+export class Sealer {
+  readonly #gpu: Gpu;
+  readonly #moves: GPUBuffer;
+  readonly #routes: Route[] = [];
+  #program: Promise<Program<SealSizes>> | null = null;
+  readonly #headWidth: number;
+
+  /** `most` pages can be sealed in one step. */
+  constructor(gpu: Gpu, arenas: readonly Arena[], headWidth: number, most: number) {
+    this.#gpu = gpu;
+    this.#headWidth = headWidth;
+    this.#moves = gpu.buffer("page moves", most * 8, "scratch");
+    for (const from of arenas.filter(({ format }) => !isSealed(format))) {
+      for (const to of arenas.filter(({ format }) => isSealed(format))) {
+        for (const bundle of to.buffers.keys()) this.#routes.push({ from, to, bundle });
+      }
+    }
+  }
+
+  /** The program that seals these pages, prepared. */
+  async prepare(moves: readonly PageMove[]): Promise<Program<SealSizes>> {
+    this.#program ??= Program.build(
+      this.#gpu,
+      "seal pages",
+      this.#routes.map((route, index) => this.#dispatch(route, index)),
+    );
+    const program = await this.#program;
+    const sorted = this.#routes.map((route) => moves.filter((move) => takes(route, move)));
+    const words = Uint32Array.from(sorted.flat().flatMap(({ from, to }) => [from.word, to.word]));
+    assert(
+      words.length === 2 * moves.length && words.byteLength <= this.#moves.size,
+      "every move has a route and room",
+    );
+    this.#gpu.write(this.#moves, 0, words);
+    let first = 0;
+    const runs = sorted.map(({ length: count }) => ({ first: (first += count) - count, count }));
+    program.prepare({ runs });
+    return program;
+  }
+
+  #dispatch({ from, to, bundle }: Route, index: number): AnyDispatch<SealSizes> {
+    const format = to.format as SealedFormat;
+    const bytes = 4 * (from.pageWords + to.pageWords);
+    return {
+      kernel: format.seal,
+      constants: format.constants(this.#headWidth, from.format as WrittenFormat),
+      label: `seal ${format.name}, bundle ${bundle}`,
+      buffers: { moves: this.#moves, from: from.buffers[bundle]!, to: to.buffers[bundle]! },
+      params: ({ runs }) => ({ first: runs[index]!.first }),
+      grid: ({ runs }) => [runs[index]!.count, 1, 1],
+      bytes: ({ runs }) => runs[index]!.count * bytes,
+      flops: () => 0,
+    };
+  }
+}
+
+const takes = ({ from, to, bundle }: Route, move: PageMove): boolean =>
+  move.from.arena === from.number && move.to.arena === to.number && move.to.bundle === bundle;

@@ -1,0 +1,48 @@
+// How a page holds keys and values: 32 tokens of one KV head of one store. docs/kernels.md, "Pages and partials".
+import type { KvFormat } from "../api.ts";
+import type { KernelSource } from "../gpu/kernel.ts";
+import { BLOCK_TOKENS } from "./blocks.ts";
+
+/** What every format says of itself. */
+interface FormatBase {
+  name: string;
+  /** 32-bit words of a page whose heads are `width` wide; a multiple of 4. */
+  words(width: number): number;
+}
+
+/** A format that projections write and every attention kernel reads. Keys and values are stored alike. */
+export interface WrittenFormat extends FormatBase {
+  name: KvFormat;
+  /** Of one stored number: the KV_BITS constant of the kernels. */
+  bits: 4 | 8 | 16 | 32;
+}
+
+/** A format that pages are turned into once they are full. Only `attn_decode` reads it, with the text given here. */
+export interface SealedFormat extends FormatBase {
+  /** Stands in for shaders/lib/format_written.wgsl, whose functions it defines. */
+  wgsl: string;
+  /** Constants of that text, and of `seal`. */
+  constants(width: number, from: WrittenFormat): Readonly<Record<string, number>>;
+  /** Turns pages of a written format into this one: takes the buffers and parameters of kv/edits.ts. */
+  seal: KernelSource;
+}
+
+export type PageFormat = WrittenFormat | SealedFormat;
+
+export const isSealed = (format: PageFormat): format is SealedFormat => "seal" in format;
+
+/** Words per slot beside its elements: pairs (scale, minimum) of K and of V. */
+const pairWords = (bits: number): number => (bits <= 8 ? 2 : 0);
+
+const written = (name: KvFormat, bits: WrittenFormat["bits"]): WrittenFormat => ({
+  name,
+  bits,
+  words: (width) => BLOCK_TOKENS * ((2 * width * bits) / 32 + pairWords(bits)),
+});
+
+export const WRITTEN_FORMATS: Readonly<Record<KvFormat, WrittenFormat>> = {
+  f16: written("f16", 16),
+  f32: written("f32", 32),
+  int8: written("int8", 8),
+  int4: written("int4", 4),
+};

@@ -1,0 +1,113 @@
+// Which cache systems go together. Decided once, from what each does to the cache; a recipe is checked against it before
+// anything is allocated.
+
+/** proven: reported to work, or measured by us; clean: nothing speaks against it; unproven: works under a condition. */
+type Verdict = "proven" | "clean" | "unproven" | "refused";
+
+/** What is wrong with, or must be known of, two systems together; none where nothing must be said. */
+interface Pair {
+  verdict: Verdict;
+  reason: string;
+}
+
+const clean: Pair = { verdict: "clean", reason: "" };
+const proven: Pair = { verdict: "proven", reason: "" };
+const unproven = (reason: string): Pair => ({ verdict: "unproven", reason });
+const refused = (reason: string): Pair => ({ verdict: "refused", reason });
+
+const DROPS = "the one keeps every token, the other drops most of them";
+const LOW_RANK = "it keeps no rows of keys that could be changed, only their factors";
+const RETRAIN = "its weights must be trained on the model in this form";
+const COMMON = "both layers of a pair must keep the same tokens";
+const BUDGETS = "both decide how many tokens a layer keeps";
+const ORDER = "tokens are chosen first, then stored in fewer bits";
+
+const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
+  swiftkv: {
+    shadowkv: clean,
+    kivi: clean,
+    pyramid: unproven("the last tokens of a prompt run the later layers too, to say what they look at"),
+    think: unproven("the last tokens of a prompt run the later layers too, to say which channels matter"),
+    minicache: unproven("only where later layers share no cache, and their caches resemble each other less"),
+    kvsharer: unproven("the search must be made anew, and not inside a group"),
+    kvmerger: unproven("the last tokens of a prompt run the later layers too, to choose whom others are merged into"),
+    less: unproven(RETRAIN),
+    locret: unproven(RETRAIN),
+    vlcache: unproven("the tokens after the images run the later layers too; no such model is known"),
+  },
+  shadowkv: {
+    kivi: unproven("only values and what is kept exactly are stored in fewer bits"),
+    pyramid: refused(DROPS),
+    think: refused(LOW_RANK),
+    minicache: refused(LOW_RANK),
+    kvsharer: clean,
+    kvmerger: refused("merging breaks the chunks that it selects by"),
+    less: refused(DROPS),
+    locret: refused(DROPS),
+    vlcache: refused(DROPS),
+  },
+  kivi: {
+    pyramid: unproven(ORDER),
+    think: proven,
+    minicache: proven,
+    kvsharer: clean,
+    kvmerger: unproven(ORDER),
+    less: unproven("tokens that go leave holes in pages that share a scale"),
+    locret: unproven("pages change their format after the last chunk only"),
+    vlcache: unproven(ORDER),
+  },
+  pyramid: {
+    think: proven,
+    minicache: unproven(COMMON),
+    kvsharer: clean,
+    kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
+    less: clean,
+    locret: refused("both score tokens"),
+    vlcache: refused(BUDGETS),
+  },
+  think: {
+    minicache: unproven("both layers of a pair must keep the same channels"),
+    kvsharer: clean,
+    kvmerger: unproven("keys are merged first, then lose channels"),
+    less: unproven("tokens are absorbed before keys lose channels"),
+    locret: unproven("only with keys stored after the rotation"),
+    vlcache: clean,
+  },
+  minicache: {
+    kvsharer: unproven("only on different layers: the same cannot be merged and shared"),
+    kvmerger: unproven(COMMON),
+    less: unproven(COMMON),
+    locret: unproven(COMMON),
+    vlcache: unproven(COMMON),
+  },
+  kvsharer: {
+    kvmerger: clean,
+    less: unproven(RETRAIN),
+    locret: unproven("the heads of the layer that owns the cache decide"),
+    vlcache: clean,
+  },
+  kvmerger: {
+    less: refused("nothing is dropped that could be absorbed"),
+    locret: refused("what is merged is not dropped"),
+    vlcache: refused(BUDGETS),
+  },
+  less: { locret: clean, vlcache: clean },
+  locret: { vlcache: refused(BUDGETS) },
+};
+
+/** Names that stand for the same thing where two systems meet. */
+const SAME: Readonly<Record<string, string>> = { snapkv: "pyramid" };
+
+/** Every two of `names` about which something must be said. Names that are not listed go with all. */
+export function checkPairs(names: readonly string[]): { verdict: Verdict; text: string }[] {
+  return names.flatMap((a, i) =>
+    names.slice(i + 1).flatMap((b) => {
+      const [first, second] = [SAME[a] ?? a, SAME[b] ?? b];
+      if (first === second) return [{ verdict: "refused" as const, text: `${a} and ${b} are the same system.` }];
+      const pair = PAIRS[first]?.[second] ?? PAIRS[second]?.[first];
+      if (!pair || pair.reason === "") return [];
+      const joined = pair.verdict === "refused" ? "cannot go together" : "together";
+      return [{ verdict: pair.verdict, text: `${a} and ${b} ${joined}: ${pair.reason}.` }];
+    }),
+  );
+}

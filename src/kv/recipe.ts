@@ -1,0 +1,169 @@
+// A recipe says how keys and values are kept: a format that projections write, and systems with options on top of it.
+// Written "f16", "pyramid:budget=512+kivi:bits=2" or as an object; checked before anything is allocated.
+import { KV_FORMATS, type KvFormat, type KvModel, type RecipePrice, type RecipeSpec } from "../api.ts";
+import { InputError } from "../errors.ts";
+import { WRITTEN_FORMATS } from "./format.ts";
+import { checkPairs } from "./pairs.ts";
+import { bytesOf, resolve, type ResolvedCache } from "./shape.ts";
+import type { KvBounds, KvSystem } from "./system.ts";
+import { layoutOf } from "./systems/swiftkv.ts";
+
+/** An option of a system: a whole or decimal number within bounds. */
+export interface OptionRule {
+  least: number;
+  most: number;
+  /** Where it is not a whole number. */
+  fraction?: boolean;
+  /** Only these. */
+  among?: readonly number[];
+  default: number;
+}
+
+export type Options = Readonly<Record<string, number>>;
+
+/** A system by name: how its part of a recipe is read, and how it is made for a model. */
+export interface SystemDefinition {
+  name: string;
+  options: Readonly<Record<string, OptionRule>>;
+  /** Throws InputError where the model cannot have it. */
+  create(options: Options, model: KvModel, bounds: KvBounds): KvSystem;
+}
+
+const definitions = new Map<string, SystemDefinition>();
+
+/** Makes a system known to recipes. */
+export function defineSystem(definition: SystemDefinition): void {
+  definitions.set(definition.name, definition);
+}
+
+/** Names that a recipe can hold. */
+const known = (): string[] => [...KV_FORMATS, ...definitions.keys()];
+
+interface Part {
+  definition: SystemDefinition;
+  options: Options;
+}
+
+export class Recipe {
+  readonly format: KvFormat;
+  readonly #parts: readonly Part[];
+
+  constructor(format: KvFormat, parts: readonly Part[]) {
+    this.format = format;
+    this.#parts = parts;
+  }
+
+  /** As it is written, with every option: equal recipes have equal texts. */
+  toString(): string {
+    const parts = this.#parts.map(({ definition: { name }, options }) => {
+      const list = Object.entries(options).map(([option, value]) => `${option}=${value}`);
+      return list.length > 0 ? `${name}:${list.join(",")}` : name;
+    });
+    return [...(this.format === "f16" && parts.length > 0 ? [] : [this.format]), ...parts].join("+");
+  }
+
+  /** The cache it makes for a model. Throws InputError where the model cannot have it. */
+  resolve(model: KvModel, bounds: KvBounds): ResolvedCache {
+    const swiftkv: KvSystem[] = model.swiftkv
+      ? [{ name: "swiftkv", layout: layoutOf(model.layers, model.swiftkv) }]
+      : [];
+    const systems = this.#parts.map(({ definition, options }) => definition.create(options, model, bounds));
+    return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
+  }
+
+  /** What it costs after a prompt of `tokens` tokens, before anything is loaded. */
+  price(model: KvModel, tokens: number): RecipePrice {
+    const resolved = this.resolve(model, { context: tokens, rows: tokens, sequences: 1 });
+    const kvBytes = bytesOf(resolved, tokens);
+    const extraWeightBytes = resolved.systems.reduce((sum, { extraWeightBytes = 0 }) => sum + extraWeightBytes, 0);
+    return { kvBytes, kvBytesPerToken: kvBytes / tokens, extraWeightBytes };
+  }
+
+  /** Doubts about the combination, each a sentence. Impossible ones were refused when the recipe was read. */
+  warnings(model: Pick<KvModel, "swiftkv">): string[] {
+    return checkPairs(this.#names(model))
+      .filter(({ verdict }) => verdict === "unproven")
+      .map(({ text }) => text);
+  }
+
+  #names({ swiftkv }: Pick<KvModel, "swiftkv">): string[] {
+    return [...(swiftkv ? ["swiftkv"] : []), ...this.#parts.map(({ definition }) => definition.name)];
+  }
+
+  /** Throws InputError where two of its systems, or one and the model's SwiftKV, contradict each other. */
+  check(model: Pick<KvModel, "swiftkv">): void {
+    const refused = checkPairs(this.#names(model)).find(({ verdict }) => verdict === "refused");
+    if (refused) throw new InputError(`kv: ${refused.text} Leave one of the two out.`);
+  }
+}
+
+/** Reads a recipe. Throws InputError with the part that is wrong. */
+export function parseRecipe(spec: RecipeSpec): Recipe {
+  const parts = typeof spec === "string" ? spec.split("+").map(readPart) : partsOf(spec);
+  const formats = parts.filter(({ name }) => name in WRITTEN_FORMATS);
+  if (formats.length > 1)
+    throw new InputError(`kv: got the formats ${formats.map(({ name }) => name).join(" and ")}, want one.`);
+  const [format] = formats;
+  const named = format?.options.size ? [...format.options.keys()][0] : undefined;
+  if (named !== undefined)
+    throw new InputError(`kv: ${format!.name}; got option ${named}, want none: a format has no options.`);
+  const systems = parts.filter((part) => part !== format).map(readSystem);
+  const twice = systems.find(({ definition }, i) => systems.findIndex((other) => other.definition === definition) < i);
+  if (twice) throw new InputError(`kv: got ${twice.definition.name} twice, want it once.`);
+  const recipe = new Recipe((format?.name as KvFormat | undefined) ?? "f16", systems);
+  recipe.check({ swiftkv: null });
+  return recipe;
+}
+
+/** A name and its options as they are written. */
+interface RawPart {
+  name: string;
+  options: Map<string, string>;
+}
+
+/** `name` or `name:option=value,option=value`. */
+function readPart(text: string): RawPart {
+  const [, name, list] = /^\s*([\w-]+)\s*(?::(.*))?$/s.exec(text) ?? [];
+  if (name === undefined)
+    throw new InputError(
+      `kv: got "${text.trim()}", want a name such as f16, or name:option=value. Known: ${known().join(", ")}.`,
+    );
+  const pairs = (list?.split(",") ?? []).map((pair): [string, string] => {
+    const [, option, value] = /^\s*([\w-]+)\s*=\s*(\S+)\s*$/.exec(pair) ?? [];
+    if (option === undefined) throw new InputError(`kv: ${name}; got "${pair.trim()}", want option=value.`);
+    return [option, value!];
+  });
+  return { name, options: new Map(pairs) };
+}
+
+const partsOf = ({ format, systems = [] }: Exclude<RecipeSpec, string>): RawPart[] => [
+  ...(format === undefined ? [] : [{ name: format, options: new Map<string, string>() }]),
+  ...systems.map(({ name, ...options }) => ({
+    name,
+    options: new Map(Object.entries(options).map(([option, value]) => [option, String(value)])),
+  })),
+];
+
+function readSystem({ name, options }: RawPart): Part {
+  const definition = definitions.get(name);
+  if (!definition) throw new InputError(`kv: got "${name}", want one of ${known().join(", ")}.`);
+  const stray = [...options.keys()].find((option) => !(option in definition.options));
+  if (stray !== undefined) {
+    const names = Object.keys(definition.options).join(", ");
+    throw new InputError(`kv: ${name}; got option ${stray}, want ${names ? `one of ${names}` : "none"}.`);
+  }
+  const values = Object.entries(definition.options).map(([option, rule]) => {
+    const text = options.get(option);
+    return [option, text === undefined ? rule.default : readValue(`${name}:${option}`, text, rule)] as const;
+  });
+  return { definition, options: Object.fromEntries(values) };
+}
+
+function readValue(where: string, text: string, { least, most, fraction = false, among }: OptionRule): number {
+  const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  const fits =
+    value >= least && value <= most && (fraction || Number.isInteger(value)) && (among?.includes(value) ?? true);
+  if (fits) return value;
+  const want = among ? among.join(" or ") : `a ${fraction ? "" : "whole "}number from ${least} to ${most}`;
+  throw new InputError(`kv: ${where}; got ${text}, want ${want}.`);
+}

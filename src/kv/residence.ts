@@ -1,0 +1,306 @@
+// What one sequence holds in the cache: blocks of the tree, and in place of blocks it has given up, private pages of its
+// own. Pure bookkeeping; what it asks of the GPU are edits, applied before the next step.
+import { assert } from "../errors.ts";
+import { BLOCK_TOKENS, type BlockMove, type BlockPool, blocksFor, type Holder, ROOT } from "./blocks.ts";
+import type { PageFormat } from "./format.ts";
+import { PagePool } from "./pages.ts";
+
+/** Storage for blocks in one format. */
+export interface Tier {
+  format: PageFormat;
+  blocks: number;
+}
+
+/** What of a prompt stays, in private pages: the rest of its first blocks is given up. */
+export interface Retention {
+  /** [columns] tokens kept in each list of those before page `liveFrom`; ceil(tokens / 32) ≤ liveFrom. */
+  tokens: readonly number[];
+  /** Pages before this one are given up; those from it on stay as they are. */
+  liveFrom: number;
+}
+
+/** A retention with its private pages. */
+export interface KeptPages extends Retention {
+  /** [columns][⌈tokens / 32⌉] page numbers among those of the list's store. */
+  pages: readonly (readonly number[])[];
+}
+
+/** What the engine must know of a cache to share it out. */
+export interface CachePlan {
+  /** Tokens of context of all sequences together. */
+  context: number;
+  /** Blocks by tier. With a second tier, a block goes there once all its tokens are older than `recent`. */
+  tiers: readonly number[];
+  recent: number;
+  /** Prompts stay in the first tier to their end, because something is selected from them there. */
+  exactPrompt: boolean;
+  /** The last chunk of a prompt has at least so many rows, and all of them run every layer. */
+  windowRows: number;
+  /** [stores] private pages, and KV heads that share those of a store; null where nothing is kept in private. */
+  privatePages: { stores: readonly number[]; kvHeads: number } | null;
+  /** [tiers] bytes of a block, and bytes of a private page. */
+  blockBytes: readonly number[];
+  pageBytes: number;
+  /** What stays of a prompt of so many tokens; null: all of it. */
+  retain: (tokens: number) => Retention | null;
+}
+
+/** A cache of one tier that keeps everything. */
+export const plainPlan = (blocks: number): CachePlan => ({
+  context: blocks * BLOCK_TOKENS,
+  tiers: [blocks],
+  recent: Infinity,
+  exactPrompt: false,
+  windowRows: 0,
+  privatePages: null,
+  blockBytes: [0],
+  pageBytes: 0,
+  retain: () => null,
+});
+
+/** Changes that must be on the GPU before the sequence's next row. */
+export interface Edits {
+  /** Page `index` is now `block`. */
+  pages: { index: number; block: number }[];
+  /** From now on the lists begin with these. */
+  kept: KeptPages | null;
+}
+
+/** What a released block leaves in the list of blocks. */
+const GONE = -1;
+
+export class Residence implements Holder {
+  readonly #pool: BlockPool;
+  readonly #plan: CachePlan;
+  readonly #privatePages: PagePool | null;
+  /** By page index; GONE before `liveFrom`. */
+  readonly blocks: number[] = [];
+  /** Slot i of the sequence holds, or held, token i. */
+  readonly tokens: number[] = [];
+  #published = 0;
+  /** Blocks before this index lie in the last tier, or are gone. */
+  #settled = 0;
+  #kept: KeptPages | null = null;
+  /** Kept, but its lists and blocks change with the next edits only: the step that selects still reads them. */
+  #keeping: KeptPages | null = null;
+  readonly #changed = new Set<number>();
+
+  constructor(pool: BlockPool, plan: CachePlan, privatePages: PagePool | null) {
+    this.#pool = pool;
+    this.#plan = plan;
+    this.#privatePages = privatePages;
+  }
+
+  get length(): number {
+    return this.tokens.length;
+  }
+
+  /** Blocks that it holds in the last tier, where they stay; with one tier all. */
+  get settledBlocks(): number {
+    return this.#pool.lastTier === 0 ? this.blocks.length : this.#settled;
+  }
+
+  /** Tokens that no list leads to any more. */
+  get evictedTokens(): number {
+    if (!this.#kept) return 0;
+    const { tokens, liveFrom } = this.#kept;
+    return liveFrom * BLOCK_TOKENS - Math.max(...tokens);
+  }
+
+  // ---- the tree ----
+
+  /** Whether only a part of this prompt stays. */
+  retains(prompt: readonly number[]): boolean {
+    return this.#plan.retain(prompt.length) !== null;
+  }
+
+  /**
+   * Takes over what the tree holds of the beginning of `text`, which begins with `prompt`. Leaves to compute what must
+   * be: the last token, whose logits are wanted; of a prompt that stays in part only, the rows that decide which part,
+   * and all that follows. Returns the number of tokens already there. Only for an empty residence.
+   */
+  adopt(prompt: readonly number[], text: readonly number[] = prompt): number {
+    assert(this.length === 0, "adopt into a residence that holds tokens");
+    const retains = this.retains(prompt);
+    const least = retains ? Math.max(1, this.#plan.windowRows) : 1;
+    for (const { block, tokens } of this.#find(retains ? prompt : text, least)) {
+      this.#pool.retain(block, this);
+      this.#changed.add(this.blocks.push(block) - 1);
+      this.tokens.push(...tokens);
+    }
+    this.#published = Math.floor(this.length / BLOCK_TOKENS);
+    this.#settle();
+    return this.length;
+  }
+
+  /** Whole blocks that `adopt(text)` would take over from sequences that hold them: no free block goes to those. */
+  countShared(text: readonly number[]): number {
+    let count = 0;
+    for (const { block, tokens } of this.#find(text, 1)) {
+      if (tokens.length < BLOCK_TOKENS || this.#pool.references(block) === 0) break;
+      count++;
+    }
+    return count;
+  }
+
+  /** Blocks of the tree that begin like `text` without its last tokens, and what each has in common. */
+  *#find(text: readonly number[], least: number): Generator<{ block: number; tokens: readonly number[] }> {
+    const most = text.length - least;
+    let parent = ROOT;
+    for (let start = 0; start < most; start += BLOCK_TOKENS) {
+      const wanted = text.slice(start, Math.min(start + BLOCK_TOKENS, most));
+      const found = this.#pool.find(parent, wanted);
+      // Only what projections write to can be gone on with in the middle.
+      const usable = found && (found.shared === BLOCK_TOKENS || this.#pool.tierOf(found.block) === 0);
+      if (usable) yield { block: found.block, tokens: wanted.slice(0, found.shared) };
+      if (found?.shared !== BLOCK_TOKENS) return;
+      parent = found.block;
+    }
+  }
+
+  // ---- room ----
+
+  /** Blocks that could be taken now, by anybody, where sequences end up. */
+  get free(): number {
+    return this.#pool.free(this.#pool.lastTier);
+  }
+
+  /** Whether `reserve(count)` finds enough free blocks. */
+  fits(count: number): boolean {
+    return this.#needed(count) <= this.#pool.free(0);
+  }
+
+  /** Free blocks that `count` more tokens need: new ones, and one for the copy of a block that others hold too. */
+  #needed(count: number): number {
+    const more = Math.max(0, blocksFor(this.length + count) - this.blocks.length);
+    return more + (this.#isShared(this.#openBlock(count)) ? 1 : 0);
+  }
+
+  #isShared(open: number | null): boolean {
+    return open !== null && this.#pool.references(this.blocks[open]!) > 1;
+  }
+
+  /**
+   * Makes room for `count` more tokens. Returns the copies that keep intact a block that others hold or, while there is
+   * room, one in which an earlier prompt went on otherwise. The caller has asked whether it fits.
+   */
+  reserve(count: number): BlockMove[] {
+    assert(this.fits(count), `reserve ${count} tokens with ${this.#pool.free(0)} blocks free`);
+    const want = blocksFor(this.length + count);
+    const more = Math.max(0, want - this.blocks.length);
+    const open = this.#openBlock(count);
+    const copies: BlockMove[] = [];
+    if (open !== null && (this.#isShared(open) || (this.#leadsOn(open) && this.#pool.free(0) > more))) {
+      copies.push(this.#copy(open));
+    } else if (open !== null) this.#pool.forget(this.blocks[open]!);
+    while (this.blocks.length < want) this.#changed.add(this.blocks.push(this.#pool.take(this, 0)) - 1);
+    return copies;
+  }
+
+  /** Index of the partly filled block that the next token goes to, or null. */
+  #openBlock(count: number): number | null {
+    return count > 0 && this.length % BLOCK_TOKENS > 0 ? Math.floor(this.length / BLOCK_TOKENS) : null;
+  }
+
+  #leadsOn(open: number): boolean {
+    return this.#pool.leadsOn(this.blocks[open]!, this.length % BLOCK_TOKENS);
+  }
+
+  #copy(index: number): BlockMove {
+    const from = this.blocks[index]!;
+    const to = this.#pool.take(this, 0);
+    this.#pool.release(from, this);
+    this.blocks[index] = to;
+    this.#changed.add(index);
+    return { from, to };
+  }
+
+  /** Keys and values of `tokens` have been computed into the reserved room. Blocks they fill become findable. */
+  append(tokens: readonly number[]): void {
+    for (const token of tokens) this.tokens.push(token);
+    assert(this.blocks.length * BLOCK_TOKENS >= this.length, "append without reserve");
+    if (this.#kept || this.#keeping) return; // what follows a part of a prompt is nothing for others to find
+    while ((this.#published + 1) * BLOCK_TOKENS <= this.length) this.#publish(this.#published++);
+  }
+
+  #publish(index: number): void {
+    const tokens = this.tokens.slice(index * BLOCK_TOKENS, (index + 1) * BLOCK_TOKENS);
+    this.#pool.publish(this.blocks[index]!, this.blocks[index - 1] ?? ROOT, tokens);
+  }
+
+  // ---- the second tier ----
+
+  /** Blocks that are due to change tier. `promptEnded`: nothing is selected from the prompt any more. */
+  dueBlocks(promptEnded: boolean): number {
+    const { recent, exactPrompt } = this.#plan;
+    if (this.#pool.lastTier === 0 || (exactPrompt && !promptEnded)) return 0;
+    return Math.max(0, Math.floor((this.length - recent) / BLOCK_TOKENS) - this.#settled);
+  }
+
+  /** Moves the first `count` due blocks to the last tier, for all who hold them. There is room. */
+  seal(count: number): BlockMove[] {
+    return Array.from({ length: count }, () => {
+      const from = this.blocks[this.#settled]!;
+      const to = this.#pool.take(this, this.#pool.lastTier);
+      this.#pool.replace(from, to);
+      return { from, to };
+    });
+  }
+
+  replaced(from: number, to: number): void {
+    const index = this.blocks.indexOf(from);
+    this.blocks[index] = to;
+    this.#changed.add(index);
+    this.#settle();
+  }
+
+  #settle(): void {
+    const { lastTier } = this.#pool;
+    const isSettled = (block: number | undefined) =>
+      block === GONE || (block !== undefined && this.#pool.tierOf(block) === lastTier && lastTier > 0);
+    while (isSettled(this.blocks[this.#settled])) this.#settled++;
+  }
+
+  // ---- parts of a prompt ----
+
+  /** At the end of a prompt: takes private pages for what stays of it. Returns null where all of it stays. */
+  keep(): KeptPages | null {
+    const retention = this.#plan.retain(this.length);
+    if (!retention) return null;
+    assert(this.#privatePages && !this.#kept, "a part of a prompt is kept once, in private pages");
+    this.#keeping = { ...retention, pages: this.#privatePages.take(retention.tokens.map(blocksFor)) };
+    return this.#keeping;
+  }
+
+  /** What has changed since the last call. Blocks that are given up go with it: the step that read them is launched. */
+  takeEdits(): Edits {
+    const kept = this.#keeping;
+    if (kept) this.#giveUp(kept);
+    const pages = [...this.#changed].map((index) => ({ index, block: this.blocks[index]! }));
+    this.#changed.clear();
+    return { pages: pages.filter(({ block }) => block !== GONE), kept };
+  }
+
+  #giveUp(kept: KeptPages): void {
+    this.#kept = kept;
+    this.#keeping = null;
+    for (let index = kept.liveFrom - 1; index >= 0; index--) {
+      this.#pool.release(this.blocks[index]!, this);
+      this.blocks[index] = GONE;
+    }
+    this.#settle();
+  }
+
+  /** The sequence is over: its blocks stay findable, a partly filled last one included, but anybody may take them. */
+  dispose(): void {
+    const kept = this.#kept ?? this.#keeping;
+    const open = this.#openBlock(1);
+    if (!kept && open !== null && this.#pool.references(this.blocks[open]!) === 1) this.#publish(open);
+    for (const block of this.blocks.splice(0).reverse()) if (block !== GONE) this.#pool.release(block, this);
+    if (kept) this.#privatePages!.release(kept.pages);
+    this.tokens.length = 0;
+    this.#published = this.#settled = 0;
+    this.#kept = this.#keeping = null;
+    this.#changed.clear();
+  }
+}

@@ -1,0 +1,86 @@
+// A resolved recipe: the tiers, private pages and plan of a cache for one model, and what they cost.
+import type { KvModel } from "../api.ts";
+import { alignUp } from "../errors.ts";
+import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
+import type { PageFormat, WrittenFormat } from "./format.ts";
+import { type Layout, ordinaryLayout } from "./layout.ts";
+import type { CachePlan, Retention, Tier } from "./residence.ts";
+import type { KvBounds, KvSystem, Retaining } from "./system.ts";
+
+/** What a cache is built from, for one model. */
+export interface ResolvedCache {
+  model: KvModel;
+  written: WrittenFormat;
+  systems: readonly KvSystem[];
+  layout: Layout;
+  sealed: NonNullable<KvSystem["sealed"]> | null;
+  retaining: Retaining | null;
+}
+
+export function resolve(model: KvModel, written: WrittenFormat, systems: readonly KvSystem[]): ResolvedCache {
+  return {
+    model,
+    written,
+    systems,
+    layout: systems.find(({ layout }) => layout)?.layout ?? ordinaryLayout(model.layers),
+    sealed: systems.find(({ sealed }) => sealed)?.sealed ?? null,
+    retaining: systems.find(({ retaining }) => retaining)?.retaining ?? null,
+  };
+}
+
+/** Blocks of the first tier where older ones leave it: a chunk twice over, and what stays behind in each sequence. */
+const firstTierBlocks = ({ rows, sequences }: KvBounds, recent: number): number =>
+  2 * blocksFor(rows) + 1 + sequences * (blocksFor(recent) + 2);
+
+/** Tiers of a cache. Where something is selected from whole prompts, the first one holds them. */
+export function tiersOf({ written, sealed, retaining }: ResolvedCache, bounds: KvBounds): Tier[] {
+  const blocks = blocksFor(bounds.context);
+  if (!sealed) return [{ format: written, blocks }];
+  const first = retaining ? blocks : Math.min(blocks, firstTierBlocks(bounds, sealed.recent));
+  return [
+    { format: written, blocks: first },
+    { format: sealed.format, blocks },
+  ];
+}
+
+/** [stores] private pages that all sequences can need at once. */
+export function privatePagesOf({ model, retaining }: ResolvedCache, { sequences }: KvBounds): number[] | null {
+  return retaining && retaining.most.map((tokens) => sequences * model.kvHeads * blocksFor(tokens));
+}
+
+export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
+  const { sealed, retaining, model, layout, written } = resolved;
+  const stores = privatePagesOf(resolved, bounds);
+  const tiers = tiersOf(resolved, bounds);
+  const columns = layout.stores * model.kvHeads;
+  return {
+    context: alignUp(bounds.context, BLOCK_TOKENS),
+    tiers: tiers.map(({ blocks }) => blocks),
+    blockBytes: tiers.map(({ format }) => columns * BLOCK_TOKENS * tokenBytes(format, model)),
+    pageBytes: BLOCK_TOKENS * tokenBytes(written, model),
+    recent: sealed?.recent ?? Infinity,
+    exactPrompt: retaining !== null,
+    windowRows: retaining?.windowRows ?? 0,
+    privatePages: stores && { stores, kvHeads: model.kvHeads },
+    retain: (tokens) => retaining?.retain(tokens) ?? null,
+  };
+}
+
+/** Bytes of one token in one list. */
+const tokenBytes = (format: PageFormat, { headWidth }: KvModel): number => (format.words(headWidth) * 4) / BLOCK_TOKENS;
+
+/** Bytes of keys and values after a prompt of `tokens` tokens: what is kept of it, and of that what has changed format. */
+export function bytesOf(resolved: ResolvedCache, tokens: number): number {
+  const { model, written, sealed, retaining, layout } = resolved;
+  const columns = layout.stores * model.kvHeads;
+  const retention = retaining?.retain(tokens) ?? null;
+  const gone = (retention?.liveFrom ?? 0) * BLOCK_TOKENS;
+  const older = sealed ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS) * BLOCK_TOKENS - gone) : 0;
+  const exact = tokens - gone - older;
+  const live = exact * tokenBytes(written, model) + (sealed ? older * tokenBytes(sealed.format, model) : 0);
+  return columns * live + keptTokens(retention) * tokenBytes(written, model);
+}
+
+/** In all lists together. */
+const keptTokens = (retention: Retention | null): number =>
+  (retention?.tokens ?? []).reduce((sum, tokens) => sum + tokens, 0);

@@ -1,0 +1,82 @@
+// What a cache system can ask of the engine. A system lives in one folder of kv/systems/ and fills in the parts it needs;
+// everything else (lists, arenas, programs, the scheduler) takes these parts as they are. docs/add-a-system.md goes
+// through an example.
+import type { KvModel } from "../api.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { AnyDispatch } from "../gpu/program.ts";
+import type { KvCache } from "./cache.ts";
+import type { SealedFormat } from "./format.ts";
+import type { Layout } from "./layout.ts";
+import type { Retention } from "./residence.ts";
+
+/** What a cache is made for. */
+export interface KvBounds {
+  /** Tokens of all sequences together. */
+  context: number;
+  /** Rows of a step. */
+  rows: number;
+  /** Sequences in a step. */
+  sequences: number;
+}
+
+/** What changes from step to step, as far as systems see it. */
+export interface StepSizes {
+  /** Rows 0 … decodeRows−1 belong to one sequence each; the others to one prompt chunk. */
+  rows: number;
+  decodeRows: number;
+  /** Set where a prompt ends with this step of which only a part stays. */
+  promptEnd: PromptEndSizes | null;
+}
+
+export interface PromptEndSizes {
+  /** Row of the page lists that the sequence has. */
+  slot: number;
+  /** Tokens of the prompt. */
+  tokens: number;
+  /** First of the rows that decide what stays, and how many there are (at most `windowRows`). */
+  windowAt: number;
+  windowRows: number;
+}
+
+/** What a system's dispatches work on. */
+export interface SystemContext {
+  gpu: Gpu;
+  model: KvModel;
+  cache: KvCache;
+  /** [T, H, E] f32, rotated: queries of the rows at hand, at places between a layer's heads and its output. */
+  query: GPUBuffer;
+  /** Records (position, cache slot, sequence, token) of those rows. */
+  records: GPUBufferBinding;
+  /** [columns, keepStride] u32: slots that stay of each list, ascending; slot s of entry i is 32·i + s. Written by `select`. */
+  keep: GPUBuffer;
+  keepStride: number;
+}
+
+/** Where in a layer a dispatch stands: once queries, keys and values are there, or once attention has read them. */
+export type Place = "afterHeads" | "afterAttention";
+
+/** Which part of its prompt a sequence keeps, for the rest of its life. */
+export interface Retaining {
+  /** Rows at the end of a prompt that decide what stays. They run every layer, and come in one chunk. */
+  windowRows: number;
+  /** [stores] most tokens kept in a list. */
+  most: readonly number[];
+  /** What stays of a prompt of `tokens` tokens; null: all of it. */
+  retain(tokens: number): Retention | null;
+  /** Dispatches that write `keep` for the lists of a store, encoded after the attention of the last layer that reads it. */
+  select(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
+}
+
+export interface KvSystem {
+  name: string;
+  /** Which store a layer reads and fills. At most one system of a recipe has a layout. */
+  layout?: Layout;
+  /** Full blocks whose tokens are all older than `recent` are turned into this format. At most one system seals. */
+  sealed?: { format: SealedFormat; recent: number };
+  /** At most one system of a recipe keeps a part. */
+  retaining?: Retaining;
+  /** Dispatches of its own in every layer. */
+  at?(place: Place, layer: number, context: SystemContext): AnyDispatch<StepSizes>[];
+  /** Bytes of weights that it brings along. */
+  extraWeightBytes?: number;
+}

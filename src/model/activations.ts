@@ -1,0 +1,65 @@
+// Buffers of a step, sized when a model is loaded for the largest one.
+import type { Gpu } from "../gpu/device.ts";
+import { isSealed } from "../kv/format.ts";
+import type { KvCache } from "../kv/cache.ts";
+import type { ResolvedCache } from "../kv/shape.ts";
+import type { SystemContext } from "../kv/system.ts";
+import type { ModelConfig } from "./config.ts";
+import type { Activations, Spans } from "./context.ts";
+import type { Model } from "./model.ts";
+import { MOST_CHUNK_SPLITS } from "./sizes.ts";
+
+/** Weights dequantised to f32 for a wide product, at most. */
+const UNPACKED_BYTES = 32 * 2 ** 20;
+/** A step of so many rows or fewer has a sequence to each. */
+const MOST_NARROW = 8;
+
+export function allocate(
+  gpu: Gpu,
+  config: ModelConfig,
+  { rows, slots, logitRows }: Model["limits"],
+  cache: KvCache,
+  spans: Spans,
+): Activations {
+  const { hiddenSize: D, intermediateSize: F, heads: H, headWidth: E, vocabulary: V } = config;
+  const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
+  const widest = Math.max(D, F, H * E);
+  return {
+    hidden: make("hidden", rows * D),
+    query: make("query", rows * H * E),
+    attended: make("attended", rows * H * E),
+    partials: make("attention partials", mostPartials(gpu, cache, { rows, slots, spans }) * H * (E + 2)),
+    activated: make("activated", rows * F),
+    wanted: make("rows whose logits are wanted", logitRows),
+    continuing: make("rows that continue", spans.upper.count),
+    normed: make("normed", Math.max(rows, logitRows) * D),
+    logits: make("logits", logitRows * V),
+    unpacked: gpu.buffer("unpacked weights", Math.min(UNPACKED_BYTES, widest * Math.max(2 * F, V) * 4), "scratch"),
+  };
+}
+
+/** Partials of one head that a step can have: of rows that read lists of their own, or of a chunk's rows. */
+function mostPartials(
+  gpu: Gpu,
+  { arenas, shape }: KvCache,
+  { rows, slots, spans }: { rows: number; slots: number; spans: Spans },
+): number {
+  const { layout } = shape;
+  const hasUpper = layout.boundary < layout.reads.length;
+  const alone = Math.max(MOST_NARROW, slots, hasUpper && shape.privatePages ? spans.upper.count : 0);
+  const decoding = alone * gpu.profile.splitting.most * arenas.length;
+  const sealed = arenas.filter(({ format }) => isSealed(format)).length;
+  const ofChunk = arenas.length - sealed + sealed * MOST_CHUNK_SPLITS;
+  return Math.max(decoding, ofChunk > 1 ? rows * ofChunk : 0);
+}
+
+/** Where systems say which tokens of a prompt stay. */
+export function keepBuffer(
+  gpu: Gpu,
+  { retaining, layout, model }: ResolvedCache,
+): Pick<SystemContext, "keep" | "keepStride"> {
+  if (!retaining) return { keep: gpu.unused, keepStride: 0 };
+  const keepStride = Math.max(...retaining.most);
+  const words = layout.stores * model.kvHeads * keepStride;
+  return { keep: gpu.buffer("tokens that stay", words * 4, "scratch"), keepStride };
+}

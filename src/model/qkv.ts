@@ -1,0 +1,217 @@
+// Query, key and value heads: one dispatch normalises, multiplies, rotates and writes to the query buffer and to pages.
+// Which stores a layer's product fills, the layout says: its own, those of all later layers at once, or none.
+import { assert, ceilDiv } from "../errors.ts";
+import { families } from "../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch } from "../gpu/program.ts";
+import { columnOf, type Layout, ordinaryLayout } from "../kv/layout.ts";
+import type { ModelConfig } from "./config.ts";
+import { type Sizes, unitOf, unlessEmpty, unpackSlice, weightBytes } from "./ops.ts";
+import type { HeadVectors, ModelContext, QkvProjection } from "./context.ts";
+import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "./variants.ts";
+import type { Matrix, WeightLoader } from "./weights.ts";
+
+// ---- names ----
+
+/** A layer's projection as an ordinary model has it. */
+export const nameOrdinaryQkv = (loader: WeightLoader, config: ModelConfig, layer: number): QkvProjection =>
+  nameQkv(loader, config, ordinaryLayout(config.layers), layer);
+
+/** A layer's projection: its queries, then keys and values of the stores that it fills. */
+export function nameQkv(loader: WeightLoader, config: ModelConfig, layout: Layout, layer: number): QkvProjection {
+  const { first, count } = layout.fills[layer]!;
+  const past = layer >= layout.boundary;
+  const names = projectionNames(layer, layout.owners.slice(first, first + count), past ? "_swiftkv" : "");
+  const { hiddenSize: D, heads: H, kvHeads: G, headWidth: E } = config;
+  const widths = names.weights.map((_, i) => (i === 0 ? H : G) * E);
+  const gammas = [`model.layers.${layer}.input_layernorm.weight`];
+  if (past && count > 0) gammas.push("model.norm_swiftkv.weight");
+  const biases = config.qkvBias ? names.weights.map((name) => `${name}.bias`) : [];
+  const headNorms = config.headNorm ? names.norms : [];
+  const lengths = [...gammas.map(() => D), ...biases.map((_, i) => widths[i]!), ...headNorms.map(() => E)];
+  const weights = names.weights.map((name) => `${name}.weight`);
+  return {
+    matrix: loader.stacked(weights, widths, D),
+    queries: H,
+    stores: count,
+    firstStore: first,
+    vectors: {
+      ...vectorOffsets(config, { queries: H, stores: count, gammas: gammas.length }),
+      buffer: loader.vector([...gammas, ...biases, ...headNorms], lengths),
+    },
+  };
+}
+
+/** `owners`: layers whose keys and values it makes, store after store. */
+function projectionNames(layer: number, owners: readonly number[], suffix: string) {
+  const attention = (of: number) => `model.layers.${of}.self_attn`;
+  const keysValues = owners.flatMap((owner) => ["k", "v"].map((kind) => `${attention(owner)}.${kind}_proj${suffix}`));
+  return {
+    weights: [`${attention(layer)}.q_proj${suffix}`, ...keysValues],
+    norms: [`${attention(layer)}.q_norm.weight`, ...owners.map((owner) => `${attention(owner)}.k_norm.weight`)],
+  };
+}
+
+/** Order of the vectors in their buffer: norms before the product, biases, norms of the heads. Offsets in floats. */
+export function vectorOffsets(
+  { hiddenSize: D, kvHeads: G, headWidth: E, qkvBias, headNorm }: ModelConfig,
+  { queries, stores, gammas }: { queries: number; stores: number; gammas: number },
+): Omit<HeadVectors, "buffer"> & { length: number } {
+  const columns = (queries + 2 * stores * G) * E;
+  const biasAt = gammas * D;
+  const queryNormAt = biasAt + (qkvBias ? columns : 0);
+  const keyNormAt = queryNormAt + (headNorm ? E : 0);
+  const length = keyNormAt + (headNorm ? stores * E : 0);
+  return { gammaQ: 0, gammaKv: (gammas - 1) * D, biasAt, queryNormAt, keyNormAt, length };
+}
+
+// ---- dispatches ----
+
+/** Which heads of a projection. */
+export type HeadRange = "all" | "queries" | "keysValues";
+
+export interface QkvStep {
+  layer: number;
+  qkv: QkvProjection;
+  range: HeadRange;
+  /** First record of its rows in `lists.inputs`. */
+  rowAt: number;
+  rows: (sizes: Sizes) => number;
+}
+
+/** `tileRows` > 0: up to that many rows, bound by weight bytes. 0: any number, bound by arithmetic. */
+export const projectQkv = (model: ModelContext, tileRows: number, step: QkvStep): AnyDispatch<Sizes>[] =>
+  tileRows > 0
+    ? projectNarrow(model, step, tileRows, model.variants.qkvNarrow(step.qkv.matrix))
+    : projectWide(model, step, model.variants.qkvWide(step.qkv.matrix));
+
+/** Consecutive heads of a projection that one dispatch makes, and the arena that it writes. */
+interface Run {
+  first: number;
+  count: number;
+  kv: GPUBuffer;
+  arena: number;
+}
+
+function runsOf({ cache, config }: ModelContext, { qkv, range }: QkvStep): Run[] {
+  const { queries, firstStore, stores } = qkv;
+  if (range === "queries" || stores === 0)
+    return [{ first: 0, count: queries, kv: cache.arenas[0]!.buffers[0]!, arena: 0 }];
+  const runs = cache.bundlesIn(firstStore, stores).flatMap(({ bundle, first, count }) =>
+    cache.writtenArenas.map(({ number, buffers }): Run => {
+      const begin = queries + 2 * (first - firstStore) * config.kvHeads;
+      return { first: begin, count: 2 * count * config.kvHeads, kv: buffers[bundle]!, arena: number };
+    }),
+  );
+  const [head, ...rest] = runs;
+  assert(head, "a product with stores writes at least one buffer");
+  return range === "all" ? [{ ...head, first: 0, count: head.count + queries }, ...rest] : runs;
+}
+
+/** Constants, parameters and buffers that all four kernels have. */
+function shared({ config, cache, activations, rope }: ModelContext, { qkv, rowAt, rows }: QkvStep, run: Run) {
+  const { hiddenSize: depth, kvHeads: G, headWidth: E, qkvBias, headNorm, normEpsilon } = config;
+  const { biasAt, queryNormAt, keyNormAt, buffer: vectors } = qkv.vectors;
+  return {
+    constants: { E, KV_BITS: cache.written.bits, BIAS: qkvBias ? 1 : 0, HEAD_NORM: headNorm ? 1 : 0 },
+    buffers: { x: activations.hidden, vectors, rows: cache.lists.inputs, rope, q: activations.query, kv: run.kv },
+    params: (s: Sizes) => ({
+      rows: rows(s),
+      rowAt,
+      depth,
+      firstHead: run.first,
+      queries: qkv.queries,
+      ownerHeads: G,
+      column: columnOf(qkv.firstStore, G),
+      columns: cache.columns,
+      listLength: cache.lists.listLength,
+      tableAt: cache.lists.tableAt,
+      arena: run.arena,
+      biasAt,
+      queryNormAt,
+      keyNormAt,
+      eps: normEpsilon,
+    }),
+    flops: (s: Sizes) => 2 * rows(s) * run.count * E * depth,
+  };
+}
+
+/** "qkv", "q" or "kv", and how many stores are filled where there are several. */
+function labelOf({ layer, qkv: { stores }, range }: QkvStep): string {
+  const heads = range === "queries" || stores === 0 ? "q" : range === "keysValues" ? "kv" : "qkv";
+  return `layer ${layer} ${heads}${stores > 1 && heads !== "q" ? ` of ${stores} stores` : ""}`;
+}
+
+/** The part of a matrix that a run of heads reads, for its bytes. */
+const columnsOf = (matrix: Matrix, columns: number): Matrix => ({ ...matrix, columns });
+
+export function projectNarrow(
+  model: ModelContext,
+  step: QkvStep,
+  tileRows: number,
+  variant: QkvNarrow,
+): AnyDispatch<Sizes>[] {
+  const { matrix, vectors } = step.qkv;
+  const { headWidth: E } = model.config;
+  const cols = variant.kernel === "qkv_cols";
+  return runsOf(model, step).map((run) => {
+    const common = shared(model, step, run);
+    return dispatch({
+      kernel: families.qkv_narrow[variant.kernel],
+      label: labelOf(step),
+      constants: {
+        ...common.constants,
+        BITS: matrix.bits,
+        GROUP: matrix.group,
+        UNIT: unitOf(matrix, variant.unit),
+        ROWS: tileRows,
+        ...(cols ? {} : { SLICES: qkvSlices(variant, E, tileRows) }),
+      },
+      buffers: { ...common.buffers, words: matrix.words, scales: matrix.scales },
+      params: (s: Sizes) => ({
+        ...common.params(s),
+        stride: matrix.stride,
+        gammaQ: vectors.gammaQ,
+        gammaKv: vectors.gammaKv,
+      }),
+      grid: (s) => (step.rows(s) === 0 ? [0, 0, 0] : [run.count, 1, 1]),
+      bytes: () => weightBytes(columnsOf(matrix, run.count * E)),
+      flops: common.flops,
+    });
+  });
+}
+
+/** Slices of whole heads are laid open, with the norm's weight multiplied in, and multiplied. */
+export function projectWide(model: ModelContext, step: QkvStep, variant: QkvWide): AnyDispatch<Sizes>[] {
+  const { headWidth: E, hiddenSize: D } = model.config;
+  const most = Math.floor(model.activations.unpacked.size / (4 * D * E));
+  return runsOf(model, step).flatMap((run) =>
+    Array.from({ length: ceilDiv(run.count, most) }, (_, i): Run => {
+      const first = run.first + i * most;
+      return { ...run, first, count: Math.min(most, run.first + run.count - first) };
+    }).flatMap((slice) => projectSlice(model, step, slice, variant)),
+  );
+}
+
+function projectSlice(model: ModelContext, step: QkvStep, run: Run, variant: QkvWide): AnyDispatch<Sizes>[] {
+  const { gpu, activations, config } = model;
+  const { matrix, vectors } = step.qkv;
+  const { headWidth: E, hiddenSize: D } = config;
+  assert(step.range !== "all" || vectors.gammaQ === vectors.gammaKv, "one norm for queries, keys and values");
+  const common = shared(model, step, run);
+  const label = labelOf(step);
+  const columns = run.count * E;
+  const at = step.range === "queries" ? vectors.gammaQ : vectors.gammaKv;
+  const gamma = { vectors: vectors.buffer, at };
+  const product = dispatch({
+    kernel: families.qkv_wide[variant.kernel],
+    label,
+    constants: { ...common.constants, ...variant.constants },
+    buffers: { ...common.buffers, b: activations.unpacked },
+    params: (s: Sizes) => ({ ...common.params(s), stride: columns, bHead: run.first, heads: run.count }),
+    grid: (s) => qkvWideGrid(variant, step.rows(s), run.count),
+    bytes: (s) => 4 * (step.rows(s) * (D + columns) + columns * D),
+    flops: common.flops,
+  });
+  const open = unpackSlice(gpu, { label, matrix, b: activations.unpacked, first: run.first * E, columns, gamma });
+  return unlessEmpty([open, product], step.rows);
+}

@@ -1,0 +1,97 @@
+// What changes from step to step, worked out from its batch.
+import { assert } from "../errors.ts";
+import { blocksFor } from "../kv/blocks.ts";
+import type { PromptEndSizes } from "../kv/system.ts";
+import { splitsFor } from "./attention.ts";
+import type { ModelContext } from "./context.ts";
+import type { Batch, Row } from "./model.ts";
+import type { Sizes } from "./ops.ts";
+
+/** Workgroups that share the lists of one row of a chunk, at most: there are many rows. */
+export const MOST_CHUNK_SPLITS = 4;
+
+/** Programs of a step: rows of the narrow one that runs, 0 for the wide one. */
+interface Tiles {
+  all: number;
+  upper: number;
+}
+
+/**
+ * Rows that go past the boundary: those whose logits are wanted, and at a prompt's end the last rows of its chunk, whose
+ * queries say what stays. Ascending. Where bringing them to the front would write over others, all rows continue.
+ */
+export function continuingRows({ rows, decodeRows, logitRows, promptEnd }: Batch, windowRows: number): number[] {
+  const wanted = logitRows.map(({ row }) => row);
+  if (!promptEnd || windowRows <= 1) return wanted;
+  const tail = Math.min(windowRows, promptEnd.rows);
+  const continuing = [...Array(decodeRows).keys(), ...Array.from({ length: tail }, (_, i) => rows.length - tail + i)];
+  return rows.length - tail < continuing.length ? [...rows.keys()] : continuing;
+}
+
+export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, promptEnd }: Batch, tile: number): Sizes {
+  const alone = tile === 0 ? rows.slice(0, decodeRows) : rows;
+  return {
+    ...listSizes(model, rows, alone),
+    rows: rows.length,
+    logitRows: logitRows.length,
+    decodeRows,
+    inPlace: rows.length,
+    queried: false,
+    promptEnd: promptEnd && endSizes(promptEnd, rows.length, model),
+  };
+}
+
+/**
+ * Past the boundary. Where all rows lie in front already, they are what the step is (a decoding batch, or a text being
+ * scored); else each looks at its own pages alone.
+ */
+export function upperSizesOf(
+  model: ModelContext,
+  { rows, decodeRows, logitRows, promptEnd }: Batch,
+  continuing: readonly number[],
+  tiles: Tiles,
+): Sizes {
+  const moved = continuing.findIndex((row, i) => row !== i);
+  const count = continuing.length;
+  const inPlace = moved < 0 ? count : moved;
+  assert(
+    continuing.slice(inPlace).every((row) => row >= count),
+    "a row that moves to the front lies where another one goes to",
+  );
+  const own = moved < 0 ? Math.min(decodeRows, count) : count;
+  const kept = continuing.map((row) => rows[row]!);
+  return {
+    ...listSizes(model, kept, tiles.upper === 0 ? kept.slice(0, own) : kept),
+    rows: count,
+    logitRows: logitRows.length,
+    decodeRows: own,
+    inPlace,
+    queried: moved < 0 && tiles.all > 0,
+    promptEnd: promptEnd && endSizes(promptEnd, count, model),
+  };
+}
+
+/** `alone`: rows that each read lists of their own. */
+function listSizes(
+  { cache, profile }: ModelContext,
+  rows: readonly Row[],
+  alone: readonly Row[],
+): Pick<Sizes, "splits" | "pagesPerSplit" | "chunkSplits" | "arenas"> {
+  const arenas = cache.usedArenas(rows.map(({ slot }) => slot));
+  const splitting = splitsFor(profile, mostPages(alone.length > 0 ? alone : rows.slice(-1)));
+  return { arenas, ...splitting, chunkSplits: Math.min(MOST_CHUNK_SPLITS, splitting.splits) };
+}
+
+/** Private pages take the place of at least as many: the cache's length bounds a list. */
+const mostPages = (rows: readonly Row[]): number =>
+  rows.reduce((most, { cacheIndex }) => Math.max(most, blocksFor(cacheIndex + 1)), 1);
+
+function endSizes(
+  { slot, tokens, rows }: NonNullable<Batch["promptEnd"]>,
+  count: number,
+  { systems }: ModelContext,
+): PromptEndSizes {
+  const most = systems.find(({ retaining }) => retaining)!.retaining!.windowRows;
+  const windowRows = Math.min(most, rows);
+  return { slot, tokens, windowAt: count - windowRows, windowRows };
+}

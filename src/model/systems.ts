@@ -1,0 +1,60 @@
+// Where a recipe's systems stand in a layer, and what is done for all of them: the move of kept tokens to private pages.
+import { compact } from "../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch } from "../gpu/program.ts";
+import { columnOf } from "../kv/layout.ts";
+import type { Place, StepSizes, SystemContext } from "../kv/system.ts";
+import { readersOf } from "../kv/systems/swiftkv.ts";
+import { recordsOf } from "./attention.ts";
+import type { ModelContext, Span } from "./context.ts";
+import type { Sizes } from "./ops.ts";
+
+const contextOf = ({ systemContext, cache }: ModelContext, span: Span): SystemContext => ({
+  ...systemContext,
+  records: recordsOf(cache.lists, span),
+});
+
+/** The systems' own dispatches at a place of a layer. */
+export const atPlace = (model: ModelContext, place: Place, layer: number, span: Span): AnyDispatch<Sizes>[] =>
+  model.systems.flatMap((system) => system.at?.(place, layer, contextOf(model, span)) ?? []);
+
+/** At the end of a prompt of which a part stays: which part, and its move, once the last layer has read a store. */
+export function keepParts(model: ModelContext, layer: number, span: Span): AnyDispatch<Sizes>[] {
+  const { layout } = model.cache.shape;
+  const store = layout.reads[layer]!;
+  const retaining = model.systems.find((system) => system.retaining)?.retaining;
+  if (!retaining || readersOf(layout, store).at(-1) !== layer) return [];
+  const steps = [...retaining.select(store, contextOf(model, span)), ...moves(model, store)];
+  return steps.map((step) => ({ ...step, grid: (s: Sizes) => (s.promptEnd ? step.grid(s) : [0, 0, 0]) }));
+}
+
+/** One dispatch per arena that holds tokens of whole prompts. */
+function moves({ cache, systemContext, config }: ModelContext, store: number): AnyDispatch<StepSizes>[] {
+  const { lists, privateArena } = cache;
+  const bundle = cache.bundleOf(store);
+  const { kvHeads, headWidth } = config;
+  return cache.writtenArenas.map((from) =>
+    dispatch({
+      kernel: compact,
+      constants: { E: headWidth, KV_BITS: cache.written.bits },
+      label: `store ${store} keep`,
+      buffers: {
+        table: lists.table,
+        keep: systemContext.keep,
+        from: from.buffers[bundle]!,
+        to: privateArena!.buffers[bundle]!,
+      },
+      params: ({ promptEnd }: StepSizes) => ({
+        listLength: lists.listLength,
+        columns: cache.columns,
+        column: columnOf(store, kvHeads),
+        row: promptEnd?.slot ?? 0,
+        preparedRow: cache.preparedRow,
+        arena: from.number,
+        keepStride: systemContext.keepStride,
+      }),
+      grid: () => [kvHeads, systemContext.keepStride, 1],
+      bytes: () => 2 * kvHeads * systemContext.keepStride * from.pageWords * 4,
+      flops: () => 0,
+    }),
+  );
+}
