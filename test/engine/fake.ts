@@ -23,11 +23,12 @@ export interface FakeOptions {
   vocabulary?: number;
 }
 
-const hashOf = (values: Iterable<number>): number => {
+/** 24 bits that depend on all values and their order. */
+function hashOf(values: readonly number[]): number {
   let hash = 2166136261;
   for (const value of values) hash = Math.imul(hash ^ (value + 1), 16777619);
   return hash >>> 8;
-};
+}
 
 /** What a slot knows of its sequence beside the cache. */
 interface Adjustments {
@@ -37,6 +38,13 @@ interface Adjustments {
 }
 
 const IN_PROMPT = 2 ** 20;
+
+/** A number for the counts, whatever their order. */
+function sumOf(counts: ReadonlyMap<number, number>): number {
+  let sum = 0;
+  for (const [token, count] of counts) sum = (sum + Math.imul(token * 2 ** 21 + count + 1, 0x9e3779b1)) | 0;
+  return sum;
+}
 
 function adjustmentsOf({ sampling, prompt, generated }: Omit<Arrival, "slot">): Adjustments {
   const counts = new Map<number, number>(prompt.map((token) => [token, IN_PROMPT]));
@@ -55,9 +63,10 @@ function nextToken(
   vocabulary: number,
 ): number {
   const noise = sampling.temperature > 0 ? [sampling.seed, step] : [];
-  const counted = penalised(sampling) ? [...counts].sort(([a], [b]) => a - b).flat() : [];
+  const counted = penalised(sampling) ? [sumOf(counts)] : [];
   const biased = sampling.logitBias.length > 0 ? bias.flat() : [];
-  return hashOf([...seen, ...noise, ...counted, ...biased]) % vocabulary;
+  const rest = hashOf([...noise, ...counted, ...biased]);
+  return (hashOf(seen) ^ (rest >>> 7)) % vocabulary;
 }
 
 /** The reply without an engine: what the engine must reproduce. */
@@ -147,9 +156,7 @@ export class FakeModel implements Model {
   }
 
   #seen(slot: number, last: number): number[] {
-    return Array.from(
-      { length: last + 1 },
-      (_, i) => this.#cache[this.#tables[slot]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS]!,
-    );
+    const pages = this.#tables[slot]!.slice(0, Math.floor(last / BLOCK_TOKENS) + 1);
+    return pages.flatMap((block) => this.#cache[block]!).slice(0, last + 1);
   }
 }
