@@ -92,7 +92,7 @@ export class FakeModel implements Model {
   /** Steps launched and not yet read. */
   underWay = 0;
   mostUnderWay = 0;
-  /** Rejects the read of the step with this number. */
+  /** Rejects the read of the step with this number, which writes rubbish. */
   failAt = -1;
   /** Rejects the launch of the step with this number, after half of it was written. */
   failLaunchAt = -1;
@@ -120,6 +120,7 @@ export class FakeModel implements Model {
     const fails = step === this.failLaunchAt;
     const results = this.#run(fails ? { ...batch, rows: batch.rows.slice(0, batch.rows.length / 2) } : batch, fails);
     if (fails) throw new Error("the fake was told to fail its launch");
+    if (step === this.failAt) this.#spoil(batch);
     this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
     return {
       read: async () => {
@@ -144,6 +145,13 @@ export class FakeModel implements Model {
       this.#cache[block]![cacheIndex % BLOCK_TOKENS] = token === FROM_SLOT ? this.#lastToken[slot]! : token;
     }
     return fails ? [] : batch.logitRows.map((row) => this.#sample(row, batch.rows[row.row]!.cacheIndex));
+  }
+
+  #spoil({ rows }: Batch): void {
+    for (const { slot, cacheIndex } of rows) {
+      const block = this.#tables[slot]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
+      this.#cache[block]![cacheIndex % BLOCK_TOKENS] = -2;
+    }
   }
 
   #sample(row: LogitRow, cacheIndex: number): Sampled {
