@@ -29,5 +29,5 @@ test("the caller destroys its device: running and later requests say that it was
 });
 
 test("disposing of an engine in the middle of a reply aborts it and leaves no stray error", async ({ call }) => {
-  expect(await call("disposed", source("llama3"), prompt.slice(0, 6))).toEqual({ outcomes: ["abort"], stray: [] });
+  expect(await call("disposed", source("llama3"), prompt.slice(0, 6))).toEqual({ finish: "abort", stray: [] });
 });

@@ -102,8 +102,8 @@ async function destroyed(source: string, prompt: readonly number[]): Promise<str
   return outcomes;
 }
 
-/** The engine is disposed of while a reply and a score run, on a device of its own; returns outcomes and stray errors. */
-async function disposed(source: string, prompt: readonly number[]): Promise<{ outcomes: string[]; stray: string[] }> {
+/** The engine, on a device of its own, is disposed of in the middle of a reply; how that ends, and rejections nobody handles. */
+async function disposed(source: string, prompt: readonly number[]): Promise<{ finish: string; stray: string[] }> {
   const stray: string[] = [];
   const listen = ({ reason }: PromiseRejectionEvent) => stray.push(String(reason));
   addEventListener("unhandledrejection", listen);
@@ -116,7 +116,7 @@ async function disposed(source: string, prompt: readonly number[]): Promise<{ ou
   const { finish } = await reply.result;
   await new Promise((resolve) => setTimeout(resolve, 300));
   removeEventListener("unhandledrejection", listen);
-  return { outcomes: [finish], stray };
+  return { finish, stray };
 }
 
 export const devices = { readback, failingSteps, destroyed, disposed };
