@@ -1,6 +1,7 @@
 // What the GPU tests call inside the page.
 import { convert, load } from "../src/index.ts";
 import type { ConvertOptions, EngineStats, GenerateOptions, LoadOptions, Prompt, SwiftKv } from "../src/index.ts";
+import { devices } from "./device.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { specs } from "./kernels/index.ts";
 import { runCases, survivors } from "./kernels/spec.ts";
@@ -128,6 +129,7 @@ async function outcomes(sources: readonly string[]): Promise<string[]> {
 }
 
 const harness = {
+  ...devices,
   kernel,
   sampling,
   outcomes,

@@ -97,6 +97,50 @@ test("a decoded token costs one submit, one readback of 8 bytes, and makes no GP
   await call("close", "counts");
 });
 
+test("requests with penalties and biases cost one submit per step too, several that enter at once included", async ({
+  call,
+}) => {
+  const golden = readGolden("llama3");
+  const options = { repetitionPenalty: 1.3, presencePenalty: 0.2, logitBias: { 5: 1 } };
+  const jobs = [0, 1, 2].map((i) => job([3 + i, ...golden.prompt.slice(0, 5)], 12, options));
+  await call("open", "counts", source("llama3"), { context: 256 });
+  await call("answers", "counts", jobs); // everything has been built once
+  const before = await call("stats", "counts");
+  await call("answer", "counts", job([9, ...golden.prompt.slice(0, 5)], 26, options));
+  const middle = await call("stats", "counts");
+  expect(middle.submits - before.submits).toBe(26);
+  expect(middle.objectsCreated - before.objectsCreated).toBe(0);
+  await call(
+    "answers",
+    "counts",
+    jobs.map(({ prompt, options: asked }) => ({ prompt, options: { ...asked, frequencyPenalty: 0.1 } })),
+  );
+  const after = await call("stats", "counts");
+  expect(after.submits - middle.submits).toBe(after.readbacks - middle.readbacks); // every step samples: prompts are short
+  await call("close", "counts");
+});
+
+test("replies that exceed the context together give the tokens they give alone, with noise, penalties and biases", async ({
+  call,
+}) => {
+  const golden = readGolden("llama3");
+  const sampling = { temperature: 0.7, topK: 40, repetitionPenalty: 1.1, presencePenalty: 0.2, logitBias: { 5: 1 } };
+  const jobs = [0, 1].map((i) => job([3 + i, ...golden.prompt.slice(0, 5)], 100, { ...sampling, seed: 40 + i }));
+  const alone = [];
+  for (const each of jobs) {
+    await call("open", "crowded", source("llama3"), { kv: "f32", context: 128 });
+    alone.push((await call("answer", "crowded", each)).tokens);
+  }
+  await call("open", "crowded", source("llama3"), { kv: "f32", context: 128 });
+  const before = await call("stats", "crowded");
+  const together = await call("answers", "crowded", jobs);
+  const after = await call("stats", "crowded");
+  expect(together.map(({ tokens }) => tokens)).toEqual(alone);
+  // Both ran at once for a while, as 2 × 106 tokens do not fit into 128 and waiting alone would take 200 steps.
+  expect(after.submits - before.submits).toBeLessThan(200);
+  await call("close", "crowded");
+});
+
 test("f16 keys and values give the tokens of the reference with f16 keys and values", async ({ call }) => {
   for (const variant of ["llama-gqa-tied", "qwen2"]) {
     const { config, tensors } = makeCheckpoint(variant);

@@ -17,11 +17,11 @@ import type { Sequence } from "./sequence.ts";
 /** A batch and who its logit rows belong to. */
 export interface Plan {
   batch: Batch;
-  /** Sequence of each logit row: first those that decode, then the one whose text ends with this step. */
+  /** Sequence of each logit row: first those that decode, then the one whose input ends with this step. */
   owners: readonly Sequence[];
   /** Sequences that enter with this step. */
   entered: readonly Sequence[];
-  /** Set when the step runs a part of a text: how far it is then. */
+  /** Set when the step runs a part of an input: how many of its tokens are done then. */
   chunk: { sequence: Sequence; done: number } | null;
 }
 
@@ -35,7 +35,7 @@ export class Draft {
   #chunk: { sequence: Sequence; count: number } | null = null;
   #promptEnd: PromptEnd | null = null;
 
-  /** Whether the step runs a part of a text already: at most one can be in it. */
+  /** Whether the step runs a part of an input already: a step has one at most. */
   get hasChunk(): boolean {
     return this.#chunk !== null;
   }
@@ -57,7 +57,7 @@ export class Draft {
     sequence.inFlight++;
   }
 
-  /** The next `count` tokens of the sequence's text, after all decode rows. There is room in its cache. */
+  /** The next `count` tokens of the sequence's input, after all decode rows. There is room in its cache. */
   prefill(sequence: Sequence, count: number): void {
     assert(!this.#chunk && count > 0, `a step runs one chunk of at least one token, got ${count}`);
     this.#reserve(sequence, count);
@@ -86,12 +86,12 @@ export class Draft {
   }
 
   #runChunk({ sequence, count }: { sequence: Sequence; count: number }): { sequence: Sequence; done: number } {
-    const { cache, text, request } = sequence;
+    const { cache, input, request } = sequence;
     const start = cache.length;
-    const tokens = text.slice(start, start + count);
+    const tokens = input.slice(start, start + count);
     for (const [i, token] of tokens.entries()) this.#row(sequence, token, start + i);
     cache.append(tokens);
-    if (sequence.textLeft === 0) this.#wantLogits(sequence);
+    if (sequence.inputLeft === 0) this.#wantLogits(sequence);
     if (cache.length === request.prompt.length) this.#endPrompt(sequence, count);
     return { sequence, done: start + count };
   }

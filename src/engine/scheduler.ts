@@ -1,5 +1,6 @@
-// Decides what the next step runs. Older requests come first: they get room at the cost of younger ones, which are set
-// back to the waiting line and computed again later. So the oldest always goes on, and nobody fails for want of room.
+// Decides what the next step runs: a row for every sequence that decodes, then a chunk of one input. Room in the cache
+// is given away in order of age. Where it is short the youngest is set back (preempted): it returns its blocks, waits in
+// front of the line, and what it had is computed again. So the oldest always goes on, and nobody fails for want of room.
 import { assert } from "../errors.ts";
 import type { CachePlan } from "../kv/residence.ts";
 import type { Model } from "../model/model.ts";
@@ -7,9 +8,7 @@ import { Draft, type Plan } from "./draft.ts";
 import type { Sequence } from "./sequence.ts";
 
 export class Scheduler {
-  readonly #rows: number;
-  /** Most sequences at once: each needs a slot, and a row of the step. */
-  readonly #most: number;
+  readonly #limits: Model["limits"];
   readonly #windowRows: number;
   /** Oldest first, and all older than whoever waits: room is given away in this order only. */
   readonly #running: Sequence[] = [];
@@ -17,10 +16,9 @@ export class Scheduler {
   readonly #waiting: Sequence[] = [];
   #preemptions = 0;
 
-  constructor({ rows, slots }: Model["limits"], { windowRows }: CachePlan) {
+  constructor(limits: Model["limits"], { windowRows }: CachePlan) {
+    this.#limits = limits;
     this.#windowRows = windowRows;
-    this.#rows = rows;
-    this.#most = Math.min(slots, rows);
   }
 
   /** How often a sequence was set back. */
@@ -57,12 +55,13 @@ export class Scheduler {
     const draft = new Draft();
     const preempted = this.#preemptions;
     const decoding = this.#running.filter(({ decodes }) => decodes).length;
-    const chunkRows = this.#rows - decoding; // at least 1 if anybody has text left
+    const chunkRows = this.#limits.rows - decoding; // all if the oldest has input left: nobody has got past it then
     for (const sequence of this.#running.slice()) {
       if (sequence.slot === null) continue; // set back for an older one
       if (sequence.decodes) this.#decode(sequence, draft);
       else this.#prefill(sequence, chunkRows, draft);
     }
+    // Whoever was set back just now may have a token in flight, and is first in the line.
     if (this.#preemptions === preempted)
       for (const sequence of this.#admit(before, draft)) this.#prefill(sequence, chunkRows, draft);
     return draft.plan(this.#running);
@@ -99,7 +98,7 @@ export class Scheduler {
   /** Lets those in who fit beside the running ones, in order: nobody overtakes. Returns them. */
   #admit(before: number, draft: Draft): Sequence[] {
     const old = this.#running.length;
-    while (this.#running.length < this.#most && this.#waiting.length > 0) {
+    while (this.#running.length < this.#limits.slots && this.#waiting.length > 0) {
       const next = this.#waiting[0]!;
       if (next.arrival >= before || !this.#fits(next)) break;
       next.enter(this.#freeSlot());

@@ -1,4 +1,4 @@
-// One request on its way through the engine. Tokens only; text is the session's affair.
+// One request on its way through the engine. Tokens only; text is the chat room's affair.
 import type { FinishReason } from "../api.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Residence } from "../kv/residence.ts";
@@ -26,7 +26,7 @@ export class Sequence {
   /** Sequence slot of the model while it runs; null while it waits and when it is done. */
   slot: number | null = null;
   /** What must be in the cache before it decodes: the prompt, and after a set-back what it had generated as well. */
-  text: readonly number[];
+  input: readonly number[];
   /** Prompt tokens found in the cache when it was first admitted; null before. */
   reused: number | null = null;
   /** Sampled tokens that have been read. */
@@ -45,17 +45,17 @@ export class Sequence {
     this.request = request;
     this.cache = cache;
     this.arrival = arrival;
-    this.text = request.prompt;
+    this.input = request.prompt;
   }
 
-  /** Tokens of `text` still to run. */
-  get textLeft(): number {
-    return Math.max(0, this.text.length - this.cache.length);
+  /** Tokens of `input` still to run. */
+  get inputLeft(): number {
+    return Math.max(0, this.input.length - this.cache.length);
   }
 
-  /** The whole text is launched, and one more token is wanted than has been. */
+  /** The whole input is launched, and one more token is wanted than has been. */
   get decodes(): boolean {
-    return this.textLeft === 0 && this.launched < this.request.maxTokens;
+    return this.inputLeft === 0 && this.launched < this.request.maxTokens;
   }
 
   get promptEnded(): boolean {
@@ -68,7 +68,7 @@ export class Sequence {
    */
   nextChunk(most: number, window: number): number {
     const { prompt } = this.request;
-    if (this.promptEnded || !this.cache.retains(prompt)) return Math.min(this.textLeft, most);
+    if (this.promptEnded || !this.cache.retains(prompt)) return Math.min(this.inputLeft, most);
     const left = prompt.length - this.cache.length;
     return left <= most ? left : Math.min(most, left - window);
   }
@@ -84,7 +84,7 @@ export class Sequence {
     return this.output.items.length === 0 ? prompt : [...prompt, ...this.generated];
   }
 
-  /** Blocks it can be expected to hold before long: for its text, what is in flight, and a block more if it gets there. */
+  /** Blocks it can be expected to hold before long: for its input, what is in flight, and a block more if it gets there. */
   get expectedBlocks(): number {
     const { prompt, maxTokens } = this.request;
     const most = prompt.length + maxTokens - 1; // the last token is never run
@@ -92,12 +92,12 @@ export class Sequence {
     return blocksFor(Math.min(most, now + BLOCK_TOKENS));
   }
 
-  /** Takes a slot and what the cache holds of its text. */
+  /** Takes a slot and what the cache holds of its input. */
   enter(slot: number): void {
     this.slot = slot;
-    this.text = this.known;
+    this.input = this.known;
     this.launched = this.output.items.length;
-    const found = this.cache.adopt(this.request.prompt, this.text);
+    const found = this.cache.adopt(this.request.prompt, this.input);
     this.reused ??= found;
   }
 
@@ -108,7 +108,7 @@ export class Sequence {
     this.cache.dispose();
   }
 
-  /** Progress of the prompt; a text computed again reports only what is new. */
+  /** Progress of the prompt; an input computed again reports only what is new. */
   report(done: number): void {
     const { onPrefill, prompt } = this.request;
     const reached = Math.min(done, prompt.length);

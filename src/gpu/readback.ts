@@ -36,13 +36,18 @@ export class Readback {
 
   async #read(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
     try {
-      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
-      const result = staging.getMappedRange(0, bytes).slice(0);
-      this.#gpu.counts.readbacks++;
-      this.#gpu.counts.readbackBytes += bytes;
-      return result;
+      return await this.#map(staging, bytes);
     } catch (cause) {
       throw await this.#gpu.explain(cause);
+    }
+  }
+
+  async #map(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      this.#gpu.counts.readbacks++;
+      this.#gpu.counts.readbackBytes += bytes;
+      return staging.getMappedRange(0, bytes).slice(0);
     } finally {
       staging.unmap(); // does nothing where the mapping failed
       this.#free.push(staging);

@@ -47,11 +47,12 @@ export function retainingPlan(blocks: number, budget: number, slots: number): Ca
   return { ...plainPlan(blocks), retain, privatePages, windowRows: 3 };
 }
 
-const hashOf = (values: Iterable<number>): number => {
+/** 24 bits that depend on all values and their order. */
+function hashOf(values: readonly number[]): number {
   let hash = 2166136261;
   for (const value of values) hash = Math.imul(hash ^ (value + 1), 16777619);
   return hash >>> 8;
-};
+}
 
 /** What a slot knows of its sequence beside the cache. */
 interface Adjustments {
@@ -61,6 +62,13 @@ interface Adjustments {
 }
 
 const IN_PROMPT = 2 ** 20;
+
+/** A number for the counts, whatever their order. */
+function sumOf(counts: ReadonlyMap<number, number>): number {
+  let sum = 0;
+  for (const [token, count] of counts) sum = (sum + Math.imul(token * 2 ** 21 + count + 1, 0x9e3779b1)) | 0;
+  return sum;
+}
 
 function adjustmentsOf({ sampling, prompt, generated }: Omit<Arrival, "slot">): Adjustments {
   const counts = new Map<number, number>(prompt.map((token) => [token, IN_PROMPT]));
@@ -79,9 +87,10 @@ function nextToken(
   vocabulary: number,
 ): number {
   const noise = sampling.temperature > 0 ? [sampling.seed, step] : [];
-  const counted = penalised(sampling) ? [...counts].sort(([a], [b]) => a - b).flat() : [];
+  const counted = penalised(sampling) ? [sumOf(counts)] : [];
   const biased = sampling.logitBias.length > 0 ? bias.flat() : [];
-  return hashOf([...seen, ...noise, ...counted, ...biased]) % vocabulary;
+  const rest = hashOf([...noise, ...counted, ...biased]);
+  return (hashOf(seen) ^ (rest >>> 7)) % vocabulary;
 }
 
 /** The reply without an engine: what the engine must reproduce. */
@@ -115,7 +124,7 @@ export class FakeModel implements Model {
   /** Steps launched and not yet read. */
   underWay = 0;
   mostUnderWay = 0;
-  /** Rejects the read of the step with this number. */
+  /** Rejects the read of the step with this number, which writes rubbish. */
   failAt = -1;
   /** Rejects the launch of the step with this number, after half of it was written. */
   failLaunchAt = -1;
@@ -153,6 +162,7 @@ export class FakeModel implements Model {
     const fails = step === this.failLaunchAt;
     const results = this.#run(fails ? { ...batch, rows: batch.rows.slice(0, batch.rows.length / 2) } : batch, fails);
     if (fails) throw new Error("the fake was told to fail its launch");
+    if (step === this.failAt) this.#spoil(batch);
     this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
     return {
       read: async () => {
@@ -204,6 +214,13 @@ export class FakeModel implements Model {
 
   #live(slot: number, index: number): number {
     return this.#blocks[this.#tables[slot]![Math.floor(index / BLOCK_TOKENS)]!]![index % BLOCK_TOKENS]!;
+  }
+
+  #spoil({ rows }: Batch): void {
+    for (const { slot, cacheIndex } of rows) {
+      const block = this.#tables[slot]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
+      this.#blocks[block]![cacheIndex % BLOCK_TOKENS] = -2;
+    }
   }
 
   #sample(row: LogitRow, cacheIndex: number): Sampled {

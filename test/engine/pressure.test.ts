@@ -115,6 +115,20 @@ test("nobody is let in only to be set back: a long prompt waits for its turn, an
   expect(prefilled).toBe(40 + 200 + 5);
 });
 
+test("a beginning that others hold costs a newcomer no room", async () => {
+  const { model, engine } = make({ blocks: 8, slots: 2 });
+  const prompt = words(105, 161);
+  const first = collect(engine, request(prompt, 30));
+  const [got, other] = await Promise.all([
+    first,
+    stepReached(model, 15).then(() => collect(engine, request([...prompt, 1], 30))),
+  ]);
+  expect(got.tokens).toEqual(continuation(prompt, 30, 97));
+  expect(other.tokens).toEqual(continuation([...prompt, 1], 30, 97));
+  expect(other.reusedTokens).toBe(160);
+  expect(model.batches.some(({ decodeRows }) => decodeRows === 2)).toBe(true);
+});
+
 test("a request that waits, or was set back, can be aborted", async () => {
   const { engine, model } = make({ blocks: 4, slots: 2 });
   const waiting = new AbortController();

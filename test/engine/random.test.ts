@@ -93,7 +93,7 @@ test("random requests with too little memory: tokens as alone, every block given
     sealed += model.batches.some(({ moves }) => moves.some(({ to }) => to >= tiers[0]!)) ? 1 : 0;
     kept += model.batches.some(({ promptEnd }) => promptEnd) ? 1 : 0;
   }
-  expect(crowded).toBeGreaterThan(100);
+  expect(crowded).toBeGreaterThan(70);
   expect(sealed).toBeGreaterThan(30);
   expect(kept).toBeGreaterThan(30);
   expect(aborted).toBeGreaterThan(50);

@@ -1,0 +1,33 @@
+// What becomes of requests when steps fail and when the device goes away.
+import { expect } from "playwright/test";
+import { makeCheckpoint, readGolden } from "./golden/checkpoint.ts";
+import { toFiles } from "./golden/folder.ts";
+import { source, testWith } from "./golden/serve.ts";
+
+const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).dtype));
+const { prompt, greedy } = readGolden("llama3");
+
+test("a staging buffer comes back whatever happens to its step", async ({ call }) => {
+  expect(await call("readback")).toEqual([
+    [7, 8],
+    [7, 8],
+  ]);
+});
+
+test("steps that fail end their requests; the engine goes on, any number of times", async ({ call }) => {
+  const { outcomes, tokens } = await call("failingSteps", source("llama3"), prompt, 24);
+  expect(outcomes.filter((text) => /was told to fail/.test(text)).length).toBeGreaterThanOrEqual(8);
+  expect(outcomes.filter((text) => !/was told to fail|fulfilled/.test(text))).toEqual([]);
+  expect(tokens).toEqual(greedy.tokens.slice(0, 24));
+});
+
+test("the caller destroys its device: running and later requests say that it was lost", async ({ call }) => {
+  const outcomes = await call("destroyed", source("llama3"), prompt.slice(0, 6));
+  expect(outcomes.length).toBe(4);
+  for (const text of outcomes)
+    expect(text).toMatch(/^DeviceLostError: GPU: the device was lost; its owner destroyed it/);
+});
+
+test("disposing of an engine in the middle of a reply aborts it and leaves no stray error", async ({ call }) => {
+  expect(await call("disposed", source("llama3"), prompt.slice(0, 6))).toEqual({ finish: "abort", stray: [] });
+});

@@ -1,0 +1,122 @@
+// What the device tests call inside the page: devices that fail, and what becomes of the work on them.
+import { Gpu } from "../src/gpu/device.ts";
+import { Readback } from "../src/gpu/readback.ts";
+import { type Engine, load } from "../src/index.ts";
+
+async function openDevice(): Promise<GPUDevice> {
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (!adapter) throw new Error("no WebGPU adapter: GPU tests fail, they do not skip");
+  return adapter.requestDevice();
+}
+
+/** "fulfilled", or the name and message of the error. */
+const outcome = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "fulfilled",
+    (error: Error) => `${error.name}: ${error.message}`,
+  );
+
+const open = (source: string, device: GPUDevice): Promise<Engine> =>
+  load(new URL(source, location.href).href, { device, tune: "off", kv: "f32", context: 128, chunk: 8 });
+
+const generate = (engine: Engine, prompt: readonly number[], maxTokens: number) =>
+  engine.session().generate({ tokens: prompt }, { maxTokens, ignoreEnd: true });
+
+/** Makes the next `count` submits of the device throw. */
+function breakSubmits({ queue }: GPUDevice, count: number): void {
+  let left = count;
+  queue.submit = (commands) => {
+    if (left-- > 0) throw new Error("the queue was told to fail");
+    delete (queue as Partial<GPUQueue>).submit;
+    queue.submit(commands);
+  };
+}
+
+/** Makes the next `count` mappings of any buffer reject. */
+function breakMappings(count: number): void {
+  const { mapAsync } = GPUBuffer.prototype;
+  let left = count;
+  GPUBuffer.prototype.mapAsync = async function (this: GPUBuffer, ...range: Parameters<typeof mapAsync>) {
+    if (left-- > 0) throw new Error("the mapping was told to fail");
+    GPUBuffer.prototype.mapAsync = mapAsync;
+    return await mapAsync.apply(this, range);
+  };
+}
+
+/** Two staging buffers through failures of every kind; returns what was read afterwards, twice `[7, 8]`. */
+async function readback(): Promise<number[][]> {
+  const device = await openDevice();
+  const gpu = await Gpu.open(device);
+  const source = gpu.buffer("source", 16, "scratch");
+  gpu.write(source, 0, Uint32Array.of(7, 8, 9, 10));
+  const ring = new Readback(gpu, 16, 2);
+  const submit = () => ring.submit(device.createCommandEncoder(), source, 8);
+  for (let round = 0; round < 5; round++) {
+    breakSubmits(device, 2);
+    for (let i = 0; i < 2; i++) await outcome((async () => submit())());
+    breakMappings(2);
+    await Promise.all([outcome(submit()()), outcome(submit()())]);
+    submit(); // nobody asks for its result
+    while (gpu.counts.readbacks <= round) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  const reads = [submit(), submit()];
+  const results = await Promise.all(reads.map((read) => read()));
+  gpu.dispose();
+  device.destroy();
+  return results.map((bytes) => [...new Uint32Array(bytes)]);
+}
+
+/** Steps that fail in turn by submit and by mapping, then a reply; returns the outcomes and the reply's tokens. */
+async function failingSteps(source: string, prompt: readonly number[], maxTokens: number) {
+  const device = await openDevice();
+  const engine = await open(source, device);
+  const outcomes: string[] = [];
+  for (let round = 0; round < 8; round++) {
+    const reply = generate(engine, prompt, 6);
+    const results = [outcome(reply.result)];
+    if (round % 4 !== 3) for await (const _ of reply) break; // breaks in the middle of the reply, or at its first step
+    results.push(outcome(generate(engine, prompt, 6).result));
+    if (round % 2 === 0) breakSubmits(device, 1);
+    else breakMappings(2);
+    outcomes.push(...(await Promise.all(results)));
+  }
+  const { tokens } = await generate(engine, prompt, maxTokens).result;
+  engine.dispose();
+  device.destroy();
+  return { outcomes, tokens };
+}
+
+/** The caller destroys its device after three tokens: outcomes of the reply under way, of a waiting score and of a later reply. */
+async function destroyed(source: string, prompt: readonly number[]): Promise<string[]> {
+  const device = await openDevice();
+  const engine = await open(source, device);
+  const reply = generate(engine, prompt, 100);
+  const score = outcome(engine.score(prompt));
+  let seen = 0;
+  const running = (async () => {
+    for await (const _ of reply) if (++seen === 3) device.destroy();
+  })();
+  const outcomes = [await outcome(running), await score];
+  outcomes.push(await outcome(generate(engine, prompt, 5).result), await outcome(engine.score(prompt)));
+  engine.dispose();
+  return outcomes;
+}
+
+/** The engine, on a device of its own, is disposed of in the middle of a reply; how that ends, and rejections nobody handles. */
+async function disposed(source: string, prompt: readonly number[]): Promise<{ finish: string; stray: string[] }> {
+  const stray: string[] = [];
+  const listen = ({ reason }: PromiseRejectionEvent) => stray.push(String(reason));
+  addEventListener("unhandledrejection", listen);
+  const engine = await load(new URL(source, location.href).href, { tune: "off", kv: "f32", context: 128, chunk: 8 });
+  const reply = generate(engine, prompt, 100);
+  for await (const _ of reply) {
+    engine.dispose();
+    break;
+  }
+  const { finish } = await reply.result;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  removeEventListener("unhandledrejection", listen);
+  return { finish, stray };
+}
+
+export const devices = { readback, failingSteps, destroyed, disposed };
