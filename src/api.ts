@@ -193,6 +193,8 @@ export interface ModelInfo {
   /** The SwiftKV projections were made by `convert`, not by training. */
   undistilled: boolean;
   flops: ModelFlops;
+  /** What the size of its keys and values depends on. `heads` read, `kvHeads` are kept, `headWidth` numbers each. */
+  kvShape: { layers: number; heads: number; kvHeads: number; headWidth: number; swiftkv: SwiftKv | null };
 }
 
 /** One dispatch of a step, timed alone. */

@@ -230,6 +230,7 @@ async function makeReady(
 type About = Pick<ModelInfo, "name" | "parameters" | "sampling">;
 
 function describe({ about, config, weights, transformer, speaker }: Loaded): ModelInfo {
+  const { layers, heads, kvHeads, headWidth, swiftkv } = config;
   return {
     ...about,
     architecture: config.architecture,
@@ -242,6 +243,7 @@ function describe({ about, config, weights, transformer, speaker }: Loaded): Mod
     convertible: weights.teacher !== null,
     undistilled: weights.undistilled,
     flops: modelCost(config),
+    kvShape: { layers, heads, kvHeads, headWidth, swiftkv },
   };
 }
 
