@@ -1,5 +1,5 @@
 // The public types, and the lists they come from. Implementations live in the rooms below; src/index.ts re-exports
-// everything an embedder needs.
+// everything an embedder needs. Errors and their codes: src/errors.ts.
 
 /** Where a model comes from. */
 export type ModelSource =

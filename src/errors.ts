@@ -21,7 +21,6 @@
  * | `bad-prompt`        | InputError       | correct the prompt: empty, unknown token ids, or messages that the chat  |
  * |                     |                  | template refuses                                                         |
  * | `context-too-small` | InputError       | shorten the prompt, or load with a larger context                        |
- * | `cache-full`        | InputError       | wait for other replies, or load with a larger context                    |
  * | `disposed`          | InputError       | load the model, or open the session, again                               |
  * | `no-timestamps`     | InputError       | do without `engine.profile`: this adapter cannot time kernels            |
  * | `device-lost`       | DeviceLostError  | load the model again                                                     |
@@ -32,8 +31,7 @@ export type UnsupportedCode = "no-webgpu" | "no-adapter" | "adapter-refused" | "
 
 export type ModelCode = "bad-file" | "not-found" | "not-public" | "gated" | "network" | "out-of-memory";
 
-export type InputCode =
-  "bad-option" | "bad-source" | "bad-prompt" | "context-too-small" | "cache-full" | "disposed" | "no-timestamps";
+export type InputCode = "bad-option" | "bad-source" | "bad-prompt" | "context-too-small" | "disposed" | "no-timestamps";
 
 interface ErrorDetails<Code extends ErrorCode> {
   /** Default: what the class names as its own. */

@@ -92,7 +92,6 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
     return;
   }
   adopt(engine, { swiftkv: engine.model.swiftkv, kv: options.kv });
-  settings.adopt(engine.model);
   find("model-label", HTMLElement).textContent = name;
   find("settings-reload", HTMLElement).hidden = false;
   showNotice(engine.stats());
@@ -108,6 +107,7 @@ function adopt(next: Engine, as: Way): void {
   held = 0;
   about(next, loaded?.name ?? next.model.name);
   panel.show(next, way);
+  settings.adopt(next.model);
 }
 
 function dropEngine(): void {

@@ -3,12 +3,12 @@
 import type { EngineStats } from "../../src/index.ts";
 import { find, make } from "../shared/dom.ts";
 
-/** Says what to expect where no GPU is in use, until it is understood. */
+/** Says what to expect where no GPU is in use, until it is dismissed. */
 export function showNotice({ adapter }: EngineStats): void {
   const notice = find("notice", HTMLElement);
   notice.hidden = !adapter.software;
   if (!adapter.software) return;
-  const close = make("button", { type: "button", className: "tool", textContent: "Understood" });
+  const close = make("button", { type: "button", className: "tool", textContent: "Dismiss" });
   close.addEventListener("click", () => (notice.hidden = true));
   const what = make("span", {}, make("strong", { textContent: "No GPU in use." }));
   what.append(

@@ -1,14 +1,9 @@
 // The settings form: what it holds, its defaults, where they are kept.
 
-import {
-  KV_FORMATS,
-  type GenerateOptions,
-  type KvFormat,
-  type LoadOptions,
-  type ModelInfo,
-  type Sampling,
-} from "../../src/index.ts";
+import type { GenerateOptions, LoadOptions, ModelInfo, Sampling } from "../../src/index.ts";
 import { find } from "../shared/dom.ts";
+import { recipeList } from "./recipelist.ts";
+import { DEFAULT_RECIPE, offered } from "./recipes.ts";
 
 const KEY = "longprompt.settings";
 
@@ -17,37 +12,36 @@ const NUMBERS = { temperature: 0, topP: 1, topK: 0, minP: 0, repetitionPenalty: 
 type NumberName = keyof typeof NUMBERS;
 const names = Object.keys(NUMBERS) as NumberName[];
 
+/** Tokens of context that a model gets where nothing is chosen and it was trained for more. */
+const MOST_CONTEXT = 8192;
+
 /** What a chat starts with where the model brings no advice of its own. */
 const DEFAULTS: Sampling = { temperature: 0.7, topP: 0.95 };
 
 export interface Settings {
   system(): string;
   generate(): GenerateOptions;
-  load(): LoadOptions & { kv: KvFormat };
-  /** Another storage of keys and values was taken up; the next model begins with it. */
-  keep(kv: KvFormat): void;
-  /** Takes over the sampling that the model's authors recommend, unless the user has moved the dials. */
+  load(): LoadOptions & { kv: string };
+  /** Another recipe for keys and values was taken up; the next model begins with it. */
+  keep(kv: string): void;
+  /** Takes over the sampling that the model's authors recommend, unless the user has moved the dials; shows what memory it needs. */
   adopt(model: ModelInfo): void;
 }
 
 /** Connects the form in index.html. `onSystem` runs when the system prompt changes, because that changes the context used. */
 export function settingsForm(onSystem: () => void): Settings {
   const form = find("settings-form", HTMLFormElement);
-  const field = (name: string): HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement => {
-    const element = form.elements.namedItem(name);
-    if (
-      element instanceof HTMLInputElement ||
-      element instanceof HTMLTextAreaElement ||
-      element instanceof HTMLSelectElement
-    )
-      return element;
-    throw new Error(`settings: no field "${name}"`);
-  };
+  const showPrices = recipeList();
+  const field = (name: string): Field => fieldOf(form, name);
   let advice: Sampling = DEFAULTS;
   let touched = false;
+  let model: ModelInfo | null = null;
 
+  const showMemory = (): void => {
+    if (model) showPrices(model, whole(field("context").value) || Math.min(model.trainedContext, MOST_CONTEXT));
+  };
   const showSampling = (values: Sampling): void => {
-    for (const name of names) field(name).value = String(values[name] ?? NUMBERS[name]);
+    for (const name of names) field(name).value = shown(name, values[name] ?? NUMBERS[name]);
     showOutputs(form);
   };
   form.addEventListener("input", (event) => {
@@ -55,6 +49,7 @@ export function settingsForm(onSystem: () => void): Settings {
     touched ||= names.some((known) => known === name);
     showOutputs(form);
     if (name === "system") onSystem();
+    if (name === "context") showMemory();
     store(form, touched);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -65,6 +60,7 @@ export function settingsForm(onSystem: () => void): Settings {
     store(form, touched);
   });
 
+  field("kv").value = DEFAULT_RECIPE;
   showSampling(DEFAULTS);
   touched = restore(form);
   showOutputs(form);
@@ -81,23 +77,34 @@ export function settingsForm(onSystem: () => void): Settings {
     },
     load() {
       const context = whole(field("context").value);
-      const kv = KV_FORMATS.find((format) => format === field("kv").value) ?? "f16";
-      return { kv, ...(context ? { context } : {}) };
+      return { kv: offered(field("kv").value), ...(context ? { context } : {}) };
     },
     keep(kv) {
       field("kv").value = kv;
       store(form, touched);
     },
-    adopt(model) {
+    adopt(loaded) {
+      model = loaded;
       // Greedy is what the engine says where a model brings nothing; small models then go round in circles.
-      advice = model.sampling.temperature ? model.sampling : DEFAULTS;
+      advice = loaded.sampling.temperature ? loaded.sampling : DEFAULTS;
       if (!touched) showSampling(advice);
-      const contexts = field("context");
-      if (!(contexts instanceof HTMLSelectElement)) return;
-      for (const option of contexts.options) option.disabled = Number(option.value) > model.trainedContext;
+      for (const option of find("context", HTMLSelectElement).options)
+        option.disabled = Number(option.value) > loaded.trainedContext;
+      showMemory();
     },
   };
 }
+
+type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement | RadioNodeList;
+
+function fieldOf(form: HTMLFormElement, name: string): Field {
+  const element = form.elements.namedItem(name);
+  if (element && "value" in element) return element as Field;
+  throw new Error(`settings: no field "${name}"`);
+}
+
+/** The number fields say in their placeholder what nothing means. */
+const shown = (name: NumberName, value: number): string => (name === "topK" && value === 0 ? "" : String(value));
 
 function showOutputs(form: HTMLFormElement): void {
   for (const output of form.querySelectorAll("output")) {

@@ -1,8 +1,9 @@
 // The panel with the switch between dense and SwiftKV, and what each of the two costs.
 
-import { KV_FORMATS, type Engine, type KvFormat } from "../../src/index.ts";
+import type { Engine } from "../../src/index.ts";
 import { find, make } from "../shared/dom.ts";
 import { count } from "../shared/numbers.ts";
+import { OFFERS, offered } from "./recipes.ts";
 import { sidesTable, verdict } from "./sides.ts";
 import type { Side } from "./sides.ts";
 import { cachesOf, groupsOf } from "./twin.ts";
@@ -52,7 +53,7 @@ const keyOf = ({ swiftkv, kv }: Way): string => (swiftkv ? `${kv} ${swiftkv.laye
 
 const range = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
-function fill(select: HTMLSelectElement, values: readonly number[], label: (value: number) => string): void {
+function fill<T>(select: HTMLSelectElement, values: readonly T[], label: (value: T) => string): void {
   const options = values.map((value) => make("option", { value: String(value), textContent: label(value) }));
   select.replaceChildren(...options);
 }
@@ -147,13 +148,13 @@ function drawState({ way: { swiftkv }, layers, trained }: Shown): void {
   caution.hidden = trained;
   const opener = find("swiftkv-button", HTMLButtonElement);
   opener.classList.toggle("on", swiftkv !== null);
-  opener.setAttribute("aria-label", `SwiftKV, ${swiftkv ? "on" : "off"}`);
+  opener.setAttribute("aria-label", `Faster reading (SwiftKV), ${swiftkv ? "on" : "off"}`);
 }
 
 interface ShapeFields {
   fields: readonly HTMLSelectElement[];
   swiftkv(): NonNullable<Way["swiftkv"]>;
-  kv(): KvFormat;
+  kv(): string;
   /** For a model of so many layers: half of them read, nothing is shared. */
   offer(layers: number): void;
   set(way: Way): void;
@@ -166,6 +167,8 @@ function shapeFields(): ShapeFields {
   const format = find("swiftkv-kv", HTMLSelectElement);
   const fields = [own, group, format];
   let layers = 0;
+  const notes = new Map(OFFERS.map(({ recipe, note }) => [recipe, `${recipe}, ${note}`]));
+  fill(format, [...notes.keys()], (recipe) => notes.get(recipe) ?? recipe);
   const offerGroups = (wanted: number): void => {
     const usual = groupsOf(Number(own.value), layers);
     const trained = (layers - Number(own.value)) % wanted === 0 ? [wanted] : [];
@@ -177,7 +180,7 @@ function shapeFields(): ShapeFields {
   return {
     fields,
     swiftkv: () => ({ layers: Number(own.value), group: Number(group.value) }),
-    kv: () => KV_FORMATS.find((known) => known === format.value) ?? "f16",
+    kv: () => offered(format.value),
     offer(total) {
       layers = total;
       fill(own, range(0, total - 1), (value) => `${value} of ${total}`);

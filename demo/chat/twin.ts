@@ -1,14 +1,14 @@
 // The same weights run in two ways, dense and as SwiftKV: turning from one to the other, timing a first token. No DOM.
 
 import { convert } from "../../src/index.ts";
-import type { Engine, KvFormat, Message, Prompt, Session, SwiftKv } from "../../src/index.ts";
+import type { Engine, Message, Prompt, Session, SwiftKv } from "../../src/index.ts";
 import { SAMPLE_QUESTION, sampleText } from "./sample.ts";
 
 /** How a model is run. */
 export interface Way {
   /** null = dense: every token through every layer. */
   swiftkv: SwiftKv | null;
-  kv: KvFormat;
+  kv: string;
 }
 
 /** The engine of the same weights that runs `way`. It takes the place of `engine`, whose cache is given back. */

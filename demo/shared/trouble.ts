@@ -90,12 +90,6 @@ const CARDS: Record<ErrorCode, Card> = {
     advice: ["Shorten it, or start a new chat.", "If the model was trained for more, give it a larger context."],
     ways: ["newChat", "settings"],
   },
-  "cache-full": {
-    title: "The cache is full",
-    text: "Other replies hold the room that this one needs.",
-    advice: ["Wait until they have ended, and try again.", "A larger context makes the cache larger."],
-    ways: ["retry", "settings"],
-  },
   "not-public": {
     title: "No such model, or not a public one",
     text: "Hugging Face answers the same for a model that does not exist and for one it does not show to everybody.",

@@ -1,6 +1,6 @@
 // The chat with the engine and Fable, the way a person uses it. Nothing here depends on speed.
 
-import type { Page } from "playwright";
+import type { Locator, Page } from "playwright";
 import { expect } from "playwright/test";
 import { ask, box, ended, newChat, replies, set, sidewaysOverflow, STORY, test, visitFable, wait } from "./visit.ts";
 
@@ -157,6 +157,27 @@ test("every part has a role and a name", async () => {
   await page.keyboard.press("Escape");
   await expect(page.getByRole("complementary", { name: "Settings" })).toBeHidden();
   await expect(page.getByRole("button", { name: "Settings", exact: true })).toBeFocused();
+});
+
+test("the keyboard chooses a recipe for keys and values; it costs what the list says", async () => {
+  await page.getByRole("button", { name: "Settings", exact: true }).click();
+  await page.getByRole("combobox", { name: "Context" }).selectOption("1024");
+  const recipe = (name: string): Locator => page.getByRole("radio", { name, exact: true });
+  await expect(recipe("f16")).toBeChecked();
+  await expect(recipe("f16")).toHaveAccessibleDescription(/^the default 2\.1 MB ?2\.0 kB a token$/);
+  await recipe("f16").focus();
+  for (const name of ["f32", "int8"]) {
+    await page.keyboard.press("ArrowDown");
+    await expect(recipe(name)).toBeFocused();
+    await expect(recipe(name)).toBeChecked();
+  }
+  await expect(recipe("int8")).toHaveAccessibleDescription(/1\.2 MB ?1\.2 kB a token$/);
+  await expect(page.getByText("NLL")).toHaveCount(0); // nothing was measured with Fable
+  await page.getByRole("button", { name: "Load again with these" }).press("Enter");
+  await expect(page.locator("#about")).toContainText("1.2 MB, 1.2 kB a token", wait);
+  await expect(box(page)).toBeVisible(wait);
+  await page.getByRole("button", { name: "Close settings" }).click();
+  expect((await ask(page, STORY)).figures).toMatch(/wrote 12/);
 });
 
 test("at 360 pixels nothing scrolls sideways", async () => {

@@ -7,8 +7,8 @@ import { ask, box, ended, newChat, replies, set, sidewaysOverflow, STORY, test, 
 let page: Page;
 let faults: string[];
 
-const panel = (): Locator => page.getByRole("complementary", { name: "SwiftKV" });
-const opener = (): Locator => page.getByRole("button", { name: /^SwiftKV, o/ });
+const panel = (): Locator => page.getByRole("complementary", { name: "Faster reading (SwiftKV)" });
+const opener = (): Locator => page.getByRole("button", { name: /^Faster reading \(SwiftKV\), o/ });
 const toggle = (): Locator => page.getByRole("switch", { name: "Run with SwiftKV" });
 const compare = (): Locator => panel().getByRole("button", { name: "Compare on this conversation" });
 const verdict = (): Locator => panel().getByRole("status");
@@ -18,7 +18,7 @@ const row = (name: string): Locator => panel().getByRole("row", { name }).getByR
 /** Turns the switch and waits until the other engine runs. */
 async function turn(state: "on" | "off"): Promise<void> {
   await toggle().click();
-  await expect(opener()).toHaveAccessibleName(`SwiftKV, ${state}`, wait);
+  await expect(opener()).toHaveAccessibleName(`Faster reading (SwiftKV), ${state}`, wait);
   await expect(toggle()).toBeEnabled();
 }
 
@@ -33,7 +33,7 @@ test.beforeEach(async () => {
 
 test.afterEach(async () => {
   if (await toggle().isChecked()) await turn("off");
-  await page.getByRole("button", { name: "Close SwiftKV" }).click();
+  await page.getByRole("button", { name: "Close faster reading" }).click();
   expect(faults).toEqual([]);
 });
 
@@ -72,7 +72,12 @@ test("layers, shared caches and format change the cache; the switch takes up wha
   await turn("on");
   await expect(page.locator("#about")).toContainText("6 of 8 layers read, 2 share a cache");
   const formats = panel().getByLabel("Keys and values of both");
-  await expect(formats.getByRole("option")).toHaveText(["f16", "f32, exact", /^int8, lossy/, /^int4, lossy/]);
+  await expect(formats.getByRole("option")).toHaveText([
+    "f16, the default",
+    "f32, exact",
+    /^int8, rounded/,
+    /^int4, rounded/,
+  ]);
   await formats.selectOption("int8");
   await expect(row("Cache per token")).toHaveText(["1.2 kB", "1.0 kB"], wait);
   expect((await ask(page, STORY)).figures).toMatch(/wrote 4/);
@@ -91,7 +96,7 @@ test("a comparison fills both columns with one prompt and leaves the switch wher
     /^On a built-in story of 1,\d{3} tokens SwiftKV came to its first token .+\. Its cache is 25\s% smaller\.$/,
     wait,
   );
-  await expect(opener()).toHaveAccessibleName("SwiftKV, off");
+  await expect(opener()).toHaveAccessibleName("Faster reading (SwiftKV), off");
   await expect(row("First token")).toHaveText([/ m?s1,\d{3} tokens$/, / m?s1,\d{3} tokens$/]);
   await ask(page, `${"The sun was warm. ".repeat(60)}What was warm?`);
   await compare().click();
@@ -109,7 +114,7 @@ for (const [way, stop] of [
     await expect(panel().getByText(/^Dense: reading/)).toBeVisible(wait);
     await stop();
     await expect(compare()).toBeEnabled(wait);
-    await expect(opener()).toHaveAccessibleName("SwiftKV, on");
+    await expect(opener()).toHaveAccessibleName("Faster reading (SwiftKV), on");
     await expect(panel().getByRole("alert")).toHaveCount(0);
     expect((await ask(page, STORY)).figures).toMatch(/wrote 4/);
   });
@@ -140,7 +145,7 @@ test("nothing can be switched while a reply runs, and no reply begins while some
 });
 
 test("the keyboard turns the switch and keeps its place; what was done is said", async () => {
-  await expect(page.getByRole("button", { name: "Close SwiftKV" })).toBeFocused();
+  await expect(page.getByRole("button", { name: "Close faster reading" })).toBeFocused();
   await page.keyboard.press("Tab");
   await expect(toggle()).toBeFocused();
   await expect(toggle()).toHaveAccessibleDescription("Off: the prompt passes all 8 layers");
@@ -162,7 +167,7 @@ test("an error is a card in the panel, and the model runs on as it was", async (
   });
   await toggle().click();
   await expect(panel().getByRole("alert").getByRole("heading")).toHaveText("Not enough memory", wait);
-  await expect(opener()).toHaveAccessibleName("SwiftKV, off");
+  await expect(opener()).toHaveAccessibleName("Faster reading (SwiftKV), off");
   await expect(toggle()).not.toBeChecked();
   expect((await ask(page, STORY)).figures).toMatch(/wrote 4/);
   await turn("on");

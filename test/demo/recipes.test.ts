@@ -1,0 +1,36 @@
+// The table of recipes for keys and values: prices, and what was measured of which model.
+
+import { expect, test } from "playwright/test";
+import { OFFERS, offered, priceOf, testOf } from "../../demo/chat/recipes.ts";
+import { KV_FORMATS } from "../../src/index.ts";
+import type { ModelInfo } from "../../src/index.ts";
+
+/** Fable's shape: 8 layers, 2 heads of 32 numbers kept. */
+const model = (swiftkv: ModelInfo["swiftkv"] = null, name = "fable"): ModelInfo =>
+  ({ name, kvShape: { layers: 8, heads: 6, kvHeads: 2, headWidth: 32, swiftkv } }) as ModelInfo;
+
+test("every format is offered once; what is not offered becomes the default", () => {
+  expect(OFFERS.map(({ recipe }) => recipe)).toEqual(expect.arrayContaining([...KV_FORMATS]));
+  expect(new Set(OFFERS.map(({ recipe }) => recipe)).size).toBe(OFFERS.length);
+  expect([offered("int8"), offered("toString"), offered("")]).toEqual(["int8", "f16", "f16"]);
+});
+
+test("a recipe's price is bytes for keys and values over all caches", () => {
+  const bytes = (recipe: (typeof KV_FORMATS)[number], swiftkv?: ModelInfo["swiftkv"]): number =>
+    priceOf(recipe, model(swiftkv), 100).kvBytesPerToken;
+  expect(KV_FORMATS.map((format) => [format, bytes(format)])).toEqual([
+    ["f16", 8 * 2 * 2 * 64],
+    ["f32", 8 * 2 * 2 * 128],
+    ["int8", 8 * 2 * 2 * 36],
+    ["int4", 8 * 2 * 2 * 20],
+  ]);
+  expect(bytes("f16", { layers: 4, group: 2 })).toBe(6 * 2 * 2 * 64);
+  expect(priceOf("f16", model(), 100)).toMatchObject({ kvBytes: 100 * 2048, extraWeightBytes: 0 });
+});
+
+test("a likelihood stands with the model it was measured on, and with float64's", () => {
+  expect(testOf(model())).toBeNull();
+  const measured = new Set(OFFERS.flatMap(({ nll }) => Object.keys(nll)));
+  expect(measured.size).toBeGreaterThan(0);
+  for (const name of measured) expect(testOf(model(null, name))).toMatch(new RegExp(`${name}, .*float64 gives \\d`));
+});
