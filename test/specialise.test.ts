@@ -1,6 +1,7 @@
 // What a shader's text becomes before it is compiled (src/gpu/specialise.ts): text to text. Plain Node, no GPU.
 import { expect, test } from "playwright/test";
 import { type Template, unrolled, withLengths, withSnippet, withTiles } from "../src/gpu/specialise.ts";
+import { attn_decode } from "../src/gpu/kernels.gen.ts";
 import { specs } from "./kernels/index.ts";
 
 const template = (code: string, more: Partial<Template> = {}): Template => ({
@@ -97,6 +98,14 @@ test("what cannot be spelled out is refused", () => {
   expect(() => unrolled(loop("3u - 1u"))).toThrow("no constant of u32");
   expect(() => unrolled("for (var i = 1u; i < 3u; i++) { f(i); }  // unrolled")).toThrow("not a loop");
   expect(() => unrolled("for (var i = 0u; i < 3u; i++) {  // unrolled")).toThrow("not a loop");
+});
+
+test("attn_decode reads pages through its format alone, by the names that every format declares", () => {
+  const own = attn_decode.code.slice(0, attn_decode.code.indexOf("\n// lib/"));
+  expect(own).not.toContain("kv[");
+  const declared = [...attn_decode.snippets.format.matchAll(/^(?:const|override|fn) (\w+)/gm)].map(([, name]) => name!);
+  expect(declared.filter((name) => !new RegExp(`\\b${name}\\b`).test(own))).toEqual([]);
+  expect(withSnippet(attn_decode, "format", "").code).not.toContain("fn value_pair");
 });
 
 test("every marked loop of the kernels is spelled out", () => {

@@ -12,7 +12,7 @@
 //           by fifths over ordered keys, at most 14 passes, no sort; equal scores are kept or dropped together.
 //           The search runs first over the peaks, which bounds the answer from below; then only stripes whose
 //           peak reaches that bound are opened. Sums are taken in a fixed order: same input, same draw.
-// uses      lib/settings.wgsl lib/finite.wgsl lib/gumbel.wgsl
+// uses      lib/settings.wgsl lib/finite.wgsl lib/gumbel.wgsl lib/filtered.wgsl
 
 override WG: u32 = 256;    // threads per workgroup, a power of two
 override LANES: u32 = 64;  // as in sample_slices
@@ -34,8 +34,6 @@ struct Survey {
 @group(0) @binding(2) var<storage, read> peaks: array<f32>;
 @group(0) @binding(3) var<storage, read_write> picks: array<u32>;
 @group(0) @binding(4) var<uniform> params: Params;
-
-const NONE = 0xffffffffu;
 
 // Stages of the search, in order. One loop runs them all: a survey compiles once.
 const EXTREMES = 0u;  // the best score
@@ -149,8 +147,7 @@ fn sample_filter(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id)
   let topP = settings[row].topP;
   let minP = settings[row].minP;
   let temperature = settings[row].temperature;
-  let on = topK > 0u || topP < 1.0 || minP > 0.0;
-  if (!on || !(temperature > 0.0) || settings[row].forced != NONE) { return; }
+  if (!is_filtered(row) || settings[row].forced != NONE) { return; }
 
   var low = 0u;
   var ceiling = NONE;
