@@ -7,6 +7,7 @@ import { specs } from "./kernels/index.ts";
 const template = (code: string, more: Partial<Template> = {}): Template => ({
   name: "some_kernel",
   code,
+  overrides: {},
   tiles: {},
   snippets: {},
   ...more,
@@ -54,10 +55,13 @@ test("tile constants count before", () => {
 });
 
 test("a tile constant that the text does not have is refused, an override is left alone", () => {
-  const source = template("override WG: u32 = 4;\nconst E: u32 = 64;\n", { tiles: { E: 64, R: 3 } });
+  const source = template("override WG: u32 = 4;\nconst E: u32 = 64;\n", {
+    overrides: { WG: 4 },
+    tiles: { E: 64, R: 3 },
+  });
   expect(withTiles(source, { WG: 8, E: 32 })).toBe("override WG: u32 = 4;\nconst E: u32 = 32;\n");
-  expect(() => withTiles(source, { R: 2 })).toThrow('kernel some_kernel; got no "const R: u32');
-  expect(() => withTiles(source, { WIDTH: 2 })).toThrow("got WIDTH, want a constant");
+  expect(() => withTiles(source, { R: 2 })).toThrow("kernel some_kernel; got R, want an override or");
+  expect(() => withTiles(source, { WIDTH: 2 })).toThrow("got WIDTH, want an override or");
 });
 
 test("arrays of numbers get their length; of structs and atomics they stay; other names are refused", () => {
