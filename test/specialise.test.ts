@@ -1,11 +1,13 @@
 // What a shader's text becomes before it is compiled (src/gpu/specialise.ts): text to text. Plain Node, no GPU.
 import { expect, test } from "playwright/test";
 import { type Template, unrolled, withLengths, withSnippet, withTiles } from "../src/gpu/specialise.ts";
+import { attn_decode } from "../src/gpu/kernels.gen.ts";
 import { specs } from "./kernels/index.ts";
 
 const template = (code: string, more: Partial<Template> = {}): Template => ({
   name: "some_kernel",
   code,
+  overrides: {},
   tiles: {},
   snippets: {},
   ...more,
@@ -53,10 +55,13 @@ test("tile constants count before", () => {
 });
 
 test("a tile constant that the text does not have is refused, an override is left alone", () => {
-  const source = template("override WG: u32 = 4;\nconst E: u32 = 64;\n", { tiles: { E: 64, R: 3 } });
+  const source = template("override WG: u32 = 4;\nconst E: u32 = 64;\n", {
+    overrides: { WG: 4 },
+    tiles: { E: 64, R: 3 },
+  });
   expect(withTiles(source, { WG: 8, E: 32 })).toBe("override WG: u32 = 4;\nconst E: u32 = 32;\n");
-  expect(() => withTiles(source, { R: 2 })).toThrow('kernel some_kernel; got no "const R: u32');
-  expect(() => withTiles(source, { WIDTH: 2 })).toThrow("got WIDTH, want a constant");
+  expect(() => withTiles(source, { R: 2 })).toThrow("kernel some_kernel; got R, want an override or");
+  expect(() => withTiles(source, { WIDTH: 2 })).toThrow("got WIDTH, want an override or");
 });
 
 test("arrays of numbers get their length; of structs and atomics they stay; other names are refused", () => {
@@ -97,6 +102,14 @@ test("what cannot be spelled out is refused", () => {
   expect(() => unrolled(loop("3u - 1u"))).toThrow("no constant of u32");
   expect(() => unrolled("for (var i = 1u; i < 3u; i++) { f(i); }  // unrolled")).toThrow("not a loop");
   expect(() => unrolled("for (var i = 0u; i < 3u; i++) {  // unrolled")).toThrow("not a loop");
+});
+
+test("attn_decode reads pages through its format alone, by the names that every format declares", () => {
+  const own = attn_decode.code.slice(0, attn_decode.code.indexOf("\n// lib/"));
+  expect(own).not.toContain("kv[");
+  const declared = [...attn_decode.snippets.format.matchAll(/^(?:const|override|fn) (\w+)/gm)].map(([, name]) => name!);
+  expect(declared.filter((name) => !new RegExp(`\\b${name}\\b`).test(own))).toEqual([]);
+  expect(withSnippet(attn_decode, "format", "").code).not.toContain("fn value_pair");
 });
 
 test("every marked loop of the kernels is spelled out", () => {

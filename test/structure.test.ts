@@ -83,6 +83,29 @@ test("members of a family take the same buffers", () => {
   expect(() => familiesOf(kernelsOf(files))).toThrow("family f has no other member");
 });
 
+/** Functions of three lines or more whose body, comments apart, stands in several of the files. */
+function twins(files: ReadonlyMap<string, string>): string[] {
+  const places = new Map<string, string[]>();
+  for (const [path, code] of files) {
+    for (const [, name, body] of code.matchAll(/^fn (\w+)\([^{]*\{\n((?:(?!\}\n).*\n){3,})\}/gm)) {
+      const bare = body!.replace(/\/\/.*$/gm, "").replace(/[ \t]+$/gm, "");
+      places.set(bare, [...(places.get(bare) ?? []), `${path} ${name}`]);
+    }
+  }
+  return [...places.values()].filter((found) => found.length > 1).map((found) => found.join(" = "));
+}
+
+test("no function stands in two shader files: what is shared lies in lib/", () => {
+  expect(twins(shaders)).toEqual([]);
+  const body = "(x: f32) -> f32 {\n  let y = x;  // why\n  let z = y;\n  return z;\n}\n";
+  const files = new Map([
+    ["a.wgsl", `fn f${body}`],
+    ["b.wgsl", `fn g${body.replace("  // why", "")}`],
+    ["c.wgsl", `fn h${body.replace("let z", "let w")}`],
+  ]);
+  expect(twins(files)).toEqual(["a.wgsl f = b.wgsl g"]);
+});
+
 // Which room may import which. A room is a folder of src/ or a file directly in it; imports point downwards.
 const LEAVES = ["api", "errors"];
 const MAY_IMPORT: Record<string, readonly string[]> = {

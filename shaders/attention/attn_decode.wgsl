@@ -12,11 +12,12 @@
 // why       All R query heads of a key/value head share each page. Scores of PAGES pages at a time lie in workgroup
 //           memory, so a block of 32·PAGES keys costs five barriers: K is read with threads along slots, eight
 //           at a place, V with threads along e, contiguous. A slot that must not be seen may hold NaN: its score is replaced,
-//           its V is not read. Partials hold (acc, max, sum); one split of one part writes out directly.
-//           Of int8 and int4 slots, the pair that opens V waits in workgroup memory.
+//           its V is not read. A partial holds (acc, max, sum). How a page is read is the format's
+//           business (lib/format_slot.wgsl).
 // family    attn_decode
+// uses      lib/list.wgsl lib/seen.wgsl lib/format_slot.wgsl
 
-override WG: u32 = 64;       // threads per workgroup, a multiple of 8, ≥ E·KV_BITS/32
+override WG: u32 = 64;       // threads per workgroup, a multiple of 8, ≥ VALUE_WORDS
 override PAGES: u32 = 8;     // pages per block; 4·R·(32·PAGES + WG) + 8·WG bytes of workgroup memory (+128·PAGES for int8, int4)
 override H: u32 = 9;         // query heads
 override G: u32 = 3;         // key/value heads
@@ -46,57 +47,11 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const UNSEEN = -3e38;
-const PAIRS = max(1u, 16u / KV_BITS);      // of values per word; f32 leaves the second of its pair 0
-const AFFINE = select(0u, 1u, KV_BITS <= 8u);  // 1: value = minimum + scale·unit
-const UNIT = (1u << (KV_BITS % 32u)) - 1u;     // the largest
 
-var<workgroup> scores: array<f32, R * PAGES * 32u>;             // [R, PAGES·32]: scores, then weights
-var<workgroup> opening: array<u32, 1u + AFFINE * PAGES * 32u>;  // pair (scale, minimum) of V by slot
-var<workgroup> stripe: array<f32, R * WG>;                      // [R, WG]: one number per thread
+var<workgroup> scores: array<f32, R * PAGES * 32u>;          // [R, PAGES·32]: scores, then weights
+var<workgroup> notes: array<u32, 1u + NOTES * PAGES * 32u>;  // by slot, what the format leaves for V
+var<workgroup> stripe: array<f32, R * WG>;                   // [R, WG]: one number per thread
 var<workgroup> column: array<vec2f, WG>;
-
-// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
-fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
-  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
-}
-
-// Bit s is set if the query at `position` sees slot s of the page.
-fn seen(entry: vec4u, position: u32) -> u32 {
-  if (entry.w > position || entry.z != params.arena) { return 0u; }
-  let newest = position - entry.w;
-  let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
-  if (params.window == 0u || newest < params.window) { return bits; }
-  let gone = newest - params.window + 1u;
-  return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
-}
-
-// (scale, minimum), of the upper halves of two f32.
-fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
-
-// Four neighbouring units of a word, from bit `low` on.
-fn units(word: u32, low: u32) -> vec4f {
-  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);
-  return vec4f((vec4u(word) >> shifts) & vec4u(UNIT));
-}
-
-// Keys 4·e4 .. 4·e4+3 of a slot; affine: its scale and minimum.
-fn key(page: u32, e4: u32, slot: u32, affine: vec2f) -> vec4f {
-  let at = page + slot / 8u * (E * KV_BITS / 4u) + slot % 8u;
-  if (AFFINE == 1u) {
-    let word = kv[at + e4 * KV_BITS / 8u * 8u];
-    return affine.y + affine.x * units(word, e4 * 4u * KV_BITS % 32u);
-  }
-  if (KV_BITS == 16u) { return vec4f(unpack2x16float(kv[at + e4 * 16u]), unpack2x16float(kv[at + e4 * 16u + 8u])); }
-  let from4 = at + e4 * 32u;
-  return bitcast<vec4f>(vec4u(kv[from4], kv[from4 + 8u], kv[from4 + 16u], kv[from4 + 24u]));
-}
-
-// Pair i of the values in a word of V.
-fn values(word: u32, i: u32, affine: vec2f) -> vec2f {
-  if (AFFINE == 1u) { return affine.y + affine.x * units(word >> (2u * KV_BITS * i), 0u).xy; }
-  if (KV_BITS == 16u) { return unpack2x16float(word); }
-  return vec2f(bitcast<f32>(word), 0.0);
-}
 
 // Largest of the numbers that all threads left in `stripe` for head h. Needs a barrier before.
 fn largest(h: u32) -> f32 {
@@ -115,10 +70,9 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   let listed = row.y / 32u + 1u + head.x - head.y;
   let firstPage = wg.y * params.pagesPerSplit;
   let endPage = min(firstPage + params.pagesPerSplit, listed);
-  let words = E * KV_BITS / 32u;   // of one slot's K or V
-  let copies = max(WG / words, 1u);  // slots of V read at a time
-  let word = local % words;
-  let copy = local / words;
+  let copies = max(WG / VALUE_WORDS, 1u);  // slots of V read at a time
+  let word = local % VALUE_WORDS;
+  let copy = local / VALUE_WORDS;
 
   var top: array<f32, R>;
   var sum: array<f32, R>;            // of this thread's keys
@@ -141,14 +95,10 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
         let entry = listed_entry(list, head, page0 + k / 32u);
         visible = ((seen(entry, row.x) >> (k % 32u)) & 1u) == 1u;
         if (visible) {
-          var affine = vec2f();
-          if (AFFINE == 1u) {
-            let pairs = entry.x + 2u * E * KV_BITS + k % 32u;
-            affine = opened(kv[pairs]);
-            opening[k] = kv[pairs + 32u];
-          }
+          let opening = key_opening(entry.x, k % 32u);
+          if (NOTES == 1u) { notes[k] = value_note(entry.x, k % 32u); }
           for (var e4 = 0u; e4 < E / 4u; e4++) {
-            let keys = key(entry.x, e4, k % 32u, affine);
+            let keys = key(entry.x, e4, k % 32u, opening);
             for (var h = 0u; h < R; h++) { dots[h] += dot(keys, q[query + h * (E / 4u) + e4]); }
           }
         }
@@ -193,14 +143,13 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
         let entry = listed_entry(list, head, page);
         let bits = seen(entry, row.x);
         if (bits == 0u) { continue; }
-        let first = entry.x + words * 32u + word;
         for (var slot = copy; slot < 32u; slot += copies) {
           if (((bits >> slot) & 1u) == 0u) { continue; }
-          let raw = kv[first + slot * words];
+          let raw = value_word(entry.x, slot, word);
           let k = (page - page0) * 32u + slot;
-          let affine = opened(opening[k * AFFINE]);
+          let opening = value_opening(entry.x, slot, word, notes[k * NOTES]);
           for (var i = 0u; i < PAIRS; i++) {
-            let pair = values(raw, i, affine);
+            let pair = value_pair(raw, i, opening);
             for (var h = 0u; h < R; h++) { acc[h * PAIRS + i] += scores[h * PAGES * 32u + k] * pair; }
           }
         }
@@ -221,7 +170,6 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   workgroupBarrier();
 
   // Values over the copies, one head and pair at a time.
-  let perWord = 32u / KV_BITS;
   for (var h = 0u; h < R; h++) {
     var total = 0.0;
     for (var i = 0u; i < 8u; i++) { total += stripe[h * WG + i]; }
@@ -229,16 +177,16 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
     for (var pair = 0u; pair < PAIRS; pair++) {
       column[local] = acc[h * PAIRS + pair];
       workgroupBarrier();
-      if (local < words) {
+      if (local < VALUE_WORDS) {
         var value = vec2f();
-        for (var i = 0u; i < copies; i++) { value += column[i * words + local]; }
-        let e = local * perWord + pair * 2u;
+        for (var i = 0u; i < copies; i++) { value += column[i * VALUE_WORDS + local]; }
+        let e = local * WORD_VALUES + pair * 2u;
         if (params.entries == 1u) {
           let to = ((params.firstRow + wg.z) * H + head0 + h) * E + e;
           value *= select(0.0, 1.0 / total, total > 0.0);
-          for (var i = 0u; i < min(perWord, 2u); i++) { out[to + i] = value[i]; }
+          for (var i = 0u; i < min(WORD_VALUES, 2u); i++) { out[to + i] = value[i]; }
         } else {
-          for (var i = 0u; i < min(perWord, 2u); i++) { partials[entry * (E + 2u) + e + i] = value[i]; }
+          for (var i = 0u; i < min(WORD_VALUES, 2u); i++) { partials[entry * (E + 2u) + e + i] = value[i]; }
         }
       }
       workgroupBarrier();

@@ -16,6 +16,7 @@
 //           NaN: its score is replaced, its V and its weight are not read. Int8 and int4: a slot's scale and minimum are
 //           applied to its score and to its weight, q·K = scale·Σq·u + minimum·Σq, by the lane that has the slot.
 // family    attn_decode
+// uses      lib/list.wgsl lib/seen.wgsl lib/page.wgsl lib/stored_key.wgsl lib/units.wgsl lib/opened.wgsl
 
 enable subgroups;
 
@@ -51,58 +52,23 @@ const UNSEEN = -3e38;
 const SLOTS = 32u / LANES;                    // slots of a page per lane: lane, lane + LANES, …
 const PAIRS = E / 2u;                         // (value 2j, value 2j+1)
 const AFFINE = KV_BITS <= 8u;                 // value = minimum + scale·unit
-const UNIT = (1u << (KV_BITS % 32u)) - 1u;      // the largest
 const COLUMNS = (PAIRS + LANES - 1u) / LANES;  // pairs of the output per lane: lane, lane + LANES, …
-
-// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
-fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
-  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
-}
-
-// Bit s is set if the query at `position` sees slot s of the page.
-fn seen(entry: vec4u, position: u32) -> u32 {
-  if (entry.w > position || entry.z != params.arena) { return 0u; }
-  let newest = position - entry.w;
-  let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
-  if (params.window == 0u || newest < params.window) { return bits; }
-  let gone = newest - params.window + 1u;
-  return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
-}
-
-// (scale, minimum), of the upper halves of two f32.
-fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
-
-// Four neighbouring units of a word, from bit `low` on.
-fn units(word: u32, low: u32) -> vec4f {
-  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);
-  return vec4f((vec4u(word) >> shifts) & vec4u(UNIT));
-}
-
-// Keys 4·e4 .. 4·e4+3 of a slot; affine: units.
-fn key(page: u32, e4: u32, slot: u32) -> vec4f {
-  let at = page + slot / 8u * (E * KV_BITS / 4u) + slot % 8u;
-  if (AFFINE) { return units(kv[at + e4 * KV_BITS / 8u * 8u], e4 * 4u * KV_BITS % 32u); }
-  if (KV_BITS == 16u) { return vec4f(unpack2x16float(kv[at + e4 * 16u]), unpack2x16float(kv[at + e4 * 16u + 8u])); }
-  let from4 = at + e4 * 32u;
-  return bitcast<vec4f>(vec4u(kv[from4], kv[from4 + 8u], kv[from4 + 16u], kv[from4 + 24u]));
-}
 
 // Values 2j and 2j+1 of a slot; affine: units.
 fn value(page: u32, j: u32, slot: u32) -> vec2f {
+  let at = slot_at(page, slot, true);
   if (AFFINE) {
     let bit = 2u * KV_BITS * j;
-    return units(kv[page + E * KV_BITS + slot * (E * KV_BITS / 32u) + bit / 32u], bit % 32u).xy;
+    return units(kv[at + bit / 32u], bit % 32u).xy;
   }
-  if (KV_BITS == 16u) { return unpack2x16float(kv[page + PAIRS * 32u + slot * PAIRS + j]); }
-  let at = page + E * 32u + slot * E + 2u * j;
-  return bitcast<vec2f>(vec2u(kv[at], kv[at + 1u]));
+  if (KV_BITS == 16u) { return unpack2x16float(kv[at + j]); }
+  return bitcast<vec2f>(vec2u(kv[at + 2u * j], kv[at + 2u * j + 1u]));
 }
 
 // (scale, minimum) of a slot's K, then of its V; 0 where nothing is to be seen.
 fn opening(page: u32, slot: u32, visible: bool) -> vec4f {
   if (!AFFINE) { return vec4f(1.0, 0.0, 1.0, 0.0); }
-  let at = page + 2u * E * KV_BITS + slot;
-  let pairs = select(vec2u(), vec2u(kv[at], kv[at + 32u]), visible);
+  let pairs = select(vec2u(), vec2u(kv[pair_at(page, slot, false)], kv[pair_at(page, slot, true)]), visible);
   return vec4f(opened(pairs.x), opened(pairs.y));
 }
 
@@ -147,7 +113,7 @@ fn attn_decode_sg(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
     for (var i = 0u; i < R * SLOTS; i++) { weights[i] = 0.0; }
     for (var e4 = 0u; e4 < E / 4u; e4++) {
       for (var s = 0u; s < SLOTS; s++) {
-        let keys = key(entry.x, e4, s * LANES + lane);
+        let keys = stored_key(entry.x, e4, s * LANES + lane);
         for (var h = 0u; h < R; h++) { weights[h * SLOTS + s] += dot(keys, q[query + h * (E / 4u) + e4]); }
       }
     }

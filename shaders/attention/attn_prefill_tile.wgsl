@@ -16,6 +16,7 @@
 //           Int8 and int4: the tiles hold plain units; a slot's scale and minimum are applied to its score and to its
 //           weight, q·K = scale·Σq·u + minimum·Σq.
 // family    attn_prefill
+// uses      lib/list.wgsl lib/seen.wgsl
 
 override WG: u32 = 128;      // threads per workgroup: 32, 64 or 128
 override H: u32 = 9;         // query heads
@@ -52,24 +53,11 @@ const COLUMNS = (E4 + 15u) / 16u * 2u;  // of four values, per thread
 var<workgroup> tile: array<vec4f, 512>;        // K [64 of e, 8 × 4 slots] or V [32 slots, 16 × 4 of e]
 var<workgroup> weights: array<vec4f, WG * 4u>;  // [WG/2 rows, 8 × 4 slots]
 
-// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
-fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
-  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
-}
-
 // Bit s is set if slot s of the page is at or before `position`, and so written. NaN may lie in all others.
 fn past(entry: vec4u, position: u32) -> u32 {
   if (entry.w > position) { return 0u; }
   let newest = position - entry.w;
   return select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
-}
-
-// Of those, the slots that the query at `position` sees through the window.
-fn seen(entry: vec4u, position: u32) -> u32 {
-  let bits = past(entry, position);
-  if (params.window == 0u || entry.w + params.window > position) { return bits; }
-  let gone = position - entry.w - params.window + 1u;
-  return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
 }
 
 // Scales, then minima, of K (which 0) or V (which 1) of the slots 4·share .. 4·share+3; 0 without their bit in `written`.

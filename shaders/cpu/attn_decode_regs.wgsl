@@ -9,14 +9,11 @@
 //
 // dispatch  (G, splits, M): one workgroup of 4 threads per key/value head, split of the page list and row
 // cost      bytes 2·M·G·S·E·KV_BITS/8 (int8, int4: + 8·M·G·S), flops 4·M·H·S·E: bound by loads and multiply-adds
-// why       For adapters that run shaders on a CPU (SwiftShader). There a load costs the same whatever the addresses of
-//           its lanes, 72 instructions per word and 45 more per access, so words come in fours and all R heads share
-//           them; lanes lie along the words of a slot, so no lane loads what another has. The compiler keeps the order
-//           of the text and few values in registers: sums are scalars, one after another. A loop that outgrows the
-//           CPU's cache of decoded instructions (about 4,000) gets slower: hence two loops per page, four slots each.
-//           What a loop changes is merged under a mask, 13 instructions a value: scores wait in memory. A constant
-//           costs two instructions at every use, a variable none: hence constants that the compiler cannot see.
+// why       docs/kernels.md, CPU tricks. Lanes lie along the words of a slot, which come in fours and serve all R heads. Scores
+//           wait in memory between two loops per page, four slots each: one for K, one for V. A slot that must not be seen
+//           has its score replaced, and the pair that opens it zeroed (int8, int4), or its words (f32, which may be NaN).
 // family    attn_decode
+// uses      lib/list.wgsl lib/seen.wgsl lib/quad_total.wgsl
 
 enable subgroups;
 
@@ -95,21 +92,6 @@ fn hide(zero: u32) {
   kept = 0x8fffffffu + zero;
 }
 
-// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
-fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
-  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
-}
-
-// Bit s is set if the query at `position` sees slot s of the page.
-fn seen(entry: vec4u, position: u32) -> u32 {
-  if (entry.w > position || entry.z != params.arena) { return 0u; }
-  let newest = position - entry.w;
-  let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);
-  if (params.window == 0u || newest < params.window) { return bits; }
-  let gone = newest - params.window + 1u;
-  return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);
-}
-
 // (scale, minimum) of a slot, of the upper halves of two f32.
 fn opened(pair: u32) -> vec2f { return vec2f(bitcast<f32>(pair * toHigh), bitcast<f32>(pair & highHalf)); }
 
@@ -149,11 +131,6 @@ fn times(x: Sums, factor: f32) -> Sums {
   var next = x;
   for (var h = 0u; h < R; h++) { next[h] = x[h] * factor; }  // unrolled
   return next;
-}
-
-fn total(x: f32) -> f32 {
-  let pair = x + quadSwapX(x);
-  return pair + quadSwapY(pair);
 }
 
 fn totals(mine: Sums) -> Sums {

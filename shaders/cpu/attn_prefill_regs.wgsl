@@ -9,14 +9,13 @@
 //
 // dispatch  (⌈count / 16⌉, H, 1): one workgroup of 4 threads per 16 rows of one head
 // cost      bytes 4·count·H·E·2 + ⌈count/16⌉·H·S·E·KV_BITS/4, flops 4·count·H·S·E: compute bound
-// why       For adapters that run shaders on a CPU (SwiftShader), as gemm_regs_sg: sums in registers,
-//           and no lane loads what another has. 16 slots at a time: scores with lanes along slots (four each), output
+// why       docs/kernels.md, CPU tricks. 16 rows and 16 slots at a time: scores with lanes along slots (four each), output
 //           with lanes along e (four each); q, then the weights, go round by quad swaps, lane l meeting what lane
-//           l ^ s holds with the row of K or V that belongs to it. There a branch costs what is in it whether taken
-//           or not, and only a loop can skip: hence masks everywhere and a loop over the halves of a page that runs
-//           zero times for pages nobody sees. A slot that must not be seen may hold NaN: its score is replaced, the
-//           words of its V are zeroed; of int8 and int4 slots, the pair that opens them.
+//           l ^ s holds with the row of K or V that belongs to it. The loop over the halves of a page runs zero times for
+//           pages nobody sees. A slot that must not be seen may hold NaN: its score is replaced, the words of its V are
+//           zeroed; of int8 and int4 slots, the pair that opens them.
 // family    attn_prefill
+// uses      lib/list.wgsl lib/quad_total.wgsl
 
 enable subgroups;
 
@@ -75,11 +74,6 @@ struct Keys {
 struct Affine {
   scale: vec4f,
   minimum: vec4f,
-}
-
-// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.
-fn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {
-  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];
 }
 
 // Where a word has unit lane ^ s of four (component s).
@@ -288,11 +282,6 @@ fn store(output: Output, column: u32, sum: vec4f) {
   for (var i = 0u; i < 4u; i++) {
     if (output.direct) { out[at + i] = value[i]; } else { partials[at + i] = value[i]; }
   }
-}
-
-fn total(x: f32) -> f32 {
-  let pair = x + quadSwapX(x);
-  return pair + quadSwapY(pair);
 }
 
 @compute @workgroup_size(WG)

@@ -7,14 +7,10 @@
 //
 // dispatch  (16, ceil(T / 16), ceil(N / (64·WG))): 16 rows and one vec4 column per invocation
 // cost      flops 2·T·N·K, bytes 4·(T·K + K·N·T/16 + T·N): compute bound
-// why       for adapters that run shaders on a CPU (SwiftShader): no workgroup memory, no
-//           barrier, 64 sums that stay in registers, and few loads, because there a
-//           load is four branches and four scalar loads even if all lanes want one word. So
-//           no lane loads what another has: lane q of a quad loads a[t, k + q], hands it
-//           round by quad swaps, and meets it with row k + (q xor step) of b. More rows or
-//           inputs per round make the loop outgrow the instruction cache. SwiftShader gives
-//           a thread every 16th workgroup: x = 16 keeps that thread on one panel of b.
+// why       docs/kernels.md, CPU tricks. 64 sums stay in registers. Lane q of a quad loads a[t, k + q], hands it round by
+//           quad swaps, and meets it with row k + (q xor step) of b. x = 16 keeps a thread of the CPU on one panel of b.
 // family    gemm
+// uses      lib/quad_multiply.wgsl
 
 enable subgroups;
 
@@ -36,25 +32,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
-
-// Where a lane begins in a row of `a`. Rows past T repeat the last one: they are not stored.
-fn begin(row: u32, lane: u32) -> u32 {
-  return min(row, params.rows - 1u) * params.depth + lane;
-}
-
-// Adds the four inputs that the quad holds. b0…b3 are the rows of b for lanes q, q^1, q^2, q^3.
-// Spelled out by component: SwiftShader spills every vec4 between two operators.
-fn multiply(sum: vec4f, a0: f32, b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f) -> vec4f {
-  let a1 = quadSwapX(a0);
-  let a2 = quadSwapY(a0);
-  let a3 = quadSwapDiagonal(a0);
-  return vec4f(
-    sum.x + a0 * b0.x + a1 * b1.x + a2 * b2.x + a3 * b3.x,
-    sum.y + a0 * b0.y + a1 * b1.y + a2 * b2.y + a3 * b3.y,
-    sum.z + a0 * b0.z + a1 * b1.z + a2 * b2.z + a3 * b3.z,
-    sum.w + a0 * b0.w + a1 * b1.w + a2 * b2.w + a3 * b3.w,
-  );
-}
 
 fn store(row: u32, column: u32, product: vec4f) {
   var sum = product;

@@ -9,13 +9,11 @@
 //
 // dispatch  (⌈N/COLS/WG⌉, 1, 1)
 // cost      bytes N·K·(BITS/8 + 4/GROUP), flops 2·M·N·K: load bound on a CPU adapter
-// why       SwiftShader, which runs shaders on a CPU, needs 8 ns for any load, 2.6 ns for a
-//           shift and below 1 ns for and, convert, multiply. So x is loaded once for all columns
-//           of a quad of threads, a quarter by each, and integers stay where they are in the word:
-//           mask and convert give 16^i·q, and x carries the factor 16^-i, which is exact. A group
-//           costs Σx·q and Σx, since W = scale·q + minimum. RMSNorm needs no pass of its own: its
-//           factor comes out of the sum.
+// why       docs/kernels.md, CPU tricks. x is loaded once for all columns of a quad of threads, a quarter by each; integers
+//           stay where they are in the word (lib/columns.wgsl). A group costs Σx·q and Σx, since W = scale·q + minimum.
+//           RMSNorm needs no pass of its own: its factor comes out of the sum.
 // family    gemv
+// uses      lib/quad_total.wgsl lib/columns.wgsl lib/silu.wgsl
 
 enable subgroups;
 
@@ -46,56 +44,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-const FOUR = 128u / BITS;        // values in four words
-alias Step = array<vec4f, (UNIT + 15u) / 16u * 4u>;  // x of a step
-
-/// f16 u of a word; infinities and NaN come out finite. unpack2x16float costs twice as much there, where shifts are slow:
-/// the bits go from 31…16 to 31 and 27…13 by way of the mantissa of 1.5·2^39, which takes whole multiples of 2^16. With
-/// the exponent of f32 they are the number, or lie above a subnormal by what doubling and 2^-14 take away.
-fn half(word: u32, u: u32) -> f32 {
-  let high = select(word & 0xffff0000u, word * 65536u, u == 0u);
-  let moved = bitcast<u32>(f32(bitcast<i32>(high)) + 0x1.8p39f) * 8192u;
-  let size = bitcast<f32>((moved & 0x0fffffffu) + 0x38000000u);
-  let low = size + size - 0x1p-14f;
-  return bitcast<f32>(bitcast<u32>(select(size, low, low < size)) | (moved & 0x80000000u));
-}
-
-/// The four integers of a word, 256^i·q.
-fn bytes(word: u32) -> vec4f {
-  let low = vec3i(vec3u(word) & vec3u(0xffu, 0xff00u, 0xff0000u));  // signed converts faster
-  return vec4f(vec3f(low), f32(word & 0xff000000u));
-}
-
-/// Σ x·q over the eight integers of a word, 16^i·q.
-fn eight(word: u32, a: vec4f, b: vec4f) -> f32 {
-  let low = vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));
-  let high = vec3i(vec3u(word) & vec3u(0xf0000u, 0xf00000u, 0xf000000u));
-  return dot(a, vec4f(low)) + dot(b, vec4f(vec3f(high), f32(word & 0xf0000000u)));
-}
-
-fn halves(a: u32, b: u32) -> vec4f { return vec4f(half(a, 0u), half(a, 1u), half(b, 0u), half(b, 1u)); }
-
-/// Σ x·q over the values of four words, of which the first meets v[i].
-fn four(w: vec4u, i: u32, v: Step) -> f32 {
-  if (BITS == 4u) {
-    return eight(w.x, v[i], v[i + 1u]) + eight(w.y, v[i + 2u], v[i + 3u]) + eight(w.z, v[i + 4u], v[i + 5u])
-      + eight(w.w, v[i + 6u], v[i + 7u]);
-  }
-  if (BITS == 8u) {
-    return dot(v[i], bytes(w.x)) + dot(v[i + 1u], bytes(w.y)) + dot(v[i + 2u], bytes(w.z)) + dot(v[i + 3u], bytes(w.w));
-  }
-  if (BITS == 16u) { return dot(v[i], halves(w.x, w.y)) + dot(v[i + 1u], halves(w.z, w.w)); }
-  return dot(v[i], bitcast<vec4f>(w));
-}
-
-/// Four values of x with the inverse of the factor that their integers have; `i` is the place in the step.
-fn scaled(values: vec4f, i: u32) -> vec4f {
-  if (BITS == 8u) { return values * vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24); }
-  if (BITS != 4u) { return values; }
-  if (i % 8u == 0u) { return values * vec4f(1.0, 0x1p-4, 0x1p-8, 0x1p-12); }
-  return values * vec4f(0x1p-16, 0x1p-20, 0x1p-24, 0x1p-28);
-}
-
 // Of what this thread loaded.
 var<private> ones: f32;     // Σ x of a step
 var<private> squares: f32;  // Σ x² of the row, before gamma
@@ -111,14 +59,6 @@ fn load(row: u32, at: u32, lane: u32) -> vec4f {
   if (BITS <= 8u) { ones += dot(values, vec4f(1.0)); }
   return values;
 }
-
-/// Over the four threads that share x.
-fn total(mine: f32) -> f32 {
-  let pair = mine + quadSwapX(mine);
-  return pair + quadSwapY(pair);
-}
-
-fn silu(value: f32) -> f32 { return value / (1.0 + exp(-value)); }
 
 @compute @workgroup_size(WG)
 fn gemv_cols(@builtin(global_invocation_id) id: vec3u, @builtin(subgroup_invocation_id) subgroup: u32) {

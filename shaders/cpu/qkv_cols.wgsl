@@ -12,11 +12,10 @@
 // dispatch  (heads, 1, 1): one workgroup of 4 threads per head, from head firstHead of the matrix
 // cost      bytes heads·E·D·(BITS/8 + 4/GROUP), flops 2·T·heads·E·D: load bound on a CPU adapter
 // why       gemv_cols with a head as its columns: thread l has columns l + 4c, so it has both values of a rotation. A word
-//           of a page needs neighbours and its scale all of a head: these go through workgroup memory, whose barriers
-//           cost a subgroup of four nothing. Heads of the matrix are `queries` query heads, then ownerHeads key and
-//           ownerHeads value heads for each owner, a layer whose cache they are. Where a row's page lies in another
-//           arena, its sum has zero terms: a CPU adapter does not skip branches.
+//           of a page needs neighbours and its scale all of a head: these go through workgroup memory. Where a row's page
+//           lies in another arena, its sum has zero terms, since a branch would not skip (docs/kernels.md, CPU tricks).
 // family    qkv_narrow
+// uses      lib/columns.wgsl lib/quad_total.wgsl lib/head.wgsl lib/page_writer.wgsl
 
 enable subgroups;
 
@@ -29,6 +28,7 @@ const UNIT: u32 = 32;         // values per step: 32, 16, 8 or 4, at least FOUR;
 const ROWS: u32 = 1;          // rows of x, at least params.rows; each reads the weights again
 const E: u32 = 64;            // head width, a multiple of 8
 const COLS = E / 4u;          // columns per thread, 4 apart
+const LANES = 4u;             // threads
 
 struct Params {
   rows: u32,         // T
@@ -61,56 +61,6 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> kv: array<u32>;
 @group(0) @binding(8) var<uniform> params: Params;
 
-const FOUR = 128u / BITS;      // values in four words
-alias Step = array<vec4f, (UNIT + 15u) / 16u * 4u>;  // x of a step
-
-/// f16 u of a word; infinities and NaN come out finite. unpack2x16float costs twice as much there, where shifts are slow:
-/// the bits go from 31…16 to 31 and 27…13 by way of the mantissa of 1.5·2^39, which takes whole multiples of 2^16. With
-/// the exponent of f32 they are the number, or lie above a subnormal by what doubling and 2^-14 take away.
-fn half(word: u32, u: u32) -> f32 {
-  let high = select(word & 0xffff0000u, word * 65536u, u == 0u);
-  let moved = bitcast<u32>(f32(bitcast<i32>(high)) + 0x1.8p39f) * 8192u;
-  let size = bitcast<f32>((moved & 0x0fffffffu) + 0x38000000u);
-  let low = size + size - 0x1p-14f;
-  return bitcast<f32>(bitcast<u32>(select(size, low, low < size)) | (moved & 0x80000000u));
-}
-
-/// The four integers of a word, 256^i·q.
-fn bytes(word: u32) -> vec4f {
-  let low = vec3i(vec3u(word) & vec3u(0xffu, 0xff00u, 0xff0000u));  // signed converts faster
-  return vec4f(vec3f(low), f32(word & 0xff000000u));
-}
-
-/// Σ x·q over the eight integers of a word, 16^i·q.
-fn eight(word: u32, a: vec4f, b: vec4f) -> f32 {
-  let low = vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u));
-  let high = vec3i(vec3u(word) & vec3u(0xf0000u, 0xf00000u, 0xf000000u));
-  return dot(a, vec4f(low)) + dot(b, vec4f(vec3f(high), f32(word & 0xf0000000u)));
-}
-
-fn halves(a: u32, b: u32) -> vec4f { return vec4f(half(a, 0u), half(a, 1u), half(b, 0u), half(b, 1u)); }
-
-/// Σ x·q over the values of four words, of which the first meets v[i].
-fn four(w: vec4u, i: u32, v: Step) -> f32 {
-  if (BITS == 4u) {
-    return eight(w.x, v[i], v[i + 1u]) + eight(w.y, v[i + 2u], v[i + 3u]) + eight(w.z, v[i + 4u], v[i + 5u])
-      + eight(w.w, v[i + 6u], v[i + 7u]);
-  }
-  if (BITS == 8u) {
-    return dot(v[i], bytes(w.x)) + dot(v[i + 1u], bytes(w.y)) + dot(v[i + 2u], bytes(w.z)) + dot(v[i + 3u], bytes(w.w));
-  }
-  if (BITS == 16u) { return dot(v[i], halves(w.x, w.y)) + dot(v[i + 1u], halves(w.z, w.w)); }
-  return dot(v[i], bitcast<vec4f>(w));
-}
-
-/// Four values of x with the inverse of the factor that their integers have; `i` is the place in the step.
-fn scaled(values: vec4f, i: u32) -> vec4f {
-  if (BITS == 8u) { return values * vec4f(1.0, 0x1p-8, 0x1p-16, 0x1p-24); }
-  if (BITS != 4u) { return values; }
-  if (i % 8u == 0u) { return values * vec4f(1.0, 0x1p-4, 0x1p-8, 0x1p-12); }
-  return values * vec4f(0x1p-16, 0x1p-20, 0x1p-24, 0x1p-28);
-}
-
 // Of what this thread loaded.
 var<private> ones: f32;     // Σ x of a step
 var<private> squares: f32;  // Σ x² of the row, before gamma
@@ -124,12 +74,6 @@ fn load(row: u32, gamma: u32, at: u32, lane: u32) -> vec4f {
   values *= vectors[gamma + at];
   if (BITS <= 8u) { ones += dot(values, vec4f(1.0)); }
   return values;
-}
-
-/// Over the four threads, which share x.
-fn total(mine: f32) -> f32 {
-  let pair = mine + quadSwapX(mine);
-  return pair + quadSwapY(pair);
 }
 
 /// The thread's columns of the head, first + 4c of the matrix; `row` and `gamma` count vec4s, `depth` inputs matter.
@@ -174,6 +118,9 @@ fn normalise(weight: u32, lane: u32) {
   for (var c = 0u; c < COLS; c++) { head[lane + 4u * c] *= factor * vectors[weight / 4u + c][lane]; }
 }
 
+/// What page_writer.wgsl reads.
+fn head_value(i: u32) -> f32 { return head[i]; }
+
 /// Rotates the thread's pairs of columns.
 fn rotate(position: u32, lane: u32) {
   for (var j = lane; j < E / 2u; j += 4u) {
@@ -185,83 +132,19 @@ fn rotate(position: u32, lane: u32) {
   }
 }
 
-/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
-fn pack_half(pair: vec2f) -> u32 {
-  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
-  let bits = bitcast<vec2u>(value);
-  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
-  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
-  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
-}
-
-/// Largest unit of a cached number.
-fn top() -> f32 { return select(15.0, 255.0, KV_BITS == 8u); }
-
-/// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
-/// the units reach over all of them.
-fn affine_pair(least: f32, most: f32) -> u32 {
-  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
-  let scale = (most - bitcast<f32>(minimum)) / top();
-  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
-}
-
-/// (scale, minimum) of a pair.
-fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
-
-/// The pair of the head.
-fn head_pair() -> u32 {
-  var least = head[0];
-  var most = head[0];
-  for (var e = 1u; e < E; e++) {
-    let value = head[e];
-    least = min(least, value);
-    most = max(most, value);
-  }
-  return affine_pair(least, most);
-}
-
-/// Word w of the head as pages have it; `affine` is the opened pair.
-fn page_word(w: u32, affine: vec2f) -> u32 {
-  if (KV_BITS == 32u) { return bitcast<u32>(head[w]); }
-  if (KV_BITS == 16u) { return pack_half(vec2f(head[2u * w], head[2u * w + 1u])); }
-  let count = 32u / KV_BITS;
-  let step = select(affine.x, 1.0, affine.x == 0.0);
-  var word = 0u;
-  for (var i = 0u; i < count; i++) {
-    let unit = clamp(round((head[w * count + i] - affine.y) / step), 0.0, top());
-    word |= u32(unit) << (i * KV_BITS);
-  }
-  return word;
-}
-
-/// Writes the first `count` words of the head to a slot of the page at word `page`: all, or none.
-fn write_page(page: u32, slot: u32, isValue: bool, count: u32, lane: u32) {
-  let perSlot = E * KV_BITS / 32u;
-  let first = page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * perSlot, isValue);
-  let apart = select(8u, 1u, isValue);
-  var pair = 0u;
-  if (KV_BITS <= 8u) { pair = head_pair(); }
-  let affine = opened(pair);
-  for (var w = lane; w < count; w += 4u) { kv[first + w * apart] = page_word(w, affine); }
-  if (KV_BITS <= 8u && lane == 0u && count > 0u) { kv[page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot] = pair; }
-}
-
 @compute @workgroup_size(4)
 fn qkv_cols(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocation_id) subgroup: u32) {
   let lane = subgroup & 3u;
   let m = params.firstHead + wg.x;
-  let isQuery = m < params.queries;
-  let i = select(m - params.queries, 0u, isQuery);
-  let owner = i / (2u * params.ownerHeads);
-  let r = i % (2u * params.ownerHeads);
-  let isValue = !isQuery && r >= params.ownerHeads;
-  let column = params.column + owner * params.ownerHeads + r % params.ownerHeads;
+  let own = head_of(m);
+  let isQuery = own.kind == QUERY;
+  let isValue = own.kind == VALUE;
   let gamma = select(params.gammaKv, params.gammaQ, isQuery) / 4u;
-  let weight = select(params.keyNormAt + owner * E, params.queryNormAt, isQuery);
+  let weight = select(params.keyNormAt + own.owner * E, params.queryNormAt, isQuery);
 
   for (var t = 0u; t < min(ROWS, params.rows); t++) {
     let row = rows[params.rowAt + t];
-    let entry = rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + column];
+    let entry = entry_of(row, own.column);
     let away = !isQuery && entry.z != params.arena;
     project(t * params.depth / 4u, gamma, m * E + lane, select(params.depth, 0u, away), lane);
     if (!isValue) {
@@ -271,7 +154,7 @@ fn qkv_cols(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocation_id) s
     workgroupBarrier();
     let to = (t * params.queries + m) * E;
     for (var e = lane; e < select(0u, E, isQuery); e += 4u) { q[to + e] = head[e]; }
-    write_page(entry.x, row.y % 32u, isValue, select(E * KV_BITS / 32u, 0u, isQuery || away), lane);
+    write_page(0u, entry.x, row.y % 32u, isValue, select(E * KV_BITS / 32u, 0u, isQuery || away), lane);
     workgroupBarrier();
   }
 }

@@ -10,15 +10,13 @@
 //
 // dispatch  (X, ceil(T / 16), 1): one workgroup of 4 threads per 16 rows, for heads x, x + X, …; any X serves
 // cost      flops 2·T·heads·E·D, bytes 4·(T·D·heads·E/16 + D·heads·E·T/16 + T·heads·E): compute bound
-// why       gemm_regs_sg for whole heads, 16 columns at a time. The sums go to workgroup memory, whose barriers cost one
-//           subgroup next to nothing, and there a lane finishes a row alone: norm, rotation and scale need no other lane,
-//           and four rows side by side are what SwiftShader computes at once. gamma is in b and the rows' norm comes
-//           once per workgroup: the more heads it takes, the less it costs (X = heads 0.95, X = heads/5 0.85 of the
-//           time of rmsnorm + gemm_regs_sg + rope_kv); X·T/16 near 64 keeps 16 cores busy.
-//           Heads of the matrix are `queries` query heads, then ownerHeads key and ownerHeads value heads for each owner,
-//           a layer whose cache they are. Sums that no row of this arena needs have zero terms, since a CPU
-//           adapter does not skip branches.
+// why       gemm_regs_sg for whole heads, 16 columns at a time. The sums go to workgroup memory, and there a lane finishes a
+//           row alone: norm, rotation and scale need no other lane, and four rows side by side are what SwiftShader computes
+//           at once. gamma is in b and the rows' norm comes once per workgroup: the more heads it takes, the less it costs;
+//           X·T/16 near 64 keeps 16 cores busy. Sums that no row of this arena needs have zero terms, since a branch would
+//           not skip (docs/kernels.md, CPU tricks).
 // family    qkv_wide
+// uses      lib/quad_multiply.wgsl lib/head.wgsl lib/page.wgsl lib/affine_pair.wgsl lib/opened.wgsl lib/pack_half.wgsl lib/turn.wgsl
 
 enable subgroups;
 
@@ -59,23 +57,6 @@ struct Params {
 
 var<workgroup> tile: array<vec4f, E * 4>;  // the head of 16 rows
 var<workgroup> factors: array<f32, 16>;    // of the rows' norm
-
-// Where a lane begins in a row of x. Rows past T repeat the last one: they are not stored.
-fn begin(row: u32, lane: u32) -> u32 { return min(row, params.rows - 1u) * params.depth + lane; }
-
-// Adds the four inputs that the quad holds. b0…b3 are the rows of b for lanes q, q^1, q^2, q^3.
-// Spelled out by component: SwiftShader spills every vec4 between two operators.
-fn multiply(sum: vec4f, a0: f32, b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f) -> vec4f {
-  let a1 = quadSwapX(a0);
-  let a2 = quadSwapY(a0);
-  let a3 = quadSwapDiagonal(a0);
-  return vec4f(
-    sum.x + a0 * b0.x + a1 * b1.x + a2 * b2.x + a3 * b3.x,
-    sum.y + a0 * b0.y + a1 * b1.y + a2 * b2.y + a3 * b3.y,
-    sum.z + a0 * b0.z + a1 * b1.z + a2 * b2.z + a3 * b3.z,
-    sum.w + a0 * b0.w + a1 * b1.w + a2 * b2.w + a3 * b3.w,
-  );
-}
 
 // Factor of the norm of a row of x.
 fn row_factor(row: u32) -> f32 {
@@ -132,46 +113,17 @@ fn turn(at: u32, weight: u32, position: u32) {
   var factor = 1.0;
   if (HEAD_NORM == 1u) { factor = norm_factor(at); }
   for (var v = 0u; v < E / 8u; v++) {
-    let pair = position * (E / 2u) + 4u * v;
-    let turn0 = rope[pair];  // (cos, sin)
-    let turn1 = rope[pair + 1u];
-    let turn2 = rope[pair + 2u];
-    let turn3 = rope[pair + 3u];
-    let cos = vec4f(turn0.x, turn1.x, turn2.x, turn3.x);
-    let sin = vec4f(turn0.y, turn1.y, turn2.y, turn3.y);
+    let by = turn_of(position * (E / 2u) + 4u * v);
     var low = tile[at + v];
     var high = tile[at + v + E / 8u];
     if (HEAD_NORM == 1u) {
       low *= factor * vectors[weight + v];
       high *= factor * vectors[weight + v + E / 8u];
     }
-    tile[at + v] = low * cos - high * sin;
-    tile[at + v + E / 8u] = high * cos + low * sin;
+    tile[at + v] = low * by.cosine - high * by.sine;
+    tile[at + v + E / 8u] = high * by.cosine + low * by.sine;
   }
 }
-
-// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
-fn pack_half(pair: vec2f) -> u32 {
-  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
-  let bits = bitcast<vec2u>(value);
-  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
-  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
-  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
-}
-
-// Largest unit of a cached number.
-fn top() -> f32 { return select(15.0, 255.0, KV_BITS == 8u); }
-
-// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
-// the units reach over all of them.
-fn affine_pair(least: f32, most: f32) -> u32 {
-  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
-  let scale = (most - bitcast<f32>(minimum)) / top();
-  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
-}
-
-// (scale, minimum) of a pair.
-fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
 
 // The pair of the head.
 fn head_pair(at: u32) -> u32 {
@@ -218,34 +170,24 @@ fn write_words(at: u32, first: u32, apart: u32, affine: vec2f, count: u32) {
   }
 }
 
-// Writes the head to a slot of the page at word `page`.
-fn write_page(at: u32, page: u32, slot: u32, isValue: bool, count: u32) {
-  let first = page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);
+// Writes the head to the words of a slot, and its pair; none of it where `count` is 0.
+fn write_page(at: u32, first: u32, apart: u32, pairAt: u32, count: u32) {
   var pair = 0u;
   if (KV_BITS <= 8u) { pair = head_pair(at); }
-  write_words(at, first, select(8u, 1u, isValue), opened(pair), count);
-  if (KV_BITS <= 8u && count > 0u) { kv[page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot] = pair; }
-}
-
-// Page table entry of row t in a column of the table.
-fn entry_of(t: u32, column: u32) -> vec4u {
-  let row = rows[params.rowAt + t];
-  return rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + column];
+  write_words(at, first, apart, opened(pair), count);
+  if (KV_BITS <= 8u && count > 0u) { kv[pairAt] = pair; }
 }
 
 // 16 rows from `row` on of head m of the matrix, from sums to page.
 fn one_head(m: u32, row: u32, lane: u32) {
-  let isQuery = m < params.queries;
-  let i = select(m - params.queries, 0u, isQuery);
-  let owner = i / (2u * params.ownerHeads);
-  let r = i % (2u * params.ownerHeads);
-  let isValue = !isQuery && r >= params.ownerHeads;
-  let column = params.column + owner * params.ownerHeads + r % params.ownerHeads;
-  let weight = select(params.keyNormAt + owner * E, params.queryNormAt, isQuery) / 4u;
+  let own = head_of(m);
+  let isQuery = own.kind == QUERY;
+  let isValue = own.kind == VALUE;
+  let weight = select(params.keyNormAt + own.owner * E, params.queryNormAt, isQuery) / 4u;
 
   let end = min(row + 16u, params.rows);
   var matters = isQuery;
-  for (var t = row; t < end; t++) { matters |= entry_of(t, column).z == params.arena; }
+  for (var t = row; t < end; t++) { matters |= entry_of(rows[params.rowAt + t], own.column).z == params.arena; }
   let depth = select(0u, params.depth, matters);
   project(row, (m - params.bHead) * (E / 4u), (params.biasAt + m * E) / 4u, depth, lane);
   workgroupBarrier();
@@ -256,9 +198,12 @@ fn one_head(m: u32, row: u32, lane: u32) {
     if (!isValue) { turn(at, weight, record.x); }
     let to = (t * params.queries + m) * (E / 4u);
     for (var v = 0u; v < select(0u, E / 4u, isQuery); v++) { q[to + v] = tile[at + v]; }
-    let entry = entry_of(t, column);
+    let entry = entry_of(rows[params.rowAt + t], own.column);
     let away = isQuery || entry.z != params.arena;
-    write_page(at, entry.x, record.y % 32u, isValue, select(E / 4u, 0u, away));
+    let slot = record.y % 32u;
+    let first = slot_at(entry.x, slot, isValue);
+    let pairAt = pair_at(entry.x, slot, isValue);
+    write_page(at, first, select(8u, 1u, isValue), pairAt, select(E / 4u, 0u, away));
   }
   workgroupBarrier();
 }

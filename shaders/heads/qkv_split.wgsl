@@ -16,6 +16,7 @@
 //           a page need neighbouring values, and 8- and 4-bit pages the least and largest of a head: these pass
 //           through workgroup memory. Heads with no row in this arena skip the product.
 // family    qkv_narrow
+// uses      lib/head.wgsl lib/page_writer.wgsl lib/four_weights.wgsl
 
 override E: u32 = 64;        // head width, a multiple of 8
 override KV_BITS: u32 = 16;  // bits of a cached number: 32, 16, 8 or 4
@@ -34,7 +35,7 @@ struct Params {
   depth: u32,        // K
   stride: u32,       // columns of `words` and `scales`
   firstHead: u32,    // head of the matrix that workgroup 0 takes
-  queries: u32,      // query heads of the matrix; then follow ownerHeads keys and ownerHeads values of each owner
+  queries: u32,      // query heads of the matrix
   ownerHeads: u32,
   column: u32,       // the list of the first owner's first head
   columns: u32,      // lists of a sequence
@@ -60,34 +61,9 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 override FOUR: u32 = 128u / BITS;  // values in four words
-const QUERY = 0u;
-const KEY = 1u;
-const VALUE = 2u;
-
-/// One head of the matrix.
-struct Head {
-  kind: u32,    // QUERY, KEY or VALUE
-  owner: u32,
-  column: u32,  // of the page table
-}
-
 // [T, slice, E]: the slices' sums; then slice 0 of a row holds its finished head.
 var<workgroup> sums: array<f32, ROWS * SLICES * E>;
 var<workgroup> squares: array<f32, ROWS * SLICES>;
-
-fn head_of(m: u32) -> Head {
-  if (m < params.queries) { return Head(QUERY, 0u, 0u); }
-  let i = m - params.queries;
-  let owner = i / (2u * params.ownerHeads);
-  let r = i % (2u * params.ownerHeads);
-  let column = params.column + owner * params.ownerHeads + r % params.ownerHeads;
-  return Head(select(KEY, VALUE, r >= params.ownerHeads), owner, column);
-}
-
-/// Table entry (word offset, mask, arena, base) of a row's page.
-fn entry_of(row: vec4u, column: u32) -> vec4u {
-  return rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + column];
-}
 
 /// Whether any row of this head is written here.
 fn is_wanted(head: Head) -> bool {
@@ -96,21 +72,6 @@ fn is_wanted(head: Head) -> bool {
     wanted = wanted || entry_of(rows[params.rowAt + t], head.column).z == params.arena;
   }
   return wanted;
-}
-
-/// Integers or floats j … j+3 of the values in four words, not yet scaled.
-fn quad(four: vec4u, j: u32) -> vec4f {
-  if (BITS == 32u) { return bitcast<vec4f>(four); }
-  if (BITS == 16u) {
-    let words = select(four.xy, four.zw, j == 4u);
-    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
-  }
-  if (BITS == 8u) {
-    let word = four[j / 4u];
-    return vec4f(vec4i(vec4u(word, word >> 8u, word >> 16u, word >> 24u) & vec4u(255u)));
-  }
-  let word = four[j / 8u] >> (j % 8u * 4u);
-  return vec4f(vec4i(vec4u(word, word >> 4u, word >> 8u, word >> 12u) & vec4u(15u)));
 }
 
 /// (scale, minimum) of inputs k … of column n.
@@ -152,6 +113,9 @@ fn accumulate(depth: u32, gammaAt: u32, n: u32, lane: u32, slice: u32) {
   }
 }
 
+/// What page_writer.wgsl reads.
+fn head_value(i: u32) -> f32 { return sums[i]; }
+
 /// Values at e and e + E/2 of a head in workgroup memory.
 fn put(at: u32, pair: vec2f) {
   sums[at] = pair.x;
@@ -185,65 +149,6 @@ fn norm_factor(base: u32) -> f32 {
   return inverseSqrt(sum / f32(E) + params.eps);
 }
 
-/// (least, largest) value of the head at `base`.
-fn bounds(base: u32) -> vec2f {
-  var low = sums[base];
-  var high = low;
-  for (var e = 1u; e < E; e++) {
-    low = min(low, sums[base + e]);
-    high = max(high, sums[base + e]);
-  }
-  return vec2f(low, high);
-}
-
-/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
-fn pack_half(pair: vec2f) -> u32 {
-  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
-  let bits = bitcast<vec2u>(value);
-  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
-  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
-  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
-}
-
-/// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
-/// the units reach over all of them.
-fn affine_pair(least: f32, most: f32) -> u32 {
-  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
-  let scale = (most - bitcast<f32>(minimum)) / f32((1u << (KV_BITS & 15u)) - 1u);
-  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
-}
-
-/// (scale, minimum) of a pair.
-fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
-
-/// Values from sums[first] that fill a word, lowest first; affine = (step, minimum).
-fn pack(first: u32, affine: vec2f) -> u32 {
-  if (KV_BITS == 32u) { return bitcast<u32>(sums[first]); }
-  if (KV_BITS == 16u) { return pack_half(vec2f(sums[first], sums[first + 1u])); }
-  let most = f32((1u << (KV_BITS & 15u)) - 1u);
-  var word = 0u;
-  for (var i = 0u; i < 32u / KV_BITS; i++) {
-    word |= u32(clamp(round((sums[first + i] - affine.y) / affine.x), 0.0, most)) << (KV_BITS * i);
-  }
-  return word;
-}
-
-/// Writes the head at `base` into its slot of the page that begins at word `page`.
-fn store(base: u32, page: u32, slot: u32, isValue: bool, lane: u32) {
-  var affine = vec2f(1.0, 0.0);
-  if (KV_BITS <= 8u) {
-    let range = bounds(base);
-    let bits = affine_pair(range.x, range.y);
-    if (lane == 0u) { kv[page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot] = bits; }
-    affine = opened(bits);
-    if (affine.x == 0.0) { affine.x = 1.0; }
-  }
-  let slotWords = E * KV_BITS / 32u;
-  let first = page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * slotWords, isValue);
-  let apart = select(8u, 1u, isValue);
-  for (var w = lane; w < slotWords; w += LANES) { kv[first + w * apart] = pack(base + w * (32u / KV_BITS), affine); }
-}
-
 @compute @workgroup_size(LANES, SLICES)
 fn qkv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let lane = local.x;
@@ -251,6 +156,7 @@ fn qkv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) loc
   let m = params.firstHead + wg.x;
   let head = head_of(m);
   let isQuery = head.kind == QUERY;
+  let isValue = head.kind == VALUE;
   let depth = select(0u, params.depth, is_wanted(head));
   accumulate(depth, select(params.gammaKv, params.gammaQ, isQuery), m * E + lane, lane, slice);
   workgroupBarrier();
@@ -263,14 +169,14 @@ fn qkv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) loc
     let base = t * SLICES * E;
     var pair = vec2f();
     if (isRow) { pair = total(t, m, lane); }
-    if (HEAD_NORM == 1u && head.kind != VALUE) {
+    if (HEAD_NORM == 1u && !isValue) {
       if (isRow) { put(base + lane, pair); }
       workgroupBarrier();
       let weightAt = select(params.keyNormAt + head.owner * E, params.queryNormAt, isQuery);
       if (isRow) { pair *= norm_factor(base) * vector_pair(weightAt + lane); }
       workgroupBarrier();
     }
-    if (head.kind != VALUE) {
+    if (!isValue) {
       let turn = rope[row.x * LANES + lane];
       pair = vec2f(pair.x * turn.x - pair.y * turn.y, pair.y * turn.x + pair.x * turn.y);
     }
@@ -284,7 +190,7 @@ fn qkv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) loc
       if (isRow) { put(base + lane, pair); }
       workgroupBarrier();
       let entry = entry_of(row, head.column);
-      if (isRow && entry.z == params.arena) { store(base, entry.x, row.y % 32u, head.kind == VALUE, lane); }
+      if (isRow && entry.z == params.arena) { write_page(base, entry.x, row.y % 32u, isValue, E * KV_BITS / 32u, lane); }
     }
   }
 }

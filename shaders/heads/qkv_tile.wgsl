@@ -16,6 +16,7 @@
 //           halves of int4 words cross between the E/8 threads of a row through the free tile, row after row.
 //           Tiles with no row in this arena skip the product.
 // family    qkv_wide
+// uses      lib/head.wgsl lib/page.wgsl lib/affine_pair.wgsl lib/opened.wgsl lib/pack_half.wgsl lib/turn.wgsl lib/four_rows.wgsl
 
 override KV_BITS: u32 = 16;   // bits of a cached number: 32, 16, 8 or 4
 override BIAS: u32 = 0;       // 1: add bias
@@ -43,7 +44,7 @@ struct Params {
   firstHead: u32,    // head of the matrix that workgroups (·, 0) take
   heads: u32,        // heads of the dispatch: as many workgroups along y
   bHead: u32,        // head of the matrix at column 0 of b
-  queries: u32,      // query heads of the matrix; then follow ownerHeads keys and ownerHeads values of each owner
+  queries: u32,      // query heads of the matrix
   ownerHeads: u32,
   column: u32,       // the list of the first owner's first head
   columns: u32,      // lists of a sequence
@@ -65,17 +66,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> kv: array<u32>;
 @group(0) @binding(7) var<uniform> params: Params;
 
-const QUERY = 0u;
-const KEY = 1u;
-const VALUE = 2u;
-
-/// One head of the matrix.
-struct Head {
-  kind: u32,    // QUERY, KEY or VALUE
-  owner: u32,
-  column: u32,  // of the page table
-}
-
 /// A thread's share of a row: vec4 columns c and c + E/8 of the head.
 struct Pair {
   a: vec4f,
@@ -93,20 +83,6 @@ struct Place {
 var<workgroup> aTile: array<vec4f, 2 * BK * ROWS>;
 var<workgroup> bTile: array<vec4f, 2 * BK * COLUMNS>;
 
-fn head_of(m: u32) -> Head {
-  if (m < params.queries) { return Head(QUERY, 0u, 0u); }
-  let i = m - params.queries;
-  let owner = i / (2u * params.ownerHeads);
-  let r = i % (2u * params.ownerHeads);
-  let column = params.column + owner * params.ownerHeads + r % params.ownerHeads;
-  return Head(select(KEY, VALUE, r >= params.ownerHeads), owner, column);
-}
-
-/// Table entry (word offset, mask, arena, base) of a row's page.
-fn entry_of(row: vec4u, column: u32) -> vec4u {
-  return rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + column];
-}
-
 /// Whether any row of this tile is written here: as a rule the first one says so.
 fn is_wanted(head: Head, firstRow: u32) -> bool {
   var wanted = head.kind == QUERY;
@@ -116,18 +92,8 @@ fn is_wanted(head: Head, firstRow: u32) -> bool {
   return wanted;
 }
 
-// Input k of four rows from `row`. Rows past T repeat the last one: they are not stored.
-fn load_a(row: u32, k: u32) -> vec4f {
-  if (k >= params.depth) { return vec4f(); }
-  let last = params.rows - 1u;
-  let depth = params.depth;
-  return vec4f(
-    x[min(row, last) * depth + k],
-    x[min(row + 1u, last) * depth + k],
-    x[min(row + 2u, last) * depth + k],
-    x[min(row + 3u, last) * depth + k],
-  );
-}
+// What four_rows.wgsl reads.
+fn input(at: u32) -> f32 { return x[at]; }
 
 fn load_b(k: u32, column: u32) -> vec4f {
   if (k >= params.depth) { return vec4f(); }
@@ -190,46 +156,21 @@ fn normalised(thread: u32, pair: Pair, at: u32) -> Pair {
 }
 
 fn rotated(pair: Pair, position: u32, column: u32) -> Pair {
-  let at = position * (E / 2u) + 4u * column;
-  let turns = mat4x2f(rope[at], rope[at + 1u], rope[at + 2u], rope[at + 3u]);
-  let cosine = vec4f(turns[0].x, turns[1].x, turns[2].x, turns[3].x);
-  let sine = vec4f(turns[0].y, turns[1].y, turns[2].y, turns[3].y);
-  return Pair(pair.a * cosine - pair.b * sine, pair.b * cosine + pair.a * sine);
+  let turn = turn_of(position * (E / 2u) + 4u * column);
+  return Pair(pair.a * turn.cosine - pair.b * turn.sine, pair.b * turn.cosine + pair.a * turn.sine);
 }
-
-/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
-fn pack_half(pair: vec2f) -> u32 {
-  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
-  let bits = bitcast<vec2u>(value);
-  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
-  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
-  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
-}
-
-/// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that
-/// the units reach over all of them.
-fn affine_pair(least: f32, most: f32) -> u32 {
-  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;
-  let scale = (most - bitcast<f32>(minimum)) / f32((1u << (KV_BITS & 15u)) - 1u);
-  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);
-}
-
-/// (scale, minimum) of a pair.
-fn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }
 
 /// Four values as integers of KV_BITS each, lowest first; affine = (step, minimum).
 fn quantised(values: vec4f, affine: vec2f) -> u32 {
-  let most = vec4f(f32((1u << (KV_BITS & 15u)) - 1u));
-  let units = vec4u(clamp(round((values - affine.y) / affine.x), vec4f(), most));
+  let units = vec4u(clamp(round((values - affine.y) / affine.x), vec4f(), vec4f(top())));
   let bits = KV_BITS & 15u;
   return units.x | (units.y << bits) | (units.z << (2u * bits)) | (units.w << (3u * bits));
 }
 
 /// Word w of a slot's key or value.
 fn put(place: Place, w: u32, word: u32) {
-  let key = (place.slot / 8u * (E * KV_BITS / 32u) + w) * 8u + place.slot % 8u;
-  let at = select(key, E * KV_BITS + place.slot * (E * KV_BITS / 32u) + w, place.kind == VALUE);
-  kv[place.page + at] = word;
+  let at = slot_at(place.page, place.slot, place.kind == VALUE);
+  kv[at + w * select(8u, 1u, place.kind == VALUE)] = word;
 }
 
 /// vec4 column c of a slot, as f32 or f16.
@@ -257,7 +198,8 @@ fn store(thread: u32, pair: Pair, place: Place, isWritten: bool) {
     if (affine.x == 0.0) { affine.x = 1.0; }
     let a = quantised(pair.a, affine);
     let b = quantised(pair.b, affine);
-    if (isWritten && c == 0u) { kv[place.page + 2u * E * KV_BITS + select(0u, 32u, place.kind == VALUE) + place.slot] = bits; }
+    let pairAt = pair_at(place.page, place.slot, place.kind == VALUE);
+    if (isWritten && c == 0u) { kv[pairAt] = bits; }
     if (KV_BITS == 8u) {
       if (isWritten) {
         put(place, c, a);

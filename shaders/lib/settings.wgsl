@@ -1,4 +1,7 @@
 // lib/settings.wgsl — how one row of logits becomes a token. model/sampler.ts fills it by the names of its members.
+
+const NONE = 0xffffffffu;
+
 struct Settings {
   slot: u32,               // row of counts, bias and tokens that belongs to the sequence
   temperature: f32,        // 0: greedy
@@ -11,5 +14,5 @@ struct Settings {
   seed: u32,
   counter: u32,            // step of the sequence: fresh noise for every token
   biasCount: u32,          // entries of bias in use, at most 64
-  forced: u32,             // not 0xffffffff: this token is scored, nothing is drawn
+  forced: u32,             // not NONE: this token is scored, nothing is drawn
 }

@@ -7,10 +7,9 @@
 //
 // dispatch  (ceil(N / (8·WG)), ceil(T / 8), 1): 8 rows and two vec4 columns per invocation
 // cost      flops 2·T·N·K, bytes 4·(T·K + K·N·T/8 + T·N): compute bound
-// why       for adapters where workgroup memory is slow: outer products in registers
-//           (SwiftShader moves arrays with a variable index to memory), lanes along columns so that a is uniform,
-//           four inputs per round so that sums are carried round less often.
-//           gemm_regs_sg does the same with a quarter of the loads of a, by quad swaps.
+// why       For adapters where workgroup memory is slow: outer products in registers, lanes along columns so that a is
+//           uniform, four inputs per round so that sums are carried round less often. A candidate on GPUs too, and for
+//           adapters that run shaders on a CPU and have no subgroups; with them gemm_regs_sg needs a quarter of the loads.
 // family    gemm
 
 override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up (c has N / 2 columns)

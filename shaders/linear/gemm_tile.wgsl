@@ -13,6 +13,7 @@
 //           that one vec4 brings 4 rows; its columns are XORed with k so that neither
 //           writing (lanes along k) nor reading (lanes along rows) meets bank conflicts.
 // family    gemm
+// uses      lib/four_rows.wgsl
 
 override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up (TN = 2; c has N / 2 columns)
 override BIAS: u32 = 0;      // 1: add bias before the epilogue
@@ -51,18 +52,8 @@ struct Params {
 var<workgroup> aTile: array<vec4f, 2 * BK * ROWS>;
 var<workgroup> bTile: array<vec4f, 2 * BK * COLUMNS>;
 
-// Input k of four rows from `row`. Rows past T repeat the last one: they are not stored.
-fn load_a(row: u32, k: u32) -> vec4f {
-  if (k >= params.depth) { return vec4f(); }
-  let last = params.rows - 1u;
-  let depth = params.depth;
-  return vec4f(
-    a[min(row, last) * depth + k],
-    a[min(row + 1u, last) * depth + k],
-    a[min(row + 2u, last) * depth + k],
-    a[min(row + 3u, last) * depth + k],
-  );
-}
+// What four_rows.wgsl reads.
+fn input(at: u32) -> f32 { return a[at]; }
 
 fn load_b(k: u32, column: u32) -> vec4f {
   if (k >= params.depth || column >= params.columns / 4u) { return vec4f(); }

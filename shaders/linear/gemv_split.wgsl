@@ -13,6 +13,7 @@
 //           workgroup keep all cores loading. A step costs Σx·q and Σx: W = scale·q + minimum.
 //           The RMSNorm factor leaves the sum; its squares are added up by the slices as well.
 // family    gemv
+// uses      lib/four_weights.wgsl lib/silu.wgsl
 
 override LANES: u32 = 8;     // threads along N, a multiple of 4 (8: one line of 128 bytes)
 override SLICES: u32 = 16;   // threads along K; LANES·SLICES·COLS·ROWS + ROWS·SLICES ≤ 4096
@@ -46,23 +47,6 @@ override FOUR: u32 = 128u / BITS;  // values in four words
 
 var<workgroup> partial: array<f32, ROWS * COLS * SLICES * LANES>;  // [M, column, slice, lane]
 var<workgroup> partialSquares: array<f32, ROWS * SLICES>;
-
-/// Integers or floats j … j+3 of the values in four words, not yet scaled.
-fn quad(four: vec4u, j: u32) -> vec4f {
-  if (BITS == 32u) { return bitcast<vec4f>(four); }
-  if (BITS == 16u) {
-    let words = select(four.xy, four.zw, j == 4u);
-    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
-  }
-  if (BITS == 8u) {
-    let word = four[j / 4u];
-    return vec4f(vec4i(vec4u(word, word >> 8u, word >> 16u, word >> 24u) & vec4u(255u)));
-  }
-  let word = four[j / 8u] >> (j % 8u * 4u);
-  return vec4f(vec4i(vec4u(word, word >> 4u, word >> 8u, word >> 12u) & vec4u(15u)));
-}
-
-fn silu(value: f32) -> f32 { return value / (1.0 + exp(-value)); }
 
 /// The slice's share of every sum of this thread's columns.
 fn accumulate(first: u32, lane: u32, slice: u32) {

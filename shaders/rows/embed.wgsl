@@ -10,6 +10,7 @@
 // cost      bytes T·D·(BITS/8 + 4): latency bound
 // why       the fours of words of one token lie in different cache lines, but the table is then
 //           the same buffer, in the same form, as a tied output projection.
+// uses      lib/element.wgsl
 
 override WG: u32 = 64;     // threads per workgroup
 override BITS: u32 = 4;    // 4, 8, 16 or 32
@@ -28,13 +29,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read_write> hidden: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
-
-/// Value `i` of a word.
-fn element(word: u32, i: u32) -> f32 {
-  if (BITS == 32u) { return bitcast<f32>(word); }
-  if (BITS == 16u) { return unpack2x16float(word >> (16u * i)).x; }
-  return f32((word >> (BITS * i)) & ((1u << (BITS & 15u)) - 1u));
-}
 
 @compute @workgroup_size(WG)
 fn embed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {

@@ -10,7 +10,7 @@
 // cost      bytes 12·M·V, flops 4·M·V: memory bound
 // why       The log-probability reported for a token is the model's own, so the raw logits must survive:
 //           penalties go into a second array. A row without any is copied.
-// uses      lib/settings.wgsl
+// uses      lib/settings.wgsl lib/penalised.wgsl
 
 override WG: u32 = 64;     // threads per workgroup; every thread also looks after bias entries
 override STEPS: u32 = 16;  // tokens per thread
@@ -45,8 +45,7 @@ fn logit_adjust(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) 
   let first = wg.x * WG * STEPS;
   let end = min(first + WG * STEPS, vocabulary);
   // counts may be a stand-in of one word where no row of the step has a penalty.
-  let counted = settings[row].repetitionPenalty != 1.0 || settings[row].frequencyPenalty != 0.0
-    || settings[row].presencePenalty != 0.0;
+  let counted = is_penalised(row);
   for (var i = first + local.x; i < end; i += WG) {
     var seen = 0u;
     if (counted) { seen = counts[slot * vocabulary + i]; }

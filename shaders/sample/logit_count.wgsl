@@ -8,7 +8,7 @@
 // cost      bytes 60·M, flops 0: latency bound
 // why       After sample_merge, not inside it: counts exist only while some request has a penalty.
 //           Rows of one step belong to different slots, so no atomics. The count stays at 65535.
-// uses      lib/settings.wgsl
+// uses      lib/settings.wgsl lib/penalised.wgsl
 
 override WG: u32 = 64;  // threads per workgroup
 
@@ -22,15 +22,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> counts: array<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-const NONE = 0xffffffffu;
-
 @compute @workgroup_size(WG)
 fn logit_count(@builtin(global_invocation_id) id: vec3u) {
   let row = id.x;
   if (row >= params.rows) { return; }
-  let counted = settings[row].repetitionPenalty != 1.0 || settings[row].frequencyPenalty != 0.0
-    || settings[row].presencePenalty != 0.0;
-  if (!counted || settings[row].forced != NONE) { return; }
+  if (!is_penalised(row) || settings[row].forced != NONE) { return; }
   let slot = settings[row].slot;
   let at = slot * params.vocabulary + tokens[slot];
   if ((counts[at] & 0xffffu) < 0xffffu) { counts[at] += 1u; }

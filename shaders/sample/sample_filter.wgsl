@@ -12,7 +12,7 @@
 //           by fifths over ordered keys, at most 14 passes, no sort; equal scores are kept or dropped together.
 //           The search runs first over the peaks, which bounds the answer from below; then only stripes whose
 //           peak reaches that bound are opened. Sums are taken in a fixed order: same input, same draw.
-// uses      lib/settings.wgsl
+// uses      lib/settings.wgsl lib/finite.wgsl lib/gumbel.wgsl lib/filtered.wgsl
 
 override WG: u32 = 256;    // threads per workgroup, a power of two
 override LANES: u32 = 64;  // as in sample_slices
@@ -35,9 +35,6 @@ struct Survey {
 @group(0) @binding(3) var<storage, read_write> picks: array<u32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-const NONE = 0xffffffffu;
-const LOWEST = -3e38;  // stands for NaN and -inf
-
 // Stages of the search, in order. One loop runs them all: a survey compiles once.
 const EXTREMES = 0u;  // the best score
 const K_PEAKS = 1u;   // top-k: a bound from the peaks
@@ -49,11 +46,6 @@ const P_TOKENS = 5u;
 var<workgroup> sums: array<vec4f, WG>;
 var<workgroup> ends: array<vec2u, WG>;
 
-fn finite(value: f32) -> f32 {
-  if ((bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u) { return LOWEST; }
-  return clamp(value, LOWEST, 3e38);
-}
-
 // Keys compare as the scores do: -0 becomes 0, negative numbers are complemented.
 fn key_of(score: f32) -> u32 {
   let bits = select(bitcast<u32>(score), 0u, bitcast<u32>(score) == 0x80000000u);
@@ -62,22 +54,6 @@ fn key_of(score: f32) -> u32 {
 
 fn score_of(key: u32) -> f32 {
   return bitcast<f32>(select(~key, key ^ 0x80000000u, key >= 0x80000000u));
-}
-
-// A bijection of u32 in which every input bit moves about half of the output bits.
-fn mix(value: u32) -> u32 {
-  var x = value;
-  x = (x ^ (x >> 16u)) * 0x7feb352du;
-  x = (x ^ (x >> 15u)) * 0x846ca68bu;
-  return x ^ (x >> 16u);
-}
-
-// The same noise as in sample_slices.
-fn gumbel(seed: u32, counter: u32, token: u32) -> f32 {
-  let hashed = mix(mix(token ^ mix(seed)) ^ mix(counter + 0x9e3779b9u));
-  let u = min((f32(hashed) + 0.5) * 0x1p-32, 0.99999994);
-  let exponential = select(-log(1.0 - u), u * (1.0 + u * (0.5 + u * (1.0 / 3.0 + u * 0.25))), u < 0.0625);
-  return -log(exponential);
 }
 
 fn stripe_count() -> u32 {
@@ -171,8 +147,7 @@ fn sample_filter(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id)
   let topP = settings[row].topP;
   let minP = settings[row].minP;
   let temperature = settings[row].temperature;
-  let on = topK > 0u || topP < 1.0 || minP > 0.0;
-  if (!on || !(temperature > 0.0) || settings[row].forced != NONE) { return; }
+  if (!is_filtered(row) || settings[row].forced != NONE) { return; }
 
   var low = 0u;
   var ceiling = NONE;

@@ -10,7 +10,7 @@
 // dispatch  (M, 1, 1): one workgroup per row
 // cost      bytes 16·M·N, flops 8·M·N: latency bound
 // why       The log-probability is the model's own: raw logits, before penalties and temperature.
-// uses      lib/settings.wgsl
+// uses      lib/settings.wgsl lib/finite.wgsl lib/merged.wgsl lib/filtered.wgsl
 
 override WG: u32 = 64;  // threads per workgroup, a power of two
 
@@ -27,28 +27,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> tokens: array<u32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-const NONE = 0xffffffffu;
-const LOWEST = -3e38;
-
 var<workgroup> partial: array<vec4f, WG>;
-
-fn finite(value: f32) -> f32 {
-  if ((bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u) { return LOWEST; }
-  return clamp(value, LOWEST, 3e38);
-}
-
-// The two of one row merged: sums brought to the larger maximum, the better token, the lower id on ties.
-fn merged(a: vec4f, b: vec4f) -> vec4f {
-  let top = max(a.x, b.x);
-  let sum = a.y * exp(a.x - top) + b.y * exp(b.x - top);
-  let second = b.z > a.z || (b.z == a.z && b.w < a.w);
-  return vec4f(top, sum, select(a.zw, b.zw, second));
-}
-
-fn filtered(row: u32) -> bool {
-  let on = settings[row].topK > 0u || settings[row].topP < 1.0 || settings[row].minP > 0.0;
-  return on && settings[row].temperature > 0.0;
-}
 
 @compute @workgroup_size(WG)
 fn sample_merge(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {
@@ -68,7 +47,7 @@ fn sample_merge(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) 
 
   whole = partial[0];
   var token = u32(whole.w);
-  if (filtered(row)) { token = picks[row]; }
+  if (is_filtered(row)) { token = picks[row]; }
   let forced = settings[row].forced;
   if (forced != NONE) { token = min(forced, params.vocabulary - 1u); }
   let logit = finite(logits[row * params.vocabulary + token]);

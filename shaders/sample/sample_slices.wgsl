@@ -12,7 +12,7 @@
 //           so greedy and sampling share one reduction and nothing is sorted or normalised. Adding
 //           temperature·noise instead of dividing by the temperature cannot overflow.
 //           A thread's tokens lie LANES apart: neighbours read neighbouring words here and in sample_filter.
-// uses      lib/settings.wgsl
+// uses      lib/settings.wgsl lib/finite.wgsl lib/gumbel.wgsl lib/merged.wgsl
 
 override LANES: u32 = 64;  // threads per workgroup, a power of two
 override STEPS: u32 = 16;  // tokens per thread
@@ -28,40 +28,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> peaks: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
-const LOWEST = -3e38;  // stands for NaN and -inf: finite, and exp(LOWEST - max) = 0
-
 var<workgroup> partial: array<vec4f, LANES>;
-
-// NaN by its bits: compilers may assume that floats are numbers.
-fn finite(value: f32) -> f32 {
-  if ((bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u) { return LOWEST; }
-  return clamp(value, LOWEST, 3e38);
-}
-
-// A bijection of u32 in which every input bit moves about half of the output bits.
-fn mix(value: u32) -> u32 {
-  var x = value;
-  x = (x ^ (x >> 16u)) * 0x7feb352du;
-  x = (x ^ (x >> 15u)) * 0x846ca68bu;
-  return x ^ (x >> 16u);
-}
-
-// Standard Gumbel noise −ln(−ln(1 − u)) of one token. u keeps the 32 bits of the hash near 0, where the
-// largest noise comes from: with 24 bits, ties at the top would favour low ids. The series is ln(1 − u) to 3e-6.
-fn gumbel(seed: u32, counter: u32, token: u32) -> f32 {
-  let hashed = mix(mix(token ^ mix(seed)) ^ mix(counter + 0x9e3779b9u));
-  let u = min((f32(hashed) + 0.5) * 0x1p-32, 0.99999994);
-  let exponential = select(-log(1.0 - u), u * (1.0 + u * (0.5 + u * (1.0 / 3.0 + u * 0.25))), u < 0.0625);
-  return -log(exponential);
-}
-
-// The two of one row merged: sums brought to the larger maximum, the better token, the lower id on ties.
-fn merged(a: vec4f, b: vec4f) -> vec4f {
-  let top = max(a.x, b.x);
-  let sum = a.y * exp(a.x - top) + b.y * exp(b.x - top);
-  let second = b.z > a.z || (b.z == a.z && b.w < a.w);
-  return vec4f(top, sum, select(a.zw, b.zw, second));
-}
 
 @compute @workgroup_size(LANES)
 fn sample_slices(

@@ -11,6 +11,7 @@
 //           again (SOURCE F32). FOUR = 128/BITS weights lie in four words: neighbouring threads
 //           read neighbouring words, each writes FOUR neighbouring floats. A vector is a matrix of
 //           one column with BITS 32.
+// uses      lib/element.wgsl
 
 override WG: u32 = 64;     // threads per workgroup
 override BITS: u32 = 4;    // 4, 8, 16 or 32
@@ -33,20 +34,12 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-/// Value i of a word; affine = (scale, minimum) of its group.
-fn open(word: u32, i: u32, affine: vec2f) -> f32 {
-  if (BITS == 32u) { return bitcast<f32>(word); }
-  if (BITS == 16u) { return unpack2x16float(word >> (16u * i)).x; }
-  let mask = (1u << (BITS & 15u)) - 1u;
-  return affine.x * f32((word >> (BITS * i)) & mask) + affine.y;
-}
-
 /// Writes the values of a word, of which k is the first, of row i.
 fn put(word: u32, k: u32, n: u32, i: u32) {
-  var affine = vec2f();
+  var affine = vec2f(1.0, 0.0);  // (scale, minimum)
   if (BITS <= 8u) { affine = unpack2x16float(scales[k / GROUP * params.stride + n]); }
   for (var j = 0u; j < min(32u / BITS, params.depth - k); j++) {
-    var value = params.weight * open(word, j, affine);
+    var value = params.weight * (affine.x * element(word, j) + affine.y);
     if (GAMMA == 1u) { value *= vectors[params.gammaAt + k + j]; }
     let at = i * params.depth + k + j;
     if (ADD == 1u) { value += out[at]; }

@@ -10,6 +10,7 @@
 //           target, so the integers move over unchanged. Only Q4_K and Q6_K round: their
 //           scale is a product that f16 cannot always hold.
 // family    pack
+// uses      lib/pack_half.wgsl lib/target.wgsl
 
 override WG: u32 = 64;     // threads per workgroup
 override SOURCE: u32 = 0;  // 0 Q4_0, 1 Q4_1, 2 Q8_0, 3 Q4_K, 4 Q6_K
@@ -30,15 +31,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> words: array<u32>;
 @group(0) @binding(2) var<storage, read_write> scales: array<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
-
-/// Target column of a tensor row. llama GGUF files keep row j·E/2 + i of a head (j < 2) at 2i + j.
-fn column_of(row: u32) -> u32 {
-  let head = max(params.headRows, 1u);
-  let inHead = row % head;
-  let n = row - inHead + (inHead % 2u) * (head / 2u) + inHead / 2u;
-  let interleaved = (n / 4u) * 8u + (n % 4u) + (params.columnMode - 1u) * 4u;
-  return params.columnOffset + select(n, interleaved, params.columnMode > 0u);
-}
 
 fn byte(at: u32) -> u32 { return (raw[at / 4u] >> (8u * (at % 4u))) & 255u; }
 fn half(at: u32) -> f32 { return unpack2x16float(byte(at) | (byte(at + 1u) << 8u)).x; }
@@ -91,18 +83,6 @@ fn quant(at: u32, k: u32) -> u32 {
       return (low & 15u) | ((high & 3u) << 4u);
     }
   }
-}
-
-/// Where word `row` of a column lies.
-fn place(row: u32, column: u32) -> u32 { return (row / 4u * params.stride + column) * 4u + row % 4u; }
-
-/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
-fn pack_half(pair: vec2f) -> u32 {
-  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
-  let bits = bitcast<vec2u>(value);
-  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
-  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
-  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
 }
 
 @compute @workgroup_size(WG)

@@ -10,6 +10,7 @@
 //           reads whole cache lines of its own. Scale and minimum are rounded to f16 before
 //           the values are, so the quantiser sees what the kernels will see.
 // family    pack
+// uses      lib/pack_half.wgsl lib/target.wgsl
 
 override WG: u32 = 64;     // threads per workgroup
 override SOURCE: u32 = 0;  // 0 F32, 1 F16, 2 BF16
@@ -31,33 +32,12 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> scales: array<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-/// Target column of a tensor row. llama GGUF files keep row j·E/2 + i of a head (j < 2) at 2i + j.
-fn column_of(row: u32) -> u32 {
-  let head = max(params.headRows, 1u);
-  let inHead = row % head;
-  let n = row - inHead + (inHead % 2u) * (head / 2u) + inHead / 2u;
-  let interleaved = (n / 4u) * 8u + (n % 4u) + (params.columnMode - 1u) * 4u;
-  return params.columnOffset + select(n, interleaved, params.columnMode > 0u);
-}
-
 /// Element `i` of the raw tensor.
 fn source(i: u32) -> f32 {
   if (SOURCE == 0u) { return bitcast<f32>(raw[i]); }
   let half = (raw[i / 2u] >> (16u * (i % 2u))) & 0xffffu;
   if (SOURCE == 1u) { return unpack2x16float(half).x; }
   return bitcast<f32>(half << 16u);
-}
-
-/// Where word `row` of a column lies.
-fn place(row: u32, column: u32) -> u32 { return (row / 4u * params.stride + column) * 4u + row % 4u; }
-
-/// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.
-fn pack_half(pair: vec2f) -> u32 {
-  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));
-  let bits = bitcast<vec2u>(value);
-  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));
-  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴
-  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));
 }
 
 /// Bits of (scale, minimum) as f16.

@@ -6,6 +6,8 @@ import { assert } from "../errors.ts";
 export interface Template {
   readonly name: string;
   readonly code: string;
+  /** Constants `override NAME: u32 = …;` and their values in the text, which they keep: the pipeline is given others. */
+  readonly overrides: Readonly<Record<string, number>>;
   /** Constants `const NAME: u32 = …;` and their values in the text. */
   readonly tiles: Readonly<Record<string, number>>;
   /** Parts of the text that another text may stand in for. */
@@ -23,21 +25,15 @@ export function specialise(
 
 // ---- tile constants ----
 
-/** The shader text with `const NAME: u32 = …;` replaced for each tile constant given; overrides are left to the pipeline. */
-export function withTiles(
-  { name: kernel, code, tiles }: Template,
-  constants: Readonly<Record<string, number>>,
-): string {
-  let text = code;
+/** The shader text with `const NAME: u32 = …;` replaced for each tile constant given. */
+export function withTiles(source: Template, constants: Readonly<Record<string, number>>): string {
+  let text = source.code;
   for (const [name, value] of Object.entries(constants)) {
+    if (name in source.overrides) continue;
     const tile = new RegExp(`^const ${name}\\s*:\\s*u32\\s*=\\s*\\d+u?\\s*;`, "m");
-    if (name in tiles) {
-      assert(tile.test(text), `withTiles: kernel ${kernel}; got no "const ${name}: u32 = …;" in the text`);
-      text = text.replace(tile, `const ${name}: u32 = ${value};`);
-    } else {
-      const override = new RegExp(`^override ${name}\\b`, "m");
-      assert(override.test(text), `withTiles: kernel ${kernel}; got ${name}, want a constant of the shader`);
-    }
+    const isTile = name in source.tiles && tile.test(text);
+    assert(isTile, `withTiles: kernel ${source.name}; got ${name}, want an override or "const ${name}: u32 = …;"`);
+    text = text.replace(tile, `const ${name}: u32 = ${value};`);
   }
   return text;
 }

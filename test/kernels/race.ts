@@ -25,10 +25,54 @@ const alone = (code: string): string =>
     .replace(/quadBroadcast\((\w+), \du\)/g, "$1")
     .replace(/quadSwap\w+\(/g, "(");
 
+/** The interpreter sizes arrays while it reads: what sizes them comes first, also that of lib files, which lie behind. */
+function constantsFirst(code: string): string {
+  const lines = code.split("\n");
+  const isConstant = (line: string) => /^(const|alias) .*;/.test(line);
+  return [...lines.filter(isConstant), ...lines.filter((line) => !isConstant(line))].join("\n");
+}
+
+const ADDRESS = /^fn (\w+)\(([^)]+)\) -> u32 \{\s*return ([^;]*);\s*\}$/m;
+
+/**
+ * Functions that give an address by one expression, written out where they are called: the interpreter keeps what a call
+ * gave in its syntax tree, where other invocations find it.
+ */
+function inlined(code: string): string {
+  const found = code.match(ADDRESS);
+  if (!found) return code;
+  const [whole, name, parameters, value] = found as unknown as [string, string, string, string];
+  const names = parameters.split(", ").map((parameter) => parameter.split(":")[0]!);
+  let text = code.replace(whole, "");
+  for (let call = callOf(text, name); call; call = callOf(text, name)) {
+    const { from, to, args } = call;
+    const word = new RegExp(`(?<![\\w.])(${names.join("|")})\\b`, "g");
+    const written = value.replace(word, (parameter) => `(${args[names.indexOf(parameter)]})`);
+    text = `${text.slice(0, from)}(${written})${text.slice(to)}`;
+  }
+  return inlined(text);
+}
+
+/** The first call of a function: its place and the text of its arguments. */
+function callOf(code: string, name: string): { from: number; to: number; args: string[] } | null {
+  const from = code.search(new RegExp(`(?<![\\w.])${name}\\(`));
+  if (from < 0) return null;
+  const args = [""];
+  let depth = 1;
+  let to = from + name.length + 1;
+  for (; depth > 0; to++) {
+    const letter = code[to]!;
+    depth += "([".includes(letter) ? 1 : ")]".includes(letter) ? -1 : 0;
+    if (letter === "," && depth === 1) args.push("");
+    else if (depth > 0) args[args.length - 1] += letter;
+  }
+  return { from, to, args };
+}
+
 /** Race and interpreter errors of `test` (want: none). */
 export function races({ kernel }: KernelSpec, test: KernelCase, code: string = kernel.code): string[] {
   const values = test.constants as Readonly<Record<string, number>>;
-  const text = bake(withTiles({ ...kernel, code: alone(code) }, values), values);
+  const text = constantsFirst(inlined(bake(withTiles({ ...kernel, code: alone(code) }, values), values)));
   const group: Record<number, unknown> = {};
   for (const [name, { binding }] of Object.entries(kernel.bindings)) group[binding] = test.buffers[name]!.slice();
   if (kernel.params) {

@@ -15,6 +15,6 @@ export default spec({
   mutants: [
     ["rotates the other way", "a * turn.x - b * turn.y", "a * turn.x + b * turn.y"],
     ["ignores the arena", "isQuery || away", "isQuery"],
-    ["keys of every owner by the first one's norm", "params.keyNormAt + owner * E", "params.keyNormAt"],
+    ["keys of every owner by the first one's norm", "params.keyNormAt + own.owner * E", "params.keyNormAt"],
   ],
 });

@@ -63,7 +63,7 @@ export default spec({
   race: () => make(5, true),
   mutants: [
     ["first of the ties", "b.w < a.w", "b.w > a.w"],
-    ["filter forgotten", "if (filtered(row)) { token = picks[row]; }", ""],
+    ["filter forgotten", "if (is_filtered(row)) { token = picks[row]; }", ""],
     ["forced token embedded", "if (forced == NONE) { tokens", "if (true) { tokens"],
     ["sum not rescaled", "b.y * exp(b.x - top)", "b.y"],
   ],

@@ -43,7 +43,7 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(3, true),
   mutants: [
-    ["weight forgotten", "params.weight * open", "open"],
+    ["weight forgotten", "params.weight * (", "("],
     ["wrong group", "k / GROUP * params.stride", "(k + GROUP - 1u) / GROUP * params.stride"],
     ["writes K-major", "i * params.depth + k + j", "(k + j) * params.columns + i"],
     ["writes beyond an odd depth", "min(32u / BITS, params.depth - k)", "32u / BITS"],
