@@ -97,14 +97,15 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
         if (visible) {
           let opening = key_opening(entry.x, k % 32u);
           if (NOTES == 1u) { notes[k] = value_note(entry.x, k % 32u); }
-          for (var e4 = 0u; e4 < E / 4u; e4++) {
+          for (var e4 = 0u; e4 < KEY_WIDTH / 4u; e4++) {
             let keys = key(entry.x, e4, k % 32u, opening);
-            for (var h = 0u; h < R; h++) { dots[h] += dot(keys, q[query + h * (E / 4u) + e4]); }
+            for (var h = 0u; h < R; h++) { dots[h] += dot(keys, key_query(query + h * (E / 4u), entry.x, e4)); }
           }
+          for (var h = 0u; h < R; h++) { dots[h] = key_score(dots[h] * params.scale, entry.x, k % 32u); }
         }
       }
       for (var h = 0u; h < R; h++) {
-        let score = select(UNSEEN, dots[h] * params.scale, visible);
+        let score = select(UNSEEN, dots[h], visible);
         scores[h * PAGES * 32u + k] = score;
         best[h] = max(best[h], score);
       }

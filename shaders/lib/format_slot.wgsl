@@ -1,10 +1,11 @@
 // lib/format_slot.wgsl — pages of f32 or f16 (KV_BITS 32, 16), or of units with a scale and a minimum for each slot (8, 4)
-// needs     kv: array<u32>, E, KV_BITS
+// needs     kv: array<u32>, q: array<vec4f>, E, KV_BITS
 // uses      lib/page.wgsl lib/stored_key.wgsl lib/units.wgsl lib/opened.wgsl
 //
 // A page format is what attn_decode reads pages through; withSnippet (src/gpu/specialise.ts) puts another one in its place,
 // which declares the same names. `page` is the first word of a page, `slot` 0 … 31, `w` a word of the slot's V.
 
+const KEY_WIDTH = E;                            // channels of a stored key, a multiple of 4
 override VALUE_WORDS: u32 = E * KV_BITS / 32u;  // words of a slot's V
 const PAIRS = max(1u, 16u / KV_BITS);           // pairs of values in a word of V
 const WORD_VALUES = 32u / KV_BITS;              // values in a word of V; 1: the second of its pair is 0
@@ -15,6 +16,12 @@ fn key_opening(page: u32, slot: u32) -> vec2f {
   if (KV_BITS > 8u) { return vec2f(); }
   return opened(kv[pair_at(page, slot, false)]);
 }
+
+// What channels 4·e4 … 4·e4+3 of a page's keys meet of the query that begins at q[at].
+fn key_query(at: u32, page: u32, e4: u32) -> vec4f { return q[at + e4]; }
+
+// The score of a slot, of its scaled product.
+fn key_score(product: f32, page: u32, slot: u32) -> f32 { return product; }
 
 // Keys 4·e4 .. 4·e4+3 of a slot.
 fn key(page: u32, e4: u32, slot: u32, opening: vec2f) -> vec4f {

@@ -127,7 +127,7 @@ export class BlockPool {
     this.#children.delete(from);
     this.forget(from);
     if (parent !== null) this.#hang(to, parent, tokens);
-    for (const holder of [...holders]) {
+    for (const holder of holders) {
       this.release(from, holder);
       if (!this.#entries[to]!.holders.has(holder)) this.retain(to, holder);
       holder.replaced(from, to);

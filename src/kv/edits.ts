@@ -25,7 +25,7 @@ interface Route {
 
 /**
  * Turns pages of written formats into sealed ones. A format's `seal` kernel has the buffers `moves` [*] vec2u (first word of
- * a page in `from` and in `to`), `from` and `to`, the parameter `first`, and one workgroup per move.
+ * a page in `source` and in `destination`), `source` and `destination`, the parameter `first`, and one workgroup per move.
  */
 export class Sealer {
   readonly #gpu: Gpu;
@@ -72,9 +72,9 @@ export class Sealer {
     const bytes = 4 * (from.pageWords + to.pageWords);
     return {
       kernel: format.seal,
-      constants: format.constants(this.#headWidth, from.format as WrittenFormat),
+      constants: format.sealConstants(this.#headWidth, from.format as WrittenFormat),
       label: `seal ${format.name}, bundle ${bundle}`,
-      buffers: { moves: this.#moves, from: from.buffers[bundle]!, to: to.buffers[bundle]! },
+      buffers: { moves: this.#moves, source: from.buffers[bundle]!, destination: to.buffers[bundle]! },
       params: ({ runs }) => ({ first: runs[index]!.first }),
       grid: ({ runs }) => [runs[index]!.count, 1, 1],
       bytes: ({ runs }) => runs[index]!.count * bytes,

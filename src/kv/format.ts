@@ -19,12 +19,11 @@ export interface WrittenFormat extends FormatBase {
 
 /** A format that pages are turned into once they are full. Only `attn_decode` reads it, with the text given here. */
 export interface SealedFormat extends FormatBase {
-  /** Stands in for shaders/lib/format_written.wgsl, whose functions it defines. */
-  wgsl: string;
-  /** Constants of that text, and of `seal`. */
-  constants(width: number, from: WrittenFormat): Readonly<Record<string, number>>;
-  /** Turns pages of a written format into this one: takes the buffers and parameters of kv/edits.ts. */
+  /** WGSL that stands in for shaders/lib/format_slot.wgsl and declares the same names, for heads of this width. */
+  reader(width: number): string;
+  /** Turns pages of a written format into this one: takes the buffers and parameters that kv/edits.ts says. */
   seal: KernelSource;
+  sealConstants(width: number, from: WrittenFormat): Readonly<Record<string, number>>;
 }
 
 export type PageFormat = WrittenFormat | SealedFormat;

@@ -162,11 +162,10 @@ interface Reader {
 
 const SEALED_THREADS = 64;
 
-function sealedReader({ config, cache }: ModelContext, format: SealedFormat): Reader {
+function sealedReader({ config }: ModelContext, format: SealedFormat): Reader {
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const kernel = withSnippet(attn_decode, "format", format.wgsl);
-  const shape = { H, G, E, R: H / G, PAGES: 2, WG: alignUp(Math.max(SEALED_THREADS, E), 8) };
-  return { kernel, constants: { ...shape, ...format.constants(E, cache.written) } };
+  const kernel = withSnippet(attn_decode, "format", format.reader(E));
+  return { kernel, constants: { H, G, E, R: H / G, PAGES: 2, WG: alignUp(Math.max(SEALED_THREADS, E), 8) } };
 }
 
 function overRows(

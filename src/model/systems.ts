@@ -40,8 +40,8 @@ function moves({ cache, systemContext, config }: ModelContext, store: number): A
       buffers: {
         table: lists.table,
         keep: systemContext.keep,
-        from: from.buffers[bundle]!,
-        to: privateArena!.buffers[bundle]!,
+        source: from.buffers[bundle]!,
+        destination: privateArena!.buffers[bundle]!,
       },
       params: ({ promptEnd }: StepSizes) => ({
         listLength: lists.listLength,

@@ -1,5 +1,6 @@
 // Every kernel's test. test/kernels.test.ts fails if a shader has none.
 import type { KernelSpec } from "./spec.ts";
+import compact from "./kv/compact.ts";
 import rmsnorm from "./rows/rmsnorm.ts";
 import embed from "./rows/embed.ts";
 import gemv_cols from "./cpu/gemv_cols.ts";
@@ -31,6 +32,7 @@ import attn_prefill_regs from "./cpu/attn_prefill_regs.ts";
 import attn_prefill_tile from "./attention/attn_prefill_tile.ts";
 
 export const specs: readonly KernelSpec[] = [
+  compact,
   rmsnorm,
   embed,
   gemv_cols,
