@@ -32,7 +32,7 @@ struct Params {
 @group(0) @binding(4) var<uniform> params: Params;
 
 const WG = 32u;
-const WORDS = E * KV_BITS / 32u;  // of a slot's K or V
+override WORDS: u32 = E * KV_BITS / 32u;  // of a slot's K or V
 
 @compute @workgroup_size(32)
 fn compact(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
