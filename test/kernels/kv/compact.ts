@@ -35,7 +35,7 @@ function make(seed: number, tiny = false) {
     table.set(value, ((line * listLength + at) * columns + column + head) * 4);
   const from = Uint32Array.from({ length: (G * pages + 1) * words }, () => upTo(2 ** 32));
   const keepStride = 4 + upTo(tiny ? 2 : 60);
-  const keep = new Uint32Array(columns * keepStride).fill(0xffff);
+  const keep = new Uint32Array(columns * keepStride);
   const keptPages = Math.ceil(keepStride / 32);
   const to = new Uint32Array(G * keptPages * words).fill(0xdeadbeef);
   const want = to.slice();
