@@ -48,7 +48,7 @@ struct Params {
 var<private> ones: f32;     // Σ x of a step
 var<private> squares: f32;  // Σ x² of the row, before gamma
 
-/// Four values of the row's x, normalised but for the row's factor. Threads beyond a short step, and places beyond K, have 0.
+// Four values of the row's x, normalised but for the row's factor. Threads beyond a short step, and places beyond K, have 0.
 fn load(row: u32, at: u32, lane: u32) -> vec4f {
   if ((UNIT < 16u && lane >= UNIT / 4u) || (BITS == 16u && at * 4u >= params.depth)) { return vec4f(); }
   var values = x[row + at];

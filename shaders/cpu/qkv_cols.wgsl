@@ -66,7 +66,7 @@ var<private> ones: f32;     // Σ x of a step
 var<private> squares: f32;  // Σ x² of the row, before gamma
 var<workgroup> head: array<f32, E>;
 
-/// Four values of x, times gamma; `at` in vec4s from their beginnings. Threads beyond a short step, and places beyond D, have 0.
+// Four values of x, times gamma; `at` in vec4s from their beginnings. Threads beyond a short step, and places beyond D, have 0.
 fn load(row: u32, gamma: u32, at: u32, lane: u32) -> vec4f {
   if ((UNIT < 16u && lane >= UNIT / 4u) || (BITS == 16u && at * 4u >= params.depth)) { return vec4f(); }
   var values = x[row + at];
@@ -76,7 +76,7 @@ fn load(row: u32, gamma: u32, at: u32, lane: u32) -> vec4f {
   return values;
 }
 
-/// The thread's columns of the head, first + 4c of the matrix; `row` and `gamma` count vec4s, `depth` inputs matter.
+// The thread's columns of the head, first + 4c of the matrix; `row` and `gamma` count vec4s, `depth` inputs matter.
 fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
   var sum = array<f32, COLS>();
   squares = 0.0;
@@ -108,7 +108,7 @@ fn project(row: u32, gamma: u32, first: u32, depth: u32, lane: u32) {
   }
 }
 
-/// RMS-normalises the head, whose weights begin at float `weight`.
+// RMS-normalises the head, whose weights begin at float `weight`.
 fn normalise(weight: u32, lane: u32) {
   workgroupBarrier();
   var size = 0.0;
@@ -118,10 +118,10 @@ fn normalise(weight: u32, lane: u32) {
   for (var c = 0u; c < COLS; c++) { head[lane + 4u * c] *= factor * vectors[weight / 4u + c][lane]; }
 }
 
-/// What page_writer.wgsl reads.
+// What page_writer.wgsl reads.
 fn head_value(i: u32) -> f32 { return head[i]; }
 
-/// Rotates the thread's pairs of columns.
+// Rotates the thread's pairs of columns.
 fn rotate(position: u32, lane: u32) {
   for (var j = lane; j < E / 2u; j += 4u) {
     let turn = rope[position * (E / 2u) + j];  // (cos, sin)

@@ -36,7 +36,7 @@ struct Params {
   stride: u32,       // columns of `words` and `scales`
   firstHead: u32,    // head of the matrix that workgroup 0 takes
   queries: u32,      // query heads of the matrix
-  ownerHeads: u32,
+  ownerHeads: u32,   // key heads of an owner, and as many value heads
   column: u32,       // the list of the first owner's first head
   columns: u32,      // lists of a sequence
   listLength: u32,   // table entries of a list: its head, then pages
@@ -61,11 +61,12 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 override FOUR: u32 = 128u / BITS;  // values in four words
+
 // [T, slice, E]: the slices' sums; then slice 0 of a row holds its finished head.
 var<workgroup> sums: array<f32, ROWS * SLICES * E>;
 var<workgroup> squares: array<f32, ROWS * SLICES>;
 
-/// Whether any row of this head is written here.
+// Whether any row of this head is written here.
 fn is_wanted(head: Head) -> bool {
   var wanted = head.kind == QUERY;
   for (var t = 0u; t < params.rows; t++) {
@@ -74,13 +75,13 @@ fn is_wanted(head: Head) -> bool {
   return wanted;
 }
 
-/// (scale, minimum) of inputs k … of column n.
+// (scale, minimum) of inputs k … of column n.
 fn affine_of(k: u32, n: u32) -> vec2f {
   if (BITS > 8u) { return vec2f(1.0, 0.0); }
   return unpack2x16float(scales[k / GROUP * params.stride + n]);
 }
 
-/// The slice's share of columns n and n + E/2 and of Σx², over inputs 0 … depth−1.
+// The slice's share of columns n and n + E/2 and of Σx², over inputs 0 … depth−1.
 fn accumulate(depth: u32, gammaAt: u32, n: u32, lane: u32, slice: u32) {
   var sum: array<vec2f, ROWS>;
   var square: array<f32, ROWS>;
@@ -113,22 +114,22 @@ fn accumulate(depth: u32, gammaAt: u32, n: u32, lane: u32, slice: u32) {
   }
 }
 
-/// What page_writer.wgsl reads.
+// What page_writer.wgsl reads.
 fn head_value(i: u32) -> f32 { return sums[i]; }
 
-/// Values at e and e + E/2 of a head in workgroup memory.
+// Values at e and e + E/2 of a head in workgroup memory.
 fn put(at: u32, pair: vec2f) {
   sums[at] = pair.x;
   sums[at + LANES] = pair.y;
 }
 
-/// Values at e and e + E/2 of `vectors`; `at` in floats.
+// Values at e and e + E/2 of `vectors`; `at` in floats.
 fn vector_pair(at: u32) -> vec2f {
   let other = at + LANES;
   return vec2f(vectors[at / 4u][at % 4u], vectors[other / 4u][other % 4u]);
 }
 
-/// All slices of row t together, RMSNorm factor and bias included.
+// All slices of row t together, RMSNorm factor and bias included.
 fn total(t: u32, m: u32, lane: u32) -> vec2f {
   var sum = vec2f();
   var square = 0.0;
@@ -142,7 +143,7 @@ fn total(t: u32, m: u32, lane: u32) -> vec2f {
   return sum;
 }
 
-/// Factor of the norm of the head at `base` in workgroup memory.
+// Factor of the norm of the head at `base` in workgroup memory.
 fn norm_factor(base: u32) -> f32 {
   var sum = 0.0;
   for (var e = 0u; e < E; e++) { sum += sums[base + e] * sums[base + e]; }

@@ -45,7 +45,7 @@ struct Params {
   heads: u32,        // heads of the dispatch: as many workgroups along y
   bHead: u32,        // head of the matrix at column 0 of b
   queries: u32,      // query heads of the matrix
-  ownerHeads: u32,
+  ownerHeads: u32,   // key heads of an owner, and as many value heads
   column: u32,       // the list of the first owner's first head
   columns: u32,      // lists of a sequence
   listLength: u32,   // table entries of a list: its head, then pages
@@ -66,13 +66,13 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> kv: array<u32>;
 @group(0) @binding(7) var<uniform> params: Params;
 
-/// A thread's share of a row: vec4 columns c and c + E/8 of the head.
+// A thread's share of a row: vec4 columns c and c + E/8 of the head.
 struct Pair {
   a: vec4f,
   b: vec4f,
 }
 
-/// Where a row's key or value lies in the cache.
+// Where a row's key or value lies in the cache.
 struct Place {
   page: u32,  // first word of the page
   slot: u32,
@@ -83,7 +83,7 @@ struct Place {
 var<workgroup> aTile: array<vec4f, 2 * BK * ROWS>;
 var<workgroup> bTile: array<vec4f, 2 * BK * COLUMNS>;
 
-/// Whether any row of this tile is written here: as a rule the first one says so.
+// Whether any row of this tile is written here: as a rule the first one says so.
 fn is_wanted(head: Head, firstRow: u32) -> bool {
   var wanted = head.kind == QUERY;
   for (var t = firstRow; t < min(firstRow + WY * TM, params.rows) && !wanted; t++) {
@@ -100,14 +100,14 @@ fn load_b(k: u32, column: u32) -> vec4f {
   return b[k * (params.stride / 4u) + column];
 }
 
-/// Factors of the norm of four rows, whose squares lie at aTile[group·BK …].
+// Factors of the norm of four rows, whose squares lie at aTile[group·BK …].
 fn row_factors(group: u32) -> vec4f {
   var sum = vec4f();
   for (var k = 0u; k < BK; k++) { sum += aTile[group * BK + k]; }
   return inverseSqrt(sum / f32(params.depth) + params.eps);
 }
 
-/// The sum of `value` over the threads of a row.
+// The sum of `value` over the threads of a row.
 fn row_sum(thread: u32, value: f32) -> f32 {
   aTile[thread].x = value;
   workgroupBarrier();
@@ -117,7 +117,7 @@ fn row_sum(thread: u32, value: f32) -> f32 {
   return sum;
 }
 
-/// (least, largest) value of the row's head.
+// (least, largest) value of the row's head.
 fn row_bounds(thread: u32, pair: Pair) -> vec2f {
   let low = min(pair.a, pair.b);
   let high = max(pair.a, pair.b);
@@ -132,7 +132,7 @@ fn row_bounds(thread: u32, pair: Pair) -> vec2f {
   return vec2f(min(all.x, all.y), max(all.z, all.w));
 }
 
-/// Word `thread % WX` of a row of int4: each thread has the 16 bits of its two columns, two columns make a word.
+// Word `thread % WX` of a row of int4: each thread has the 16 bits of its two columns, two columns make a word.
 fn row_word(thread: u32, a: u32, b: u32) -> u32 {
   aTile[thread] = vec4f(f32(a), f32(b), 0.0, 0.0);
   workgroupBarrier();
@@ -149,7 +149,7 @@ fn with_bias(pair: Pair, at: u32) -> Pair {
   return Pair(pair.a + vectors[at], pair.b + vectors[at + WX]);
 }
 
-/// The row of a head RMS-normalised; weights from vectors[at].
+// The row of a head RMS-normalised; weights from vectors[at].
 fn normalised(thread: u32, pair: Pair, at: u32) -> Pair {
   let factor = inverseSqrt(row_sum(thread, dot(pair.a, pair.a) + dot(pair.b, pair.b)) / f32(E) + params.eps);
   return Pair(pair.a * factor * vectors[at], pair.b * factor * vectors[at + WX]);
@@ -160,20 +160,20 @@ fn rotated(pair: Pair, position: u32, column: u32) -> Pair {
   return Pair(pair.a * turn.cosine - pair.b * turn.sine, pair.b * turn.cosine + pair.a * turn.sine);
 }
 
-/// Four values as integers of KV_BITS each, lowest first; affine = (step, minimum).
+// Four values as integers of KV_BITS each, lowest first; affine = (step, minimum).
 fn quantised(values: vec4f, affine: vec2f) -> u32 {
   let units = vec4u(clamp(round((values - affine.y) / affine.x), vec4f(), vec4f(top())));
   let bits = KV_BITS & 15u;
   return units.x | (units.y << bits) | (units.z << (2u * bits)) | (units.w << (3u * bits));
 }
 
-/// Word w of a slot's key or value.
+// Word w of a slot's key or value.
 fn put(place: Place, w: u32, word: u32) {
   let at = slot_at(place.page, place.slot, place.kind == VALUE);
   kv[at + w * select(8u, 1u, place.kind == VALUE)] = word;
 }
 
-/// vec4 column c of a slot, as f32 or f16.
+// vec4 column c of a slot, as f32 or f16.
 fn put_floats(place: Place, c: u32, values: vec4f) {
   if (KV_BITS == 16u) {
     put(place, 2u * c, pack_half(values.xy));
@@ -183,7 +183,7 @@ fn put_floats(place: Place, c: u32, values: vec4f) {
   }
 }
 
-/// The thread's share of a row into the page; all threads come here, those with isWritten write.
+// The thread's share of a row into the page; all threads come here, those with isWritten write.
 fn store(thread: u32, pair: Pair, place: Place, isWritten: bool) {
   let c = thread % WX;
   if (KV_BITS > 8u) {

@@ -48,7 +48,7 @@ override FOUR: u32 = 128u / BITS;  // values in four words
 var<workgroup> partial: array<f32, ROWS * COLS * SLICES * LANES>;  // [M, column, slice, lane]
 var<workgroup> partialSquares: array<f32, ROWS * SLICES>;
 
-/// The slice's share of every sum of this thread's columns.
+// The slice's share of every sum of this thread's columns.
 fn accumulate(first: u32, lane: u32, slice: u32) {
   var sum: array<array<f32, COLS>, ROWS>;
   var squares: array<f32, ROWS>;
@@ -84,7 +84,7 @@ fn accumulate(first: u32, lane: u32, slice: u32) {
   }
 }
 
-/// y before the epilogue: all slices of column n = first + 4c, RMSNorm factor and bias included.
+// y before the epilogue: all slices of column n = first + 4c, RMSNorm factor and bias included.
 fn total(m: u32, c: u32, n: u32, lane: u32) -> f32 {
   var sum = 0.0;
   for (var s = 0u; s < SLICES; s++) { sum += partial[((m * COLS + c) * SLICES + s) * LANES + lane]; }

@@ -34,7 +34,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-/// Writes the values of a word, of which k is the first, of row i.
+// Writes the values of a word, of which k is the first, of row i.
 fn put(word: u32, k: u32, n: u32, i: u32) {
   var affine = vec2f(1.0, 0.0);  // (scale, minimum)
   if (BITS <= 8u) { affine = unpack2x16float(scales[k / GROUP * params.stride + n]); }

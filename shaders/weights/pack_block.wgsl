@@ -35,7 +35,7 @@ struct Params {
 fn byte(at: u32) -> u32 { return (raw[at / 4u] >> (8u * (at % 4u))) & 255u; }
 fn half(at: u32) -> f32 { return unpack2x16float(byte(at) | (byte(at + 1u) << 8u)).x; }
 
-/// Bytes of one block.
+// Bytes of one block.
 fn block_bytes() -> u32 {
   switch SOURCE {
     case 0u: { return 18u; }
@@ -46,7 +46,7 @@ fn block_bytes() -> u32 {
   }
 }
 
-/// Q4_K: the 6-bit (scale, minimum) of 32 values; the last four of eight have their upper bits in the first eight bytes.
+// Q4_K: the 6-bit (scale, minimum) of 32 values; the last four of eight have their upper bits in the first eight bytes.
 fn six_bits(at: u32, i: u32) -> vec2f {
   if (i < 4u) { return vec2f(vec2u(byte(at + i), byte(at + i + 4u)) & vec2u(63u, 63u)); }
   let low = byte(at + i + 4u);
@@ -55,7 +55,7 @@ fn six_bits(at: u32, i: u32) -> vec2f {
   return vec2f(vec2u(scale, minimum));
 }
 
-/// (scale, minimum) of the value `k` of the block at byte `at`.
+// (scale, minimum) of the value `k` of the block at byte `at`.
 fn affine_of(at: u32, k: u32) -> vec2f {
   switch SOURCE {
     case 0u: { return half(at) * vec2f(1.0, -8.0); }
@@ -69,7 +69,7 @@ fn affine_of(at: u32, k: u32) -> vec2f {
   }
 }
 
-/// The unsigned integer of value `k` of the block at byte `at`.
+// The unsigned integer of value `k` of the block at byte `at`.
 fn quant(at: u32, k: u32) -> u32 {
   switch SOURCE {
     case 0u: { return (byte(at + 2u + k % 16u) >> (k / 16u * 4u)) & 15u; }

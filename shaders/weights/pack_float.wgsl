@@ -32,7 +32,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> scales: array<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-/// Element `i` of the raw tensor.
+// Element `i` of the raw tensor.
 fn source(i: u32) -> f32 {
   if (SOURCE == 0u) { return bitcast<f32>(raw[i]); }
   let half = (raw[i / 2u] >> (16u * (i % 2u))) & 0xffffu;
@@ -40,13 +40,13 @@ fn source(i: u32) -> f32 {
   return bitcast<f32>(half << 16u);
 }
 
-/// Bits of (scale, minimum) as f16.
+// Bits of (scale, minimum) as f16.
 fn affine_of(low: f32, high: f32) -> u32 {
   let largest = f32((1u << (BITS & 15u)) - 1u);
   return pack_half(vec2f((high - low) / largest, low));
 }
 
-/// Up to 32/BITS values from `first` in one word; beyond K zero.
+// Up to 32/BITS values from `first` in one word; beyond K zero.
 fn pack(first: u32, count: u32, affine: vec2f) -> u32 {
   if (BITS == 32u) { return bitcast<u32>(source(first)); }
   if (BITS == 16u) {

@@ -37,7 +37,7 @@ fn store(k: u32, i: u32, weight: f32) {
   b[k * params.columns + i] = value;
 }
 
-/// Opens the word that begins with input k of column n, which is column i of b.
+// Opens the word that begins with input k of column n, which is column i of b.
 fn open(word: u32, k: u32, n: u32, i: u32) {
   if (BITS == 32u) {
     store(k, i, bitcast<f32>(word));
