@@ -6,6 +6,9 @@ import { checkSampling } from "./kernels/sample_chain.ts";
 import { specs } from "./kernels/index.ts";
 import { runCases, survivors } from "./kernels/spec.ts";
 
+// Systems for tests make themselves known to recipes.
+import.meta.glob("./kv/*/system.ts", { eager: true });
+
 const WANTED: readonly GPUFeatureName[] = ["subgroups", "timestamp-query"];
 
 async function openDevice(wanted = WANTED): Promise<GPUDevice> {

@@ -46,11 +46,27 @@ export interface Cache {
   values: Row[][];
 }
 
+/** One query head and all that its store holds of its key/value head, up to the query's own position. */
+export interface HeadView {
+  /** [E], rotated */
+  query: Row;
+  /** [position + 1][E] */
+  keys: Row[];
+  values: Row[];
+  /** Layer whose keys and values these are; key/value head; position of the query; first position that it sees. */
+  owner: number;
+  group: number;
+  position: number;
+  begin: number;
+}
+
 export interface ForwardOptions {
   /** What enters the cache is rounded as a cache of this format does. Default "f64". */
   kv?: "f64" | "f16" | "int8" | "int4";
   /** "last" gives logits of the last token only; a SwiftKV model then skips its later layers for all others. */
   rows?: "all" | "last";
+  /** Stands in for attention, head by head: what a cache system makes of the keys and values of its store. */
+  attendHead?: (head: HeadView) => Row;
   /** Sees intermediates: hidden, query (rotated), attention (before o_proj), mlp. */
   observe?: (name: string, layer: number, rows: readonly Row[]) => void;
 }
@@ -182,6 +198,10 @@ export function attend(query: Row, keys: readonly Row[], values: readonly Row[],
   return out;
 }
 
+/** One query [E] over some keys and values [S][E]. */
+export const attendOne = (query: Row, keys: readonly Row[], values: readonly Row[]): Row =>
+  attend(query, keys, values, { H: 1, G: 1, E: query.length });
+
 /** silu(gate) · up */
 export function gated(gate: Row, up: Row): Row {
   return gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
@@ -282,6 +302,7 @@ function block(step: Step, layer: number, hidden: Row[]): Row[] {
   const attention = queries.map((query, t) => {
     const end = positions[t]! + 1;
     const begin = Math.max(0, end - shape.windows[layer]!);
+    if (options.attendHead) return byHead(step, owner, query, { position: end - 1, begin });
     return attend(query, cache.keys[owner]!.slice(begin, end), cache.values[owner]!.slice(begin, end), shape);
   });
   options.observe?.("attention", layer, attention);
@@ -294,6 +315,25 @@ function block(step: Step, layer: number, hidden: Row[]): Row[] {
   });
   options.observe?.("mlp", layer, mlp);
   return middle.map((row, t) => add(row, mlp[t]!));
+}
+
+/** A query [H·E] through `attendHead`, head by head. */
+function byHead(
+  { model: { shape }, cache, options }: Step,
+  owner: number,
+  query: Row,
+  { position, begin }: Pick<HeadView, "position" | "begin">,
+): Row {
+  const { H, G, E } = shape;
+  const out = new Float64Array(H * E);
+  for (let h = 0; h < H; h++) {
+    const group = Math.floor((h * G) / H);
+    const part = (rows: Row[]) => rows.slice(0, position + 1).map((row) => row.subarray(group * E, (group + 1) * E));
+    const [keys, values] = [part(cache.keys[owner]!), part(cache.values[owner]!)];
+    const head = { query: query.subarray(h * E, (h + 1) * E), keys, values, owner, group, position, begin };
+    out.set(options.attendHead!(head), h * E);
+  }
+  return out;
 }
 
 /** Makes keys and values [T][G·E] from normed rows [T][D] and appends them to the layer's cache. */
