@@ -114,10 +114,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   io: [],
   kv: ["gpu"],
   model: ["gpu", "kv"],
-  engine: ["kv/blocks", "model/model"],
+  engine: ["kv/blocks", "kv/pages", "kv/residence", "model/model"],
   chat: ["engine", "model/model", "text"],
   load: ["gpu", "kv", "model", "engine", "text", "io", "chat"],
-  index: ["load", "gpu/measure", "model/cost"],
+  index: ["load", "kv/recipe", "gpu/measure", "model/cost"],
 };
 
 const placeOf = (path: string): string => path.replace(/^src\//, "").replace(/\.ts$/, "");
