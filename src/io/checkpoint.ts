@@ -2,16 +2,16 @@
 
 import { InputError, ModelError } from "../errors.ts";
 import type { ModelSource } from "../api.ts";
-import { isObject, parseObject, quote, readText } from "./bytes.ts";
-import type { ByteFile, Folder, ReadOptions } from "./bytes.ts";
-import { readGguf } from "./gguf.ts";
-import { Network } from "./http.ts";
-import { readSafetensors, readShardMap } from "./safetensors.ts";
-import { openSource } from "./source.ts";
-import type { StoredTensor, TensorInfo } from "./tensor.ts";
-import { translateGguf } from "./translate.ts";
+import { isObject, parseObject, quote, readText } from "./files/bytes.ts";
+import type { ByteFile, Folder, ReadOptions } from "./files/bytes.ts";
+import { readGguf } from "./formats/gguf.ts";
+import { Network } from "./files/http.ts";
+import { readSafetensors, readShardMap } from "./formats/safetensors.ts";
+import { openSource } from "./files/source.ts";
+import type { StoredTensor, TensorInfo } from "./formats/tensor.ts";
+import { translateGguf } from "./formats/translate.ts";
 
-export type { TensorInfo, TensorType } from "./tensor.ts";
+export type { TensorInfo, TensorType } from "./formats/tensor.ts";
 
 export interface Checkpoint {
   /** Directory, hub id or file name without .gguf. */

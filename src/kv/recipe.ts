@@ -6,7 +6,7 @@ import { WRITTEN_FORMATS } from "./format.ts";
 import { checkPairs } from "./pairs.ts";
 import { bytesOf, resolve, type ResolvedCache } from "./shape.ts";
 import type { KvBounds, KvSystem } from "./system.ts";
-import { layoutOf } from "./systems/swiftkv.ts";
+import { layoutOf } from "./systems/swiftkv/layout.ts";
 
 /** An option of a system: a whole or decimal number within bounds. */
 export interface OptionRule {

@@ -7,7 +7,7 @@ import type { SystemContext } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Activations, Spans } from "./context.ts";
 import type { Model } from "./model.ts";
-import { MOST_CHUNK_SPLITS } from "./sizes.ts";
+import { MOST_CHUNK_SPLITS } from "./step.ts";
 
 /** Weights dequantised to f32 for a wide product, at most. */
 const UNPACKED_BYTES = 32 * 2 ** 20;

@@ -1,7 +1,7 @@
 // config.json -> ModelConfig. Everything the engine relies on is checked here, once.
 import type { SwiftKv } from "../api.ts";
 import { ModelError, UnsupportedError } from "../errors.ts";
-import { shapeProblem } from "../kv/systems/swiftkv.ts";
+import { shapeProblem } from "../kv/systems/swiftkv/layout.ts";
 
 export type RopeScaling =
   | { kind: "default" }

@@ -6,9 +6,9 @@ import type { AdapterProfile } from "../gpu/profile.ts";
 import type { KvCache } from "../kv/cache.ts";
 import type { KvSystem, SystemContext } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
-import type { Scratch } from "./ops.ts";
-import type { Variants } from "./variants.ts";
-import type { Matrix, Vector } from "./weights.ts";
+import type { Scratch } from "./ops/linear.ts";
+import type { Variants } from "./ops/variants.ts";
+import type { Matrix, Vector } from "./weights/loader.ts";
 
 /** A product whose outputs are heads: queries of its layer, keys and values for one or more stores. */
 export interface QkvProjection {

@@ -1,6 +1,6 @@
 // Floating-point operations of a model, multiply-add = 2: the yardstick of the benchmark page. docs/swiftkv.md, "Cost".
 import type { ModelFlops, ModelInfo } from "../api.ts";
-import { layoutOf } from "../kv/systems/swiftkv.ts";
+import { layoutOf } from "../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** A prompt token costs the layers below the layout's boundary, and keys and values of every store. */

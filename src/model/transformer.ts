@@ -12,13 +12,13 @@ import type { KvBounds } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
 import { type ModelContext, LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
-import { logits, lower, ropeTable, upper } from "./llama.ts";
+import { logits, lower, ropeTable, upper } from "./families/llama.ts";
 import { type Batch, FROM_SLOT, GREEDY, type Model, type Row, type Sampled } from "./model.ts";
-import type { Sizes } from "./ops.ts";
-import { Sampler } from "./sampler.ts";
-import { continuingRows, sizesOf, upperSizesOf } from "./sizes.ts";
+import type { Sizes } from "./ops/linear.ts";
+import { Sampler } from "./sample/sampler.ts";
+import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
 import { type Memory, tune } from "./tune.ts";
-import type { Variants } from "./variants.ts";
+import type { Variants } from "./ops/variants.ts";
 
 export interface TransformerOptions extends KvBounds {
   /** How keys and values are kept. */

@@ -2,12 +2,12 @@
 import { timeDispatches } from "../gpu/measure.ts";
 import type { AnyDispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { chunkOf, decodeAttention, decodingRows, prefillAttention, splitsFor } from "./attention.ts";
-import { projectNarrow, projectWide } from "./qkv.ts";
-import { outputProduct, products } from "./llama.ts";
-import { gemm, gemv, type Linear, type Sizes } from "./ops.ts";
+import { chunkOf, decodeAttention, decodingRows, prefillAttention, splitsFor } from "./layer/attention.ts";
+import { projectNarrow, projectWide } from "./layer/qkv.ts";
+import { outputProduct, products } from "./families/llama.ts";
+import { gemm, gemv, type Linear, type Sizes } from "./ops/linear.ts";
 import type { ModelContext, QkvProjection } from "./context.ts";
-import { gemmKey, gemvKey, qkvNarrowKey, qkvWideKey } from "./variants.ts";
+import { gemmKey, gemvKey, qkvNarrowKey, qkvWideKey } from "./ops/variants.ts";
 
 /** Facts about one adapter, kept between visits. */
 export interface Memory {

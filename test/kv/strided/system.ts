@@ -7,7 +7,7 @@ import { BLOCK_TOKENS } from "../../../src/kv/blocks.ts";
 import { columnOf } from "../../../src/kv/layout.ts";
 import { defineSystem } from "../../../src/kv/recipe.ts";
 import type { StepSizes, SystemContext } from "../../../src/kv/system.ts";
-import { layoutOf } from "../../../src/kv/systems/swiftkv.ts";
+import { layoutOf } from "../../../src/kv/systems/swiftkv/layout.ts";
 import { countOf, liveFromOf } from "./rule.ts";
 
 const code = `// strided_keep — keep[column, j] = slot of the j-th of count tokens, spread evenly over so many slots

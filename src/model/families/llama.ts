@@ -2,16 +2,16 @@
 //
 // `lower` is what every row of a step runs, `upper` what only rows that continue run: the layers from the layout's boundary
 // on. In an ordinary model all layers are lower ones.
-import { UnsupportedError } from "../errors.ts";
-import { type AnyDispatch, Program } from "../gpu/program.ts";
-import type { Layout } from "../kv/layout.ts";
-import { atPlace, keepParts } from "./systems.ts";
-import { attention, recordsOf } from "./attention.ts";
-import { inverseFrequencies, type ModelConfig } from "./config.ts";
-import { type HeadRange, nameOrdinaryQkv, nameQkv, projectQkv } from "./qkv.ts";
-import { embedRows, finalNorm, gatherRows, gemm, gemv, type Linear, type Sizes } from "./ops.ts";
-import type { Layer, ModelContext, QkvProjection, Span, Weights } from "./context.ts";
-import type { WeightLoader } from "./weights.ts";
+import { UnsupportedError } from "../../errors.ts";
+import { type AnyDispatch, Program } from "../../gpu/program.ts";
+import type { Layout } from "../../kv/layout.ts";
+import { atPlace, keepParts } from "../layer/systems.ts";
+import { attention, recordsOf } from "../layer/attention.ts";
+import { inverseFrequencies, type ModelConfig } from "../config.ts";
+import { type HeadRange, nameOrdinaryQkv, nameQkv, projectQkv } from "../layer/qkv.ts";
+import { embedRows, finalNorm, gatherRows, gemm, gemv, type Linear, type Sizes } from "../ops/linear.ts";
+import type { Layer, ModelContext, QkvProjection, Span, Weights } from "../context.ts";
+import type { WeightLoader } from "../weights/loader.ts";
 
 /** Names what the model needs. The loader fetches it afterwards, in file order. `teacher`: SwiftKV's ordinary projections too. */
 export function nameWeights(

@@ -1,9 +1,9 @@
 // safetensors: 8 bytes little-endian header length, a JSON header, then the tensors back to back.
 // https://github.com/huggingface/safetensors#format
 
-import { ModelError } from "../errors.ts";
-import { checkRange, decodeText, isObject, parseObject, quote } from "./bytes.ts";
-import type { ByteFile } from "./bytes.ts";
+import { ModelError } from "../../errors.ts";
+import { checkRange, decodeText, isObject, parseObject, quote } from "../files/bytes.ts";
+import type { ByteFile } from "../files/bytes.ts";
 import { blocks, elementCount } from "./tensor.ts";
 import type { StoredTensor, TensorType } from "./tensor.ts";
 

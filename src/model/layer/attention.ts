@@ -1,17 +1,17 @@
 // Attention over page lists. One dispatch per arena that the lists lead to; what they find is merged.
-import { alignUp, ceilDiv } from "../errors.ts";
-import { attn_combine, attn_decode, families } from "../gpu/kernels.gen.ts";
-import { type Rewritten, withSnippet } from "../gpu/specialise.ts";
-import { type AnyDispatch, dispatch } from "../gpu/program.ts";
-import type { Arena } from "../kv/arena.ts";
-import { BLOCK_TOKENS } from "../kv/blocks.ts";
-import { isSealed, type SealedFormat } from "../kv/format.ts";
-import { columnOf } from "../kv/layout.ts";
-import type { PageLists } from "../kv/lists.ts";
-import type { ModelContext, Span } from "./context.ts";
-import type { Sizes } from "./ops.ts";
-import type { AdapterProfile } from "../gpu/profile.ts";
-import { type DecodeVariant, prefillGrid, type PrefillVariant } from "./variants.ts";
+import { alignUp, ceilDiv } from "../../errors.ts";
+import { attn_combine, attn_decode, families } from "../../gpu/kernels.gen.ts";
+import { type Rewritten, withSnippet } from "../../gpu/specialise.ts";
+import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
+import type { Arena } from "../../kv/arena.ts";
+import { BLOCK_TOKENS } from "../../kv/blocks.ts";
+import { isSealed, type SealedFormat } from "../../kv/format.ts";
+import { columnOf } from "../../kv/layout.ts";
+import type { PageLists } from "../../kv/lists.ts";
+import type { ModelContext, Span } from "../context.ts";
+import type { Sizes } from "../ops/linear.ts";
+import type { AdapterProfile } from "../../gpu/profile.ts";
+import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variants.ts";
 
 /** Equal parts for lists of `pages` pages, as many workgroups each. They change seldom, and parameters with them. */
 export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Sizes, "splits" | "pagesPerSplit"> {

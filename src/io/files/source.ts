@@ -1,7 +1,7 @@
 // From what the caller names to a file or folder that can be read.
 
-import { InputError, ModelError } from "../errors.ts";
-import type { ModelSource } from "../api.ts";
+import { InputError, ModelError } from "../../errors.ts";
+import type { ModelSource } from "../../api.ts";
 import type { ByteFile, Folder } from "./bytes.ts";
 import { openCached } from "./cache.ts";
 import { absoluteUrl, HttpFile } from "./http.ts";

@@ -1,10 +1,10 @@
 // Tensors of a checkpoint -> matrices on the GPU. One tensor at a time passes through JavaScript, as raw bytes; the GPU
 // turns it into the form its kernels read.
-import type { WeightFormat } from "../api.ts";
-import { alignUp, assert, ceilDiv, ModelError, UnsupportedError } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
-import { families } from "../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
+import type { WeightFormat } from "../../api.ts";
+import { alignUp, assert, ceilDiv, ModelError, UnsupportedError } from "../../errors.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import { families } from "../../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch, Program } from "../../gpu/program.ts";
 
 /** Element types of checkpoint files, in the order of the SOURCE overrides of pack_float and pack_block. */
 const FLOAT_TYPES = ["F32", "F16", "BF16"] as const;

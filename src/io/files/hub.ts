@@ -1,7 +1,7 @@
 // Models on the Hugging Face hub: `org/name[@revision]`. The revision is first resolved to a commit, whose files never
 // change: what is cached of it needs no second look, and no load mixes two versions.
 
-import { ModelError } from "../errors.ts";
+import { ModelError } from "../../errors.ts";
 import type { ByteFile, Folder } from "./bytes.ts";
 import { isObject } from "./bytes.ts";
 import { deleteCached, openCached, readNote, writeNote } from "./cache.ts";

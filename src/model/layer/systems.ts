@@ -1,12 +1,12 @@
 // Where a recipe's systems stand in a layer, and what is done for all of them: the move of kept tokens to private pages.
-import { compact } from "../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch } from "../gpu/program.ts";
-import { columnOf } from "../kv/layout.ts";
-import type { Place, StepSizes, SystemContext } from "../kv/system.ts";
-import { readersOf } from "../kv/systems/swiftkv.ts";
+import { compact } from "../../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
+import { columnOf } from "../../kv/layout.ts";
+import type { Place, StepSizes, SystemContext } from "../../kv/system.ts";
+import { readersOf } from "../../kv/systems/swiftkv/layout.ts";
 import { recordsOf } from "./attention.ts";
-import type { ModelContext, Span } from "./context.ts";
-import type { Sizes } from "./ops.ts";
+import type { ModelContext, Span } from "../context.ts";
+import type { Sizes } from "../ops/linear.ts";
 
 const contextOf = ({ systemContext, cache }: ModelContext, span: Span): SystemContext => ({
   ...systemContext,

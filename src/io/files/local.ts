@@ -1,6 +1,6 @@
 // Files on the user's disk: picked, dropped, or a directory handle.
 
-import { InputError, ModelError } from "../errors.ts";
+import { InputError, ModelError } from "../../errors.ts";
 import { allocate, checkRange } from "./bytes.ts";
 import type { ByteFile, Folder, ReadOptions } from "./bytes.ts";
 

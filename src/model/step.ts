@@ -2,10 +2,10 @@
 import { assert } from "../errors.ts";
 import { blocksFor } from "../kv/blocks.ts";
 import type { PromptEndSizes } from "../kv/system.ts";
-import { splitsFor } from "./attention.ts";
+import { splitsFor } from "./layer/attention.ts";
 import type { ModelContext } from "./context.ts";
 import type { Batch, Row } from "./model.ts";
-import type { Sizes } from "./ops.ts";
+import type { Sizes } from "./ops/linear.ts";
 
 /** Workgroups that share the lists of one row of a chunk, at most: there are many rows. */
 export const MOST_CHUNK_SPLITS = 4;

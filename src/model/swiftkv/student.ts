@@ -3,17 +3,17 @@
 // A later layer's keys and values came from its own norm and projection of its own input; in the student they come from
 // layer K's input. The start that is closest to the teacher keeps each layer's own norm weight: it is folded into the
 // projection, whose norm then has weight 1. A group's owner gets the mean over its layers.
-import { InputError } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
-import { fold } from "../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
-import { columnOf, type Layout } from "../kv/layout.ts";
-import { layoutOf, readersOf, sameShape } from "../kv/systems/swiftkv.ts";
-import type { ModelConfig } from "./config.ts";
-import { vectorOffsets } from "./qkv.ts";
-import { unpackGrid } from "./ops.ts";
-import type { QkvProjection, Weights } from "./context.ts";
-import { emptyMatrix, type Matrix, packRows, type Vector } from "./weights.ts";
+import { InputError } from "../../errors.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import { fold } from "../../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch, Program } from "../../gpu/program.ts";
+import { columnOf, type Layout } from "../../kv/layout.ts";
+import { layoutOf, readersOf, sameShape } from "../../kv/systems/swiftkv/layout.ts";
+import type { ModelConfig } from "../config.ts";
+import { vectorOffsets } from "../layer/qkv.ts";
+import { unpackGrid } from "../ops/linear.ts";
+import type { QkvProjection, Weights } from "../context.ts";
+import { emptyMatrix, type Matrix, packRows, type Vector } from "../weights/loader.ts";
 
 /** The same weights with the ordinary projections of every layer. Throws InputError where they were not kept. */
 export function teacherOf(weights: Weights): Weights & { teacher: readonly QkvProjection[] } {

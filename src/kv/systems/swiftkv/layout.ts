@@ -1,7 +1,7 @@
 // SwiftKV as a layout. Layers below K own a store each; the later ones read stores in groups of G, and what enters layer K
 // makes the keys and values of all of them. docs/swiftkv.md explains it, model/swiftkv/ has the weights.
-import type { SwiftKv } from "../../api.ts";
-import { type Layout, ordinaryLayout } from "../layout.ts";
+import type { SwiftKv } from "../../../api.ts";
+import { type Layout, ordinaryLayout } from "../../layout.ts";
 
 /** The layout of a model of `layers` layers; `swiftkv` null: an ordinary one. The shape has been checked. */
 export function layoutOf(layers: number, swiftkv: SwiftKv | null): Layout {

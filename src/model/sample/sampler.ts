@@ -1,11 +1,18 @@
 // From logits to a token, on the GPU: 8 bytes per row leave it. Only what a step's settings ask for is dispatched.
-import { ceilDiv } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
-import { packFields } from "../gpu/kernel.ts";
-import { logit_adjust, logit_count, sample_filter, sample_merge, sample_slices, structs } from "../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch, Program } from "../gpu/program.ts";
-import { adjusted, type Arrival, type LogitRow, penalised, type RowSampling } from "./model.ts";
-import type { Sizes } from "./ops.ts";
+import { ceilDiv } from "../../errors.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import { packFields } from "../../gpu/kernel.ts";
+import {
+  logit_adjust,
+  logit_count,
+  sample_filter,
+  sample_merge,
+  sample_slices,
+  structs,
+} from "../../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch, Program } from "../../gpu/program.ts";
+import { adjusted, type Arrival, type LogitRow, penalised, type RowSampling } from "../model.ts";
+import type { Sizes } from "../ops/linear.ts";
 
 /** One row's settings, as shaders/lib/settings.wgsl declares them. */
 const { size: SETTINGS_BYTES, fields: SETTINGS } = structs.Settings;

@@ -1,12 +1,12 @@
 // Which kernel variant computes what on this adapter. The first candidate is the guess for the kind of adapter;
 // model/tune.ts measures the others once and the answer is kept here.
-import { ceilDiv } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
-import type { families } from "../gpu/kernels.gen.ts";
-import type { Grid } from "../gpu/program.ts";
-import type { ModelConfig } from "./config.ts";
-import type { GemmVariant, GemvVariant, Linear } from "./ops.ts";
-import type { Matrix } from "./weights.ts";
+import { ceilDiv } from "../../errors.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import type { families } from "../../gpu/kernels.gen.ts";
+import type { Grid } from "../../gpu/program.ts";
+import type { ModelConfig } from "../config.ts";
+import type { GemmVariant, GemvVariant, Linear } from "./linear.ts";
+import type { Matrix } from "../weights/loader.ts";
 
 /** Prompt chunks over pages. */
 export interface PrefillVariant {

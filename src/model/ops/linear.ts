@@ -1,11 +1,11 @@
 // Kernel + shapes -> dispatch: grids, bytes and flops. All launch arithmetic of the engine is on this page.
-import { ceilDiv } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
-import type { Bindable } from "../gpu/kernel.ts";
-import { embed, families, gather, rmsnorm, unpack } from "../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch, type Grid } from "../gpu/program.ts";
-import type { StepSizes } from "../kv/system.ts";
-import type { Matrix, Vector } from "./weights.ts";
+import { ceilDiv } from "../../errors.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import type { Bindable } from "../../gpu/kernel.ts";
+import { embed, families, gather, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
+import type { StepSizes } from "../../kv/system.ts";
+import type { Matrix, Vector } from "../weights/loader.ts";
 
 /** What changes from step to step. */
 export interface Sizes extends StepSizes {

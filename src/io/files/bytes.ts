@@ -1,6 +1,6 @@
 // What a model file looks like to the readers, whatever it is made of: a size, and bytes in ranges.
 
-import { ModelError } from "../errors.ts";
+import { ModelError } from "../../errors.ts";
 
 export interface ReadOptions {
   signal?: AbortSignal | undefined;

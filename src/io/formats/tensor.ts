@@ -1,6 +1,6 @@
 // Tensors as files store them: types, sizes, where they lie.
 
-import type { ByteFile } from "./bytes.ts";
+import type { ByteFile } from "../files/bytes.ts";
 
 export type TensorType = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q4_K" | "Q6_K";
 

@@ -1,9 +1,9 @@
 // GGUF: metadata, tensor descriptions, padding, tensors. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 // The header is read in pieces, since the vocabulary makes it several MB long and its length stands nowhere.
 
-import { alignUp, ModelError, UnsupportedError } from "../errors.ts";
-import { quote } from "./bytes.ts";
-import type { ByteFile } from "./bytes.ts";
+import { alignUp, ModelError, UnsupportedError } from "../../errors.ts";
+import { quote } from "../files/bytes.ts";
+import type { ByteFile } from "../files/bytes.ts";
 import { blocks, elementCount } from "./tensor.ts";
 import type { TensorType } from "./tensor.ts";
 

@@ -3,7 +3,7 @@
 // A response is kept open between reads and read on as long as offsets follow each other, so a file read in order costs
 // one request per window, not one per tensor, and nothing is buffered here but the chunk in hand.
 
-import { InputError, ModelError } from "../errors.ts";
+import { InputError, ModelError } from "../../errors.ts";
 import { allocate, checkRange } from "./bytes.ts";
 import type { ByteFile, ReadOptions } from "./bytes.ts";
 import { BlobFile } from "./local.ts";

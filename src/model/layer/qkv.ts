@@ -1,14 +1,14 @@
 // Query, key and value heads: one dispatch normalises, multiplies, rotates and writes to the query buffer and to pages.
 // Which stores a layer's product fills, the layout says: its own, those of all later layers at once, or none.
-import { assert, ceilDiv } from "../errors.ts";
-import { families } from "../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch } from "../gpu/program.ts";
-import { columnOf, type Layout, ordinaryLayout } from "../kv/layout.ts";
-import type { ModelConfig } from "./config.ts";
-import { type Sizes, unitOf, unlessEmpty, unpackSlice, weightBytes } from "./ops.ts";
-import type { HeadVectors, ModelContext, QkvProjection } from "./context.ts";
-import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "./variants.ts";
-import type { Matrix, WeightLoader } from "./weights.ts";
+import { assert, ceilDiv } from "../../errors.ts";
+import { families } from "../../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
+import { columnOf, type Layout, ordinaryLayout } from "../../kv/layout.ts";
+import type { ModelConfig } from "../config.ts";
+import { type Sizes, unitOf, unlessEmpty, unpackSlice, weightBytes } from "../ops/linear.ts";
+import type { HeadVectors, ModelContext, QkvProjection } from "../context.ts";
+import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variants.ts";
+import type { Matrix, WeightLoader } from "../weights/loader.ts";
 
 // ---- names ----
 

@@ -1,8 +1,8 @@
 // A GGUF in Hugging Face vocabulary: tensor names, config.json, generation_config.json.
 
-import { ModelError, UnsupportedError } from "../errors.ts";
-import { quote } from "./bytes.ts";
-import type { ByteFile } from "./bytes.ts";
+import { ModelError, UnsupportedError } from "../../errors.ts";
+import { quote } from "../files/bytes.ts";
+import type { ByteFile } from "../files/bytes.ts";
 import type { Gguf, GgufTensor } from "./gguf.ts";
 import type { StoredTensor } from "./tensor.ts";
 
