@@ -8,10 +8,9 @@ import { readGguf } from "./formats/gguf.ts";
 import { Network } from "./files/http.ts";
 import { readSafetensors, readShardMap } from "./formats/safetensors.ts";
 import { openSource } from "./files/source.ts";
-import type { StoredTensor, TensorInfo } from "./formats/tensor.ts";
+import type { TensorInfo } from "../tensor.ts";
+import type { StoredTensor } from "./formats/tensor.ts";
 import { translateGguf } from "./formats/translate.ts";
-
-export type { TensorInfo, TensorType } from "./formats/tensor.ts";
 
 export interface Checkpoint {
   /** Directory, hub id or file name without .gguf. */
@@ -27,7 +26,7 @@ export interface Checkpoint {
   /** The tokenizer.* metadata of a GGUF: numbers, booleans, strings and plain arrays of them. */
   gguf: ReadonlyMap<string, unknown> | null;
   /** By Hugging Face name, in file order: the order in which reading is cheapest. */
-  tensors: ReadonlyMap<string, TensorInfo>;
+  tensors: ReadonlyMap<string, TensorInfo & { byteLength: number }>;
   /** Of all tensors. */
   totalBytes: number;
   /**

@@ -254,23 +254,3 @@ function windowsOf(config: Reader, layers: number, architecture: string): number
     return slides ? window : 0;
   });
 }
-
-/** Rotations per position: [E/2] float64 inverse frequencies. */
-export function inverseFrequencies({ headWidth, ropeTheta, ropeScaling: scaling }: ModelConfig): Float64Array {
-  return Float64Array.from({ length: headWidth / 2 }, (_, i) => {
-    const base = ropeTheta ** ((-2 * i) / headWidth);
-    if (scaling.kind === "linear") return base / scaling.factor;
-    if (scaling.kind === "llama3") return llama3Frequency(base, scaling);
-    if (scaling.kind === "divisors") return base / (scaling.divisors[i] ?? 1);
-    return base;
-  });
-}
-
-/** Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, a linear ramp between. */
-function llama3Frequency(base: number, scaling: RopeScaling & { kind: "llama3" }): number {
-  const turns = (scaling.originalContext * base) / (2 * Math.PI);
-  if (turns < scaling.lowFrequency) return base / scaling.factor;
-  if (turns > scaling.highFrequency) return base;
-  const ramp = (turns - scaling.lowFrequency) / (scaling.highFrequency - scaling.lowFrequency);
-  return base * ((1 - ramp) / scaling.factor + ramp);
-}

@@ -8,7 +8,7 @@ import type { KvSystem, SystemContext } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Scratch } from "./ops/linear.ts";
 import type { Variants } from "./ops/variants.ts";
-import type { Matrix, Vector } from "./weights/loader.ts";
+import type { Matrix, Vector } from "./weights/matrix.ts";
 
 /** A product whose outputs are heads: queries of its layer, keys and values for one or more stores. */
 export interface QkvProjection {

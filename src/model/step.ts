@@ -5,7 +5,7 @@ import type { PromptEndSizes } from "../kv/system.ts";
 import { splitsFor } from "./layer/attention.ts";
 import type { ModelContext } from "./context.ts";
 import type { Batch, Row } from "./model.ts";
-import type { Sizes } from "./ops/linear.ts";
+import type { Sizes } from "./ops/sizes.ts";
 
 /** Workgroups that share the lists of one row of a chunk, at most: there are many rows. */
 export const MOST_CHUNK_SPLITS = 4;

@@ -4,8 +4,9 @@ import type { AnyDispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { chunkOf, decodeAttention, decodingRows, prefillAttention, splitsFor } from "./layer/attention.ts";
 import { projectNarrow, projectWide } from "./layer/qkv.ts";
-import { outputProduct, products } from "./families/llama.ts";
-import { gemm, gemv, type Linear, type Sizes } from "./ops/linear.ts";
+import { outputProduct, products } from "./layer/products.ts";
+import { gemm, gemv, type Linear } from "./ops/linear.ts";
+import type { Sizes } from "./ops/sizes.ts";
 import type { ModelContext, QkvProjection } from "./context.ts";
 import { gemmKey, gemvKey, qkvNarrowKey, qkvWideKey } from "./ops/variants.ts";
 

@@ -1,6 +1,7 @@
 // The files made for engine tests are what the engine's own readers take them for.
 import { expect, test } from "playwright/test";
-import { inverseFrequencies, parseConfig } from "../../src/model/config.ts";
+import { inverseFrequencies } from "../../src/model/ops/rope.ts";
+import { parseConfig } from "../../src/model/config.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { createModel } from "../reference.ts";
 import { makeCheckpoint, readGolden, VARIANTS } from "./checkpoint.ts";

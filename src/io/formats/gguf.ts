@@ -4,8 +4,8 @@
 import { alignUp, ModelError, UnsupportedError } from "../../errors.ts";
 import { quote } from "../files/bytes.ts";
 import type { ByteFile } from "../files/bytes.ts";
-import { blocks, elementCount } from "./tensor.ts";
-import type { TensorType } from "./tensor.ts";
+import { TENSOR_BLOCKS, type TensorType } from "../../tensor.ts";
+import { elementCount } from "./tensor.ts";
 
 /** Largest header, string and number of array elements in all: ten times what any model has, and still harmless. */
 const maxHeaderBytes = 256 * 2 ** 20;
@@ -131,7 +131,7 @@ async function describe(header: Header): Promise<Described> {
       `${header.name}: tensor ${quote(name)} has a type without a kernel; got ${otherTypes.get(typeId) ?? `type ${typeId}`}, want one of ${[...tensorTypes.values()].join(", ")}. Take another quantisation of the model.`,
     );
   }
-  const block = blocks[type];
+  const block = TENSOR_BLOCKS[type];
   if (shape.at(-1)! % block.elements !== 0) {
     header.fail(`tensor ${quote(name)}: row length`, shape.at(-1), `a multiple of ${block.elements} for ${type}`);
   }

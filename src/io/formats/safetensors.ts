@@ -4,15 +4,16 @@
 import { ModelError } from "../../errors.ts";
 import { checkRange, decodeText, isObject, parseObject, quote } from "../files/bytes.ts";
 import type { ByteFile } from "../files/bytes.ts";
-import { blocks, elementCount } from "./tensor.ts";
-import type { StoredTensor, TensorType } from "./tensor.ts";
+import { TENSOR_BLOCKS, type TensorType } from "../../tensor.ts";
+import { elementCount } from "./tensor.ts";
+import type { StoredTensor } from "./tensor.ts";
 
 /** The limit of the reference reader. */
 const maxHeaderBytes = 100_000_000;
 
 /** Bytes per element of the types that exist; the engine computes with the first three. */
 const typeBytes: ReadonlyMap<string, number> = new Map([
-  ...(["F32", "F16", "BF16"] as const).map((type) => [type, blocks[type].bytes] as const),
+  ...(["F32", "F16", "BF16"] as const).map((type) => [type, TENSOR_BLOCKS[type].bytes] as const),
   ...["F64", "I64", "U64", "C64"].map((type) => [type, 8] as const),
   ...["I32", "U32"].map((type) => [type, 4] as const),
   ...["I16", "U16"].map((type) => [type, 2] as const),

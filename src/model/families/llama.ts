@@ -7,9 +7,11 @@ import { type AnyDispatch, Program } from "../../gpu/program.ts";
 import type { Layout } from "../../kv/layout.ts";
 import { atPlace, keepParts } from "../layer/systems.ts";
 import { attention, recordsOf } from "../layer/attention.ts";
-import { inverseFrequencies, type ModelConfig } from "../config.ts";
+import type { ModelConfig } from "../config.ts";
+import { linear, outputProduct, products } from "../layer/products.ts";
 import { type HeadRange, nameOrdinaryQkv, nameQkv, projectQkv } from "../layer/qkv.ts";
-import { embedRows, finalNorm, gatherRows, gemm, gemv, type Linear, type Sizes } from "../ops/linear.ts";
+import { embedRows, finalNorm, gatherRows } from "../ops/rows.ts";
+import type { Sizes } from "../ops/sizes.ts";
 import type { Layer, ModelContext, QkvProjection, Span, Weights } from "../context.ts";
 import type { WeightLoader } from "../weights/loader.ts";
 
@@ -76,66 +78,6 @@ function checkWidths({ hiddenSize, intermediateSize, headWidth }: ModelConfig): 
   }
 }
 
-/** A product, by weight bytes (up to `tileRows` rows) or by arithmetic (tileRows 0: any number). */
-export const linear = (
-  { gpu, activations, variants }: ModelContext,
-  tileRows: number,
-  what: Linear,
-): AnyDispatch<Sizes>[] =>
-  tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what)) : gemm(gpu, what, activations, variants.gemm(what));
-
-/** The products of a layer after attention. */
-export function products(
-  { config, weights, activations }: ModelContext,
-  index: number,
-): Record<"output" | "gateUp" | "down", Linear> {
-  const layer = weights.layers[index]!;
-  const { hidden, attended, activated } = activations;
-  const epsilon = config.normEpsilon;
-  const label = (what: string) => `layer ${index} ${what}`;
-  const rows = (s: Sizes) => s.rows;
-  return {
-    output: {
-      label: label("output"),
-      matrix: layer.output,
-      bias: layer.outputBias,
-      x: attended,
-      y: hidden,
-      epilogue: "add",
-      rows,
-    },
-    gateUp: {
-      label: label("gate·up"),
-      matrix: layer.gateUp,
-      bias: layer.gateUpBias,
-      norm: { weight: layer.mlpNorm, epsilon },
-      x: hidden,
-      y: activated,
-      epilogue: "swiglu",
-      rows,
-    },
-    down: {
-      label: label("down"),
-      matrix: layer.down,
-      bias: layer.downBias,
-      x: activated,
-      y: hidden,
-      epilogue: "add",
-      rows,
-    },
-  };
-}
-
-/** The output projection of the rows whose logits are wanted. */
-export const outputProduct = ({ weights, activations: { normed, logits } }: ModelContext): Linear => ({
-  label: "logits",
-  matrix: weights.outputProjection,
-  x: normed,
-  y: logits,
-  epilogue: "store",
-  rows: (s) => s.logitRows,
-});
-
 /** What follows a layer's heads: attention, what systems add to it, and the products. */
 function rest(model: ModelContext, layer: number, tileRows: number, span: Span): AnyDispatch<Sizes>[] {
   const { output, gateUp, down } = products(model, layer);
@@ -197,18 +139,4 @@ export function logits(model: ModelContext, tileRows: number): Promise<Program<S
     ...linear(model, tileRows, outputProduct(model)),
   ];
   return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, steps);
-}
-
-/** (cos, sin) of every position, computed in float64: WGSL's own sin and cos are good to 2⁻¹¹ only. */
-export function ropeTable(config: ModelConfig, positions: number): Float32Array<ArrayBuffer> {
-  const frequencies = inverseFrequencies(config);
-  const table = new Float32Array(positions * config.headWidth);
-  for (let position = 0; position < positions; position++) {
-    for (const [i, frequency] of frequencies.entries()) {
-      const at = position * config.headWidth + 2 * i;
-      table[at] = Math.cos(position * frequency);
-      table[at + 1] = Math.sin(position * frequency);
-    }
-  }
-  return table;
 }

@@ -9,7 +9,7 @@ import { isSealed, type SealedFormat } from "../../kv/format.ts";
 import { columnOf } from "../../kv/layout.ts";
 import type { PageLists } from "../../kv/lists.ts";
 import type { ModelContext, Span } from "../context.ts";
-import type { Sizes } from "../ops/linear.ts";
+import type { Sizes } from "../ops/sizes.ts";
 import type { AdapterProfile } from "../../gpu/profile.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variants.ts";
 

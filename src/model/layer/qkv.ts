@@ -5,10 +5,12 @@ import { families } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import { columnOf, type Layout, ordinaryLayout } from "../../kv/layout.ts";
 import type { ModelConfig } from "../config.ts";
-import { type Sizes, unitOf, unlessEmpty, unpackSlice, weightBytes } from "../ops/linear.ts";
+import type { Sizes } from "../ops/sizes.ts";
+import { unitOf, unlessEmpty, unpackSlice, weightBytes } from "../ops/linear.ts";
 import type { HeadVectors, ModelContext, QkvProjection } from "../context.ts";
 import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variants.ts";
-import type { Matrix, WeightLoader } from "../weights/loader.ts";
+import type { Matrix } from "../weights/matrix.ts";
+import type { WeightLoader } from "../weights/loader.ts";
 
 // ---- names ----
 

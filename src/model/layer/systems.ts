@@ -6,7 +6,7 @@ import type { Place, StepSizes, SystemContext } from "../../kv/system.ts";
 import { readersOf } from "../../kv/systems/swiftkv/layout.ts";
 import { recordsOf } from "./attention.ts";
 import type { ModelContext, Span } from "../context.ts";
-import type { Sizes } from "../ops/linear.ts";
+import type { Sizes } from "../ops/sizes.ts";
 
 const contextOf = ({ systemContext, cache }: ModelContext, span: Span): SystemContext => ({
   ...systemContext,

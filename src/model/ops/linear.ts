@@ -1,28 +1,11 @@
-// Kernel + shapes -> dispatch: grids, bytes and flops. All launch arithmetic of the engine is on this page.
+// Products of activations and weights as dispatches: grids, bytes and flops.
 import { ceilDiv } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Bindable } from "../../gpu/kernel.ts";
-import { embed, families, gather, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
+import { families, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
-import type { StepSizes } from "../../kv/system.ts";
-import type { Matrix, Vector } from "../weights/loader.ts";
-
-/** What changes from step to step. */
-export interface Sizes extends StepSizes {
-  /** Rows whose logits are wanted. */
-  logitRows: number;
-  /** Parts into which the page lists of a decoding row are split, and pages of each. */
-  splits: number;
-  pagesPerSplit: number;
-  /** Parts into which the lists of a chunk's rows are split, where they lead to sealed pages. */
-  chunkSplits: number;
-  /** Numbers of the arenas that the rows' lists lead to. */
-  arenas: readonly number[];
-  /** Past the boundary: rows 0 … inPlace−1 lie where they did, the others are gathered. */
-  inPlace: number;
-  /** Past the boundary: the first layer's queries have been made together with its keys and values. */
-  queried: boolean;
-}
+import type { Sizes } from "./sizes.ts";
+import type { Matrix, Vector } from "../weights/matrix.ts";
 
 type Dispatches = AnyDispatch<Sizes>[];
 
@@ -183,39 +166,6 @@ function normalise(
   });
 }
 
-/** The rows whose logits are wanted, through the final norm: [logitRows, D]. `rows`: where they lie. */
-export function finalNorm(
-  gpu: Gpu,
-  { x, rows, weight, y }: { x: GPUBuffer; rows: GPUBuffer; weight: Vector; y: GPUBuffer },
-  D: number,
-  eps: number,
-): AnyDispatch<Sizes> {
-  return dispatch({
-    kernel: rmsnorm,
-    constants: { D, WG: gpu.profile.normThreads },
-    label: "final norm",
-    buffers: { x, rows, weight, y },
-    params: () => ({ useRows: 1, eps }),
-    grid: (s: Sizes) => [s.logitRows, 1, 1],
-    bytes: (s) => 4 * (3 * s.logitRows * D + D),
-    flops: (s) => 4 * s.logitRows * D,
-  });
-}
-
-/** Brings the rows that continue to the front of the residual stream; those already there stay. */
-export function gatherRows(hidden: GPUBuffer, source: GPUBuffer, D: number): AnyDispatch<Sizes> {
-  return dispatch({
-    kernel: gather,
-    constants: { D },
-    label: "gather rows",
-    buffers: { hidden, source },
-    params: ({ inPlace }: Sizes) => ({ first: inPlace }),
-    grid: (s) => [s.rows - s.inPlace, 1, 1],
-    bytes: (s) => 8 * (s.rows - s.inPlace) * D,
-    flops: () => 0,
-  });
-}
-
 /** Columns of a matrix laid open in `b`, multiplied by the weight of the norm before it where one is given. */
 export interface Opened {
   label: string;
@@ -279,24 +229,5 @@ function multiply(
     grid: (s) => gemmGrid(variant, rows(s), columns),
     bytes: (s) => 4 * (rows(s) * (matrix.depth + columns) + columns * matrix.depth),
     flops: (s) => 2 * rows(s) * columns * matrix.depth,
-  });
-}
-
-// ---- the rest ----
-
-export function embedRows(
-  table: Matrix,
-  buffers: { rows: Bindable; tokens: GPUBuffer; hidden: GPUBuffer },
-): AnyDispatch<Sizes> {
-  const D = table.depth;
-  return dispatch({
-    kernel: embed,
-    constants: { BITS: table.bits, GROUP: table.group, D },
-    label: "embed",
-    buffers: { ...buffers, words: table.words, scales: table.scales },
-    params: (s: Sizes) => ({ rows: s.rows, stride: table.stride, vocabulary: table.columns }),
-    grid: (s) => [s.rows, 1, 1],
-    bytes: (s) => s.rows * D * (table.bits / 8 + 4),
-    flops: () => 0,
   });
 }

@@ -6,7 +6,7 @@ import type { families } from "../../gpu/kernels.gen.ts";
 import type { Grid } from "../../gpu/program.ts";
 import type { ModelConfig } from "../config.ts";
 import type { GemmVariant, GemvVariant, Linear } from "./linear.ts";
-import type { Matrix } from "../weights/loader.ts";
+import type { Matrix } from "../weights/matrix.ts";
 
 /** Prompt chunks over pages. */
 export interface PrefillVariant {

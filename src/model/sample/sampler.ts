@@ -12,7 +12,7 @@ import {
 } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../../gpu/program.ts";
 import { adjusted, type Arrival, type LogitRow, penalised, type RowSampling } from "../model.ts";
-import type { Sizes } from "../ops/linear.ts";
+import type { Sizes } from "../ops/sizes.ts";
 
 /** One row's settings, as shaders/lib/settings.wgsl declares them. */
 const { size: SETTINGS_BYTES, fields: SETTINGS } = structs.Settings;

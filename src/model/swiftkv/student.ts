@@ -13,7 +13,7 @@ import type { ModelConfig } from "../config.ts";
 import { vectorOffsets } from "../layer/qkv.ts";
 import { unpackGrid } from "../ops/linear.ts";
 import type { QkvProjection, Weights } from "../context.ts";
-import { emptyMatrix, type Matrix, packRows, type Vector } from "../weights/loader.ts";
+import { emptyMatrix, type Matrix, packRows, type Vector } from "../weights/matrix.ts";
 
 /** The same weights with the ordinary projections of every layer. Throws InputError where they were not kept. */
 export function teacherOf(weights: Weights): Weights & { teacher: readonly QkvProjection[] } {

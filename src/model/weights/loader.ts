@@ -1,24 +1,11 @@
 // Tensors of a checkpoint -> matrices on the GPU. One tensor at a time passes through JavaScript, as raw bytes; the GPU
 // turns it into the form its kernels read.
 import type { WeightFormat } from "../../api.ts";
-import { alignUp, assert, ceilDiv, ModelError, UnsupportedError } from "../../errors.ts";
+import { alignUp, assert, ModelError, UnsupportedError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
-import { families } from "../../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch, Program } from "../../gpu/program.ts";
-
-/** Element types of checkpoint files, in the order of the SOURCE overrides of pack_float and pack_block. */
-const FLOAT_TYPES = ["F32", "F16", "BF16"] as const;
-const BLOCK_TYPES = ["Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"] as const;
-export type TensorType = (typeof FLOAT_TYPES)[number] | (typeof BLOCK_TYPES)[number];
-
-export interface TensorInfo {
-  name: string;
-  /** [out, in], or [length]. */
-  shape: readonly number[];
-  type: TensorType;
-  /** Above 0: rows are permuted for interleaved RoPE, in this many heads (q and k of a llama GGUF). */
-  interleavedHeads: number;
-}
+import { Program } from "../../gpu/program.ts";
+import type { TensorInfo, TensorType } from "../../tensor.ts";
+import { bitsOf, emptyMatrix, isFloat, type Matrix, packer, rawBytes, type Vector } from "./matrix.ts";
 
 /** Where tensors come from: a checkpoint, or a test. */
 export interface TensorSource {
@@ -26,7 +13,7 @@ export interface TensorSource {
   read(name: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-/** How columns of a part are placed: one after another, or as gate (1) and up (2) of an interleaved pair. */
+/** How columns of a tensor are placed: one after another, or as gate (1) and up (2) of an interleaved pair. */
 type ColumnMode = 0 | 1 | 2;
 
 interface Part {
@@ -35,49 +22,8 @@ interface Part {
   columnMode: ColumnMode;
 }
 
-/** W [N, K] as words of consecutive k, four of an output side by side: words[j / 4][n][j % 4]. docs/kernels.md, "Weights". */
-export interface Matrix {
-  name: string;
-  bits: 4 | 8 | 16 | 32;
-  /** Values that share a scale and a minimum. */
-  group: 16 | 32;
-  /** N */
-  columns: number;
-  /** K */
-  depth: number;
-  /** N rounded up to 16. */
-  stride: number;
-  words: GPUBuffer;
-  /** f16 pairs (scale, minimum); 16 bytes of nothing for 16 and 32 bits. */
-  scales: GPUBuffer;
-}
-
-/** Vector in f32: a norm weight, a bias. */
-export type Vector = GPUBuffer;
-
-const COLUMN_ALIGN = 16;
 /** Raw bytes uploaded at once: bounds the staging buffer, whatever the tensor's size. */
 const SLICE_BYTES = 32 * 2 ** 20;
-
-const bitsOf = (type: TensorType): 4 | 8 | 16 | 32 =>
-  type === "F32" ? 32 : type === "F16" || type === "BF16" ? 16 : type === "Q8_0" || type === "Q6_K" ? 8 : 4;
-
-/** Bytes of `values` consecutive values. */
-function rawBytes(type: TensorType, values: number): number {
-  const [block, bytes] = {
-    F32: [1, 4],
-    F16: [1, 2],
-    BF16: [1, 2],
-    Q4_0: [32, 18],
-    Q4_1: [32, 20],
-    Q8_0: [32, 34],
-    Q4_K: [256, 144],
-    Q6_K: [256, 210],
-  }[type] as [number, number];
-  return (values / block) * bytes;
-}
-
-const isFloat = (type: TensorType): boolean => FLOAT_TYPES.includes(type as never);
 
 /** Collects what a model needs, then loads it in file order. */
 export class WeightLoader {
@@ -236,57 +182,6 @@ export class WeightLoader {
     if (this.#staging) this.#gpu.release(this.#staging);
     this.#staging = null;
   }
-}
-
-type PackParams = {
-  rows: number;
-  depth: number;
-  stride: number;
-  columnOffset: number;
-  columnMode: number;
-  headRows: number;
-  firstRow: number;
-};
-
-/** Buffers for a matrix of this form. */
-export function emptyMatrix(
-  gpu: Gpu,
-  name: string,
-  { bits, group, columns, depth }: Pick<Matrix, "bits" | "group" | "columns" | "depth">,
-): Matrix {
-  const stride = alignUp(columns, COLUMN_ALIGN);
-  const words = gpu.buffer(`${name} words`, (alignUp(depth, 128 / bits) * bits * stride) / 8, "weights");
-  const scales = bits <= 8 ? gpu.buffer(`${name} scales`, (depth / group) * stride * 4, "weights") : gpu.unused;
-  return { name, bits, group, columns, depth, stride, words, scales };
-}
-
-/** The dispatch that writes f32 rows [rows, depth] in `raw` as columns of `matrix`, from `columnOffset` on. */
-export const packRows = (matrix: Matrix, raw: GPUBuffer, rows: number, columnOffset: number): AnyDispatch<object> =>
-  packer("F32", matrix, raw, {
-    rows,
-    depth: matrix.depth,
-    stride: matrix.stride,
-    columnOffset,
-    columnMode: 0,
-    headRows: 0,
-    firstRow: 0,
-  });
-
-/** The dispatch that writes `raw` rows into `matrix`. */
-function packer(type: TensorType, matrix: Matrix, raw: GPUBuffer, params: PackParams): AnyDispatch<object> {
-  const kernel = families.pack[isFloat(type) ? "pack_float" : "pack_block"];
-  const SOURCE = (isFloat(type) ? FLOAT_TYPES : BLOCK_TYPES).indexOf(type as never);
-  const constants = { SOURCE, BITS: matrix.bits, GROUP: matrix.group, WG: 64 };
-  return dispatch({
-    kernel,
-    constants,
-    label: `pack ${matrix.name}`,
-    buffers: { raw, words: matrix.words, scales: matrix.scales },
-    params: () => params,
-    grid: () => [ceilDiv(params.rows, 64), ceilDiv(params.depth, matrix.group), 1],
-    bytes: () => rawBytes(type, params.rows * params.depth) + (params.rows * params.depth * matrix.bits) / 8,
-    flops: () => 0,
-  });
 }
 
 /** f32 values of an F32, F16 or BF16 tensor. */
