@@ -112,7 +112,7 @@ async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Pro
   }
   const json = await texts.object("tokenizer.json");
   const tokenizerConfig = (await texts.object("tokenizer_config.json")) ?? {};
-  const inConfig = templateOf(tokenizerConfig["chat_template"], `${folder.name}/tokenizer_config.json`);
+  const inConfig = chatTemplateOf(tokenizerConfig["chat_template"], `${folder.name}/tokenizer_config.json`);
   // The file wins over the field; where one cannot see whether there is a file, the field does.
   const jinja = folder.unlisted && inConfig !== null ? null : await texts.text("chat_template.jinja");
   const generationConfig = (await texts.object("generation_config.json")) ?? {};
@@ -159,7 +159,7 @@ class Texts {
 }
 
 /** A template, or a list of named ones of which "default" counts. */
-function templateOf(value: unknown, name: string): string | null {
+function chatTemplateOf(value: unknown, name: string): string | null {
   if (value === undefined || value === null || typeof value === "string") return value ?? null;
   if (!Array.isArray(value)) {
     throw new ModelError(`${name}: chat_template; got ${quote(value)}, want a string or [{name, template}].`);

@@ -50,21 +50,6 @@ export class ChatTemplate {
   }
 }
 
-/**
- * The template in a tokenizer_config.json, or null. Where a model has several, the one named "default".
- * Errors: ModelError if the entry is malformed.
- */
-export function chatTemplateOf(config: Readonly<Record<string, unknown>>): string | null {
-  const entry = config["chat_template"] ?? null;
-  if (entry === null || typeof entry === "string") return entry;
-  const named = Array.isArray(entry) ? entry.filter(isFields) : [];
-  const source = (named.find(({ name }) => name === "default") ?? named[0])?.["template"];
-  if (typeof source === "string") return source;
-  throw new ModelError(
-    `tokenizer_config.json: chat_template is ${nameOf(entry)}, want a string or a list of templates.`,
-  );
-}
-
 function compile(source: string): Template {
   if (typeof source !== "string") throw new ModelError(`chat template: got ${nameOf(source)}, want a string.`);
   try {

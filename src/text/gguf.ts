@@ -111,7 +111,7 @@ function byteLevelFiles(metadata: Metadata, tokens: readonly string[], types: Ty
       decoder: { type: "ByteLevel" },
       added_tokens: addedTokens(tokens, types, specials),
     },
-    config: configOf(metadata, specials),
+    config: configOf(specials),
   };
 }
 
@@ -145,7 +145,7 @@ function sentencePieceFiles(metadata: Metadata, tokens: readonly string[], types
       decoder: { type: "Sequence", decoders: prefix ? [...decoders, strip] : decoders },
       added_tokens: addedTokens(tokens, types, specials),
     },
-    config: configOf(metadata, specials),
+    config: configOf(specials),
   };
 }
 
@@ -232,16 +232,8 @@ function frame(metadata: Metadata, specials: Specials, addBosByDefault: boolean)
   return addBos || addEos ? { type: "TemplateProcessing", single } : null;
 }
 
-function configOf(metadata: Metadata, specials: Specials): Record<string, unknown> {
-  const config: Record<string, unknown> = {};
-  for (const [name, { text }] of Object.entries(specials)) config[name] = text;
-  const template = metadata.get("tokenizer.chat_template");
-  if (template !== undefined && typeof template !== "string") {
-    throw new ModelError(`gguf: tokenizer.chat_template is ${nameOf(template)}, want a string. Is the file damaged?`);
-  }
-  if (template !== undefined) config["chat_template"] = template;
-  return config;
-}
+const configOf = (specials: Specials): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(specials).map(([name, { text }]) => [name, text]));
 
 const damaged = (key: string, what: string): ModelError =>
   new ModelError(`gguf: tokenizer.ggml.${key} ${what}. Is the file damaged?`);

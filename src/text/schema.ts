@@ -40,7 +40,7 @@ function idOf(value: unknown, where: string): number {
     : fail(`id of ${where} is ${typeof value === "number" ? value : nameOf(value)}, want an integer`);
 }
 
-/** Checks tokenizer.json. Errors: ModelError if damaged, UnsupportedError for parts this engine does not know. */
+/** Checks tokenizer.json. Errors: ModelError if damaged, UnsupportedError for members this engine does not know. */
 export function checkTokenizer(source: unknown): CheckedTokenizer {
   const root = fieldsOf(source, "the file");
   const { model, pieces, merges } = checkModel(fieldsOf(root["model"], "model"));
@@ -97,17 +97,17 @@ function checkAdded(list: unknown): Map<number, AddedToken> {
   return added;
 }
 
-/** One slot of tokenizer.json: the types it may hold, where a Sequence keeps its parts, and the rewrites. */
-interface Slot {
+/** A stage of the tokenizer: the types it may have, the field in which a Sequence keeps its members, and the rewrites. */
+interface Stage {
   name: string;
-  parts: string;
+  members: string;
   types: readonly string[];
   rewrite: (fields: Fields, type: string) => Fields;
 }
 
-const NORMALIZERS: Slot = {
+const NORMALIZERS: Stage = {
   name: "normalizer",
-  parts: "normalizers",
+  members: "normalizers",
   types: ["Replace", "Prepend", "NFC", "NFD", "NFKC", "NFKD", "Strip", "StripAccents", "Lowercase"],
   rewrite: (fields, type) => {
     if (type === "Replace") checkPattern(fields);
@@ -116,16 +116,16 @@ const NORMALIZERS: Slot = {
   },
 };
 
-const PRE_TOKENIZERS: Slot = {
+const PRE_TOKENIZERS: Stage = {
   name: "pre_tokenizer",
-  parts: "pretokenizers",
+  members: "pretokenizers",
   types: ["ByteLevel", "Split", "Digits", "Metaspace", "Whitespace", "WhitespaceSplit", "Punctuation"],
   rewrite: rewritePreTokenizer,
 };
 
-const POST_PROCESSORS: Slot = {
+const POST_PROCESSORS: Stage = {
   name: "post_processor",
-  parts: "processors",
+  members: "processors",
   types: ["TemplateProcessing", "ByteLevel"],
   rewrite: (fields, type) => {
     if (type === "TemplateProcessing") {
@@ -135,19 +135,19 @@ const POST_PROCESSORS: Slot = {
   },
 };
 
-function component(value: unknown, slot: Slot, depth: number): Fields | null {
+function component(value: unknown, stage: Stage, depth: number): Fields | null {
   if (value === null) return null;
-  const fields = fieldsOf(value, slot.name);
+  const fields = fieldsOf(value, stage.name);
   const type = fields["type"];
-  if (typeof type !== "string") return fail(`${slot.name} has no type`);
-  if (depth > MAX_DEPTH) return fail(`${slot.name} is nested deeper than ${MAX_DEPTH}`);
+  if (typeof type !== "string") return fail(`${stage.name} has no type`);
+  if (depth > MAX_DEPTH) return fail(`${stage.name} is nested deeper than ${MAX_DEPTH}`);
   if (type === "Sequence") {
-    const parts = listOf(fields[slot.parts], `${slot.name}.${slot.parts}`);
-    return { type, [slot.parts]: parts.map((part) => component(part, slot, depth + 1)) };
+    const members = listOf(fields[stage.members], `${stage.name}.${stage.members}`);
+    return { type, [stage.members]: members.map((member) => component(member, stage, depth + 1)) };
   }
-  if (slot.types.includes(type)) return slot.rewrite(fields, type);
+  if (stage.types.includes(type)) return stage.rewrite(fields, type);
   throw new UnsupportedError(
-    `tokenizer.json: ${slot.name} ${JSON.stringify(type.slice(0, 60))}; want one of Sequence, ${slot.types.join(", ")}. Use another model.`,
+    `tokenizer.json: ${stage.name} ${JSON.stringify(type.slice(0, 60))}; want one of Sequence, ${stage.types.join(", ")}. Use another model.`,
   );
 }
 

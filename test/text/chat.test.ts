@@ -3,20 +3,10 @@
 import { expect, test } from "playwright/test";
 import type { Message } from "../../src/api.ts";
 import { InputError, ModelError } from "../../src/errors.ts";
-import { ChatTemplate, chatTemplateOf } from "../../src/text/chat.ts";
+import { ChatTemplate } from "../../src/text/chat.ts";
 import { tokenizerFromGguf } from "../../src/text/gguf.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import {
-  FABLE,
-  NO_SHARED,
-  SMOLLM2,
-  SMOLLM2_GGUF,
-  ggufMetadata,
-  golden,
-  hasShared,
-  modelFiles,
-  sentencePieceMetadata,
-} from "./materials.ts";
+import { FABLE, NO_SHARED, SMOLLM2, SMOLLM2_GGUF, ggufMetadata, golden, hasShared, modelFiles } from "./materials.ts";
 
 const system = (content: string): Message => ({ role: "system", content });
 const user = (content: string): Message => ({ role: "user", content });
@@ -28,7 +18,7 @@ const goldenText = (folder: URL, name: string): string =>
 
 test("fable: its golden prompt", () => {
   const files = modelFiles(FABLE);
-  const template = new ChatTemplate(chatTemplateOf(files.config)!, Tokenizer.create(files).specials);
+  const template = new ChatTemplate(files.config["chat_template"] as string, Tokenizer.create(files).specials);
   const text = goldenText(FABLE, "hello");
   expect(template.render([user("Hello")], OPEN)).toBe(text);
   expect(template.render([user("Hello")])).toBe(text.replace("<|assistant|>\n", ""));
@@ -36,8 +26,9 @@ test("fable: its golden prompt", () => {
 
 test("smollm2: the default system message, and none beside the caller's own", () => {
   test.skip(!hasShared, NO_SHARED);
-  const files = tokenizerFromGguf(ggufMetadata(SMOLLM2_GGUF));
-  const template = new ChatTemplate(chatTemplateOf(files.config)!, Tokenizer.create(files).specials);
+  const metadata = ggufMetadata(SMOLLM2_GGUF);
+  const source = metadata.get("tokenizer.chat_template") as string;
+  const template = new ChatTemplate(source, Tokenizer.create(tokenizerFromGguf(metadata)).specials);
   expect(template.render([user("What is the capital of France?")], OPEN)).toBe(goldenText(SMOLLM2, "chat-capital"));
   const turns = [
     system("You answer in one short sentence."),
@@ -127,18 +118,4 @@ test("damaged templates are ModelErrors: at compile time, at run time, and when 
   ]) {
     expect(() => new ChatTemplate(source, {}).render([user("a")]), source).toThrow(ModelError);
   }
-});
-
-test("a config names its template in one of two ways", () => {
-  const list = [
-    { name: "tool_use", template: "T" },
-    { name: "default", template: "D" },
-  ];
-  expect(chatTemplateOf({ chat_template: list })).toBe("D");
-  expect(chatTemplateOf({ chat_template: "S" })).toBe("S");
-  expect(chatTemplateOf({})).toBeNull();
-  for (const wrong of [7, [], [1], [{ name: "x" }], {}])
-    expect(() => chatTemplateOf({ chat_template: wrong })).toThrow(ModelError);
-  const metadata = sentencePieceMetadata().set("tokenizer.chat_template", "G");
-  expect(chatTemplateOf(tokenizerFromGguf(metadata).config)).toBe("G");
 });

@@ -2,7 +2,7 @@
 
 import { expect, test } from "playwright/test";
 import { InputError, ModelError, UnsupportedError } from "../../src/errors.ts";
-import { ChatTemplate, chatTemplateOf } from "../../src/text/chat.ts";
+import { ChatTemplate } from "../../src/text/chat.ts";
 import { tokenizerFromGguf } from "../../src/text/gguf.ts";
 import { TextStream } from "../../src/text/stream.ts";
 import { Tokenizer, type TokenizerFiles } from "../../src/text/tokenizer.ts";
@@ -74,8 +74,9 @@ function exercise(where: string, files: () => TokenizerFiles): "works" | "refuse
       stream.finish();
       expect(typeof tokenizer.decode(ids), where).toBe("string");
     }
-    const template = chatTemplateOf(config);
-    if (template) new ChatTemplate(template, tokenizer.specials).render([{ role: "user", content: "x" }]);
+    const template = config["chat_template"] ?? null;
+    if (template !== null)
+      new ChatTemplate(template as string, tokenizer.specials).render([{ role: "user", content: "x" }]);
     return "works";
   } catch (error) {
     const ours = error instanceof ModelError || error instanceof UnsupportedError || error instanceof InputError;
@@ -118,7 +119,6 @@ test("150 mutations of GGUF metadata", () => {
   const outcomes = Array.from({ length: 150 }, (_, seed) => {
     const random = seeded(seed);
     const metadata = random() < 0.6 ? sentencePieceMetadata() : fableMetadata("smollm");
-    metadata.set("tokenizer.chat_template", "{{ bos_token }}{{ messages[0].content }}");
     const fields: Container = structuredClone(Object.fromEntries(metadata));
     const path = mutate(fields, random);
     return exercise(`seed ${seed}, ${path}`, () => tokenizerFromGguf(new Map(Object.entries(fields))));

@@ -66,7 +66,12 @@ export function translateGguf(gguf: Gguf, file: ByteFile): Translated {
     return part === "attn_k" ? config.num_key_value_heads : 0;
   };
   const tensors = gguf.tensors.flatMap((tensor) => translateTensor(tensor, file, config.num_hidden_layers, headsOf));
-  return { config, tensors, generationConfig: makeGenerationConfig(keys), chatTemplate: chatTemplateOf(keys) };
+  return {
+    config,
+    tensors,
+    generationConfig: makeGenerationConfig(keys),
+    chatTemplate: keys.text("tokenizer.chat_template") ?? null,
+  };
 }
 
 function refuseVariants(keys: Keys, prefix: string): void {
@@ -143,8 +148,6 @@ function makeGenerationConfig(keys: Keys): Record<string, unknown> {
     eos_token_id: [...new Set(ends.filter((end) => end !== undefined))],
   };
 }
-
-const chatTemplateOf = (keys: Keys): string | null => keys.text("tokenizer.chat_template") ?? null;
 
 function translateTensor(
   tensor: GgufTensor,
