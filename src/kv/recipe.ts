@@ -100,7 +100,7 @@ export class Recipe {
 /** Reads a recipe. Throws InputError with the part that is wrong. */
 export function parseRecipe(spec: RecipeSpec): Recipe {
   const parts = typeof spec === "string" ? spec.split("+").map(readPart) : partsOf(spec);
-  const formats = parts.filter(({ name }) => name in WRITTEN_FORMATS);
+  const formats = parts.filter(({ name }) => Object.hasOwn(WRITTEN_FORMATS, name));
   if (formats.length > 1)
     throw new InputError(`kv: got the formats ${formats.map(({ name }) => name).join(" and ")}, want one.`);
   const [format] = formats;
@@ -147,7 +147,7 @@ const partsOf = ({ format, systems = [] }: Exclude<RecipeSpec, string>): RawPart
 function readSystem({ name, options }: RawPart): Part {
   const definition = definitions.get(name);
   if (!definition) throw new InputError(`kv: got "${name}", want one of ${known().join(", ")}.`);
-  const stray = [...options.keys()].find((option) => !(option in definition.options));
+  const stray = [...options.keys()].find((option) => !Object.hasOwn(definition.options, option));
   if (stray !== undefined) {
     const names = Object.keys(definition.options).join(", ");
     throw new InputError(`kv: ${name}; got option ${stray}, want ${names ? `one of ${names}` : "none"}.`);
