@@ -5,33 +5,13 @@ import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import { checkPairs } from "./pairs.ts";
 import { bytesOf, resolve, type ResolvedCache } from "./shape.ts";
-import type { KvBounds, KvSystem } from "./system.ts";
+import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
+import { SYSTEMS } from "./systems/index.ts";
 import { layoutOf } from "./systems/swiftkv.ts";
 
-/** An option of a system: a whole or decimal number within bounds. */
-export interface OptionRule {
-  least: number;
-  most: number;
-  /** Where it is not a whole number. */
-  fraction?: boolean;
-  /** Only these. */
-  among?: readonly number[];
-  default: number;
-}
+const definitions = new Map(SYSTEMS.map((definition) => [definition.name, definition]));
 
-export type Options = Readonly<Record<string, number>>;
-
-/** A system by name: how its part of a recipe is read, and how it is made for a model. */
-export interface SystemDefinition {
-  name: string;
-  options: Readonly<Record<string, OptionRule>>;
-  /** Throws InputError where the model cannot have it. */
-  create(options: Options, model: KvModel, bounds: KvBounds): KvSystem;
-}
-
-const definitions = new Map<string, SystemDefinition>();
-
-/** Makes a system known to recipes. */
+/** Makes a system known to recipes that is not among those of this package. */
 export function defineSystem(definition: SystemDefinition): void {
   definitions.set(definition.name, definition);
 }

@@ -2,8 +2,9 @@
 import { expect, test } from "playwright/test";
 import { InputError, type KvModel, parseRecipe, type RecipeSpec } from "../../src/index.ts";
 import { checkPairs } from "../../src/kv/pairs.ts";
-import { defineSystem, type SystemDefinition } from "../../src/kv/recipe.ts";
 import type { SealedFormat } from "../../src/kv/format.ts";
+import { defineSystem } from "../../src/kv/recipe.ts";
+import type { SystemDefinition } from "../../src/kv/system.ts";
 
 const MODEL: KvModel = {
   layers: 4,
