@@ -5,7 +5,8 @@ import { type Checkpoint, makeCheckpoint, readGolden, VARIANTS } from "./golden/
 import { toFiles } from "./golden/folder.ts";
 import { job, source, testWith, tolerance, worst } from "./golden/serve.ts";
 import type { Job } from "./harness.ts";
-import { type Call, modelFolder } from "./page.ts";
+import { folderHolding, skipWithout, STORIES } from "./material.ts";
+import type { Call } from "./page.ts";
 import { createModel, greedy, score, type Tensors } from "./reference.ts";
 
 /** `name`, or `name@bits` for its quantised twin. */
@@ -17,11 +18,12 @@ function filesOf(name: string): Map<string, Uint8Array> {
 }
 
 const test = testWith(filesOf);
+test.describe.configure({ mode: "parallel" });
 
 for (const variant of VARIANTS) {
   test(`${variant}: tokens and log-probabilities of transformers`, async ({ call }) => {
     const golden = readGolden(variant);
-    await call("open", variant, source(variant), { kv: "f32", context: 256 });
+    await call("open", variant, source(variant), { kv: "f32", context: 128 });
     const got = await call("answer", variant, job(golden.prompt, golden.greedy.tokens.length));
     expect(got.tokens).toEqual(golden.greedy.tokens);
     expect(worst(got.logprobs, golden.greedy.logprobs)).toBeLessThan(tolerance(golden));
@@ -34,7 +36,7 @@ test("prompt chunks of 1, 7, 32 and 64 tokens give what one shot gives", async (
   for (const variant of ["llama-gqa-tied", "mistral"]) {
     const golden = readGolden(variant);
     for (const chunk of [1, 7, 32, 64]) {
-      await call("open", "chunked", source(variant), { kv: "f32", context: 256, chunk });
+      await call("open", "chunked", source(variant), { kv: "f32", context: 128, chunk });
       const got = await call("answer", "chunked", job(golden.prompt, 24));
       expect(got.tokens, `${variant}, chunk ${chunk}`).toEqual(golden.greedy.tokens);
       expect(worst(got.logprobs, golden.greedy.logprobs)).toBeLessThan(tolerance(golden));
@@ -177,8 +179,8 @@ test("an adapter without subgroups gives the same tokens", async ({ call }) => {
 });
 
 test("stories260K: 256 golden tokens in f32, the first 60 with f16 keys and values", async ({ call }) => {
-  const folder = modelFolder("stories260K");
-  test.skip(!folder, "stories260K is not here: see models/README.md of the workplace");
+  skipWithout(STORIES, "golden.json", "model.safetensors");
+  const folder = folderHolding(STORIES, "golden.json");
   const golden = JSON.parse(readFileSync(`${folder}/golden.json`, "utf8")) as { tokens: number[] };
   const [first, ...rest] = golden.tokens;
   await call("open", "stories", "/test-models/stories260K/", { kv: "f32" });

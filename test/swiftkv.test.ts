@@ -21,6 +21,7 @@ function filesOf(name: string): Map<string, Uint8Array> {
 
 const ODDITIES = [...Object.entries(HARMLESS), ...Object.entries(DAMAGED)];
 const test = testWith(filesOf);
+test.describe.configure({ mode: "parallel" });
 
 // ---- the vectors ----
 

@@ -24,13 +24,18 @@ const WANTED_LIMITS = [
   "maxComputeInvocationsPerWorkgroup",
 ] as const;
 
+/** Compiled kernels of each device, by shader, constants and lengths: a second engine on it finds them here. */
+const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
+
+/** Bytes from which a software adapter gains more by fixed lengths than it loses by compiling once for each length. */
+const WORTH_FIXING = 2 ** 17;
+
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterInfo;
   readonly counts: Counts;
   /** Bytes in use by purpose; a fork counts the weights that it shares. */
   readonly bytes: Record<Purpose, number>;
-  readonly #kernels: Map<string, Promise<Kernel>>;
   readonly #buffers = new Map<GPUBuffer, Purpose>();
   readonly #ownsDevice: boolean;
   /** Whose weights are shared: this, or what it was forked from. */
@@ -47,7 +52,7 @@ export class Gpu {
     this.#root = root ?? this;
     this.counts = root?.counts ?? { submits: 0, dispatches: 0, readbacks: 0, readbackBytes: 0, objectsCreated: 0 };
     this.bytes = { weights: root?.bytes.weights ?? 0, kv: 0, scratch: 0 };
-    this.#kernels = root ? root.#kernels : new Map();
+    if (!compiled.has(device)) compiled.set(device, new Map());
     this.adapter = describe(device);
     void device.lost.then(({ reason, message }) => {
       if (reason === "destroyed") return;
@@ -139,22 +144,31 @@ export class Gpu {
     return (this.#unused ??= this.buffer("unused", 16, "scratch"));
   }
 
-  /** The pipeline for these constants, compiled once. On a CPU adapter also for the lengths of what is bound. */
+  /**
+   * The pipeline for these constants, compiled once on this device. On a CPU adapter also for the lengths of what is bound,
+   * where that is large.
+   */
   kernel(
     source: KernelSource,
     constants: Readonly<Record<string, number>>,
     buffers: Readonly<Record<string, Bindable>>,
   ): Promise<Kernel> {
-    const bound = this.adapter.software ? Object.entries(buffers) : [];
-    const lengths = Object.fromEntries(bound.map(([name, buffer]) => [name, bytesOf(buffer)]));
+    const kernels = compiled.get(this.device)!;
+    const lengths = this.#fixedLengths(buffers);
     const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths])}`;
-    let made = this.#kernels.get(key);
+    let made = kernels.get(key);
     if (!made) {
       this.counts.objectsCreated++;
       made = Kernel.create(this.device, source, constants, lengths);
-      this.#kernels.set(key, made);
+      kernels.set(key, made);
     }
     return made;
+  }
+
+  #fixedLengths(buffers: Readonly<Record<string, Bindable>>): Readonly<Record<string, number>> {
+    const bytes = Object.entries(buffers).map(([name, buffer]) => [name, bytesOf(buffer)] as const);
+    const worth = this.adapter.software && bytes.some(([, length]) => length >= WORTH_FIXING);
+    return worth ? Object.fromEntries(bytes) : {};
   }
 
   write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
@@ -204,7 +218,6 @@ export class Gpu {
 
   #close(): void {
     for (const buffer of this.#buffers.keys()) this.release(buffer);
-    this.#kernels.clear();
     if (this.#ownsDevice) this.device.destroy();
   }
 }

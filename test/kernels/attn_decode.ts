@@ -1,5 +1,5 @@
 import { attn_decode } from "../../src/gpu/kernels.gen.ts";
-import { drawPlaces, expectAttention, makeCache, shapeOf } from "./attn_case.ts";
+import { ATTENTION_CASES, drawPlaces, expectAttention, makeCache, shapeOf } from "./attn_case.ts";
 import { floats, pick, random, spec } from "./spec.ts";
 
 /** A decode step of M rows, each its own sequence; also the cases of attn_decode_sg and attn_decode_regs. */
@@ -54,7 +54,7 @@ function make(seed: number, tiny = false) {
 
 export default spec({
   kernel: attn_decode,
-  cases: 80,
+  ...ATTENTION_CASES,
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [

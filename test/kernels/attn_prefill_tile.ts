@@ -1,4 +1,5 @@
 import { attn_prefill_tile } from "../../src/gpu/kernels.gen.ts";
+import { ATTENTION_CASES } from "./attn_case.ts";
 import { prefillCase } from "./attn_prefill_regs.ts";
 import { spec } from "./spec.ts";
 
@@ -11,7 +12,7 @@ function make(seed: number, tiny = false) {
 
 export default spec({
   kernel: attn_prefill_tile,
-  cases: 80,
+  ...ATTENTION_CASES,
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [
