@@ -4,7 +4,7 @@ import type { ConvertOptions, EngineStats, GenerateOptions, LoadOptions, Prompt,
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { specs } from "./kernels/index.ts";
 import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
-import { reportProgress } from "./progress.ts";
+import { pipelinesCompiled, reportProgress } from "./progress.ts";
 
 reportProgress();
 
@@ -156,6 +156,7 @@ const harness = {
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),
   score: async (name: string, tokens: readonly number[]) => [...(await engines.get(name)!.score(tokens))],
   stats: (name: string) => engines.get(name)!.stats(),
+  pipelinesCompiled,
   profile: (name: string, phase: "prefill" | "decode", tokens: number) => engines.get(name)!.profile(phase, tokens),
   close(name: string) {
     engines.get(name)?.dispose();

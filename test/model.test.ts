@@ -99,6 +99,19 @@ test("a decoded token costs one submit, one readback of 8 bytes, and makes no GP
   await call("close", "counts");
 });
 
+test("a second engine on a device compiles nothing, whichever model of the shape it runs", async ({ call }) => {
+  const { prompt } = readGolden("llama3");
+  const compiledFor = async (model: string): Promise<number> => {
+    const before = await call("pipelinesCompiled");
+    await call("open", model, source(model), { kv: "f32", context: 96 });
+    await call("answer", model, job(prompt, 4));
+    return (await call("pipelinesCompiled")) - before;
+  };
+  await compiledFor("llama3");
+  expect(await compiledFor("llama3-parameters")).toBe(0);
+  for (const name of ["llama3", "llama3-parameters"]) await call("close", name);
+});
+
 test("f16 keys and values give the tokens of the reference with f16 keys and values", async ({ call }) => {
   for (const variant of ["llama-gqa-tied", "qwen2"]) {
     const { config, tensors } = makeCheckpoint(variant);

@@ -81,7 +81,7 @@ export const test = base.extend<object, Fixtures>({
             ),
           [name, args] as const,
         );
-        return silence.guard(`${name} ${String(args[0] ?? "")}`, reply);
+        return silence.guard([name, args[0]].join(" "), reply);
       };
       await use(call as Call);
     },

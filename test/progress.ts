@@ -9,6 +9,10 @@ declare global {
 const PAUSE_MS = 500;
 
 let reportedAt = -Infinity;
+let compiled = 0;
+
+/** Pipelines compiled since `reportProgress`. */
+export const pipelinesCompiled = (): number => compiled;
 
 function report(what: string): void {
   if (performance.now() - reportedAt < PAUSE_MS) return;
@@ -21,6 +25,7 @@ export function reportProgress(): void {
   const { createComputePipelineAsync } = GPUDevice.prototype;
   GPUDevice.prototype.createComputePipelineAsync = async function (descriptor) {
     const pipeline = await createComputePipelineAsync.call(this, descriptor);
+    compiled++;
     report(`compiled ${descriptor.label}`);
     return pipeline;
   };

@@ -30,7 +30,7 @@ export default spec({
   cases: CASES,
   allCases: CASES + 5 * MORE.length,
   make,
-  race: () => make(2), // int4, head norm: all barriers matter,
+  race: () => make(4), // int4, head norm: all barriers matter
   mutants: [
     ["missing barrier", "workgroupBarrier();", ""],
     ["norm of the first slice only", "square += squares[t * SLICES + s];", "square += squares[t * SLICES];"],

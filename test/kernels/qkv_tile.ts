@@ -32,7 +32,7 @@ export default spec({
   cases: CASES,
   allCases: CASES + 6 * MORE.length,
   make,
-  race: () => make(24), // int4, head norm, several threads to a row: all barriers matter,
+  race: () => make(28), // int4, head norm, several threads to a row: all barriers matter
   mutants: [
     ["reads past the depth", "if (k >= params.depth) { return vec4f(); }\n  return b", "return b"],
     ["writes rows past T", "let isRow = t < params.rows;", "let isRow = true;"],
