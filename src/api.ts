@@ -234,6 +234,8 @@ export interface ModelInfo {
   kvShape: KvModel;
   /** The recipe by which it keeps keys and values, with every option. */
   kv: string;
+  /** What must be known of its systems together, a sentence each; none where nothing speaks against them. */
+  kvWarnings: readonly string[];
   /** The ordinary projections of every layer are on the GPU: `convert` can switch SwiftKV on, off, or over. */
   convertible: boolean;
   /** The SwiftKV projections were made by `convert`, not by training. */

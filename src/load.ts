@@ -253,6 +253,7 @@ function describe({ about, config, weights, recipe, bounds, speaker }: Loaded): 
     swiftkv: config.swiftkv,
     kvShape: kvModelOf(config),
     kv: String(recipe),
+    kvWarnings: recipe.warnings(config),
     convertible: weights.teacher !== null,
     undistilled: weights.undistilled,
     flops: modelCost(config),

@@ -4,7 +4,10 @@ import type { ConvertOptions, EngineStats, GenerateOptions, LoadOptions, Prompt,
 import { devices } from "./device.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { specs } from "./kernels/index.ts";
-import { runCases, survivors } from "./kernels/spec.ts";
+import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
+import { pipelinesCompiled, reportProgress } from "./progress.ts";
+
+reportProgress();
 
 // Systems for tests make themselves known to recipes.
 import.meta.glob("./kv/*/system.ts", { eager: true });
@@ -21,8 +24,12 @@ async function openDevice(wanted = WANTED): Promise<GPUDevice> {
   });
 }
 
-/** Failures of a kernel's cases and the mutants nobody caught; want none of either. */
-async function kernel(name: string): Promise<string[]> {
+let opened: Promise<GPUDevice> | undefined;
+/** The device of all engines that need none of their own: what one compiled, the next finds. */
+const sharedDevice = (): Promise<GPUDevice> => (opened ??= openDevice());
+
+/** Runs `work` on a device of the kernel's own. Returns what it complains of and what the device does; want nothing. */
+async function onDevice(name: string, work: (device: GPUDevice, spec: KernelSpec) => Promise<string[]>) {
   const spec = specs.find(({ kernel }) => kernel.name === name)!;
   const device = await openDevice();
   const missing = spec.kernel.features.filter((feature) => !device.features.has(feature as GPUFeatureName));
@@ -31,11 +38,21 @@ async function kernel(name: string): Promise<string[]> {
   device.addEventListener("uncapturederror", (event) =>
     problems.push((event as GPUUncapturedErrorEvent).error.message),
   );
-  problems.push(...(await runCases(device, spec)));
-  problems.push(...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`));
+  problems.push(...(await work(device, spec)));
   device.destroy();
   return problems;
 }
+
+/** Failures of a kernel's cases and the mutants nobody caught. */
+const kernel = (name: string): Promise<string[]> =>
+  onDevice(name, async (device, spec) => [
+    ...(await runCases(device, spec, seeds(0, spec.cases))),
+    ...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`),
+  ]);
+
+/** Failures of the cases that only the full run takes. */
+const moreCases = (name: string): Promise<string[]> =>
+  onDevice(name, (device, spec) => runCases(device, spec, seeds(spec.cases, (spec.allCases ?? 0) - spec.cases)));
 
 /** Draws of the whole sampling chain against the exact distribution; want no complaints. */
 async function sampling(): Promise<string[]> {
@@ -70,8 +87,8 @@ async function open(
   { plain = false, ...options }: LoadOptions & { plain?: boolean } = {},
 ): Promise<EngineStats> {
   engines.get(name)?.dispose();
-  const device = plain ? { device: await openDevice([]) } : {};
-  const engine = await load(new URL(source, location.href).href, { tune: "off", ...device, ...options });
+  const device = await (plain ? openDevice([]) : sharedDevice());
+  const engine = await load(new URL(source, location.href).href, { tune: "off", device, ...options });
   engines.set(name, engine);
   return engine.stats();
 }
@@ -134,6 +151,7 @@ async function outcomes(sources: readonly string[]): Promise<string[]> {
 const harness = {
   ...devices,
   kernel,
+  moreCases,
   sampling,
   outcomes,
   open,
@@ -143,6 +161,7 @@ const harness = {
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),
   score: async (name: string, tokens: readonly number[]) => [...(await engines.get(name)!.score(tokens))],
   stats: (name: string) => engines.get(name)!.stats(),
+  pipelinesCompiled,
   profile: (name: string, phase: "prefill" | "decode", tokens: number) => engines.get(name)!.profile(phase, tokens),
   close(name: string) {
     engines.get(name)?.dispose();

@@ -5,6 +5,8 @@ import { specs } from "./kernels/index.ts";
 import { races } from "./kernels/race.ts";
 import { test } from "./page.ts";
 
+test.describe.configure({ mode: "parallel" });
+
 test("every shader has a test of 40 cases or more and three mutants", () => {
   const shaders = kernelsOf(readShaders()).map(({ name }) => name);
   expect(specs.map(({ kernel }) => kernel.name).sort()).toEqual(shaders);

@@ -1,6 +1,5 @@
 // oxlint-disable no-empty-pattern -- Playwright reads the names of fixtures off the pattern
 // A browser with WebGPU and the harness page in it, once per worker.
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test as base } from "playwright/test";
 import type { Browser, Page } from "playwright";
@@ -8,14 +7,10 @@ import { createServer } from "vite";
 import { launch } from "../demo/server/browser.mjs";
 import { modelFiles } from "../demo/server/files.mjs";
 import type { Harness } from "./harness.ts";
+import { MODEL_FOLDERS } from "./material.ts";
+import { Silence } from "./silence.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** Third-party weights for tests: where the workplace keeps them, or where `npm run model` puts them. */
-const MODEL_FOLDERS = [`${root}models`, `${root}../shared/models`, `${root}demo/models`];
-
-/** Where a test model's folder is, or null. */
-export const modelFolder = (name: string): string | null =>
-  MODEL_FOLDERS.map((dir) => `${dir}/${name}`).find(existsSync) ?? null;
 
 export type Call = <K extends keyof Harness>(
   name: K,
@@ -27,7 +22,9 @@ interface Fixtures {
   address: string;
   browserWithGpu: Browser;
   harness: Page;
-  /** Calls a function of test/harness.ts in the page. */
+  /** Hears what the harness page reports. */
+  silence: Silence;
+  /** Calls a function of test/harness.ts in the page. Fails when the page reports no progress for a minute. */
   call: Call;
 }
 
@@ -61,9 +58,11 @@ export const test = base.extend<object, Fixtures>({
     },
     { scope: "worker", timeout: 600_000 },
   ],
+  silence: [async ({}, use) => use(new Silence()), { scope: "worker" }],
   harness: [
-    async ({ address, browserWithGpu }, use) => {
+    async ({ address, browserWithGpu, silence }, use) => {
       const page = await browserWithGpu.newPage();
+      await page.exposeFunction("heard", (what: string) => silence.heard(what));
       page.on("pageerror", (error) => console.log("page:", error.message));
       await page.goto(`${address}test/harness.html`);
       await page.waitForFunction(() => "harness" in globalThis);
@@ -73,15 +72,17 @@ export const test = base.extend<object, Fixtures>({
     { scope: "worker", timeout: 120_000 },
   ],
   call: [
-    async ({ harness }, use) => {
-      const call = (name: string, ...args: unknown[]) =>
-        harness.evaluate(
+    async ({ harness, silence }, use) => {
+      const call = (name: string, ...args: unknown[]) => {
+        const reply = harness.evaluate(
           ([name, args]) =>
             (globalThis as unknown as { harness: Record<string, (...a: unknown[]) => unknown> }).harness[name]!(
               ...args,
             ),
           [name, args] as const,
         );
+        return silence.guard([name, args[0]].join(" "), reply);
+      };
       await use(call as Call);
     },
     { scope: "worker" },

@@ -1,12 +1,13 @@
 // The oracle against the other authors: Hugging Face transformers (golden/), SwiftKV on top of it (golden/swiftkv.py), a
 // numpy model (stories260K), the SwiftKV conformance vectors. Plain Node, no GPU.
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { expect, test } from "playwright/test";
 import { halfBits, fromHalfBits, makeCheckpoint, makeTensors, readGolden } from "./golden/checkpoint.ts";
 import { readSafetensors, SWIFTKV_VARIANTS, toSafetensors, VARIANTS } from "./golden/checkpoint.ts";
 import type { GoldenNumbers } from "./golden/checkpoint.ts";
 import { applyChange, DAMAGED, HARMLESS, numbersOf } from "./golden/damage.ts";
 import { TOY, toyModel, toyStudent, toyTensors, vectors } from "./golden/toy.ts";
+import { folderHolding, skipWithout, STORIES } from "./material.ts";
 import { createCache, createModel, forward, greedy, logSoftmax, score, toHalf, toSteps } from "./reference.ts";
 import type { ForwardOptions, HubConfig, Model } from "./reference.ts";
 
@@ -331,11 +332,11 @@ test("SwiftKV on seeded checkpoints: skipping is exact; no later layers means an
 // ---- a trained model ------------------------------------------------------------------------------------------------
 
 test("stories260K: first logits and 256 greedy tokens equal the numpy record", () => {
-  const folder = new URL("../../shared/models/stories260K/", import.meta.url);
-  test.skip(!existsSync(folder), `absent: ${folder.pathname}`);
-  const json = (name: string): unknown => JSON.parse(readFileSync(new URL(name, folder), "utf8"));
+  skipWithout(STORIES, "golden.json");
+  const folder = folderHolding(STORIES, "golden.json");
+  const json = (name: string): unknown => JSON.parse(readFileSync(`${folder}/${name}`, "utf8"));
   const { tokens, logits_first } = json("golden.json") as { tokens: number[]; logits_first: number[] };
-  const weights = readSafetensors(readFileSync(new URL("model.safetensors", folder)));
+  const weights = readSafetensors(readFileSync(`${folder}/model.safetensors`));
   const model = createModel(json("config.json") as HubConfig, weights);
   // The record rounds logits to 6 decimals.
   last(model, tokens.slice(0, 1)).forEach((logit, v) => expect(Math.abs(logit - logits_first[v]!)).toBeLessThan(6e-7));
@@ -343,11 +344,10 @@ test("stories260K: first logits and 256 greedy tokens equal the numpy record", (
 });
 
 test("fable: first logits and greedy replies equal the transformers record", () => {
-  const folder = new URL("../../shared/models/fable/", import.meta.url);
-  test.skip(!existsSync(folder), `absent: ${folder.pathname}`);
-  const json = (name: string): unknown => JSON.parse(readFileSync(new URL(name, folder), "utf8"));
+  const folder = folderHolding("fable", "golden.json");
+  const json = (name: string): unknown => JSON.parse(readFileSync(`${folder}/${name}`, "utf8"));
   const { cases } = json("golden.json") as { cases: { prompt: number[]; tokens: number[]; first_top8: number[][] }[] };
-  const weights = readSafetensors(readFileSync(new URL("model.safetensors", folder)));
+  const weights = readSafetensors(readFileSync(`${folder}/model.safetensors`));
   const model = createModel(json("config.json") as HubConfig, weights);
   for (const { prompt, tokens, first_top8 } of cases.filter(({ prompt }) => prompt.length < 100)) {
     const first = last(model, prompt);

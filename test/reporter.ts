@@ -31,7 +31,7 @@ export default class CountingReporter implements Reporter {
   }
 
   onEnd(_result: FullResult): void {
-    const skipped = this.#skipped > 0 ? `, ${this.#skipped} skipped` : "";
-    console.log(`${this.#passed} passed, ${this.#failed} failed${skipped}`);
+    if (this.#skipped > 0) console.log(`${this.#skipped} skipped`);
+    console.log(`${this.#passed} passed, ${this.#failed} failed`);
   }
 }

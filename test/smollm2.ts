@@ -1,7 +1,8 @@
 // The real chat model against an independent float64 run: shared by the quick and the long test.
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { expect } from "playwright/test";
-import { modelFolder, test } from "./page.ts";
+import { folderHolding, skipWithout, SMOLLM2, SMOLLM2_GGUF } from "./material.ts";
+import { test } from "./page.ts";
 
 interface Case {
   name: string;
@@ -18,8 +19,6 @@ interface GoldenModel {
   scoring: { tokens: number[]; nll: number[]; mean_nll: number };
 }
 
-const FILE = "SmolLM2-135M-Instruct.Q4_1.gguf";
-
 /**
  * A logit is a sum of √-growing rounding errors through 30 layers: about layers · 2⁻²⁴ · √(widest sum) of the largest
  * logit (27) = 30 · 6e-8 · √1536 · 27 ≈ 1.9e-3 at worst.
@@ -27,22 +26,15 @@ const FILE = "SmolLM2-135M-Instruct.Q4_1.gguf";
 const TOLERANCE = 30 * 2 ** -24 * Math.sqrt(1536) * 27;
 
 export function smollm2(title: string, wanted: (item: Case) => boolean, { score }: { score: boolean }): void {
-  const folder = modelFolder("smollm2-135m-instruct");
-  const goldenFile = [folder, "../shared/models/smollm2-135m-instruct"]
-    .map((dir) => `${dir}/golden.json`)
-    .find(existsSync);
-
+  const folder = folderHolding(SMOLLM2, "golden.json");
   test.describe(`SmolLM2-135M-Instruct, ${title}`, () => {
-    test.skip(
-      !folder || !goldenFile,
-      "the weights or golden.json are not here: npm run model -- smollm2-135m-instruct",
-    );
-    const golden = goldenFile
-      ? (JSON.parse(readFileSync(goldenFile, "utf8")) as GoldenModel)
+    skipWithout(SMOLLM2, SMOLLM2_GGUF, "golden.json");
+    const golden = folder
+      ? (JSON.parse(readFileSync(`${folder}/golden.json`, "utf8")) as GoldenModel)
       : { cases: [], scoring: null! };
 
     test.beforeAll(async ({ call }) => {
-      await call("open", "smollm2", `/test-models/smollm2-135m-instruct/${FILE}`, { kv: "f32", context: 1024 });
+      await call("open", "smollm2", `/test-models/${SMOLLM2}/${SMOLLM2_GGUF}`, { kv: "f32", context: 1024 });
     });
     test.afterAll(({ call }) => call("close", "smollm2"));
 

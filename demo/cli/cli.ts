@@ -48,7 +48,7 @@ window.runPrompt = async (request) => {
     const { swiftkv } = engine.model;
     engine.dispose();
     return {
-      result: { ...result, stats: { ...result.stats, ...stats, swiftkv } },
+      result: { ...result, stats: { ...stats, ...result.stats, swiftkv } },
       figures: figures(result, stats, engine.model),
     };
   } catch (error) {
@@ -89,13 +89,13 @@ function showLoading(): (progress: LoadProgress) => void {
 function figures({ stats, finish }: GenerationResult, engine: EngineStats, model: ModelInfo): string {
   const reading = `${count(stats.promptTokens)} prompt tokens in ${Math.round(stats.prefillMs)} ms (${rate(stats.prefillTokensPerSecond)})`;
   const writing = `${count(stats.newTokens)} new at ${rate(stats.decodeTokensPerSecond)}, ended by ${finish}`;
-  const memory = `weights ${bytes(engine.weightBytes)}, cache ${bytes(engine.kvBytes)}`;
+  const memory = `weights ${bytes(engine.weightBytes)}, cache ${bytes(engine.kvBytes)} (${model.kv}, ${bytes(stats.kvBytesPerToken)} a prompt token)`;
   const speed = engine.adapter.software ? " (software: a GPU is about a hundred times faster)" : "";
   const loading = `load ${Math.round(engine.loadMs)} ms`;
-  return `[${[engine.adapter.name + speed, loading, reading, writing, memory, ...way(model)].join(" · ")}]`;
+  return `[${[engine.adapter.name + speed, loading, reading, writing, memory, ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
 }
 
-function way({ swiftkv, layers, undistilled }: ModelInfo): string[] {
+function swiftkvFigures({ swiftkv, layers, undistilled }: ModelInfo): string[] {
   if (!swiftkv) return [];
   const sharing = swiftkv.group > 1 ? `, ${swiftkv.group} share a cache` : "";
   return [`SwiftKV: ${swiftkv.layers} of ${layers} layers read${sharing}${undistilled ? ", untrained" : ""}`];

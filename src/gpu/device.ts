@@ -28,6 +28,12 @@ const WANTED_LIMITS = [
 /** Milliseconds within which a device that was lost says so. */
 const LOSS_DELAY = 100;
 
+/** Compiled kernels of each device, by shader, constants and lengths: a second engine on it finds them here. */
+const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
+
+/** Bytes from which a software adapter gains more by fixed lengths than it loses by compiling once for each length. */
+const WORTH_FIXING = 2 ** 17;
+
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterInfo;
@@ -35,7 +41,6 @@ export class Gpu {
   readonly counts: Counts;
   /** Bytes in use by purpose; a fork counts the weights that it shares. */
   readonly bytes: Record<Purpose, number>;
-  readonly #kernels: Map<string, Promise<Kernel>>;
   readonly #buffers = new Map<GPUBuffer, Purpose>();
   readonly #ownsDevice: boolean;
   /** Whose weights are shared: this, or what it was forked from. */
@@ -54,7 +59,7 @@ export class Gpu {
     this.#root = root ?? this;
     this.counts = root?.counts ?? { submits: 0, dispatches: 0, readbacks: 0, readbackBytes: 0, objectsCreated: 0 };
     this.bytes = { weights: root?.bytes.weights ?? 0, kv: 0, scratch: 0 };
-    this.#kernels = root ? root.#kernels : new Map();
+    if (!compiled.has(device)) compiled.set(device, new Map());
     this.adapter = describe(device);
     this.profile = profileOf(this.adapter);
     void device.lost.then(({ reason, message }) => {
@@ -149,22 +154,31 @@ export class Gpu {
     return (this.#unused ??= this.buffer("unused", 16, "scratch"));
   }
 
-  /** The pipeline for these constants, compiled once. Where the profile fixes lengths, also for those of what is bound. */
+  /**
+   * The pipeline for these constants, compiled once on this device. Where the profile fixes lengths, also for those of what
+   * is bound, if that is large.
+   */
   kernel(
     source: KernelSource,
     constants: Readonly<Record<string, number>>,
     buffers: Readonly<Record<string, Bindable>>,
   ): Promise<Kernel> {
-    const bound = this.profile.fixedLengths ? Object.entries(buffers) : [];
-    const lengths = Object.fromEntries(bound.map(([name, buffer]) => [name, bytesOf(buffer)]));
+    const kernels = compiled.get(this.device)!;
+    const lengths = this.#fixedLengths(buffers);
     const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.snippets])}`;
-    let made = this.#kernels.get(key);
+    let made = kernels.get(key);
     if (!made) {
       this.counts.objectsCreated++;
       made = Kernel.create(this.device, source, constants, lengths);
-      this.#kernels.set(key, made);
+      kernels.set(key, made);
     }
     return made;
+  }
+
+  #fixedLengths(buffers: Readonly<Record<string, Bindable>>): Readonly<Record<string, number>> {
+    const bytes = Object.entries(buffers).map(([name, buffer]) => [name, bytesOf(buffer)] as const);
+    const worth = this.profile.fixedLengths && bytes.some(([, length]) => length >= WORTH_FIXING);
+    return worth ? Object.fromEntries(bytes) : {};
   }
 
   write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
@@ -228,7 +242,6 @@ export class Gpu {
   #close(): void {
     this.#closed = true;
     for (const buffer of this.#buffers.keys()) this.release(buffer);
-    this.#kernels.clear();
     if (this.#ownsDevice) this.device.destroy();
   }
 }

@@ -5,33 +5,13 @@ import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import { checkPairs } from "./pairs.ts";
 import { bytesOf, resolve, type ResolvedCache } from "./shape.ts";
-import type { KvBounds, KvSystem } from "./system.ts";
+import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
+import { SYSTEMS } from "./systems/index.ts";
 import { layoutOf } from "./systems/swiftkv/layout.ts";
 
-/** An option of a system: a whole or decimal number within bounds. */
-export interface OptionRule {
-  least: number;
-  most: number;
-  /** Where it is not a whole number. */
-  fraction?: boolean;
-  /** Only these. */
-  among?: readonly number[];
-  default: number;
-}
+const definitions = new Map(SYSTEMS.map((definition) => [definition.name, definition]));
 
-export type Options = Readonly<Record<string, number>>;
-
-/** A system by name: how its part of a recipe is read, and how it is made for a model. */
-export interface SystemDefinition {
-  name: string;
-  options: Readonly<Record<string, OptionRule>>;
-  /** Throws InputError where the model cannot have it. */
-  create(options: Options, model: KvModel, bounds: KvBounds): KvSystem;
-}
-
-const definitions = new Map<string, SystemDefinition>();
-
-/** Makes a system known to recipes. */
+/** Makes a system known to recipes that is not among those of this package. */
 export function defineSystem(definition: SystemDefinition): void {
   definitions.set(definition.name, definition);
 }
@@ -100,7 +80,7 @@ export class Recipe {
 /** Reads a recipe. Throws InputError with the part that is wrong. */
 export function parseRecipe(spec: RecipeSpec): Recipe {
   const parts = typeof spec === "string" ? spec.split("+").map(readPart) : partsOf(spec);
-  const formats = parts.filter(({ name }) => name in WRITTEN_FORMATS);
+  const formats = parts.filter(({ name }) => Object.hasOwn(WRITTEN_FORMATS, name));
   if (formats.length > 1)
     throw new InputError(`kv: got the formats ${formats.map(({ name }) => name).join(" and ")}, want one.`);
   const [format] = formats;
@@ -147,7 +127,7 @@ const partsOf = ({ format, systems = [] }: Exclude<RecipeSpec, string>): RawPart
 function readSystem({ name, options }: RawPart): Part {
   const definition = definitions.get(name);
   if (!definition) throw new InputError(`kv: got "${name}", want one of ${known().join(", ")}.`);
-  const stray = [...options.keys()].find((option) => !(option in definition.options));
+  const stray = [...options.keys()].find((option) => !Object.hasOwn(definition.options, option));
   if (stray !== undefined) {
     const names = Object.keys(definition.options).join(", ");
     throw new InputError(`kv: ${name}; got option ${stray}, want ${names ? `one of ${names}` : "none"}.`);

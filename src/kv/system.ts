@@ -80,3 +80,24 @@ export interface KvSystem {
   /** Bytes of weights that it brings along. */
   extraWeightBytes?: number;
 }
+
+/** An option of a system: a whole or decimal number within bounds. */
+export interface OptionRule {
+  least: number;
+  most: number;
+  /** Where it is not a whole number. */
+  fraction?: boolean;
+  /** Only these. */
+  among?: readonly number[];
+  default: number;
+}
+
+export type Options = Readonly<Record<string, number>>;
+
+/** A system by name: how its part of a recipe is read, and how it is made for a model. */
+export interface SystemDefinition {
+  name: string;
+  options: Readonly<Record<string, OptionRule>>;
+  /** Throws InputError where the model cannot have it. */
+  create(options: Options, model: KvModel, bounds: KvBounds): KvSystem;
+}

@@ -6,7 +6,7 @@ import { expect } from "playwright/test";
 import { parseBench } from "../../demo/server/arguments.mjs";
 import { shapesFor } from "../../demo/bench/compare.ts";
 import type { CompareResult } from "../../demo/bench/compare.ts";
-import { sidewaysOverflow, test, type Visit, wait } from "./visit.ts";
+import { sidewaysOverflow, test, type Visit, wait, watched } from "./visit.ts";
 
 let faults: string[] = [];
 let page: Page;
@@ -46,13 +46,13 @@ test.describe("benchmark", () => {
   test.afterEach(close);
 
   test("runBench measures, draws, and offers what it measured", async () => {
-    const result = await page.evaluate(() =>
-      window.runBench({ frontiers: [128, 512, 8192], runs: 2, decodeRuns: 3, warmups: 0, newTokens: 4, profile: true }),
+    const result = await watched(page, () =>
+      window.runBench({ frontiers: [64, 256, 8192], runs: 2, decodeRuns: 3, warmups: 0, newTokens: 4, profile: true }),
     );
     expect(result).toMatchObject({ format: 1, model: { context: 2048, layers: 8 }, skipped: [8192] });
     expect(result.rows.map((row) => [row.frontier, row.promptTokens])).toEqual([
-      [128, 128],
-      [512, 512],
+      [64, 64],
+      [256, 256],
     ]);
     const row = result.rows[1]!;
     expect(result.rows[0]!.decodeToFirst).toBe(1);
@@ -70,8 +70,8 @@ test.describe("benchmark", () => {
     ])
       expect(figure).toBeGreaterThan(0);
     expect(result.kernels.map(({ phase, tokens }) => [phase, tokens])).toEqual([
-      ["prefill", 512],
-      ["decode", 512],
+      ["prefill", 256],
+      ["decode", 256],
     ]);
     for (const { rows } of result.kernels) {
       expect(rows.filter((kernel) => kernel.calls === 8).length).toBeGreaterThan(4);
@@ -79,10 +79,10 @@ test.describe("benchmark", () => {
     }
 
     await expect(page.getByRole("heading", { name: /^Fable on / })).toBeVisible();
-    for (const name of [/^Prefill: 128 tokens [\d.,]+ tokens a second/, /^Decode: 128 tokens [\d.,]+ tokens a second/])
+    for (const name of [/^Prefill: 64 tokens [\d.,]+ tokens a second/, /^Decode: 64 tokens [\d.,]+ tokens a second/])
       await expect(page.getByRole("img", { name }).locator("circle")).toHaveCount(2);
     const speed = page.getByRole("region", { name: "Speed" });
-    await expect(speed.getByRole("rowheader")).toHaveText(["128", "512"]);
+    await expect(speed.getByRole("rowheader")).toHaveText(["64", "256"]);
     await expect(speed.getByRole("cell")).toHaveCount(20);
     for (const { phase, rows } of result.kernels) {
       const table = page.getByRole("region", { name: phase === "prefill" ? /^Kernels, prefill/ : /^Kernels, one new/ });
@@ -117,7 +117,7 @@ test.describe("dense against SwiftKV", () => {
   test.afterEach(close);
 
   test("runComparison measures each variant, holds it against the FLOP model, draws, and offers the figures", async () => {
-    const result = await page.evaluate(() =>
+    const result = await watched(page, () =>
       window.runComparison({
         frontiers: [32, 64, 8192],
         runs: 1,
@@ -155,7 +155,7 @@ test.describe("dense against SwiftKV", () => {
   });
 
   test("caches that do not fit together are measured one after the other", async () => {
-    const result = await page.evaluate(() =>
+    const result = await watched(page, () =>
       window.runComparison({
         frontiers: [32],
         runs: 1,

@@ -17,7 +17,7 @@ const [golden] = (
 
 const start = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
   new Promise((resolve) => {
-    execFile(process.execPath, [START, ...args], { timeout: 120_000 }, (error, out, err) => {
+    execFile(process.execPath, [START, ...args], { timeout: 600_000 }, (error, out, err) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
     });
   });

@@ -5,6 +5,7 @@ import type { BrowserContext, Locator, Page } from "playwright";
 import { expect } from "playwright/test";
 import { serve } from "../../demo/server/server.mjs";
 import { test as base } from "../page.ts";
+import { Silence } from "../silence.ts";
 
 export const STORY = "Tell me a story about a cat and a box.";
 export const wait = { timeout: 60_000 };
@@ -103,6 +104,23 @@ export async function set(page: Page, values: Record<string, string>): Promise<v
   await page.getByRole("button", { name: "Settings", exact: true }).click();
   for (const [label, value] of Object.entries(values)) await page.getByLabel(label).fill(value);
   await page.getByRole("button", { name: "Close settings" }).click();
+}
+
+/** What `work` gives in the page. Fails when the page shows nothing new for a minute. */
+export async function watched<T>(page: Page, work: () => Promise<T>): Promise<T> {
+  const silence = new Silence();
+  let shown = "";
+  const look = async (): Promise<void> => {
+    const text = await page.locator("main").innerText();
+    if (text !== shown) silence.heard(`the page shows ${JSON.stringify(text.slice(0, 200))}`);
+    shown = text;
+  };
+  const timer = setInterval(() => void look().catch(() => {}), 1000);
+  try {
+    return await silence.guard(page.url(), page.evaluate(work));
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 export const sidewaysOverflow = (page: Page): Promise<number> =>

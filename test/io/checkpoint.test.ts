@@ -1,11 +1,12 @@
-// Sources and folders, and the real models of ../shared.
+// Sources and folders, and real models.
 
-import { existsSync, openAsBlob, readdirSync } from "node:fs";
+import { openAsBlob, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, test } from "playwright/test";
 import type { ModelSource } from "../../src/api.ts";
 import { InputError, ModelError } from "../../src/errors.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
+import { folderHolding, skipWithout, SMOLLM2, SMOLLM2_GGUF, STORIES } from "../material.ts";
 import { expectError } from "./failure.ts";
 import { asFile, asFiles, encode, smallConfig, smallFolder, smallGguf } from "./formats.ts";
 import { serve } from "./server.ts";
@@ -130,11 +131,10 @@ test("ways to write a directory's URL", async () => {
 
 // Real models
 
-const models = join(import.meta.dirname, "../../../shared/models");
-
-async function openReal(name: string, only?: RegExp) {
-  const folder = join(models, name);
-  test.skip(!existsSync(folder), `${folder} is absent: the real model ${name} was not opened`);
+/** `wanted`: a file that the folder must have. */
+async function openReal(name: string, wanted: string, only?: RegExp) {
+  skipWithout(name, wanted);
+  const folder = folderHolding(name, wanted)!;
   const names = readdirSync(folder).filter((file) => only?.test(file) ?? file.includes("."));
   const files = await Promise.all(
     names.map(async (file) => new File([await openAsBlob(join(folder, file))], basename(file))),
@@ -149,7 +149,7 @@ async function readAll(checkpoint: Awaited<ReturnType<typeof openCheckpoint>>): 
 }
 
 test("fable", async () => {
-  const checkpoint = await openReal("fable");
+  const checkpoint = await openReal("fable", "config.json");
   expect(checkpoint.config).toMatchObject({ hidden_size: 192, num_hidden_layers: 8, vocab_size: 4096 });
   expect(checkpoint.generationConfig).toMatchObject({ eos_token_id: [4, 0] });
   expect(checkpoint.chatTemplate).toContain("<|assistant|>");
@@ -162,7 +162,7 @@ test("fable", async () => {
 });
 
 test("stories260K", async () => {
-  const checkpoint = await openReal("stories260K");
+  const checkpoint = await openReal(STORIES, "config.json");
   expect(checkpoint.config).toMatchObject({ hidden_size: 64, num_hidden_layers: 5 });
   expect(checkpoint.tensors.size).toBe(47);
   expect(checkpoint.tensors.get("model.embed_tokens.weight")).toMatchObject({ shape: [512, 64], type: "F32" });
@@ -170,7 +170,7 @@ test("stories260K", async () => {
 });
 
 test("SmolLM2-135M-Instruct, GGUF", async () => {
-  const checkpoint = await openReal("smollm2-135m-instruct", /\.gguf$/);
+  const checkpoint = await openReal(SMOLLM2, SMOLLM2_GGUF, /\.gguf$/);
   expect(checkpoint.name).toBe("SmolLM2-135M-Instruct.Q4_1");
   expect(checkpoint.config).toEqual({
     architectures: ["LlamaForCausalLM"],

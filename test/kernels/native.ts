@@ -4,7 +4,7 @@ import { argv, exit } from "node:process";
 import { create, globals } from "webgpu";
 import { specs } from "./index.ts";
 import { races } from "./race.ts";
-import { runCases, survivors } from "./spec.ts";
+import { runCases, seeds, survivors } from "./spec.ts";
 
 Object.assign(globalThis, globals);
 // Dawn's instance must outlive its adapters: keep it reachable.
@@ -31,7 +31,7 @@ for (const spec of specs) {
   });
   device.onuncapturederror = ({ error }) => console.log(`  ${name}: ${error.message}`);
   const started = performance.now();
-  const problems = await runCases(device, spec);
+  const problems = await runCases(device, spec, seeds(0, spec.allCases ?? spec.cases));
   problems.push(...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`));
   if (typeof spec.race === "function") problems.push(...races(spec, spec.race()));
   failed += problems.length === 0 ? 0 : 1;

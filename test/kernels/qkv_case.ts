@@ -10,6 +10,15 @@ type Uniform = () => number;
 /** Distinct sets of constants: pipelines are what costs time, so cases share them. */
 export const QKV_VARIANTS = 24;
 
+/**
+ * The seed of a case, so that the first `cases` have the variants `quick`, what compiles fast first as mutants meet it,
+ * and those beyond have the variants `more`.
+ */
+export function qkvSeed(at: number, cases: number, quick: readonly number[], more: readonly number[] = []): number {
+  const [variants, i] = at < cases ? [quick, at] : [more, at - cases];
+  return variants[i % variants.length]! + QKV_VARIANTS * Math.floor(i / variants.length);
+}
+
 /** Query heads; key (and value) heads of an owner; owners. */
 const HEADS = [[9, 3, 1], [3, 1, 1], [0, 2, 3], [4, 4, 1], [0, 1, 5], [1, 1, 1], [2, 1, 2], [2, 2, 2]] as const; // prettier-ignore
 const WIDTHS = [64, 8, 32, 128, 16, 48, 80, 96, 24] as const;

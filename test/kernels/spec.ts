@@ -27,8 +27,10 @@ export interface KernelCase<K extends KernelSource = KernelSource> {
 
 export interface KernelSpec<K extends KernelSource = KernelSource> {
   kernel: K;
-  /** ≥ 40 in all; `seed` makes the case. */
+  /** ≥ 40: the seeds from 0 on that every test run takes, few shapes among them where each compiles for long. */
   cases: number;
+  /** So many with those that `npm run test:full` adds: more shapes. Default: no more. */
+  allCases?: number;
   make(seed: number): KernelCase<K>;
   /** Three edits of the shader text that the cases must catch: [name, from, to, case to begin with]. */
   mutants: readonly (readonly [string, string | RegExp, string, number?])[];
@@ -173,16 +175,18 @@ function judgeFloats(test: KernelCase, want: Float64Array, words: Uint32Array, i
   return null;
 }
 
-/** All cases, from `begin` round. Returns the failures, each with its seed. */
+/** `count` numbers from `first` on. */
+export const seeds = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
+
+/** The cases of these seeds. Returns the failures, each with its seed. */
 export async function runCases(
   device: GPUDevice,
-  { kernel, cases, make }: KernelSpec,
+  { kernel, make }: KernelSpec,
+  wanted: readonly number[],
   source = kernel,
-  begin = 0,
 ): Promise<string[]> {
   const failures: string[] = [];
-  for (let i = 0; i < cases; i++) {
-    const seed = (begin + i) % cases;
+  for (const seed of wanted) {
     const test = make(seed);
     const wrong = judge(test, await execute(device, source, test));
     if (wrong) failures.push(`${kernel.name} seed ${seed} (${test.label}): ${wrong}`);
@@ -193,11 +197,13 @@ export async function runCases(
 
 /** The mutants that no case noticed (want: none). */
 export async function survivors(device: GPUDevice, definition: KernelSpec): Promise<string[]> {
+  const { kernel, cases, mutants } = definition;
   const alive: string[] = [];
-  for (const [name, from, to, begin] of definition.mutants) {
-    const code = definition.kernel.code.replace(from, to);
-    if (code === definition.kernel.code) alive.push(`${name}: nothing to replace`);
-    else if ((await runCases(device, definition, { ...definition.kernel, code }, begin)).length === 0) alive.push(name);
+  for (const [name, from, to, begin = 0] of mutants) {
+    const code = kernel.code.replace(from, to);
+    const round = [...seeds(begin, cases - begin), ...seeds(0, begin)];
+    if (code === kernel.code) alive.push(`${name}: nothing to replace`);
+    else if ((await runCases(device, definition, round, { ...kernel, code })).length === 0) alive.push(name);
   }
   return alive;
 }

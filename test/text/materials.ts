@@ -1,13 +1,11 @@
 // Files the text tests read, and a reader for GGUF metadata that shares no code with src/io.
 
 import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 import type { TokenizerFiles } from "../../src/text/tokenizer.ts";
+import { folderHolding } from "../material.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-export const SHARED = new URL("../shared/models/", ROOT);
-
-export const hasShared = existsSync(SHARED);
-export const NO_SHARED = "../shared is absent: it holds this test's model";
 
 const parse = (url: URL): unknown => JSON.parse(readFileSync(url, "utf8"));
 
@@ -27,9 +25,9 @@ export function modelFiles(folder: URL): TokenizerFiles {
 export const golden = (folder: URL): Golden => parse(new URL("golden.json", folder)) as Golden;
 
 export const FABLE = new URL("demo/models/fable/", ROOT);
-export const SMOLLM2 = new URL("smollm2-135m-instruct/", SHARED);
-export const STORIES = new URL("stories260K/", SHARED);
-export const SMOLLM2_GGUF = new URL("SmolLM2-135M-Instruct.Q4_1.gguf", SMOLLM2);
+
+/** The folder of a model that has a record, by name. Tests that need it call `skipWithout` first. */
+export const recorded = (model: string): URL => pathToFileURL(`${folderHolding(model, "golden.json")}/`);
 
 export interface Oracle {
   texts: string[];
@@ -98,7 +96,7 @@ export function seeded(seed: number): () => number {
 }
 
 /** Key/value part of a GGUF v3 file (its first 8 MB). */
-export function ggufMetadata(file: URL): Map<string, unknown> {
+export function ggufMetadata(file: string): Map<string, unknown> {
   const bytes = Buffer.alloc(8 << 20);
   const descriptor = openSync(file, "r");
   readSync(descriptor, bytes, 0, bytes.length, 0);

@@ -1,23 +1,21 @@
 // Ids as the reference implementations give them (fixtures/make.py), from tokenizer.json and from GGUF metadata alike.
 
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { expect, test } from "playwright/test";
 import { tokenizerFromGguf } from "../../src/text/gguf.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import {
   FABLE,
-  NO_SHARED,
-  SMOLLM2,
-  SMOLLM2_GGUF,
-  STORIES,
   fableMetadata,
   ggufMetadata,
   golden,
-  hasShared,
   modelFiles,
+  recorded,
   oracle,
   sentencePieceMetadata,
 } from "./materials.ts";
+import { folderHolding, skipWithout, SMOLLM2, SMOLLM2_GGUF, STORIES } from "../material.ts";
 
 function expectIds(tokenizer: Tokenizer, texts: readonly string[], ids: readonly number[][]): void {
   expect(texts.length).toBe(ids.length);
@@ -45,17 +43,17 @@ test.describe("tokenizer.json", () => {
   });
 
   test("smollm2: tricky texts and golden prompts", () => {
-    test.skip(!hasShared, NO_SHARED);
-    const tokenizer = Tokenizer.create(modelFiles(SMOLLM2));
+    skipWithout(SMOLLM2, "tokenizer.json", "golden.json");
+    const tokenizer = Tokenizer.create(modelFiles(recorded(SMOLLM2)));
     expectIds(tokenizer, [...oracle.texts, ...oracle.special.smollm2], oracle.smollm2);
-    expectGolden(tokenizer, SMOLLM2);
+    expectGolden(tokenizer, recorded(SMOLLM2));
   });
 
   test("stories260K: tricky texts and its story there and back", () => {
-    test.skip(!hasShared, NO_SHARED);
-    const tokenizer = Tokenizer.create(modelFiles(STORIES));
+    skipWithout(STORIES, "tokenizer.json", "golden.json");
+    const tokenizer = Tokenizer.create(modelFiles(recorded(STORIES)));
     expectIds(tokenizer, [...oracle.texts, ...oracle.special.stories], oracle.stories);
-    const { tokens } = golden(STORIES) as unknown as { tokens: number[] };
+    const { tokens } = golden(recorded(STORIES)) as unknown as { tokens: number[] };
     const story = tokenizer.decode(tokens, { skipSpecial: true });
     expect(story).toMatch(/^Once upon a time/);
     expect(tokenizer.encode(story)).toEqual(tokens);
@@ -63,7 +61,7 @@ test.describe("tokenizer.json", () => {
 
   test("pre-tokenisers of every kind cut as in the reference", () => {
     const bases = [{ folder: FABLE, entries: oracle.pre_tokenizers }];
-    if (hasShared) bases.push({ folder: STORIES, entries: oracle.metaspaces });
+    if (folderHolding(STORIES, "golden.json")) bases.push({ folder: recorded(STORIES), entries: oracle.metaspaces });
     for (const { folder, entries } of bases) {
       const { json, config } = modelFiles(folder);
       for (const { pre_tokenizer, digest } of entries) {
@@ -117,11 +115,11 @@ test.describe("GGUF metadata", () => {
   });
 
   test("smollm2: the file's own metadata gives the ids of its tokenizer.json", () => {
-    test.skip(!hasShared, NO_SHARED);
-    const files = tokenizerFromGguf(ggufMetadata(SMOLLM2_GGUF));
+    skipWithout(SMOLLM2, SMOLLM2_GGUF, "golden.json");
+    const files = tokenizerFromGguf(ggufMetadata(join(folderHolding(SMOLLM2, SMOLLM2_GGUF)!, SMOLLM2_GGUF)));
     const tokenizer = Tokenizer.create(files);
     expectIds(tokenizer, [...oracle.texts, ...oracle.special.smollm2], oracle.smollm2);
-    expectGolden(tokenizer, SMOLLM2);
+    expectGolden(tokenizer, recorded(SMOLLM2));
     expect([tokenizer.vocabularySize, tokenizer.eosToken]).toEqual([49152, "<|im_end|>"]);
   });
 

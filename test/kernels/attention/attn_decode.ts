@@ -1,5 +1,5 @@
 import { attn_decode } from "../../../src/gpu/kernels.gen.ts";
-import { drawPlaces, expectAttention, makeCache, shapeOf } from "../attn_case.ts";
+import { ATTENTION_CASES, drawPlaces, expectAttention, makeCache, shapeOf } from "../attn_case.ts";
 import { floats, pick, random, spec } from "../spec.ts";
 
 /** A decode step of M rows, each its own sequence; also the cases of attn_decode_sg and attn_decode_regs. */
@@ -54,12 +54,12 @@ function make(seed: number, tiny = false) {
 
 export default spec({
   kernel: attn_decode,
-  cases: 80,
+  ...ATTENTION_CASES,
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [
-    ["window off by one", "params.window + 1u", "params.window"],
+    ["window off by one", "params.window + 1u", "params.window", 24],
     ["reads hidden values", "if (((bits >> slot) & 1u) == 0u) { continue; }", ""],
-    ["forgets to rescale", "acc[h * PAIRS + i] *= keep;", ""],
+    ["forgets to rescale", "acc[h * PAIRS + i] *= keep;", "", 44],
   ],
 });

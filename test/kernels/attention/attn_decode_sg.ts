@@ -1,4 +1,5 @@
 import { attn_decode_sg } from "../../../src/gpu/kernels.gen.ts";
+import { ATTENTION_CASES } from "../attn_case.ts";
 import { decodeCase } from "./attn_decode.ts";
 import { spec } from "../spec.ts";
 
@@ -10,13 +11,13 @@ function make(seed: number) {
 
 export default spec({
   kernel: attn_decode_sg,
-  cases: 80,
+  ...ATTENTION_CASES,
   make,
   race: "wgsl_reflect does not run subgroup functions; the kernel shares no memory between invocations",
   mutants: [
-    ["window off by one", "params.window + 1u", "params.window"],
+    ["window off by one", "params.window + 1u", "params.window", 24],
     ["weights not handed round", "subgroupShuffle(weights[h * SLOTS + s], source)", "weights[h * SLOTS + s]"],
-    ["forgets to rescale", "acc[h * COLUMNS + c] *= keep;", ""],
-    ["minima of V forgotten", "low[h] += weight * affine[s].w;", "", 48],
+    ["forgets to rescale", "acc[h * COLUMNS + c] *= keep;", "", 25],
+    ["minima of V forgotten", "low[h] += weight * affine[s].w;", "", 3],
   ],
 });

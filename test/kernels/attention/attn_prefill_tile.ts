@@ -1,4 +1,5 @@
 import { attn_prefill_tile } from "../../../src/gpu/kernels.gen.ts";
+import { ATTENTION_CASES } from "../attn_case.ts";
 import { prefillCase } from "../cpu/attn_prefill_regs.ts";
 import { spec } from "../spec.ts";
 
@@ -11,12 +12,17 @@ function make(seed: number, tiny = false) {
 
 export default spec({
   kernel: attn_prefill_tile,
-  cases: 80,
+  ...ATTENTION_CASES,
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [
-    ["sees the future", "entry.w + 31u <= firstPosition", "entry.w + 31u <= lastPosition"],
-    ["reads unwritten values", "let pairs = select(vec4u(), raw, ((written >> slot) & 1u) == 1u);", "let pairs = raw;"],
-    ["forgets to rescale", "acc[r * COLUMNS + 2u * half] * keep[r]", "acc[r * COLUMNS + 2u * half]"],
+    ["sees the future", "entry.w + 31u <= firstPosition", "entry.w + 31u <= lastPosition", 21],
+    [
+      "reads unwritten values",
+      "let pairs = select(vec4u(), raw, ((written >> slot) & 1u) == 1u);",
+      "let pairs = raw;",
+      1,
+    ],
+    ["forgets to rescale", "acc[r * COLUMNS + 2u * half] * keep[r]", "acc[r * COLUMNS + 2u * half]", 30],
   ],
 });

@@ -1,0 +1,4 @@
+// The systems that recipes know by name. SwiftKV is not among them: a checkpoint has it, or `convert` makes it.
+import type { SystemDefinition } from "../system.ts";
+
+export const SYSTEMS: readonly SystemDefinition[] = [];
