@@ -6,7 +6,7 @@ import {
   adjusted,
   type Arrival,
   type Batch,
-  FROM_SLOT,
+  LAST_SAMPLED,
   type ListEdits,
   type LogitRow,
   type PromptEnd,
@@ -40,19 +40,19 @@ export class Draft {
     return this.#chunk !== null;
   }
 
-  /** The sequence has its slot: the slot's page lists, counts and biases become its own. */
+  /** The sequence has its number: the page lists, counts and biases of that number become its own. */
   enter(sequence: Sequence): void {
     const { request, generated } = sequence;
     const { prompt, sampling } = request;
-    const slot = slotOf(sequence);
-    if (adjusted(sampling)) this.#arrivals.push({ slot, sampling, prompt, generated });
+    const number = numberOf(sequence);
+    if (adjusted(sampling)) this.#arrivals.push({ sequence: number, sampling, prompt, generated });
     this.#entered.push(sequence);
   }
 
   /** A row for the token that the sequence sampled last. There is room in its cache. */
   decode(sequence: Sequence): void {
     this.#reserve(sequence, sequence.inFlight + 1);
-    this.#row(sequence, FROM_SLOT, sequence.cache.length + sequence.inFlight);
+    this.#row(sequence, LAST_SAMPLED, sequence.cache.length + sequence.inFlight);
     this.#wantLogits(sequence);
     sequence.inFlight++;
   }
@@ -82,7 +82,7 @@ export class Draft {
   }
 
   #listEdits(sequence: Sequence): ListEdits {
-    return { slot: slotOf(sequence), enters: this.#entered.includes(sequence), ...sequence.cache.takeEdits() };
+    return { sequence: numberOf(sequence), enters: this.#entered.includes(sequence), ...sequence.cache.takeEdits() };
   }
 
   #runChunk({ sequence, count }: { sequence: Sequence; count: number }): { sequence: Sequence; done: number } {
@@ -102,23 +102,23 @@ export class Draft {
 
   #endPrompt(sequence: Sequence, rows: number): void {
     const kept = sequence.cache.keep();
-    if (kept) this.#promptEnd = { slot: slotOf(sequence), tokens: sequence.cache.length, rows, kept };
+    if (kept) this.#promptEnd = { sequence: numberOf(sequence), tokens: sequence.cache.length, rows, kept };
   }
 
   #row(sequence: Sequence, token: number, index: number): void {
-    this.#rows.push({ token, position: index, cacheIndex: index, slot: slotOf(sequence) });
+    this.#rows.push({ token, position: index, cacheIndex: index, sequence: numberOf(sequence) });
   }
 
   #wantLogits(sequence: Sequence): void {
     const row = this.#rows.length - 1;
     const { sampling } = sequence.request;
-    this.#logitRows.push({ row, slot: slotOf(sequence), sampling, step: sequence.launched, forced: null });
+    this.#logitRows.push({ row, sequence: numberOf(sequence), sampling, step: sequence.launched, forced: null });
     this.#owners.push(sequence);
     sequence.launched++;
   }
 }
 
-function slotOf({ slot }: Sequence): number {
-  assert(slot !== null, "a sequence without a slot cannot run");
-  return slot;
+function numberOf({ number }: Sequence): number {
+  assert(number !== null, "a sequence without a number cannot run");
+  return number;
 }

@@ -204,7 +204,7 @@ export class TokenEngine {
   #settleRow(sequence: Sequence, result: Sampled, decoded: boolean): void {
     if (sequence.done) return;
     const { output, request, cache } = sequence;
-    if (decoded && sequence.slot !== null) {
+    if (decoded && sequence.number !== null) {
       sequence.inFlight--;
       cache.append([output.items.at(-1)!.token]);
     }

@@ -57,7 +57,7 @@ export class Scheduler {
     const decoding = this.#running.filter(({ decodes }) => decodes).length;
     const chunkRows = this.#limits.rows - decoding; // all if the oldest has input left: nobody has got past it then
     for (const sequence of this.#running.slice()) {
-      if (sequence.slot === null) continue; // set back for an older one
+      if (sequence.number === null) continue; // set back for an older one
       if (sequence.decodes) this.#decode(sequence, draft);
       else this.#prefill(sequence, chunkRows, draft);
     }
@@ -98,10 +98,10 @@ export class Scheduler {
   /** Lets those in who fit beside the running ones, in order: nobody overtakes. Returns them. */
   #admit(before: number, draft: Draft): Sequence[] {
     const old = this.#running.length;
-    while (this.#running.length < this.#limits.slots && this.#waiting.length > 0) {
+    while (this.#running.length < this.#limits.sequences && this.#waiting.length > 0) {
       const next = this.#waiting[0]!;
       if (next.arrival >= before || !this.#fits(next)) break;
-      next.enter(this.#freeSlot());
+      next.enter(this.#freeNumber());
       this.#running.push(this.#waiting.shift()!);
       draft.enter(next);
     }
@@ -116,10 +116,10 @@ export class Scheduler {
     return missing.reduce((sum, count) => sum + count, demand) <= next.cache.free;
   }
 
-  #freeSlot(): number {
-    const taken = new Set(this.#running.map(({ slot }) => slot));
-    let slot = 0;
-    while (taken.has(slot)) slot++;
-    return slot;
+  #freeNumber(): number {
+    const taken = new Set(this.#running.map(({ number }) => number));
+    let number = 0;
+    while (taken.has(number)) number++;
+    return number;
   }
 }

@@ -3,7 +3,7 @@ import type { Residence } from "../kv/residence.ts";
 import { GREEDY, type LogitRow, type Model, type Row, type Sampled } from "../model/model.ts";
 
 /**
- * Natural log-likelihood of every token given those before it; entry 0 is NaN. Uses slot 0, so only while no request
+ * Natural log-likelihood of every token given those before it; entry 0 is NaN. Uses sequence 0, so only while no request
  * runs. Leaves its blocks in the tree.
  */
 export async function scoreText(
@@ -36,11 +36,11 @@ async function scoreChunk(
 ): Promise<readonly Sampled[]> {
   const start = cache.length;
   const moves = [...cache.seal(cache.dueBlocks(true)), ...cache.reserve(chunk.length)];
-  const lists = [{ slot: 0, enters: start === 0, ...cache.takeEdits() }];
-  const rows = chunk.map((token, i): Row => ({ token, position: start + i, cacheIndex: start + i, slot: 0 }));
+  const lists = [{ sequence: 0, enters: start === 0, ...cache.takeEdits() }];
+  const rows = chunk.map((token, i): Row => ({ token, position: start + i, cacheIndex: start + i, sequence: 0 }));
   const logitRows = rows.map((_, i): LogitRow => {
     const forced = all[start + i + 1] ?? all[0]!;
-    return { row: i, slot: 0, sampling: GREEDY, step: 0, forced };
+    return { row: i, sequence: 0, sampling: GREEDY, step: 0, forced };
   });
   const { read } = await model.submit({ rows, decodeRows: 0, logitRows, lists, moves, promptEnd: null, arrivals: [] });
   const results = await read();

@@ -23,8 +23,8 @@ export class Sequence {
   readonly cache: Residence;
   /** Place in the order in which requests came: a lower number is served first. */
   readonly arrival: number;
-  /** Sequence slot of the model while it runs; null while it waits and when it is done. */
-  slot: number | null = null;
+  /** Its number in the model while it runs; null while it waits and when it is done. */
+  number: number | null = null;
   /** What must be in the cache before it decodes: the prompt, and after a set-back what it had generated as well. */
   input: readonly number[];
   /** Prompt tokens found in the cache when it was first admitted; null before. */
@@ -92,18 +92,18 @@ export class Sequence {
     return blocksFor(Math.min(most, now + BLOCK_TOKENS));
   }
 
-  /** Takes a slot and what the cache holds of its input. */
-  enter(slot: number): void {
-    this.slot = slot;
+  /** Takes a number and what the cache holds of its input. */
+  enter(number: number): void {
+    this.number = number;
     this.input = this.known;
     this.launched = this.output.items.length;
     const found = this.cache.adopt(this.request.prompt, this.input);
     this.reused ??= found;
   }
 
-  /** Gives slot and blocks back. What it has generated stays; a token in flight may still be added to it. */
+  /** Gives number and blocks back. What it has generated stays; a token in flight may still be added to it. */
   leave(): void {
-    this.slot = null;
+    this.number = null;
     this.inFlight = 0;
     this.cache.dispose();
   }

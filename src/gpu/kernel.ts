@@ -92,8 +92,8 @@ export class Kernel<K extends KernelSource = KernelSource> {
     }
   }
 
-  /** `paramArena` is bound with a dynamic offset: one bind group serves every parameter slot. */
-  bind(buffers: Buffers<K> | Readonly<Record<string, Bindable>>, paramArena: GPUBuffer): GPUBindGroup {
+  /** `paramBuffer` is bound with a dynamic offset: one bind group serves every dispatch's parameters. */
+  bind(buffers: Buffers<K> | Readonly<Record<string, Bindable>>, paramBuffer: GPUBuffer): GPUBindGroup {
     const given = buffers as Readonly<Record<string, Bindable>>;
     const entries = Object.entries(this.source.bindings).map(([name, { binding }]): GPUBindGroupEntry => {
       const resource = given[name];
@@ -101,7 +101,7 @@ export class Kernel<K extends KernelSource = KernelSource> {
       return { binding, resource: "buffer" in resource ? resource : { buffer: resource } };
     });
     const { params } = this.source;
-    if (params) entries.push({ binding: params.binding, resource: { buffer: paramArena, size: params.size } });
+    if (params) entries.push({ binding: params.binding, resource: { buffer: paramBuffer, size: params.size } });
     return this.device.createBindGroup({ label: this.source.name, layout: this.#layout, entries });
   }
 }

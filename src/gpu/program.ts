@@ -1,5 +1,5 @@
 // A program is a flat list of dispatches, built once and encoded into one compute pass per step.
-// Bind groups and parameter slots are made when it is built; a step only rewrites parameters that changed.
+// Bind groups and parameter buffers are made when it is built; a step only rewrites parameters that changed.
 import type { KernelTime } from "../api.ts";
 import { assert } from "../errors.ts";
 import type { Gpu } from "./device.ts";
@@ -35,28 +35,29 @@ interface Step<D> {
   source: KernelSource;
   pipeline: GPUComputePipeline;
   group: GPUBindGroup;
-  slot: number;
+  /** Of its parameters in the buffer, in bytes. */
+  offset: number;
   params: (sizes: D) => Readonly<Record<string, number>>;
   grid: (sizes: D) => Grid;
   bytes: (sizes: D) => number;
   flops: (sizes: D) => number;
 }
 
-/** Uniform slots with a dynamic offset; 256 is the largest minUniformBufferOffsetAlignment WebGPU allows. */
-const SLOT_BYTES = 256;
+/** Parameters of a dispatch lie at a dynamic offset; 256 is the largest minUniformBufferOffsetAlignment WebGPU allows. */
+const PARAMS_BYTES = 256;
 
 export class Program<D extends object> {
   readonly #gpu: Gpu;
   readonly #steps: Step<D>[] = [];
-  readonly #arena: GPUBuffer;
+  readonly #params: GPUBuffer;
   readonly #view: DataView<ArrayBuffer>;
   #grids: Grid[] = [];
   #sizes = "";
 
-  private constructor(gpu: Gpu, arena: GPUBuffer) {
+  private constructor(gpu: Gpu, buffer: GPUBuffer) {
     this.#gpu = gpu;
-    this.#arena = arena;
-    this.#view = new DataView(new ArrayBuffer(arena.size));
+    this.#params = buffer;
+    this.#view = new DataView(new ArrayBuffer(buffer.size));
   }
 
   /** Compiles what is not yet compiled, all at once, and makes every bind group. */
@@ -67,7 +68,7 @@ export class Program<D extends object> {
   ): Promise<Program<D>> {
     const kernels = await Promise.all(dispatches.map((step) => gpu.kernel(step.kernel, step.constants, step.buffers)));
     const { UNIFORM, COPY_DST } = GPUBufferUsage;
-    const size = Math.max(1, dispatches.length) * SLOT_BYTES;
+    const size = Math.max(1, dispatches.length) * PARAMS_BYTES;
     const program = new Program<D>(gpu, gpu.buffer(`${label} params`, size, "scratch", UNIFORM | COPY_DST));
     for (const [i, step] of dispatches.entries()) program.#add(kernels[i]!, step);
     return program;
@@ -87,10 +88,10 @@ export class Program<D extends object> {
 
   #add(kernel: Kernel, { label, buffers, params, grid, bytes, flops }: AnyDispatch<D>): void {
     const { source, pipeline } = kernel;
-    const group = kernel.bind(buffers, this.#arena);
+    const group = kernel.bind(buffers, this.#params);
     this.#gpu.counts.objectsCreated++;
-    const slot = this.#steps.length * SLOT_BYTES;
-    this.#steps.push({ label, source, pipeline, group, slot, params, grid, bytes, flops });
+    const offset = this.#steps.length * PARAMS_BYTES;
+    this.#steps.push({ label, source, pipeline, group, offset, params, grid, bytes, flops });
   }
 
   /** Parameters and grids for the coming step: one write, and none if nothing changed. */
@@ -99,8 +100,8 @@ export class Program<D extends object> {
     if (key === this.#sizes) return;
     this.#sizes = key;
     this.#grids = this.#steps.map((step) => step.grid(sizes));
-    for (const step of this.#steps) packParams(step.source, step.params(sizes), this.#view, step.slot);
-    this.#gpu.write(this.#arena, 0, new Uint8Array(this.#view.buffer));
+    for (const step of this.#steps) packParams(step.source, step.params(sizes), this.#view, step.offset);
+    this.#gpu.write(this.#params, 0, new Uint8Array(this.#view.buffer));
   }
 
   /** Encodes all dispatches of the prepared step. */
@@ -112,7 +113,7 @@ export class Program<D extends object> {
     if (grid[0] * grid[1] * grid[2] === 0) return;
     assert(Math.max(...grid) <= 65535, `${step.label}: grid ${grid} exceeds 65535`);
     pass.setPipeline(step.pipeline);
-    pass.setBindGroup(0, step.group, step.source.params ? [step.slot] : []);
+    pass.setBindGroup(0, step.group, step.source.params ? [step.offset] : []);
     pass.dispatchWorkgroups(...grid);
     this.#gpu.counts.dispatches++;
   }
@@ -144,7 +145,7 @@ export class Program<D extends object> {
   }
 
   dispose(): void {
-    this.#gpu.release(this.#arena);
+    this.#gpu.release(this.#params);
   }
 }
 

@@ -44,7 +44,7 @@ export class KvCache {
   /** One block of one store, on its way to another one of the same format. */
   readonly #staging: GPUBuffer;
   readonly #sealer: Sealer | null;
-  /** [sequences] arenas that the lists of a row lead to. */
+  /** [sequences] arenas that the lists of a sequence lead to. */
   readonly #used: Set<number>[];
 
   constructor(gpu: Gpu, shape: CacheShape) {
@@ -57,7 +57,7 @@ export class KvCache {
     this.#blockArenas = this.#makeBlockArenas(most);
     this.privateArena = this.#makePrivateArena(this.#blockArenas.length);
     this.arenas = this.privateArena ? [...this.#blockArenas, this.privateArena] : this.#blockArenas;
-    this.lists = new PageLists(gpu, { ...shape, tableRows: shape.sequences + 1, columns: this.columns });
+    this.lists = new PageLists(gpu, { ...shape, sequences: shape.sequences + 1, columns: this.columns });
     this.#staging = gpu.buffer("block copy", this.#blockBytes(this.written), "scratch");
     const seals = shape.tiers.some(({ format }) => isSealed(format));
     const sealable = shape.tiers[0]!.blocks * this.columns;
@@ -138,30 +138,30 @@ export class KvCache {
     return { arena, places };
   }
 
-  /** A sequence enters `row` of the table: nothing kept, no page lost. */
-  openRow(row: number): void {
-    this.#used[row]!.clear();
-    this.lists.setHeads(row, () => ({ kept: 0, liveFrom: 0 }));
+  /** A sequence enters under this number: nothing kept, no page lost. */
+  openSequence(sequence: number): void {
+    this.#used[sequence]!.clear();
+    this.lists.setHeaders(sequence, () => ({ kept: 0, liveFrom: 0 }));
   }
 
-  /** Makes `block` live page `index` of the sequence in `row`, in every list. */
-  setPage(row: number, index: number, block: number): void {
+  /** Makes `block` live page `index` of the sequence, in every list. */
+  setPage(sequence: number, index: number, block: number): void {
     const { kvHeads } = this.shape;
     const { arena, places } = this.#places(block);
-    this.#used[row]!.add(arena.number);
-    this.lists.setEntries(row, index, (column) => {
+    this.#used[sequence]!.add(arena.number);
+    this.lists.setEntries(sequence, index, (column) => {
       const word = places[Math.floor(column / kvHeads)]!.word + (column % kvHeads) * arena.pageWords;
       return [word, ALL_SLOTS, arena.number, index * BLOCK_TOKENS];
     });
   }
 
-  /** The sequence in `row` has its first pages no longer, but private ones in each list. */
-  setKept(row: number, kept: KeptPages): void {
-    this.#used[row]?.add(this.privateArena!.number);
-    this.lists.setHeads(row, (column) => ({ kept: kept.pages[column]!.length, liveFrom: kept.liveFrom }));
+  /** The sequence has its first pages no longer, but private ones in each list. */
+  setKept(sequence: number, kept: KeptPages): void {
+    this.#used[sequence]?.add(this.privateArena!.number);
+    this.lists.setHeaders(sequence, (column) => ({ kept: kept.pages[column]!.length, liveFrom: kept.liveFrom }));
     const most = Math.max(...kept.pages.map(({ length }) => length));
     for (let index = 0; index < most; index++) {
-      this.lists.setEntries(row, index, (column) => this.#keptEntry(kept, column, index));
+      this.lists.setEntries(sequence, index, (column) => this.#keptEntry(kept, column, index));
     }
   }
 
@@ -181,19 +181,19 @@ export class KvCache {
     return this.shape.privatePages!.slice(first, store).reduce((sum, own) => sum + own, 0);
   }
 
-  /** Row of the table where lists are prepared whose private pages are written in the coming step. */
-  get preparedRow(): number {
+  /** The number under which lists are prepared whose private pages are written in the coming step. */
+  get preparedSequence(): number {
     return this.shape.sequences;
   }
 
   prepareKept(kept: KeptPages): void {
-    this.setKept(this.preparedRow, kept);
+    this.setKept(this.preparedSequence, kept);
   }
 
-  /** Arenas that the lists of these rows lead to, by number, in order. */
-  usedArenas(rows: Iterable<number>): number[] {
+  /** Arenas that the lists of these sequences lead to, by number, in order. */
+  usedArenas(sequences: Iterable<number>): number[] {
     const used = new Set<number>();
-    for (const row of rows) for (const arena of this.#used[row]!) used.add(arena);
+    for (const sequence of sequences) for (const arena of this.#used[sequence]!) used.add(arena);
     return [...used].sort((a, b) => a - b);
   }
 

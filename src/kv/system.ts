@@ -29,8 +29,8 @@ export interface StepSizes {
 }
 
 export interface PromptEndSizes {
-  /** Row of the page lists that the sequence has. */
-  slot: number;
+  /** Number of the sequence: its page lists. */
+  sequence: number;
   /** Tokens of the prompt. */
   tokens: number;
   /** First of the rows that decide what stays, and how many there are (at most `windowRows`). */

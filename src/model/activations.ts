@@ -17,7 +17,7 @@ const MOST_NARROW = 8;
 export function allocate(
   gpu: Gpu,
   config: ModelConfig,
-  { rows, slots, logitRows }: Model["limits"],
+  { rows, sequences, logitRows }: Model["limits"],
   cache: KvCache,
   spans: Spans,
 ): Activations {
@@ -28,7 +28,7 @@ export function allocate(
     hidden: make("hidden", rows * D),
     query: make("query", rows * H * E),
     attended: make("attended", rows * H * E),
-    partials: make("attention partials", mostPartials(gpu, cache, { rows, slots, spans }) * H * (E + 2)),
+    partials: make("attention partials", mostPartials(gpu, cache, { rows, sequences, spans }) * H * (E + 2)),
     activated: make("activated", rows * F),
     wanted: make("rows whose logits are wanted", logitRows),
     continuing: make("rows that continue", spans.upper.count),
@@ -42,11 +42,11 @@ export function allocate(
 function mostPartials(
   gpu: Gpu,
   { arenas, shape }: KvCache,
-  { rows, slots, spans }: { rows: number; slots: number; spans: Spans },
+  { rows, sequences, spans }: { rows: number; sequences: number; spans: Spans },
 ): number {
   const { layout } = shape;
   const hasUpper = layout.boundary < layout.reads.length;
-  const alone = Math.max(MOST_NARROW, slots, hasUpper && shape.privatePages ? spans.upper.count : 0);
+  const alone = Math.max(MOST_NARROW, sequences, hasUpper && shape.privatePages ? spans.upper.count : 0);
   const decoding = alone * gpu.profile.splitting.most * arenas.length;
   const sealed = arenas.filter(({ format }) => isSealed(format)).length;
   const ofChunk = arenas.length - sealed + sealed * MOST_CHUNK_SPLITS;

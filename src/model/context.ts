@@ -123,7 +123,7 @@ export interface ModelContext {
   spans: Spans;
   /** [positions, E/2] vec2f: (cos, sin) */
   rope: GPUBuffer;
-  /** [slots] u32: the token each sequence sampled last */
+  /** [sequences] u32: the token each sequence sampled last */
   tokens: GPUBuffer;
   variants: Variants;
 }

@@ -35,26 +35,26 @@ export const penalised = ({ repetitionPenalty, frequencyPenalty, presencePenalty
 /** Whether anything changes the logits before they are sampled. */
 export const adjusted = (sampling: RowSampling): boolean => penalised(sampling) || sampling.logitBias.length > 0;
 
-/** Take the token that the slot's last sampled row produced on the GPU. */
-export const FROM_SLOT = -1;
+/** The token that the sequence sampled last, which is still on the GPU. */
+export const LAST_SAMPLED = -1;
 
 /** One token to run. */
 export interface Row {
-  /** Token id, or FROM_SLOT. */
+  /** Token id, or LAST_SAMPLED. */
   token: number;
   /** Absolute position in the text: what RoPE sees. */
   position: number;
   /** Cache slot within the sequence: page cacheIndex / 32, slot cacheIndex % 32. */
   cacheIndex: number;
-  /** Which of the model's sequence slots (page table rows). */
-  slot: number;
+  /** Number of its sequence: 0 … limits.sequences−1. */
+  sequence: number;
 }
 
 /** A row whose logits are wanted. */
 export interface LogitRow {
   /** Index into `rows`. */
   row: number;
-  slot: number;
+  sequence: number;
   sampling: RowSampling;
   /** How many tokens the request has sampled before this one: makes the noise differ. */
   step: number;
@@ -62,9 +62,9 @@ export interface LogitRow {
   forced: number | null;
 }
 
-/** What penalties and biases must know of a sequence that enters a slot. */
+/** What penalties and biases must know of a sequence that enters. */
 export interface Arrival {
-  slot: number;
+  sequence: number;
   sampling: RowSampling;
   prompt: readonly number[];
   /** Tokens it sampled before: none, unless it was set back in the middle of its reply. */
@@ -73,14 +73,14 @@ export interface Arrival {
 
 /** Changes to the lists of one sequence. */
 export interface ListEdits extends Edits {
-  slot: number;
-  /** The slot is the sequence's from this step on: its lists are empty before the other changes. */
+  sequence: number;
+  /** The number is this sequence's from this step on: its lists are empty before the other changes. */
   enters: boolean;
 }
 
 /** The end of a prompt: after a layer's attention, what stays of it goes to private pages. */
 export interface PromptEnd {
-  slot: number;
+  sequence: number;
   /** Tokens of the prompt. */
   tokens: number;
   /** Rows of its last chunk. */
@@ -100,7 +100,7 @@ export interface Batch {
   moves: readonly BlockMove[];
   /** Set where a prompt ends with this step of which only a part stays. */
   promptEnd: PromptEnd | null;
-  /** Sequences that enter a slot with a penalty or a bias: from this step on the slot's counts and biases are theirs. */
+  /** Sequences that enter with a penalty or a bias: from this step on the counts and biases of their numbers are theirs. */
   arrivals: readonly Arrival[];
 }
 
@@ -114,7 +114,7 @@ export interface Model {
     /** Most rows in a step. */
     rows: number;
     /** Sequences in a step. */
-    slots: number;
+    sequences: number;
     /** Most logit rows in a step. */
     logitRows: number;
     vocabulary: number;

@@ -77,7 +77,7 @@ function listSizes(
   rows: readonly Row[],
   alone: readonly Row[],
 ): Pick<Sizes, "splits" | "pagesPerSplit" | "chunkSplits" | "arenas"> {
-  const arenas = cache.usedArenas(rows.map(({ slot }) => slot));
+  const arenas = cache.usedArenas(rows.map(({ sequence }) => sequence));
   const splitting = splitsFor(profile, mostPages(alone.length > 0 ? alone : rows.slice(-1)));
   return { arenas, ...splitting, chunkSplits: Math.min(MOST_CHUNK_SPLITS, splitting.splits) };
 }
@@ -87,11 +87,11 @@ const mostPages = (rows: readonly Row[]): number =>
   rows.reduce((most, { cacheIndex }) => Math.max(most, blocksFor(cacheIndex + 1)), 1);
 
 function endSizes(
-  { slot, tokens, rows }: NonNullable<Batch["promptEnd"]>,
+  { sequence, tokens, rows }: NonNullable<Batch["promptEnd"]>,
   count: number,
   { systems }: ModelContext,
 ): PromptEndSizes {
   const most = systems.find(({ retaining }) => retaining)!.retaining!.windowRows;
   const windowRows = Math.min(most, rows);
-  return { slot, tokens, windowAt: count - windowRows, windowRows };
+  return { sequence, tokens, windowAt: count - windowRows, windowRows };
 }

@@ -14,7 +14,7 @@ import type { ModelConfig } from "./config.ts";
 import { type ModelContext, LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./families/llama.ts";
 import { ropeTable } from "./ops/rope.ts";
-import { type Batch, FROM_SLOT, GREEDY, type Model, type Row, type Sampled } from "./model.ts";
+import { type Batch, LAST_SAMPLED, GREEDY, type Model, type Row, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
@@ -31,7 +31,7 @@ export interface TransformerOptions extends KvBounds {
 /** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
 const NARROW_ROWS = [1, 2, 4, 8] as const;
 const MOST_NARROW = 8;
-const TOKEN_FROM_SLOT = 0x80000000;
+const TOKEN_OF = 0x80000000;
 /** Steps under way at once: one being read, one running, one being prepared. */
 const READBACK_DEPTH = 4;
 
@@ -62,11 +62,11 @@ export class Transformer implements Model {
     const { vocabulary } = config;
     this.cache = planOf(kv, options);
     const logitRows = vocabulary % 4 === 0 ? LOGIT_ROWS : MOST_NARROW;
-    this.limits = { rows, slots: sequences, logitRows, vocabulary };
+    this.limits = { rows, sequences, logitRows, vocabulary };
     const spans = spansOf(rows, this.cache.windowRows);
     const cache = makeCache(gpu, config, options, spans.lower.first + rows);
     const activations = allocate(gpu, config, this.limits, cache, spans);
-    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, slots: sequences, vocabulary });
+    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, sequences, vocabulary });
     const table = ropeTable(config, this.cache.context);
     const rope = gpu.buffer("rope table", table.byteLength, "scratch");
     gpu.write(rope, 0, table);
@@ -144,10 +144,10 @@ export class Transformer implements Model {
 
   #writeLists({ lists, promptEnd }: Batch): void {
     const { cache } = this.#model;
-    for (const { slot, enters, pages, kept } of lists) {
-      if (enters) cache.openRow(slot);
-      if (kept) cache.setKept(slot, kept);
-      for (const { index, block } of pages) cache.setPage(slot, index, block);
+    for (const { sequence, enters, pages, kept } of lists) {
+      if (enters) cache.openSequence(sequence);
+      if (kept) cache.setKept(sequence, kept);
+      for (const { index, block } of pages) cache.setPage(sequence, index, block);
     }
     if (promptEnd) cache.prepareKept(promptEnd.kept);
   }
@@ -178,8 +178,11 @@ export class Transformer implements Model {
   /** Records: those of the rows that continue, then of all rows; and which rows continue, and whose logits are wanted. */
   #writeRows({ rows, logitRows }: Batch, continuing: readonly number[]): void {
     const { activations, spans, cache } = this.#model;
-    const put = ({ position, cacheIndex, slot, token }: Row, record: number) =>
-      this.#rows.set([position, cacheIndex, slot, token === FROM_SLOT ? TOKEN_FROM_SLOT + slot : token], record * 4);
+    const put = ({ position, cacheIndex, sequence, token }: Row, record: number) =>
+      this.#rows.set(
+        [position, cacheIndex, sequence, token === LAST_SAMPLED ? TOKEN_OF + sequence : token],
+        record * 4,
+      );
     for (const [i, row] of rows.entries()) put(row, spans.lower.first + i);
     if (this.#hasUpper) for (const [i, row] of continuing.entries()) put(rows[row]!, i);
     const from = this.#hasUpper ? 0 : spans.lower.first;
@@ -213,15 +216,15 @@ export class Transformer implements Model {
       token: i % this.limits.vocabulary,
       position: first + i,
       cacheIndex: first + i,
-      slot: 0,
+      sequence: 0,
     }));
     const page = (_: unknown, index: number) => ({ index, block: index });
-    const last = { row: count - 1, slot: 0, sampling: GREEDY, step: 0, forced: null };
+    const last = { row: count - 1, sequence: 0, sampling: GREEDY, step: 0, forced: null };
     const batch: Batch = {
       rows,
       decodeRows: phase === "decode" ? 1 : 0,
       logitRows: [last],
-      lists: [{ slot: 0, enters: true, pages: Array.from({ length: blocksFor(first + count) }, page), kept: null }],
+      lists: [{ sequence: 0, enters: true, pages: Array.from({ length: blocksFor(first + count) }, page), kept: null }],
       moves: [],
       promptEnd: null,
       arrivals: [],

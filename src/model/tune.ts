@@ -56,7 +56,7 @@ const contextOf = ({ cache }: ModelContext): number => Math.min(CONTEXT, cache.s
 function prepareRows(model: ModelContext): void {
   const { gpu, cache, spans } = model;
   const [count, context] = [rowsOf(model), contextOf(model)];
-  cache.openRow(0);
+  cache.openSequence(0);
   for (let index = 0; index * BLOCK_TOKENS < context; index++) cache.setPage(0, index, index);
   const first = Math.max(0, context - count);
   const rows = Array.from({ length: count }, (_, i) => [

@@ -33,7 +33,7 @@ test("an end token finishes the request and is reported", async () => {
 });
 
 test("a batch gives each request what it gets alone, decode rows riding with prompt chunks", async () => {
-  const { model, engine } = make({ rows: 16, slots: 3 });
+  const { model, engine } = make({ rows: 16, sequences: 3 });
   const prompts = [words(4, 40), words(5, 3), words(6, 17), words(7, 64), words(8, 1)];
   const got = await Promise.all(prompts.map((prompt, i) => collect(engine, request(prompt, 10 + 7 * i))));
   for (const [i, prompt] of prompts.entries()) expect(got[i]!.tokens).toEqual(continuation(prompt, 10 + 7 * i, 97));

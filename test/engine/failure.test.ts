@@ -5,7 +5,7 @@ import { continuation } from "./fake.ts";
 
 for (const failure of ["failAt", "failLaunchAt"] as const) {
   test(`${failure}: whatever step fails, all launched steps are read, and later requests are right`, async () => {
-    const { model, engine } = make({ slots: 2 });
+    const { model, engine } = make({ sequences: 2 });
     const prompts = [words(90, 40), words(91, 6)];
     for (let step = 1; step < 12; step++) {
       // the second request is there from step 1 on
@@ -28,7 +28,7 @@ for (const failure of ["failAt", "failLaunchAt"] as const) {
 }
 
 test("requests that wait survive a failed step, and so does one that was set back", async () => {
-  const { model, engine } = make({ blocks: 4, slots: 2 });
+  const { model, engine } = make({ blocks: 4, sequences: 2 });
   model.onStep = (step) => {
     if (engine.preemptions > 0 && model.failAt < 0) model.failAt = step;
   };

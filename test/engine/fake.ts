@@ -1,6 +1,6 @@
 // A model without a GPU. Its cache holds the tokens themselves, written through the page table exactly as the real one
 // writes keys and values, and the next token is a hash of everything the row can see and of everything its sampling
-// depends on: step, seed, the slot's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
+// depends on: step, seed, the sequence's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
 // the output.
 import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
 import { type CachePlan, type KeptPages, plainPlan } from "../../src/kv/residence.ts";
@@ -8,7 +8,7 @@ import {
   adjusted,
   type Arrival,
   type Batch,
-  FROM_SLOT,
+  LAST_SAMPLED,
   GREEDY,
   type LogitRow,
   type ListEdits,
@@ -21,7 +21,7 @@ import {
 
 export interface FakeOptions {
   rows?: number;
-  slots?: number;
+  sequences?: number;
   blocks?: number;
   vocabulary?: number;
   /** Default: one tier of `blocks` blocks. */
@@ -40,10 +40,10 @@ const keptSlots = (count: number, pages: number): number[] =>
   Array.from({ length: count }, (_, i) => Math.floor((i * pages * BLOCK_TOKENS) / count));
 
 /** Prompts of more than `budget` + 32 tokens keep that many of what lies before their last whole page or two. */
-export function retainingPlan(blocks: number, budget: number, slots: number): CachePlan {
+export function retainingPlan(blocks: number, budget: number, sequences: number): CachePlan {
   const retain = (tokens: number) =>
     tokens <= budget + BLOCK_TOKENS ? null : { tokens: [budget], liveFrom: Math.floor(tokens / BLOCK_TOKENS) };
-  const privatePages = { stores: [slots * blocksFor(budget)], kvHeads: 1 };
+  const privatePages = { stores: [sequences * blocksFor(budget)], kvHeads: 1 };
   return { ...plainPlan(blocks), retain, privatePages, windowRows: 3 };
 }
 
@@ -54,7 +54,7 @@ function hashOf(values: readonly number[]): number {
   return hash >>> 8;
 }
 
-/** What a slot knows of its sequence beside the cache. */
+/** What is known of a sequence beside the cache. */
 interface Adjustments {
   /** Token → occurrences in the reply, plus IN_PROMPT. */
   counts: Map<number, number>;
@@ -70,7 +70,7 @@ function sumOf(counts: ReadonlyMap<number, number>): number {
   return sum;
 }
 
-function adjustmentsOf({ sampling, prompt, generated }: Omit<Arrival, "slot">): Adjustments {
+function adjustmentsOf({ sampling, prompt, generated }: Omit<Arrival, "sequence">): Adjustments {
   const counts = new Map<number, number>(prompt.map((token) => [token, IN_PROMPT]));
   for (const token of generated) count(counts, token);
   return { counts, bias: sampling.logitBias };
@@ -134,23 +134,23 @@ export class FakeModel implements Model {
   readonly #blocks: number[][];
   /** By private page. */
   readonly #pages: number[][];
-  /** By slot. */
+  /** By sequence. */
   readonly #kept: (KeptPages | null)[];
   readonly #tables: number[][];
   readonly #lastToken: number[];
   readonly #adjustments: Adjustments[];
 
-  constructor({ rows = 16, slots = 4, blocks = 64, vocabulary = 97, cache = plainPlan(blocks) }: FakeOptions = {}) {
-    this.limits = { rows, slots, vocabulary, logitRows: 8 };
+  constructor({ rows = 16, sequences = 4, blocks = 64, vocabulary = 97, cache = plainPlan(blocks) }: FakeOptions = {}) {
+    this.limits = { rows, sequences, vocabulary, logitRows: 8 };
     this.cache = cache;
     const empty = (count: number) =>
       Array.from({ length: count }, () => Array.from({ length: BLOCK_TOKENS }, () => -1));
     this.#blocks = empty(cache.tiers.reduce((sum, count) => sum + count, 0));
     this.#pages = empty(cache.privatePages?.stores[0] ?? 0);
-    this.#kept = Array.from({ length: slots }, () => null);
-    this.#tables = Array.from({ length: slots }, () => []);
-    this.#lastToken = Array.from({ length: slots }, () => -1);
-    this.#adjustments = Array.from({ length: slots }, () => ({ counts: new Map(), bias: [] }));
+    this.#kept = Array.from({ length: sequences }, () => null);
+    this.#tables = Array.from({ length: sequences }, () => []);
+    this.#lastToken = Array.from({ length: sequences }, () => -1);
+    this.#adjustments = Array.from({ length: sequences }, () => ({ counts: new Map(), bias: [] }));
   }
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
@@ -175,16 +175,16 @@ export class FakeModel implements Model {
   }
 
   #run(batch: Batch, fails: boolean): Sampled[] {
-    for (const arrival of batch.arrivals) this.#adjustments[arrival.slot] = adjustmentsOf(arrival);
+    for (const arrival of batch.arrivals) this.#adjustments[arrival.sequence] = adjustmentsOf(arrival);
     for (const { from, to } of this.#inOrder(batch.moves)) this.#blocks[to] = [...this.#blocks[from]!];
     for (const edits of batch.lists) this.#edit(edits);
     const writers = new Map<number, number>();
-    for (const { token, cacheIndex, slot } of batch.rows) {
-      const block = this.#tables[slot]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
-      if ((writers.get(block) ?? slot) !== slot)
+    for (const { token, cacheIndex, sequence } of batch.rows) {
+      const block = this.#tables[sequence]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
+      if ((writers.get(block) ?? sequence) !== sequence)
         throw new Error(`block ${block}: two sequences write to it in one step`);
-      writers.set(block, slot);
-      this.#blocks[block]![cacheIndex % BLOCK_TOKENS] = token === FROM_SLOT ? this.#lastToken[slot]! : token;
+      writers.set(block, sequence);
+      this.#blocks[block]![cacheIndex % BLOCK_TOKENS] = token === LAST_SAMPLED ? this.#lastToken[sequence]! : token;
     }
     const results = fails ? [] : batch.logitRows.map((row) => this.#sample(row, batch.rows[row.row]!.cacheIndex));
     if (batch.promptEnd) this.#compact(batch.promptEnd);
@@ -198,44 +198,44 @@ export class FakeModel implements Model {
     return [...seals, ...moves.filter((move) => !seals.includes(move))];
   }
 
-  #edit({ slot, enters, pages, kept }: ListEdits): void {
-    if (enters) [this.#tables[slot], this.#kept[slot]] = [[], null];
-    for (const { index, block } of pages) this.#tables[slot]![index] = block;
+  #edit({ sequence, enters, pages, kept }: ListEdits): void {
+    if (enters) [this.#tables[sequence], this.#kept[sequence]] = [[], null];
+    for (const { index, block } of pages) this.#tables[sequence]![index] = block;
     if (!kept) return;
-    this.#kept[slot] = kept;
-    this.#tables[slot]!.fill(NaN, 0, kept.liveFrom);
+    this.#kept[sequence] = kept;
+    this.#tables[sequence]!.fill(NaN, 0, kept.liveFrom);
   }
 
-  #compact({ slot, kept: { tokens, pages, liveFrom } }: PromptEnd): void {
+  #compact({ sequence, kept: { tokens, pages, liveFrom } }: PromptEnd): void {
     for (const [i, source] of keptSlots(tokens[0]!, liveFrom).entries()) {
-      this.#pages[pages[0]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS] = this.#live(slot, source);
+      this.#pages[pages[0]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS] = this.#live(sequence, source);
     }
   }
 
-  #live(slot: number, index: number): number {
-    return this.#blocks[this.#tables[slot]![Math.floor(index / BLOCK_TOKENS)]!]![index % BLOCK_TOKENS]!;
+  #live(sequence: number, index: number): number {
+    return this.#blocks[this.#tables[sequence]![Math.floor(index / BLOCK_TOKENS)]!]![index % BLOCK_TOKENS]!;
   }
 
   #spoil({ rows }: Batch): void {
-    for (const { slot, cacheIndex } of rows) {
-      const block = this.#tables[slot]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
+    for (const { sequence, cacheIndex } of rows) {
+      const block = this.#tables[sequence]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
       this.#blocks[block]![cacheIndex % BLOCK_TOKENS] = -2;
     }
   }
 
   #sample(row: LogitRow, cacheIndex: number): Sampled {
-    const { slot, forced, sampling } = row;
-    const adjustments = this.#adjustments[slot]!;
-    const token = forced ?? nextToken(this.#seen(slot, cacheIndex), row, adjustments, this.limits.vocabulary);
-    this.#lastToken[slot] = token;
+    const { sequence, forced, sampling } = row;
+    const adjustments = this.#adjustments[sequence]!;
+    const token = forced ?? nextToken(this.#seen(sequence, cacheIndex), row, adjustments, this.limits.vocabulary);
+    this.#lastToken[sequence] = token;
     if (adjusted(sampling)) count(adjustments.counts, token);
     return { token, logprob: -token };
   }
 
-  #seen(slot: number, last: number): number[] {
-    const kept = this.#kept[slot]!;
+  #seen(sequence: number, last: number): number[] {
+    const kept = this.#kept[sequence]!;
     const first = (kept?.liveFrom ?? 0) * BLOCK_TOKENS;
-    const live = Array.from({ length: last + 1 - first }, (_, i) => this.#live(slot, first + i));
+    const live = Array.from({ length: last + 1 - first }, (_, i) => this.#live(sequence, first + i));
     if (!kept) return live;
     const ownPages = kept.pages[0]!.flatMap((page) => this.#pages[page]!);
     return [...ownPages.slice(0, kept.tokens[0]), ...live];

@@ -29,7 +29,7 @@ test("replies, and prompts, that exceed the context together: both complete", as
 });
 
 test("the youngest is set back, and goes on with the tokens it has alone: noise, counts and biases are restored", async () => {
-  const { model, engine } = make({ blocks: 8, slots: 3 });
+  const { model, engine } = make({ blocks: 8, sequences: 3 });
   const prompts = [words(82, 10), words(83, 12), words(84, 9)];
   const order: number[] = [];
   const got = await Promise.all(
@@ -50,7 +50,7 @@ test("the youngest is set back, and goes on with the tokens it has alone: noise,
 });
 
 test("a set-back does not show: progress never falls, reuse is what the first admission found", async () => {
-  const { engine } = make({ blocks: 6, slots: 2, rows: 8 });
+  const { engine } = make({ blocks: 6, sequences: 2, rows: 8 });
   const cached = words(85, 33);
   await collect(engine, request(cached, 1));
   const prompts = [words(86, 20), [...cached.slice(0, 32), ...words(87, 20)]];
@@ -74,10 +74,11 @@ test("an end token that was in flight when its request was set back ends it", as
   const prompts = [words(88, 6), words(89, 6)] as const;
   const alone = continuation(prompts[1], 100, 97);
   const run = async (end: readonly number[]) => {
-    const { model, engine } = make({ blocks: 5, slots: 2 });
+    const { model, engine } = make({ blocks: 5, sequences: 2 });
     let sampled = 0; // tokens that the second request had launched when it was set back
     model.onStep = () => {
-      if (engine.preemptions === 0) sampled += model.batches.at(-1)!.logitRows.filter(({ slot }) => slot === 1).length;
+      if (engine.preemptions === 0)
+        sampled += model.batches.at(-1)!.logitRows.filter(({ sequence }) => sequence === 1).length;
     };
     const both = [
       collect(engine, request(prompts[0], 100)),
@@ -97,7 +98,7 @@ test("an end token that was in flight when its request was set back ends it", as
 });
 
 test("nobody is let in only to be set back: a long prompt waits for its turn, and nobody overtakes it", async () => {
-  const { model, engine } = make({ blocks: 8, slots: 3 });
+  const { model, engine } = make({ blocks: 8, sequences: 3 });
   const finished: string[] = [];
   const run = async (name: string, prompt: number[], count: number) => {
     const { tokens } = await collect(engine, request(prompt, count));
@@ -116,7 +117,7 @@ test("nobody is let in only to be set back: a long prompt waits for its turn, an
 });
 
 test("a beginning that others hold costs a newcomer no room", async () => {
-  const { model, engine } = make({ blocks: 8, slots: 2 });
+  const { model, engine } = make({ blocks: 8, sequences: 2 });
   const prompt = words(105, 161);
   const first = collect(engine, request(prompt, 30));
   const [got, other] = await Promise.all([
@@ -130,7 +131,7 @@ test("a beginning that others hold costs a newcomer no room", async () => {
 });
 
 test("a request that waits, or was set back, can be aborted", async () => {
-  const { engine, model } = make({ blocks: 4, slots: 2 });
+  const { engine, model } = make({ blocks: 4, sequences: 2 });
   const waiting = new AbortController();
   const setBack = new AbortController();
   model.onStep = (step) => {
@@ -153,14 +154,14 @@ test("a request that waits, or was set back, can be aborted", async () => {
 });
 
 test("more sequences than a step has rows take turns", async () => {
-  const { engine } = make({ rows: 1, slots: 4 });
+  const { engine } = make({ rows: 1, sequences: 4 });
   const prompts = [words(115, 3), words(116, 4), words(117, 2)];
   const got = await Promise.all(prompts.map((prompt) => collect(engine, request(prompt, 6))));
   expect(got.map(({ tokens }) => tokens)).toEqual(prompts.map((prompt) => continuation(prompt, 6, 97)));
 });
 
 test("scoring has its turn: after what came before it, before what came later, with a full cache too", async () => {
-  const { engine, model } = make({ blocks: 4, slots: 2 });
+  const { engine, model } = make({ blocks: 4, sequences: 2 });
   const done: string[] = [];
   const named = <T>(name: string, work: Promise<T>) => work.then((value) => (done.push(name), value));
   const text = words(120, 128 - 1);
@@ -175,7 +176,7 @@ test("scoring has its turn: after what came before it, before what came later, w
 });
 
 test("scoring that waits can be aborted, and whoever waited for it goes on", async () => {
-  const { engine, model } = make({ blocks: 4, slots: 2 });
+  const { engine, model } = make({ blocks: 4, sequences: 2 });
   const controller = new AbortController();
   const running = collect(engine, request(words(125, 50), 40));
   const score = engine.score(words(126, 60), controller.signal);

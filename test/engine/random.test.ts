@@ -22,12 +22,15 @@ const SAMPLINGS: readonly RowSampling[] = [
 ];
 
 /** Caches that keep everything, that move older blocks to a second tier, and that keep a part of longer prompts. */
-function cacheOf(seed: number, { blocks, slots, rows }: { blocks: number; slots: number; rows: number }): CachePlan {
+function cacheOf(
+  seed: number,
+  { blocks, sequences, rows }: { blocks: number; sequences: number; rows: number },
+): CachePlan {
   if (seed % 4 === 2) {
     const recent = (seed * 7) % 40;
-    return tieredPlan(blocks, 2 * Math.ceil(rows / 32) + 1 + slots * (Math.ceil(recent / 32) + 2), recent);
+    return tieredPlan(blocks, 2 * Math.ceil(rows / 32) + 1 + sequences * (Math.ceil(recent / 32) + 2), recent);
   }
-  return seed % 4 === 3 ? retainingPlan(blocks, 3 + (seed % 20), slots) : plainPlan(blocks);
+  return seed % 4 === 3 ? retainingPlan(blocks, 3 + (seed % 20), sequences) : plainPlan(blocks);
 }
 
 /** Requests that fit alone, and not together. */
@@ -44,7 +47,7 @@ function draw(seed: number) {
     const abortAt = uniform() < 0.2 ? at + upTo(80) : -1;
     return { prompt, count: room - upTo(room / 2), sampling: pick(uniform, SAMPLINGS), at, abortAt };
   });
-  const options = { blocks, slots: 2 + upTo(3), rows: 8 + upTo(20) };
+  const options = { blocks, sequences: 2 + upTo(3), rows: 8 + upTo(20) };
   return { options: { ...options, cache: cacheOf(seed, options) }, jobs };
 }
 

@@ -177,8 +177,8 @@ function overRows(
   splitting = decodeSplitting,
 ): AnyDispatch<Sizes> {
   const { heads: H, kvHeads: G, headWidth: E } = model.config;
-  // A full page list of every split: an upper bound, the lists' lengths are on the GPU.
-  const slots = (s: Sizes) => readers.count(s) * splitting(s).splits * splitting(s).pagesPerSplit * BLOCK_TOKENS;
+  // Keys in full page lists of every split: an upper bound, the lists' lengths are on the GPU.
+  const keys = (s: Sizes) => readers.count(s) * splitting(s).splits * splitting(s).pagesPerSplit * BLOCK_TOKENS;
   return dispatch({
     kernel,
     constants,
@@ -189,8 +189,8 @@ function overRows(
       pagesPerSplit: splitting(s).pagesPerSplit,
     }),
     grid: (s) => (s.arenas.includes(arena.number) ? [G, splitting(s).splits, readers.count(s)] : [0, 0, 0]),
-    bytes: (s) => (slots(s) * G * arena.pageWords * 4) / BLOCK_TOKENS,
-    flops: (s) => 4 * slots(s) * H * E,
+    bytes: (s) => (keys(s) * G * arena.pageWords * 4) / BLOCK_TOKENS,
+    flops: (s) => 4 * keys(s) * H * E,
   });
 }
 

@@ -16,7 +16,7 @@ import type { Sizes } from "../ops/sizes.ts";
 
 /** One row's settings, as shaders/lib/settings.wgsl declares them. */
 const { size: SETTINGS_BYTES, fields: SETTINGS } = structs.Settings;
-const BIAS_SLOTS = 64;
+const MOST_BIASES = 64;
 const NO_TOKEN = 0xffffffff;
 const RESULT_BYTES = 8;
 
@@ -32,16 +32,16 @@ const filtered = ({ temperature, topK, topP, minP }: RowSampling): boolean =>
 interface Shape {
   /** Most logit rows in a step. */
   rows: number;
-  slots: number;
+  sequences: number;
   /** V */
   vocabulary: number;
 }
 
 /** What penalties and biases need. */
 interface Extra {
-  /** [slots, V] u32: occurrences in the reply; bit 31: occurs in the prompt */
+  /** [sequences, V] u32: occurrences in the reply; bit 31: occurs in the prompt */
   counts: GPUBuffer;
-  /** [slots, 64] (token, f32 bits) */
+  /** [sequences, 64] (token, f32 bits) */
   bias: GPUBuffer;
   /** [rows, V]: logits after penalties and bias */
   scores: GPUBuffer;
@@ -54,7 +54,7 @@ const MOST_COUNTED = 0xffff;
 export class Sampler {
   /** [rows] (token, f32 bits of its log-probability) */
   readonly result: GPUBuffer;
-  /** [slots] u32: the token each slot sampled last, which the next step embeds. */
+  /** [sequences] u32: the token each sequence sampled last, which the next step embeds. */
   readonly tokens: GPUBuffer;
   readonly #gpu: Gpu;
   readonly #shape: Shape;
@@ -68,11 +68,11 @@ export class Sampler {
   readonly #picks: GPUBuffer;
   readonly #staged: DataView<ArrayBuffer>;
   readonly #programs = new Map<string, Promise<Program<Sizes>>>();
-  /** Made when the first request with a penalty or bias comes: 4·V bytes per slot and per row. */
+  /** Made when the first request with a penalty or bias comes: 4·V bytes per sequence and per row. */
   #extra: Extra | null = null;
 
   constructor(gpu: Gpu, logits: GPUBuffer, shape: Shape) {
-    const { rows, slots, vocabulary } = shape;
+    const { rows, sequences, vocabulary } = shape;
     this.#gpu = gpu;
     this.#shape = shape;
     this.#logits = logits;
@@ -80,7 +80,7 @@ export class Sampler {
     this.#sliceCount = ceilDiv(vocabulary, this.#threads.lanes * this.#threads.steps);
     const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
     this.result = make("sampled", (rows * RESULT_BYTES) / 4);
-    this.tokens = make("slot tokens", slots);
+    this.tokens = make("last tokens", sequences);
     this.#settings = make("sampling settings", (rows * SETTINGS_BYTES) / 4);
     this.#slices = make("logit slices", rows * this.#sliceCount * 4);
     this.#peaks = make("logit peaks", rows * this.#sliceCount * this.#threads.lanes);
@@ -117,11 +117,11 @@ export class Sampler {
     return program;
   }
 
-  #stage(index: number, { slot, sampling, step, forced }: LogitRow): void {
+  #stage(index: number, { sequence, sampling, step, forced }: LogitRow): void {
     const { logitBias, ...settings } = sampling;
     const values = {
       ...settings,
-      slot,
+      slot: sequence,
       counter: step,
       biasCount: logitBias.length,
       forced: forced ?? NO_TOKEN,
@@ -129,35 +129,35 @@ export class Sampler {
     packFields(SETTINGS, values, this.#staged, index * SETTINGS_BYTES, "sampling settings");
   }
 
-  /** From the coming step on, the slot's counts and biases are this sequence's. */
-  enter({ slot, sampling, prompt, generated }: Arrival): void {
-    if (sampling.logitBias.length > 0) this.#writeBias(slot, sampling);
-    if (penalised(sampling)) this.#writeCounts(slot, prompt, generated);
+  /** From the coming step on, counts and biases of this number are this sequence's. */
+  enter({ sequence, sampling, prompt, generated }: Arrival): void {
+    if (sampling.logitBias.length > 0) this.#writeBias(sequence, sampling);
+    if (penalised(sampling)) this.#writeCounts(sequence, prompt, generated);
   }
 
-  #writeCounts(slot: number, prompt: readonly number[], generated: readonly number[]): void {
+  #writeCounts(sequence: number, prompt: readonly number[], generated: readonly number[]): void {
     const { vocabulary } = this.#shape;
     const counts = new Uint32Array(vocabulary);
     for (const token of generated) counts[token] = Math.min(counts[token]! + 1, MOST_COUNTED);
     for (const token of prompt) counts[token]! |= PROMPT_BIT;
-    this.#gpu.write(this.#makeExtra().counts, slot * vocabulary * 4, counts);
+    this.#gpu.write(this.#makeExtra().counts, sequence * vocabulary * 4, counts);
   }
 
-  #writeBias(slot: number, { logitBias }: RowSampling): void {
+  #writeBias(sequence: number, { logitBias }: RowSampling): void {
     const view = new DataView(new ArrayBuffer(logitBias.length * 8));
     for (const [i, [token, bias]] of logitBias.entries()) {
       view.setUint32(i * 8, token, true);
       view.setFloat32(i * 8 + 4, bias, true);
     }
-    this.#gpu.write(this.#makeExtra().bias, slot * BIAS_SLOTS * 8, new Uint8Array(view.buffer));
+    this.#gpu.write(this.#makeExtra().bias, sequence * MOST_BIASES * 8, new Uint8Array(view.buffer));
   }
 
   #makeExtra(): Extra {
-    const { rows, slots, vocabulary } = this.#shape;
+    const { rows, sequences, vocabulary } = this.#shape;
     const make = (label: string, words: number) => this.#gpu.buffer(label, words * 4, "scratch");
     this.#extra ??= {
-      counts: make("token counts", slots * vocabulary),
-      bias: make("logit bias", slots * BIAS_SLOTS * 2),
+      counts: make("token counts", sequences * vocabulary),
+      bias: make("logit bias", sequences * MOST_BIASES * 2),
       scores: make("adjusted logits", rows * vocabulary),
     };
     return this.#extra;
