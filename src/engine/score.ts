@@ -13,7 +13,7 @@ export async function scoreText(
   signal?: AbortSignal,
 ): Promise<Float32Array> {
   const scores = new Float32Array(tokens.length).fill(NaN);
-  const most = Math.min(model.limits.logitRows, model.limits.rows);
+  const most = Math.min(model.limits.logitCount, model.limits.rows);
   try {
     while (cache.length < tokens.length) {
       signal?.throwIfAborted();

@@ -17,7 +17,7 @@ const MOST_NARROW = 8;
 export function allocate(
   gpu: Gpu,
   config: ModelConfig,
-  { rows, sequences, logitRows }: Model["limits"],
+  { rows, sequences, logitCount }: Model["limits"],
   cache: KvCache,
   spans: Spans,
 ): Activations {
@@ -30,10 +30,10 @@ export function allocate(
     attended: make("attended", rows * H * E),
     partials: make("attention partials", mostPartials(gpu, cache, { rows, sequences, spans }) * H * (E + 2)),
     activated: make("activated", rows * F),
-    wanted: make("rows whose logits are wanted", logitRows),
+    wanted: make("rows whose logits are wanted", logitCount),
     continuing: make("rows that continue", spans.upper.count),
-    normed: make("normed", Math.max(rows, logitRows) * D),
-    logits: make("logits", logitRows * V),
+    normed: make("normed", Math.max(rows, logitCount) * D),
+    logits: make("logits", logitCount * V),
     unpacked: gpu.buffer("unpacked weights", Math.min(UNPACKED_BYTES, widest * Math.max(2 * F, V) * 4), "scratch"),
   };
 }

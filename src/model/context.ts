@@ -85,8 +85,8 @@ export interface Activations extends Scratch {
   logits: GPUBuffer;
 }
 
-/** Rows whose logits are wanted at once when a text is scored. */
-export const LOGIT_ROWS = 64;
+/** Rows of a step whose logits can be wanted: a text that is scored wants all. */
+export const MOST_LOGIT_ROWS = 64;
 
 /** Which records of `lists.inputs` a layer's rows are: (position, cache slot, sequence, token) each. */
 export interface Span {
@@ -105,7 +105,7 @@ const SPAN_ALIGN = 16;
 
 /** `tail`: rows that continue beside those whose logits are wanted. */
 export function spansOf(rows: number, tail: number): Spans {
-  const count = alignUp(LOGIT_ROWS + 2 * tail, SPAN_ALIGN);
+  const count = alignUp(MOST_LOGIT_ROWS + 2 * tail, SPAN_ALIGN);
   return { upper: { first: 0, count }, lower: { first: count, count: rows } };
 }
 

@@ -116,7 +116,7 @@ export interface Model {
     /** Sequences in a step. */
     sequences: number;
     /** Most logit rows in a step. */
-    logitRows: number;
+    logitCount: number;
     vocabulary: number;
   };
   /** How its cache is shared out. */

@@ -33,7 +33,7 @@ export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, prom
   return {
     ...listSizes(model, rows, alone),
     rows: rows.length,
-    logitRows: logitRows.length,
+    logitCount: logitRows.length,
     decodeRows,
     inPlace: rows.length,
     queried: false,
@@ -63,7 +63,7 @@ export function upperSizesOf(
   return {
     ...listSizes(model, kept, tiles.upper === 0 ? kept.slice(0, own) : kept),
     rows: count,
-    logitRows: logitRows.length,
+    logitCount: logitRows.length,
     decodeRows: own,
     inPlace,
     queried: moved < 0 && tiles.all > 0,

@@ -11,7 +11,7 @@ import { planOf, privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape
 import type { KvBounds } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
-import { type ModelContext, LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
+import { type ModelContext, MOST_LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./families/llama.ts";
 import { ropeTable } from "./ops/rope.ts";
 import { type Batch, LAST_SAMPLED, GREEDY, type Model, type Row, type Sampled } from "./model.ts";
@@ -61,12 +61,12 @@ export class Transformer implements Model {
     const { rows, sequences, kv } = options;
     const { vocabulary } = config;
     this.cache = planOf(kv, options);
-    const logitRows = vocabulary % 4 === 0 ? LOGIT_ROWS : MOST_NARROW;
-    this.limits = { rows, sequences, logitRows, vocabulary };
+    const logitCount = vocabulary % 4 === 0 ? MOST_LOGIT_ROWS : MOST_NARROW;
+    this.limits = { rows, sequences, logitCount, vocabulary };
     const spans = spansOf(rows, this.cache.windowRows);
     const cache = makeCache(gpu, config, options, spans.lower.first + rows);
     const activations = allocate(gpu, config, this.limits, cache, spans);
-    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitRows, sequences, vocabulary });
+    this.#sampler = new Sampler(gpu, activations.logits, { rows: logitCount, sequences, vocabulary });
     const table = ropeTable(config, this.cache.context);
     const rope = gpu.buffer("rope table", table.byteLength, "scratch");
     gpu.write(rope, 0, table);
@@ -84,7 +84,7 @@ export class Transformer implements Model {
       tokens: this.#sampler.tokens,
       variants,
     };
-    this.#readback = new Readback(gpu, this.#sampler.resultBytes(logitRows), READBACK_DEPTH);
+    this.#readback = new Readback(gpu, this.#sampler.resultBytes(logitCount), READBACK_DEPTH);
     this.#rows = new Uint32Array((spans.lower.first + rows) * 4);
   }
 
@@ -156,7 +156,7 @@ export class Transformer implements Model {
   async #prepare(batch: Batch): Promise<Stage[]> {
     const { rows, logitRows, arrivals } = batch;
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
-    assert(logitRows.length <= this.limits.logitRows, `${logitRows.length} logit rows`);
+    assert(logitRows.length <= this.limits.logitCount, `${logitRows.length} logit rows of ${this.limits.logitCount}`);
     const continuing = continuingRows(batch, this.cache.windowRows);
     const tiles = { all: tileFor(rows.length), upper: tileFor(continuing.length) };
     const sizes = sizesOf(this.#model, batch, tiles.all);

@@ -74,7 +74,7 @@ function questions(model: ModelContext): Question[] {
   const { gemv: gemvs, gemm: gemms, prefill, decode } = variants.candidates;
   const one: Sizes = {
     rows: 1,
-    logitRows: 1,
+    logitCount: 1,
     decodeRows: 1,
     ...splitsFor(profile, blocksFor(contextOf(model))),
     chunkSplits: 1,

@@ -141,7 +141,7 @@ export class FakeModel implements Model {
   readonly #adjustments: Adjustments[];
 
   constructor({ rows = 16, sequences = 4, blocks = 64, vocabulary = 97, cache = plainPlan(blocks) }: FakeOptions = {}) {
-    this.limits = { rows, sequences, vocabulary, logitRows: 8 };
+    this.limits = { rows, sequences, vocabulary, logitCount: 8 };
     this.cache = cache;
     const empty = (count: number) =>
       Array.from({ length: count }, () => Array.from({ length: BLOCK_TOKENS }, () => -1));
@@ -154,8 +154,8 @@ export class FakeModel implements Model {
   }
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
-    const { rows, logitRows } = this.limits;
-    if (batch.rows.length > rows || batch.logitRows.length > logitRows) throw new Error("batch exceeds the limits");
+    const { rows, logitCount } = this.limits;
+    if (batch.rows.length > rows || batch.logitRows.length > logitCount) throw new Error("batch exceeds the limits");
     const step = this.batches.push(batch) - 1;
     this.onStep(step);
     await Promise.resolve();

@@ -61,5 +61,5 @@ export const outputProduct = ({ weights, activations: { normed, logits } }: Mode
   x: normed,
   y: logits,
   epilogue: "store",
-  rows: (s) => s.logitRows,
+  rows: (s) => s.logitCount,
 });

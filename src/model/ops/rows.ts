@@ -23,7 +23,7 @@ export function embedRows(
   });
 }
 
-/** The rows whose logits are wanted, through the final norm: [logitRows, D]. `rows`: where they lie. */
+/** The rows whose logits are wanted, through the final norm: [logitCount, D]. `rows`: where they lie. */
 export function finalNorm(
   gpu: Gpu,
   { x, rows, weight, y }: { x: GPUBuffer; rows: GPUBuffer; weight: Vector; y: GPUBuffer },
@@ -36,9 +36,9 @@ export function finalNorm(
     label: "final norm",
     buffers: { x, rows, weight, y },
     params: () => ({ useRows: 1, eps }),
-    grid: (s: Sizes) => [s.logitRows, 1, 1],
-    bytes: (s) => 4 * (3 * s.logitRows * D + D),
-    flops: (s) => 4 * s.logitRows * D,
+    grid: (s: Sizes) => [s.logitCount, 1, 1],
+    bytes: (s) => 4 * (3 * s.logitCount * D + D),
+    flops: (s) => 4 * s.logitCount * D,
   });
 }
 

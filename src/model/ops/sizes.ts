@@ -4,11 +4,11 @@ import type { StepSizes } from "../../kv/system.ts";
 /** What changes from step to step. */
 export interface Sizes extends StepSizes {
   /** Rows whose logits are wanted. */
-  logitRows: number;
-  /** Parts into which the page lists of a decoding row are split, and pages of each. */
+  logitCount: number;
+  /** Workgroups that share the page list of a decoding row and KV head, and pages of each. */
   splits: number;
   pagesPerSplit: number;
-  /** Parts into which the lists of a chunk's rows are split, where they lead to sealed pages. */
+  /** Workgroups that share a list of a chunk's row, where it leads to sealed pages. */
   chunkSplits: number;
   /** Numbers of the arenas that the rows' lists lead to. */
   arenas: readonly number[];

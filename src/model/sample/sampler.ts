@@ -183,9 +183,9 @@ export class Sampler {
       label: "adjust logits",
       buffers: { logits: this.#logits, counts, bias, settings: this.#settings, scores },
       params: () => ({ vocabulary }),
-      grid: (s: Sizes) => [ceilDiv(vocabulary, 64 * 16), s.logitRows, 1],
-      bytes: (s) => 12 * s.logitRows * vocabulary,
-      flops: (s) => 4 * s.logitRows * vocabulary,
+      grid: (s: Sizes) => [ceilDiv(vocabulary, 64 * 16), s.logitCount, 1],
+      bytes: (s) => 12 * s.logitCount * vocabulary,
+      flops: (s) => 4 * s.logitCount * vocabulary,
     });
   }
 
@@ -197,9 +197,9 @@ export class Sampler {
       label: "sample slices",
       buffers: { logits: this.#logits, scores, settings: this.#settings, slices: this.#slices, peaks: this.#peaks },
       params: () => ({ vocabulary }),
-      grid: (s: Sizes) => [this.#sliceCount, s.logitRows, 1],
-      bytes: (s) => 4 * s.logitRows * vocabulary,
-      flops: (s) => 8 * s.logitRows * vocabulary,
+      grid: (s: Sizes) => [this.#sliceCount, s.logitCount, 1],
+      bytes: (s) => 4 * s.logitCount * vocabulary,
+      flops: (s) => 8 * s.logitCount * vocabulary,
     });
   }
 
@@ -215,9 +215,9 @@ export class Sampler {
       label: "filter",
       buffers: { scores, settings: this.#settings, peaks: this.#peaks, picks: this.#picks },
       params: () => ({ vocabulary }),
-      grid: (s: Sizes) => [s.logitRows, 1, 1],
-      bytes: (s) => 4 * s.logitRows * vocabulary,
-      flops: (s) => 12 * s.logitRows * vocabulary,
+      grid: (s: Sizes) => [s.logitCount, 1, 1],
+      bytes: (s) => 4 * s.logitCount * vocabulary,
+      flops: (s) => 12 * s.logitCount * vocabulary,
     });
   }
 
@@ -238,9 +238,9 @@ export class Sampler {
         tokens,
       },
       params: () => ({ vocabulary, sliceCount }),
-      grid: (s: Sizes) => [s.logitRows, 1, 1],
-      bytes: (s) => 16 * s.logitRows * sliceCount,
-      flops: (s) => 8 * s.logitRows * sliceCount,
+      grid: (s: Sizes) => [s.logitCount, 1, 1],
+      bytes: (s) => 16 * s.logitCount * sliceCount,
+      flops: (s) => 8 * s.logitCount * sliceCount,
     });
   }
 
@@ -251,9 +251,9 @@ export class Sampler {
       constants: { WG: 64 },
       label: "count token",
       buffers: { settings: this.#settings, tokens: this.tokens, counts: this.#extra!.counts },
-      params: (s: Sizes) => ({ rows: s.logitRows, vocabulary }),
-      grid: (s) => [ceilDiv(s.logitRows, 64), 1, 1],
-      bytes: (s) => 60 * s.logitRows,
+      params: (s: Sizes) => ({ rows: s.logitCount, vocabulary }),
+      grid: (s) => [ceilDiv(s.logitCount, 64), 1, 1],
+      bytes: (s) => 60 * s.logitCount,
       flops: () => 0,
     });
   }
