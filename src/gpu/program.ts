@@ -30,7 +30,8 @@ export interface Dispatch<K extends KernelSource, D> {
   flops: (sizes: D) => number;
 }
 
-interface Step<D> {
+/** A dispatch with everything that is made once. */
+interface BoundDispatch<D> {
   label: string;
   source: KernelSource;
   pipeline: GPUComputePipeline;
@@ -48,7 +49,7 @@ const PARAMS_BYTES = 256;
 
 export class Program<D extends object> {
   readonly #gpu: Gpu;
-  readonly #steps: Step<D>[] = [];
+  readonly #dispatches: BoundDispatch<D>[] = [];
   readonly #params: GPUBuffer;
   readonly #view: DataView<ArrayBuffer>;
   #grids: Grid[] = [];
@@ -66,11 +67,13 @@ export class Program<D extends object> {
     label: string,
     dispatches: readonly AnyDispatch<D>[],
   ): Promise<Program<D>> {
-    const kernels = await Promise.all(dispatches.map((step) => gpu.kernel(step.kernel, step.constants, step.buffers)));
+    const kernels = await Promise.all(
+      dispatches.map(({ kernel, constants, buffers }) => gpu.kernel(kernel, constants, buffers)),
+    );
     const { UNIFORM, COPY_DST } = GPUBufferUsage;
     const size = Math.max(1, dispatches.length) * PARAMS_BYTES;
     const program = new Program<D>(gpu, gpu.buffer(`${label} params`, size, "scratch", UNIFORM | COPY_DST));
-    for (const [i, step] of dispatches.entries()) program.#add(kernels[i]!, step);
+    for (const [i, each] of dispatches.entries()) program.#add(kernels[i]!, each);
     return program;
   }
 
@@ -90,8 +93,8 @@ export class Program<D extends object> {
     const { source, pipeline } = kernel;
     const group = kernel.bind(buffers, this.#params);
     this.#gpu.counts.objectsCreated++;
-    const offset = this.#steps.length * PARAMS_BYTES;
-    this.#steps.push({ label, source, pipeline, group, offset, params, grid, bytes, flops });
+    const offset = this.#dispatches.length * PARAMS_BYTES;
+    this.#dispatches.push({ label, source, pipeline, group, offset, params, grid, bytes, flops });
   }
 
   /** Parameters and grids for the coming step: one write, and none if nothing changed. */
@@ -99,21 +102,21 @@ export class Program<D extends object> {
     const key = JSON.stringify(sizes);
     if (key === this.#sizes) return;
     this.#sizes = key;
-    this.#grids = this.#steps.map((step) => step.grid(sizes));
-    for (const step of this.#steps) packParams(step.source, step.params(sizes), this.#view, step.offset);
+    this.#grids = this.#dispatches.map((each) => each.grid(sizes));
+    for (const each of this.#dispatches) packParams(each.source, each.params(sizes), this.#view, each.offset);
     this.#gpu.write(this.#params, 0, new Uint8Array(this.#view.buffer));
   }
 
   /** Encodes all dispatches of the prepared step. */
   encode(pass: GPUComputePassEncoder): void {
-    for (const [index, step] of this.#steps.entries()) this.#dispatch(pass, step, this.#grids[index]!);
+    for (const [index, each] of this.#dispatches.entries()) this.#dispatch(pass, each, this.#grids[index]!);
   }
 
-  #dispatch(pass: GPUComputePassEncoder, step: Step<D>, grid: Grid): void {
+  #dispatch(pass: GPUComputePassEncoder, each: BoundDispatch<D>, grid: Grid): void {
     if (grid[0] * grid[1] * grid[2] === 0) return;
-    assert(Math.max(...grid) <= 65535, `${step.label}: grid ${grid} exceeds 65535`);
-    pass.setPipeline(step.pipeline);
-    pass.setBindGroup(0, step.group, step.source.params ? [step.offset] : []);
+    assert(Math.max(...grid) <= 65535, `${each.label}: grid ${grid} exceeds 65535`);
+    pass.setPipeline(each.pipeline);
+    pass.setBindGroup(0, each.group, each.source.params ? [each.offset] : []);
     pass.dispatchWorkgroups(...grid);
     this.#gpu.counts.dispatches++;
   }
@@ -124,23 +127,23 @@ export class Program<D extends object> {
    */
   async profile(sizes: D): Promise<KernelTime[]> {
     this.prepare(sizes);
-    const live = this.#steps
-      .map((step, index) => ({ step, grid: this.#grids[index]! }))
+    const live = this.#dispatches
+      .map((each, index) => ({ each, grid: this.#grids[index]! }))
       .filter(({ grid }) => grid[0] * grid[1] * grid[2] > 0);
     const times = await timed(
       this.#gpu,
       live.map(
-        ({ step, grid }) =>
+        ({ each, grid }) =>
           (pass) =>
-            this.#dispatch(pass, step, grid),
+            this.#dispatch(pass, each, grid),
       ),
     );
-    return live.map(({ step }, index) => ({
-      kernel: step.source.name,
-      label: step.label,
+    return live.map(({ each }, index) => ({
+      kernel: each.source.name,
+      label: each.label,
       microseconds: times[index]!,
-      bytes: step.bytes(sizes),
-      flops: step.flops(sizes),
+      bytes: each.bytes(sizes),
+      flops: each.flops(sizes),
     }));
   }
 
@@ -157,8 +160,8 @@ export type AnyDispatch<D> = Omit<Dispatch<KernelSource, D>, "buffers" | "params
 };
 
 /** Checks a dispatch against its kernel's own types, then forgets which kernel it was. */
-export function dispatch<K extends KernelSource, D>(step: Dispatch<K, D>): AnyDispatch<D> {
-  return step as unknown as AnyDispatch<D>;
+export function dispatch<K extends KernelSource, D>(typed: Dispatch<K, D>): AnyDispatch<D> {
+  return typed as unknown as AnyDispatch<D>;
 }
 
 /** Most timestamps a query set may hold. */
