@@ -29,7 +29,7 @@ export interface Holder {
 /** The parent of a sequence's first block. */
 export const ROOT = -1;
 
-interface Entry {
+interface BlockState {
   tier: number;
   holders: Set<Holder>;
   /** Where it hangs in the tree; null while nobody can find it. */
@@ -45,7 +45,7 @@ const commonLength = (a: readonly number[], b: readonly number[]): number => {
 };
 
 export class BlockPool {
-  readonly #entries: Entry[];
+  readonly #states: BlockState[];
   /** By tier: blocks nobody holds, least recently released first. They keep their contents until they are taken again. */
   readonly #idle: Set<number>[];
   readonly #children = new Map<number, Set<number>>();
@@ -54,16 +54,16 @@ export class BlockPool {
   /** `tiers`: how many blocks each has. Numbers of blocks run through the tiers. */
   constructor(tiers: readonly number[]) {
     this.#counts = tiers;
-    this.#entries = tiers.flatMap((count, tier) =>
+    this.#states = tiers.flatMap((count, tier) =>
       Array.from({ length: count }, () => ({ tier, holders: new Set<Holder>(), parent: null, tokens: [] })),
     );
     this.#idle = tiers.map(
-      (_, tier) => new Set([...this.#entries.keys()].filter((block) => this.tierOf(block) === tier)),
+      (_, tier) => new Set([...this.#states.keys()].filter((block) => this.tierOf(block) === tier)),
     );
   }
 
   get count(): number {
-    return this.#entries.length;
+    return this.#states.length;
   }
 
   get lastTier(): number {
@@ -71,7 +71,7 @@ export class BlockPool {
   }
 
   tierOf(block: number): number {
-    return this.#entries[block]!.tier;
+    return this.#states[block]!.tier;
   }
 
   /** Blocks of a tier that could be taken now. */
@@ -90,7 +90,7 @@ export class BlockPool {
   }
 
   references(block: number): number {
-    return this.#entries[block]!.holders.size;
+    return this.#states[block]!.holders.size;
   }
 
   /** An empty block of a tier, held by `holder` alone. The caller has checked `free`. */
@@ -103,14 +103,14 @@ export class BlockPool {
   }
 
   retain(block: number, holder: Holder): void {
-    const { tier, holders } = this.#entries[block]!;
+    const { tier, holders } = this.#states[block]!;
     assert(!holders.has(holder), `block ${block} retained twice by one holder`);
     holders.add(holder);
     this.#idle[tier]!.delete(block);
   }
 
   release(block: number, holder: Holder): void {
-    const { tier, holders } = this.#entries[block]!;
+    const { tier, holders } = this.#states[block]!;
     assert(holders.delete(holder), `block ${block} released by somebody who does not hold it`);
     if (holders.size === 0) this.#idle[tier]!.add(block);
   }
@@ -120,23 +120,23 @@ export class BlockPool {
    * Nobody holds `from` afterwards, and its contents are free to go.
    */
   replace(from: number, to: number): void {
-    const { parent, tokens, holders } = this.#entries[from]!;
+    const { parent, tokens, holders } = this.#states[from]!;
     const children = this.#children.get(from) ?? new Set();
-    for (const child of children) this.#entries[child]!.parent = to;
+    for (const child of children) this.#states[child]!.parent = to;
     this.#children.set(to, children);
     this.#children.delete(from);
     this.forget(from);
     if (parent !== null) this.#hang(to, parent, tokens);
     for (const holder of holders) {
       this.release(from, holder);
-      if (!this.#entries[to]!.holders.has(holder)) this.retain(to, holder);
+      if (!this.#states[to]!.holders.has(holder)) this.retain(to, holder);
       holder.replaced(from, to);
     }
   }
 
   /** Whether somebody could find more in the block than its first `slots`, or anything after it. */
   leadsOn(block: number, slots: number): boolean {
-    return this.#entries[block]!.tokens.length > slots || (this.#children.get(block)?.size ?? 0) > 0;
+    return this.#states[block]!.tokens.length > slots || (this.#children.get(block)?.size ?? 0) > 0;
   }
 
   /** Makes the block findable: it holds `tokens` (1 to 32 of them) after the blocks up to `parent`. */
@@ -146,7 +146,7 @@ export class BlockPool {
   }
 
   #hang(block: number, parent: number, tokens: readonly number[]): void {
-    Object.assign(this.#entries[block]!, { parent, tokens: [...tokens] });
+    Object.assign(this.#states[block]!, { parent, tokens: [...tokens] });
     const siblings = this.#children.get(parent);
     if (siblings) siblings.add(block);
     else this.#children.set(parent, new Set([block]));
@@ -156,7 +156,7 @@ export class BlockPool {
   find(parent: number, tokens: readonly number[]): { block: number; shared: number } | null {
     let best: { block: number; shared: number } | null = null;
     for (const block of this.#children.get(parent) ?? []) {
-      const shared = commonLength(this.#entries[block]!.tokens, tokens);
+      const shared = commonLength(this.#states[block]!.tokens, tokens);
       if (shared > (best?.shared ?? 0)) best = { block, shared };
     }
     return best;
@@ -165,15 +165,15 @@ export class BlockPool {
   /** Something else has written over the cache: nothing in it can be found any more. Only while nobody holds a block. */
   forgetAll(): void {
     assert(this.idle === this.count, "forgetAll while blocks are held");
-    for (const block of this.#entries.keys()) this.forget(block);
+    for (const block of this.#states.keys()) this.forget(block);
   }
 
   /** Its contents are about to change: nobody may find it, or what follows it, any more. */
   forget(block: number): void {
-    const entry = this.#entries[block]!;
-    if (entry.parent === null) return;
-    this.#children.get(entry.parent)?.delete(block);
-    Object.assign(entry, { parent: null, tokens: [] });
+    const state = this.#states[block]!;
+    if (state.parent === null) return;
+    this.#children.get(state.parent)?.delete(block);
+    Object.assign(state, { parent: null, tokens: [] });
     const children = this.#children.get(block) ?? [];
     this.#children.delete(block);
     for (const child of children) this.forget(child);

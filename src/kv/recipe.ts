@@ -19,27 +19,28 @@ export function defineSystem(definition: SystemDefinition): void {
 /** Names that a recipe can hold. */
 const known = (): string[] => [...KV_FORMATS, ...definitions.keys()];
 
-interface Part {
+/** A system of a recipe and its options. */
+interface ChosenSystem {
   definition: SystemDefinition;
   options: Options;
 }
 
 export class Recipe {
   readonly format: KvFormat;
-  readonly #parts: readonly Part[];
+  readonly #systems: readonly ChosenSystem[];
 
-  constructor(format: KvFormat, parts: readonly Part[]) {
+  constructor(format: KvFormat, systems: readonly ChosenSystem[]) {
     this.format = format;
-    this.#parts = parts;
+    this.#systems = systems;
   }
 
   /** As it is written, with every option: equal recipes have equal texts. */
   toString(): string {
-    const parts = this.#parts.map(({ definition: { name }, options }) => {
+    const terms = this.#systems.map(({ definition: { name }, options }) => {
       const list = Object.entries(options).map(([option, value]) => `${option}=${value}`);
       return list.length > 0 ? `${name}:${list.join(",")}` : name;
     });
-    return [...(this.format === "f16" && parts.length > 0 ? [] : [this.format]), ...parts].join("+");
+    return [...(this.format === "f16" && terms.length > 0 ? [] : [this.format]), ...terms].join("+");
   }
 
   /** The cache it makes for a model. Throws InputError where the model cannot have it. */
@@ -47,7 +48,7 @@ export class Recipe {
     const swiftkv: KvSystem[] = model.swiftkv
       ? [{ name: "swiftkv", layout: layoutOf(model.layers, model.swiftkv) }]
       : [];
-    const systems = this.#parts.map(({ definition, options }) => definition.create(options, model, bounds));
+    const systems = this.#systems.map(({ definition, options }) => definition.create(options, model, bounds));
     return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
   }
 
@@ -67,7 +68,7 @@ export class Recipe {
   }
 
   #names({ swiftkv }: Pick<KvModel, "swiftkv">): string[] {
-    return [...(swiftkv ? ["swiftkv"] : []), ...this.#parts.map(({ definition }) => definition.name)];
+    return [...(swiftkv ? ["swiftkv"] : []), ...this.#systems.map(({ definition }) => definition.name)];
   }
 
   /** Throws InputError where two of its systems, or one and the model's SwiftKV, contradict each other. */
@@ -77,17 +78,17 @@ export class Recipe {
   }
 }
 
-/** Reads a recipe. Throws InputError with the part that is wrong. */
+/** Reads a recipe. Throws InputError with what is wrong in it. */
 export function parseRecipe(spec: RecipeSpec): Recipe {
-  const parts = typeof spec === "string" ? spec.split("+").map(readPart) : partsOf(spec);
-  const formats = parts.filter(({ name }) => Object.hasOwn(WRITTEN_FORMATS, name));
+  const terms = typeof spec === "string" ? spec.split("+").map(readTerm) : termsOf(spec);
+  const formats = terms.filter(({ name }) => Object.hasOwn(WRITTEN_FORMATS, name));
   if (formats.length > 1)
     throw new InputError(`kv: got the formats ${formats.map(({ name }) => name).join(" and ")}, want one.`);
   const [format] = formats;
   const named = format?.options.size ? [...format.options.keys()][0] : undefined;
   if (named !== undefined)
     throw new InputError(`kv: ${format!.name}; got option ${named}, want none: a format has no options.`);
-  const systems = parts.filter((part) => part !== format).map(readSystem);
+  const systems = terms.filter((term) => term !== format).map(readSystem);
   const twice = systems.find(({ definition }, i) => systems.findIndex((other) => other.definition === definition) < i);
   if (twice) throw new InputError(`kv: got ${twice.definition.name} twice, want it once.`);
   const recipe = new Recipe((format?.name as KvFormat | undefined) ?? "f16", systems);
@@ -95,14 +96,14 @@ export function parseRecipe(spec: RecipeSpec): Recipe {
   return recipe;
 }
 
-/** A name and its options as they are written. */
-interface RawPart {
+/** A name and its options, as written between two +. */
+interface Term {
   name: string;
   options: Map<string, string>;
 }
 
 /** `name` or `name:option=value,option=value`. */
-function readPart(text: string): RawPart {
+function readTerm(text: string): Term {
   const [, name, list] = /^\s*([\w-]+)\s*(?::(.*))?$/s.exec(text) ?? [];
   if (name === undefined)
     throw new InputError(
@@ -116,7 +117,7 @@ function readPart(text: string): RawPart {
   return { name, options: new Map(pairs) };
 }
 
-const partsOf = ({ format, systems = [] }: Exclude<RecipeSpec, string>): RawPart[] => [
+const termsOf = ({ format, systems = [] }: Exclude<RecipeSpec, string>): Term[] => [
   ...(format === undefined ? [] : [{ name: format, options: new Map<string, string>() }]),
   ...systems.map(({ name, ...options }) => ({
     name,
@@ -124,7 +125,7 @@ const partsOf = ({ format, systems = [] }: Exclude<RecipeSpec, string>): RawPart
   })),
 ];
 
-function readSystem({ name, options }: RawPart): Part {
+function readSystem({ name, options }: Term): ChosenSystem {
   const definition = definitions.get(name);
   if (!definition) throw new InputError(`kv: got "${name}", want one of ${known().join(", ")}.`);
   const stray = [...options.keys()].find((option) => !Object.hasOwn(definition.options, option));
