@@ -70,8 +70,8 @@ export async function openCheckpoint(source: ModelSource, options: OpenOptions =
     signal,
   };
   const opened = await openSource(source, context);
-  const parts = "open" in opened ? await openFolder(opened, options) : await openGguf(opened, signal);
-  return assemble(parts, onBytes);
+  const found = "open" in opened ? await openFolder(opened, options) : await openGguf(opened, signal);
+  return assemble(found, onBytes);
 }
 
 /** Absent outside secure contexts and in Node; touching it in a sandboxed frame throws. */
@@ -83,11 +83,11 @@ function globalCaches(): CacheStorage | undefined {
   }
 }
 
-interface Parts extends Omit<Checkpoint, "tensors" | "totalBytes" | "read" | "close"> {
+interface OpenedFiles extends Omit<Checkpoint, "tensors" | "totalBytes" | "read" | "close"> {
   tensors: readonly StoredTensor[];
 }
 
-async function openGguf(file: ByteFile, signal?: AbortSignal): Promise<Parts> {
+async function openGguf(file: ByteFile, signal?: AbortSignal): Promise<OpenedFiles> {
   const gguf = await readGguf(file, signal);
   const { config, generationConfig, chatTemplate, tensors } = translateGguf(gguf, file);
   return {
@@ -101,7 +101,7 @@ async function openGguf(file: ByteFile, signal?: AbortSignal): Promise<Parts> {
   };
 }
 
-async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Promise<Parts> {
+async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Promise<OpenedFiles> {
   const texts = new Texts(folder, signal, onBytes);
   const config = await texts.object("config.json");
   if (!config) {
@@ -198,27 +198,27 @@ async function openShard(folder: Folder, shard: string, names: ReadonlySet<strin
   return tensors.filter(({ name }) => names.has(name));
 }
 
-function assemble(parts: Parts, onBytes: OpenOptions["onBytes"]): Checkpoint {
-  const tensors = new Map(parts.tensors.map((tensor) => [tensor.name, tensor]));
-  const totalBytes = parts.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const files = new Set(parts.tensors.map(({ file }) => file));
+function assemble(found: OpenedFiles, onBytes: OpenOptions["onBytes"]): Checkpoint {
+  const tensors = new Map(found.tensors.map((tensor) => [tensor.name, tensor]));
+  const totalBytes = found.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const files = new Set(found.tensors.map(({ file }) => file));
   let loaded = 0;
   let isClosed = false;
   let queue: Promise<unknown> = Promise.resolve();
   const readNow = async (name: string, signal: AbortSignal | undefined) => {
     signal?.throwIfAborted();
     if (isClosed)
-      throw new InputError(`${parts.name}: closed; got a read of ${name}, want none after close().`, {
+      throw new InputError(`${found.name}: closed; got a read of ${name}, want none after close().`, {
         code: "disposed",
       });
     const tensor = tensors.get(name);
-    if (!tensor) throw new ModelError(`${parts.name}: tensor missing; got none called ${quote(name)}, want one.`);
+    if (!tensor) throw new ModelError(`${found.name}: tensor missing; got none called ${quote(name)}, want one.`);
     const count = (bytes: number) => onBytes?.((loaded = Math.min(totalBytes, loaded + bytes)), totalBytes, name);
     const options: ReadOptions = { signal, onBytes: count };
     return tensor.file.read(tensor.offset, tensor.byteLength, options);
   };
   return {
-    ...parts,
+    ...found,
     tensors,
     totalBytes,
     read(name, signal) {
