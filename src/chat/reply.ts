@@ -2,7 +2,7 @@
 import type { FinishReason, Generation, GenerationResult, GenerationStats, Token } from "../api.ts";
 import type { Run } from "../engine/engine.ts";
 import { Feed } from "../engine/feed.ts";
-import type { Step } from "../engine/sequence.ts";
+import type { SampledToken } from "../engine/sequence.ts";
 import type { TextStream } from "../text/stream.ts";
 
 /** What is known of a reply when it is asked for. */
@@ -61,7 +61,7 @@ export class Reply implements Generation {
   }
 
   /** Whether the text has come to a stop string. */
-  #add({ token: id, logprob, last }: Step): boolean {
+  #add({ token: id, logprob, last }: SampledToken): boolean {
     this.#firstAt ??= performance.now();
     const { text, stopped } = this.#text.push(id);
     const shown = last && !stopped ? text + this.#text.finish() : text;

@@ -15,7 +15,7 @@ import {
 import type { Sequence } from "./sequence.ts";
 
 /** A batch and who its logit rows belong to. */
-export interface Plan {
+export interface PlannedStep {
   batch: Batch;
   /** Sequence of each logit row: first those that decode, then the one whose input ends with this step. */
   owners: readonly Sequence[];
@@ -70,7 +70,7 @@ export class Draft {
   }
 
   /** The finished step, or null if there is nothing in it. `running`: everybody whose lists may have changed. */
-  plan(running: readonly Sequence[]): Plan | null {
+  plan(running: readonly Sequence[]): PlannedStep | null {
     const decodeRows = this.#rows.length;
     if (decodeRows === 0 && !this.#chunk) return null;
     const lists = running.map((sequence) => this.#listEdits(sequence));
@@ -112,7 +112,7 @@ export class Draft {
   #wantLogits(sequence: Sequence): void {
     const row = this.#rows.length - 1;
     const { sampling } = sequence.request;
-    this.#logitRows.push({ row, sequence: numberOf(sequence), sampling, step: sequence.launched, forced: null });
+    this.#logitRows.push({ row, sequence: numberOf(sequence), sampling, counter: sequence.launched, forced: null });
     this.#owners.push(sequence);
     sequence.launched++;
   }

@@ -6,18 +6,18 @@ import { BlockPool } from "../kv/blocks.ts";
 import { PagePool } from "../kv/pages.ts";
 import { Residence } from "../kv/residence.ts";
 import type { Model, Sampled } from "../model/model.ts";
-import type { Plan } from "./draft.ts";
+import type { PlannedStep } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
 import { scoreText } from "./score.ts";
-import { type Request, Sequence, type Step } from "./sequence.ts";
+import { type Request, Sequence, type SampledToken } from "./sequence.ts";
 
 interface Launched {
-  plan: Plan;
+  step: PlannedStep;
   read: () => Promise<readonly Sampled[]>;
 }
 
 /** A request under way: iterate to get its tokens. Leaving the loop early aborts it. */
-export interface Run extends AsyncIterable<Step> {
+export interface Run extends AsyncIterable<SampledToken> {
   /** Why it ended; null while it runs and after a failure, which the iterator throws. */
   readonly finish: FinishReason | null;
   /** Prompt tokens that were already in the cache. */
@@ -167,10 +167,10 @@ export class TokenEngine {
     const unread: Launched[] = [];
     try {
       while (true) {
-        const plan = this.#scheduler.plan(this.#exclusive[0]?.arrival);
-        if (plan) unread.push(await this.#launch(plan));
+        const step = this.#scheduler.plan(this.#exclusive[0]?.arrival);
+        if (step) unread.push(await this.#launch(step));
         else if (unread.length === 0) return;
-        if (unread.length > 1 || !plan) await this.#settle(unread.shift()!);
+        if (unread.length > 1 || !step) await this.#settle(unread.shift()!);
       }
     } catch (error) {
       // Nothing may be under way when the next requests start, least of all with a staging buffer.
@@ -179,11 +179,11 @@ export class TokenEngine {
     }
   }
 
-  async #launch(plan: Plan): Promise<Launched> {
-    for (const sequence of plan.entered) this.#report(sequence, sequence.reused!);
+  async #launch(step: PlannedStep): Promise<Launched> {
+    for (const sequence of step.entered) this.#report(sequence, sequence.reused!);
     this.#notePeak();
-    const { read } = await this.#model.submit(plan.batch);
-    return { plan, read };
+    const { read } = await this.#model.submit(step.batch);
+    return { step, read };
   }
 
   /** A step failed: so do the requests that ran. Those that wait may try; what lies in the cache cannot be trusted. */
@@ -194,7 +194,7 @@ export class TokenEngine {
     this.#pool.forgetAll();
   }
 
-  async #settle({ plan: { batch, owners, chunk }, read }: Launched): Promise<void> {
+  async #settle({ step: { batch, owners, chunk }, read }: Launched): Promise<void> {
     const results = await read();
     for (const [i, sequence] of owners.entries()) this.#settleRow(sequence, results[i]!, i < batch.decodeRows);
     if (chunk) this.#report(chunk.sequence, chunk.done);

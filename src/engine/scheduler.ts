@@ -4,7 +4,7 @@
 import { assert } from "../errors.ts";
 import type { CachePlan } from "../kv/residence.ts";
 import type { Model } from "../model/model.ts";
-import { Draft, type Plan } from "./draft.ts";
+import { Draft, type PlannedStep } from "./draft.ts";
 import type { Sequence } from "./sequence.ts";
 
 export class Scheduler {
@@ -51,7 +51,7 @@ export class Scheduler {
    * The next step, or null if nothing can run. One step at most may be unread, and must be read before the next plan: a
    * sequence that this plan sets back enters again with all its tokens known. Only who arrived before `before` enters.
    */
-  plan(before = Infinity): Plan | null {
+  plan(before = Infinity): PlannedStep | null {
     const draft = new Draft();
     const preempted = this.#preemptions;
     const decoding = this.#running.filter(({ decodes }) => decodes).length;

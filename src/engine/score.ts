@@ -40,7 +40,7 @@ async function scoreChunk(
   const rows = chunk.map((token, i): Row => ({ token, position: start + i, cacheIndex: start + i, sequence: 0 }));
   const logitRows = rows.map((_, i): LogitRow => {
     const forced = all[start + i + 1] ?? all[0]!;
-    return { row: i, sequence: 0, sampling: GREEDY, step: 0, forced };
+    return { row: i, sequence: 0, sampling: GREEDY, counter: 0, forced };
   });
   const { read } = await model.submit({ rows, decodeRows: 0, logitRows, lists, moves, promptEnd: null, arrivals: [] });
   const results = await read();

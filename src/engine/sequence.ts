@@ -16,7 +16,7 @@ export interface Request {
 }
 
 /** `last`: the request is finished and this is its last token. */
-export type Step = Sampled & { last: boolean };
+export type SampledToken = Sampled & { last: boolean };
 
 export class Sequence {
   readonly request: Request;
@@ -30,7 +30,7 @@ export class Sequence {
   /** Prompt tokens found in the cache when it was first admitted; null before. */
   reused: number | null = null;
   /** Sampled tokens that have been read. */
-  readonly output = new Feed<Step>();
+  readonly output = new Feed<SampledToken>();
   /** Sampled rows launched, read or not: tokens this request will have once all is read. */
   launched = 0;
   /** Decode rows launched and not yet read: cache slots written beyond `cache.length`. */

@@ -10,7 +10,7 @@ import type { Model } from "./model.ts";
 import { MOST_CHUNK_SPLITS } from "./step.ts";
 
 /** Weights dequantised to f32 for a wide product, at most. */
-const UNPACKED_BYTES = 32 * 2 ** 20;
+const DEQUANTISED_BYTES = 32 * 2 ** 20;
 /** A step of so many rows or fewer has a sequence to each. */
 const MOST_NARROW = 8;
 
@@ -34,7 +34,11 @@ export function allocate(
     continuing: make("rows that continue", spans.upper.count),
     normed: make("normed", Math.max(rows, logitCount) * D),
     logits: make("logits", logitCount * V),
-    unpacked: gpu.buffer("unpacked weights", Math.min(UNPACKED_BYTES, widest * Math.max(2 * F, V) * 4), "scratch"),
+    dequantised: gpu.buffer(
+      "dequantised weights",
+      Math.min(DEQUANTISED_BYTES, widest * Math.max(2 * F, V) * 4),
+      "scratch",
+    ),
   };
 }
 

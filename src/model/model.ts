@@ -57,7 +57,7 @@ export interface LogitRow {
   sequence: number;
   sampling: RowSampling;
   /** How many tokens the request has sampled before this one: makes the noise differ. */
-  step: number;
+  counter: number;
   /** Do not sample: report the log-probability of this token. */
   forced: number | null;
 }

@@ -219,7 +219,7 @@ export class Transformer implements Model {
       sequence: 0,
     }));
     const page = (_: unknown, index: number) => ({ index, block: index });
-    const last = { row: count - 1, sequence: 0, sampling: GREEDY, step: 0, forced: null };
+    const last = { row: count - 1, sequence: 0, sampling: GREEDY, counter: 0, forced: null };
     const batch: Batch = {
       rows,
       decodeRows: phase === "decode" ? 1 : 0,

@@ -132,17 +132,17 @@ function qkvQuestions(
 ): Question[] {
   const { qkvNarrow, qkvWide } = model.variants.candidates;
   const range = qkv.stores > 1 ? "keysValues" : qkv.stores === 1 ? "all" : "queries";
-  const step = { layer: 0, qkv, range, rowAt: model.spans.lower.first, rows: (s: Sizes) => s.rows } as const;
+  const product = { layer: 0, qkv, range, rowAt: model.spans.lower.first, rows: (s: Sizes) => s.rows } as const;
   return [
     {
       key: qkvNarrowKey(qkv.matrix),
       sizes: one,
-      candidates: candidatesOf(qkvNarrow, (variant) => projectNarrow(model, step, 1, variant)),
+      candidates: candidatesOf(qkvNarrow, (variant) => projectNarrow(model, product, 1, variant)),
     },
     {
       key: qkvWideKey(qkv.matrix),
       sizes: chunk,
-      candidates: candidatesOf(qkvWide, (variant) => projectWide(model, step, variant)),
+      candidates: candidatesOf(qkvWide, (variant) => projectWide(model, product, variant)),
     },
   ];
 }

@@ -1,6 +1,6 @@
 // A model without a GPU. Its cache holds the tokens themselves, written through the page table exactly as the real one
 // writes keys and values, and the next token is a hash of everything the row can see and of everything its sampling
-// depends on: step, seed, the sequence's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
+// depends on: counter, seed, the sequence's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
 // the output.
 import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
 import { type CachePlan, type KeptPages, plainPlan } from "../../src/kv/residence.ts";
@@ -82,11 +82,11 @@ const count = (counts: Map<number, number>, token: number): void =>
 /** The token that follows `seen`. */
 function nextToken(
   seen: readonly number[],
-  { sampling, step }: Pick<LogitRow, "sampling" | "step">,
+  { sampling, counter }: Pick<LogitRow, "sampling" | "counter">,
   { counts, bias }: Adjustments,
   vocabulary: number,
 ): number {
-  const noise = sampling.temperature > 0 ? [sampling.seed, step] : [];
+  const noise = sampling.temperature > 0 ? [sampling.seed, counter] : [];
   const counted = penalised(sampling) ? [sumOf(counts)] : [];
   const biased = sampling.logitBias.length > 0 ? bias.flat() : [];
   const rest = hashOf([...noise, ...counted, ...biased]);
@@ -109,8 +109,8 @@ export function continuation(
     return [...keptSlots(tokens[0]!, liveFrom).map((slot) => all[slot]!), ...all.slice(liveFrom * BLOCK_TOKENS)];
   };
   const adjustments = adjustmentsOf({ sampling, prompt, generated: [] });
-  for (let step = 0; step < length; step++) {
-    const token = nextToken(seen(), { sampling, step }, adjustments, vocabulary);
+  for (let counter = 0; counter < length; counter++) {
+    const token = nextToken(seen(), { sampling, counter }, adjustments, vocabulary);
     count(adjustments.counts, token);
     all.push(token);
   }

@@ -5,7 +5,7 @@
 import { UnsupportedError } from "../../errors.ts";
 import { type AnyDispatch, Program } from "../../gpu/program.ts";
 import type { Layout } from "../../kv/layout.ts";
-import { atPlace, keepParts } from "../layer/systems.ts";
+import { atPlace, keepTokens } from "../layer/systems.ts";
 import { attention, recordsOf } from "../layer/attention.ts";
 import type { ModelConfig } from "../config.ts";
 import { linear, outputProduct, products } from "../layer/products.ts";
@@ -85,7 +85,7 @@ function rest(model: ModelContext, layer: number, tileRows: number, span: Span):
     ...atPlace(model, "afterHeads", layer, span),
     ...attention(model, layer, { prefill: tileRows === 0, span }),
     ...atPlace(model, "afterAttention", layer, span),
-    ...keepParts(model, layer, span),
+    ...keepTokens(model, layer, span),
     ...[output, gateUp, down].flatMap((product) => linear(model, tileRows, product)),
   ];
 }
@@ -105,11 +105,11 @@ export function lower(model: ModelContext, tileRows: number): Promise<Program<Si
   const project = (layer: number, range: HeadRange) =>
     projectQkv(model, tileRows, { layer, range, qkv: weights.layers[layer]!.qkv, rowAt: span.first, rows: everyRow });
   const records = recordsOf(cache.lists, span);
-  const steps = [embedRows(weights.embedding, { rows: records, tokens, hidden: activations.hidden })];
+  const dispatches = [embedRows(weights.embedding, { rows: records, tokens, hidden: activations.hidden })];
   for (let layer = 0; layer < boundary; layer++)
-    steps.push(...project(layer, "all"), ...rest(model, layer, tileRows, span));
-  if (boundary < reads.length) steps.push(...project(boundary, tileRows > 0 ? "all" : "keysValues"));
-  return Program.build(gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, steps);
+    dispatches.push(...project(layer, "all"), ...rest(model, layer, tileRows, span));
+  if (boundary < reads.length) dispatches.push(...project(boundary, tileRows > 0 ? "all" : "keysValues"));
+  return Program.build(gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, dispatches);
 }
 
 /** The layers from the boundary on, for the rows that continue. */
@@ -117,16 +117,16 @@ export function upper(model: ModelContext, tileRows: number): Promise<Program<Si
   const { gpu, config, weights, activations, cache, spans } = model;
   const { boundary } = cache.shape.layout;
   const span = spans.upper;
-  const steps = [gatherRows(activations.hidden, activations.continuing, config.hiddenSize)];
+  const dispatches = [gatherRows(activations.hidden, activations.continuing, config.hiddenSize)];
   for (let layer = boundary; layer < config.layers; layer++) {
     const { qkv } = weights.layers[layer]!;
     const rows = layer === boundary ? (s: Sizes) => (s.queried ? 0 : s.rows) : everyRow;
-    steps.push(
+    dispatches.push(
       ...projectQkv(model, tileRows, { layer, range: "queries", qkv, rowAt: span.first, rows }),
       ...rest(model, layer, tileRows, span),
     );
   }
-  return Program.build(gpu, tileRows === 0 ? "upper wide" : `upper ${tileRows}`, steps);
+  return Program.build(gpu, tileRows === 0 ? "upper wide" : `upper ${tileRows}`, dispatches);
 }
 
 /** Logits of the rows listed in `wanted`. */
@@ -134,9 +134,9 @@ export function logits(model: ModelContext, tileRows: number): Promise<Program<S
   const { gpu, config, weights, activations } = model;
   const { hidden, wanted, normed } = activations;
   const norm = { x: hidden, rows: wanted, weight: weights.finalNorm, y: normed };
-  const steps = [
+  const dispatches = [
     finalNorm(gpu, norm, config.hiddenSize, config.normEpsilon),
     ...linear(model, tileRows, outputProduct(model)),
   ];
-  return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, steps);
+  return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, dispatches);
 }

@@ -13,7 +13,7 @@ import type { Sizes } from "../ops/sizes.ts";
 import type { AdapterProfile } from "../../gpu/profile.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variants.ts";
 
-/** Equal parts for lists of `pages` pages, as many workgroups each. They change seldom, and parameters with them. */
+/** Equal splits of lists of `pages` pages, as many workgroups each. They change seldom, and parameters with them. */
 export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
   const splits = Math.min(splitting.most, ceilDiv(pages, splitting.pagesPerSplit));
   return { splits, pagesPerSplit: ceilDiv(pages, splits) };
@@ -43,11 +43,14 @@ interface Readers {
 export function attention(model: ModelContext, layer: number, { prefill, span }: Target): AnyDispatch<Sizes>[] {
   const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
   const decoding = decodingRows(span, alone);
-  const steps = [...decodeAttention(model, layer, decoding, model.variants.decode), combine(model, layer, decoding)];
-  if (!prefill) return steps;
+  const dispatches = [
+    ...decodeAttention(model, layer, decoding, model.variants.decode),
+    combine(model, layer, decoding),
+  ];
+  if (!prefill) return dispatches;
   const chunk = chunkOf(model, span);
   return [
-    ...steps,
+    ...dispatches,
     ...prefillAttention(model, layer, chunk, model.variants.prefill),
     ...sealedAttention(model, layer, chunk),
     combine(model, layer, chunk),

@@ -6,7 +6,7 @@ import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import { columnOf, type Layout, ordinaryLayout } from "../../kv/layout.ts";
 import type { ModelConfig } from "../config.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import { unitOf, unlessEmpty, unpackSlice, weightBytes } from "../ops/linear.ts";
+import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
 import type { HeadVectors, ModelContext, QkvProjection } from "../context.ts";
 import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variants.ts";
 import type { Matrix } from "../weights/matrix.ts";
@@ -71,7 +71,7 @@ export function vectorOffsets(
 /** Which heads of a projection. */
 export type HeadRange = "all" | "queries" | "keysValues";
 
-export interface QkvStep {
+export interface QkvProduct {
   layer: number;
   qkv: QkvProjection;
   range: HeadRange;
@@ -81,36 +81,36 @@ export interface QkvStep {
 }
 
 /** `tileRows` > 0: up to that many rows, bound by weight bytes. 0: any number, bound by arithmetic. */
-export const projectQkv = (model: ModelContext, tileRows: number, step: QkvStep): AnyDispatch<Sizes>[] =>
+export const projectQkv = (model: ModelContext, tileRows: number, product: QkvProduct): AnyDispatch<Sizes>[] =>
   tileRows > 0
-    ? projectNarrow(model, step, tileRows, model.variants.qkvNarrow(step.qkv.matrix))
-    : projectWide(model, step, model.variants.qkvWide(step.qkv.matrix));
+    ? projectNarrow(model, product, tileRows, model.variants.qkvNarrow(product.qkv.matrix))
+    : projectWide(model, product, model.variants.qkvWide(product.qkv.matrix));
 
 /** Consecutive heads of a projection that one dispatch makes, and the arena that it writes. */
-interface Run {
+interface HeadRun {
   first: number;
   count: number;
   kv: GPUBuffer;
   arena: number;
 }
 
-function runsOf({ cache, config }: ModelContext, { qkv, range }: QkvStep): Run[] {
+function runsOf({ cache, config }: ModelContext, { qkv, range }: QkvProduct): HeadRun[] {
   const { queries, firstStore, stores } = qkv;
   if (range === "queries" || stores === 0)
     return [{ first: 0, count: queries, kv: cache.arenas[0]!.buffers[0]!, arena: 0 }];
   const runs = cache.bundlesIn(firstStore, stores).flatMap(({ bundle, first, count }) =>
-    cache.writtenArenas.map(({ number, buffers }): Run => {
+    cache.writtenArenas.map(({ number, buffers }): HeadRun => {
       const begin = queries + 2 * (first - firstStore) * config.kvHeads;
       return { first: begin, count: 2 * count * config.kvHeads, kv: buffers[bundle]!, arena: number };
     }),
   );
-  const [head, ...rest] = runs;
-  assert(head, "a product with stores writes at least one buffer");
-  return range === "all" ? [{ ...head, first: 0, count: head.count + queries }, ...rest] : runs;
+  const [firstRun, ...otherRuns] = runs;
+  assert(firstRun, "a product with stores writes at least one buffer");
+  return range === "all" ? [{ ...firstRun, first: 0, count: firstRun.count + queries }, ...otherRuns] : runs;
 }
 
 /** Constants, parameters and buffers that all four kernels have. */
-function shared({ config, cache, activations, rope }: ModelContext, { qkv, rowAt, rows }: QkvStep, run: Run) {
+function shared({ config, cache, activations, rope }: ModelContext, { qkv, rowAt, rows }: QkvProduct, run: HeadRun) {
   const { hiddenSize: depth, kvHeads: G, headWidth: E, qkvBias, headNorm, normEpsilon } = config;
   const { biasAt, queryNormAt, keyNormAt, buffer: vectors } = qkv.vectors;
   return {
@@ -138,28 +138,28 @@ function shared({ config, cache, activations, rope }: ModelContext, { qkv, rowAt
 }
 
 /** "qkv", "q" or "kv", and how many stores are filled where there are several. */
-function labelOf({ layer, qkv: { stores }, range }: QkvStep): string {
+function labelOf({ layer, qkv: { stores }, range }: QkvProduct): string {
   const heads = range === "queries" || stores === 0 ? "q" : range === "keysValues" ? "kv" : "qkv";
   return `layer ${layer} ${heads}${stores > 1 && heads !== "q" ? ` of ${stores} stores` : ""}`;
 }
 
-/** The part of a matrix that a run of heads reads, for its bytes. */
+/** The columns of a matrix that a run of heads reads, for its bytes. */
 const columnsOf = (matrix: Matrix, columns: number): Matrix => ({ ...matrix, columns });
 
 export function projectNarrow(
   model: ModelContext,
-  step: QkvStep,
+  product: QkvProduct,
   tileRows: number,
   variant: QkvNarrow,
 ): AnyDispatch<Sizes>[] {
-  const { matrix, vectors } = step.qkv;
+  const { matrix, vectors } = product.qkv;
   const { headWidth: E } = model.config;
   const cols = variant.kernel === "qkv_cols";
-  return runsOf(model, step).map((run) => {
-    const common = shared(model, step, run);
+  return runsOf(model, product).map((run) => {
+    const common = shared(model, product, run);
     return dispatch({
       kernel: families.qkv_narrow[variant.kernel],
-      label: labelOf(step),
+      label: labelOf(product),
       constants: {
         ...common.constants,
         BITS: matrix.bits,
@@ -175,45 +175,52 @@ export function projectNarrow(
         gammaQ: vectors.gammaQ,
         gammaKv: vectors.gammaKv,
       }),
-      grid: (s) => (step.rows(s) === 0 ? [0, 0, 0] : [run.count, 1, 1]),
+      grid: (s) => (product.rows(s) === 0 ? [0, 0, 0] : [run.count, 1, 1]),
       bytes: () => weightBytes(columnsOf(matrix, run.count * E)),
       flops: common.flops,
     });
   });
 }
 
-/** Slices of whole heads are laid open, with the norm's weight multiplied in, and multiplied. */
-export function projectWide(model: ModelContext, step: QkvStep, variant: QkvWide): AnyDispatch<Sizes>[] {
+/** Slices of whole heads are dequantised, with the norm's weight multiplied in, and multiplied. */
+export function projectWide(model: ModelContext, product: QkvProduct, variant: QkvWide): AnyDispatch<Sizes>[] {
   const { headWidth: E, hiddenSize: D } = model.config;
-  const most = Math.floor(model.activations.unpacked.size / (4 * D * E));
-  return runsOf(model, step).flatMap((run) =>
-    Array.from({ length: ceilDiv(run.count, most) }, (_, i): Run => {
+  const most = Math.floor(model.activations.dequantised.size / (4 * D * E));
+  return runsOf(model, product).flatMap((run) =>
+    Array.from({ length: ceilDiv(run.count, most) }, (_, i): HeadRun => {
       const first = run.first + i * most;
       return { ...run, first, count: Math.min(most, run.first + run.count - first) };
-    }).flatMap((slice) => projectSlice(model, step, slice, variant)),
+    }).flatMap((slice) => projectSlice(model, product, slice, variant)),
   );
 }
 
-function projectSlice(model: ModelContext, step: QkvStep, run: Run, variant: QkvWide): AnyDispatch<Sizes>[] {
+function projectSlice(model: ModelContext, product: QkvProduct, run: HeadRun, variant: QkvWide): AnyDispatch<Sizes>[] {
   const { gpu, activations, config } = model;
-  const { matrix, vectors } = step.qkv;
+  const { matrix, vectors } = product.qkv;
   const { headWidth: E, hiddenSize: D } = config;
-  assert(step.range !== "all" || vectors.gammaQ === vectors.gammaKv, "one norm for queries, keys and values");
-  const common = shared(model, step, run);
-  const label = labelOf(step);
+  assert(product.range !== "all" || vectors.gammaQ === vectors.gammaKv, "one norm for queries, keys and values");
+  const common = shared(model, product, run);
+  const label = labelOf(product);
   const columns = run.count * E;
-  const at = step.range === "queries" ? vectors.gammaQ : vectors.gammaKv;
+  const at = product.range === "queries" ? vectors.gammaQ : vectors.gammaKv;
   const gamma = { vectors: vectors.buffer, at };
-  const product = dispatch({
+  const multiply = dispatch({
     kernel: families.qkv_wide[variant.kernel],
     label,
     constants: { ...common.constants, ...variant.constants },
-    buffers: { ...common.buffers, b: activations.unpacked },
+    buffers: { ...common.buffers, b: activations.dequantised },
     params: (s: Sizes) => ({ ...common.params(s), stride: columns, bHead: run.first, heads: run.count }),
-    grid: (s) => qkvWideGrid(variant, step.rows(s), run.count),
-    bytes: (s) => 4 * (step.rows(s) * (D + columns) + columns * D),
+    grid: (s) => qkvWideGrid(variant, product.rows(s), run.count),
+    bytes: (s) => 4 * (product.rows(s) * (D + columns) + columns * D),
     flops: common.flops,
   });
-  const open = unpackSlice(gpu, { label, matrix, b: activations.unpacked, first: run.first * E, columns, gamma });
-  return unlessEmpty([open, product], step.rows);
+  const dequantise = dequantiseSlice(gpu, {
+    label,
+    matrix,
+    b: activations.dequantised,
+    first: run.first * E,
+    columns,
+    gamma,
+  });
+  return unlessEmpty([dequantise, multiply], product.rows);
 }

@@ -17,14 +17,14 @@ const contextOf = ({ systemContext, cache }: ModelContext, span: Span): SystemCo
 export const atPlace = (model: ModelContext, place: Place, layer: number, span: Span): AnyDispatch<Sizes>[] =>
   model.systems.flatMap((system) => system.at?.(place, layer, contextOf(model, span)) ?? []);
 
-/** At the end of a prompt of which a part stays: which part, and its move, once the last layer has read a store. */
-export function keepParts(model: ModelContext, layer: number, span: Span): AnyDispatch<Sizes>[] {
+/** At the end of a prompt of which only some tokens stay: which, and their move, once the last layer has read a store. */
+export function keepTokens(model: ModelContext, layer: number, span: Span): AnyDispatch<Sizes>[] {
   const { layout } = model.cache.shape;
   const store = layout.reads[layer]!;
   const retaining = model.systems.find((system) => system.retaining)?.retaining;
   if (!retaining || readersOf(layout, store).at(-1) !== layer) return [];
-  const steps = [...retaining.select(store, contextOf(model, span)), ...moves(model, store)];
-  return steps.map((step) => ({ ...step, grid: (s: Sizes) => (s.promptEnd ? step.grid(s) : [0, 0, 0]) }));
+  const dispatches = [...retaining.select(store, contextOf(model, span)), ...moves(model, store)];
+  return dispatches.map((each) => ({ ...each, grid: (s: Sizes) => (s.promptEnd ? each.grid(s) : [0, 0, 0]) }));
 }
 
 /** One dispatch per arena that holds tokens of whole prompts. */

@@ -116,32 +116,32 @@ function gemmGrid({ kernel, tile }: GemmVariant, rows: number, columns: number):
   return kernel === "gemm_regs_sg" ? [SG_PANELS, down, ceilDiv(columns, SG_PANELS * tile[1])] : [across, down, 1];
 }
 
-/** Where the weights of a product are laid open as f32 before a wide multiplication. */
+/** Buffers of a wide product: its normalised input, and a slice of its weights dequantised to f32. */
 export interface Scratch {
   /** [rows, max K] f32 */
   normed: GPUBuffer;
   /** f32 K-major slice of a matrix */
-  unpacked: GPUBuffer;
+  dequantised: GPUBuffer;
 }
 
-/** Y = X · Wᵀ for many rows: normalise, lay open a slice of the weights, multiply; slice by slice. */
+/** Y = X · Wᵀ for many rows: normalise, dequantise a slice of the weights, multiply; slice by slice. */
 export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVariant): Dispatches {
   const { matrix, x, norm, rows } = linear;
-  const steps: Dispatches = [];
-  if (norm) steps.push(normalise(gpu, { ...linear, norm, y: scratch.normed }));
+  const dispatches: Dispatches = [];
+  if (norm) dispatches.push(normalise(gpu, { ...linear, norm, y: scratch.normed }));
   const input = norm ? scratch.normed : x;
-  const slice = sliceColumns(matrix, scratch.unpacked.size);
+  const slice = sliceColumns(matrix, scratch.dequantised.size);
   for (let first = 0; first < matrix.columns; first += slice) {
     const columns = Math.min(slice, matrix.columns - first);
-    steps.push(unpackSlice(gpu, { ...linear, b: scratch.unpacked, first, columns }));
-    steps.push(multiply(gpu, linear, { a: input, b: scratch.unpacked, first, columns }, variant));
+    dispatches.push(dequantiseSlice(gpu, { ...linear, b: scratch.dequantised, first, columns }));
+    dispatches.push(multiply(gpu, linear, { a: input, b: scratch.dequantised, first, columns }, variant));
   }
-  return unlessEmpty(steps, rows);
+  return unlessEmpty(dispatches, rows);
 }
 
-/** The steps, left out where there is no row. */
-export const unlessEmpty = (steps: Dispatches, rows: (sizes: Sizes) => number): Dispatches =>
-  steps.map((step) => ({ ...step, grid: (s: Sizes) => (rows(s) === 0 ? [0, 0, 0] : step.grid(s)) }));
+/** The dispatches, left out where there is no row. */
+export const unlessEmpty = (dispatches: Dispatches, rows: (sizes: Sizes) => number): Dispatches =>
+  dispatches.map((each) => ({ ...each, grid: (s: Sizes) => (rows(s) === 0 ? [0, 0, 0] : each.grid(s)) }));
 
 /** Columns of a slice whose f32 form fits into `bytes`. */
 function sliceColumns({ columns, depth }: Matrix, bytes: number): number {
@@ -166,8 +166,8 @@ function normalise(
   });
 }
 
-/** Columns of a matrix laid open in `b`, multiplied by the weight of the norm before it where one is given. */
-export interface Opened {
+/** Columns of a matrix dequantised to f32 in `b`, multiplied by the weight of the norm before it where one is given. */
+export interface Dequantised {
   label: string;
   matrix: Matrix;
   b: GPUBuffer;
@@ -177,7 +177,10 @@ export interface Opened {
   gamma?: { vectors: Vector; at: number };
 }
 
-export function unpackSlice(gpu: Gpu, { label, matrix, b, first, columns, gamma }: Opened): AnyDispatch<Sizes> {
+export function dequantiseSlice(
+  gpu: Gpu,
+  { label, matrix, b, first, columns, gamma }: Dequantised,
+): AnyDispatch<Sizes> {
   const { depth, stride, bits, group } = matrix;
   return dispatch({
     kernel: unpack,
@@ -196,7 +199,7 @@ export function unpackGrid({ depth, bits }: Pick<Matrix, "depth" | "bits">, colu
   return [ceilDiv(columns, 64), ceilDiv(depth, 128 / bits), 1];
 }
 
-interface Product {
+interface Slice {
   a: Bindable;
   /** [K, columns] */
   b: GPUBuffer;
@@ -204,12 +207,7 @@ interface Product {
   columns: number;
 }
 
-function multiply(
-  gpu: Gpu,
-  linear: Linear,
-  { a, b, first, columns }: Product,
-  variant: GemmVariant,
-): AnyDispatch<Sizes> {
+function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Slice, variant: GemmVariant): AnyDispatch<Sizes> {
   const { label, matrix, y, bias, epilogue, rows } = linear;
   const constants = { ...variant.constants, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0 };
   const cOffset = epilogue === "swiglu" ? first / 2 : first;

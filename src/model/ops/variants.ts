@@ -33,7 +33,7 @@ export const prefillGrid = ({ kernel, threads }: PrefillVariant, rows: number, h
   1,
 ];
 
-/** Heads of few rows: weights opened in the kernel. */
+/** Heads of few rows: weights dequantised in the kernel. */
 export interface QkvNarrow {
   name: string;
   kernel: keyof typeof families.qkv_narrow;
@@ -43,7 +43,7 @@ export interface QkvNarrow {
   threads: number;
 }
 
-/** Heads of many rows: weights laid open before. */
+/** Heads of many rows: weights dequantised before. */
 export interface QkvWide {
   name: string;
   kernel: keyof typeof families.qkv_wide;

@@ -117,12 +117,12 @@ export class Sampler {
     return program;
   }
 
-  #stage(index: number, { sequence, sampling, step, forced }: LogitRow): void {
+  #stage(index: number, { sequence, sampling, counter, forced }: LogitRow): void {
     const { logitBias, ...settings } = sampling;
     const values = {
       ...settings,
       slot: sequence,
-      counter: step,
+      counter,
       biasCount: logitBias.length,
       forced: forced ?? NO_TOKEN,
     };
@@ -164,14 +164,14 @@ export class Sampler {
   }
 
   #build({ adjust, filter }: Needs): Promise<Program<Sizes>> {
-    const steps: AnyDispatch<Sizes>[] = [];
+    const dispatches: AnyDispatch<Sizes>[] = [];
     const scores = adjust ? this.#extra!.scores : this.#logits;
-    if (adjust) steps.push(this.#adjust());
-    steps.push(this.#slice(scores));
-    if (filter) steps.push(this.#filter(scores));
-    steps.push(this.#merge());
-    if (adjust) steps.push(this.#count());
-    return Program.build(this.#gpu, "sample", steps);
+    if (adjust) dispatches.push(this.#adjust());
+    dispatches.push(this.#slice(scores));
+    if (filter) dispatches.push(this.#filter(scores));
+    dispatches.push(this.#merge());
+    if (adjust) dispatches.push(this.#count());
+    return Program.build(this.#gpu, "sample", dispatches);
   }
 
   #adjust(): AnyDispatch<Sizes> {

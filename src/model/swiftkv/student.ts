@@ -72,8 +72,8 @@ async function makeBoundary(
   const matrix = emptyMatrix(gpu, "swiftkv projection", { bits, group: 32, columns, depth });
   const vectors = await makeVectors(gpu, config, layout, teacher);
   const raw = gpu.buffer("folded rows", Math.max(H, 2 * G) * E * depth * 4, "scratch");
-  const take = (member: QkvProjection, part: Omit<Fold, "gammaAt">) =>
-    foldColumns(member.matrix, member.vectors.buffer, { ...part, gammaAt: member.vectors.gammaKv }, raw);
+  const take = (member: QkvProjection, columns: Omit<Fold, "gammaAt">) =>
+    foldColumns(member.matrix, member.vectors.buffer, { ...columns, gammaAt: member.vectors.gammaKv }, raw);
   const queries = take(boundary, { first: 0, columns: H * E, weight: 1, add: false, gamma: false });
   await Program.once(gpu, "student queries", [queries, packRows(matrix, raw, H * E, 0)]);
   const width = 2 * G * E;
@@ -161,7 +161,7 @@ async function meanVector(
     const { buffer } = qkv.vectors;
     const flat = { name: "vector", bits: 32, group: 32, columns: 1, depth: count, stride: 1 } as const;
     const matrix: Matrix = { ...flat, words: buffer, scales: gpu.unused };
-    const part = {
+    const whole = {
       first: from(qkv) / 4,
       columns: 1,
       weight: 1 / members.length,
@@ -169,7 +169,7 @@ async function meanVector(
       gamma: false,
       gammaAt: 0,
     };
-    return foldColumns(matrix, gpu.unused, part, out);
+    return foldColumns(matrix, gpu.unused, whole, out);
   });
   await Program.once(gpu, "mean vector", folds);
   const encoder = gpu.device.createCommandEncoder();

@@ -16,7 +16,8 @@ export interface TensorSource {
 /** How columns of a tensor are placed: one after another, or as gate (1) and up (2) of an interleaved pair. */
 type ColumnMode = 0 | 1 | 2;
 
-interface Part {
+/** Where a tensor goes in a matrix. */
+interface Placement {
   tensor: TensorInfo;
   columnOffset: number;
   columnMode: ColumnMode;
@@ -73,47 +74,47 @@ export class WeightLoader {
   stacked(names: readonly string[], rows: readonly number[], depth: number): Matrix {
     const tensors = names.map((name, i) => this.#find(name, [rows[i]!, depth]));
     let columnOffset = 0;
-    const parts = tensors.map((tensor): Part => {
-      const part = { tensor, columnOffset, columnMode: 0 } as const;
+    const placements = tensors.map((tensor): Placement => {
+      const placement = { tensor, columnOffset, columnMode: 0 } as const;
       columnOffset += tensor.shape[0]!;
-      return part;
+      return placement;
     });
-    return this.#matrix(names[0]!, parts, columnOffset, depth);
+    return this.#matrix(names[0]!, placements, columnOffset, depth);
   }
 
   /** Gate and up projections, interleaved in blocks of 4 columns, so that one thread meets both halves of an output. */
   interleaved(gate: string, up: string, rows: number, depth: number): Matrix {
-    const part = (name: string, columnMode: ColumnMode): Part => ({
+    const placement = (name: string, columnMode: ColumnMode): Placement => ({
       tensor: this.#find(name, [rows, depth]),
       columnOffset: 0,
       columnMode,
     });
-    return this.#matrix(gate, [part(gate, 1), part(up, 2)], 2 * rows, depth);
+    return this.#matrix(gate, [placement(gate, 1), placement(up, 2)], 2 * rows, depth);
   }
 
-  #matrix(name: string, parts: readonly Part[], columns: number, depth: number): Matrix {
-    const matrix = emptyMatrix(this.#gpu, name, { ...this.#layout(parts, depth), columns, depth });
-    for (const part of parts) this.#job(part.tensor, (bytes) => this.#pack(matrix, part, bytes));
+  #matrix(name: string, placements: readonly Placement[], columns: number, depth: number): Matrix {
+    const matrix = emptyMatrix(this.#gpu, name, { ...this.#layout(placements, depth), columns, depth });
+    for (const placement of placements) this.#job(placement.tensor, (bytes) => this.#pack(matrix, placement, bytes));
     return matrix;
   }
 
-  /** The narrowest form that holds every part without loss, or the form asked for. Blocks are never requantised. */
-  #layout(parts: readonly Part[], depth: number): { bits: 4 | 8 | 16 | 32; group: 16 | 32 } {
+  /** The narrowest form that holds every tensor without loss, or the form asked for. Blocks are never requantised. */
+  #layout(placements: readonly Placement[], depth: number): { bits: 4 | 8 | 16 | 32; group: 16 | 32 } {
     const asked = { keep: null, f32: 32, f16: 16, q8: 8, q4: 4 } as const;
     const target = asked[this.#format];
-    const widest = parts.map(({ tensor: { type } }) => {
+    const widest = placements.map(({ tensor: { type } }) => {
       if (target === null || (target < bitsOf(type) && !isFloat(type))) return bitsOf(type);
       return target > 8 || isFloat(type) ? target : bitsOf(type);
     });
     let bits = Math.max(...widest) as 4 | 8 | 16 | 32;
     if (bits <= 8 && depth % 32 !== 0) bits = 16;
-    return { bits, group: parts.some(({ tensor: { type } }) => type === "Q6_K") ? 16 : 32 };
+    return { bits, group: placements.some(({ tensor: { type } }) => type === "Q6_K") ? 16 : 32 };
   }
 
   /** Uploads in slices of whole rows and lets the GPU write the form of its kernels. */
   async #pack(
     matrix: Matrix,
-    { tensor, columnOffset, columnMode }: Part,
+    { tensor, columnOffset, columnMode }: Placement,
     bytes: Uint8Array<ArrayBuffer>,
   ): Promise<void> {
     const [rows, depth] = tensor.shape as [number, number];
