@@ -9,13 +9,17 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { Reply } from "./reply.ts";
 import { completeSampling } from "./sampling.ts";
 
-/** What a session needs to turn text into a reply. */
-export interface Speaker {
-  engine: TokenEngine;
+/** What turns text into tokens and back. */
+export interface Language {
   tokenizer: Tokenizer;
   template: ChatTemplate | null;
   /** Ids that end a turn. */
   endTokens: ReadonlySet<number>;
+}
+
+/** What a session needs to turn text into a reply. */
+export interface Speaker extends Language {
+  engine: TokenEngine;
   /** Bytes of the cache per token of a prompt of so many tokens. */
   kvBytesPerToken: (promptTokens: number) => number;
 }
@@ -73,7 +77,7 @@ function promptTokens(speaker: Speaker, prompt: Prompt): number[] {
 }
 
 /** The prompt as the chat template writes it. Throws InputError for a model without one. */
-export function render({ template }: Pick<Speaker, "template">, messages: readonly Message[]): string {
+export function render({ template }: Pick<Language, "template">, messages: readonly Message[]): string {
   if (!template) {
     throw new InputError("messages: this model has no chat template; got messages, want text. Pass { text } instead.", {
       code: "bad-prompt",

@@ -1,0 +1,127 @@
+// A loaded model behind the public Engine interface.
+import type { ConvertOptions, Engine, EngineStats, KernelTime, Message, ModelInfo, Session, SwiftKv } from "../api.ts";
+import { ChatSession, type Language, render, type Speaker } from "../chat/session.ts";
+import { TokenEngine } from "../engine/engine.ts";
+import { InputError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { modelCost } from "../model/cost.ts";
+import { teacherOf } from "../model/swiftkv/student.ts";
+import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel } from "./running.ts";
+import { checkOptions, checkShape, type Settings } from "./settings.ts";
+
+/** What an engine is made of. */
+export interface LoadedModel extends RunningModel {
+  gpu: Gpu;
+  /** What no conversion changes. */
+  identity: Pick<ModelInfo, "name" | "parameters" | "sampling">;
+  language: Language;
+  settings: Settings;
+  loadMs: number;
+}
+
+function describe({ identity, config, weights, recipe, bounds, language }: LoadedModel): ModelInfo {
+  return {
+    ...identity,
+    architecture: config.architecture,
+    layers: config.layers,
+    vocabulary: config.vocabulary,
+    context: bounds.context,
+    trainedContext: config.context,
+    hasChatTemplate: language.template !== null,
+    swiftkv: config.swiftkv,
+    kvShape: kvModelOf(config),
+    kv: String(recipe),
+    kvWarnings: recipe.warnings(config),
+    convertible: weights.teacher !== null,
+    undistilled: weights.undistilled,
+    flops: modelCost(config),
+  };
+}
+
+export class LoadedEngine implements Engine {
+  readonly model: ModelInfo;
+  readonly #loaded: LoadedModel;
+  readonly #speaker: Speaker;
+  readonly #sessions = new Set<ChatSession>();
+  #disposed = false;
+
+  constructor(loaded: LoadedModel) {
+    this.#loaded = loaded;
+    const { recipe, config, language, transformer } = loaded;
+    const kvBytesPerToken = (tokens: number) => recipe.price(kvModelOf(config), tokens).kvBytesPerToken;
+    this.#speaker = { ...language, kvBytesPerToken, engine: new TokenEngine(transformer) };
+    this.model = describe(loaded);
+  }
+
+  /** Another engine on the same device and weights: see `convert`. */
+  async convert(swiftkv: SwiftKv | false, options: ConvertOptions): Promise<Engine> {
+    this.#check();
+    const started = performance.now();
+    const { context, ...others } = this.#loaded.settings;
+    const settings = checkOptions({ ...others, ...(context === null ? {} : { context }), ...options });
+    const { config: from, weights } = this.#loaded;
+    const config = { ...from, swiftkv: swiftkv === false ? null : checkShape(swiftkv, from) };
+    const gpu = this.#loaded.gpu.fork();
+    try {
+      const model = await gpu.guardMemory(async () => {
+        if (config.swiftkv) return await assembleStudent(gpu, config, weights, settings);
+        return assemble(gpu, config, teacherOf(weights), settings);
+      });
+      await makeReady(model, settings, { report: () => {}, signal: options.signal });
+      return new LoadedEngine({ ...this.#loaded, ...model, gpu, settings, loadMs: performance.now() - started });
+    } catch (error) {
+      gpu.dispose();
+      throw error;
+    }
+  }
+
+  #check(): void {
+    if (this.#disposed)
+      throw new InputError("engine: it was disposed; got a call, want none. Load the model again.", {
+        code: "disposed",
+      });
+  }
+
+  session(): Session {
+    this.#check();
+    const session = new ChatSession(this.#speaker);
+    this.#sessions.add(session);
+    return session;
+  }
+
+  tokenize(text: string): number[] {
+    return this.#speaker.tokenizer.encode(text);
+  }
+
+  detokenize(tokens: readonly number[]): string {
+    return this.#speaker.tokenizer.decode(tokens);
+  }
+
+  render(messages: readonly Message[]): string {
+    return render(this.#speaker, messages);
+  }
+
+  score(tokens: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    return this.#speaker.engine.score(tokens, signal);
+  }
+
+  profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {
+    return this.#speaker.engine.overwriting(() => this.#loaded.transformer.profile(phase, tokens));
+  }
+
+  stats(): EngineStats {
+    const { gpu, variants, loadMs, bounds } = this.#loaded;
+    const { weights: weightBytes, kv: kvBytes, scratch: scratchBytes } = gpu.bytes;
+    const { preemptions, peakBytes: kvPeakBytes } = this.#speaker.engine;
+    const kvBytesPerToken = this.#speaker.kvBytesPerToken(bounds.context);
+    const measured = { loadMs, weightBytes, kvBytes, kvPeakBytes, scratchBytes, kvBytesPerToken, preemptions };
+    return { adapter: gpu.adapter, ...measured, variants: variants.chosen, ...gpu.counts };
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const session of this.#sessions) session.dispose();
+    this.#loaded.gpu.dispose();
+  }
+}

@@ -1,0 +1,59 @@
+// What a checkpoint says beside its weights: configuration, language, sampling.
+import type { LoadOptions, Sampling, SwiftKv } from "../api.ts";
+import type { Language } from "../chat/session.ts";
+import { InputError, ModelError } from "../errors.ts";
+import type { Checkpoint } from "../io/checkpoint.ts";
+import { sameShape } from "../kv/systems/swiftkv/layout.ts";
+import { type ModelConfig, parseConfig } from "../model/config.ts";
+import { toFloats } from "../model/weights/loader.ts";
+import { ChatTemplate } from "../text/chat.ts";
+import { tokenizerFromGguf } from "../text/gguf.ts";
+import { Tokenizer } from "../text/tokenizer.ts";
+import { checkShape } from "./settings.ts";
+
+/**
+ * The configuration to load, and the SwiftKV shape to convert the model to afterwards, if any. A GGUF carries llama3 RoPE
+ * scaling as divisors in a tensor.
+ */
+export async function readConfig(
+  checkpoint: Checkpoint,
+  swiftkv: LoadOptions["swiftkv"],
+): Promise<{ config: ModelConfig; student: SwiftKv | null }> {
+  const divisors = checkpoint.tensors.get("rope_freqs.weight");
+  const values = divisors && toFloats(divisors.type, await checkpoint.read("rope_freqs.weight"));
+  const parse = (trained: boolean): ModelConfig =>
+    parseConfig(checkpoint.config, { ...(values ? { ropeDivisors: [...values] } : {}), swiftkv: trained });
+  const config = parse(swiftkv !== false);
+  if (swiftkv === true && !config.swiftkv) {
+    throw new InputError(
+      `swiftkv: got true, but ${checkpoint.name} is an ordinary model. Give { layers, group } to convert it.`,
+    );
+  }
+  if (typeof swiftkv !== "object" || sameShape(config.swiftkv, swiftkv)) return { config, student: null };
+  return { config: parse(false), student: checkShape(swiftkv, config) };
+}
+
+/** Tokenizer, chat template and end tokens. */
+export function readLanguage({ tokenizer, gguf, chatTemplate, generationConfig, config, name }: Checkpoint): Language {
+  const files = tokenizer ?? (gguf && tokenizerFromGguf(gguf));
+  if (!files) throw new ModelError(`${name}: no tokenizer; got no tokenizer.json, want one beside config.json.`);
+  const made = Tokenizer.create(files);
+  const template = chatTemplate === null ? null : new ChatTemplate(chatTemplate, made.specials);
+  const ends = [generationConfig.eos_token_id, config.eos_token_id].flat().filter((id) => typeof id === "number");
+  const named = made.specials.eos_token === undefined ? null : made.idOf(made.specials.eos_token);
+  return { tokenizer: made, template, endTokens: new Set(named === null ? ends : [...ends, named]) };
+}
+
+/** generation_config.json in our words. do_sample: false means greedy, whatever temperature says. */
+export function samplingDefaults(generation: Readonly<Record<string, unknown>>): Sampling {
+  if (generation.do_sample !== true) return { temperature: 0 };
+  const names = {
+    temperature: "temperature",
+    top_k: "topK",
+    top_p: "topP",
+    min_p: "minP",
+    repetition_penalty: "repetitionPenalty",
+  } as const;
+  const entries = Object.entries(names).map(([theirs, ours]) => [ours, generation[theirs]] as const);
+  return { temperature: 1, ...Object.fromEntries(entries.filter(([, value]) => typeof value === "number")) };
+}

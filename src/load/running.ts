@@ -1,0 +1,72 @@
+// Weights and settings -> a model that runs: its cache, its kernels chosen and compiled.
+import type { KvModel, LoadProgress } from "../api.ts";
+import { alignUp } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { remembered } from "../io/remember.ts";
+import { BLOCK_TOKENS } from "../kv/blocks.ts";
+import type { Recipe } from "../kv/recipe.ts";
+import type { KvBounds } from "../kv/system.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { Weights } from "../model/context.ts";
+import { Variants } from "../model/ops/variants.ts";
+import { makeStudent } from "../model/swiftkv/student.ts";
+import { Transformer } from "../model/transformer.ts";
+import { DEFAULT_CONTEXT, type Settings } from "./settings.ts";
+
+/** Tells the caller how far loading is. */
+export type Report = (progress: Partial<LoadProgress> & Pick<LoadProgress, "phase">) => void;
+
+/** A model with a cache, as it runs. */
+export interface RunningModel {
+  config: ModelConfig;
+  weights: Weights;
+  variants: Variants;
+  transformer: Transformer;
+  recipe: Recipe;
+  bounds: KvBounds;
+}
+
+export function assemble(gpu: Gpu, config: ModelConfig, weights: Weights, settings: Settings): RunningModel {
+  const { kv: recipe, sequences, chunk, arenaBytes } = settings;
+  recipe.check(config);
+  const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
+  const bounds = { context, rows: Math.min(chunk, context), sequences };
+  const kv = recipe.resolve(kvModelOf(config), bounds);
+  const variants = new Variants(gpu, config, kv.written.bits);
+  const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes });
+  return { config, weights, variants, transformer, recipe, bounds };
+}
+
+export const kvModelOf = ({ layers, heads, kvHeads, headWidth, windows, context, swiftkv }: ModelConfig): KvModel => ({
+  layers,
+  heads,
+  kvHeads,
+  headWidth,
+  windows,
+  context,
+  swiftkv,
+});
+
+export async function assembleStudent(
+  gpu: Gpu,
+  config: ModelConfig,
+  weights: Weights,
+  settings: Settings,
+): Promise<RunningModel> {
+  return assemble(gpu, config, await makeStudent(gpu, config, weights), settings);
+}
+
+/** Kernels chosen and compiled. */
+export async function makeReady(
+  { transformer }: RunningModel,
+  { tune }: Settings,
+  { report, signal }: { report: Report; signal: AbortSignal | undefined },
+): Promise<void> {
+  if (tune === "auto") {
+    report({ phase: "tune" });
+    await transformer.tune(remembered(transformer.fingerprint));
+  }
+  report({ phase: "compile" });
+  signal?.throwIfAborted();
+  await transformer.compile();
+}
