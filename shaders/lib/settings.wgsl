@@ -1,9 +1,9 @@
-// lib/settings.wgsl — how one row of logits becomes a token. model/sampler.ts fills it by the names of its members.
+// lib/settings.wgsl — how one row of logits becomes a token. model/sample/sampler.ts fills it by the names of its members.
 
 const NONE = 0xffffffffu;
 
 struct Settings {
-  slot: u32,               // row of counts, bias and tokens that belongs to the sequence
+  sequence: u32,           // its number: which counts, biases and token are its own
   temperature: f32,        // 0: greedy
   topK: u32,               // 0: off
   topP: f32,               // 1: off
@@ -12,7 +12,7 @@ struct Settings {
   frequencyPenalty: f32,   // 0: off
   presencePenalty: f32,    // 0: off
   seed: u32,
-  counter: u32,            // step of the sequence: fresh noise for every token
+  counter: u32,            // tokens it has sampled before: fresh noise for each
   biasCount: u32,          // entries of bias in use, at most 64
   forced: u32,             // not NONE: this token is scored, nothing is drawn
 }

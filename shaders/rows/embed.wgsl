@@ -1,10 +1,10 @@
 // embed — hidden[t, :] = column `token of row t` of the table, as f32
 //
-//   rows    [T]           vec4u  read   .w = token id; bit 31 set: the other 31 bits index `tokens`
-//   tokens  [slots]       u32    read   what the previous step sampled, by sequence slot
-//   words   [K/·/4, stride] vec4u read  four word rows side by side, N = vocabulary, K = D
-//   scales  [K/GROUP, stride] u32  read  f16 pairs (scale, minimum); unused for BITS 16 and 32
-//   hidden  [T, D]        f32    write
+//   rows    [T]                vec4u  read   .w = token id; bit 31 set: the other 31 bits index `tokens`
+//   tokens  [sequences]        u32    read   what the previous step sampled, by sequence
+//   words   [K/·/4, stride]    vec4u  read   four word rows side by side, N = vocabulary, K = D
+//   scales  [K/GROUP, stride]  u32    read   f16 pairs (scale, minimum); unused for BITS 16 and 32
+//   hidden  [T, D]             f32    write
 //
 // dispatch  (T, 1, 1): one workgroup per row, each thread unpacks whole words
 // cost      bytes T·D·(BITS/8 + 4): latency bound

@@ -1,10 +1,10 @@
 // logit_adjust — scores[m, i] = logits[m, i] after repetition, frequency and presence penalty, plus logit bias
 //
-//   logits    [M, V]       f32       read
-//   counts    [slots, V]   u32       read   bits 0..15: occurrences in the reply; bit 31: occurs in the prompt
-//   bias      [slots, 64]  vec2u     read   (token id, f32 bits of what is added); ids of a slot are distinct
-//   settings  [M]          Settings  read
-//   scores    [M, V]       f32       write
+//   logits    [M, V]           f32       read
+//   counts    [sequences, V]   u32       read   bits 0..15: occurrences in the reply; bit 31: occurs in the prompt
+//   bias      [sequences, 64]  vec2u     read   (token id, f32 bits of what is added); ids of a sequence are distinct
+//   settings  [M]              Settings  read
+//   scores    [M, V]           f32       write
 //
 // dispatch  (ceil(V / (WG·STEPS)), M, 1): one workgroup per slice of a row
 // cost      bytes 12·M·V, flops 4·M·V: memory bound
@@ -26,7 +26,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
-const BIAS_SLOTS = 64u;
+const MOST_BIASES = 64u;
 
 fn penalised(logit: f32, seen: u32, row: u32) -> f32 {
   if (seen == 0u) { return logit; }
@@ -41,22 +41,22 @@ fn penalised(logit: f32, seen: u32, row: u32) -> f32 {
 fn logit_adjust(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let row = wg.y;
   let vocabulary = params.vocabulary;
-  let slot = settings[row].slot;
+  let sequence = settings[row].sequence;
   let first = wg.x * WG * STEPS;
   let end = min(first + WG * STEPS, vocabulary);
   // counts may be a stand-in of one word where no row of the step has a penalty.
   let counted = is_penalised(row);
   for (var i = first + local.x; i < end; i += WG) {
     var seen = 0u;
-    if (counted) { seen = counts[slot * vocabulary + i]; }
+    if (counted) { seen = counts[sequence * vocabulary + i]; }
     scores[row * vocabulary + i] = penalised(logits[row * vocabulary + i], seen, row);
   }
 
   // The biased tokens of this slice were written above, perhaps by another thread.
   storageBarrier();
-  let biased = min(settings[row].biasCount, BIAS_SLOTS);
+  let biased = min(settings[row].biasCount, MOST_BIASES);
   for (var b = local.x; b < biased; b += WG) {
-    let entry = bias[slot * BIAS_SLOTS + b];
+    let entry = bias[sequence * MOST_BIASES + b];
     if (entry.x >= first && entry.x < end) {
       scores[row * vocabulary + entry.x] += bitcast<f32>(entry.y);
     }

@@ -1,11 +1,11 @@
 // sample_merge — the chosen token of each row and its log-probability logit − logsumexp(logits of the row)
 //
-//   logits    [M, V]   f32       read
-//   settings  [M]      Settings  read
-//   slices    [M, N]   vec4f     read   (raw max, raw Σexp, best score + noise, its token as a number)
-//   picks     [M]      u32       read   tokens drawn by sample_filter, for the rows that have a filter
-//   result    [M]      vec2u     write  (token, f32 bits of the natural log-probability): all that leaves the GPU
-//   tokens    [slots]  u32       write  what the next step embeds; not written for a forced token
+//   logits    [M, V]       f32       read
+//   settings  [M]          Settings  read
+//   slices    [M, N]       vec4f     read   (raw max, raw Σexp, best score + noise, its token as a number)
+//   picks     [M]          u32       read   tokens drawn by sample_filter, for the rows that have a filter
+//   result    [M]          vec2u     write  (token, f32 bits of the natural log-probability): all that leaves the GPU
+//   tokens    [sequences]  u32       write  what the next step embeds; not written for a forced token
 //
 // dispatch  (M, 1, 1): one workgroup per row
 // cost      bytes 16·M·N, flops 8·M·N: latency bound
@@ -52,5 +52,5 @@ fn sample_merge(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) 
   if (forced != NONE) { token = min(forced, params.vocabulary - 1u); }
   let logit = finite(logits[row * params.vocabulary + token]);
   result[row] = vec2u(token, bitcast<u32>(logit - whole.x - log(whole.y)));
-  if (forced == NONE) { tokens[settings[row].slot] = token; }
+  if (forced == NONE) { tokens[settings[row].sequence] = token; }
 }

@@ -4,7 +4,7 @@ import { logit_adjust, logit_count, sample_filter } from "../../src/gpu/kernels.
 import { sample_merge, sample_slices } from "../../src/gpu/kernels.gen.ts";
 import { type Constants, Kernel, type KernelSource, packParams, type Params } from "../../src/gpu/kernel.ts";
 import {
-  BIAS_SLOTS,
+  MOST_BIASES,
   filtered,
   finite,
   packSettings,
@@ -58,7 +58,7 @@ class Bench {
   readonly #kernels = new Map<KernelSource, Kernel>();
   readonly #V: number;
 
-  constructor(device: GPUDevice, logits: Float32Array<ArrayBuffer>, V: number, slots: number) {
+  constructor(device: GPUDevice, logits: Float32Array<ArrayBuffer>, V: number, sequences: number) {
     this.#device = device;
     this.#V = V;
     const M = logits.length / V;
@@ -71,9 +71,9 @@ class Bench {
       peaks: M * N * LANES,
       picks: M,
       result: M * 2,
-      tokens: slots,
-      counts: slots * V,
-      bias: slots * BIAS_SLOTS * 2,
+      tokens: sequences,
+      counts: sequences * V,
+      bias: sequences * MOST_BIASES * 2,
     };
     const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
     for (const [name, count] of Object.entries(words)) {
@@ -183,7 +183,7 @@ async function checkFrequencies(device: GPUDevice): Promise<string[]> {
     // Half of the rows differ by seed, half by step.
     const rows = Array.from({ length: M }, (_, m) => {
       const [seed, counter] = m < M / 2 ? [m, i] : [12345 + i, m];
-      return { ...plain, ...change, slot: m, seed, counter };
+      return { ...plain, ...change, sequence: m, seed, counter };
     });
     const wrong = judgeFrequencies((await bench.step(rows)).tokens, logits, rows[0]!);
     if (wrong) failures.push(`sampling ${JSON.stringify(change)}: ${wrong}`);
@@ -204,7 +204,7 @@ async function checkSeeds(device: GPUDevice): Promise<string[]> {
     Array.from({ length: M }, (_, m) => ({
       ...plain,
       temperature: 1,
-      slot: m,
+      sequence: m,
       seed,
       counter: counter + m,
       topP: m % 2 ? 0.95 : 1,

@@ -2,7 +2,7 @@
 
 /** One row of the `settings` buffer, in the order of its words. */
 export interface RowSettings {
-  slot: number;
+  sequence: number;
   temperature: number;
   topK: number;
   topP: number;
@@ -19,14 +19,14 @@ export interface RowSettings {
 export const NONE = 0xffffffff;
 /** What NaN and -inf count as. */
 export const LOWEST = Math.fround(-3e38);
-export const BIAS_SLOTS = 64;
+export const MOST_BIASES = 64;
 export const PROMPT_BIT = 0x80000000;
 /** One row of `settings`. */
 export const SETTING_WORDS = 12;
 
 /** Greedy, nothing else on. */
 export const plain: RowSettings = {
-  slot: 0,
+  sequence: 0,
   temperature: 0,
   topK: 0,
   topP: 1,
@@ -46,7 +46,7 @@ export function packSettings(rows: readonly RowSettings[]): Uint32Array<ArrayBuf
   const numbers = new Float32Array(words.buffer);
   rows.forEach((row, m) => {
     const at = m * SETTING_WORDS;
-    words[at] = row.slot;
+    words[at] = row.sequence;
     numbers[at + 1] = row.temperature;
     words[at + 2] = row.topK;
     numbers[at + 3] = row.topP;

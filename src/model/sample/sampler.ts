@@ -99,7 +99,7 @@ export class Sampler {
     const { logitBias, ...settings } = sampling;
     const values = {
       ...settings,
-      slot: sequence,
+      sequence,
       counter,
       biasCount: logitBias.length,
       forced: forced ?? NO_TOKEN,

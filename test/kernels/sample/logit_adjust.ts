@@ -1,8 +1,8 @@
 import { logit_adjust } from "../../../src/gpu/kernels.gen.ts";
-import { BIAS_SLOTS, packSettings, plain, PROMPT_BIT, type RowSettings } from "../sample_reference.ts";
+import { MOST_BIASES, packSettings, plain, PROMPT_BIT, type RowSettings } from "../sample_reference.ts";
 import { floats, pick, random, spec } from "../spec.ts";
 
-/** [slots, V]: a third never seen, a third in the prompt, the rest generated a few times. */
+/** [sequences, V]: a third never seen, a third in the prompt, the rest generated a few times. */
 const seenCounts = (uniform: () => number, length: number): Uint32Array =>
   Uint32Array.from({ length }, () =>
     pick(uniform, [0, PROMPT_BIT, PROMPT_BIT + Math.floor(uniform() * 4), 1, 2, 0xffff]),
@@ -28,24 +28,24 @@ function make(seed: number, tiny = false) {
   const [WG, STEPS] = tiny ? ([4, 2] as const) : seed < 32 ? ([32, 1] as const) : ([64, 16] as const);
   const V = tiny ? 11 : pick(uniform, [1, WG - 1, WG + 1, WG * STEPS, WG * STEPS + 1, 1009]);
   const M = tiny ? 2 : pick(uniform, [1, 2, 5]);
-  const slots = M + 1;
+  const sequences = M + 1;
   const logits = floats(uniform, M * V, pick(uniform, [1e-4, 1, 20]));
-  const counts = seenCounts(uniform, slots * V);
-  const bias = new Uint32Array(slots * BIAS_SLOTS * 2).fill(0x7fc00000);
+  const counts = seenCounts(uniform, sequences * V);
+  const bias = new Uint32Array(sequences * MOST_BIASES * 2).fill(0x7fc00000);
   const scores = new Float64Array(M * V);
   const rows = Array.from({ length: M }, (_, m) => ({
     ...plain,
-    slot: slots - 1 - m,
+    sequence: sequences - 1 - m,
     repetitionPenalty: Math.fround(pick(uniform, [1, 1, 1.1, 0.5, 2])),
     frequencyPenalty: Math.fround(pick(uniform, [0, 0, 0.3, -2])),
     presencePenalty: Math.fround(pick(uniform, [0, 0, 0.7, -2])),
-    biasCount: tiny ? 3 : pick(uniform, [0, 1, 5, BIAS_SLOTS]),
+    biasCount: tiny ? 3 : pick(uniform, [0, 1, 5, MOST_BIASES]),
   }));
   for (let m = 0; m < M; m++) {
     const row = rows[m]!;
-    for (let i = 0; i < V; i++) scores[m * V + i] = adjusted(logits[m * V + i]!, counts[row.slot * V + i]!, row);
+    for (let i = 0; i < V; i++) scores[m * V + i] = adjusted(logits[m * V + i]!, counts[row.sequence * V + i]!, row);
     biasTable(uniform, V, row.biasCount).forEach(({ id, value }, b) => {
-      const at = (row.slot * BIAS_SLOTS + b) * 2;
+      const at = (row.sequence * MOST_BIASES + b) * 2;
       bias[at] = id;
       bias[at + 1] = new Uint32Array(Float32Array.of(value).buffer)[0]!;
       if (id < V) scores[m * V + id]! += value;
@@ -71,7 +71,7 @@ export default spec({
   mutants: [
     ["prompt tokens pay the presence penalty", "if (repeats == 0u) { return scaled; }", ""],
     ["sign ignored", "select(logit / penalty, logit * penalty, logit < 0.0)", "logit / penalty"],
-    ["bias of the row, not the slot", "bias[slot * BIAS_SLOTS + b]", "bias[row * BIAS_SLOTS + b]"],
+    ["bias of the row, not the sequence", "bias[sequence * MOST_BIASES + b]", "bias[row * MOST_BIASES + b]"],
     ["bias written past the slice", "entry.x < end", "entry.x < end + 1u"],
   ],
 });

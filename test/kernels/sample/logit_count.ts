@@ -7,19 +7,21 @@ function make(seed: number, tiny = false) {
   const WG = tiny ? 4 : pick(uniform, [32, 64]);
   const V = pick(uniform, [1, 7, 300]);
   const M = tiny ? 5 : pick(uniform, [1, 2, WG - 1, WG + 1]);
-  const slots = M + 1;
-  const tokens = Uint32Array.from({ length: slots }, () => Math.floor(uniform() * V));
-  const counts = Uint32Array.from({ length: slots * V }, () => pick(uniform, [0, 3, 0xffff, PROMPT_BIT, 0x8000ffff]));
+  const sequences = M + 1;
+  const tokens = Uint32Array.from({ length: sequences }, () => Math.floor(uniform() * V));
+  const counts = Uint32Array.from({ length: sequences * V }, () =>
+    pick(uniform, [0, 3, 0xffff, PROMPT_BIT, 0x8000ffff]),
+  );
   const want = counts.slice();
   const rows = Array.from({ length: M }, (_, m) => ({
     ...plain,
-    slot: slots - 1 - m,
+    sequence: sequences - 1 - m,
     forced: pick(uniform, [NONE, NONE, NONE, 0]),
     ...pick(uniform, [{}, { repetitionPenalty: 1.1 }, { frequencyPenalty: 0.5 }, { presencePenalty: -1 }]),
   }));
-  for (const { slot, forced, repetitionPenalty, frequencyPenalty, presencePenalty } of rows) {
+  for (const { sequence, forced, repetitionPenalty, frequencyPenalty, presencePenalty } of rows) {
     const isOn = repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
-    const at = slot * V + tokens[slot]!;
+    const at = sequence * V + tokens[sequence]!;
     if (isOn && forced === NONE && (want[at]! & 0xffff) < 0xffff) want[at]! += 1;
   }
   return {
@@ -41,6 +43,6 @@ export default spec({
   mutants: [
     ["count runs into the prompt bit", "(counts[at] & 0xffffu) < 0xffffu", "true"],
     ["forced tokens counted", " || settings[row].forced != NONE", ""],
-    ["row for slot", "slot * params.vocabulary", "row * params.vocabulary"],
+    ["row for sequence", "sequence * params.vocabulary", "row * params.vocabulary"],
   ],
 });

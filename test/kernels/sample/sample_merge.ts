@@ -15,15 +15,15 @@ function make(seed: number, tiny = false) {
   const logits = floats(uniform, M * V, scale);
   const slices = floats(uniform, M * N * 4, scale);
   const picks = Uint32Array.from({ length: M }, () => Math.floor(uniform() * V));
-  const slots = M + 2;
-  const tokens = Uint32Array.from({ length: slots }, () => 12345);
+  const sequences = M + 2;
+  const tokens = Uint32Array.from({ length: sequences }, () => 12345);
   const wantTokens = tokens.slice();
   const result = new Float64Array(M * 2);
   const rows = Array.from({ length: M }, (_, m) => {
     const temperature = pick(uniform, [0, 0.7]);
     const filter = pick(uniform, [{}, {}, { topK: 3 }, { topP: 0.5 }, { minP: 0.1 }]);
     const forced = pick(uniform, [NONE, NONE, Math.floor(uniform() * V)]);
-    return { ...plain, slot: slots - 1 - m, temperature, forced, ...filter };
+    return { ...plain, sequence: sequences - 1 - m, temperature, forced, ...filter };
   });
   for (let m = 0; m < M; m++) {
     let sum = 0;
@@ -36,10 +36,10 @@ function make(seed: number, tiny = false) {
       const [score, token] = [slices[i * 4 + 2]!, slices[i * 4 + 3]!];
       if (score > best[0]! || (score === best[0] && token < best[1]!)) best = [score, token];
     }
-    const { temperature, topK, topP, minP, forced, slot } = rows[m]!;
+    const { temperature, topK, topP, minP, forced, sequence } = rows[m]!;
     const isFiltered = temperature > 0 && (topK > 0 || topP < 1 || minP > 0);
     const token = forced !== NONE ? forced : isFiltered ? picks[m]! : best[1]!;
-    if (forced === NONE) wantTokens[slot] = token;
+    if (forced === NONE) wantTokens[sequence] = token;
     result[m * 2] = asFloat(token);
     result[m * 2 + 1] = logits[m * V + token]! - Math.log(sum);
   }
