@@ -110,7 +110,7 @@ export function describe(name, { code, snippets = {} }) {
     name,
     ...bound,
     // `override NAME: u32 = 4;` set at pipeline creation
-    overrides: numbers(code, /^override\s+(\w+)\s*:\s*\w+\s*=\s*([\w.]+?)u?\s*;/gm),
+    overrides: numbers(code, /^override\s+(\w+)\s*:\s*\w+\s*=\s*(\d[\w.]*?|true|false)u?\s*;/gm),
     // `const NAME: u32 = 4;` register tile sizes, rewritten in the text: an override cannot size a function-scope array
     tiles: numbers(code, /^const\s+(\w+)\s*:\s*u32\s*=\s*(\d+)u?\s*;/gm),
     features: [...code.matchAll(/^enable\s+(\w+)\s*;/gm)].map(([, feature]) => feature),

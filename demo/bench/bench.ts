@@ -1,4 +1,4 @@
-// The benchmark page. By hand: choose, start, read. By a driver: `await window.runBench(options)`, or runComparison.
+// The benchmark page. Used by hand, or by a driver: `await window.runBench(options)`, or runComparison.
 
 import { KV_FORMATS, type KvFormat, type ModelSource } from "../../src/index.ts";
 
@@ -43,7 +43,7 @@ window.runComparison = (options = {}) => run(compare, options, showComparison);
 
 type Common = Partial<Pick<BenchOptions, "source" | "signal">>;
 
-/** One measurement at a time: made, kept as the latest, shown. */
+/** Runs one measurement at a time, keeps it as the latest, shows it. */
 async function run<O extends Common, R extends BenchResult | CompareResult>(
   work: (options: O & Pick<BenchOptions, "source">, report: (progress: BenchProgress) => void) => Promise<R>,
   options: O,

@@ -23,13 +23,13 @@ export interface CompareOptions extends Omit<BenchOptions, "kv" | "profile"> {
   shapes?: readonly WantedShape[];
   /** Each shape and the dense model is measured with each of them. Default f16. */
   kv?: readonly KvFormat[];
-  /** Most bytes of caches alive together; beyond it the variants follow one another. Default 1 GiB. */
+  /** Most bytes of caches allocated at once; beyond it the variants run one after another. Default 1 GiB. */
   cacheBytes?: number;
 }
 
 export interface CompareRow {
   frontier: number;
-  /** The frontier, or a little less where the new tokens would not fit behind it. */
+  /** The frontier, or slightly less where the new tokens would not fit after it. */
   promptTokens: number;
   /** Milliseconds to the first token. */
   firstTokenMs: Spread;
@@ -41,7 +41,7 @@ export interface CompareRow {
   predictedSpeedup: number;
   /** speedup ÷ predictedSpeedup: 1 = exactly what the FLOP model says. */
   ofPredicted: number;
-  /** Milliseconds that the dense time and the FLOP model lead to expect. */
+  /** Milliseconds predicted from the dense time and the FLOP model. */
   predictedMs: number;
   /** Milliseconds per new token after the first. */
   decodeMs: Spread;
@@ -71,14 +71,14 @@ export interface CompareResult {
   measured: BenchResult["measured"];
   /** The dense model. */
   model: ModelInfo;
-  /** Its projections for SwiftKV were made here, not trained: speed and memory are those of a trained model, answers are not. */
+  /** Its SwiftKV projections were made by conversion, not training: speed and memory are those of a trained model, answers are not. */
   undistilled: true;
   memory: { weightBytes: number };
   loadMs: number;
   options: { runs: number; warmups: number; newTokens: number; kv: readonly KvFormat[] };
-  /** Whether the variants took turns run by run; false = their caches did not fit together, so one came after the other. */
+  /** Whether the variants alternated run by run; false = their caches did not fit together, so each ran by itself. */
   interleaved: boolean;
-  /** What was chosen otherwise than asked, in words. */
+  /** In words, what differs from what was asked for. */
   notes: string[];
   variants: CompareVariant[];
   /** Frontiers beyond the context. */
@@ -135,7 +135,7 @@ function loadDense({ source, kv, frontiers, newTokens, signal, ...asked }: Asked
   });
 }
 
-/** Beyond what the model was trained for only where the caller named a context. */
+/** Exceeds what the model was trained for only where the caller named a context. */
 function planFor({ context, trainedContext }: ModelInfo, { frontiers, newTokens, ...asked }: Asked): Plan {
   const most = asked.context === undefined ? Math.min(context, trainedContext) : context;
   const plan = planOf(frontiers, most, newTokens);
@@ -175,7 +175,7 @@ export const DEFAULT_SHAPES: readonly WantedShape[] = [
   { share: 0.5, group: 2 },
 ];
 
-/** The shapes for a model of so many layers, each once, and what had to give way. */
+/** The shapes for a model of so many layers, without duplicates, and what had to be changed. */
 export function shapesFor(wanted: readonly WantedShape[], layers: number): { shapes: SwiftKv[]; notes: string[] } {
   const shapes = new Map<string, SwiftKv>();
   const notes = new Set<string>();
@@ -191,7 +191,7 @@ export function shapesFor(wanted: readonly WantedShape[], layers: number): { sha
 }
 
 /**
- * K near `ideal`. Preferably one that leaves a multiple of 4, so that groups of 1, 2 and 4 can be held against each
+ * K near `ideal`. Preferably one that leaves a multiple of 4, so that groups of 1, 2 and 4 can be compared with each
  * other at the same K; where none is within an eighth of the layers, the nearest that `group` allows, if any.
  */
 function ownLayers(layers: number, ideal: number, group: number): number | null {
@@ -232,7 +232,7 @@ class Fleet {
     this.#keep(0, dense);
   }
 
-  /** Opens all, as far as their caches fit together into `most` bytes. */
+  /** Opens as many as have caches that fit together into `most` bytes. */
   async open(most: number): Promise<void> {
     for (const index of this.wanted.keys()) {
       await this.engine(index);
@@ -242,7 +242,7 @@ class Fleet {
     }
   }
 
-  /** Without turns it closes the one before. */
+  /** Where they do not alternate, it closes the one before. */
   async engine(index: number): Promise<Engine> {
     const open = this.#engines.get(index);
     if (open) return open;
@@ -283,7 +283,7 @@ interface Turn {
   run: number;
 }
 
-/** Interleaved, the variants take turns within a run, so that a machine which becomes slower slows all of them. */
+/** Interleaved, the variants alternate within a run, so that a machine that slows down affects all of them. */
 function turnsOf(variants: number, steps: readonly Step[], runs: number, interleaved: boolean): Turn[] {
   const range = (length: number): number[] => Array.from({ length }, (_, i) => i);
   const turns = steps.flatMap((_, at) =>

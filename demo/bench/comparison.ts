@@ -24,7 +24,7 @@ export function showComparison(target: HTMLElement, result: CompareResult, name:
 /** Finer than elsewhere, since neighbours are compared: 763 ms, 1.22 s. */
 const duration = (milliseconds: number): string =>
   milliseconds < 950 ? `${Math.round(milliseconds)} ms` : `${figure(milliseconds / 1000)} s`;
-/** The labels of an axis that ends at `top`, all in one unit. */
+/** The labels of an axis that ends at `top`, all in the same unit. */
 const axisIn =
   (top: number) =>
   (milliseconds: number): string =>
@@ -34,7 +34,7 @@ const times = (value: number): string => `${value.toFixed(2)} ×`;
 const perToken = (milliseconds: number): string => `${figure(milliseconds)} ms`;
 const span = ({ min, max }: { min: number; max: number }): string => `${duration(min)} – ${duration(max)}`;
 
-/** The one sentence to take away: the fastest variant at the longest prompt. */
+/** The summary in one sentence: the fastest variant at the longest prompt. */
 function summary({ variants, options }: CompareResult): HTMLElement {
   const last = (variant: CompareVariant): CompareRow => variant.rows.at(-1)!;
   const fastest = variants

@@ -19,9 +19,9 @@ export interface BenchOptions {
   frontiers?: readonly number[];
   /** Measured runs for each length. Default 5. */
   runs?: number;
-  /** As many of decoding, whose prompts come from the cache: more of them cost little. Default: runs. */
+  /** Measured runs of decoding, whose prompts come from the cache, so that more of them cost little. Default: runs. */
   decodeRuns?: number;
-  /** Runs before them that do not count. Default 1. */
+  /** Warm-up runs that are not counted. Default 1. */
   warmups?: number;
   /** Tokens decoded in each run. Default 32. */
   newTokens?: number;
@@ -48,12 +48,12 @@ export interface Spread {
 
 export interface BenchRow {
   frontier: number;
-  /** The frontier, or a little less where the new tokens would not fit behind it. */
+  /** The frontier, or slightly less where the new tokens would not fit after it. */
   promptTokens: number;
-  /** percentOfFma, percentOfCopy: medians of the runs, each held against the peak measured before it. */
+  /** percentOfFma, percentOfCopy: medians of the runs, each relative to the peak measured before it. */
   prefill: Spread & { gflops: number; percentOfFma: number };
   decode: Spread & { gbs: number; percentOfCopy: number };
-  /** Time of a new token against that of the same run at the first frontier, median: what context costs. */
+  /** Time of a new token relative to the same run at the first frontier, median: the cost of context. */
   decodeToFirst: number;
   /** Median milliseconds to the first token. */
   firstTokenMs: number;
@@ -121,7 +121,7 @@ export async function measure(options: BenchOptions, report: (progress: BenchPro
   }
 }
 
-/** Only lengths beyond the engine's default ask for more. */
+/** More than the engine's default only where a frontier needs it. */
 export function contextFor(frontiers: readonly number[], newTokens: number): number | undefined {
   const longest = Math.max(...frontiers);
   return longest > 8192 ? longest + newTokens : undefined;
@@ -158,13 +158,13 @@ interface Sampling {
   report: (progress: BenchProgress) => void;
 }
 
-/** One run: what it took or reached, and what the adapter could do just before it. */
+/** One run: its time or speed, and the adapter's peaks just before it. */
 interface Sample {
   value: number;
   peaks: AdapterPeaks;
 }
 
-/** Does one run, and adds it to `taken` if it counts: only then the adapter is measured. */
+/** Does one run and adds it to `taken` if it counts; only then are the adapter's peaks measured. */
 async function take(taken: Sample[] | null, work: () => Promise<number>): Promise<void> {
   const peaks = taken && (await measureAdapter());
   const value = await work();
@@ -188,7 +188,7 @@ async function samplePrefill(engine: Engine, steps: readonly Step[], options: Sa
 }
 
 /**
- * Tokens decoded per second by frontier. The frontiers take turns, run by run, because machines drift; their prompts
+ * Tokens decoded per second by frontier. The frontiers alternate, run by run, because machines drift; their prompts
  * begin alike and come from the cache.
  */
 async function sampleDecode(engine: Engine, steps: readonly Step[], options: Sampling): Promise<Sample[][]> {
@@ -210,7 +210,7 @@ function tell({ runs, warmups, report }: Sampling, what: string, frontier: numbe
   report({ text: `${frontier} tokens, ${what}, run ${run} of ${warmups + runs}`, share });
 }
 
-/** A new session and a new prompt every time: nothing computed before can be used again. */
+/** A new session and a new prompt every time, so that nothing is reused. */
 export async function runOnce(
   engine: Engine,
   tokens: number[],
@@ -291,7 +291,7 @@ export function spread(samples: readonly number[]): Spread {
   return { median, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN, samples: [...samples] };
 }
 
-/** Of each figure its median. */
+/** The median of each figure. */
 function middle(peaks: readonly AdapterPeaks[]): AdapterPeaks {
   const of = (name: keyof AdapterPeaks): number => spread(peaks.map((each) => each[name])).median;
   return { copyGBs: of("copyGBs"), fmaGflops: of("fmaGflops"), dispatchMicros: of("dispatchMicros") };
@@ -314,7 +314,7 @@ async function profileBoth(
     try {
       kernels.push({ phase, tokens, rows: byPurpose(await engine.profile(phase, tokens)) });
     } catch (error) {
-      if (!(error instanceof EngineError && error.code === "no-timestamps")) throw error; // the rest of the result stands
+      if (!(error instanceof EngineError && error.code === "no-timestamps")) throw error; // the rest of the result is still valid
     }
   }
   return kernels;
@@ -362,7 +362,7 @@ function describe(
   };
 }
 
-/** When and on what a result came about. */
+/** When and on what a result was measured. */
 export function environment(engine: Engine): Pick<BenchResult, "date" | "engine" | "browser" | "adapter"> {
   return {
     date: new Date().toISOString(),

@@ -69,7 +69,7 @@ function shape<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
-// Several lines over a common axis, with what was predicted dashed beside each.
+// Several lines over a common axis, each with its prediction as a dashed line.
 
 export interface Line {
   name: string;
@@ -132,7 +132,7 @@ function lineGroup({ index, points }: Line, x: Scale, y: Scale): SVGGElement {
   return group;
 }
 
-/** A single place makes no line: a dash through it instead. */
+/** A single point makes no line: a dash through it instead. */
 function stretched(places: readonly (readonly number[])[]): readonly (readonly number[])[] {
   const [only, ...others] = places;
   if (!only || others.length > 0) return places;
@@ -141,7 +141,7 @@ function stretched(places: readonly (readonly number[])[]): readonly (readonly n
 
 /** Colours in bench.css. */
 const COLOURS = 7;
-/** Circle, square, triangle, diamond around the origin: lines are told apart without colour too. */
+/** Circle, square, triangle, diamond around the origin, so that lines differ without colour too. */
 const OUTLINES = [
   "M-3.8 0a3.8 3.8 0 1 0 7.6 0a3.8 3.8 0 1 0-7.6 0z",
   "M-3.5-3.5h7v7h-7z",
@@ -150,7 +150,7 @@ const OUTLINES = [
 ];
 const outline = (index: number): string => OUTLINES[index % OUTLINES.length]!;
 
-/** A line's sign for the legend. */
+/** A line's symbol for the legend. */
 export function marker(index: number): SVGSVGElement {
   const svg = shape("svg", { viewBox: "-14 -7 28 14", class: `marker plot series-${index % COLOURS}` });
   svg.setAttribute("aria-hidden", "true");

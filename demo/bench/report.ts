@@ -18,7 +18,7 @@ export function showResult(target: HTMLElement, result: BenchResult, name: strin
   );
 }
 
-/** What was measured where, and whether that says anything. */
+/** What was measured where, and whether the result is meaningful. */
 export function heading({ adapter }: Pick<BenchResult, "adapter">, name: string): HTMLElement[] {
   const title = make("h2", { textContent: `${name} on ${adapter.name}` });
   return adapter.software ? [title, make("p", { className: "warning", textContent: SOFTWARE })] : [title];
@@ -111,7 +111,7 @@ function kernelTable(
   const body = rows.map((row) => {
     const gbs = row.bytes / row.microseconds / 1e3;
     const gflops = row.flops / row.microseconds / 1e3;
-    // A kernel is held against the limit it comes closer to.
+    // A kernel is compared with the limit that it is closer to.
     const share = Math.max(gbs / peak.copyGBs, gflops / peak.fmaGflops);
     const time = [figure(row.microseconds / 1e3), percent((100 * row.microseconds) / total)];
     return [row.label, row.kernel, count(row.calls), ...time, figure(gbs), figure(gflops), percent(100 * share)];

@@ -33,10 +33,10 @@ let loaded: { source: ModelSource; name: string } | null = null;
 let messages: Message[] = [];
 /** How the engine runs the model. */
 let way: Way = { swiftkv: null, kv: "f16" };
-/** Tokens the session holds; 0 when they have to be read anew. */
+/** Tokens whose keys and values the engine has; 0 when they must be computed again. */
 let held = 0;
 let running: AbortController | null = null;
-/** The generation under way, if any. A session is never given back before it has ended. */
+/** The running generation, if any. A session is disposed only after it has ended. */
 let active: Promise<unknown> = Promise.resolve();
 let lastReply: Reply | null = null;
 
@@ -136,7 +136,7 @@ function welcome(): void {
 
 // Dense or SwiftKV
 
-/** Work on the engine that is no reply: Stop ends it, the panel shows how far it is and what went wrong. */
+/** Engine work other than replies: Stop ends it, the panel shows its progress and errors. */
 async function occupy(work: Work, task: (signal: AbortSignal) => Promise<void>): Promise<void> {
   if (!engine || running) return;
   const controller = new AbortController();
@@ -153,7 +153,7 @@ async function occupy(work: Work, task: (signal: AbortSignal) => Promise<void>):
 
 const nameOf = ({ swiftkv }: Way): string => (swiftkv ? "SwiftKV" : "Dense");
 
-/** Runs the model another way. The conversation stays; the next reply reads it again. */
+/** Switches how the model runs. The conversation stays; the next reply processes it again. */
 async function takeUp(next: Way, signal?: AbortSignal): Promise<void> {
   if (!engine) return;
   panel.progress(`${nameOf(next)}: preparing`, null);
@@ -166,7 +166,7 @@ const sayWay = (): void => {
     `Runs ${way.swiftkv ? "with SwiftKV" : "dense"}, ${way.kv} keys and values`;
 };
 
-/** Times the first token both ways, and comes back to the way it was, with the prompt read. */
+/** Times the first token both ways, then returns to the original one with the prompt in its cache. */
 async function compare(signal: AbortSignal): Promise<void> {
   if (!engine) return;
   const here = way;
@@ -196,7 +196,7 @@ function promptOf(list: readonly Message[]): Prompt {
   return { messages: system ? [{ role: "system", content: system }, ...list] : list };
 }
 
-/** The long text comes first, so that what is computed for it serves every later question. */
+/** The long text comes first, so that its keys and values are reused by every later question. */
 const draft = (): string => [attachment.get(), text.value.trim()].filter(Boolean).join("\n");
 
 async function send(): Promise<void> {
@@ -225,7 +225,7 @@ async function send(): Promise<void> {
   if (card) chat.reveal(card);
 }
 
-/** Generates the reply to `messages`. "refused" = not one token came, and the question may be taken back. */
+/** Generates the reply to `messages`. "refused" = there was no token, and the question may be withdrawn. */
 function answer(): Promise<"done" | "refused"> {
   const outcome = generate();
   active = outcome;
@@ -297,7 +297,7 @@ async function newChat(): Promise<void> {
 
 const stop = (): void => running?.abort();
 
-/** Stops and waits until it has. */
+/** Stops the generation and waits for its end. */
 async function halt(): Promise<void> {
   stop();
   await active.catch(() => {});
@@ -349,7 +349,7 @@ const removeTrouble = (): void => {
 let measured = { text: "", tokens: 0 };
 let draftTimer = 0;
 
-/** Shows what the draft would add. Tokenizing a book takes a while, so it waits for a pause in the typing. */
+/** Shows how many tokens the draft would add. Tokenizing a book takes a while, so it waits for a pause in typing. */
 function drawDraft(): void {
   clearTimeout(draftTimer);
   draftTimer = window.setTimeout(() => {

@@ -26,7 +26,7 @@ export function conversation(): Conversation {
   const atEnd = (): boolean => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 16;
   let height = 0;
   const leave = (): void => {
-    // A growing composer moves the text as well; that is no wish to read further up.
+    // A growing composer scrolls the text too; that does not mean that the reader scrolled up.
     if (following && scroller.clientHeight !== height) return follow();
     following = atEnd();
     latest.hidden = following;
@@ -41,7 +41,7 @@ export function conversation(): Conversation {
     follow();
   };
   scroller.addEventListener("scroll", leave, { passive: true });
-  // A small turn of the wheel must win against the next token, which comes before the scroll event.
+  // A small turn of the wheel must stop the following, although the next token comes before the scroll event.
   scroller.addEventListener("wheel", (event) => void (following &&= event.deltaY >= 0), { passive: true });
   latest.addEventListener("click", toEnd);
   new ResizeObserver(follow).observe(scroller);
@@ -82,16 +82,16 @@ export function userMessage(question: string, longText: string, note: string): H
 
 export interface Reply {
   readonly element: HTMLElement;
-  /** Prompt tokens read; `reused` of them were there already. */
+  /** Prompt tokens processed; `reused` of them were in the cache. */
   reading(done: number, total: number, reused: number): void;
   /** The whole text so far. */
   writing(text: string, tokens: number): void;
   done(result: GenerationResult): void;
-  /** Takes "Regenerate" away, because the conversation went on. */
+  /** Removes "Regenerate", because the conversation has continued. */
   settle(): void;
 }
 
-/** A reply of the model. Everything that will appear in it has its room from the start, so nothing jumps. */
+/** A reply of the model. Space is reserved for everything that will appear in it, so that nothing jumps. */
 export function reply(speaker: string, onRegenerate: () => unknown): Reply {
   const body = make("div", { className: "body" });
   const figures = make("p", { className: "figures", textContent: "Starting" });
@@ -182,9 +182,9 @@ export async function stream(
   return generation.result;
 }
 
-/** What moves while a reply runs. */
+/** What is updated while a reply runs. */
 interface Moving {
-  /** Tokens the session held before. */
+  /** Tokens that were in the cache before. */
   held: number;
   context: number;
   draw: ReturnType<typeof ribbon>;
@@ -197,7 +197,7 @@ export function follow(view: Reply, { held, context, draw, scroll }: Moving) {
   let promptTokens = 0;
   return {
     reading(done: number, total: number): void {
-      // The first call comes before or after the first chunk; what the session held bounds what can be reused.
+      // The first call comes before or after the first chunk; no more can be reused than was in the cache.
       if (reused < 0) reused = Math.min(done, held);
       promptTokens = total;
       view.reading(done, total, reused);

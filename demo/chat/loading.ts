@@ -14,7 +14,7 @@ const PHASES: Record<LoadProgress["phase"], string> = {
   ready: "Ready",
 };
 
-/** Loads with the view showing how far it is. Rejects with an AbortError when the user cancels. */
+/** Loads while the view shows the progress. Rejects with an AbortError when the user cancels. */
 export async function loadShowing(source: ModelSource, name: string, options: LoadOptions): Promise<Engine> {
   const cancel = new AbortController();
   const button = find("loading-cancel", HTMLButtonElement);
@@ -34,7 +34,7 @@ function view(name: string): (progress: LoadProgress) => void {
   const phaseLine = find("loading-phase", HTMLElement);
   const byteLine = find("loading-bytes", HTMLElement);
   const started = performance.now();
-  let firstBytes = -1; // what the cache held must not count as speed
+  let firstBytes = -1; // bytes from the cache must not count towards the speed
   const show = ({ phase, loadedBytes, totalBytes }: LoadProgress): void => {
     const text = PHASES[phase];
     if (phaseLine.textContent !== text) phaseLine.textContent = text;

@@ -13,7 +13,7 @@ export interface LongText {
 }
 
 export interface LongTextOptions {
-  /** Tokens of a text, or null while no model is loaded. */
+  /** Number of tokens of a text, or null while no model is loaded. */
   tokens: (text: string) => number | null;
   /** Tokens that still fit, or null. */
   room: () => number | null;

@@ -19,7 +19,7 @@ const marked = new Marked({
   },
 });
 
-/** Markdown as a fragment without scripts, images, styles, forms or ids. Links open apart and know nothing of this page. */
+/** Markdown as a fragment without scripts, images, styles, forms or ids. Links open in a new tab without a referrer or opener. */
 export function renderMarkdown(text: string): DocumentFragment {
   const html = marked.parse(text, { async: false });
   const fragment = DOMPurify.sanitize(html, {

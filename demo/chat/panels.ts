@@ -4,7 +4,7 @@ import { find } from "../shared/dom.ts";
 
 export interface SidePanel {
   open(): void;
-  /** Out of sight, without moving the focus. */
+  /** Hides it without moving the focus. */
   hide(): void;
 }
 

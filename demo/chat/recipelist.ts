@@ -1,4 +1,4 @@
-// Where the recipe for keys and values is chosen: one radio button for each, with what it costs and what it loses.
+// The choice of recipe for keys and values: a radio button for each, with its memory cost and its loss.
 
 import type { ModelInfo } from "../../src/index.ts";
 import { find, make } from "../shared/dom.ts";
@@ -6,7 +6,7 @@ import { bytes, count } from "../shared/numbers.ts";
 import { OFFERS, priceOf, testOf } from "./recipes.ts";
 import type { Offer } from "./recipes.ts";
 
-/** Fills #recipes with radio buttons named "kv". What comes back shows the figures for a model and so many tokens of context. */
+/** Fills #recipes with radio buttons named "kv". Returns a function that shows the figures for a model at a given context. */
 export function recipeList(): (model: ModelInfo, context: number) => void {
   const rows = OFFERS.map((offer, index) => recipeRow(offer, `recipe-${index}`));
   find("recipes", HTMLElement).replaceChildren(...rows.map(({ element }) => element));

@@ -1,4 +1,4 @@
-// The recipes for keys and values that the page offers: one table, a line for each.
+// The recipes for keys and values that the page offers.
 
 import { parseRecipe } from "../../src/index.ts";
 import type { ModelInfo, RecipePrice } from "../../src/index.ts";
@@ -6,7 +6,7 @@ import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 export interface Offer {
   recipe: string;
   note: string;
-  /** Mean negative log-likelihood of a token, by the name of the model; TESTS says of which text. */
+  /** Mean negative log-likelihood per token, by the name of the model; TESTS says on which text. */
   nll: Readonly<Record<string, number>>;
 }
 
@@ -20,14 +20,14 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "int4", note: "rounded a lot", nll: { [SMOLLM2]: 3.993 } },
 ];
 
-/** On what the likelihoods of a model were measured, and what float64 gives there. */
+/** The text that a model's likelihoods were measured on, and what float64 gives there. */
 const TESTS: Readonly<Record<string, { text: string; float64: number }>> = {
   [SMOLLM2]: { text: "512 tokens of WikiText", float64: 3.8624 },
 };
 
 export const DEFAULT_RECIPE: string = "f16";
 
-/** The recipe of this text among those offered; the default for any other. */
+/** The offered recipe with this text, or else the default. */
 export const offered = (text: string): string => OFFERS.find(({ recipe }) => recipe === text)?.recipe ?? DEFAULT_RECIPE;
 
 /** How a model's measured likelihoods are to be read; null where there are none. */

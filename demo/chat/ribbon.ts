@@ -8,7 +8,7 @@ export interface ContextUse {
   context: number;
   /** Keys and values already computed for what comes next. */
   held: number;
-  /** Prompt tokens still to be read. */
+  /** Prompt tokens still to be processed. */
   waiting: number;
   /** The reply being written. */
   reply: number;

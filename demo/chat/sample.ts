@@ -1,4 +1,4 @@
-// A long text made on the spot: small scenes in a shuffled order, with notes hidden among them.
+// A generated long text: small scenes in shuffled order, with notes hidden among them.
 
 const SCENES = [
   "Tom and Mia went to the park. They saw a big tree and a small pond. A frog sat on a stone and looked at the water.",

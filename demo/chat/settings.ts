@@ -12,19 +12,19 @@ const NUMBERS = { temperature: 0, topP: 1, topK: 0, minP: 0, repetitionPenalty: 
 type NumberName = keyof typeof NUMBERS;
 const names = Object.keys(NUMBERS) as NumberName[];
 
-/** Tokens of context that a model gets where nothing is chosen and it was trained for more. */
+/** Default context in tokens, for models that were trained for more. */
 const MOST_CONTEXT = 8192;
 
-/** What a chat starts with where the model brings no advice of its own. */
+/** Sampling for models that recommend none. */
 const DEFAULTS: Sampling = { temperature: 0.7, topP: 0.95 };
 
 export interface Settings {
   system(): string;
   generate(): GenerateOptions;
   load(): LoadOptions & { kv: string };
-  /** Another recipe for keys and values was taken up; the next model begins with it. */
+  /** The recipe for keys and values has changed; the next model starts with it. */
   keep(kv: string): void;
-  /** Takes over the sampling that the model's authors recommend, unless the user has moved the dials; shows what memory it needs. */
+  /** Applies the sampling that the model's authors recommend, unless the user has changed it; shows the memory it needs. */
   adopt(model: ModelInfo): void;
 }
 
@@ -85,7 +85,7 @@ export function settingsForm(onSystem: () => void): Settings {
     },
     adopt(loaded) {
       model = loaded;
-      // Greedy is what the engine says where a model brings nothing; small models then go round in circles.
+      // The engine reports greedy for a model that recommends nothing; small models then repeat themselves.
       advice = loaded.sampling.temperature ? loaded.sampling : DEFAULTS;
       if (!touched) showSampling(advice);
       for (const option of find("context", HTMLSelectElement).options)
@@ -103,7 +103,7 @@ function fieldOf(form: HTMLFormElement, name: string): Field {
   throw new Error(`settings: no field "${name}"`);
 }
 
-/** The number fields say in their placeholder what nothing means. */
+/** The placeholders of number fields say what an empty field means. */
 const shown = (name: NumberName, value: number): string => (name === "topK" && value === 0 ? "" : String(value));
 
 function showOutputs(form: HTMLFormElement): void {
@@ -123,11 +123,11 @@ function store(form: HTMLFormElement, touched: boolean): void {
   try {
     localStorage.setItem(KEY, JSON.stringify({ touched, values }));
   } catch {
-    // Private windows may refuse; the settings then last as long as the page.
+    // Private windows may refuse storage; the settings then last as long as the page.
   }
 }
 
-/** Whether the user had moved the sampling dials. */
+/** Whether the user had changed the sampling. */
 function restore(form: HTMLFormElement): boolean {
   try {
     const saved: unknown = JSON.parse(localStorage.getItem(KEY) ?? "null");

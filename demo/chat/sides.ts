@@ -1,4 +1,4 @@
-// Dense and SwiftKV side by side: what the first token took, what the cache takes.
+// Dense and SwiftKV side by side: time to the first token and size of the cache.
 
 import { make } from "../shared/dom.ts";
 import { bytes, count, figure, seconds } from "../shared/numbers.ts";
@@ -15,7 +15,7 @@ export interface Side {
 
 type Pair = readonly [dense: Side, swiftkv: Side];
 
-/** Head and body of the table. The side that runs is marked. */
+/** Head and body of the table. The variant in use is marked. */
 export function sidesTable(pair: Pair, running: Side): HTMLElement[] {
   const names = pair.map((side) =>
     make(
@@ -65,7 +65,7 @@ export function verdict(where: string, [dense, swiftkv]: Pair): string {
   return `${where} of ${count(before.promptTokens)} tokens SwiftKV came to its first token ${speed}. Its cache is ${cache}.`;
 }
 
-/** Two per cent are less than two runs differ by. */
+/** Within two per cent: less than the difference between two runs. */
 function comparison(ratio: number): string {
   if (ratio > 1.02) return `${figure(ratio)} times as fast`;
   return ratio < 0.98 ? `${figure(1 / ratio)} times as slowly` : "as fast";

@@ -89,7 +89,7 @@ export function showStarters(
   target.replaceChildren(make("h1", { textContent: title }), make("ul", {}, ...cards));
 }
 
-/** What is left to ask about the sample text: the same pages again, which is what the kept keys and values are for. */
+/** Further questions about the sample text, which reuse its keys and values. */
 export function followUps(messages: readonly Message[]): string[] {
   const asked = messages.filter((message) => message.role === "user").map((message) => message.content);
   return asked[0]?.endsWith(SAMPLE_QUESTION) ? FOLLOW_UPS.filter((question) => !asked.includes(question)) : [];

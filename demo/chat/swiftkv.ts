@@ -9,30 +9,30 @@ import type { Side } from "./sides.ts";
 import { cachesOf, groupsOf } from "./twin.ts";
 import type { FirstToken, Way } from "./twin.ts";
 
-/** What the engine is doing, as far as the panel must know. */
+/** What the engine is doing, as far as it concerns the panel. */
 export type Work = "none" | "reply" | "turning" | "comparing";
 
 export interface SwiftKvPanel {
   /** Shows how a model runs. Its button appears if the model can run both ways. */
   show(engine: Engine, way: Way): void;
-  /** No model is loaded: what was measured is forgotten. */
+  /** No model is loaded: measurements are discarded. */
   reset(): void;
-  /** The way on one side of the switch, as chosen. */
+  /** The chosen variant on one side of the switch. */
   way(swiftkv: boolean): Way;
-  /** A first token on the engine that is shown. */
+  /** The time to a first token on the engine in use. */
   record(first: FirstToken): void;
   /** While anything runs, nothing can be switched. */
   work(work: Work): void;
-  /** How far it is; null = no telling. */
+  /** Progress; null = unknown. */
   progress(text: string, share: number | null): void;
   /** Says how the two compare. `where`: on what text. */
   tell(where: string): void;
-  /** Null takes the last one away. */
+  /** Null removes the last one. */
   trouble(card: HTMLElement | null): void;
 }
 
 export interface SwiftKvActions {
-  /** The user wants the model run another way. */
+  /** The user wants to switch how the model runs. */
   onWay: (way: Way) => void;
   onCompare: () => void;
   onStop: () => void;
@@ -80,12 +80,12 @@ export function swiftkvPanel({ onWay, onCompare, onStop }: SwiftKvActions): Swif
     drawState(shown);
     find("swiftkv-sides", HTMLTableElement).replaceChildren(...sidesTable(sides, sides[shown.way.swiftkv ? 1 : 0]));
   };
-  /** A shape that is not in use needs no new engine. */
+  /** Changing a shape that is not in use needs no new engine. */
   const change = (): void => {
     const wanted = way(toggle.checked);
     say("");
     draw();
-    toggle.checked = wanted.swiftkv !== null; // shown at once, true when the engine is there
+    toggle.checked = wanted.swiftkv !== null; // shown at once, though the engine follows later
     if (shown && keyOf(wanted) !== keyOf(shown.way)) onWay(wanted);
   };
   const say = (text: string): void => void (find("swiftkv-verdict", HTMLElement).textContent = text);
@@ -127,7 +127,7 @@ export function swiftkvPanel({ onWay, onCompare, onStop }: SwiftKvActions): Swif
     work(state) {
       work.show(state);
       if (state !== "none" || !shown) return;
-      shape.set(shown.way); // what was chosen may have failed
+      shape.set(shown.way); // the chosen shape may have failed
       draw();
     },
     progress: work.progress,
@@ -155,7 +155,7 @@ interface ShapeFields {
   fields: readonly HTMLSelectElement[];
   swiftkv(): NonNullable<Way["swiftkv"]>;
   kv(): string;
-  /** For a model of so many layers: half of them read, nothing is shared. */
+  /** The default for a model of so many layers: prompts run half of them, no caches are shared. */
   offer(layers: number): void;
   set(way: Way): void;
   onChange(listener: () => void): void;
@@ -203,13 +203,13 @@ interface WorkView {
   onPress(compare: () => void, stop: () => void): void;
 }
 
-/** The button that compares or stops, how far it is, and `controls` locked meanwhile. */
+/** The button that compares or stops, its progress, and `controls`, which are locked meanwhile. */
 function workView(controls: () => readonly (HTMLInputElement | HTMLSelectElement)[]): WorkView {
   const view = find("swiftkv-work", HTMLElement);
   const bar = find("swiftkv-bar", HTMLElement);
   const button = find("swiftkv-compare", HTMLButtonElement);
   let comparing = false;
-  /** A locked control loses the focus; it gets it back. */
+  /** A control that is locked loses the focus; it gets it back when unlocked. */
   let focused: Element | null = null;
   const lock = (locked: boolean): void => {
     const all = controls();

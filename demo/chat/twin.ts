@@ -1,4 +1,4 @@
-// The same weights run in two ways, dense and as SwiftKV: turning from one to the other, timing a first token. No DOM.
+// The same weights run dense or as SwiftKV: switching between the two, timing a first token. No DOM.
 
 import { convert } from "../../src/index.ts";
 import type { Engine, Message, Prompt, Session, SwiftKv } from "../../src/index.ts";
@@ -11,7 +11,7 @@ export interface Way {
   kv: string;
 }
 
-/** The engine of the same weights that runs `way`. It takes the place of `engine`, whose cache is given back. */
+/** An engine on the same weights that runs `way`. It replaces `engine`, whose cache is freed. */
 export async function turn(engine: Engine, { swiftkv, kv }: Way, signal?: AbortSignal): Promise<Engine> {
   const twin = await convert(engine, swiftkv ?? false, { kv, ...(signal ? { signal } : {}) });
   engine.dispose();
@@ -31,14 +31,14 @@ export interface FirstToken {
   promptTokens: number;
 }
 
-/** Times the first token after a prompt of which the engine holds nothing yet. */
+/** Times the first token of a prompt that is not in the engine's cache. */
 export async function firstToken(
   engine: Engine,
   session: Session,
   prompt: Prompt,
   { signal, onPrefill }: { signal: AbortSignal; onPrefill: (done: number, total: number) => void },
 ): Promise<FirstToken> {
-  // The first run of a new engine sets things up. Backwards, so that the cache then holds nothing of the prompt.
+  // Warm-up: a new engine's first run includes one-time work. Reversed, so that nothing of the prompt is cached.
   const warmup = engine.tokenize(SAMPLE_QUESTION).toReversed();
   await session.generate({ tokens: warmup }, { maxTokens: 1, signal }).result;
   const { stats } = await session.generate(prompt, { maxTokens: 1, signal, onPrefill }).result;
@@ -46,10 +46,10 @@ export async function firstToken(
   return { milliseconds: stats.prefillMs, promptTokens: stats.promptTokens };
 }
 
-/** In a shorter prompt the first token costs mostly what does not depend on its length. */
+/** With a shorter prompt, most of the time to the first token does not depend on the prompt's length. */
 const SHORT_TOKENS = 256;
 
-/** What was last asked, with all that came before it; a built-in text where that is short. */
+/** The last question with everything before it, or a built-in text where that is short. */
 export function comparisonPrompt(
   engine: Engine,
   messages: readonly Message[],

@@ -1,4 +1,4 @@
-// The page behind `npm start -- --prompt` and --tokens: loads one model, answers one prompt, hands text out as it comes.
+// The page behind `npm start -- --prompt` and --tokens: loads one model, answers one prompt, streams the text.
 
 import { EngineError, load } from "../../src/index.ts";
 import type {
@@ -17,7 +17,7 @@ import { bytes, count, rate } from "../shared/numbers.ts";
 interface Request {
   source: string;
   prompt: Prompt;
-  /** As typed, where the command does not know what is allowed. */
+  /** As typed: the engine checks it. */
   load: LoadOptions;
   generate: GenerateOptions;
 }
@@ -26,7 +26,7 @@ type Answer = { result: object; figures: string } | { error: Failure };
 
 interface Failure {
   message: string;
-  /** null: not an error that the engine foresees. */
+  /** null: not one of the engine's errors. */
   code: ErrorCode | null;
 }
 
@@ -39,7 +39,7 @@ declare global {
   }
 }
 
-/** Runs one prompt. Errors come back as values, because exceptions lose their class on the way to Node. */
+/** Runs one prompt. Errors come back as values, because exceptions lose their class between the page and Node. */
 window.runPrompt = async (request) => {
   try {
     const engine = await load(request.source, { ...request.load, onProgress: showLoading() });

@@ -1,4 +1,4 @@
-// What the commands accept. Every complaint is one line.
+// The arguments of the commands. Every error is one line.
 
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
@@ -9,7 +9,7 @@ import { localModel } from "./files.mjs";
 
 const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
-/** A mistake of the person at the keyboard: shown as one line, without a stack. */
+/** A user's mistake: shown as one line, without a stack trace. */
 export class UsageError extends Error {
   name = "UsageError";
 }
@@ -96,7 +96,7 @@ export function parseStart(argv) {
   };
 }
 
-/** What a reply cannot be given together. */
+/** Refuses options that contradict each other. */
 function checkTogether(values) {
   const extra = Object.keys(values).find((name) => PAGE_ONLY.includes(name));
   if (extra) throw new UsageError(`--${extra} is for the page and cannot go with a prompt`);

@@ -41,7 +41,7 @@ async function measure(page, name, options) {
   }
 }
 
-/** Runs in the page. Errors are handed over as values: on the way to Node they would be wrapped. */
+/** Runs in the page. Errors are returned as values, because exceptions are wrapped on the way to Node. */
 const runInPage = ({ name, options }) =>
   window[name](options).then(
     (result) => ({ result }),

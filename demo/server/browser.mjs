@@ -26,7 +26,7 @@ const WINDOWS = [
   "Microsoft\\Edge\\Application\\msedge.exe",
 ];
 
-/** Where a browser lies and the arguments that give it WebGPU. Installs Debian's Chromium when run as root without one.
+/** Path of a browser, and the arguments that enable WebGPU in it. Installs Debian's Chromium when run as root without one.
  * @param {{software?: boolean, headed?: boolean}} [options] software: use SwiftShader even if there is a GPU
  * @returns {Promise<{executablePath: string, args: string[]}>}
  * @throws {Error} one line: what to install */

@@ -1,11 +1,11 @@
-// What `npm start -- --prompt` and `npm run bench` share: a page in a browser, and leaving without a trace.
+// What `npm start -- --prompt` and `npm run bench` share: a page in a browser, and cleaning up on exit.
 
 import { UsageError } from "./arguments.mjs";
 
 const closers = [];
 let quitting = false;
 
-/** `close` runs before the command ends, whatever ends it. The latest is the first. */
+/** `close` runs before the command ends, whatever ends it; the one added last runs first. */
 export const onQuit = (close) => void closers.push(close);
 
 /** Closes everything and ends the process, after five seconds at the latest. */
@@ -20,12 +20,12 @@ export async function quit(code) {
 
 /** Runs `main` with the arguments. An error is one line on standard error and exit code 1. */
 export async function command(name, main) {
-  process.stdout.on("error", () => void quit(0)); // the reader of a pipe has seen enough
+  process.stdout.on("error", () => void quit(0)); // the reader of the pipe has closed it
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => void quit(130));
   try {
     await main(process.argv.slice(2));
   } catch (error) {
-    if (quitting) return; // what fails while everything is being closed is no news
+    if (quitting) return; // errors during shutdown are expected
     showProgress("");
     process.stderr.write(
       `${name}: ${String(error?.message ?? error)
@@ -36,7 +36,7 @@ export async function command(name, main) {
   }
 }
 
-/** What helps on the command line against an error of the engine, by its code. */
+/** What to do on the command line about an engine error, by its code. */
 const HINTS = {
   "no-webgpu": "--software runs it on the CPU.",
   "no-adapter": "--software runs it on the CPU.",
@@ -48,7 +48,7 @@ const HINTS = {
 /** Serves the demo with the model, starts a browser, and hands `work` the opened page.
  * @param {{model: {local?: object, source?: string}, path: string, browser: object}} setting path = of the page
  * @param {(page: import("playwright").Page, source: string) => Promise<{error?: {message: string, code: string | null}}>} work source = the model as the page names it
- * @throws {UsageError} what the page answers as `error`, or how the page broke; errors lose their class on the way, not their code */
+ * @throws {UsageError} the `error` that the page returned, or what broke the page; errors keep their code across the border to Node, not their class */
 export async function inPage({ model, path, browser: wanted }, work) {
   const [{ serve }, { launch }] = await Promise.all([import("./server.mjs"), import("./browser.mjs")]);
   const server = await serve(model.local ? { local: model.local } : {});
@@ -73,12 +73,12 @@ export async function inPage({ model, path, browser: wanted }, work) {
 
 let progressShown = false;
 
-/** One line on the terminal that the next one replaces; nothing at all where standard error is a file or a pipe. */
+/** A line on the terminal that the next one replaces; nothing where standard error is a file or a pipe. */
 export function showProgress(line) {
   if (!process.stderr.isTTY || (!line && !progressShown)) return;
   process.stderr.write(`\r\u001b[K${line}`);
   progressShown = line !== "";
 }
 
-/** Writes to standard output and waits until it is out: process.exit would cut a pipe short. */
+/** Writes to standard output and waits until it has been written: process.exit would truncate a pipe. */
 export const print = (text) => new Promise((resolve) => void process.stdout.write(text, () => resolve()));

@@ -4,10 +4,10 @@ import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve, sep } from "node:path";
 
-/** What a model directory may give out; everything else in it stays private. */
+/** Files of a model directory that are served; everything else in it stays private. */
 const MODEL_FILE = /\.(safetensors|gguf|json|jinja|txt|model)$/i;
 
-/** Weights as the picker counts them. */
+/** Weight files, whose sizes the picker adds up. */
 const WEIGHTS = /\.(safetensors|gguf)$/i;
 
 /** Reads a `Range` header against a file size. Several ranges in one header are answered with the whole file.
@@ -132,7 +132,7 @@ async function entriesOf(directory) {
 }
 
 /** What is wrong with a local model path, or null: the checks that need no GPU.
- * @returns {Promise<{directory: string, file: string} | string>} file "" = the directory is the model; a string is the complaint */
+ * @returns {Promise<{directory: string, file: string} | string>} file "" = the directory is the model; a string is the error message */
 export async function localModel(path) {
   const info = await stat(path).catch(() => null);
   if (!info) return `no such file or directory: ${path}`;

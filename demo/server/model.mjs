@@ -30,7 +30,7 @@ const KNOWN = {
 const WANTED =
   /^(config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model[\w-]*\.safetensors$/;
 
-/** The hub is out of reach, as opposed to having an answer we dislike. */
+/** The hub cannot be reached, as opposed to answering with an error. */
 class Unreachable extends Error {}
 
 async function main(argv) {

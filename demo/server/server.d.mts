@@ -1,5 +1,5 @@
 export interface ServeOptions {
-  /** 0 or none: any free one. */
+  /** 0 or absent: any free port. */
   port?: number;
   /** A model to mount under a path nobody can guess. */
   local?: { directory: string; file: string };

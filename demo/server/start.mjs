@@ -68,7 +68,7 @@ function openBrowser(url) {
   const openers = { darwin: ["open", url], win32: ["cmd", "/c", "start", "", url] };
   const [program, ...args] = openers[process.platform] ?? ["xdg-open", url];
   spawn(program, args, { stdio: "ignore", detached: true })
-    .on("error", () => {}) // the URL is on the screen; opening it is a courtesy
+    .on("error", () => {}) // the URL has been printed, so failing to open it does not matter
     .unref();
 }
 

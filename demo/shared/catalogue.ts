@@ -68,12 +68,12 @@ export async function localChoices(): Promise<Choice[]> {
 /** Files dropped on the page: single files, or a directory read to its first level. */
 export async function droppedFiles(transfer: DataTransfer): Promise<File[]> {
   const dropped = [...transfer.items].map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
-  // What another page hands over has no entry.
+  // Files handed over by another page have no entry.
   const files = await Promise.all(dropped.map(({ entry, file }) => (entry ? filesOf(entry) : file ? [file] : [])));
   return files.flat();
 }
 
-// Chrome has these classes by other names, so `instanceof` is of no use.
+// Chrome names these classes differently, so `instanceof` does not work.
 const isFile = (entry: FileSystemEntry): entry is FileSystemFileEntry => entry.isFile;
 const isDirectory = (entry: FileSystemEntry): entry is FileSystemDirectoryEntry => entry.isDirectory;
 

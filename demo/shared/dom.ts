@@ -1,4 +1,4 @@
-// The little of a framework that the pages need.
+// The few DOM helpers that the pages need.
 
 type Child = Node | string | null;
 export type Properties<K extends keyof HTMLElementTagNameMap> = Partial<
@@ -22,14 +22,14 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** The element with this id; the page is broken without it. */
+/** The element with this id. Throws if it is missing, since the page would be broken. */
 export function find<T extends HTMLElement>(id: string, type: new () => T): T {
   const element = document.getElementById(id);
   if (!(element instanceof type)) throw new Error(`page: no <${type.name}> with id "${id}"`);
   return element;
 }
 
-/** A button whose click may be asynchronous; it cannot be pressed again before that is over. */
+/** A button whose click may be asynchronous; it is disabled until that has finished. */
 export function button(label: string, className: string, onClick: () => unknown): HTMLButtonElement {
   const element = make("button", { type: "button", className, textContent: label });
   element.addEventListener("click", async () => {

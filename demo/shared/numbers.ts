@@ -5,7 +5,7 @@ const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 /** 12,345 */
 export const count = (value: number): string => WHOLE.format(value);
 
-/** Three significant digits where they mean something: 0, 0.123, 4.56, 78.9, 1,234. */
+/** Three significant digits, as far as they carry information: 0, 0.123, 4.56, 78.9, 1,234. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
@@ -14,7 +14,7 @@ export function figure(value: number): string {
   return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
-/** Of 100; always one decimal, so that columns line up. */
+/** A percentage, always with one decimal, so that columns line up. */
 export const percent = (value: number): string => (Number.isFinite(value) ? `${value.toFixed(1)} %` : "–");
 
 /** Decimal units, as disks and download pages use them: 7.9 MB. */

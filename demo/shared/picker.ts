@@ -1,4 +1,4 @@
-// Where a model is chosen: the opening view of the page.
+// The model picker, which the page opens with.
 
 import type { ModelSource } from "../../src/index.ts";
 import { droppedFiles, embedded, hub, localChoices } from "./catalogue.ts";
@@ -8,7 +8,7 @@ import type { Properties } from "./dom.ts";
 
 export type OnChoose = (source: ModelSource, name: string) => void;
 
-/** Fills `target` with models to choose, a field for any other, and a place for own files. The benchmark page uses it too. */
+/** Fills `target` with models to choose, a field for any other, and a drop zone for the user's own files. The benchmark page uses it too. */
 export async function picker(target: HTMLElement, onChoose: OnChoose): Promise<void> {
   const row = (choice: Choice): HTMLElement => {
     const button = make(
@@ -61,7 +61,7 @@ function otherForm(onChoose: OnChoose): HTMLElement {
   return form;
 }
 
-/** What the engine is to be given for what was typed; null if it can be neither id nor address. */
+/** The source that the typed text names; null if it is neither an id nor an address. */
 export function readSource(typed: string): string | null {
   // People paste the address of the model's page; the engine wants the id.
   const source = typed.trim().replace(/^https:\/\/huggingface\.co\/([\w.-]+\/[\w.-]+)\/?(?:tree\/main\/?)?$/, "$1");

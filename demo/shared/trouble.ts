@@ -1,10 +1,10 @@
-// Errors as cards: what happened, and the way out.
+// Errors as cards: what happened, and what to do about it.
 
 import { EngineError } from "../../src/index.ts";
 import type { ErrorCode } from "../../src/index.ts";
 import { button, make } from "./dom.ts";
 
-/** What a card can offer; the page decides which of them it can do. */
+/** Actions that a card can offer; the page decides which of them it supports. */
 export type Way = "retry" | "newChat" | "pickModel" | "reload" | "settings";
 
 interface Card {
@@ -15,7 +15,7 @@ interface Card {
 }
 
 export interface Trouble extends Card {
-  /** The error's own words. */
+  /** The error's message. */
   detail: string;
 }
 
@@ -177,7 +177,7 @@ const UNKNOWN: Card = {
   ways: ["retry", "reload", "pickModel"],
 };
 
-/** The card. Only the ways that `act` knows become buttons. */
+/** The card. Only actions that `act` has become buttons. */
 export function troubleCard(trouble: Trouble, act: Partial<Record<Way, () => unknown>>): HTMLElement {
   const actions = trouble.ways.flatMap((way) => {
     const action = act[way];

@@ -5,7 +5,7 @@
 // A page format is what attn_decode reads pages through; withSnippet (src/gpu/specialise.ts) puts another one in its place,
 // which declares the same names. `page` is the first word of a page, `slot` 0 … 31, `w` a word of the slot's V.
 
-const KEY_WIDTH = E;                            // channels of a stored key, a multiple of 4
+override KEY_WIDTH: u32 = E;                    // channels of a stored key, a multiple of 4
 override VALUE_WORDS: u32 = E * KV_BITS / 32u;  // words of a slot's V
 const PAIRS = max(1u, 16u / KV_BITS);           // pairs of values in a word of V
 const WORD_VALUES = 32u / KV_BITS;              // values in a word of V; 1: the second of its pair is 0

@@ -49,12 +49,13 @@ export class Recipe {
       ? [{ name: "swiftkv", layout: layoutOf(model.layers, model.swiftkv) }]
       : [];
     const systems = this.#systems.map(({ definition, options }) => definition.create(options, model, bounds));
+    for (const system of systems) checkRetaining(system, model, bounds);
     return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
   }
 
   /** What it costs after a prompt of `tokens` tokens, before anything is loaded. */
   price(model: KvModel, tokens: number): RecipePrice {
-    const resolved = this.resolve(model, { context: tokens, rows: tokens, sequences: 1 });
+    const resolved = this.resolve(model, { context: tokens, rows: Infinity, sequences: 1 });
     const kvBytes = bytesOf(resolved, tokens);
     const extraWeightBytes = resolved.systems.reduce((sum, { extraWeightBytes = 0 }) => sum + extraWeightBytes, 0);
     return { kvBytes, kvBytesPerToken: kvBytes / tokens, extraWeightBytes };
@@ -75,6 +76,22 @@ export class Recipe {
   check(model: Pick<KvModel, "swiftkv">): void {
     const refused = checkPairs(this.#names(model)).find(({ verdict }) => verdict === "refused");
     if (refused) throw new InputError(`kv: ${refused.text} Leave one of the two out.`);
+  }
+}
+
+/** What a system that keeps a part of its prompts asks of model and step. */
+function checkRetaining({ name, retaining }: KvSystem, { windows }: KvModel, { rows, sequences }: KvBounds): void {
+  if (!retaining) return;
+  if (windows.some((window) => window > 0)) {
+    throw new InputError(
+      `kv: ${name}; got a model whose layers see a window of its latest tokens, want one that sees all. Leave ${name} out: the window bounds the cache.`,
+    );
+  }
+  const least = retaining.windowRows + sequences;
+  if (rows < least) {
+    throw new InputError(
+      `chunk: got ${rows} rows in a step, want at least ${least} with ${name}. Load with a larger chunk.`,
+    );
   }
 }
 

@@ -3,11 +3,12 @@
 import { expect, test } from "playwright/test";
 import { ModelError, UnsupportedError } from "../../src/errors.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
+import { Silence } from "../silence.ts";
 import { damage, type Files } from "./damage.ts";
 import { asFiles, shardedFolder, smallFolder, smallGguf } from "./formats.ts";
 
 const mutations = 1000;
-const maxMs = 2000;
+const maxMs = 2000; // of processor time: how busy the machine is does not count
 const maxReadBytes = 64 * 2 ** 20;
 const maxGrowthBytes = 2 ** 30;
 
@@ -30,19 +31,19 @@ async function survive(files: File[]): Promise<number | null> {
 }
 
 test(`${mutations} damaged checkpoints`, async () => {
-  test.setTimeout(120_000);
   let opened = 0;
   const bytesBefore = process.memoryUsage().rss;
   for (let seed = 0; seed < mutations; seed++) {
     const { files, what } = damage(sources, seed);
-    const start = performance.now();
+    const start = process.cpuUsage();
     let bytes: number | null = 0;
     try {
-      bytes = await survive(asFiles(files));
+      bytes = await new Silence().guard(what, survive(asFiles(files)));
     } catch (error) {
       throw new Error(`${what}: neither opened nor refused`, { cause: error });
     }
-    expect(performance.now() - start, what).toBeLessThan(maxMs);
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1000, what).toBeLessThan(maxMs);
     expect(bytes ?? 0, what).toBeLessThan(maxReadBytes);
     if (bytes !== null) opened++;
   }
