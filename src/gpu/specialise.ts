@@ -55,7 +55,7 @@ export function withLengths(code: string, lengths: Lengths): string {
     const numbers = new RegExp(`(var<storage, \\w+> ${name}\\s*:\\s*array<)(vec([234])[fui]|[fui]32)>;`);
     sized = sized.replace(
       numbers,
-      (_, head: string, type: string, lanes?: string) => `${head}${type}, ${elements(bytes, lanes)}>;`,
+      (_, declaration: string, type: string, lanes?: string) => `${declaration}${type}, ${elements(bytes, lanes)}>;`,
     );
   }
   return sized;

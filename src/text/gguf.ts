@@ -101,12 +101,12 @@ function byteLevelFiles(metadata: Metadata, tokens: readonly string[], types: Ty
     ignore_merges: preset.ignoreMerges ?? false,
   };
   const specials = specialsOf(metadata, tokens, {});
-  const parts = preset.splits.flatMap((regex) => byteLevel(regex).slice(0, 1));
+  const splits = preset.splits.flatMap((regex) => byteLevel(regex).slice(0, 1));
   return {
     json: {
       model,
       normalizer: preset.normalizer ?? null,
-      pre_tokenizer: { type: "Sequence", pretokenizers: [...parts, ...byteLevel().slice(1)] },
+      pre_tokenizer: { type: "Sequence", pretokenizers: [...splits, ...byteLevel().slice(1)] },
       post_processor: frame(metadata, specials, preset.addBos ?? false),
       decoder: { type: "ByteLevel" },
       added_tokens: addedTokens(tokens, types, specials),

@@ -19,31 +19,33 @@ const DECODERS = "ByteLevel, Metaspace, or a Sequence of Replace, ByteFallback, 
 /** Reads the `decoder` of tokenizer.json. Errors: ModelError, UnsupportedError. */
 export function decodeRules(decoder: unknown): DecodeRules {
   const rules = { byteLevel: false, byteFallback: false, replace: [] as [string, string][], leadingSpaces: 0 };
-  const steps = stepsOf(decoder);
-  if (steps.length === 0) throw unsupported("none");
-  for (const step of steps) applyStep(rules, step);
+  const decoders = decodersOf(decoder);
+  if (decoders.length === 0) throw unsupported("none");
+  for (const each of decoders) addRules(rules, each);
   return rules;
 }
 
-type Step = Record<string, unknown>;
+/** An entry of tokenizer.json. */
+type Decoder = Record<string, unknown>;
 
-function stepsOf(decoder: unknown): Step[] {
+/** A Sequence holds several. */
+function decodersOf(decoder: unknown): Decoder[] {
   if (decoder === null) return [];
   if (typeof decoder !== "object")
     throw new ModelError("tokenizer.json: decoder is not an object. Is the file damaged?");
-  const step: Step = { ...decoder };
-  if (step["type"] !== "Sequence") return [step];
-  const parts: unknown = step["decoders"];
-  if (!Array.isArray(parts))
+  const outer: Decoder = { ...decoder };
+  if (outer["type"] !== "Sequence") return [outer];
+  const members: unknown = outer["decoders"];
+  if (!Array.isArray(members))
     throw new ModelError("tokenizer.json: decoder.decoders is not a list. Is the file damaged?");
-  return parts.map((part: unknown): Step => {
-    if (typeof part === "object" && part !== null) return { ...part };
+  return members.map((member: unknown): Decoder => {
+    if (typeof member === "object" && member !== null) return { ...member };
     throw new ModelError("tokenizer.json: decoder.decoders holds a non-object. Is the file damaged?");
   });
 }
 
-function applyStep(rules: DecodeRules & { replace: [string, string][] }, step: Step): void {
-  switch (step["type"]) {
+function addRules(rules: DecodeRules & { replace: [string, string][] }, decoder: Decoder): void {
+  switch (decoder["type"]) {
     case "ByteLevel":
       rules.byteLevel = true;
       return;
@@ -53,17 +55,17 @@ function applyStep(rules: DecodeRules & { replace: [string, string][] }, step: S
     case "Fuse":
       return;
     case "Metaspace":
-      rules.replace.push([textOf(step["replacement"] ?? "\u2581"), " "]);
-      rules.leadingSpaces = step["prepend_scheme"] === "never" ? 0 : 1;
+      rules.replace.push([textOf(decoder["replacement"] ?? "\u2581"), " "]);
+      rules.leadingSpaces = decoder["prepend_scheme"] === "never" ? 0 : 1;
       return;
     case "Replace":
-      rules.replace.push([patternOf(step["pattern"]), textOf(step["content"], true)]);
+      rules.replace.push([patternOf(decoder["pattern"]), textOf(decoder["content"], true)]);
       return;
     case "Strip":
-      rules.leadingSpaces = strippedSpaces(step);
+      rules.leadingSpaces = strippedSpaces(decoder);
       return;
     default:
-      throw unsupported(String(step["type"]).slice(0, 60));
+      throw unsupported(String(decoder["type"]).slice(0, 60));
   }
 }
 
@@ -80,8 +82,8 @@ function patternOf(pattern: unknown): string {
   return textOf(typeof pattern === "object" && pattern !== null && "String" in pattern ? pattern.String : undefined);
 }
 
-function strippedSpaces(step: Step): number {
-  const { content, start = 0, stop = 0 } = step;
+function strippedSpaces(decoder: Decoder): number {
+  const { content, start = 0, stop = 0 } = decoder;
   if (content === " " && stop === 0 && typeof start === "number" && Number.isInteger(start) && start >= 0) return start;
   throw unsupported("a Strip other than of spaces at the start");
 }

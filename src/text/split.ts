@@ -42,7 +42,7 @@ const split = (regex: string): Fields => ({
   invert: false,
 });
 
-const sequence = (parts: readonly Fields[]): Fields => ({ type: "Sequence", pretokenizers: parts });
+const sequence = (members: readonly Fields[]): Fields => ({ type: "Sequence", pretokenizers: members });
 
 /** Splits at `regex` (default GPT-2's), then writes each byte as one printable character. */
 export const byteLevel = (regex: string = GPT2_SPLIT): Fields[] => [

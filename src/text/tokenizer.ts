@@ -73,12 +73,12 @@ export class Tokenizer {
    * U+FFFD, ids without a token as nothing.
    */
   decode(tokens: readonly number[], options: { skipSpecial?: boolean } = {}): string {
-    const parts = tokens.map((id) => (options.skipSpecial ? this.bytesOf(id) : this.allBytesOf(id)));
-    const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+    const pieces = tokens.map((id) => (options.skipSpecial ? this.bytesOf(id) : this.allBytesOf(id)));
+    const bytes = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
     let offset = 0;
-    for (const part of parts) {
-      bytes.set(part, offset);
-      offset += part.length;
+    for (const piece of pieces) {
+      bytes.set(piece, offset);
+      offset += piece.length;
     }
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
     return text.slice(spacesAtStart(text, this.leadingSpaces));

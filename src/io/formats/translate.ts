@@ -60,10 +60,10 @@ export function translateGguf(gguf: Gguf, file: ByteFile): Translated {
   }
   refuseVariants(keys, prefix);
   const config = makeConfig(keys, prefix, architecture.class, gguf.tensors);
-  const headsOf = (part: string | undefined): number => {
+  const headsOf = (module: string | undefined): number => {
     if (!architecture.interleaved) return 0;
-    if (part === "attn_q") return config.num_attention_heads;
-    return part === "attn_k" ? config.num_key_value_heads : 0;
+    if (module === "attn_q") return config.num_attention_heads;
+    return module === "attn_k" ? config.num_key_value_heads : 0;
   };
   const tensors = gguf.tensors.flatMap((tensor) => translateTensor(tensor, file, config.num_hidden_layers, headsOf));
   return {
@@ -153,14 +153,14 @@ function translateTensor(
   tensor: GgufTensor,
   file: ByteFile,
   layers: number,
-  headsOf: (part: string | undefined) => number,
+  headsOf: (module: string | undefined) => number,
 ): StoredTensor[] {
   const { name, shape, type, byteLength, offset } = tensor;
   // Rotary tables of old conversions: recomputed here.
   if (/^blk\.\d+\.attn_rot_embd/.test(name)) return [];
-  const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
+  const [, layer, module, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   const known = Object.hasOwn(globalNames, name) ? globalNames[name] : undefined;
-  const inLayer = part !== undefined && Object.hasOwn(layerNames, part) ? layerNames[part] : undefined;
+  const inLayer = module !== undefined && Object.hasOwn(layerNames, module) ? layerNames[module] : undefined;
   const translated = known ?? (inLayer && `model.layers.${Number(layer)}.${inLayer}.${kind}`);
   if (translated === undefined) {
     throw new UnsupportedError(
@@ -170,7 +170,7 @@ function translateTensor(
   if (layer !== undefined && Number(layer) >= layers) {
     throw new ModelError(`${file.name}: tensor of a layer too many; got ${name}, want layers below ${layers}.`);
   }
-  const interleavedHeads = headsOf(part);
+  const interleavedHeads = headsOf(module);
   if (interleavedHeads > 0 && shape[0]! % (2 * interleavedHeads) !== 0) {
     throw new ModelError(
       `${file.name}: rows of ${name}; got ${shape[0]}, want a multiple of ${2 * interleavedHeads} (two halves for each of ${interleavedHeads} heads).`,

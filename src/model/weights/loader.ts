@@ -70,9 +70,9 @@ export class WeightLoader {
     else this.#jobs.set(tensor.name, [job]);
   }
 
-  /** The rows of several tensors as the columns of one matrix: y = [A; B; …] · x in one product. */
-  stacked(names: readonly string[], rows: readonly number[], depth: number): Matrix {
-    const tensors = names.map((name, i) => this.#find(name, [rows[i]!, depth]));
+  /** The rows of several tensors, `outputs` of each, as the columns of one matrix: y = [A; B; …] · x in one product. */
+  stacked(names: readonly string[], outputs: readonly number[], depth: number): Matrix {
+    const tensors = names.map((name, i) => this.#find(name, [outputs[i]!, depth]));
     let columnOffset = 0;
     const placements = tensors.map((tensor): Placement => {
       const placement = { tensor, columnOffset, columnMode: 0 } as const;
@@ -83,13 +83,13 @@ export class WeightLoader {
   }
 
   /** Gate and up projections, interleaved in blocks of 4 columns, so that one thread meets both halves of an output. */
-  interleaved(gate: string, up: string, rows: number, depth: number): Matrix {
+  interleaved(gate: string, up: string, outputs: number, depth: number): Matrix {
     const placement = (name: string, columnMode: ColumnMode): Placement => ({
-      tensor: this.#find(name, [rows, depth]),
+      tensor: this.#find(name, [outputs, depth]),
       columnOffset: 0,
       columnMode,
     });
-    return this.#matrix(gate, [placement(gate, 1), placement(up, 2)], 2 * rows, depth);
+    return this.#matrix(gate, [placement(gate, 1), placement(up, 2)], 2 * outputs, depth);
   }
 
   #matrix(name: string, placements: readonly Placement[], columns: number, depth: number): Matrix {
