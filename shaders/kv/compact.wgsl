@@ -5,7 +5,7 @@
 //   source       [*]                       u32    read
 //   destination  [*]                       u32    write
 //
-// dispatch  (G, most tokens kept, 1): one workgroup per KV head and kept token; threads take words
+// dispatch  (G, 32, most pages kept): one workgroup per KV head and kept token; threads take words
 // cost      bytes 4·kept·E·KV_BITS/8: latency bound, once per prompt
 // why       Tokens keep their rotation and their words: nothing is opened. Where they go is in the lists of another
 //           row of the table, which take the place of these once the step is over. A token in another arena than
@@ -39,11 +39,11 @@ fn compact(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lo
   let column = params.column + wg.x;
   let list = params.row * params.listLength * params.columns + column;
   let prepared = params.preparedRow * params.listLength * params.columns + column;
-  if (wg.y / 32u >= table[prepared].x) { return; }
-  let slot = wg.y % 32u;
-  let page = table[prepared + (1u + wg.y / 32u) * params.columns];
+  if (wg.z >= table[prepared].x) { return; }
+  let slot = wg.y;
+  let page = table[prepared + (1u + wg.z) * params.columns];
   if (((page.y >> slot) & 1u) == 0u) { return; }
-  let kept = keep[column * params.keepStride + wg.y];
+  let kept = keep[column * params.keepStride + 32u * wg.z + slot];
   let origin = listed_entry(list, table[list], kept / 32u);
   if (origin.z != params.arena) { return; }
   for (var w = local; w < WORDS; w += WG) {

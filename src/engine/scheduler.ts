@@ -79,7 +79,7 @@ export class Scheduler {
   /** Room for `count` more tokens, if need be at the cost of the youngest. False if that is the sequence itself. */
   #makeRoom(sequence: Sequence, count: number, draft: Draft): boolean {
     const { cache } = sequence;
-    const due = cache.dueBlocks(sequence.promptEnded);
+    const due = cache.dueBlocks;
     while (cache.free < due) if (this.#setBackYoungest() === sequence) return false;
     draft.seal(cache, due);
     while (!cache.fits(count)) if (this.#setBackYoungest() === sequence) return false;

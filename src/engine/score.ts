@@ -35,7 +35,7 @@ async function scoreChunk(
   all: readonly number[],
 ): Promise<readonly Sampled[]> {
   const start = cache.length;
-  const moves = [...cache.seal(cache.dueBlocks(true)), ...cache.reserve(chunk.length)];
+  const moves = [...cache.seal(cache.dueBlocks), ...cache.reserve(chunk.length)];
   const lists = [{ sequence: 0, enters: start === 0, ...cache.takeEdits() }];
   const rows = chunk.map((token, i): Row => ({ token, position: start + i, cacheIndex: start + i, sequence: 0 }));
   const logitRows = rows.map((_, i): LogitRow => {

@@ -22,6 +22,8 @@ export interface BlockMove {
 
 /** Who uses blocks: a residence. */
 export interface Holder {
+  /** Its blocks must stay in their tier: something is going to be selected from them there. */
+  readonly pinned: boolean;
   /** Block `from` is now `to`. */
   replaced(from: number, to: number): void;
 }
@@ -113,6 +115,12 @@ export class BlockPool {
     const { tier, holders } = this.#states[block]!;
     assert(holders.delete(holder), `block ${block} released by somebody who does not hold it`);
     if (holders.size === 0) this.#idle[tier]!.add(block);
+  }
+
+  /** Whether nobody who holds the block minds that it changes its tier. */
+  canChange(block: number): boolean {
+    for (const { pinned } of this.#states[block]!.holders) if (pinned) return false;
+    return true;
   }
 
   /**

@@ -55,6 +55,9 @@ export class Recipe {
 
   /** What it costs after a prompt of `tokens` tokens, before anything is loaded. */
   price(model: KvModel, tokens: number): RecipePrice {
+    if (!Number.isInteger(tokens) || tokens < 1) {
+      throw new InputError(`price: tokens; got ${tokens}, want a whole number of at least 1.`);
+    }
     const resolved = this.resolve(model, { context: tokens, rows: Infinity, sequences: 1 });
     const kvBytes = bytesOf(resolved, tokens);
     const extraWeightBytes = resolved.systems.reduce((sum, { extraWeightBytes = 0 }) => sum + extraWeightBytes, 0);
@@ -126,12 +129,14 @@ function readTerm(text: string): Term {
     throw new InputError(
       `kv: got "${text.trim()}", want a name such as f16, or name:option=value. Known: ${known().join(", ")}.`,
     );
-  const pairs = (list?.split(",") ?? []).map((pair): [string, string] => {
+  const options = new Map<string, string>();
+  for (const pair of list?.split(",") ?? []) {
     const [, option, value] = /^\s*([\w-]+)\s*=\s*(\S+)\s*$/.exec(pair) ?? [];
     if (option === undefined) throw new InputError(`kv: ${name}; got "${pair.trim()}", want option=value.`);
-    return [option, value!];
-  });
-  return { name, options: new Map(pairs) };
+    if (options.has(option)) throw new InputError(`kv: ${name}; got option ${option} twice, want it once.`);
+    options.set(option, value!);
+  }
+  return { name, options };
 }
 
 const termsOf = ({ format, systems = [] }: Exclude<RecipeSpec, string>): Term[] => [

@@ -32,8 +32,6 @@ export interface CachePlan {
   /** Blocks by tier. With a second tier, a block goes there once all its tokens are older than `recent`. */
   tiers: readonly number[];
   recent: number;
-  /** Prompts stay in the first tier to their end, because something is selected from them there. */
-  exactPrompt: boolean;
   /** The last chunk of a prompt has at least so many rows, and all of them run every layer. */
   windowRows: number;
   /** [stores] private pages, and KV heads that share those of a store; null where nothing is kept in private. */
@@ -50,7 +48,6 @@ export const plainPlan = (blocks: number): CachePlan => ({
   context: blocks * BLOCK_TOKENS,
   tiers: [blocks],
   recent: Infinity,
-  exactPrompt: false,
   windowRows: 0,
   privatePages: null,
   blockBytes: [0],
@@ -78,6 +75,8 @@ export class Residence implements Holder {
   /** Slot i of the sequence holds, or held, token i. */
   readonly tokens: number[] = [];
   #published = 0;
+  /** Tokens of a prompt whose blocks stay in the first tier until it has ended. */
+  #pinnedUntil = 0;
   /** Blocks before this index lie in the last tier, or are gone. */
   #settled = 0;
   #kept: KeptPages | null = null;
@@ -122,8 +121,10 @@ export class Residence implements Holder {
   adopt(prompt: readonly number[], text: readonly number[] = prompt): number {
     assert(this.length === 0, "adopt into a residence that holds tokens");
     const retains = this.retains(prompt);
+    this.#pinnedUntil = retains ? prompt.length : 0;
     const least = retains ? Math.max(1, this.#plan.windowRows) : 1;
     for (const { block, tokens } of this.#find(retains ? prompt : text, least)) {
+      if (retains && this.#pool.tierOf(block) > 0) break; // nothing can be selected from sealed pages
       this.#pool.retain(block, this);
       this.#changed.add(this.blocks.push(block) - 1);
       this.tokens.push(...tokens);
@@ -230,11 +231,18 @@ export class Residence implements Holder {
 
   // ---- the second tier ----
 
-  /** Blocks that are due to change tier. `promptEnded`: nothing is selected from the prompt any more. */
-  dueBlocks(promptEnded: boolean): number {
-    const { recent, exactPrompt } = this.#plan;
-    if (this.#pool.lastTier === 0 || (exactPrompt && !promptEnded)) return 0;
-    return Math.max(0, Math.floor((this.length - recent) / BLOCK_TOKENS) - this.#settled);
+  /** Before the end of a prompt that will be selected from. */
+  get pinned(): boolean {
+    return this.length < this.#pinnedUntil;
+  }
+
+  /** Blocks that are due to change tier and may. */
+  get dueBlocks(): number {
+    if (this.#pool.lastTier === 0) return 0;
+    const old = Math.floor((this.length - this.#plan.recent) / BLOCK_TOKENS);
+    let due = 0;
+    while (this.#settled + due < old && this.#pool.canChange(this.blocks[this.#settled + due]!)) due++;
+    return due;
   }
 
   /** Moves the first `count` due blocks to the last tier, for all who hold them. There is room. */
@@ -299,7 +307,7 @@ export class Residence implements Holder {
     for (const block of this.blocks.splice(0).reverse()) if (block !== GONE) this.#pool.release(block, this);
     if (kept) this.#privatePages!.release(kept.pages);
     this.tokens.length = 0;
-    this.#published = this.#settled = 0;
+    this.#published = this.#settled = this.#pinnedUntil = 0;
     this.#kept = this.#keeping = null;
     this.#changed.clear();
   }

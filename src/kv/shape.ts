@@ -43,9 +43,10 @@ export function tiersOf({ written, sealed, retaining }: ResolvedCache, bounds: K
   ];
 }
 
-/** [stores] private pages that all sequences can need at once. */
-export function privatePagesOf({ model, retaining }: ResolvedCache, { sequences }: KvBounds): number[] | null {
-  return retaining && retaining.most.map((tokens) => sequences * model.kvHeads * blocksFor(tokens));
+/** [stores] private pages that all sequences can need at once; none keeps more than the context. */
+export function privatePagesOf({ model, retaining }: ResolvedCache, { sequences, context }: KvBounds): number[] | null {
+  const pages = (most: number) => sequences * model.kvHeads * blocksFor(Math.min(most, context));
+  return retaining && retaining.most.map(pages);
 }
 
 export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
@@ -59,7 +60,6 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
     blockBytes: tiers.map(({ format }) => columns * BLOCK_TOKENS * tokenBytes(format, model)),
     pageBytes: BLOCK_TOKENS * tokenBytes(written, model),
     recent: sealed?.recent ?? Infinity,
-    exactPrompt: retaining !== null,
     windowRows: retaining?.windowRows ?? 0,
     privatePages: stores && { stores, kvHeads: model.kvHeads },
     retain: (tokens) => retaining?.retain(tokens) ?? null,

@@ -33,6 +33,8 @@ export interface PromptEndSizes {
   sequence: number;
   /** Tokens of the prompt. */
   tokens: number;
+  /** Most tokens that a list keeps of it. */
+  kept: number;
   /** First of the rows that decide what stays, and how many there are (at most `windowRows`). */
   windowAt: number;
   windowRows: number;

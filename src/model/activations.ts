@@ -61,9 +61,10 @@ function mostPartials(
 export function keepBuffer(
   gpu: Gpu,
   { retaining, layout, model }: ResolvedCache,
+  context: number,
 ): Pick<SystemContext, "keep" | "keepStride"> {
   if (!retaining) return { keep: gpu.unused, keepStride: 0 };
-  const keepStride = Math.max(...retaining.most);
+  const keepStride = Math.min(context, Math.max(...retaining.most));
   const words = layout.stores * model.kvHeads * keepStride;
   return { keep: gpu.buffer("tokens that stay", words * 4, "scratch"), keepStride };
 }

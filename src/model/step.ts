@@ -87,11 +87,11 @@ const mostPages = (rows: readonly Row[]): number =>
   rows.reduce((most, { cacheIndex }) => Math.max(most, blocksFor(cacheIndex + 1)), 1);
 
 function endSizes(
-  { sequence, tokens, rows }: NonNullable<Batch["promptEnd"]>,
+  { sequence, tokens, rows, kept }: NonNullable<Batch["promptEnd"]>,
   count: number,
   { systems }: ModelContext,
 ): PromptEndSizes {
   const most = systems.find(({ retaining }) => retaining)!.retaining!.windowRows;
   const windowRows = Math.min(most, rows);
-  return { sequence, tokens, windowAt: count - windowRows, windowRows };
+  return { sequence, tokens, kept: Math.max(...kept.tokens), windowAt: count - windowRows, windowRows };
 }

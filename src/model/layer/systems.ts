@@ -1,6 +1,7 @@
 // Where a recipe's systems stand in a layer, and what is done for all of them: the move of kept tokens to private pages.
 import { compact } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
+import { BLOCK_TOKENS, blocksFor } from "../../kv/blocks.ts";
 import { columnOf } from "../../kv/layout.ts";
 import type { Place, StepSizes, SystemContext } from "../../kv/system.ts";
 import { readersOf } from "../../kv/systems/swiftkv/layout.ts";
@@ -52,8 +53,8 @@ function moves({ cache, systemContext, config }: ModelContext, store: number): A
         arena: from.number,
         keepStride: systemContext.keepStride,
       }),
-      grid: () => [kvHeads, systemContext.keepStride, 1],
-      bytes: () => 2 * kvHeads * systemContext.keepStride * from.pageWords * 4,
+      grid: ({ promptEnd }: StepSizes) => [kvHeads, BLOCK_TOKENS, blocksFor(promptEnd?.kept ?? 0)],
+      bytes: ({ promptEnd }: StepSizes) => 2 * kvHeads * blocksFor(promptEnd?.kept ?? 0) * from.pageWords * 4,
       flops: () => 0,
     }),
   );

@@ -67,7 +67,7 @@ function make(seed: number, tiny = false) {
     label: `G ${G} E ${E} bits ${KV_BITS} pages ${pages} keepStride ${keepStride}`,
     constants: { E, KV_BITS },
     params: { listLength, columns, column, row, preparedRow, arena, keepStride },
-    grid: [G, keepStride, 1] as const,
+    grid: [G, 32, keptPages] as const,
     buffers: { table, keep, source: from, destination: to },
     want: { destination: want },
     terms: 1,

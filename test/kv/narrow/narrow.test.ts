@@ -3,7 +3,8 @@ import { expect } from "playwright/test";
 import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
 import { job, source, testWith, tolerance, worst } from "../../golden/serve.ts";
-import { createCache, createModel, forward, type HeadView, logSoftmax, type Model } from "../../reference.ts";
+import { createModel, type HeadView, logSoftmax, type Model } from "../../reference.ts";
+import { greedyReply } from "../greedy.ts";
 
 const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).dtype));
 
@@ -23,30 +24,18 @@ function attendNarrow({ query, keys, values, begin }: HeadView, sealed: number):
 /** Slots sealed before a step: whole pages of tokens older than `recent`, of `known` tokens. */
 const sealedOf = (known: number, recent: number): number => Math.max(0, Math.floor((known - recent) / 32) * 32);
 
-/** Prompt chunks read the pages that were sealed before them; a decoded row is planned while the one before it runs. */
 function greedy(
   model: Model,
   prompt: readonly number[],
   count: number,
   { chunk, recent }: { chunk: number; recent: number },
 ) {
-  const cache = createCache(model);
   let sealed = 0;
-  const attendHead = (head: HeadView) => attendNarrow(head, sealed);
-  let logits: Float64Array = new Float64Array();
-  for (let start = 0; start < prompt.length; start += chunk) {
-    sealed = sealedOf(start, recent);
-    logits = forward(model, prompt.slice(start, start + chunk), cache, { rows: "last", attendHead });
-  }
-  const [tokens, logprobs]: [number[], number[]] = [[], []];
-  for (let i = 0; i < count; i++) {
-    const token = logits.indexOf(Math.max(...logits));
-    tokens.push(token);
-    logprobs.push(logSoftmax(logits)[token]!);
-    sealed = sealedOf(Math.max(prompt.length, prompt.length + i - 1), recent);
-    logits = forward(model, [token], cache, { rows: "last", attendHead });
-  }
-  return { tokens, logprobs };
+  return greedyReply(model, prompt, count, {
+    attendHead: (head) => attendNarrow(head, sealed),
+    onStep: (known) => (sealed = sealedOf(known, recent)),
+    chunk,
+  });
 }
 
 for (const variant of ["llama-gqa-tied", "mistral", "llama-swiftkv-g3"] as const) {

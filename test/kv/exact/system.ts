@@ -1,0 +1,72 @@
+// A system for tests that keeps older pages in a second format without losing anything: whatever goes wrong with sealing,
+// sharing or selecting then shows as another token, and no reference has to know when a page is sealed.
+import type { KernelSource } from "../../../src/gpu/kernel.ts";
+import type { SealedFormat } from "../../../src/kv/format.ts";
+import { defineSystem } from "../../../src/kv/recipe.ts";
+
+/** Words of a page: keys [32][E], values [32][E]. */
+const reader = (width: number): string => `// exact pages: keys and values slot by slot
+const KEY_WIDTH = ${width}u;
+const VALUE_WORDS = ${width}u;
+const PAIRS = 1u;
+const WORD_VALUES = 1u;
+const NOTES = 0u;
+
+fn key_query(at: u32, page: u32, e4: u32) -> vec4f { return q[at + e4]; }
+fn key_score(product: f32, page: u32, slot: u32) -> f32 { return product; }
+fn key_opening(page: u32, slot: u32) -> vec2f { return vec2f(); }
+
+fn key(page: u32, e4: u32, slot: u32, opening: vec2f) -> vec4f {
+  let at = page + slot * KEY_WIDTH + 4u * e4;
+  return bitcast<vec4f>(vec4u(kv[at], kv[at + 1u], kv[at + 2u], kv[at + 3u]));
+}
+
+fn value_note(page: u32, slot: u32) -> u32 { return 0u; }
+fn value_word(page: u32, slot: u32, w: u32) -> u32 { return kv[page + 32u * KEY_WIDTH + slot * VALUE_WORDS + w]; }
+fn value_opening(page: u32, slot: u32, w: u32, note: u32) -> vec2f { return vec2f(); }
+fn value_pair(word: u32, i: u32, opening: vec2f) -> vec2f { return vec2f(bitcast<f32>(word), 0.0); }`;
+
+const code = `// exact_seal — pages of f32 as exact pages
+override E: u32 = 8;
+struct Params { first: u32 }
+@group(0) @binding(0) var<storage, read> moves: array<vec2u>;
+@group(0) @binding(1) var<storage, read> source: array<u32>;
+@group(0) @binding(2) var<storage, read_write> destination: array<u32>;
+@group(0) @binding(3) var<uniform> params: Params;
+@compute @workgroup_size(32)
+fn exact_seal(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) slot: u32) {
+  let pages = moves[params.first + wg.x];
+  let key = pages.x + slot / 8u * (E * 8u) + slot % 8u;
+  for (var i = 0u; i < E; i++) { destination[pages.y + slot * E + i] = source[key + 8u * i]; }
+  for (var e = 0u; e < E; e++) { destination[pages.y + 32u * E + slot * E + e] = source[pages.x + 32u * E + slot * E + e]; }
+}
+`;
+
+const seal = {
+  name: "exact_seal",
+  bindings: {
+    moves: { binding: 0, type: "read-only-storage" },
+    source: { binding: 1, type: "read-only-storage" },
+    destination: { binding: 2, type: "storage" },
+  },
+  params: { binding: 3, size: 4, fields: { first: { offset: 0, type: "u32" } } },
+  overrides: { E: 8 },
+  tiles: {},
+  features: [],
+  snippets: {},
+  code,
+} as const satisfies KernelSource;
+
+const exact: SealedFormat = {
+  name: "exact",
+  words: (width) => 64 * width,
+  reader,
+  seal,
+  sealConstants: (width) => ({ E: width }),
+};
+
+defineSystem({
+  name: "exact",
+  options: { recent: { least: 0, most: 4096, default: 16 } },
+  create: ({ recent }) => ({ name: "exact", sealed: { format: exact, recent: recent! } }),
+});
