@@ -8,12 +8,12 @@ import {
   environment,
   loading,
   nothingFits,
-  planOf,
+  lengthsOf,
   runOnce,
   spread,
   syntheticTokens,
 } from "./measure.ts";
-import type { BenchOptions, BenchProgress, BenchResult, Plan, Spread, Step } from "./measure.ts";
+import type { BenchOptions, BenchProgress, BenchResult, Length, Lengths, Spread } from "./measure.ts";
 
 /** A SwiftKV shape, or a share of the layers for K: then K is chosen so that the group sizes fit. */
 export type WantedShape = SwiftKv | { share: number; group: number };
@@ -100,7 +100,7 @@ export async function compare(options: CompareOptions, report: Report): Promise<
   const fleet = new Fleet(dense, wanted, asked.signal);
   try {
     if (shapes.length === 0) throw nothing("SwiftKV shapes that this model can have");
-    const { fitting, skipped } = planFor(dense.model, asked);
+    const { fitting, skipped } = lengthsFor(dense.model, asked);
     report({ text: "Converting the model", share: null });
     await fleet.open(asked.cacheBytes);
     const trials = await runAll(fleet, fitting, asked, report);
@@ -136,11 +136,11 @@ function loadDense({ source, kv, frontiers, newTokens, signal, ...asked }: Asked
 }
 
 /** Exceeds what the model was trained for only where the caller named a context. */
-function planFor({ context, trainedContext }: ModelInfo, { frontiers, newTokens, ...asked }: Asked): Plan {
+function lengthsFor({ context, trainedContext }: ModelInfo, { frontiers, newTokens, ...asked }: Asked): Lengths {
   const most = asked.context === undefined ? Math.min(context, trainedContext) : context;
-  const plan = planOf(frontiers, most, newTokens);
-  if (plan.fitting.length === 0) throw nothingFits(frontiers, most - newTokens);
-  return plan;
+  const lengths = lengthsOf(frontiers, most, newTokens);
+  if (lengths.fitting.length === 0) throw nothingFits(frontiers, most - newTokens);
+  return lengths;
 }
 
 function describe(
@@ -278,15 +278,15 @@ class Fleet {
 
 interface Turn {
   variant: number;
-  /** Which of the plan's lengths. */
+  /** Which of the lengths. */
   at: number;
   run: number;
 }
 
 /** Interleaved, the variants alternate within a run, so that a machine that slows down affects all of them. */
-function turnsOf(variants: number, steps: readonly Step[], runs: number, interleaved: boolean): Turn[] {
+function turnsOf(variants: number, lengths: readonly Length[], runs: number, interleaved: boolean): Turn[] {
   const range = (length: number): number[] => Array.from({ length }, (_, i) => i);
-  const turns = steps.flatMap((_, at) =>
+  const turns = lengths.flatMap((_, at) =>
     range(runs).flatMap((run) => range(variants).map((variant) => ({ variant, at, run: run + 1 }))),
   );
   return interleaved ? turns : turns.toSorted((a, b) => a.variant - b.variant);
@@ -299,12 +299,12 @@ interface Trial {
 }
 
 /** By variant and length. */
-async function runAll(fleet: Fleet, steps: readonly Step[], asked: Asked, report: Report): Promise<Trial[][]> {
+async function runAll(fleet: Fleet, lengths: readonly Length[], asked: Asked, report: Report): Promise<Trial[][]> {
   const { kv, runs, warmups, newTokens, signal } = asked;
-  const trials = fleet.wanted.map(() => steps.map((): Trial => ({ firstTokenMs: [], decodeMs: [] })));
-  const turns = turnsOf(trials.length, steps, warmups + runs, fleet.interleaved);
+  const trials = fleet.wanted.map(() => lengths.map((): Trial => ({ firstTokenMs: [], decodeMs: [] })));
+  const turns = turnsOf(trials.length, lengths, warmups + runs, fleet.interleaved);
   for (const [done, { variant, at, run }] of turns.entries()) {
-    const { frontier, promptTokens } = steps[at]!;
+    const { frontier, promptTokens } = lengths[at]!;
     const name = variantName(fleet.wanted[variant]!, kv);
     report({ text: `${frontier} tokens, ${name}, run ${run} of ${warmups + runs}`, share: done / turns.length });
     const engine = await fleet.engine(variant);
@@ -318,26 +318,26 @@ async function runAll(fleet: Fleet, steps: readonly Step[], asked: Asked, report
   return trials;
 }
 
-function evaluate(facts: readonly Facts[], steps: readonly Step[], trials: readonly Trial[][]): CompareVariant[] {
+function evaluate(facts: readonly Facts[], lengths: readonly Length[], trials: readonly Trial[][]): CompareVariant[] {
   return facts.map(({ swiftkv, kv, kvBytesPerToken, kvBytes, model }, index) => {
     const base = facts.findIndex((other) => other.kv === kv && other.swiftkv === null);
-    const rows = steps.map((step, at) => {
-      const predicted = modelFlops(facts[base]!, step.promptTokens) / modelFlops({ model }, step.promptTokens);
-      return rowOf(step, trials[index]![at]!, trials[base]![at]!, predicted);
+    const rows = lengths.map((length, at) => {
+      const predicted = modelFlops(facts[base]!, length.promptTokens) / modelFlops({ model }, length.promptTokens);
+      return rowOf(length, trials[index]![at]!, trials[base]![at]!, predicted);
     });
     const kvToDense = kvBytesPerToken / facts[base]!.kvBytesPerToken;
     return { swiftkv, kv, kvBytesPerToken, kvToDense, kvBytes, rows };
   });
 }
 
-function rowOf(step: Step, trial: Trial, base: Trial, predictedSpeedup: number): CompareRow {
+function rowOf(length: Length, trial: Trial, base: Trial, predictedSpeedup: number): CompareRow {
   const [firstTokenMs, decodeMs] = [spread(trial.firstTokenMs), spread(trial.decodeMs)];
   const denseMs = spread(base.firstTokenMs).median;
   const speedup = denseMs / firstTokenMs.median;
   return {
-    ...step,
+    ...length,
     firstTokenMs,
-    prefill: spread(trial.firstTokenMs.map((ms) => (1000 * step.promptTokens) / ms)),
+    prefill: spread(trial.firstTokenMs.map((ms) => (1000 * length.promptTokens) / ms)),
     speedup,
     predictedSpeedup,
     ofPredicted: speedup / predictedSpeedup,

@@ -99,21 +99,21 @@ export async function measure(options: BenchOptions, report: (progress: BenchPro
     onProgress: (progress) => report(loading(progress)),
   });
   try {
-    const plan = planOf(frontiers, engine.model.context, newTokens);
-    if (plan.fitting.length === 0) throw nothingFits(frontiers, engine.model.context - newTokens);
+    const lengths = lengthsOf(frontiers, engine.model.context, newTokens);
+    if (lengths.fitting.length === 0) throw nothingFits(frontiers, engine.model.context - newTokens);
     const sampling = { warmups, newTokens, ...(signal ? { signal } : {}), report };
-    const prefills = await samplePrefill(engine, plan.fitting, { ...sampling, runs });
-    const decodes = await sampleDecode(engine, plan.fitting, { ...sampling, runs: decodeRuns });
-    const rows = plan.fitting.map((step, i) =>
-      rowOf(engine, step, { prefill: prefills[i]!, decode: decodes[i]!, first: decodes[0]! }, newTokens),
+    const prefills = await samplePrefill(engine, lengths.fitting, { ...sampling, runs });
+    const decodes = await sampleDecode(engine, lengths.fitting, { ...sampling, runs: decodeRuns });
+    const rows = lengths.fitting.map((length, i) =>
+      rowOf(engine, length, { prefill: prefills[i]!, decode: decodes[i]!, first: decodes[0]! }, newTokens),
     );
-    const longest = plan.fitting.at(-1)?.promptTokens ?? 0;
+    const longest = lengths.fitting.at(-1)?.promptTokens ?? 0;
     const kernels = options.profile === false || longest === 0 ? [] : await profileBoth(engine, longest, report);
     return describe(engine, {
       measured: middle([...prefills, ...decodes].flat().map(({ peaks }) => peaks)),
       rows,
       kernels,
-      skipped: plan.skipped,
+      skipped: lengths.skipped,
       options: { runs, decodeRuns, warmups, newTokens, kv },
     });
   } finally {
@@ -132,22 +132,27 @@ export const nothingFits = (frontiers: readonly number[], most: number): InputEr
     `benchmark: every length is beyond this model; got ${frontiers.join(", ")}, want at most ${most}. Choose a shorter one.`,
   );
 
-export interface Step {
+/** A prompt to measure with. */
+export interface Length {
   frontier: number;
   promptTokens: number;
 }
 
-export interface Plan {
-  fitting: Step[];
+/** Lengths that a model has room for. */
+export interface Lengths {
+  fitting: Length[];
   /** Frontiers that do not fit. */
   skipped: number[];
 }
 
 /** The last frontier may give up a tenth of itself to make room for the new tokens. */
-export function planOf(frontiers: readonly number[], context: number, newTokens: number): Plan {
-  const steps = frontiers.map((frontier) => ({ frontier, promptTokens: Math.min(frontier, context - newTokens) }));
-  const fits = ({ frontier, promptTokens }: Step): boolean => promptTokens >= 0.9 * frontier;
-  return { fitting: steps.filter(fits), skipped: steps.filter((step) => !fits(step)).map((step) => step.frontier) };
+export function lengthsOf(frontiers: readonly number[], context: number, newTokens: number): Lengths {
+  const lengths = frontiers.map((frontier) => ({ frontier, promptTokens: Math.min(frontier, context - newTokens) }));
+  const fits = ({ frontier, promptTokens }: Length): boolean => promptTokens >= 0.9 * frontier;
+  return {
+    fitting: lengths.filter(fits),
+    skipped: lengths.filter((length) => !fits(length)).map((length) => length.frontier),
+  };
 }
 
 interface Sampling {
@@ -172,12 +177,12 @@ async function take(taken: Sample[] | null, work: () => Promise<number>): Promis
 }
 
 /** Milliseconds to the first token by frontier: a new prompt each time, of which nothing is in the cache. */
-async function samplePrefill(engine: Engine, steps: readonly Step[], options: Sampling): Promise<Sample[][]> {
+async function samplePrefill(engine: Engine, lengths: readonly Length[], options: Sampling): Promise<Sample[][]> {
   const samples: Sample[][] = [];
-  for (const { frontier, promptTokens } of steps) {
+  for (const { frontier, promptTokens } of lengths) {
     const taken: Sample[] = [];
     for (let run = 1; run <= options.warmups + options.runs; run++) {
-      tell(options, "reading", frontier, run, samples.length / steps.length);
+      tell(options, "reading", frontier, run, samples.length / lengths.length);
       const tokens = syntheticTokens(promptTokens, engine.model.vocabulary, run);
       const work = async () => (await runOnce(engine, tokens, { ...options, newTokens: 1 })).prefillMs;
       await take(run > options.warmups ? taken : null, work);
@@ -191,14 +196,14 @@ async function samplePrefill(engine: Engine, steps: readonly Step[], options: Sa
  * Tokens decoded per second by frontier. The frontiers alternate, run by run, because machines drift; their prompts
  * begin alike and come from the cache.
  */
-async function sampleDecode(engine: Engine, steps: readonly Step[], options: Sampling): Promise<Sample[][]> {
-  const longest = Math.max(...steps.map(({ promptTokens }) => promptTokens));
+async function sampleDecode(engine: Engine, lengths: readonly Length[], options: Sampling): Promise<Sample[][]> {
+  const longest = Math.max(...lengths.map(({ promptTokens }) => promptTokens));
   const tokens = syntheticTokens(longest, engine.model.vocabulary, 0);
   options.report({ text: `${longest} tokens into the cache`, share: null });
   await generated(engine, tokens, { ...options, newTokens: 1 });
-  const samples: Sample[][] = steps.map(() => []);
+  const samples: Sample[][] = lengths.map(() => []);
   for (let run = 1; run <= options.warmups + options.runs; run++)
-    for (const [i, { frontier, promptTokens }] of steps.entries()) {
+    for (const [i, { frontier, promptTokens }] of lengths.entries()) {
       tell(options, "writing", frontier, run, (run - 1) / (options.warmups + options.runs));
       const work = async () => (await generated(engine, tokens.slice(0, promptTokens), options)).decodeTokensPerSecond;
       await take(run > options.warmups ? samples[i]! : null, work);
@@ -260,22 +265,22 @@ interface Samples {
 
 const valuesOf = (samples: readonly Sample[]): number[] => samples.map(({ value }) => value);
 
-function rowOf(engine: Engine, step: Step, samples: Samples, newTokens: number): BenchRow {
+function rowOf(engine: Engine, length: Length, samples: Samples, newTokens: number): BenchRow {
   const { weightBytes, kvBytesPerToken } = engine.stats();
-  const prefill = spread(valuesOf(samples.prefill).map((ms) => (1000 * step.promptTokens) / ms));
+  const prefill = spread(valuesOf(samples.prefill).map((ms) => (1000 * length.promptTokens) / ms));
   const decode = spread(valuesOf(samples.decode));
-  const gflop = modelFlops(engine, step.promptTokens) * 1e-9;
+  const gflop = modelFlops(engine, length.promptTokens) * 1e-9;
   // A new token reads all weights once and the keys and values of everything before it: on average half the new ones too.
-  const bytesPerToken = weightBytes + kvBytesPerToken * (step.promptTokens + newTokens / 2);
+  const bytesPerToken = weightBytes + kvBytesPerToken * (length.promptTokens + newTokens / 2);
   const gb = bytesPerToken * 1e-9;
   const ofFma = samples.prefill.map(({ value, peaks }) => (1e5 * gflop) / value / peaks.fmaGflops);
   const ofCopy = samples.decode.map(({ value, peaks }) => (100 * gb * value) / peaks.copyGBs);
   const toFirst = samples.decode.map(({ value }, i) => samples.first[i]!.value / value);
   return {
-    ...step,
+    ...length,
     prefill: {
       ...prefill,
-      gflops: (gflop / step.promptTokens) * prefill.median,
+      gflops: (gflop / length.promptTokens) * prefill.median,
       percentOfFma: spread(ofFma).median,
     },
     decode: { ...decode, gbs: gb * decode.median, percentOfCopy: spread(ofCopy).median },

@@ -20,7 +20,7 @@ import { swiftkvPanel } from "./swiftkv.ts";
 import type { Work } from "./swiftkv.ts";
 import { explain, troubleCard } from "../shared/trouble.ts";
 import { comparisonPrompt, firstToken, turn } from "./twin.ts";
-import type { Way } from "./twin.ts";
+import type { RunMode } from "./twin.ts";
 
 const text = find("composer-text", HTMLTextAreaElement);
 const sendButton = find("send", HTMLButtonElement);
@@ -32,7 +32,7 @@ let session: Session | null = null;
 let loaded: { source: ModelSource; name: string } | null = null;
 let messages: Message[] = [];
 /** How the engine runs the model. */
-let way: Way = { swiftkv: null, kv: "f16" };
+let mode: RunMode = { swiftkv: null, kv: "f16" };
 /** Tokens whose keys and values the engine has; 0 when they must be computed again. */
 let held = 0;
 let running: AbortController | null = null;
@@ -46,7 +46,7 @@ const settings = settingsForm(() => drawDraft());
 const settingsPanel = sidePanel("settings");
 const sidesPanel = sidePanel("swiftkv");
 const panel = swiftkvPanel({
-  onWay: (next) => void occupy("turning", (signal) => takeUp(next, signal).then(sayWay)),
+  onMode: (next) => void occupy("turning", (signal) => takeUp(next, signal).then(sayMode)),
   onCompare: () => void occupy("comparing", compare),
   onStop: () => stop(),
 });
@@ -100,13 +100,13 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
   drawDraft();
 }
 
-function adopt(next: Engine, as: Way): void {
+function adopt(next: Engine, as: RunMode): void {
   engine = next;
   session = next.session();
-  way = as;
+  mode = as;
   held = 0;
   about(next, loaded?.name ?? next.model.name);
-  panel.show(next, way);
+  panel.show(next, mode);
   settings.adopt(next.model);
 }
 
@@ -151,31 +151,31 @@ async function occupy(work: Work, task: (signal: AbortSignal) => Promise<void>):
   drawDraft();
 }
 
-const nameOf = ({ swiftkv }: Way): string => (swiftkv ? "SwiftKV" : "Dense");
+const nameOf = ({ swiftkv }: RunMode): string => (swiftkv ? "SwiftKV" : "Dense");
 
 /** Switches how the model runs. The conversation stays; the next reply processes it again. */
-async function takeUp(next: Way, signal?: AbortSignal): Promise<void> {
+async function takeUp(next: RunMode, signal?: AbortSignal): Promise<void> {
   if (!engine) return;
   panel.progress(`${nameOf(next)}: preparing`, null);
   adopt(await turn(engine, next, signal), next);
   settings.keep(next.kv);
 }
 
-const sayWay = (): void => {
+const sayMode = (): void => {
   find("announcer", HTMLElement).textContent =
-    `Runs ${way.swiftkv ? "with SwiftKV" : "dense"}, ${way.kv} keys and values`;
+    `Runs ${mode.swiftkv ? "with SwiftKV" : "dense"}, ${mode.kv} keys and values`;
 };
 
 /** Times the first token both ways, then returns to the original one with the prompt in its cache. */
 async function compare(signal: AbortSignal): Promise<void> {
   if (!engine) return;
-  const here = way;
+  const here = mode;
   const { prompt, builtIn } = comparisonPrompt(engine, messages, promptOf);
   try {
-    await takeUp(panel.way(here.swiftkv === null), signal);
+    await takeUp(panel.mode(here.swiftkv === null), signal);
     await time(prompt, signal);
   } finally {
-    if (way !== here) await takeUp(here);
+    if (mode !== here) await takeUp(here);
   }
   await time(prompt, signal);
   panel.tell(builtIn ? "On a built-in story" : "On this conversation");
@@ -184,7 +184,7 @@ async function compare(signal: AbortSignal): Promise<void> {
 async function time(prompt: Prompt, signal: AbortSignal): Promise<void> {
   if (!engine || !session) return;
   const onPrefill = (done: number, total: number): void =>
-    panel.progress(`${nameOf(way)}: reading ${count(done)} of ${count(total)} tokens`, done / total);
+    panel.progress(`${nameOf(mode)}: reading ${count(done)} of ${count(total)} tokens`, done / total);
   panel.record(await firstToken(engine, session, prompt, { signal, onPrefill }));
 }
 
@@ -235,7 +235,7 @@ function answer(): Promise<"done" | "refused"> {
 async function generate(): Promise<"done" | "refused"> {
   if (!engine || !session || !loaded) return "refused";
   const view = reply(
-    way.swiftkv && engine.model.undistilled ? `${loaded.name}, untrained SwiftKV` : loaded.name,
+    mode.swiftkv && engine.model.undistilled ? `${loaded.name}, untrained SwiftKV` : loaded.name,
     regenerate,
   );
   chat.add(view.element);

@@ -7,18 +7,18 @@ import { OFFERS, offered } from "./recipes.ts";
 import { sidesTable, verdict } from "./sides.ts";
 import type { Side } from "./sides.ts";
 import { cachesOf, groupsOf } from "./twin.ts";
-import type { FirstToken, Way } from "./twin.ts";
+import type { FirstToken, RunMode } from "./twin.ts";
 
 /** What the engine is doing, as far as it concerns the panel. */
 export type Work = "none" | "reply" | "turning" | "comparing";
 
 export interface SwiftKvPanel {
   /** Shows how a model runs. Its button appears if the model can run both ways. */
-  show(engine: Engine, way: Way): void;
+  show(engine: Engine, mode: RunMode): void;
   /** No model is loaded: measurements are discarded. */
   reset(): void;
   /** The chosen variant on one side of the switch. */
-  way(swiftkv: boolean): Way;
+  mode(swiftkv: boolean): RunMode;
   /** The time to a first token on the engine in use. */
   record(first: FirstToken): void;
   /** While anything runs, nothing can be switched. */
@@ -33,13 +33,13 @@ export interface SwiftKvPanel {
 
 export interface SwiftKvActions {
   /** The user wants to switch how the model runs. */
-  onWay: (way: Way) => void;
+  onMode: (mode: RunMode) => void;
   onCompare: () => void;
   onStop: () => void;
 }
 
 interface Shown {
-  way: Way;
+  mode: RunMode;
   layers: number;
   context: number;
   /** Of one cache and token. */
@@ -49,7 +49,7 @@ interface Shown {
 }
 
 /** Measurements of different shapes and formats are kept apart. */
-const keyOf = ({ swiftkv, kv }: Way): string => (swiftkv ? `${kv} ${swiftkv.layers} ${swiftkv.group}` : kv);
+const keyOf = ({ swiftkv, kv }: RunMode): string => (swiftkv ? `${kv} ${swiftkv.layers} ${swiftkv.group}` : kv);
 
 const range = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
@@ -59,34 +59,34 @@ function fill<T>(select: HTMLSelectElement, values: readonly T[], label: (value:
 }
 
 /** Connects the panel in index.html. */
-export function swiftkvPanel({ onWay, onCompare, onStop }: SwiftKvActions): SwiftKvPanel {
+export function swiftkvPanel({ onMode, onCompare, onStop }: SwiftKvActions): SwiftKvPanel {
   const shape = shapeFields();
   const toggle = find("swiftkv-on", HTMLInputElement);
   const measured = new Map<string, FirstToken>();
   const work = workView(() => [toggle, ...shape.fields]);
   let shown: Shown | null = null;
-  const way = (swiftkv: boolean): Way => ({ swiftkv: swiftkv ? shape.swiftkv() : null, kv: shape.kv() });
-  const sideOf = (name: string, each: Way, { layers, context, cacheBytes }: Shown): Side => {
+  const mode = (swiftkv: boolean): RunMode => ({ swiftkv: swiftkv ? shape.swiftkv() : null, kv: shape.kv() });
+  const sideOf = (name: string, each: RunMode, { layers, context, cacheBytes }: Shown): Side => {
     const tokenBytes = cacheBytes * cachesOf(each.swiftkv, layers);
     return { name, first: measured.get(keyOf(each)) ?? null, tokenBytes, cacheBytes: tokenBytes * context };
   };
   const pair = (state: Shown): [Side, Side] => [
-    sideOf("Dense", way(false), state),
-    sideOf("SwiftKV", way(true), state),
+    sideOf("Dense", mode(false), state),
+    sideOf("SwiftKV", mode(true), state),
   ];
   const draw = (): void => {
     if (!shown) return;
     const sides = pair(shown);
     drawState(shown);
-    find("swiftkv-sides", HTMLTableElement).replaceChildren(...sidesTable(sides, sides[shown.way.swiftkv ? 1 : 0]));
+    find("swiftkv-sides", HTMLTableElement).replaceChildren(...sidesTable(sides, sides[shown.mode.swiftkv ? 1 : 0]));
   };
   /** Changing a shape that is not in use needs no new engine. */
   const change = (): void => {
-    const wanted = way(toggle.checked);
+    const wanted = mode(toggle.checked);
     say("");
     draw();
     toggle.checked = wanted.swiftkv !== null; // shown at once, though the engine follows later
-    if (shown && keyOf(wanted) !== keyOf(shown.way)) onWay(wanted);
+    if (shown && keyOf(wanted) !== keyOf(shown.mode)) onMode(wanted);
   };
   const say = (text: string): void => void (find("swiftkv-verdict", HTMLElement).textContent = text);
   const showTrouble = (card: HTMLElement | null): void => {
@@ -100,13 +100,13 @@ export function swiftkvPanel({ onWay, onCompare, onStop }: SwiftKvActions): Swif
   find("swiftkv-form", HTMLFormElement).addEventListener("submit", (event) => event.preventDefault());
 
   return {
-    way,
+    mode,
     show(engine, next) {
       const { model } = engine;
       const cacheBytes = engine.stats().kvBytesPerToken / cachesOf(next.swiftkv, model.layers);
       if (shown?.layers !== model.layers) shape.offer(model.layers);
       const trained = next.swiftkv !== null && !model.undistilled;
-      shown = { way: next, layers: model.layers, context: model.context, cacheBytes, trained };
+      shown = { mode: next, layers: model.layers, context: model.context, cacheBytes, trained };
       shape.set(next);
       find("swiftkv-button", HTMLElement).hidden = !model.convertible;
       draw();
@@ -120,14 +120,14 @@ export function swiftkvPanel({ onWay, onCompare, onStop }: SwiftKvActions): Swif
     },
     record(first) {
       if (!shown) return;
-      measured.set(keyOf(shown.way), first);
+      measured.set(keyOf(shown.mode), first);
       say("");
       draw();
     },
     work(state) {
       work.show(state);
       if (state !== "none" || !shown) return;
-      shape.set(shown.way); // the chosen shape may have failed
+      shape.set(shown.mode); // the chosen shape may have failed
       draw();
     },
     progress: work.progress,
@@ -137,7 +137,7 @@ export function swiftkvPanel({ onWay, onCompare, onStop }: SwiftKvActions): Swif
 }
 
 /** The switch as it stands. */
-function drawState({ way: { swiftkv }, layers, trained }: Shown): void {
+function drawState({ mode: { swiftkv }, layers, trained }: Shown): void {
   const total = count(layers);
   find("swiftkv-on", HTMLInputElement).checked = swiftkv !== null;
   find("swiftkv-state", HTMLElement).textContent = swiftkv
@@ -153,11 +153,11 @@ function drawState({ way: { swiftkv }, layers, trained }: Shown): void {
 
 interface ShapeFields {
   fields: readonly HTMLSelectElement[];
-  swiftkv(): NonNullable<Way["swiftkv"]>;
+  swiftkv(): NonNullable<RunMode["swiftkv"]>;
   kv(): string;
   /** The default for a model of so many layers: prompts run half of them, no caches are shared. */
   offer(layers: number): void;
-  set(way: Way): void;
+  set(mode: RunMode): void;
   onChange(listener: () => void): void;
 }
 

@@ -5,14 +5,14 @@ import type { Engine, Message, Prompt, Session, SwiftKv } from "../../src/index.
 import { SAMPLE_QUESTION, sampleText } from "./sample.ts";
 
 /** How a model is run. */
-export interface Way {
+export interface RunMode {
   /** null = dense: every token through every layer. */
   swiftkv: SwiftKv | null;
   kv: string;
 }
 
-/** An engine on the same weights that runs `way`. It replaces `engine`, whose cache is freed. */
-export async function turn(engine: Engine, { swiftkv, kv }: Way, signal?: AbortSignal): Promise<Engine> {
+/** An engine on the same weights that runs `mode`. It replaces `engine`, whose cache is freed. */
+export async function turn(engine: Engine, { swiftkv, kv }: RunMode, signal?: AbortSignal): Promise<Engine> {
   const twin = await convert(engine, swiftkv ?? false, { kv, ...(signal ? { signal } : {}) });
   engine.dispose();
   return twin;

@@ -5,13 +5,13 @@ import type { ErrorCode } from "../../src/index.ts";
 import { button, make } from "./dom.ts";
 
 /** Actions that a card can offer; the page decides which of them it supports. */
-export type Way = "retry" | "newChat" | "pickModel" | "reload" | "settings";
+export type Remedy = "retry" | "newChat" | "pickModel" | "reload" | "settings";
 
 interface Card {
   title: string;
   text: string;
   advice: readonly string[];
-  ways: readonly Way[];
+  remedies: readonly Remedy[];
 }
 
 export interface Trouble extends Card {
@@ -19,7 +19,7 @@ export interface Trouble extends Card {
   detail: string;
 }
 
-const LABELS: Record<Way, string> = {
+const LABELS: Record<Remedy, string> = {
   retry: "Try again",
   newChat: "Start a new chat",
   pickModel: "Choose another model",
@@ -43,7 +43,7 @@ const INSECURE: Card = {
   title: "WebGPU needs a secure address",
   text: "Browsers give WebGPU only to pages from https:// or from localhost.",
   advice: ["Open this page as http://localhost:… on this machine, or serve it over https."],
-  ways: ["retry"],
+  remedies: ["retry"],
 };
 
 const NO_GPU: Card = {
@@ -54,7 +54,7 @@ const NO_GPU: Card = {
     "In Chrome's settings under System, turn on graphics acceleration; chrome://gpu says what is blocked.",
     "On Linux, start Chrome with --enable-unsafe-webgpu --enable-features=Vulkan.",
   ],
-  ways: ["retry"],
+  remedies: ["retry"],
 };
 
 const CARDS: Record<ErrorCode, Card> = {
@@ -64,7 +64,7 @@ const CARDS: Record<ErrorCode, Card> = {
     title: "This graphics card refuses a part of the engine",
     text: "Its driver does not compile one of the GPU programs that the model needs.",
     advice: ["Update the graphics driver and the browser.", "The line below helps whoever repairs it."],
-    ways: ["retry", "pickModel"],
+    remedies: ["retry", "pickModel"],
   },
   "out-of-memory": {
     title: "Not enough memory",
@@ -73,7 +73,7 @@ const CARDS: Record<ErrorCode, Card> = {
       "Close other tabs that use the GPU.",
       "Take a smaller model, a smaller context, or a smaller format for keys and values.",
     ],
-    ways: ["pickModel", "settings", "reload"],
+    remedies: ["pickModel", "settings", "reload"],
   },
   "device-lost": {
     title: "The GPU went away",
@@ -82,13 +82,13 @@ const CARDS: Record<ErrorCode, Card> = {
       "Load the model again and repeat the last message.",
       "If it keeps happening, take a smaller model or context.",
     ],
-    ways: ["reload", "pickModel"],
+    remedies: ["reload", "pickModel"],
   },
   "context-too-small": {
     title: "Too long for the context",
     text: "The conversation with this message needs more tokens than the model has room for. It is back in the box below.",
     advice: ["Shorten it, or start a new chat.", "If the model was trained for more, give it a larger context."],
-    ways: ["newChat", "settings"],
+    remedies: ["newChat", "settings"],
   },
   "not-public": {
     title: "No such model, or not a public one",
@@ -97,7 +97,7 @@ const CARDS: Record<ErrorCode, Card> = {
       "Check the spelling: a Hugging Face id is owner/name.",
       "If the model needs a login, download its files on huggingface.co and drop them here.",
     ],
-    ways: ["pickModel"],
+    remedies: ["pickModel"],
   },
   gated: {
     title: "This model asks for a login",
@@ -106,7 +106,7 @@ const CARDS: Record<ErrorCode, Card> = {
       "Accept the licence on huggingface.co, download the files, and drop them here.",
       "Or take an open copy: many models have one, such as unsloth/Llama-3.2-1B-Instruct.",
     ],
-    ways: ["pickModel"],
+    remedies: ["pickModel"],
   },
   "not-found": {
     title: "There is no such model",
@@ -115,7 +115,7 @@ const CARDS: Record<ErrorCode, Card> = {
       "Check the spelling: a Hugging Face id is owner/name.",
       "It needs config.json, tokenizer.json and .safetensors, or one .gguf.",
     ],
-    ways: ["pickModel"],
+    remedies: ["pickModel"],
   },
   network: {
     title: "No connection to the model's host",
@@ -124,49 +124,49 @@ const CARDS: Record<ErrorCode, Card> = {
       "Check the connection and try again; what has arrived is kept.",
       "Fable and models from your own disk need no network.",
     ],
-    ways: ["retry", "pickModel"],
+    remedies: ["retry", "pickModel"],
   },
   "unsupported-model": {
     title: "This engine cannot run that model",
     text: "Its architecture or its file format is not among those implemented.",
     advice: ["Models of the Llama and Qwen2 families run, as .safetensors or .gguf."],
-    ways: ["pickModel"],
+    remedies: ["pickModel"],
   },
   "bad-file": {
     title: "The model's files do not fit together",
     text: "A file is damaged, incomplete, or belongs to another model.",
     advice: ["Load it once more; if the message stays, download the files again."],
-    ways: ["retry", "pickModel"],
+    remedies: ["retry", "pickModel"],
   },
   "bad-source": {
     title: "That is no model",
     text: "A model is one .gguf file, a folder with config.json and .safetensors, a Hugging Face id, or the address of one of these.",
     advice: ["The line below says what arrived instead."],
-    ways: ["pickModel"],
+    remedies: ["pickModel"],
   },
   "bad-prompt": {
     title: "The model does not take this message",
     text: "It is empty, or the model's chat template refuses the conversation.",
     advice: ["The line below says why.", "Some templates allow no system prompt; it can be emptied in the settings."],
-    ways: ["settings", "newChat"],
+    remedies: ["settings", "newChat"],
   },
   "bad-option": {
     title: "The engine did not accept this",
     text: "One of the settings asks for something impossible.",
     advice: ["The line below says which."],
-    ways: ["settings"],
+    remedies: ["settings"],
   },
   "no-timestamps": {
     title: "This browser times no kernels",
     text: "WebGPU has clocks for single kernels only where the browser allows it.",
     advice: ["In Chrome, switch on “WebGPU Developer Features” under chrome://flags."],
-    ways: [],
+    remedies: [],
   },
   disposed: {
     title: "The model is no longer loaded",
     text: "It was given back while something still wanted to use it.",
     advice: ["Load the model again."],
-    ways: ["reload", "pickModel"],
+    remedies: ["reload", "pickModel"],
   },
 };
 
@@ -174,14 +174,14 @@ const UNKNOWN: Card = {
   title: "Something broke",
   text: "This should not happen. The line below helps whoever repairs it.",
   advice: ["Load the model again, or reload the page."],
-  ways: ["retry", "reload", "pickModel"],
+  remedies: ["retry", "reload", "pickModel"],
 };
 
 /** The card. Only actions that `act` has become buttons. */
-export function troubleCard(trouble: Trouble, act: Partial<Record<Way, () => unknown>>): HTMLElement {
-  const actions = trouble.ways.flatMap((way) => {
-    const action = act[way];
-    return action ? [button(LABELS[way], "quiet", action)] : [];
+export function troubleCard(trouble: Trouble, act: Partial<Record<Remedy, () => unknown>>): HTMLElement {
+  const actions = trouble.remedies.flatMap((remedy) => {
+    const action = act[remedy];
+    return action ? [button(LABELS[remedy], "quiet", action)] : [];
   });
   return make(
     "section",
