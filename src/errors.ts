@@ -1,4 +1,4 @@
-// The errors a caller can meet. A message reads `who: what; got X, want Y. What to do.`
+// The errors that a caller can receive. A message reads `who: what; got X, want Y. What to do.`
 
 /**
  * What went wrong, for programs: a message may be reworded, a code stays.
@@ -39,7 +39,7 @@ interface ErrorDetails<Code extends ErrorCode> {
   cause?: unknown;
 }
 
-/** What every error that a caller can meet has in common. */
+/** Base class of every error that a caller can receive. */
 export abstract class EngineError extends Error {
   abstract readonly code: ErrorCode;
 }
@@ -83,7 +83,7 @@ export class DeviceLostError extends EngineError {
   readonly code = "device-lost";
 }
 
-/** Invariants of this code base. A failure is a bug of ours, never of the caller. */
+/** Checks an invariant. A failure is a bug in this library, never in the caller's code. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`assertion failed: ${message}`);
 }

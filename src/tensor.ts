@@ -1,4 +1,4 @@
-// Tensors of a checkpoint: what whoever reads files and whoever loads weights agree on.
+// Tensors of a checkpoint, as src/io describes them and src/model loads them.
 
 export type TensorType = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q4_K" | "Q6_K";
 

@@ -12,8 +12,8 @@
 // why       All R query heads of a key/value head share each page. Scores of PAGES pages at a time lie in workgroup
 //           memory, so a block of 32·PAGES keys costs five barriers: K is read with threads along slots, eight
 //           at a place, V with threads along e, contiguous. A slot that must not be seen may hold NaN: its score is replaced,
-//           its V is not read. A partial holds (acc, max, sum). How a page is read is the format's
-//           business (lib/format_slot.wgsl).
+//           its V is not read. A partial holds (acc, max, sum). The format decides how a page is
+//           read (lib/format_slot.wgsl).
 // family    attn_decode
 // uses      lib/list.wgsl lib/seen.wgsl lib/format_slot.wgsl
 

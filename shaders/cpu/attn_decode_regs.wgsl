@@ -11,7 +11,7 @@
 // cost      bytes 2·M·G·S·E·KV_BITS/8 (int8, int4: + 8·M·G·S), flops 4·M·H·S·E: bound by loads and multiply-adds
 // why       docs/kernels.md, CPU tricks. Lanes lie along the words of a slot, which come in fours and serve all R heads. Scores
 //           wait in memory between two loops per page, four slots each: one for K, one for V. A slot that must not be seen
-//           has its score replaced, and the pair that opens it zeroed (int8, int4), or its words (f32, which may be NaN).
+//           has its score replaced, and its (scale, minimum) zeroed (int8, int4), or its words (f32, which may be NaN).
 // family    attn_decode
 // uses      lib/list.wgsl lib/seen.wgsl lib/quad_total.wgsl
 
@@ -95,7 +95,7 @@ fn hide(zero: u32) {
 // (scale, minimum) of a slot, of the upper halves of two f32.
 fn opened(pair: u32) -> vec2f { return vec2f(bitcast<f32>(pair * toHigh), bitcast<f32>(pair & highHalf)); }
 
-// Unit u of a word. Shifts are dear there, so units stay in place and come times 2^(KV_BITS·u), the highest of int8 and
+// Unit u of a word. Shifts are expensive there, so units stay in place and come times 2^(KV_BITS·u), the highest of int8 and
 // int4 as signed. f16 times 2^-112: its bits go from 31…16 to 31 and 27…13 by way of the mantissa of 1.5·2^39, which
 // takes whole multiples of 2^16; 1…1 of a negative number in between is masked. A number whatever the bits.
 fn unit(word: u32, u: u32) -> f32 {
@@ -106,7 +106,7 @@ fn unit(word: u32, u: u32) -> f32 {
   return bitcast<f32>((mantissa * up) & kept);
 }
 
-// What q is multiplied with, to meet unit u.
+// The factor of q for unit u of a word, which is not shifted down.
 fn key_factor(u: u32) -> f32 {
   if (AFFINE) { return 1.0 / f32(1u << (KV_BITS * u % 32u)); }
   return WEIGHT;

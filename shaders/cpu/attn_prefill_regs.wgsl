@@ -103,7 +103,7 @@ fn places_at(places: Places, e: u32) -> Places {
   );
 }
 
-// One unit of the words of four slots, opened. It stays where it is: shifts are dear on a CPU.
+// One unit of the words of four slots, not shifted into place: shifts are expensive on a CPU.
 fn unit4(words: vec4u, mask: u32, down: f32, zero: f32, affine: Affine) -> vec4f {
   return (vec4f(vec4i(words & vec4u(mask))) * down - zero) * affine.scale + affine.minimum;
 }
@@ -121,7 +121,7 @@ fn units(word: u32, high: bool) -> vec4f {
   return select(vec4f(near) * down, vec4f(far) * (down * 0x1p-16) + vec4f(0.0, 0.0, 0.0, 8.0), high);
 }
 
-// f16 u of a word, which unpack2x16float opens three times as slowly there: its bits go from 31…16 to 31 and 27…13 by way
+// f16 u of a word, which unpack2x16float decodes three times as slowly there: its bits go from 31…16 to 31 and 27…13 by way
 // of the mantissa of 1.5·2^39, which takes whole multiples of 2^16. Subnormals are 0; a number whatever the bits.
 fn half(word: u32, u: u32) -> f32 {
   let high = select(word & 0xffff0000u, word * 65536u, u == 0u);

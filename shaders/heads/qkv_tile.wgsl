@@ -11,7 +11,7 @@
 // dispatch  (⌈T / (WY·TM)⌉, heads, 1): one workgroup per WY·TM rows of one head
 // cost      flops 2·T·heads·E·K, bytes 4·(T·K·heads + heads·E·K·T/(WY·TM)): compute bound
 // why       gemm_tile whose tile is as wide as a head: what follows the product needs no other workgroup. A thread
-//           has the vec4 columns c and c + E/8, which are rotated together. Who brings x from memory adds up its
+//           has the vec4 columns c and c + E/8, which are rotated together. The thread that loads x also sums its
 //           squares, so the row's norm needs no pass of its own. Norms of heads, least and largest values and
 //           halves of int4 words cross between the E/8 threads of a row through the free tile, row after row.
 //           Tiles with no row in this arena skip the product.
@@ -79,11 +79,11 @@ struct Place {
   kind: u32,  // KEY or VALUE
 }
 
-// Two tiles each, ≤ 16 KiB: (ROWS + COLUMNS)·BK ≤ 512. After the product aTile is where threads of a row meet.
+// Two tiles each, ≤ 16 KiB: (ROWS + COLUMNS)·BK ≤ 512. After the product the threads of a row exchange values through aTile.
 var<workgroup> aTile: array<vec4f, 2 * BK * ROWS>;
 var<workgroup> bTile: array<vec4f, 2 * BK * COLUMNS>;
 
-// Whether any row of this tile is written here: as a rule the first one says so.
+// Whether any row of this tile is written here; usually the first one already is.
 fn is_wanted(head: Head, firstRow: u32) -> bool {
   var wanted = head.kind == QUERY;
   for (var t = firstRow; t < min(firstRow + WY * TM, params.rows) && !wanted; t++) {

@@ -7,7 +7,7 @@
 //
 // dispatch  (G, 32, most pages kept): one workgroup per KV head and kept token; threads take words
 // cost      bytes 4·kept·E·KV_BITS/8: latency bound, once per prompt
-// why       Tokens keep their rotation and their words: nothing is opened. Where they go is in the lists of another
+// why       Words are copied as they are, rotation included. Their destination is in the lists of another
 //           row of the table, which take the place of these once the step is over. A token in another arena than
 //           `source` is another dispatch's.
 // uses      lib/list.wgsl lib/page.wgsl

@@ -11,13 +11,13 @@ const PAIRS = max(1u, 16u / KV_BITS);           // pairs of values in a word of 
 const WORD_VALUES = 32u / KV_BITS;              // values in a word of V; 1: the second of its pair is 0
 const NOTES = select(0u, 1u, KV_BITS <= 8u);    // 1: a word of each slot waits in workgroup memory from its K to its V
 
-// Of a slot's K, once for all its columns.
+// (scale, minimum) of a slot's K, once for all its channels.
 fn key_opening(page: u32, slot: u32) -> vec2f {
   if (KV_BITS > 8u) { return vec2f(); }
   return opened(kv[pair_at(page, slot, false)]);
 }
 
-// What channels 4·e4 … 4·e4+3 of a page's keys meet of the query that begins at q[at].
+// Channels of the query beginning at q[at] that keys 4·e4 … 4·e4+3 are multiplied with.
 fn key_query(at: u32, page: u32, e4: u32) -> vec4f { return q[at + e4]; }
 
 // The score of a slot, of its scaled product.
@@ -30,12 +30,12 @@ fn key(page: u32, e4: u32, slot: u32, opening: vec2f) -> vec4f {
   return opening.y + opening.x * stored;
 }
 
-// The word that waits: read by the thread that has the slot's key.
+// The word kept in workgroup memory (NOTES), read by the thread that has the slot's key.
 fn value_note(page: u32, slot: u32) -> u32 { return kv[pair_at(page, slot, true)]; }
 
 fn value_word(page: u32, slot: u32, w: u32) -> u32 { return kv[slot_at(page, slot, true) + w]; }
 
-// Of a word of V; `note` is the word that waited.
+// (scale, minimum) of a word of V; `note` is the word kept in workgroup memory.
 fn value_opening(page: u32, slot: u32, w: u32, note: u32) -> vec2f { return opened(note); }
 
 // Pair i of the values in a word of V.

@@ -1,4 +1,4 @@
-// lib/head.wgsl — which head a number of the stacked matrix means, and where its page lies
+// lib/head.wgsl — head m of the stacked matrix: its kind, its owner, its list
 // needs     rows, params.queries, params.ownerHeads, params.column, params.columns, params.listLength, params.tableAt
 //
 // First `queries` query heads, then for each owner, a layer whose cache they are, ownerHeads key heads and as many value heads.

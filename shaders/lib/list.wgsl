@@ -1,4 +1,4 @@
-// lib/list.wgsl — which table entry a page list says
+// lib/list.wgsl — entries of a page list
 // needs     table, params.columns
 
 // Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.

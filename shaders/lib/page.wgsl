@@ -1,4 +1,4 @@
-// lib/page.wgsl — where the words of a page lie that begins at word `page` of its arena
+// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena
 // needs     E, KV_BITS
 
 // Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.
@@ -6,7 +6,7 @@ fn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {
   return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);
 }
 
-// The pair that opens a slot's K or V; only pages of 8 and 4 bits have one.
+// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.
 fn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {
   return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;
 }

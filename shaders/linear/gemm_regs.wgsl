@@ -8,7 +8,7 @@
 // dispatch  (ceil(N / (8·WG)), ceil(T / 8), 1): 8 rows and two vec4 columns per invocation
 // cost      flops 2·T·N·K, bytes 4·(T·K + K·N·T/8 + T·N): compute bound
 // why       For adapters where workgroup memory is slow: outer products in registers, lanes along columns so that a is
-//           uniform, four inputs per round so that sums are carried round less often. A candidate on GPUs too, and for
+//           uniform, four inputs per round so that sums are carried over the loop less often. A candidate on GPUs too, and for
 //           adapters that run shaders on a CPU and have no subgroups; with them gemm_regs_sg needs a quarter of the loads.
 // family    gemm
 

@@ -1,4 +1,4 @@
-// gather — hidden[first + i, :] = hidden[source[first + i], :]: brings the rows that go on to the front
+// gather — hidden[first + i, :] = hidden[source[first + i], :]: moves the rows that continue into the upper layers to the front
 //
 //   hidden  [T, D]  f32  read_write
 //   source  [M]     u32  read

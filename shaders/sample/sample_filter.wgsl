@@ -11,7 +11,7 @@
 //           largest score such that enough (tokens for top-k, probability for top-p) lies at or above it. Search
 //           by fifths over ordered keys, at most 14 passes, no sort; equal scores are kept or dropped together.
 //           The search runs first over the peaks, which bounds the answer from below; then only stripes whose
-//           peak reaches that bound are opened. Sums are taken in a fixed order: same input, same draw.
+//           peak reaches that bound are read. Sums are taken in a fixed order: same input, same draw.
 // uses      lib/settings.wgsl lib/finite.wgsl lib/gumbel.wgsl lib/filtered.wgsl
 
 override WG: u32 = 256;    // threads per workgroup, a power of two

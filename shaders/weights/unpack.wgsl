@@ -1,4 +1,4 @@
-// unpack — b[k, i] = weight of input k and output firstColumn + i, opened to f32 (GAMMA: times gamma[k])
+// unpack — b[k, i] = weight of input k and output firstColumn + i, dequantised to f32 (GAMMA: times gamma[k])
 //
 //   words    [ceil(K / FOUR), stride]  vec4u          read
 //   scales   [K / GROUP, stride]       f16 pairs      read   unused for BITS 16 and 32
@@ -7,7 +7,7 @@
 //
 // dispatch  (ceil(columns / 64), ceil(K / FOUR), 1): four words per invocation
 // cost      bytes (4 + BITS / 8)·K·columns: memory bound
-// why       prefill uses every weight once per token, so it is opened once per chunk
+// why       prefill uses every weight once per token, so it is dequantised once per chunk
 //           instead of once per tile; a slice of columns keeps b small and in cache.
 //           FOUR = 128 / BITS weights lie in four words, lowest bits first. A norm's gamma joins
 //           the weights here: x needs no pass of its own, its row factor leaves the sum.
@@ -37,7 +37,7 @@ fn store(k: u32, i: u32, weight: f32) {
   b[k * params.columns + i] = value;
 }
 
-// Opens the word that begins with input k of column n, which is column i of b.
+// Dequantises the word that begins with input k of column n, which is column i of b.
 fn open(word: u32, k: u32, n: u32, i: u32) {
   if (BITS == 32u) {
     store(k, i, bitcast<f32>(word));

@@ -13,7 +13,7 @@ interface Asked {
   kvBytesPerToken: number;
 }
 
-/** Runs whether or not anybody iterates; a late listener gets all tokens from the first. */
+/** Runs whether or not it is iterated; a late reader gets all tokens from the first. */
 export class Reply implements Generation {
   readonly result: Promise<GenerationResult>;
   readonly #run: Run;

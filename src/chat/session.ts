@@ -48,7 +48,7 @@ export class ChatSession implements Session {
     const reply = new Reply(run, text, request.prompt, asked);
     this.#running.add(reply);
     const over = () => void this.#running.delete(reply);
-    // Whoever iterates learns of a failure there; without a handler the promise would count as unhandled.
+    // A failure also reaches those who iterate; without a handler this promise would count as unhandled.
     reply.result.then(over, over);
     return reply;
   }

@@ -40,7 +40,7 @@ export class TokenEngine {
   readonly #exclusive: Exclusive[] = [];
   /** Requests and exclusive work so far: each takes its place in one line. */
   #arrivals = 0;
-  /** Whether somebody uses the model: the loop, or exclusive work. */
+  /** Whether the model is in use, by the loop or by exclusive work. */
   #busy = false;
   #peakBytes = 0;
 
@@ -108,7 +108,7 @@ export class TokenEngine {
       });
   }
 
-  /** Starts the request. Throws InputError as `check` does. It runs whether or not anybody iterates. */
+  /** Starts the request. Throws InputError as `check` does. It runs whether or not its tokens are read. */
   generate(request: Request, signal?: AbortSignal): Run {
     this.check(request);
     const maxTokens = Math.min(request.maxTokens, this.context - request.prompt.length);
@@ -148,7 +148,7 @@ export class TokenEngine {
     sequence.end(finish, error);
   }
 
-  /** Lets whoever is next use the model, if nobody does. */
+  /** Starts the next user of the model, if it is free. */
   #kick(): void {
     const [next] = this.#scheduler.waiting;
     const [alone] = this.#exclusive;
@@ -189,7 +189,7 @@ export class TokenEngine {
   /** A step failed: so do the requests that ran. Those that wait may try; what lies in the cache cannot be trusted. */
   #fail(error: unknown): void {
     const { running, waiting } = this.#scheduler;
-    const failed = running.length > 0 ? running : waiting; // somebody must, or the loop would meet it again for ever
+    const failed = running.length > 0 ? running : waiting; // some request must fail, or the loop would never end
     for (const sequence of failed.slice()) this.#end(sequence, null, error);
     this.#pool.forgetAll();
   }

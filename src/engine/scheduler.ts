@@ -1,6 +1,6 @@
 // Decides what the next step runs: a row for every sequence that decodes, then a chunk of one input. Room in the cache
-// is given away in order of age. Where it is short the youngest is set back (preempted): it returns its blocks, waits in
-// front of the line, and what it had is computed again. So the oldest always goes on, and nobody fails for want of room.
+// is given out in order of age. Where it is short the youngest is preempted: it returns its blocks, waits at the
+// front of the line, and is recomputed later. So the oldest always proceeds, and no request fails for lack of room.
 import { assert } from "../errors.ts";
 import type { CachePlan } from "../kv/residence.ts";
 import type { Model } from "../model/model.ts";
@@ -10,7 +10,7 @@ import type { Sequence } from "./sequence.ts";
 export class Scheduler {
   readonly #limits: Model["limits"];
   readonly #windowRows: number;
-  /** Oldest first, and all older than whoever waits: room is given away in this order only. */
+  /** Oldest first, and all older than those that wait: room is given out in this order only. */
   readonly #running: Sequence[] = [];
   /** Oldest first. */
   readonly #waiting: Sequence[] = [];
@@ -21,7 +21,7 @@ export class Scheduler {
     this.#windowRows = windowRows;
   }
 
-  /** How often a sequence was set back. */
+  /** How often a sequence was preempted. */
   get preemptions(): number {
     return this.#preemptions;
   }
@@ -49,19 +49,19 @@ export class Scheduler {
 
   /**
    * The next step, or null if nothing can run. One step at most may be unread, and must be read before the next plan: a
-   * sequence that this plan sets back enters again with all its tokens known. Only who arrived before `before` enters.
+   * sequence that this plan preempts enters again with all its tokens known. Only who arrived before `before` enters.
    */
   plan(before = Infinity): PlannedStep | null {
     const draft = new Draft();
     const preempted = this.#preemptions;
     const decoding = this.#running.filter(({ decodes }) => decodes).length;
-    const chunkRows = this.#limits.rows - decoding; // all if the oldest has input left: nobody has got past it then
+    const chunkRows = this.#limits.rows - decoding; // all rows if the oldest has input left: no younger one decodes then
     for (const sequence of this.#running.slice()) {
-      if (sequence.number === null) continue; // set back for an older one
+      if (sequence.number === null) continue; // preempted for an older one
       if (sequence.decodes) this.#decode(sequence, draft);
       else this.#prefill(sequence, chunkRows, draft);
     }
-    // Whoever was set back just now may have a token in flight, and is first in the line.
+    // A sequence preempted just now may have a token in flight, and is first in the line.
     if (this.#preemptions === preempted)
       for (const sequence of this.#admit(before, draft)) this.#prefill(sequence, chunkRows, draft);
     return draft.plan(this.#running);
@@ -95,7 +95,7 @@ export class Scheduler {
     return youngest;
   }
 
-  /** Lets those in who fit beside the running ones, in order: nobody overtakes. Returns them. */
+  /** Admits waiting sequences in order while they fit beside the running ones; none overtakes. Returns them. */
   #admit(before: number, draft: Draft): Sequence[] {
     const old = this.#running.length;
     while (this.#running.length < this.#limits.sequences && this.#waiting.length > 0) {
@@ -108,7 +108,7 @@ export class Scheduler {
     return this.#running.slice(old);
   }
 
-  /** Beside what the others are about to need. Whoever runs alone fits. */
+  /** Whether it fits beside what the others are about to need. A sequence alone always fits. */
   #fits(next: Sequence): boolean {
     if (this.#running.length === 0) return true;
     const missing = this.#running.map(({ expectedBlocks, cache }) => Math.max(0, expectedBlocks - cache.settledBlocks));

@@ -1,4 +1,4 @@
-// One request on its way through the engine. Tokens only; text is the chat room's affair.
+// One request in the engine. Tokens only: src/chat handles text.
 import type { FinishReason } from "../api.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Residence } from "../kv/residence.ts";
@@ -25,7 +25,7 @@ export class Sequence {
   readonly arrival: number;
   /** Its number in the model while it runs; null while it waits and when it is done. */
   number: number | null = null;
-  /** What must be in the cache before it decodes: the prompt, and after a set-back what it had generated as well. */
+  /** What must be in the cache before it decodes: the prompt, and after a preemption also what it had generated. */
   input: readonly number[];
   /** Prompt tokens found in the cache when it was first admitted; null before. */
   reused: number | null = null;

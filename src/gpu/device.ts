@@ -47,7 +47,7 @@ export class Gpu {
   readonly #root: Gpu;
   /** Of a root: itself and its forks. */
   #users = 1;
-  /** Of a root: the last user is gone, and what the device says from now on is nobody's affair. */
+  /** Of a root: the last user has been disposed, and later errors of the device are ignored. */
   #closed = false;
   #unused: GPUBuffer | null = null;
   #lost: DeviceLostError | null = null;
@@ -200,7 +200,7 @@ export class Gpu {
     }
   }
 
-  /** The reason behind `cause`: a lost device says so a little later than its buffers reject what is asked of them. */
+  /** The reason for `cause`: a lost device is reported slightly later than its buffers reject requests. */
   async explain(cause: unknown): Promise<unknown> {
     if (this.#root.#closed) return cause;
     await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_DELAY))]);

@@ -1,5 +1,5 @@
 // What depends on the kind of adapter, in one place. An adapter that runs shaders on a CPU has few workgroups under way,
-// slow barriers and dear loads; a GPU wants many threads that read side by side.
+// slow barriers and expensive loads; a GPU wants many threads that read neighbouring addresses.
 
 export interface AdapterProfile {
   /** Which kernels it chooses among: sums in registers on a quad of lanes, or tiles in workgroup memory. */

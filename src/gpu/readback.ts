@@ -17,7 +17,7 @@ export class Readback {
 
   /**
    * Submits what is encoded and then the copy of the first `bytes` bytes of `source`; the returned function resolves
-   * with them. The staging buffer comes back whatever happens: it is mapped at once, whether or not anybody asks.
+   * with them. The staging buffer is always returned: it is mapped at once, whether or not the result is read.
    */
   submit(encoder: GPUCommandEncoder, source: GPUBuffer, bytes: number): () => Promise<ArrayBuffer> {
     const staging = this.#free.pop();
@@ -30,7 +30,7 @@ export class Readback {
       throw error;
     }
     const result = this.#read(staging, bytes);
-    result.catch(() => {}); // whoever asks learns of a failure; a result nobody asks for is not an unhandled rejection
+    result.catch(() => {}); // readers get the error; an unread result must not be an unhandled rejection
     return () => result;
   }
 

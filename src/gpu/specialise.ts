@@ -45,7 +45,7 @@ export type Lengths = Readonly<Record<string, number>>;
 
 /**
  * The shader text with runtime-sized arrays of `lengths` given their length. Bounds checks then compare with a constant:
- * on SwiftShader, which does not lift them out of loops, products gain 15 to 18 %. Arrays of structs and atomics stay.
+ * on SwiftShader, which does not hoist them out of loops, products gain 15 to 18 %. Arrays of structs and atomics stay.
  */
 export function withLengths(code: string, lengths: Lengths): string {
   let sized = code;

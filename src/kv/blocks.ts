@@ -34,7 +34,7 @@ export const ROOT = -1;
 interface BlockState {
   tier: number;
   holders: Set<Holder>;
-  /** Where it hangs in the tree; null while nobody can find it. */
+  /** Its parent in the tree; null while it cannot be found. */
   parent: number | null;
   /** What its slots hold, from slot 0 on. */
   tokens: readonly number[];
@@ -48,7 +48,7 @@ const commonLength = (a: readonly number[], b: readonly number[]): number => {
 
 export class BlockPool {
   readonly #states: BlockState[];
-  /** By tier: blocks nobody holds, least recently released first. They keep their contents until they are taken again. */
+  /** By tier: blocks without a holder, least recently released first. They keep their contents until they are taken again. */
   readonly #idle: Set<number>[];
   readonly #children = new Map<number, Set<number>>();
   readonly #counts: readonly number[];
@@ -125,7 +125,7 @@ export class BlockPool {
 
   /**
    * Gives all that `from` has, its place in the tree, what follows it and its holders, to `to`, which has just been taken.
-   * Nobody holds `from` afterwards, and its contents are free to go.
+   * Afterwards `from` has no holder, and its contents may be overwritten.
    */
   replace(from: number, to: number): void {
     const { parent, tokens, holders } = this.#states[from]!;
@@ -142,7 +142,7 @@ export class BlockPool {
     }
   }
 
-  /** Whether somebody could find more in the block than its first `slots`, or anything after it. */
+  /** Whether the tree offers more of the block than its first `slots`, or a block after it. */
   leadsOn(block: number, slots: number): boolean {
     return this.#states[block]!.tokens.length > slots || (this.#children.get(block)?.size ?? 0) > 0;
   }
@@ -170,13 +170,13 @@ export class BlockPool {
     return best;
   }
 
-  /** Something else has written over the cache: nothing in it can be found any more. Only while nobody holds a block. */
+  /** The cache has been overwritten: empties the tree. Only while no block has a holder. */
   forgetAll(): void {
     assert(this.idle === this.count, "forgetAll while blocks are held");
     for (const block of this.#states.keys()) this.forget(block);
   }
 
-  /** Its contents are about to change: nobody may find it, or what follows it, any more. */
+  /** Its contents are about to change: removes it, and what follows it, from the tree. */
   forget(block: number): void {
     const state = this.#states[block]!;
     if (state.parent === null) return;

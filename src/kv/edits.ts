@@ -5,7 +5,7 @@ import { type AnyDispatch, Program } from "../gpu/program.ts";
 import type { Arena, PagePlace } from "./arena.ts";
 import { isSealed, type SealedFormat, type WrittenFormat } from "./format.ts";
 
-/** A page of one bundle that another one takes the place of. */
+/** A page of one bundle that is replaced by another. */
 export interface PageMove {
   from: PagePlace;
   to: PagePlace;

@@ -1,4 +1,4 @@
-// The page lists of the sequences at hand, in one table on the GPU. A list belongs to one store and KV head of a sequence:
+// The page lists of the running sequences, in one table on the GPU. A list belongs to one store and KV head of a sequence:
 // its header (kept, liveFrom, 0, 0), then one entry per page. `kept` private pages lie at indices 0 … kept−1, live page i, the
 // one with cache slots 32·i …, at index i; live pages before `liveFrom` are gone. Attention goes through the kept pages
 // and then through the live ones.
@@ -28,7 +28,7 @@ export class PageLists {
   readonly columns: number;
   /** Entries of a list, its header included. */
   readonly listLength: number;
-  /** [records] vec4u of the step's rows, for whoever writes them; from `tableAt` on [sequences, listLength, columns] vec4u. */
+  /** [records] vec4u of the step's rows, written by the transformer; from `tableAt` on [sequences, listLength, columns] vec4u. */
   readonly inputs: GPUBuffer;
   /** First entry of the table, in vec4u. */
   readonly tableAt: number;

@@ -1,4 +1,4 @@
-// Private pages: who has which. The lists of a store share its pages, whatever KV head they belong to.
+// Private pages and their owners. The lists of a store share its pages, whatever KV head they belong to.
 import { assert } from "../errors.ts";
 
 export class PagePool {
@@ -13,7 +13,7 @@ export class PagePool {
     this.#count = this.free;
   }
 
-  /** Pages that somebody has. */
+  /** Pages in use. */
   get taken(): number {
     return this.#count - this.free;
   }

@@ -1,7 +1,7 @@
 // Which cache systems go together. Decided once, from what each does to the cache; a recipe is checked against it before
 // anything is allocated.
 
-/** proven: reported to work, or measured by us; clean: nothing speaks against it; unproven: works under a condition. */
+/** proven: published or measured here; clean: no known conflict; unproven: works under a condition. */
 type Verdict = "proven" | "clean" | "unproven" | "refused";
 
 /** What is wrong with, or must be known of, two systems together; none where nothing must be said. */
@@ -95,10 +95,10 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   locret: { vlcache: refused(BUDGETS) },
 };
 
-/** Names that stand for the same thing where two systems meet. */
+/** Aliases: names that count as the same system. */
 const SAME: Readonly<Record<string, string>> = { snapkv: "pyramid" };
 
-/** Every two of `names` about which something must be said. Names that are not listed go with all. */
+/** The pairs among `names` that have a warning or a refusal. Unlisted names are compatible with all. */
 export function checkPairs(names: readonly string[]): { verdict: Verdict; text: string }[] {
   return names.flatMap((a, i) =>
     names.slice(i + 1).flatMap((b) => {

@@ -34,7 +34,7 @@ export class Recipe {
     this.#systems = systems;
   }
 
-  /** As it is written, with every option: equal recipes have equal texts. */
+  /** The canonical text, with every option: equal recipes have equal texts. */
   toString(): string {
     const terms = this.#systems.map(({ definition: { name }, options }) => {
       const list = Object.entries(options).map(([option, value]) => `${option}=${value}`);

@@ -11,7 +11,7 @@ export interface Tier {
   blocks: number;
 }
 
-/** What of a prompt stays, in private pages: the rest of its first blocks is given up. */
+/** The part of a prompt that is kept, in private pages: what it held of its first blocks besides is released. */
 export interface Retention {
   /** [columns] tokens kept in each list of those before page `liveFrom`; ceil(tokens / 32) ≤ liveFrom. */
   tokens: readonly number[];
@@ -39,7 +39,7 @@ export interface CachePlan {
   /** [tiers] bytes of a block, and bytes of a private page. */
   blockBytes: readonly number[];
   pageBytes: number;
-  /** What stays of a prompt of so many tokens; null: all of it. */
+  /** What is kept of a prompt of `tokens` tokens; null: all of it. */
   retain: (tokens: number) => Retention | null;
 }
 
@@ -63,7 +63,7 @@ export interface Edits {
   kept: KeptPages | null;
 }
 
-/** What a released block leaves in the list of blocks. */
+/** Stands in `blocks` for a released block. */
 const GONE = -1;
 
 export class Residence implements Holder {
@@ -99,7 +99,7 @@ export class Residence implements Holder {
     return this.#pool.lastTier === 0 ? this.blocks.length : this.#settled;
   }
 
-  /** Tokens that no list leads to any more. */
+  /** Tokens that are in no list any more. */
   get evictedTokens(): number {
     if (!this.#kept) return 0;
     const { tokens, liveFrom } = this.#kept;
@@ -114,9 +114,9 @@ export class Residence implements Holder {
   }
 
   /**
-   * Takes over what the tree holds of the beginning of `text`, which begins with `prompt`. Leaves to compute what must
-   * be: the last token, whose logits are wanted; of a prompt that stays in part only, the rows that decide which part,
-   * and all that follows. Returns the number of tokens already there. Only for an empty residence.
+   * Reuses what the tree holds of the beginning of `text`, which begins with `prompt`. Always left to compute: the last
+   * token, whose logits are wanted, and for a prompt of which only a part is kept, the rows that decide which part and
+   * all that follow. Returns the number of tokens already there. Only for an empty residence.
    */
   adopt(prompt: readonly number[], text: readonly number[] = prompt): number {
     assert(this.length === 0, "adopt into a residence that holds tokens");
@@ -151,7 +151,7 @@ export class Residence implements Holder {
     for (let start = 0; start < most; start += BLOCK_TOKENS) {
       const wanted = text.slice(start, Math.min(start + BLOCK_TOKENS, most));
       const found = this.#pool.find(parent, wanted);
-      // Only what projections write to can be gone on with in the middle.
+      // Only a block that projections write to can be continued in the middle.
       const usable = found && (found.shared === BLOCK_TOKENS || this.#pool.tierOf(found.block) === 0);
       if (usable) yield { block: found.block, tokens: wanted.slice(0, found.shared) };
       if (found?.shared !== BLOCK_TOKENS) return;
@@ -161,7 +161,7 @@ export class Residence implements Holder {
 
   // ---- room ----
 
-  /** Blocks that could be taken now, by anybody, where sequences end up. */
+  /** Free blocks of the last tier, where blocks end up. */
   get free(): number {
     return this.#pool.free(this.#pool.lastTier);
   }
@@ -183,7 +183,7 @@ export class Residence implements Holder {
 
   /**
    * Makes room for `count` more tokens. Returns the copies that keep intact a block that others hold or, while there is
-   * room, one in which an earlier prompt went on otherwise. The caller has asked whether it fits.
+   * room, one in which an earlier prompt continued differently. The caller has checked `fits`.
    */
   reserve(count: number): BlockMove[] {
     assert(this.fits(count), `reserve ${count} tokens with ${this.#pool.free(0)} blocks free`);
@@ -220,7 +220,7 @@ export class Residence implements Holder {
   append(tokens: readonly number[]): void {
     for (const token of tokens) this.tokens.push(token);
     assert(this.blocks.length * BLOCK_TOKENS >= this.length, "append without reserve");
-    if (this.#kept || this.#keeping) return; // what follows a part of a prompt is nothing for others to find
+    if (this.#kept || this.#keeping) return; // rows computed after a part was dropped must not be reused
     while ((this.#published + 1) * BLOCK_TOKENS <= this.length) this.#publish(this.#published++);
   }
 
@@ -299,7 +299,7 @@ export class Residence implements Holder {
     this.#settle();
   }
 
-  /** The sequence is over: its blocks stay findable, a partly filled last one included, but anybody may take them. */
+  /** The sequence is over: its blocks stay findable, a partly filled last one included, but they are free to be taken. */
   dispose(): void {
     const kept = this.#kept ?? this.#keeping;
     const open = this.#openBlock(1);

@@ -28,7 +28,7 @@ export function resolve(model: KvModel, written: WrittenFormat, systems: readonl
   };
 }
 
-/** Blocks of the first tier where older ones leave it: a chunk twice over, and what stays behind in each sequence. */
+/** Blocks of the first tier where older ones leave it: two chunks, and the recent tokens of each sequence. */
 const firstTierBlocks = ({ rows, sequences }: KvBounds, recent: number): number =>
   2 * blocksFor(rows) + 1 + sequences * (blocksFor(recent) + 2);
 

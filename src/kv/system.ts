@@ -45,7 +45,7 @@ export interface SystemContext {
   gpu: Gpu;
   model: KvModel;
   cache: KvCache;
-  /** [T, H, E] f32, rotated: queries of the rows at hand, at places between a layer's heads and its output. */
+  /** [T, H, E] f32, rotated: queries of the rows that run, at the places between a layer's heads and its output. */
   query: GPUBuffer;
   /** Records (position, cache slot, sequence, token) of those rows. */
   records: GPUBufferBinding;

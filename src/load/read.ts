@@ -44,7 +44,7 @@ export function readLanguage({ tokenizer, gguf, chatTemplate, generationConfig, 
   return { tokenizer: made, template, endTokens: new Set(named === null ? ends : [...ends, named]) };
 }
 
-/** generation_config.json in our words. do_sample: false means greedy, whatever temperature says. */
+/** Sampling from generation_config.json. do_sample: false means greedy, whatever temperature says. */
 export function samplingDefaults(generation: Readonly<Record<string, unknown>>): Sampling {
   if (generation.do_sample !== true) return { temperature: 0 };
   const names = {

@@ -11,7 +11,7 @@ import { MOST_CHUNK_SPLITS } from "./step.ts";
 
 /** Weights dequantised to f32 for a wide product, at most. */
 const DEQUANTISED_BYTES = 32 * 2 ** 20;
-/** A step of so many rows or fewer has a sequence to each. */
+/** In a step of at most this many rows, each row may be of another sequence. */
 const MOST_NARROW = 8;
 
 export function allocate(

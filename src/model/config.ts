@@ -59,7 +59,7 @@ const LLAMA: Family = {
 const QWEN2: Family = { qkvBias: () => true, outputBias: () => false, headNorm: false };
 const QWEN3: Family = { ...LLAMA, headNorm: true };
 
-/** Llama 1–3.2, TinyLlama, SmolLM, SmolLM2, Mistral, Qwen2, Qwen2.5, Qwen3: one forward, four spellings, and SwiftKV. */
+/** Llama 1–3.2, TinyLlama, SmolLM, SmolLM2, Mistral, Qwen2, Qwen2.5, Qwen3: one forward pass, four sets of options, and SwiftKV. */
 const FAMILIES: Readonly<Record<string, Family>> = {
   LlamaForCausalLM: LLAMA,
   MistralForCausalLM: { qkvBias: () => false, outputBias: () => false, headNorm: false },

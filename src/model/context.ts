@@ -117,7 +117,7 @@ export interface ModelContext {
   weights: Weights;
   cache: KvCache;
   systems: readonly KvSystem[];
-  /** What systems' dispatches work on, but for the rows at hand. */
+  /** What systems' dispatches work on, without the fields that depend on the rows. */
   systemContext: Omit<SystemContext, "records">;
   activations: Activations;
   spans: Spans;

@@ -67,7 +67,7 @@ export interface Arrival {
   sequence: number;
   sampling: RowSampling;
   prompt: readonly number[];
-  /** Tokens it sampled before: none, unless it was set back in the middle of its reply. */
+  /** Tokens it sampled before: none, unless it was preempted in the middle of its reply. */
   generated: readonly number[];
 }
 

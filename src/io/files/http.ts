@@ -12,7 +12,7 @@ import { BlobFile } from "./local.ts";
 const probeBytes = 256 * 2 ** 10;
 /** Later requests: long enough for latency not to matter, short enough not to keep a server streaming for hours. */
 const windowBytes = 64 * 2 ** 20;
-/** Reading on through what nobody asked for beats a new request up to here. */
+/** Up to this distance, reading through unwanted bytes is faster than a new request. */
 const skipBytes = 2 ** 20;
 const maxAttempts = 5;
 const maxPauseMs = 30_000;

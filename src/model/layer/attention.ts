@@ -1,4 +1,4 @@
-// Attention over page lists. One dispatch per arena that the lists lead to; what they find is merged.
+// Attention over page lists. One dispatch per arena that the lists refer to; the partial results are merged.
 import { alignUp, ceilDiv } from "../../errors.ts";
 import { attn_combine, attn_decode, families } from "../../gpu/kernels.gen.ts";
 import { type Rewritten, withSnippet } from "../../gpu/specialise.ts";

@@ -20,7 +20,7 @@ export interface Linear {
   /** [rows, N] f32, or [rows, N/2] after SwiGLU */
   y: Bindable;
   bias?: Vector | undefined;
-  /** x is RMS-normalised on the way. */
+  /** x is RMS-normalised first, in the same kernel. */
   norm?: { weight: Vector; epsilon: number };
   epilogue: keyof typeof EPILOGUE;
   rows: (sizes: Sizes) => number;

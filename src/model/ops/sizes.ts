@@ -10,7 +10,7 @@ export interface Sizes extends StepSizes {
   pagesPerSplit: number;
   /** Workgroups that share a list of a chunk's row, where it leads to sealed pages. */
   chunkSplits: number;
-  /** Numbers of the arenas that the rows' lists lead to. */
+  /** Numbers of the arenas that the rows' lists refer to. */
   arenas: readonly number[];
   /** Past the boundary: rows 0 … inPlace−1 lie where they did, the others are gathered. */
   inPlace: number;

@@ -82,7 +82,7 @@ export class WeightLoader {
     return this.#matrix(names[0]!, placements, columnOffset, depth);
   }
 
-  /** Gate and up projections, interleaved in blocks of 4 columns, so that one thread meets both halves of an output. */
+  /** Gate and up projections, interleaved in blocks of 4 columns, so that one thread computes both halves of an output. */
   interleaved(gate: string, up: string, outputs: number, depth: number): Matrix {
     const placement = (name: string, columnMode: ColumnMode): Placement => ({
       tensor: this.#find(name, [outputs, depth]),
@@ -128,7 +128,7 @@ export class WeightLoader {
       const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, headRows, firstRow };
       await Program.once(this.#gpu, `pack ${tensor.name}`, [packer(tensor.type, matrix, raw, params)]);
     }
-    // One tensor at a time on the way: what is queued must not outgrow memory.
+    // One tensor at a time in flight: queued uploads must not exhaust memory.
     await this.#gpu.device.queue.onSubmittedWorkDone();
   }
 
