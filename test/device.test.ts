@@ -14,6 +14,11 @@ test("a staging buffer comes back whatever happens to its step", async ({ call }
   ]);
 });
 
+test("saved pages come back, wherever they lie in the other cache", async ({ call }) => {
+  // 2 blocks in 3 stores of 2 heads, and 9 private pages; a page is 32 slots of 8 + 8 numbers of 2 bytes.
+  expect(await call("savedPages")).toEqual({ bytes: (2 * 3 * 2 + 9) * 32 * 32, same: true, elsewhere: true });
+});
+
 test("steps that fail end their requests; the engine goes on, any number of times", async ({ call }) => {
   const { outcomes, tokens } = await call("failingSteps", source("llama3"), prompt, 24);
   expect(outcomes.filter((text) => /was told to fail/.test(text)).length).toBeGreaterThanOrEqual(8);

@@ -1,6 +1,10 @@
 // What the device tests call inside the page: devices that fail, and what becomes of the work on them.
 import { Gpu } from "../src/gpu/device.ts";
 import { Readback } from "../src/gpu/readback.ts";
+import { KvCache } from "../src/kv/cache.ts";
+import { WRITTEN_FORMATS } from "../src/kv/format.ts";
+import { readPages, writePages } from "../src/kv/saved.ts";
+import { layoutOf } from "../src/kv/systems/swiftkv/layout.ts";
 import { type Engine, load } from "../src/index.ts";
 
 async function openDevice(): Promise<GPUDevice> {
@@ -41,6 +45,32 @@ function breakMappings(count: number): void {
     GPUBuffer.prototype.mapAsync = mapAsync;
     return await mapAsync.apply(this, range);
   };
+}
+
+/** Pages written to one cache, read, written to blocks and private pages elsewhere in another one, and read again. */
+async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: boolean }> {
+  const gpu = await Gpu.open(await openDevice());
+  const { f16: format } = WRITTEN_FORMATS;
+  const shape = { kvHeads: 2, headWidth: 8, tiers: [{ format, blocks: 9 }], privatePages: [6, 4, 8], records: 16 };
+  const layout = layoutOf(5, { layers: 1, group: 2 });
+  const make = (arenaBytes: number) => new KvCache(gpu, { ...shape, layout, sequences: 1, maxPages: 9, arenaBytes });
+  const kept = { tokens: [40, 33, 5, 1, 64, 32], liveFrom: 3 };
+  const from = {
+    tokens: [],
+    tiers: [0, 0],
+    blocks: [-1, 4, 7],
+    kept: { ...kept, pages: [[0, 1], [2, 3], [0], [1], [0, 5], [7]] },
+  };
+  const to = { ...from, blocks: [-1, 8, 0], kept: { ...kept, pages: [[5, 2], [0, 1], [3], [0], [6, 2], [1]] } };
+  const [one, two] = [make(2 ** 20), make(8192)];
+  const bytes = await readPages(gpu, one, from);
+  crypto.getRandomValues(bytes);
+  writePages(gpu, one, from, bytes);
+  writePages(gpu, two, to, await readPages(gpu, one, from));
+  const [again, other] = [await readPages(gpu, two, to), await readPages(gpu, two, from)];
+  gpu.dispose();
+  const equal = (a: Uint8Array) => a.every((byte, i) => byte === bytes[i]);
+  return { bytes: bytes.length, same: equal(again), elsewhere: !equal(other) };
 }
 
 /** Two staging buffers through failures of every kind; returns what was read afterwards, twice `[7, 8]`. */
@@ -119,4 +149,4 @@ async function disposed(source: string, prompt: readonly number[]): Promise<{ fi
   return { finish, stray };
 }
 
-export const devices = { readback, failingSteps, destroyed, disposed };
+export const devices = { readback, savedPages, failingSteps, destroyed, disposed };

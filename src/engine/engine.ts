@@ -4,7 +4,7 @@ import type { FinishReason } from "../api.ts";
 import { InputError } from "../errors.ts";
 import { BlockPool } from "../kv/blocks.ts";
 import { PagePool } from "../kv/pages.ts";
-import { Residence } from "../kv/residence.ts";
+import { type Holdings, Residence } from "../kv/residence.ts";
 import type { Model, Sampled } from "../model/model.ts";
 import type { PlannedStep } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -24,6 +24,12 @@ export interface Run extends AsyncIterable<SampledToken> {
   readonly reusedTokens: number;
   /** Ends it and gives everything back. Idempotent. */
   abort(): void;
+}
+
+/** Tokens of a cache and what its pages hold. */
+export interface SavedCache {
+  holdings: Holdings;
+  pages: Uint8Array<ArrayBuffer>;
 }
 
 /** Work that needs the model for itself, in its turn. */
@@ -227,6 +233,30 @@ export class TokenEngine {
   async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.check({ prompt: tokens, maxTokens: 1 });
     return await this.#alone(() => scoreText(this.#model, this.#residence(), tokens, signal), signal);
+  }
+
+  /** What the cache holds of the beginning of `tokens`, as data for an engine of the same model and recipe. Waits for its turn. */
+  save(tokens: readonly number[]): Promise<SavedCache> {
+    return this.#alone(async () => {
+      const cache = this.#residence();
+      cache.adopt(tokens, tokens);
+      try {
+        return { holdings: cache.holdings, pages: await this.#model.readPages(cache.holdings) };
+      } finally {
+        cache.dispose();
+      }
+    });
+  }
+
+  /** Puts saved tokens where later prompts find them. Resolves with false where there is no room. Waits for its turn. */
+  restore({ holdings, pages }: SavedCache): Promise<boolean> {
+    return this.#alone(async () => {
+      const cache = this.#residence();
+      if (!cache.fitsHoldings(holdings)) return false;
+      this.#model.writePages(cache.restore(holdings), pages);
+      cache.dispose();
+      return true;
+    });
   }
 
   /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. */

@@ -27,6 +27,13 @@ export interface PagePlace {
   word: number;
 }
 
+/** Consecutive bytes of a buffer. */
+export interface Stretch {
+  buffer: GPUBuffer;
+  offset: number;
+  bytes: number;
+}
+
 /** Pages `pages[bundle]` to a buffer, one buffer per bundle. */
 export class Arena {
   readonly number: number;

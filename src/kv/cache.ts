@@ -3,7 +3,7 @@
 import { assert } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
-import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords } from "./arena.ts";
+import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords, type Stretch } from "./arena.ts";
 import { BLOCK_TOKENS } from "./blocks.ts";
 import { type PageMove, Sealer } from "./edits.ts";
 import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
@@ -188,6 +188,23 @@ export class KvCache {
 
   prepareKept(kept: KeptPages): void {
     this.setKept(this.preparedSequence, kept);
+  }
+
+  /** Where the pages of a block lie, store after store. */
+  stretchesOfBlock(block: number): Stretch[] {
+    const { arena, places } = this.#places(block);
+    const bytes = this.shape.kvHeads * arena.pageWords * 4;
+    return places.map(({ bundle, word }) => ({ buffer: arena.buffers[bundle]!, offset: word * 4, bytes }));
+  }
+
+  /** Where private pages lie, list after list. */
+  stretchesOfKept(kept: KeptPages): Stretch[] {
+    const { buffers, pageWords } = this.privateArena!;
+    return kept.pages.flatMap((pages, column) => {
+      const buffer = buffers[this.bundleOf(Math.floor(column / this.shape.kvHeads))]!;
+      const offset = (index: number) => this.#keptEntry(kept, column, index)[0] * 4;
+      return pages.map((_, index) => ({ buffer, offset: offset(index), bytes: pageWords * 4 }));
+    });
   }
 
   /** Arenas that the lists of these sequences lead to, by number, in order. */

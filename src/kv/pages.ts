@@ -1,14 +1,17 @@
-// Private pages and their owners. The lists of a store share its pages, whatever KV head they belong to.
+// Private pages and how many use them. The lists of a store share its pages, whatever KV head they belong to.
 import { assert } from "../errors.ts";
 
 export class PagePool {
   /** [stores] numbers of free pages. */
   readonly #free: number[][];
+  /** [stores] page → residences that use it. */
+  readonly #users: Map<number, number>[];
   readonly #kvHeads: number;
   readonly #count: number;
 
   constructor({ stores, kvHeads }: { stores: readonly number[]; kvHeads: number }) {
     this.#free = stores.map((count) => Array.from({ length: count }, (_, page) => page));
+    this.#users = stores.map(() => new Map());
     this.#kvHeads = kvHeads;
     this.#count = this.free;
   }
@@ -23,20 +26,41 @@ export class PagePool {
     return this.#free.reduce((sum, { length }) => sum + length, 0);
   }
 
-  #of(column: number): number[] {
-    return this.#free[Math.floor(column / this.#kvHeads)]!;
+  #storeOf(column: number): number {
+    return Math.floor(column / this.#kvHeads);
   }
 
   /** `counts` [columns] pages for each list. A cache has room for what its plan retains of every sequence. */
   take(counts: readonly number[]): number[][] {
     return counts.map((count, column) => {
-      const free = this.#of(column);
+      const free = this.#free[this.#storeOf(column)]!;
       assert(free.length >= count, `list ${column}: ${free.length} private pages free of ${count}`);
-      return free.splice(0, count);
+      const pages = free.splice(0, count);
+      for (const page of pages) this.#users[this.#storeOf(column)]!.set(page, 1);
+      return pages;
     });
   }
 
+  /** Another residence uses these pages too. Nothing is written to a private page after the step that filled it. */
+  share(pages: readonly (readonly number[])[]): void {
+    this.#each(pages, (users, page) => users.set(page, users.get(page)! + 1));
+  }
+
   release(pages: readonly (readonly number[])[]): void {
-    for (const [column, own] of pages.entries()) this.#of(column).push(...own);
+    this.#each(pages, (users, page, store) => {
+      const left = users.get(page)! - 1;
+      users.set(page, left);
+      if (left === 0) this.#free[store]!.push(page);
+    });
+  }
+
+  #each(
+    pages: readonly (readonly number[])[],
+    visit: (users: Map<number, number>, page: number, store: number) => void,
+  ): void {
+    for (const [column, own] of pages.entries()) {
+      const store = this.#storeOf(column);
+      for (const page of own) visit(this.#users[store]!, page, store);
+    }
   }
 }

@@ -63,8 +63,18 @@ export interface Edits {
   kept: KeptPages | null;
 }
 
+/** What a residence holds, in numbers: enough to read its pages, and to write them into another one. */
+export interface Holdings {
+  tokens: readonly number[];
+  /** By page index; GONE where private pages have taken the block's place. */
+  blocks: readonly number[];
+  /** By page index: the tier of the block. */
+  tiers: readonly number[];
+  kept: KeptPages | null;
+}
+
 /** Stands in `blocks` for a released block. */
-const GONE = -1;
+export const GONE = -1;
 
 export class Residence implements Holder {
   readonly #pool: BlockPool;
@@ -83,6 +93,7 @@ export class Residence implements Holder {
   /** Kept, but its lists and blocks change with the next edits only: the step that selects still reads them. */
   #keeping: KeptPages | null = null;
   readonly #changed = new Set<number>();
+  #keptChanged = false;
 
   constructor(pool: BlockPool, plan: CachePlan, privatePages: PagePool | null) {
     this.#pool = pool;
@@ -97,13 +108,6 @@ export class Residence implements Holder {
   /** Blocks that it holds in the last tier, where they stay; with one tier all. */
   get settledBlocks(): number {
     return this.#pool.lastTier === 0 ? this.blocks.length : this.#settled;
-  }
-
-  /** Tokens that are in no list any more. */
-  get evictedTokens(): number {
-    if (!this.#kept) return 0;
-    const { tokens, liveFrom } = this.#kept;
-    return liveFrom * BLOCK_TOKENS - Math.max(...tokens);
   }
 
   // ---- the tree ----
@@ -282,8 +286,9 @@ export class Residence implements Holder {
 
   /** What has changed since the last call. Blocks that are given up go with it: the step that read them is launched. */
   takeEdits(): Edits {
-    const kept = this.#keeping;
-    if (kept) this.#giveUp(kept);
+    if (this.#keeping) this.#giveUp(this.#keeping);
+    const kept = this.#keptChanged ? this.#kept : null;
+    this.#keptChanged = false;
     const pages = [...this.#changed].map((index) => ({ index, block: this.blocks[index]! }));
     this.#changed.clear();
     return { pages: pages.filter(({ block }) => block !== GONE), kept };
@@ -291,11 +296,57 @@ export class Residence implements Holder {
 
   #giveUp(kept: KeptPages): void {
     this.#kept = kept;
+    this.#keptChanged = true;
     this.#keeping = null;
     for (let index = kept.liveFrom - 1; index >= 0; index--) {
       this.#pool.release(this.blocks[index]!, this);
       this.blocks[index] = GONE;
     }
+    this.#settle();
+  }
+
+  // ---- saving and copying ----
+
+  get holdings(): Holdings {
+    const tiers = this.blocks.map((block) => (block === GONE ? GONE : this.#pool.tierOf(block)));
+    return { tokens: [...this.tokens], blocks: [...this.blocks], tiers, kept: this.#kept };
+  }
+
+  /** Another residence of the same, which shares everything until one of them writes. Only between two steps. */
+  copy(): Residence {
+    assert(!this.#keeping, "copy while a part of a prompt is being kept");
+    const other = new Residence(this.#pool, this.#plan, this.#privatePages);
+    for (const block of this.blocks) if (block !== GONE) this.#pool.retain(block, other);
+    if (this.#kept) this.#privatePages!.share(this.#kept.pages);
+    other.#fill({ ...this.holdings, published: this.#published });
+    return other;
+  }
+
+  /** Whether there is room to restore what another cache of the same plan held. */
+  fitsHoldings({ tiers }: Holdings): boolean {
+    const wanted = (tier: number) => tiers.filter((each) => each === tier).length;
+    return [...new Set(tiers)].every((tier) => tier === GONE || wanted(tier) <= this.#pool.free(tier));
+  }
+
+  /**
+   * Takes blocks and private pages for what another cache of the same plan held, and says which: their pages are to be
+   * written before the next step. Only for an empty residence; the caller has asked whether it fits.
+   */
+  restore({ tokens, tiers, kept }: Holdings): Holdings {
+    assert(this.length === 0, "restore into a residence that holds tokens");
+    const blocks = tiers.map((tier) => (tier === GONE ? GONE : this.#pool.take(this, tier)));
+    const own = kept && { ...kept, pages: this.#privatePages!.take(kept.tokens.map(blocksFor)) };
+    this.#fill({ tokens, blocks, kept: own, published: 0 });
+    this.append([]); // what is whole becomes findable
+    return this.holdings;
+  }
+
+  #fill({ tokens, blocks, kept, published }: Omit<Holdings, "tiers"> & { published: number }): void {
+    for (const token of tokens) this.tokens.push(token);
+    for (const block of blocks) this.#changed.add(this.blocks.push(block) - 1);
+    this.#kept = kept;
+    this.#keptChanged = kept !== null;
+    this.#published = published;
     this.#settle();
   }
 
@@ -309,6 +360,7 @@ export class Residence implements Holder {
     this.tokens.length = 0;
     this.#published = this.#settled = this.#pinnedUntil = 0;
     this.#kept = this.#keeping = null;
+    this.#keptChanged = false;
     this.#changed.clear();
   }
 }

@@ -1,6 +1,6 @@
 // What the engine knows of a model: rows of tokens go in, sampled tokens come out. A fake implements it in tests.
 import type { BlockMove } from "../kv/blocks.ts";
-import type { CachePlan, Edits, KeptPages } from "../kv/residence.ts";
+import type { CachePlan, Edits, Holdings, KeptPages } from "../kv/residence.ts";
 
 /** Sampling of one row, all fields set. Meanings as in api.ts. */
 export interface RowSampling {
@@ -126,4 +126,8 @@ export interface Model {
    * order. The next step may be launched before this one has been read.
    */
   submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }>;
+  /** What the pages of a residence hold, for a cache of the same recipe and model. Only while no step is under way. */
+  readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>>;
+  /** Writes what `readPages` gave before the next step. */
+  writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): void;
 }

@@ -6,7 +6,8 @@ import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { KvCache } from "../kv/cache.ts";
-import type { CachePlan } from "../kv/residence.ts";
+import type { CachePlan, Holdings } from "../kv/residence.ts";
+import { readPages, writePages } from "../kv/saved.ts";
 import { planOf, privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
 import type { KvBounds } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
@@ -139,6 +140,14 @@ export class Transformer implements Model {
     if (count === 0) return this.#submitSilent(encoder);
     const read = this.#readback.submit(encoder, this.#sampler.result, this.#sampler.resultBytes(count));
     return { read: async () => decodeResults(await read()) };
+  }
+
+  readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
+    return readPages(this.#gpu, this.#model.cache, holdings);
+  }
+
+  writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): void {
+    writePages(this.#gpu, this.#model.cache, holdings, saved);
   }
 
   /** A chunk without logits is still waited for: progress and abort happen between chunks, not before them. */

@@ -3,7 +3,7 @@
 // depends on: counter, seed, the sequence's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
 // the output.
 import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
-import { type CachePlan, type KeptPages, plainPlan } from "../../src/kv/residence.ts";
+import { type CachePlan, GONE, type Holdings, type KeptPages, plainPlan } from "../../src/kv/residence.ts";
 import {
   adjusted,
   type Arrival,
@@ -172,6 +172,20 @@ export class FakeModel implements Model {
         return results;
       },
     };
+  }
+
+  #held({ blocks, kept }: Holdings): number[][] {
+    const own = (kept?.pages[0] ?? []).map((page) => this.#pages[page]!);
+    return [...blocks.filter((block) => block !== GONE).map((block) => this.#blocks[block]!), ...own];
+  }
+
+  async readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
+    return new Uint8Array(Int32Array.from(this.#held(holdings).flat()).buffer);
+  }
+
+  writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): void {
+    const values = [...new Int32Array(saved.buffer, saved.byteOffset, saved.length / 4)];
+    for (const page of this.#held(holdings)) page.splice(0, BLOCK_TOKENS, ...values.splice(0, BLOCK_TOKENS));
   }
 
   #run(batch: Batch, fails: boolean): Sampled[] {
