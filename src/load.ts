@@ -80,7 +80,7 @@ async function loadModel(
   const loader = new WeightLoader(gpu, checkpoint, settings.weights);
   const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
   // Before the download, so that a cache too large for this adapter is known at once.
-  const early = student ? null : assemble(gpu, config, weights, settings);
+  const early = student ? null : assemble(gpu, config, weights, settings, loader);
   await loader.load(signal);
   const model = early ?? (await assembleStudent(gpu, { ...config, swiftkv: student }, weights, settings));
   await makeReady(model, settings, { report, signal });

@@ -24,6 +24,12 @@ export interface ListShape {
   records: number;
 }
 
+/** Some records of the step's rows as a binding of their own. */
+export const recordsOf = (
+  { inputs }: PageLists,
+  { first, count }: { first: number; count: number },
+): GPUBufferBinding => ({ buffer: inputs, offset: first * 16, size: count * 16 });
+
 export class PageLists {
   readonly columns: number;
   /** Entries of a list, its header included. */

@@ -54,6 +54,31 @@ export interface SystemContext {
   keepStride: number;
 }
 
+/** Where a system puts partial results of its own, for some rows of a step. */
+export interface PartialContext extends SystemContext {
+  /** [count, H, entries, E + 2] f32: for each row and head partials (acc [E], max, sum), docs/kernels.md, "Partials". */
+  partials: GPUBuffer;
+  /** Rows firstRow … firstRow + count − 1 of the step; row i of them has the i-th place in `partials`. */
+  rows(sizes: StepSizes): { firstRow: number; count: number };
+  /** Partials of a row and head, and the system's first one among them. */
+  place(sizes: StepSizes): { entries: number; entry: number };
+}
+
+/** Partial results beside those of attention: a state that stands for tokens in no list. */
+export interface ExtraPartials {
+  /** Of each row and head, in every layer. */
+  count: number;
+  /** Dispatches that write them, for no more rows than `context.rows` says: before they are merged with attention's. */
+  write(layer: number, context: PartialContext): AnyDispatch<StepSizes>[];
+}
+
+/** Tensors of the checkpoint that is being loaded. */
+export interface SystemTensors {
+  has(name: string): boolean;
+  /** A buffer that gets these vectors one after another, in f32, before the first step. Throws ModelError where one is missing. */
+  vector(names: readonly string[], lengths: readonly number[]): GPUBuffer;
+}
+
 /** Where in a layer a dispatch stands: once queries, keys and values are there, or once attention has read them. */
 export type Place = "afterHeads" | "afterAttention";
 
@@ -79,7 +104,10 @@ export interface KvSystem {
   retaining?: Retaining;
   /** Dispatches of its own in every layer. */
   at?(place: Place, layer: number, context: SystemContext): AnyDispatch<StepSizes>[];
-  /** Bytes of weights that it brings along. */
+  partials?: ExtraPartials;
+  /** Names weights of its own, once, before a checkpoint's tensors are loaded. */
+  weights?(tensors: SystemTensors): void;
+  /** Their bytes. */
   extraWeightBytes?: number;
 }
 

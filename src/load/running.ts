@@ -1,11 +1,11 @@
 // Weights and settings -> a model that runs: its cache, its kernels chosen and compiled.
 import type { KvModel, LoadProgress } from "../api.ts";
-import { alignUp } from "../errors.ts";
+import { alignUp, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { remembered } from "../io/remember.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { Recipe } from "../kv/recipe.ts";
-import type { KvBounds } from "../kv/system.ts";
+import type { KvBounds, KvSystem, SystemTensors } from "../kv/system.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Weights } from "../model/context.ts";
 import { Variants } from "../model/ops/variants.ts";
@@ -26,15 +26,33 @@ export interface RunningModel {
   bounds: KvBounds;
 }
 
-export function assemble(gpu: Gpu, config: ModelConfig, weights: Weights, settings: Settings): RunningModel {
+/** `tensors`: of the checkpoint, where it is still to be loaded. */
+export function assemble(
+  gpu: Gpu,
+  config: ModelConfig,
+  weights: Weights,
+  settings: Settings,
+  tensors: SystemTensors | null = null,
+): RunningModel {
   const { kv: recipe, sequences, chunk, arenaBytes } = settings;
   recipe.check(config);
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const bounds = { context, rows: Math.min(chunk, context), sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
+  for (const system of kv.systems) nameSystemWeights(system, tensors);
   const variants = new Variants(gpu, config, kv.written.bits);
   const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes });
   return { config, weights, variants, transformer, recipe, bounds };
+}
+
+function nameSystemWeights({ name, weights }: KvSystem, tensors: SystemTensors | null): void {
+  if (!weights) return;
+  if (!tensors) {
+    throw new InputError(
+      `kv: ${name}; got a model converted from another one, want one whose checkpoint has the weights of ${name}. Load that with this recipe.`,
+    );
+  }
+  weights(tensors);
 }
 
 export const kvModelOf = ({ layers, heads, kvHeads, headWidth, windows, context, swiftkv }: ModelConfig): KvModel => ({

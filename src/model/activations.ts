@@ -14,12 +14,14 @@ const DEQUANTISED_BYTES = 32 * 2 ** 20;
 /** In a step of at most this many rows, each row may be of another sequence. */
 const MOST_NARROW = 8;
 
+/** `extra`: partials that systems add to each row and head. */
 export function allocate(
   gpu: Gpu,
   config: ModelConfig,
   { rows, sequences, logitCount }: Model["limits"],
   cache: KvCache,
   spans: Spans,
+  extra: number,
 ): Activations {
   const { hiddenSize: D, intermediateSize: F, heads: H, headWidth: E, vocabulary: V } = config;
   const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
@@ -28,7 +30,7 @@ export function allocate(
     hidden: make("hidden", rows * D),
     query: make("query", rows * H * E),
     attended: make("attended", rows * H * E),
-    partials: make("attention partials", mostPartials(gpu, cache, { rows, sequences, spans }) * H * (E + 2)),
+    partials: make("attention partials", mostPartials(gpu, cache, { rows, sequences, spans, extra }) * H * (E + 2)),
     activated: make("activated", rows * F),
     wanted: make("rows whose logits are wanted", logitCount),
     continuing: make("rows that continue", spans.upper.count),
@@ -46,14 +48,14 @@ export function allocate(
 function mostPartials(
   gpu: Gpu,
   { arenas, shape }: KvCache,
-  { rows, sequences, spans }: { rows: number; sequences: number; spans: Spans },
+  { rows, sequences, spans, extra }: { rows: number; sequences: number; spans: Spans; extra: number },
 ): number {
   const { layout } = shape;
   const hasUpper = layout.boundary < layout.reads.length;
   const alone = Math.max(MOST_NARROW, sequences, hasUpper && shape.privatePages ? spans.upper.count : 0);
-  const decoding = alone * gpu.profile.splitting.most * arenas.length;
+  const decoding = alone * (gpu.profile.splitting.most * arenas.length + extra);
   const sealed = arenas.filter(({ format }) => isSealed(format)).length;
-  const ofChunk = arenas.length - sealed + sealed * MOST_CHUNK_SPLITS;
+  const ofChunk = arenas.length - sealed + sealed * MOST_CHUNK_SPLITS + extra;
   return Math.max(decoding, ofChunk > 1 ? rows * ofChunk : 0);
 }
 

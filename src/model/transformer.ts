@@ -19,6 +19,7 @@ import { type Batch, LAST_SAMPLED, GREEDY, type Model, type Row, type Sampled } 
 import type { Sizes } from "./ops/sizes.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
+import { extraCount } from "./layer/partials.ts";
 import { type Memory, tune } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 
@@ -66,7 +67,7 @@ export class Transformer implements Model {
     this.limits = { rows, sequences, logitCount, vocabulary };
     const spans = spansOf(rows, this.cache.windowRows);
     const cache = makeCache(gpu, config, options, spans.lower.first + rows);
-    const activations = allocate(gpu, config, this.limits, cache, spans);
+    const activations = allocate(gpu, config, this.limits, cache, spans, extraCount(kv.systems));
     this.#sampler = new Sampler(gpu, activations.logits, { rows: logitCount, sequences, vocabulary });
     const table = ropeTable(config, this.cache.context);
     const rope = gpu.buffer("rope table", table.byteLength, "scratch");

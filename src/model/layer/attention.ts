@@ -7,8 +7,9 @@ import type { Arena } from "../../kv/arena.ts";
 import { BLOCK_TOKENS } from "../../kv/blocks.ts";
 import { isSealed, type SealedFormat } from "../../kv/format.ts";
 import { columnOf } from "../../kv/layout.ts";
-import type { PageLists } from "../../kv/lists.ts";
+import { recordsOf } from "../../kv/lists.ts";
 import type { ModelContext, Span } from "../context.ts";
+import { extraCount, extraPartials, type Readers } from "./partials.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import type { AdapterProfile } from "../../gpu/profile.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variants.ts";
@@ -28,31 +29,22 @@ export interface Target {
   span: Span;
 }
 
-/** Rows whose lists are read, and where their partials lie. */
-interface Readers {
-  span: Span;
-  firstRow: (sizes: Sizes) => number;
-  count: (sizes: Sizes) => number;
-  /** Partials of a row and head. With one the attention kernel has written the result itself. */
-  entries: (sizes: Sizes) => number;
-  /** The first partial that the dispatch for an arena writes. */
-  entry: (sizes: Sizes, arena: Arena) => number;
-}
-
 /** softmax(q·K/√E)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
 export function attention(model: ModelContext, layer: number, { prefill, span }: Target): AnyDispatch<Sizes>[] {
   const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
-  const decoding = decodingRows(span, alone);
+  const decoding = withExtra(model, decodingRows(span, alone));
   const dispatches = [
     ...decodeAttention(model, layer, decoding, model.variants.decode),
+    ...extraPartials(model, layer, decoding),
     combine(model, layer, decoding),
   ];
   if (!prefill) return dispatches;
-  const chunk = chunkOf(model, span);
+  const chunk = withExtra(model, chunkOf(model, span));
   return [
     ...dispatches,
     ...prefillAttention(model, layer, chunk, model.variants.prefill),
     ...sealedAttention(model, layer, chunk),
+    ...extraPartials(model, layer, chunk),
     combine(model, layer, chunk),
   ];
 }
@@ -82,12 +74,11 @@ export function chunkOf({ cache }: ModelContext, span: Span): Readers {
   };
 }
 
-/** The rows' records as a binding of their own. */
-export const recordsOf = ({ inputs }: PageLists, { first, count }: Span): GPUBufferBinding => ({
-  buffer: inputs,
-  offset: first * 16,
-  size: count * 16,
-});
+/** With room for the partials of systems, after those of attention. */
+function withExtra({ systems }: ModelContext, readers: Readers): Readers {
+  const extra = extraCount(systems);
+  return { ...readers, entries: (s) => readers.entries(s) + extra };
+}
 
 /** Buffers every attention kernel reads and writes. */
 function buffersOf({ activations, cache }: ModelContext, layer: number, span: Span, arena: Arena) {

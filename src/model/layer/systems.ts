@@ -5,7 +5,7 @@ import { BLOCK_TOKENS, blocksFor } from "../../kv/blocks.ts";
 import { columnOf } from "../../kv/layout.ts";
 import type { Place, StepSizes, SystemContext } from "../../kv/system.ts";
 import { readersOf } from "../../kv/systems/swiftkv/layout.ts";
-import { recordsOf } from "./attention.ts";
+import { recordsOf } from "../../kv/lists.ts";
 import type { ModelContext, Span } from "../context.ts";
 import type { Sizes } from "../ops/sizes.ts";
 

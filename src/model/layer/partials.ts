@@ -1,0 +1,53 @@
+// Where the partial results of attention lie, and those that systems add to them.
+import type { AnyDispatch } from "../../gpu/program.ts";
+import { recordsOf } from "../../kv/lists.ts";
+import type { Arena } from "../../kv/arena.ts";
+import type { KvSystem, PartialContext, StepSizes } from "../../kv/system.ts";
+import type { ModelContext, Span } from "../context.ts";
+import type { Sizes } from "../ops/sizes.ts";
+
+/** Rows whose lists are read, and where their partials lie. */
+export interface Readers {
+  span: Span;
+  firstRow: (sizes: Sizes) => number;
+  count: (sizes: Sizes) => number;
+  /** Partials of a row and head. With one the attention kernel has written the result itself. */
+  entries: (sizes: Sizes) => number;
+  /** The first partial that the dispatch for an arena writes. */
+  entry: (sizes: Sizes, arena: Arena) => number;
+}
+
+/** Of a row and head, all systems together. */
+export const extraCount = (systems: readonly KvSystem[]): number =>
+  systems.reduce((sum, { partials }) => sum + (partials?.count ?? 0), 0);
+
+/** The systems' partials of these rows: the last ones of each row and head, system after system. */
+export function extraPartials(model: ModelContext, layer: number, readers: Readers): AnyDispatch<Sizes>[] {
+  let behind = extraCount(model.systems);
+  return model.systems.flatMap(({ partials }) => {
+    if (!partials) return [];
+    const back = behind;
+    behind -= partials.count;
+    const dispatches = partials.write(layer, contextOf(model, readers, back));
+    return dispatches.map((each) => ({
+      ...each,
+      grid: (s: Sizes) => (readers.count(s) > 0 ? each.grid(s) : [0, 0, 0]),
+    }));
+  });
+}
+
+/** `back`: how far before the end of a row and head's partials the system's begin. */
+function contextOf(
+  { systemContext, cache, activations }: ModelContext,
+  readers: Readers,
+  back: number,
+): PartialContext {
+  const sizes = (s: StepSizes) => s as Sizes; // what systems see of them is less
+  return {
+    ...systemContext,
+    records: recordsOf(cache.lists, readers.span),
+    partials: activations.partials,
+    rows: (s) => ({ firstRow: readers.firstRow(sizes(s)), count: readers.count(sizes(s)) }),
+    place: (s) => ({ entries: readers.entries(sizes(s)), entry: readers.entries(sizes(s)) - back }),
+  };
+}
