@@ -1,5 +1,6 @@
 // The engine with a model that needs no GPU: paging, sharing, scheduling, abort.
 import { expect, test } from "playwright/test";
+import { plainPlan } from "../../src/kv/residence.ts";
 import { collect, make, request, stepReached, words } from "./drive.ts";
 import { continuation } from "./fake.ts";
 
@@ -131,4 +132,15 @@ test("scoring asks for every token given those before it, and waits its turn", a
   expect(Array.from(scores.subarray(1))).toEqual(tokens.slice(1).map((token) => -token));
   expect(reply.tokens).toEqual(continuation(words(96, 40), 12, 97));
   expect(engine.freeBlocks).toBe(64);
+});
+
+test("the peak is the most bytes that running requests held at once, shared blocks once", async () => {
+  const { engine } = make({ cache: { ...plainPlan(64), blockBytes: [10] } });
+  expect(engine.peakBytes).toBe(0);
+  await collect(engine, request(words(70, 40), 20)); // 59 slots: 2 blocks
+  expect(engine.peakBytes).toBe(20);
+  await Promise.all([collect(engine, request(words(71, 90), 8)), collect(engine, request(words(72, 33), 8))]);
+  expect(engine.peakBytes).toBe(10 * (4 + 2)); // 97 and 40 slots
+  await collect(engine, request(words(70, 40), 5));
+  expect(engine.peakBytes).toBe(60);
 });
