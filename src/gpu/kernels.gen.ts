@@ -1046,6 +1046,74 @@ export const gemv_split = {
   "code": "// gemv_split — y[m, n] = Σₖ W[n, k]·x[m, k] (+ bias, then epilogue); a workgroup splits K\n//\n//   x       [M, K]            f32  read\n//   gamma   [K]               f32  read   RMSNorm weight; unused for NORM 0\n//   words   [K/·/4, stride]   vec4u read  four word rows side by side\n//   scales  [K/GROUP, stride] u32  read   f16 pairs (scale, minimum); unused for BITS 16 and 32\n//   bias    [N]               f32  read   unused for BIAS 0\n//   y       [M, N or N/2]     f32  read_write\n//\n// dispatch  (⌈N/COLS/LANES⌉, 1, 1): LANES·COLS columns per workgroup, SLICES threads along K\n// cost      bytes N·K·(BITS/8 + 4/GROUP), flops 2·M·N·K: memory bound\n// why       one row of x gives only N·K/8 independent words: few columns and many slices per\n//           workgroup keep all cores loading. A step costs Σx·q and Σx: W = scale·q + minimum.\n//           The RMSNorm factor leaves the sum; its squares are added up by the slices as well.\n// family    gemv\n// uses      lib/four_weights.wgsl lib/silu.wgsl\n\noverride LANES: u32 = 8;     // threads along N, a multiple of 4 (8: one line of 128 bytes)\noverride SLICES: u32 = 16;   // threads along K; LANES·SLICES·COLS·ROWS + ROWS·SLICES ≤ 4096\noverride BITS: u32 = 4;      // 4, 8, 16 or 32\noverride GROUP: u32 = 32;    // values that share a scale, 16 or 32\noverride UNIT: u32 = 32;     // values per step, a multiple of FOUR: divides GROUP and K (BITS 16: filled up to 8)\noverride NORM: u32 = 0;      // 1: x is normalised with gamma\noverride EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 SwiGLU of interleaved columns (COLS even)\noverride BIAS: u32 = 0;      // 1: add bias\nconst ROWS: u32 = 1;         // rows of x, at least params.rows\nconst COLS: u32 = 2;         // columns per thread, 4 apart: gate and up of the interleaved form\n\nstruct Params {\n  rows: u32,     // M\n  depth: u32,    // K\n  columns: u32,  // N\n  stride: u32,   // columns of `words` and `scales`\n  yStride: u32,  // floats per row of y\n  eps: f32,      // RMSNorm\n}\n\n@group(0) @binding(0) var<storage, read> x: array<vec4f>;\n@group(0) @binding(1) var<storage, read> gamma: array<vec4f>;\n@group(0) @binding(2) var<storage, read> words: array<vec4u>;\n@group(0) @binding(3) var<storage, read> scales: array<u32>;\n@group(0) @binding(4) var<storage, read> bias: array<f32>;\n@group(0) @binding(5) var<storage, read_write> y: array<f32>;\n@group(0) @binding(6) var<uniform> params: Params;\n\noverride FOUR: u32 = 128u / BITS;  // values in four words\n\nvar<workgroup> partial: array<f32, ROWS * COLS * SLICES * LANES>;  // [M, column, slice, lane]\nvar<workgroup> partialSquares: array<f32, ROWS * SLICES>;\n\n// The slice's share of every sum of this thread's columns.\nfn accumulate(first: u32, lane: u32, slice: u32) {\n  var sum: array<array<f32, COLS>, ROWS>;\n  var squares: array<f32, ROWS>;\n  for (var k = slice * UNIT; k < params.depth; k += SLICES * UNIT) {\n    var dots = array<array<f32, COLS>, ROWS>();  // Σ x·q\n    var ones = array<f32, ROWS>();               // Σ x\n    for (var i = k; i < k + UNIT; i += FOUR) {\n      var fours: array<vec4u, COLS>;\n      for (var c = 0u; c < COLS; c++) { fours[c] = words[i / FOUR * params.stride + first + 4u * c]; }\n      for (var j = 0u; j < select(FOUR, min(FOUR, params.depth - i), BITS == 16u); j += 4u) {\n        var weights: array<vec4f, COLS>;\n        for (var c = 0u; c < COLS; c++) { weights[c] = quad(fours[c], j); }\n        for (var m = 0u; m < ROWS; m++) {\n          var values = x[(min(m, params.rows - 1u) * params.depth + i + j) / 4u];\n          if (NORM == 1u) {\n            squares[m] += dot(values, values);\n            values *= gamma[(i + j) / 4u];\n          }\n          if (BITS <= 8u) { ones[m] += dot(values, vec4f(1.0)); }\n          for (var c = 0u; c < COLS; c++) { dots[m][c] += dot(values, weights[c]); }\n        }\n      }\n    }\n    for (var c = 0u; c < COLS; c++) {\n      var affine = vec2f(1.0, 0.0);  // (scale, minimum)\n      if (BITS <= 8u) { affine = unpack2x16float(scales[k / GROUP * params.stride + first + 4u * c]); }\n      for (var m = 0u; m < ROWS; m++) { sum[m][c] += affine.x * dots[m][c] + affine.y * ones[m]; }\n    }\n  }\n  for (var m = 0u; m < ROWS; m++) {\n    for (var c = 0u; c < COLS; c++) { partial[((m * COLS + c) * SLICES + slice) * LANES + lane] = sum[m][c]; }\n    if ((NORM == 1u) && (lane == 0u)) { partialSquares[m * SLICES + slice] = squares[m]; }\n  }\n}\n\n// y before the epilogue: all slices of column n = first + 4c, RMSNorm factor and bias included.\nfn total(m: u32, c: u32, n: u32, lane: u32) -> f32 {\n  var sum = 0.0;\n  for (var s = 0u; s < SLICES; s++) { sum += partial[((m * COLS + c) * SLICES + s) * LANES + lane]; }\n  if (NORM == 1u) {\n    var squares = 0.0;\n    for (var s = 0u; s < SLICES; s++) { squares += partialSquares[m * SLICES + s]; }\n    sum *= inverseSqrt(squares / f32(params.depth) + params.eps);\n  }\n  if (BIAS == 1u) { sum += bias[n]; }\n  return sum;\n}\n\n@compute @workgroup_size(LANES, SLICES)\nfn gemv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {\n  let lane = local.x;\n  let slice = local.y;\n  let i = wg.x * LANES + lane;\n  let first = i / 4u * 4u * COLS + i % 4u;  // columns first + 4c\n  if (first < params.columns) { accumulate(first, lane, slice); }\n  workgroupBarrier();\n\n  // Now the thread at (slice, lane) finishes rows slice, slice + SLICES, … of its columns.\n  for (var m = slice; m < params.rows; m += SLICES) {\n    var gate = 0.0;\n    for (var c = 0u; c < COLS; c++) {\n      let n = first + 4u * c;\n      if (n >= params.columns) { break; }\n      let value = total(m, c, n, lane);\n      let at = m * params.yStride + n;\n      if (EPILOGUE == 0u) { y[at] = value; }\n      if (EPILOGUE == 1u) { y[at] += value; }\n      if ((EPILOGUE == 2u) && (c % 2u == 1u)) { y[m * params.yStride + n / 8u * 4u + n % 4u] = silu(gate) * value; }\n      gate = value;\n    }\n  }\n}\n\n// lib/four_weights.wgsl — weights out of packed words\n// needs     BITS\n\n// Integers or floats j … j+3 of the values in four words, not yet scaled.\nfn quad(four: vec4u, j: u32) -> vec4f {\n  if (BITS == 32u) { return bitcast<vec4f>(four); }\n  if (BITS == 16u) {\n    let words = select(four.xy, four.zw, j == 4u);\n    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));\n  }\n  if (BITS == 8u) {\n    let word = four[j / 4u];\n    return vec4f(vec4i(vec4u(word, word >> 8u, word >> 16u, word >> 24u) & vec4u(255u)));\n  }\n  let word = four[j / 8u] >> (j % 8u * 4u);\n  return vec4f(vec4i(vec4u(word, word >> 4u, word >> 8u, word >> 12u) & vec4u(15u)));\n}\n\n// lib/silu.wgsl — the gate of SwiGLU\n\nfn silu(value: f32) -> f32 { return value / (1.0 + exp(-value)); }\n"
 } as const;
 
+export const hadamard_partials = {
+  "name": "hadamard_partials",
+  "bindings": {
+    "partials": {
+      "binding": 0,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 1,
+    "size": 8,
+    "fields": {
+      "entries": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 4,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "H": 9,
+    "E": 64,
+    "BLOCK": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// hadamard_partials — acc · Hadamard in place, of partial results over values in that basis\n//\n//   partials  [M, H, entries, E+2]  f32  write   in place\n//\n// dispatch  (H, splits, M): one workgroup per head, split of the page list and row\n// cost      bytes 8·M·H·splits·E, flops M·H·splits·E·log₂ BLOCK: latency bound\n// why       A sum of turned values is the turned sum, so turning it back once replaces turning every value.\n// uses      lib/hadamard.wgsl\n\noverride WG: u32 = 64;     // threads per workgroup\noverride H: u32 = 9;       // query heads\noverride E: u32 = 64;      // head width\noverride BLOCK: u32 = 64;  // a power of two that divides E\n\nstruct Params {\n  entries: u32,  // partials of a row and head\n  entry: u32,    // the first one to turn\n}\n\n@group(0) @binding(0) var<storage, read_write> partials: array<f32>;\n@group(0) @binding(1) var<uniform> params: Params;\n\nvar<workgroup> turned: array<f32, E>;\n\n@compute @workgroup_size(WG)\nfn hadamard_partials(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let at = ((wg.z * H + wg.x) * params.entries + params.entry + wg.y) * (E + 2u);\n  for (var e = local; e < E; e += WG) { turned[e] = partials[at + e]; }\n  workgroupBarrier();\n  for (var apart = 1u; apart < BLOCK; apart *= 2u) {\n    hadamard_stage(apart, E, local);\n    workgroupBarrier();\n  }\n  for (var e = local; e < E; e += WG) { partials[at + e] = turned[e] * hadamard_scale(); }\n}\n\n// lib/hadamard.wgsl — numbers in workgroup memory times the Walsh–Hadamard matrix\n// needs     turned: array<f32> in workgroup memory, WG, BLOCK\n//\n// The matrix of ±1/√BLOCK is symmetric and orthogonal: applied twice it gives the numbers back. BLOCK is a power of two; 1\n// leaves everything as it is. A kernel runs the stages apart = 1, 2, 4, … BLOCK/2, each with a barrier behind it (which the race\n// detector does not see in a function), and scales what it reads.\n\n// One stage over numbers 0 … count−1 of `turned`, which are whole blocks.\nfn hadamard_stage(apart: u32, count: u32, local: u32) {\n  for (var i = local; i < count / 2u; i += WG) {\n    let at = i / apart * 2u * apart + i % apart;\n    let pair = vec2f(turned[at], turned[at + apart]);\n    turned[at] = pair.x + pair.y;\n    turned[at + apart] = pair.x - pair.y;\n  }\n}\n\nfn hadamard_scale() -> f32 { return inverseSqrt(f32(BLOCK)); }\n"
+} as const;
+
+export const hadamard_query = {
+  "name": "hadamard_query",
+  "bindings": {
+    "query": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "turned_query": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 4,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "H": 9,
+    "E": 64,
+    "BLOCK": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// hadamard_query — turned_query[t, h, :] = query[t, h, :] · Hadamard, block by block: queries for keys in that basis\n//\n//   query         [T, H, E]  f32  read\n//   turned_query  [T, H, E]  f32  write\n//\n// dispatch  (H, M, 1): one workgroup per head and row\n// cost      bytes 8·M·H·E, flops M·H·E·log₂ BLOCK: latency bound\n// why       Pages of one format may be turned and others not, so the queries stay as they are beside.\n// uses      lib/hadamard.wgsl\n\noverride WG: u32 = 64;     // threads per workgroup\noverride H: u32 = 9;       // query heads\noverride E: u32 = 64;      // head width\noverride BLOCK: u32 = 64;  // a power of two that divides E\n\nstruct Params { firstRow: u32 }  // row of workgroup y = 0\n\n@group(0) @binding(0) var<storage, read> query: array<f32>;\n@group(0) @binding(1) var<storage, read_write> turned_query: array<f32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\nvar<workgroup> turned: array<f32, E>;\n\n@compute @workgroup_size(WG)\nfn hadamard_query(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let at = ((params.firstRow + wg.y) * H + wg.x) * E;\n  for (var e = local; e < E; e += WG) { turned[e] = query[at + e]; }\n  workgroupBarrier();\n  for (var apart = 1u; apart < BLOCK; apart *= 2u) {\n    hadamard_stage(apart, E, local);\n    workgroupBarrier();\n  }\n  for (var e = local; e < E; e += WG) { turned_query[at + e] = turned[e] * hadamard_scale(); }\n}\n\n// lib/hadamard.wgsl — numbers in workgroup memory times the Walsh–Hadamard matrix\n// needs     turned: array<f32> in workgroup memory, WG, BLOCK\n//\n// The matrix of ±1/√BLOCK is symmetric and orthogonal: applied twice it gives the numbers back. BLOCK is a power of two; 1\n// leaves everything as it is. A kernel runs the stages apart = 1, 2, 4, … BLOCK/2, each with a barrier behind it (which the race\n// detector does not see in a function), and scales what it reads.\n\n// One stage over numbers 0 … count−1 of `turned`, which are whole blocks.\nfn hadamard_stage(apart: u32, count: u32, local: u32) {\n  for (var i = local; i < count / 2u; i += WG) {\n    let at = i / apart * 2u * apart + i % apart;\n    let pair = vec2f(turned[at], turned[at + apart]);\n    turned[at] = pair.x + pair.y;\n    turned[at + apart] = pair.x - pair.y;\n  }\n}\n\nfn hadamard_scale() -> f32 { return inverseSqrt(f32(BLOCK)); }\n"
+} as const;
+
 export const logit_adjust = {
   "name": "logit_adjust",
   "bindings": {

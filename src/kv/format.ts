@@ -17,6 +17,16 @@ export interface WrittenFormat extends FormatBase {
   bits: 4 | 8 | 16 | 32;
 }
 
+/** An orthogonal map of a head's channels that is its own inverse. */
+export interface Basis {
+  /** Writes `turned_query` [T, H, E] from `query`: parameter `firstRow`, one workgroup per head (x) and row (y). */
+  query: KernelSource;
+  /** Turns acc of `partials` in place: parameters `entries` and `entry`, one workgroup per head (x), split (y) and row (z). */
+  partials: KernelSource;
+  /** The constants of both, for heads of this width. */
+  constants(width: number, heads: number): Readonly<Record<string, number>>;
+}
+
 /** A format that pages are turned into once they are full. Only `attn_decode` reads it, with the text given here. */
 export interface SealedFormat extends FormatBase {
   /** WGSL that stands in for shaders/lib/format_slot.wgsl and declares the same names, for heads of this width. */
@@ -24,6 +34,8 @@ export interface SealedFormat extends FormatBase {
   /** Turns pages of a written format into this one: takes the buffers and parameters that kv/edits.ts says. */
   seal: KernelSource;
   sealConstants(width: number, from: WrittenFormat): Readonly<Record<string, number>>;
+  /** Set where keys and values lie in another basis: queries are brought there, and results back. */
+  basis?: Basis;
 }
 
 export type PageFormat = WrittenFormat | SealedFormat;

@@ -29,6 +29,7 @@ export function allocate(
   return {
     hidden: make("hidden", rows * D),
     query: make("query", rows * H * E),
+    turnedQuery: hasBasis(cache) ? make("queries in a format's basis", rows * H * E) : gpu.unused,
     attended: make("attended", rows * H * E),
     partials: make("attention partials", mostPartials(gpu, cache, { rows, sequences, spans, extra }) * H * (E + 2)),
     activated: make("activated", rows * F),
@@ -43,6 +44,8 @@ export function allocate(
     ),
   };
 }
+
+const hasBasis = ({ arenas }: KvCache): boolean => arenas.some(({ format }) => isSealed(format) && format.basis);
 
 /** Partials of one head that a step can have: of rows that read lists of their own, or of a chunk's rows. */
 function mostPartials(

@@ -69,6 +69,8 @@ export interface Activations extends Scratch {
   hidden: GPUBuffer;
   /** [T, H, E], rotated */
   query: GPUBuffer;
+  /** [T, H, E]: the same in the basis of the sealed format, where it has one */
+  turnedQuery: GPUBuffer;
   /** [T, H, E] */
   attended: GPUBuffer;
   /** Unfinished attention: docs/kernels.md, "Partials" */

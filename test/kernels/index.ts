@@ -1,6 +1,8 @@
 // Every kernel's test. test/kernels.test.ts fails if a shader has none.
 import type { KernelSpec } from "./spec.ts";
 import compact from "./kv/compact.ts";
+import hadamard_partials from "./kv/hadamard_partials.ts";
+import hadamard_query from "./kv/hadamard_query.ts";
 import rmsnorm from "./rows/rmsnorm.ts";
 import embed from "./rows/embed.ts";
 import gemv_cols from "./cpu/gemv_cols.ts";
@@ -33,6 +35,8 @@ import attn_prefill_tile from "./attention/attn_prefill_tile.ts";
 
 export const specs: readonly KernelSpec[] = [
   compact,
+  hadamard_partials,
+  hadamard_query,
   rmsnorm,
   embed,
   gemv_cols,

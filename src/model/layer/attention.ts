@@ -9,7 +9,8 @@ import { isSealed, type SealedFormat } from "../../kv/format.ts";
 import { columnOf } from "../../kv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
 import type { ModelContext, Span } from "../context.ts";
-import { extraCount, extraPartials, type Readers } from "./partials.ts";
+import { inBasis } from "./basis.ts";
+import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import type { AdapterProfile } from "../../gpu/profile.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variants.ts";
@@ -43,7 +44,7 @@ export function attention(model: ModelContext, layer: number, { prefill, span }:
   return [
     ...dispatches,
     ...prefillAttention(model, layer, chunk, model.variants.prefill),
-    ...sealedAttention(model, layer, chunk),
+    ...sealedAttention(model, layer, chunk, chunkSplitting),
     ...extraPartials(model, layer, chunk),
     combine(model, layer, chunk),
   ];
@@ -83,8 +84,9 @@ function withExtra({ systems }: ModelContext, readers: Readers): Readers {
 /** Buffers every attention kernel reads and writes. */
 function buffersOf({ activations, cache }: ModelContext, layer: number, span: Span, arena: Arena) {
   const store = cache.shape.layout.reads[layer]!;
+  const isTurned = isSealed(arena.format) && arena.format.basis !== undefined;
   return {
-    q: activations.query,
+    q: isTurned ? activations.turnedQuery : activations.query,
     rows: recordsOf(cache.lists, span),
     table: cache.lists.table,
     kv: arena.buffers[cache.bundleOf(store)]!,
@@ -126,24 +128,32 @@ export function decodeAttention(
 ): AnyDispatch<Sizes>[] {
   const kernel = families.attn_decode[variant.kernel];
   const constants = decodeConstants(model, variant);
-  return model.cache.arenas.map((arena) =>
-    isSealed(arena.format)
-      ? overRows(model, layer, readers, arena, sealedReader(model, arena.format))
-      : overRows(model, layer, readers, arena, { kernel, constants }),
+  const written = model.cache.arenas.filter(({ format }) => !isSealed(format));
+  return [
+    ...written.map((arena) => overRows(model, layer, readers, arena, { kernel, constants })),
+    ...sealedAttention(model, layer, readers, decodeSplitting),
+  ];
+}
+
+/** Rows over sealed pages, one by one also where they are a prompt chunk: only `attn_decode` reads these. */
+function sealedAttention(
+  model: ModelContext,
+  layer: number,
+  readers: Readers,
+  splitting: Splitting,
+): AnyDispatch<Sizes>[] {
+  const sealed = model.cache.arenas.filter(({ format }) => isSealed(format));
+  if (sealed.length === 0) return [];
+  const format = sealed[0]!.format as SealedFormat; // a recipe seals into one format
+  const reader = sealedReader(model, format);
+  return inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
+    overRows(model, layer, readers, arena, reader, splitting),
   );
 }
 
-/** A prompt chunk over sealed pages: row by row, since only `attn_decode` reads them. */
-const sealedAttention = (model: ModelContext, layer: number, readers: Readers): AnyDispatch<Sizes>[] =>
-  model.cache.arenas.flatMap((arena) =>
-    isSealed(arena.format)
-      ? [overRows(model, layer, readers, arena, sealedReader(model, arena.format), chunkSplitting)]
-      : [],
-  );
-
 /** Splits of the lists of decoding rows, and of a chunk's rows, which are many. */
-const decodeSplitting = ({ splits, pagesPerSplit }: Sizes) => ({ splits, pagesPerSplit });
-const chunkSplitting = ({ chunkSplits, splits, pagesPerSplit }: Sizes) => ({
+const decodeSplitting: Splitting = ({ splits, pagesPerSplit }: Sizes) => ({ splits, pagesPerSplit });
+const chunkSplitting: Splitting = ({ chunkSplits, splits, pagesPerSplit }: Sizes) => ({
   splits: chunkSplits,
   pagesPerSplit: ceilDiv(splits * pagesPerSplit, chunkSplits),
 });

@@ -17,6 +17,9 @@ export interface Readers {
   entry: (sizes: Sizes, arena: Arena) => number;
 }
 
+/** Workgroups that share a row's list, and pages of each. */
+export type Splitting = (sizes: Sizes) => Pick<Sizes, "splits" | "pagesPerSplit">;
+
 /** Of a row and head, all systems together. */
 export const extraCount = (systems: readonly KvSystem[]): number =>
   systems.reduce((sum, { partials }) => sum + (partials?.count ?? 0), 0);

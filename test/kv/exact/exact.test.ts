@@ -65,3 +65,18 @@ test("random conversations with common beginnings and aborts", async ({ call }) 
   }
   await call("close", "random");
 });
+
+for (const turned of ["llama-gqa-tied", "mistral", "qwen3", "llama-swiftkv-g3"]) {
+  test(`${turned}: pages in another basis change no token`, async ({ call }) => {
+    const own = readGolden(turned);
+    for (const chunk of [64, 40]) {
+      const kv = "f32+exact:recent=0,turned=1";
+      const stats = await call("open", "turned", source(turned), { kv, context: 256, chunk });
+      expect(stats.kvBytes).toBeGreaterThan(0);
+      const got = await call("answer", "turned", job(own.prompt, own.greedy.tokens.length));
+      expect(got.tokens).toEqual(own.greedy.tokens);
+      expect(worst(got.logprobs, own.greedy.logprobs)).toBeLessThan(tolerance(own));
+    }
+    await call("close", "turned");
+  });
+}
