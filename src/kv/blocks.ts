@@ -22,8 +22,8 @@ export interface BlockMove {
 
 /** Who uses blocks: a residence. */
 export interface Holder {
-  /** Its blocks must stay in their tier: something is going to be selected from them there. */
-  readonly pinned: boolean;
+  /** Whether it minds that the block changes its tier. */
+  needsTierOf(block: number): boolean;
   /** Block `from` is now `to`. */
   replaced(from: number, to: number): void;
 }
@@ -119,7 +119,7 @@ export class BlockPool {
 
   /** Whether nobody who holds the block minds that it changes its tier. */
   canChange(block: number): boolean {
-    for (const { pinned } of this.#states[block]!.holders) if (pinned) return false;
+    for (const holder of this.#states[block]!.holders) if (holder.needsTierOf(block)) return false;
     return true;
   }
 

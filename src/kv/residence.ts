@@ -235,9 +235,10 @@ export class Residence implements Holder {
 
   // ---- the second tier ----
 
-  /** Before the end of a prompt that will be selected from. */
-  get pinned(): boolean {
-    return this.length < this.#pinnedUntil;
+  /** Before the end of a prompt that will be selected from, and where it goes on in the middle of the block. */
+  needsTierOf(block: number): boolean {
+    const open = this.#openBlock(1);
+    return this.length < this.#pinnedUntil || (open !== null && this.blocks[open] === block);
   }
 
   /** Blocks that are due to change tier and may. */

@@ -141,7 +141,7 @@ export class FakeModel implements Model {
   readonly #adjustments: Adjustments[];
 
   constructor({ rows = 16, sequences = 4, blocks = 64, vocabulary = 97, cache = plainPlan(blocks) }: FakeOptions = {}) {
-    this.limits = { rows, sequences, vocabulary, logitCount: 8 };
+    this.limits = { rows: rows + sequences - 1, sequences, vocabulary, logitCount: 8 };
     this.cache = cache;
     const empty = (count: number) =>
       Array.from({ length: count }, () => Array.from({ length: BLOCK_TOKENS }, () => -1));
@@ -209,6 +209,8 @@ export class FakeModel implements Model {
   #inOrder(moves: Batch["moves"]): Batch["moves"] {
     const [first] = this.cache.tiers;
     const seals = moves.filter(({ from, to }) => from < first! && to >= first!);
+    if (moves.some(({ from, to }) => from >= first! && to < first!))
+      throw new Error("a sealed block cannot be unsealed");
     return [...seals, ...moves.filter((move) => !seals.includes(move))];
   }
 

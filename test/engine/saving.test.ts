@@ -60,6 +60,19 @@ test("a copy shares blocks and private pages until one of the two writes, and th
   expect([pages.taken, pool.idle]).toEqual([0, 20]);
 });
 
+test("a block that somebody goes on in the middle of stays where it is until they have their own", () => {
+  const plan = tieredPlan(8, 6, 0);
+  const pool = new BlockPool(plan.tiers);
+  const [first, second] = [new Residence(pool, plan, null), new Residence(pool, plan, null)];
+  first.reserve(40);
+  first.append(words(4, 40));
+  expect(second.adopt([...words(4, 20), 1, 2])).toBe(20);
+  expect(first.dueBlocks).toBe(0);
+  const [moved] = second.reserve(2);
+  expect(moved).toEqual({ from: first.blocks[0], to: second.blocks[0] });
+  expect(first.dueBlocks).toBe(1);
+});
+
 test("saved holdings come back into private pages of their own", () => {
   const plan = retainingPlan(20, 40, 4);
   const make = () => new Residence(pool, plan, pages);
