@@ -3,7 +3,7 @@
 // front of the line, and is recomputed later. So the oldest always proceeds, and no request fails for lack of room.
 import { assert } from "../errors.ts";
 import type { CachePlan } from "../kv/residence.ts";
-import type { Model } from "../model/model.ts";
+import { chunkRowsOf, type Model } from "../model/model.ts";
 import { Draft, type PlannedStep } from "./draft.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -54,8 +54,7 @@ export class Scheduler {
   plan(before = Infinity): PlannedStep | null {
     const draft = new Draft();
     const preempted = this.#preemptions;
-    const decoding = this.#running.filter(({ decodes }) => decodes).length;
-    const chunkRows = this.#limits.rows - decoding; // all rows if the oldest has input left: no younger one decodes then
+    const chunkRows = chunkRowsOf(this.#limits);
     for (const sequence of this.#running.slice()) {
       if (sequence.number === null) continue; // preempted for an older one
       if (sequence.decodes) this.#decode(sequence, draft);

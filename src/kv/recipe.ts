@@ -90,11 +90,9 @@ function checkRetaining({ name, retaining }: KvSystem, { windows }: KvModel, { r
       `kv: ${name}; got a model whose layers see a window of its latest tokens, want one that sees all. Leave ${name} out: the window bounds the cache.`,
     );
   }
-  const least = retaining.windowRows + sequences;
-  if (rows < least) {
-    throw new InputError(
-      `chunk: got ${rows} rows in a step, want at least ${least} with ${name}. Load with a larger chunk.`,
-    );
+  const [chunk, least] = [rows - sequences + 1, retaining.windowRows + 1];
+  if (chunk < least) {
+    throw new InputError(`chunk: got ${chunk} tokens, want at least ${least} with ${name}. Load with a larger chunk.`);
   }
 }
 
@@ -150,14 +148,18 @@ const termsOf = ({ format, systems = [] }: Exclude<RecipeSpec, string>): Term[] 
 function readSystem({ name, options }: Term): ChosenSystem {
   const definition = definitions.get(name);
   if (!definition) throw new InputError(`kv: got "${name}", want one of ${known().join(", ")}.`);
-  const stray = [...options.keys()].find((option) => !Object.hasOwn(definition.options, option));
+  const shorthands = Object.entries(definition.shorthands ?? {});
+  const names = [...Object.keys(definition.options), ...shorthands.map(([shorthand]) => shorthand)];
+  const stray = [...options.keys()].find((option) => !names.includes(option));
   if (stray !== undefined) {
-    const names = Object.keys(definition.options).join(", ");
-    throw new InputError(`kv: ${name}; got option ${stray}, want ${names ? `one of ${names}` : "none"}.`);
+    const want = names.length > 0 ? `one of ${names.join(", ")}` : "none";
+    throw new InputError(`kv: ${name}; got option ${stray}, want ${want}.`);
   }
   const values = Object.entries(definition.options).map(([option, rule]) => {
-    const text = options.get(option);
-    return [option, text === undefined ? rule.default : readValue(`${name}:${option}`, text, rule)] as const;
+    const sources = [option, ...shorthands.filter(([, sets]) => sets.includes(option)).map(([shorthand]) => shorthand)];
+    const given = sources.find((source) => options.has(source));
+    const value = given === undefined ? rule.default : readValue(`${name}:${given}`, options.get(given)!, rule);
+    return [option, value] as const;
   });
   return { definition, options: Object.fromEntries(values) };
 }

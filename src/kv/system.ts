@@ -13,7 +13,7 @@ import type { Retention } from "./residence.ts";
 export interface KvBounds {
   /** Tokens of all sequences together. */
   context: number;
-  /** Rows of a step. */
+  /** Rows of a step: a chunk of a prompt, and a row for every other sequence. */
   rows: number;
   /** Sequences in a step. */
   sequences: number;
@@ -128,6 +128,8 @@ export type Options = Readonly<Record<string, number>>;
 export interface SystemDefinition {
   name: string;
   options: Readonly<Record<string, OptionRule>>;
+  /** Names that set several options at once, where these are not given themselves. */
+  shorthands?: Readonly<Record<string, readonly string[]>>;
   /** Throws InputError where the model cannot have it. */
   create(options: Options, model: KvModel, bounds: KvBounds): KvSystem;
 }

@@ -37,7 +37,7 @@ export function assemble(
   const { kv: recipe, sequences, chunk, arenaBytes } = settings;
   recipe.check(config);
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
-  const bounds = { context, rows: Math.min(chunk, context), sequences };
+  const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
   for (const system of kv.systems) nameSystemWeights(system, tensors);
   const variants = new Variants(gpu, config, kv.written.bits);

@@ -109,9 +109,13 @@ export interface Sampled {
   logprob: number;
 }
 
+/** Rows of a prompt's chunk: always so many, whatever decodes beside it, so that no result depends on it. */
+export const chunkRowsOf = ({ rows, sequences }: Pick<Model["limits"], "rows" | "sequences">): number =>
+  rows - sequences + 1;
+
 export interface Model {
   readonly limits: {
-    /** Most rows in a step. */
+    /** Most rows in a step: those of a chunk, and one for every other sequence. */
     rows: number;
     /** Sequences in a step. */
     sequences: number;

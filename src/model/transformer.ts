@@ -15,7 +15,7 @@ import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./families/llama.ts";
 import { ropeTable } from "./ops/rope.ts";
-import { type Batch, LAST_SAMPLED, GREEDY, type Model, type Row, type Sampled } from "./model.ts";
+import { type Batch, chunkRowsOf, LAST_SAMPLED, GREEDY, type Model, type Row, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
@@ -226,7 +226,7 @@ export class Transformer implements Model {
       );
     }
     const writable = this.cache.tiers[0]! * BLOCK_TOKENS;
-    const count = phase === "prefill" ? Math.min(tokens, this.limits.rows) : 1;
+    const count = phase === "prefill" ? Math.min(tokens, chunkRowsOf(this.limits)) : 1;
     const first = phase === "prefill" ? 0 : Math.min(tokens, writable - 1);
     const rows = Array.from({ length: count }, (_, i) => ({
       token: i % this.limits.vocabulary,

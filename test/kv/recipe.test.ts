@@ -108,7 +108,7 @@ test("a part of a prompt needs rows for its window, and layers that see all of i
   const bounds = { context: 4096, rows: 16, sequences: 4 };
   const resolve = (model: KvModel, rows: number) => () => parseRecipe("keeping").resolve(model, { ...bounds, rows });
   expect(resolve(MODEL, 12)).not.toThrow();
-  expect(resolve(MODEL, 11)).toThrow(/^chunk: got 11 rows in a step, want at least 12 with keeping/);
+  expect(resolve(MODEL, 11)).toThrow(/^chunk: got 8 tokens, want at least 9 with keeping/);
   expect(resolve({ ...MODEL, windows: [0, 0, 64, 0] }, 16)).toThrow(
     /^kv: keeping; got a model whose layers see a window/,
   );
