@@ -3,7 +3,7 @@ import { convert, load } from "../src/index.ts";
 import type { ConvertOptions, EngineStats, GenerateOptions, LoadOptions, Prompt, SwiftKv } from "../src/index.ts";
 import { devices } from "./device.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
-import { specs } from "./kernels/index.ts";
+import { allSpecs } from "./kernels/index.ts";
 import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
 import { pipelinesCompiled, reportProgress } from "./progress.ts";
 
@@ -30,7 +30,7 @@ const sharedDevice = (): Promise<GPUDevice> => (opened ??= openDevice());
 
 /** Runs `work` on a device of the kernel's own. Returns what it complains of and what the device does; want nothing. */
 async function onDevice(name: string, work: (device: GPUDevice, spec: KernelSpec) => Promise<string[]>) {
-  const spec = specs.find(({ kernel }) => kernel.name === name)!;
+  const spec = allSpecs.find(({ kernel }) => kernel.name === name)!;
   const device = await openDevice();
   const missing = spec.kernel.features.filter((feature) => !device.features.has(feature as GPUFeatureName));
   if (missing.length > 0) return [`the adapter lacks ${missing.join(", ")}`];

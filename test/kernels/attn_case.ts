@@ -104,7 +104,7 @@ export const pairAt = ({ E, KV_BITS }: PageShape, kind: "k" | "v", slot: number)
 
 /** Writes the E values of one slot's K or V. */
 export function put(
-  { shape, kv }: Pick<Cache, "shape" | "kv">,
+  { shape, kv }: { shape: PageShape; kv: Uint32Array },
   page: number,
   kind: "k" | "v",
   slot: number,
@@ -127,7 +127,14 @@ export function put(
   }
 }
 
-function get({ shape, kv }: Cache, page: number, kind: "k" | "v", slot: number, e: number): number {
+/** Value e of one slot's K or V. */
+export function get(
+  { shape, kv }: { shape: PageShape; kv: Uint32Array },
+  page: number,
+  kind: "k" | "v",
+  slot: number,
+  e: number,
+): number {
   const { KV_BITS } = shape;
   const { word, shift } = place(shape, kind, slot, e);
   if (KV_BITS === 32) return new Float32Array(kv.buffer)[page + word]!;

@@ -3,6 +3,8 @@ import type { KernelSpec } from "./spec.ts";
 import compact from "./kv/compact.ts";
 import hadamard_partials from "./kv/hadamard_partials.ts";
 import hadamard_query from "./kv/hadamard_query.ts";
+import kivi_seal from "./kv/kivi_seal.ts";
+import { kiviReaders } from "./kv/kivi_read.ts";
 import rmsnorm from "./rows/rmsnorm.ts";
 import embed from "./rows/embed.ts";
 import gemv_cols from "./cpu/gemv_cols.ts";
@@ -37,6 +39,7 @@ export const specs: readonly KernelSpec[] = [
   compact,
   hadamard_partials,
   hadamard_query,
+  kivi_seal,
   rmsnorm,
   embed,
   gemv_cols,
@@ -67,3 +70,6 @@ export const specs: readonly KernelSpec[] = [
   attn_prefill_regs,
   attn_prefill_tile,
 ];
+
+/** Kernels as they read sealed formats, too. */
+export const allSpecs: readonly KernelSpec[] = [...specs, ...kiviReaders];

@@ -2,7 +2,7 @@
 // while writing a kernel, and the way to run them on a GPU machine that has no browser.
 import { argv, exit } from "node:process";
 import { create, globals } from "webgpu";
-import { specs } from "./index.ts";
+import { allSpecs } from "./index.ts";
 import { races } from "./race.ts";
 import { runCases, seeds, survivors } from "./spec.ts";
 
@@ -15,7 +15,7 @@ if (!adapter) throw new Error("no WebGPU adapter: GPU tests fail, they do not sk
 console.log(`${adapter.info.vendor} ${adapter.info.architecture} ${adapter.info.description}`);
 const wanted = argv.slice(2);
 let failed = 0;
-for (const spec of specs) {
+for (const spec of allSpecs) {
   const adapter = (await gpu.requestAdapter())!; // an adapter gives one device only
   const { name, features } = spec.kernel;
   if (wanted.length > 0 && !wanted.includes(name)) continue;

@@ -69,6 +69,8 @@ function callOf(code: string, name: string): { from: number; to: number; args: s
   return { from, to, args };
 }
 
+const entryOf = (code: string): string => /@compute[^{]*?fn (\w+)/.exec(code)![1]!;
+
 /** Race and interpreter errors of `test` (want: none). */
 export function races({ kernel }: KernelSpec, test: KernelCase, code: string = kernel.code): string[] {
   const values = test.constants as Readonly<Record<string, number>>;
@@ -80,6 +82,6 @@ export function races({ kernel }: KernelSpec, test: KernelCase, code: string = k
     packParams(kernel, test.params as Record<string, number>, view, 0);
     group[kernel.params.binding] = { uniform: new Uint8Array(view.buffer) };
   }
-  const found = detectRaces(text, kernel.name, [...test.grid], { 0: group });
+  const found = detectRaces(text, entryOf(text), [...test.grid], { 0: group });
   return [...found.races, ...found.errors].map((entry) => JSON.stringify(entry).slice(0, 300));
 }

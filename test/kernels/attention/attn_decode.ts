@@ -1,11 +1,18 @@
 import { attn_decode } from "../../../src/gpu/kernels.gen.ts";
-import { ATTENTION_CASES, drawPlaces, expectAttention, makeCache, shapeOf } from "../attn_case.ts";
+import { ATTENTION_CASES, type Cache, drawPlaces, expectAttention, makeCache, shapeOf } from "../attn_case.ts";
 import { floats, pick, random, spec } from "../spec.ts";
 
-/** A decode step of M rows, each its own sequence; also the cases of attn_decode_sg and attn_decode_regs. */
-export function decodeCase(seed: number, tiny = false) {
+/**
+ * A decode step of M rows, each its own sequence; also the cases of attn_decode_sg and attn_decode_regs. `encode` may change
+ * what is cached and returns the arena that the kernel is to read, pages in the same places.
+ */
+export function decodeCase(
+  seed: number,
+  tiny = false,
+  [H, G, E, KV_BITS]: readonly [number, number, number, number] = tiny ? [2, 1, 8, 16] : shapeOf(seed),
+  encode = ({ kv }: Cache): Uint32Array => kv,
+) {
   const uniform = random(seed);
-  const [H, G, E, KV_BITS] = tiny ? ([2, 1, 8, 16] as const) : shapeOf(seed);
   const M = tiny ? 1 : pick(uniform, [1, 1, 2, 3]);
   const lengths = tiny ? [35] : [1, 2, 31, 32, 33, 64, 65, 97, 150, 200];
   const cache = makeCache(
@@ -13,6 +20,7 @@ export function decodeCase(seed: number, tiny = false) {
     { H, G, E, KV_BITS },
     Array.from({ length: M }, () => pick(uniform, lengths)),
   );
+  const kv = encode(cache);
   const firstRow = pick(uniform, [0, 0, 2]);
   const rows = new Uint32Array((firstRow + M + 1) * 4).fill(0xffffff00);
   cache.ends.forEach(({ position, cacheIndex }, m) => rows.set([position, cacheIndex, m, 0], (firstRow + m) * 4));
@@ -21,7 +29,7 @@ export function decodeCase(seed: number, tiny = false) {
   const splits = Math.ceil(cache.longest / pagesPerSplit) + pick(uniform, [0, 0, 1]);
   const places = drawPlaces(uniform, splits, pagesPerSplit);
   const { largestSum, ...want } = expectAttention(cache, q, rows, firstRow, M, places);
-  const { table, kv, listLength, columns, column, arena, window } = cache;
+  const { table, listLength, columns, column, arena, window } = cache;
   const { entries, entry } = places;
   return {
     label: `M ${M} H ${H} G ${G} E ${E} bits ${KV_BITS} window ${window} arena ${arena} splits ${splits}×${pagesPerSplit} at ${entry}/${entries}`,

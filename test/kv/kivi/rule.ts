@@ -1,0 +1,78 @@
+// KIVI in float64: what codes of few bits make of keys and values.
+import { attendOne, type HeadView, type Model } from "../../reference.ts";
+import { hadamardOf } from "../../kernels/kv/hadamard_query.ts";
+import { halfBits, halfOf } from "../../kernels/matrix.ts";
+import { type GreedyReply, greedyReply } from "../greedy.ts";
+
+export interface KiviRule {
+  kbits: number;
+  vbits: number;
+  rotate: boolean;
+  recent: number;
+  chunk: number;
+}
+
+const half = (value: number): number => halfOf(halfBits(value));
+
+/** Ties to even, as WGSL rounds. */
+function toEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
+
+/** The numbers of a group as codes of `bits` bits give them back: scale and minimum in f16. */
+function coded(group: readonly number[], bits: number): number[] {
+  const [least, most, top] = [Math.min(...group), Math.max(...group), 2 ** bits - 1];
+  const [scale, minimum] = [half((most - least) / top), half(least)];
+  return group.map((x) => minimum + scale * Math.max(0, Math.min(top, toEven((x - minimum) / (scale || 1)))));
+}
+
+const turn = (rows: readonly Float64Array[], rotate: boolean): Float64Array[] =>
+  rows.map((row) => hadamardOf(row, rotate ? row.length & -row.length : 1));
+
+/** 32 keys, in groups by channel. */
+function keyPage(page: readonly Float64Array[], { kbits, rotate }: KiviRule): Float64Array[] {
+  const turned = turn(page, rotate);
+  const channels = Array.from(turned[0]!, (_, e) => coded(turned.map((key) => key[e]!), kbits)); // prettier-ignore
+  const rows = page.map((_, slot) => Float64Array.from(channels, (channel) => channel[slot]!));
+  return turn(rows, rotate);
+}
+
+/** 32 values, in groups of up to 32 channels each. */
+function valuePage(page: readonly Float64Array[], { vbits, rotate }: KiviRule): Float64Array[] {
+  const width = page[0]!.length;
+  const group = [32, 16, 8].find((size) => width % size === 0)!;
+  const rows = turn(page, rotate).map((row) =>
+    Float64Array.from(
+      Array.from({ length: width / group }, (_, g) =>
+        coded([...row.subarray(g * group, (g + 1) * group)], vbits),
+      ).flat(),
+    ),
+  );
+  return turn(rows, rotate);
+}
+
+const pages = (
+  rows: readonly Float64Array[],
+  sealed: number,
+  of: (page: readonly Float64Array[]) => Float64Array[],
+): Float64Array[] => [
+  ...Array.from({ length: sealed / 32 }, (_, i) => of(rows.slice(32 * i, 32 * i + 32))).flat(),
+  ...rows.slice(sealed),
+];
+
+/** The reply of the reference where whole pages of tokens older than `recent` are read through their codes. */
+export function kiviReply(model: Model, prompt: readonly number[], count: number, rule: KiviRule): GreedyReply {
+  let sealed = 0;
+  const attendHead = ({ query, keys, values, begin }: HeadView) =>
+    attendOne(
+      query,
+      pages(keys, sealed, (page) => keyPage(page, rule)).slice(begin),
+      pages(values, sealed, (page) => valuePage(page, rule)).slice(begin),
+    );
+  return greedyReply(model, prompt, count, {
+    attendHead,
+    onStep: (known) => (sealed = Math.max(0, Math.floor((known - rule.recent) / 32) * 32)),
+    chunk: rule.chunk,
+  });
+}
