@@ -21,16 +21,17 @@ const SAMPLINGS: readonly RowSampling[] = [
   { ...GREEDY, repetitionPenalty: 1.3, logitBias: [[7, 2]] },
 ];
 
-/** Caches that keep everything, that move older blocks to a second tier, and that keep a part of longer prompts. */
+/** Caches that keep everything, that move older blocks to a second tier, that keep a part of longer prompts, and that do both. */
 function cacheOf(
   seed: number,
   { blocks, sequences, rows }: { blocks: number; sequences: number; rows: number },
 ): CachePlan {
-  if (seed % 4 === 2) {
-    const recent = (seed * 7) % 40;
+  const recent = (seed * 7) % 40;
+  const retaining = retainingPlan(blocks, 3 + (seed % 20), sequences);
+  if (seed % 4 === 2)
     return tieredPlan(blocks, 2 * Math.ceil(rows / 32) + 1 + sequences * (Math.ceil(recent / 32) + 2), recent);
-  }
-  return seed % 4 === 3 ? retainingPlan(blocks, 3 + (seed % 20), sequences) : plainPlan(blocks);
+  if (seed % 8 === 7) return { ...retaining, tiers: [blocks, blocks], recent }; // both: prompts are selected from, then sealed
+  return seed % 4 === 3 ? retaining : plainPlan(blocks);
 }
 
 /** Requests that fit alone, and not together. */
@@ -77,6 +78,7 @@ test("random requests with too little memory: tokens as alone, every block given
   let aborted = 0;
   let sealed = 0;
   let kept = 0;
+  let both = 0;
   for (let seed = 0; seed < 200; seed++) {
     const { options, jobs } = draw(seed);
     const { model, engine } = make(options);
@@ -93,11 +95,15 @@ test("random requests with too little memory: tokens as alone, every block given
     for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve)); // steps launched before the last abort
     expect(model.underWay, `seed ${seed}`).toBe(0);
     crowded += engine.preemptions > 0 ? 1 : 0;
-    sealed += model.batches.some(({ moves }) => moves.some(({ to }) => to >= tiers[0]!)) ? 1 : 0;
-    kept += model.batches.some(({ promptEnd }) => promptEnd) ? 1 : 0;
+    const seals = model.batches.some(({ moves }) => moves.some(({ to }) => to >= tiers[0]!));
+    const keeps = model.batches.some(({ promptEnd }) => promptEnd);
+    sealed += seals ? 1 : 0;
+    kept += keeps ? 1 : 0;
+    both += seals && keeps ? 1 : 0;
   }
   expect(crowded).toBeGreaterThan(70);
   expect(sealed).toBeGreaterThan(30);
   expect(kept).toBeGreaterThan(30);
+  expect(both).toBeGreaterThan(10);
   expect(aborted).toBeGreaterThan(50);
 });
