@@ -1,6 +1,6 @@
 // The choice of recipe for keys and values: a radio button for each, with its memory cost and its loss.
 
-import type { ModelInfo } from "../../src/index.ts";
+import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 import { find, make } from "../shared/dom.ts";
 import { bytes, count } from "../shared/numbers.ts";
 import { OFFERS, priceOf, testOf } from "./recipes.ts";
@@ -32,19 +32,26 @@ function recipeRow(offer: Offer, id: string): Row {
   const name = make("span", { id: `${id}-name`, className: "recipe-name", textContent: offer.recipe });
   const note = make("small", { id: `${id}-note`, textContent: offer.note });
   const figures = make("span", { id: `${id}-figures`, className: "recipe-figures" });
+  const element = make("label", { className: "recipe" }, input, make("span", {}, name, note), figures);
   return {
-    element: make("label", { className: "recipe" }, input, make("span", {}, name, note), figures),
-    show: (model, context) => figures.replaceChildren(...figuresOf(offer, model, context)),
+    element,
+    show(model, context) {
+      const price = priceOf(offer.recipe, model, context);
+      const fits = typeof price !== "string";
+      input.disabled = !fits && !input.checked; // what is chosen can be seen to be the reason
+      element.title = fits ? "" : price;
+      figures.replaceChildren(...(fits ? figuresOf(offer, model, price) : ["not with this model"]));
+    },
   };
 }
 
-function figuresOf({ recipe, nll }: Offer, model: ModelInfo, context: number): (HTMLElement | string)[] {
-  const { kvBytes, kvBytesPerToken, extraWeightBytes } = priceOf(recipe, model, context);
-  const quality = nll[model.name];
+function figuresOf({ kl }: Offer, { name }: ModelInfo, price: RecipePrice): (HTMLElement | string)[] {
+  const { kvBytes, kvBytesPerToken, extraWeightBytes } = price;
+  const loss = kl[name];
   const lines = [
     `${bytes(kvBytesPerToken)} a token`,
     ...(extraWeightBytes > 0 ? [`${bytes(extraWeightBytes)} more weights`] : []),
-    ...(quality === undefined ? [] : [`NLL ${quality}`]),
+    ...(loss === undefined ? [] : [`KL ${loss}`]),
   ];
   return [bytes(kvBytes), ...lines.map((textContent) => make("small", { textContent }))];
 }

@@ -1,43 +1,56 @@
 // The recipes for keys and values that the page offers.
 
-import { parseRecipe } from "../../src/index.ts";
+import { InputError, parseRecipe } from "../../src/index.ts";
 import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 
 export interface Offer {
   recipe: string;
   note: string;
-  /** Mean negative log-likelihood per token, by the name of the model; TESTS says on which text. */
-  nll: Readonly<Record<string, number>>;
+  /** How far predictions move: mean KL divergence per token from f16, in nats, by the name of the model. docs/quality.md. */
+  kl: Readonly<Record<string, number>>;
 }
 
 /** GGUFs are named after their file. */
 const SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1";
 
 export const OFFERS: readonly Offer[] = [
-  { recipe: "f16", note: "the default", nll: { [SMOLLM2]: 3.8623 } },
-  { recipe: "f32", note: "exact", nll: {} },
-  { recipe: "int8", note: "rounded a little", nll: { [SMOLLM2]: 3.8632 } },
-  { recipe: "int4", note: "rounded a lot", nll: { [SMOLLM2]: 3.993 } },
+  { recipe: "f16", note: "the default", kl: {} },
+  { recipe: "f32", note: "exact, twice the memory", kl: {} },
+  { recipe: "int8", note: "rounded a little", kl: {} },
+  { recipe: "int4", note: "rounded a lot", kl: {} },
+  { recipe: "kivi:kbits=8,vbits=4", note: "older text rounded a little", kl: {} },
+  { recipe: "kivi:bits=4", note: "older text rounded", kl: {} },
+  { recipe: "kivi:bits=2", note: "older text rounded a lot", kl: {} },
+  { recipe: "pyramid:budget=512", note: "forgets what the question leaves aside", kl: {} },
+  { recipe: "snapkv:budget=512", note: "the same, equally in all layers", kl: {} },
 ];
 
-/** The text that a model's likelihoods were measured on, and what float64 gives there. */
-const TESTS: Readonly<Record<string, { text: string; float64: number }>> = {
-  [SMOLLM2]: { text: "512 tokens of WikiText", float64: 3.8624 },
+/** Models that the divergences were measured on, and the texts. */
+const TESTS: Readonly<Record<string, string>> = {
+  [SMOLLM2]: "WikiText and novels",
 };
+
+/** What the offers ask of a model. */
+type Model = Pick<ModelInfo, "name" | "kvShape">;
 
 export const DEFAULT_RECIPE: string = "f16";
 
 /** The offered recipe with this text, or else the default. */
 export const offered = (text: string): string => OFFERS.find(({ recipe }) => recipe === text)?.recipe ?? DEFAULT_RECIPE;
 
-/** How a model's measured likelihoods are to be read; null where there are none. */
-export function testOf({ name }: ModelInfo): string | null {
-  const test = TESTS[name];
-  if (!test) return null;
-  return `NLL: mean negative log-likelihood of a token, less is better. ${name}, ${test.text}; float64 gives ${test.float64}.`;
+/** How a model's measured divergences are to be read; null where there are none. */
+export function testOf({ name }: Model): string | null {
+  const text = TESTS[name];
+  if (text === undefined) return null;
+  return `KL: how far predictions move from those with f16, in nats per token; less is better. ${name}, ${text}.`;
 }
 
-/** What a recipe costs a model at so many tokens of context. */
-export function priceOf(recipe: string, { kvShape }: ModelInfo, tokens: number): RecipePrice {
-  return parseRecipe(recipe).price(kvShape, tokens);
+/** What a recipe costs a model at so many tokens of context; a sentence where the model cannot have it. */
+export function priceOf(recipe: string, { kvShape }: Model, tokens: number): RecipePrice | string {
+  try {
+    return parseRecipe(recipe).price(kvShape, tokens);
+  } catch (error) {
+    if (error instanceof InputError) return error.message;
+    throw error;
+  }
 }

@@ -3,11 +3,21 @@
 import { expect, test } from "playwright/test";
 import { OFFERS, offered, priceOf, testOf } from "../../demo/chat/recipes.ts";
 import { KV_FORMATS } from "../../src/index.ts";
-import type { ModelInfo } from "../../src/index.ts";
+import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 
 /** Fable's shape: 8 layers, 2 heads of 32 numbers kept. */
-const model = (swiftkv: ModelInfo["swiftkv"] = null, name = "fable"): ModelInfo =>
-  ({ name, kvShape: { layers: 8, heads: 6, kvHeads: 2, headWidth: 32, swiftkv } }) as ModelInfo;
+const model = (swiftkv: ModelInfo["swiftkv"] = null, name = "fable"): Pick<ModelInfo, "name" | "kvShape"> => ({
+  name,
+  kvShape: {
+    layers: 8,
+    heads: 6,
+    kvHeads: 2,
+    headWidth: 32,
+    windows: Array<number>(8).fill(0),
+    context: 2048,
+    swiftkv,
+  },
+});
 
 test("every format is offered once; what is not offered becomes the default", () => {
   expect(OFFERS.map(({ recipe }) => recipe)).toEqual(expect.arrayContaining([...KV_FORMATS]));
@@ -17,7 +27,7 @@ test("every format is offered once; what is not offered becomes the default", ()
 
 test("a recipe's price is bytes for keys and values over all caches", () => {
   const bytes = (recipe: (typeof KV_FORMATS)[number], swiftkv?: ModelInfo["swiftkv"]): number =>
-    priceOf(recipe, model(swiftkv), 100).kvBytesPerToken;
+    (priceOf(recipe, model(swiftkv), 100) as RecipePrice).kvBytesPerToken;
   expect(KV_FORMATS.map((format) => [format, bytes(format)])).toEqual([
     ["f16", 8 * 2 * 2 * 64],
     ["f32", 8 * 2 * 2 * 128],
@@ -28,9 +38,16 @@ test("a recipe's price is bytes for keys and values over all caches", () => {
   expect(priceOf("f16", model(), 100)).toMatchObject({ kvBytes: 100 * 2048, extraWeightBytes: 0 });
 });
 
-test("a likelihood stands with the model it was measured on, and with float64's", () => {
+test("what a model cannot have is said instead of a price", () => {
+  const { name, kvShape } = model();
+  const narrow = { name, kvShape: { ...kvShape, headWidth: 24 } };
+  expect(priceOf("kivi:bits=2", narrow, 100)).toMatch(/^kv: kivi; got heads of 24 channels/);
+  for (const { recipe } of OFFERS) expect(typeof priceOf(recipe, model(), 4096), recipe).toBe("object");
+});
+
+test("a divergence stands with the model it was measured on", () => {
   expect(testOf(model())).toBeNull();
-  const measured = new Set(OFFERS.flatMap(({ nll }) => Object.keys(nll)));
+  const measured = new Set(OFFERS.flatMap(({ kl }) => Object.keys(kl)));
   expect(measured.size).toBeGreaterThan(0);
-  for (const name of measured) expect(testOf(model(null, name))).toMatch(new RegExp(`${name}, .*float64 gives \\d`));
+  for (const name of measured) expect(testOf(model(null, name))).toMatch(new RegExp(`in nats per token.*${name}`));
 });
