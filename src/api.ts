@@ -314,7 +314,8 @@ export interface Evaluation {
 export interface Engine {
   readonly model: ModelInfo;
   session(): Session;
-  tokenize(text: string): number[];
+  /** `addSpecial: false` leaves out what the tokenizer puts around a text: for what `render` gives, and for continuations. */
+  tokenize(text: string, options?: { addSpecial?: boolean }): number[];
   detokenize(tokens: readonly number[]): string;
   /** The prompt as the model's chat template writes it, opened for the assistant's reply. */
   render(messages: readonly Message[]): string;

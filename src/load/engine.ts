@@ -101,8 +101,8 @@ export class LoadedEngine implements Engine {
     return session;
   }
 
-  tokenize(text: string): number[] {
-    return this.#speaker.tokenizer.encode(text);
+  tokenize(text: string, options: { addSpecial?: boolean } = {}): number[] {
+    return this.#speaker.tokenizer.encode(text, options);
   }
 
   detokenize(tokens: readonly number[]): string {
