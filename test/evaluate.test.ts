@@ -2,6 +2,7 @@
 import { expect } from "playwright/test";
 import { makeCheckpoint, readGolden } from "./golden/checkpoint.ts";
 import { toFiles } from "./golden/folder.ts";
+import { words } from "./engine/drive.ts";
 import { job, source, testWith, tolerance, worst } from "./golden/serve.ts";
 
 const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).dtype));
@@ -43,4 +44,28 @@ test("a forced token costs a step of 8 bytes, and 4·V more where its logits are
   const again = await call("answer", "counts", { ...job(prompt, 4), options: { maxTokens: 4, reuse: false } });
   expect(again.reusedTokens).toBe(0);
   await call("close", "counts");
+});
+
+test("a cache that drops a part of the prompt or rounds what is old: the likelihoods of generation, not of prefill", async ({
+  call,
+}) => {
+  const { vocabulary } = await call("open", "lossy", source("qwen3"), { context: 64 }).then(() =>
+    call("model", "lossy"),
+  );
+  const prompt = words(11, 150, vocabulary);
+  for (const recipe of ["strided", "narrow:recent=0"]) {
+    await call("open", "lossy", source("qwen3"), { kv: `f32+${recipe}`, context: 256, chunk: 64 });
+    const { tokens, logprobs } = await call("answer", "lossy", {
+      ...job(prompt, 40),
+      options: { maxTokens: 40, reuse: false, ignoreEnd: true },
+    });
+    const forced = await call("evaluate", "lossy", prompt, tokens);
+    expect(worst(forced.logprobs, logprobs), recipe).toBeLessThan(1e-5);
+    await call("open", "lossy", source("qwen3"), { kv: "f32", context: 256, chunk: 64 });
+    const dense = await call("evaluate", "lossy", prompt, tokens);
+    // The first token comes from the exact prompt where it is only at its end that something is dropped.
+    if (recipe === "strided") expect(worst(dense.logprobs.slice(0, 1), logprobs.slice(0, 1))).toBeLessThan(1e-3);
+    expect(worst(dense.logprobs, logprobs), recipe).toBeGreaterThan(1e-4);
+  }
+  await call("close", "lossy");
 });

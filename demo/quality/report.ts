@@ -26,6 +26,8 @@ export interface QualityOptions extends Partial<WindowSizes> {
   lengths?: readonly number[];
   /** Where in the prompt a needle is, in percent. Default 10, 50, 90. */
   depths?: readonly number[];
+  /** Of QUESTIONS, the first so many. Default: all. */
+  questions?: number;
   signal?: AbortSignal;
 }
 
@@ -115,6 +117,7 @@ interface Asked extends WindowSizes {
   measures: readonly Measure[];
   lengths: readonly number[];
   depths: readonly number[];
+  questions: number;
   signal: AbortSignal | undefined;
 }
 
@@ -127,7 +130,7 @@ function complete(options: QualityOptions): Asked {
     continuation = DEFAULTS.continuation,
     windows = DEFAULTS.windows,
   } = options;
-  const { texts: given = [], chats = [], depths = [10, 50, 90], signal } = options;
+  const { texts: given = [], chats = [], depths = [10, 50, 90], questions = QUESTIONS.length, signal } = options;
   const texts = given.length + chats.length > 0 ? given : [{ name: "the built-in stories", text: SAMPLE }];
   for (const text of texts) checkText(text);
   const rows = parseRows(options.rows ?? DEFAULTS.rows);
@@ -145,6 +148,7 @@ function complete(options: QualityOptions): Asked {
     prompt,
     continuation,
     windows,
+    questions,
     signal,
   };
 }
@@ -184,7 +188,7 @@ const MOST_CHARACTERS = 2 ** 21;
 const MOST_BYTES = 2 ** 30;
 
 function gather(dense: Engine, asked: Asked): Material {
-  const { texts, chats, measures, lengths, depths, prompt } = asked;
+  const { texts, chats, measures, lengths, depths, questions, prompt } = asked;
   checkContext(dense.model, asked);
   const windows = [
     ...texts.flatMap(({ name, text }) => textWindows(dense, { name, text: text.slice(0, MOST_CHARACTERS) }, asked)),
@@ -198,7 +202,7 @@ function gather(dense: Engine, asked: Asked): Material {
     windows,
     needles: asks ? needles(dense, filler, lengths, shares) : [],
     notes: asks && dense.model.name === "fable" ? noteProbes(dense, filler, Math.max(256, prompt)) : [],
-    questions: QUESTIONS,
+    questions: QUESTIONS.slice(0, questions),
   };
 }
 

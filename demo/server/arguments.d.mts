@@ -62,6 +62,7 @@ export interface QualityArguments {
     windows?: number;
     lengths?: number[];
     depths?: number[];
+    questions?: number;
   };
 }
 

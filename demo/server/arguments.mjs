@@ -186,6 +186,7 @@ export const QUALITY_HELP = `npm run quality [-- options]
   --windows N              parts of each text, or conversations of each file (default 3)
   --lengths 256,512        tokens of the needles' prompts (default: half of --prompt, and all of it)
   --depths 10,50,90        where the needles are in them, in percent
+  --questions N            the first so many of the questions (default: all)
   --json                   a line of JSON for each row instead of the table
   --plot FILE.svg          draw bytes per token against KL
   --software               run on the CPU (SwiftShader)`;
@@ -201,6 +202,7 @@ const QUALITY = {
   windows: { type: "string" },
   lengths: { type: "string" },
   depths: { type: "string" },
+  questions: { type: "string" },
   json: { type: "boolean" },
   plot: { type: "string" },
   software: { type: "boolean" },
@@ -228,6 +230,7 @@ export function parseQuality(argv) {
       windows: integer(values, "windows", 1, 1000),
       lengths: wholeList(values, "lengths", 96),
       depths: wholeList(values, "depths", 0, 100),
+      questions: integer(values, "questions", 1),
     }),
   };
 }
