@@ -5,9 +5,9 @@ import type { QualityRow } from "../quality/report.ts";
 import { small } from "../quality/table.ts";
 import { label, outline, shape, ticks } from "./plot.ts";
 
-const WIDTH = 640;
-const HEIGHT = 360;
-const ROOM = { left: 58, right: 24, top: 34, bottom: 46 };
+const WIDTH = 420;
+const HEIGHT = 290;
+const ROOM = { left: 70, right: 18, top: 34, bottom: 46 };
 /** Where the logarithmic axis ends below; what lies beneath, zero included, stands on its line. */
 const FLOOR = 1e-5;
 
@@ -58,8 +58,7 @@ function axes({ x, y, xs, ys }: Scales): SVGElement[] {
   return [...levels.flat(), ...feet, ...titles];
 }
 
-const power = (value: number): string =>
-  value >= 1e-3 ? String(Number(value.toPrecision(1))) : value.toExponential(0);
+const power = (value: number): string => value.toFixed(Math.max(0, -Math.round(Math.log10(value))));
 
 function level(y: number, text: string): SVGElement[] {
   const line = shape("line", { class: "grid", x1: ROOM.left, x2: WIDTH - ROOM.right, y1: y, y2: y });
@@ -116,7 +115,7 @@ export function standalone(svg: SVGSVGElement): string {
   const style = shape("style", {});
   style.textContent = STYLE;
   copy.prepend(style);
-  copy.setAttribute("width", String(WIDTH));
-  copy.setAttribute("height", String(HEIGHT));
+  copy.setAttribute("width", String(2 * WIDTH));
+  copy.setAttribute("height", String(2 * HEIGHT));
   return `${new XMLSerializer().serializeToString(copy)}\n`;
 }
