@@ -146,6 +146,8 @@ export interface GenerateOptions extends Sampling {
   stop?: readonly string[];
   /** Ignore end-of-turn tokens (benchmarks). */
   ignoreEnd?: boolean;
+  /** Default true. `false` computes the whole prompt, whatever the cache holds of it (measurements). */
+  reuse?: boolean;
   signal?: AbortSignal;
   /** Called when the prompt's turn comes and after every prefill chunk: prompt tokens done (reused ones included) and in all. */
   onPrefill?: (done: number, total: number) => void;
@@ -289,15 +291,43 @@ export interface EngineStats {
   objectsCreated: number;
 }
 
+export interface EvaluateOptions {
+  /**
+   * Called with the logits [V] f32 that each token of the continuation would be sampled from, raw, in order; they may be
+   * kept. Without it, they stay on the GPU; with it 4·V bytes more are read back per token.
+   */
+  onLogits?: (logits: Float32Array, index: number) => void;
+  signal?: AbortSignal;
+}
+
+/** What a model thinks of a continuation. */
+export interface Evaluation {
+  /** [continuation] natural-log likelihood of each token given the prompt and the tokens before it. */
+  logprobs: Float32Array;
+  /** Bytes of the cache per token of this prompt. */
+  kvBytesPerToken: number;
+  /** Time from the call to the first token's likelihood, and from there to the last one's. */
+  prefillMs: number;
+  decodeMs: number;
+}
+
 export interface Engine {
   readonly model: ModelInfo;
   session(): Session;
-  tokenize(text: string): number[];
+  /** `addSpecial: false` leaves out what the tokenizer puts around a text: for what `render` gives, and for continuations. */
+  tokenize(text: string, options?: { addSpecial?: boolean }): number[];
   detokenize(tokens: readonly number[]): string;
   /** The prompt as the model's chat template writes it, opened for the assistant's reply. */
   render(messages: readonly Message[]): string;
   /** Natural-log likelihood of each token given those before it; entry 0 (no context) is NaN. Length = tokens.length. */
   score(tokens: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array>;
+  /**
+   * Teacher forcing, through the cache as generation uses it: the prompt is read, and compressed where the recipe says so;
+   * then the continuation is decoded token by token as if each had been sampled. (`score` computes the text as one prompt,
+   * which a lossy cache hardly touches.) Nothing of earlier prompts is reused. Throws InputError for tokens that do not
+   * exist or do not fit into the context; rejects with the signal's reason.
+   */
+  evaluate(prompt: readonly number[], continuation: readonly number[], options?: EvaluateOptions): Promise<Evaluation>;
   /**
    * Times every dispatch of one step alone: a prompt chunk of `tokens` tokens, or one decoded token after `tokens`
    * tokens of context. Needs an idle engine and the timestamp-query feature (InputError without).

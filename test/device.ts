@@ -80,7 +80,7 @@ async function readback(): Promise<number[][]> {
   const source = gpu.buffer("source", 16, "scratch");
   gpu.write(source, 0, Uint32Array.of(7, 8, 9, 10));
   const ring = new Readback(gpu, 16, 2);
-  const submit = () => ring.submit(device.createCommandEncoder(), source, 8);
+  const submit = () => ring.submit(device.createCommandEncoder(), [{ source, offset: 0, bytes: 8 }]);
   for (let round = 0; round < 5; round++) {
     breakSubmits(device, 2);
     for (let i = 0; i < 2; i++) await outcome((async () => submit())());

@@ -160,6 +160,12 @@ const harness = {
   answer,
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),
   score: async (name: string, tokens: readonly number[]) => [...(await engines.get(name)!.score(tokens))],
+  evaluate: async (name: string, prompt: readonly number[], continuation: readonly number[], withLogits = false) => {
+    const logits: number[][] = [];
+    const onLogits = (row: Float32Array) => void logits.push([...row]);
+    const { logprobs } = await engines.get(name)!.evaluate(prompt, continuation, withLogits ? { onLogits } : {});
+    return { logprobs: [...logprobs], logits };
+  },
   stats: (name: string) => engines.get(name)!.stats(),
   pipelinesCompiled,
   profile: (name: string, phase: "prefill" | "decode", tokens: number) => engines.get(name)!.profile(phase, tokens),

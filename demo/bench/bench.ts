@@ -6,6 +6,9 @@ import { embedded } from "../shared/catalogue.ts";
 import { compare } from "./compare.ts";
 import type { CompareOptions, CompareResult, WantedShape } from "./compare.ts";
 import { showComparison } from "./comparison.ts";
+import { measureQuality } from "../quality/report.ts";
+import type { QualityOptions, QualityProgress, QualityResult, QualityRow } from "../quality/report.ts";
+import { drawQuality, prepareQuality, readQuality, showQuality } from "./quality.ts";
 import { find, make } from "../shared/dom.ts";
 import { FRONTIERS, measure } from "./measure.ts";
 import type { BenchOptions, BenchProgress, BenchResult } from "./measure.ts";
@@ -17,14 +20,21 @@ import { explain, troubleCard } from "../shared/trouble.ts";
 const SHARES = { "shapes-half": 0.5, "shapes-most": 0.75 } as const;
 const GROUPS = [1, 2, 4] as const;
 
+type AnyResult = BenchResult | CompareResult | QualityResult;
+
 declare global {
   interface Window {
     /** The latest result, once there is one. */
-    benchResult?: BenchResult | CompareResult;
+    benchResult?: AnyResult;
     /** Measures and shows. Rejects with an Error whose message says what to do. */
     runBench(options?: Partial<BenchOptions>): Promise<BenchResult>;
     /** Measures and shows dense against SwiftKV, likewise. */
     runComparison(options?: Partial<CompareOptions>): Promise<CompareResult>;
+    /** Measures and shows the quality of caches, likewise. */
+    runQuality(options?: Partial<QualityOptions>): Promise<QualityResult>;
+    drawQuality: typeof drawQuality;
+    /** Given by the command: hears each row as it is ready. */
+    emitRow?: (row: QualityRow) => Promise<void>;
   }
 }
 
@@ -41,10 +51,29 @@ let running: AbortController | null = null;
 window.runBench = (options = {}) => run(measure, options, showResult);
 window.runComparison = (options = {}) => run(compare, options, showComparison);
 
+window.runQuality = (options = {}) => run(workQuality, options, showQuality);
+window.drawQuality = drawQuality;
+
+/** Shows what there is after every row: a run that is stopped leaves the rows before. */
+function workQuality(
+  options: Partial<QualityOptions> & Pick<BenchOptions, "source">,
+  report: (progress: QualityProgress) => void,
+): Promise<QualityResult> {
+  const onRow = (row: QualityRow, soFar: QualityResult): void => {
+    void window.emitRow?.(row);
+    result.hidden = false;
+    showQuality(result, soFar, nameOf(options.source, soFar));
+  };
+  return measureQuality(options, { report, onRow });
+}
+
+const nameOf = (source: ModelSource, { model }: AnyResult): string =>
+  source === chosen.source ? chosen.name : model.name;
+
 type Common = Partial<Pick<BenchOptions, "source" | "signal">>;
 
 /** Runs one measurement at a time, keeps it as the latest, shows it. */
-async function run<O extends Common, R extends BenchResult | CompareResult>(
+async function run<O extends Common, R extends AnyResult>(
   work: (options: O & Pick<BenchOptions, "source">, report: (progress: BenchProgress) => void) => Promise<R>,
   options: O,
   show: (target: HTMLElement, result: R, name: string) => void,
@@ -57,7 +86,7 @@ async function run<O extends Common, R extends BenchResult | CompareResult>(
     const measured = await work({ signal: running.signal, ...options, source }, showProgress);
     window.benchResult = measured;
     result.hidden = false;
-    show(result, measured, source === chosen.source ? chosen.name : measured.model.name);
+    show(result, measured, nameOf(source, measured));
     find("bench-announcer", HTMLElement).textContent = "The benchmark is finished.";
     return measured;
   } finally {
@@ -86,7 +115,7 @@ function showProgress({ text, share }: BenchProgress): void {
   else bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
 }
 
-const compares = (): boolean => new FormData(form).get("kind") === "swiftkv";
+const kindOf = (): string => String(new FormData(form).get("kind"));
 
 /** What both kinds of run ask for. */
 function readForm(): Required<Pick<BenchOptions, "frontiers" | "runs" | "newTokens">> {
@@ -116,8 +145,8 @@ function readComparison(): Partial<CompareOptions> & { shapes: WantedShape[]; kv
 /** Shows the fields of the chosen kind of run, and how much a comparison asks of the machine. */
 function showKind(): void {
   for (const part of form.querySelectorAll<HTMLElement>("[data-kind]"))
-    part.hidden = part.dataset.kind !== (compares() ? "swiftkv" : "speed");
-  if (!compares()) return;
+    part.hidden = !part.dataset.kind!.split(" ").includes(kindOf());
+  if (kindOf() !== "swiftkv") return;
   const { shapes, kv } = readComparison();
   const { frontiers, runs } = readForm();
   const replies = (1 + shapes.length) * kv.length * frontiers.length * (1 + runs);
@@ -152,8 +181,15 @@ function fillBoxes(): void {
   find("formats", HTMLElement).append(...KV_FORMATS.map((kv) => checkBox("format", kv, kv, kv === "f16")));
 }
 
+async function runChosen(): Promise<void> {
+  if (kindOf() === "quality") await window.runQuality(await readQuality(form));
+  else if (kindOf() === "swiftkv") await window.runComparison(readComparison());
+  else await window.runBench(readSpeed());
+}
+
 function connect(): void {
   fillBoxes();
+  prepareQuality(form);
   form.addEventListener("input", showKind);
   showKind(); // a reloaded page keeps its fields
   find("bench-change", HTMLElement).addEventListener("click", () =>
@@ -163,7 +199,7 @@ function connect(): void {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      await (compares() ? window.runComparison(readComparison()) : window.runBench(readSpeed()));
+      await runChosen();
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") return;
       trouble.replaceChildren(troubleCard(explain(error), { retry: () => form.requestSubmit() }));

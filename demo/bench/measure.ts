@@ -1,6 +1,7 @@
 // The measurements behind the benchmark page. No DOM.
 
 import { EngineError, InputError, VERSION, load, measureAdapter, modelFlops } from "../../src/index.ts";
+import { randomWords } from "../shared/random.ts";
 import type {
   AdapterPeaks,
   Engine,
@@ -245,15 +246,10 @@ async function generated(
   }
 }
 
-/** Uniform token ids from a seed (mulberry32). */
+/** Uniform token ids from a seed. */
 export function syntheticTokens(length: number, vocabulary: number, seed: number): number[] {
-  let state = Math.imul(seed, 0x9e3779b9) ^ length;
-  return Array.from({ length }, () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % vocabulary;
-  });
+  const next = randomWords(Math.imul(seed, 0x9e3779b9) ^ length);
+  return Array.from({ length }, () => next() % vocabulary);
 }
 
 /** Of one frontier: milliseconds to the first token, tokens decoded per second there and at the first frontier. */

@@ -54,13 +54,13 @@ export function plot(series: Series): SVGSVGElement {
 const short = (tokens: number): string =>
   tokens < 1024 ? String(tokens) : `${tokens % 1024 === 0 ? tokens / 1024 : (tokens / 1024).toFixed(1)}K`;
 
-function label(className: string, x: number, y: number, text: string): SVGElement {
+export function label(className: string, x: number, y: number, text: string): SVGElement {
   const element = shape("text", { class: className, x, y, "text-anchor": "middle" });
   element.textContent = text;
   return element;
 }
 
-function shape<K extends keyof SVGElementTagNameMap>(
+export function shape<K extends keyof SVGElementTagNameMap>(
   tag: K,
   attributes: Record<string, string | number>,
 ): SVGElementTagNameMap[K] {
@@ -148,7 +148,7 @@ const OUTLINES = [
   "M0-4.6L4.4 3.4h-8.8z",
   "M0-5L5 0L0 5L-5 0z",
 ];
-const outline = (index: number): string => OUTLINES[index % OUTLINES.length]!;
+export const outline = (index: number): string => OUTLINES[index % OUTLINES.length]!;
 
 /** A line's symbol for the legend. */
 export function marker(index: number): SVGSVGElement {
@@ -160,7 +160,7 @@ export function marker(index: number): SVGSVGElement {
 }
 
 /** From 0 in at most five round steps to `most` or a little beyond: of 1, 2, 5 (base 10) or 1 (base 2) × a power of `base`. */
-function ticks(most: number, base: 2 | 10): number[] {
+export function ticks(most: number, base: 2 | 10): number[] {
   const power = base ** Math.floor(Math.log(most / 4) / Math.log(base));
   const step = (base === 2 ? [1, 2] : [1, 2, 5, 10]).map((factor) => factor * power).find((size) => most / size <= 5)!;
   return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, index) => index * step);

@@ -2,6 +2,7 @@
 
 import type { CompareResult } from "./compare.ts";
 import type { BenchResult } from "./measure.ts";
+import type { QualityResult } from "../quality/report.ts";
 import { button, make } from "../shared/dom.ts";
 import { bytes, count, figure, percent, seconds } from "../shared/numbers.ts";
 import { plot } from "./plot.ts";
@@ -24,7 +25,7 @@ export function heading({ adapter }: Pick<BenchResult, "adapter">, name: string)
   return adapter.software ? [title, make("p", { className: "warning", textContent: SOFTWARE })] : [title];
 }
 
-export const downloads = (result: BenchResult | CompareResult): HTMLElement =>
+export const downloads = (result: BenchResult | CompareResult | QualityResult): HTMLElement =>
   make(
     "div",
     { className: "actions" },
@@ -171,7 +172,7 @@ const cells = (texts: readonly string[]): HTMLElement[] =>
     index === 0 ? make("th", { textContent: text, scope: "row" }) : make("td", { textContent: text }),
   );
 
-function download(result: BenchResult | CompareResult): void {
+function download(result: BenchResult | CompareResult | QualityResult): void {
   const url = URL.createObjectURL(new Blob([JSON.stringify(result, null, 2)], { type: "application/json" }));
   const kind = "kind" in result ? `-${result.kind}` : "";
   const name = `longprompt-${result.model.name}${kind}-${result.date.slice(0, 10)}.json`;

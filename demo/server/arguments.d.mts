@@ -45,6 +45,29 @@ export interface BenchArguments {
   };
 }
 
+export interface QualityArguments {
+  /** Paths. */
+  texts: string[];
+  chats: string[];
+  model: string;
+  json: boolean;
+  plot?: string;
+  software?: boolean;
+  options: {
+    /** As typed: the page checks them. */
+    rows?: string;
+    measures?: string[];
+    prompt?: number;
+    continuation?: number;
+    windows?: number;
+    lengths?: number[];
+    depths?: number[];
+    questions?: number;
+  };
+}
+
+export const QUALITY_HELP: string;
+export function parseQuality(argv: readonly string[]): { help: true } | QualityArguments;
 export const START_HELP: string;
 export const BENCH_HELP: string;
 export function parseStart(argv: readonly string[]): { help: true } | ReplyArguments | PageArguments;

@@ -173,6 +173,68 @@ export function parseBench(argv) {
   };
 }
 
+export const QUALITY_HELP = `npm run quality [-- options]
+
+  --text FILE              plain text to measure on; may be given several times (default: stories written by Fable)
+  --chat FILE.jsonl        conversations, {"messages": [...]} in each line: the last turn of the assistant is scored
+  --rows "f16; int8"       what to compare with the dense model in f16, separated by semicolons: recipes as for --kv, and
+                           swiftkv=K or swiftkv=K,G to convert the model, as in swiftkv=22+int8 (default: f16; int8; int4)
+  --model MODEL            directory, .gguf file, URL, org/name, or a name in models/ (default: fable)
+  --measures ce,needle     which: ce (cross-entropy, KL, top-1), greedy, needle, qa (default: all)
+  --prompt N               tokens of a prompt (default 512); --chat: those of more are left out
+  --continuation N         tokens scored after it (default 64)
+  --windows N              parts of each text, or conversations of each file (default 3)
+  --lengths 256,512        tokens of the needles' prompts (default: half of --prompt, and all of it)
+  --depths 10,50,90        where the needles are in them, in percent
+  --questions N            the first so many of the questions (default: all)
+  --json                   a line of JSON for each row instead of the table
+  --plot FILE.svg          draw bytes per token against KL
+  --software               run on the CPU (SwiftShader)`;
+
+const QUALITY = {
+  text: { type: "string", multiple: true },
+  chat: { type: "string", multiple: true },
+  rows: { type: "string" },
+  model: { type: "string" },
+  measures: { type: "string" },
+  prompt: { type: "string" },
+  continuation: { type: "string" },
+  windows: { type: "string" },
+  lengths: { type: "string" },
+  depths: { type: "string" },
+  questions: { type: "string" },
+  json: { type: "boolean" },
+  plot: { type: "string" },
+  software: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+};
+
+/** Reads the arguments of `npm run quality`. What a row is, the page knows.
+ * @param {readonly string[]} argv
+ * @throws {UsageError} */
+export function parseQuality(argv) {
+  const values = read(argv, QUALITY);
+  if (values.help) return { help: true };
+  return {
+    texts: values.text ?? [],
+    chats: values.chat ?? [],
+    model: values.model ?? "fable",
+    json: values.json ?? false,
+    plot: values.plot,
+    software: values.software,
+    options: defined({
+      rows: values.rows,
+      measures: values.measures?.split(",").map((name) => name.trim()),
+      prompt: integer(values, "prompt", 32, 65536),
+      continuation: integer(values, "continuation", 2, 4096),
+      windows: integer(values, "windows", 1, 1000),
+      lengths: wholeList(values, "lengths", 96),
+      depths: wholeList(values, "depths", 0, 100),
+      questions: integer(values, "questions", 1),
+    }),
+  };
+}
+
 /** Semicolons, because a recipe may hold commas: "f16;kivi:kbits=8,vbits=4". What a recipe may be, the engine knows. */
 function recipeList(text) {
   if (text === undefined) return undefined;
@@ -205,8 +267,8 @@ const frontierList = (values) => {
 };
 
 /** "5,70,80" as numbers. */
-const wholeList = (values, name, least) =>
-  values[name]?.split(",").map((part) => integer({ [name]: part.trim() }, name, least));
+const wholeList = (values, name, least, most) =>
+  values[name]?.split(",").map((part) => integer({ [name]: part.trim() }, name, least, most));
 
 /** What `--model` means, with everything checked that needs no GPU and no network.
  * @returns {Promise<{local: {directory: string, file: string}} | {source: string}>}

@@ -5,7 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, platform, release, totalmem } from "node:os";
 import { dirname } from "node:path";
 import { BENCH_HELP, parseBench, resolveModel } from "./arguments.mjs";
-import { command, inPage, print, quit, showProgress } from "./command.mjs";
+import { columns, command, inPage, pollPage, print, quit } from "./command.mjs";
 
 async function main(argv) {
   const asked = parseBench(argv);
@@ -13,7 +13,7 @@ async function main(argv) {
   const model = await resolveModel(asked.model);
   const browser = { headed: asked.headed, ...(asked.software ? { software: true } : {}) };
   const { result } = await inPage({ model, path: "/bench.html", browser }, (page, source) =>
-    measure(page, asked.compared ? "runComparison" : "runBench", { ...asked.options, source }),
+    pollPage(page, asked.compared ? "runComparison" : "runBench", { ...asked.options, source }),
   );
   const report = { ...result, machine: machine(), commit: commit() };
   if (model.local) report.model = { ...result.model, path: asked.model };
@@ -25,28 +25,6 @@ async function main(argv) {
   }
   await quit(0);
 }
-
-/** `name`: of the function that the page offers. */
-async function measure(page, name, options) {
-  await page.waitForFunction((wanted) => wanted in window, name);
-  const phase = page.locator("#bench-phase");
-  const timer = setInterval(() => {
-    phase.textContent().then(showProgress, () => {});
-  }, 500);
-  try {
-    return await page.evaluate(runInPage, { name, options });
-  } finally {
-    clearInterval(timer);
-    showProgress("");
-  }
-}
-
-/** Runs in the page. Errors are returned as values, because exceptions are wrapped on the way to Node. */
-const runInPage = ({ name, options }) =>
-  window[name](options).then(
-    (result) => ({ result }),
-    (error) => ({ error: { message: String(error?.message ?? error), code: error?.code ?? null } }),
-  );
 
 /** What was measured on what. */
 function heading({ measured, adapter, model, memory, options, loadMs }) {
@@ -149,17 +127,6 @@ function kernelColumns(rows, { copyGBs, fmaGflops }) {
 }
 
 const short = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
-
-/** Right-aligned columns, the first one left. */
-function columns(head, rows) {
-  const lines = [head, ...rows].map((cells) => cells.map(String));
-  const widths = head.map((_, index) => Math.max(...lines.map((cells) => cells[index].length)));
-  return lines
-    .map((cells) =>
-      cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[index]))).join("  "),
-    )
-    .join("\n");
-}
 
 const machine = () => ({
   processor: cpus()[0]?.model ?? "unknown",

@@ -1,4 +1,4 @@
-// What `npm start -- --prompt` and `npm run bench` share: a page in a browser, and cleaning up on exit.
+// What the commands share: a page in a browser, tables, and cleaning up on exit.
 
 import { UsageError } from "./arguments.mjs";
 
@@ -82,3 +82,37 @@ export function showProgress(line) {
 
 /** Writes to standard output and waits until it has been written: process.exit would truncate a pipe. */
 export const print = (text) => new Promise((resolve) => void process.stdout.write(text, () => resolve()));
+
+/** Calls a function of the benchmark page by its name, and shows its progress.
+ * @returns {Promise<{result: object} | {error: {message: string, code: string | null}}>} */
+export async function pollPage(page, name, options) {
+  await page.waitForFunction((wanted) => wanted in window, name);
+  const phase = page.locator("#bench-phase");
+  const timer = setInterval(() => {
+    phase.textContent().then(showProgress, () => {});
+  }, 500);
+  try {
+    return await page.evaluate(runInPage, { name, options });
+  } finally {
+    clearInterval(timer);
+    showProgress("");
+  }
+}
+
+/** Runs in the page. Errors are returned as values, because exceptions are wrapped on the way to Node. */
+const runInPage = ({ name, options }) =>
+  window[name](options).then(
+    (result) => ({ result }),
+    (error) => ({ error: { message: String(error?.message ?? error), code: error?.code ?? null } }),
+  );
+
+/** Right-aligned columns, the first one left. */
+export function columns(head, rows) {
+  const lines = [head, ...rows].map((cells) => cells.map(String));
+  const widths = head.map((_, index) => Math.max(...lines.map((cells) => cells[index].length)));
+  return lines
+    .map((cells) =>
+      cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[index]))).join("  "),
+    )
+    .join("\n");
+}

@@ -60,12 +60,13 @@ export class ChatSession implements Session {
 }
 
 function toRequest(speaker: Speaker, prompt: Prompt, options: GenerateOptions): Request {
-  const { maxTokens = Infinity, ignoreEnd = false, onPrefill } = options;
+  const { maxTokens = Infinity, ignoreEnd = false, reuse = true, onPrefill } = options;
   return {
     prompt: promptTokens(speaker, prompt),
     maxTokens: maxTokens === Infinity ? speaker.engine.context : maxTokens,
     endTokens: ignoreEnd ? new Set<number>() : speaker.endTokens,
     sampling: completeSampling(options),
+    reuse,
     ...(onPrefill && { onPrefill }),
   };
 }

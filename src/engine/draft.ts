@@ -49,10 +49,11 @@ export class Draft {
     this.#entered.push(sequence);
   }
 
-  /** A row for the token that the sequence sampled last. There is room in its cache. */
+  /** A row for the token that the sequence sampled last, or was to. There is room in its cache. */
   decode(sequence: Sequence): void {
     this.#reserve(sequence, sequence.inFlight + 1);
-    this.#row(sequence, LAST_SAMPLED, sequence.cache.length + sequence.inFlight);
+    const last = sequence.request.forced?.[sequence.launched - 1] ?? LAST_SAMPLED; // forced ones are not on the GPU
+    this.#row(sequence, last, sequence.cache.length + sequence.inFlight);
     this.#wantLogits(sequence);
     sequence.inFlight++;
   }
@@ -111,8 +112,11 @@ export class Draft {
 
   #wantLogits(sequence: Sequence): void {
     const row = this.#rows.length - 1;
-    const { sampling } = sequence.request;
-    this.#logitRows.push({ row, sequence: numberOf(sequence), sampling, counter: sequence.launched, forced: null });
+    const { sampling, forced, onLogits } = sequence.request;
+    const counter = sequence.launched;
+    const token = forced?.[counter] ?? null;
+    const logits = onLogits !== undefined;
+    this.#logitRows.push({ row, sequence: numberOf(sequence), sampling, counter, forced: token, logits });
     this.#owners.push(sequence);
     sequence.launched++;
   }

@@ -94,7 +94,7 @@ export class TokenEngine {
   }
 
   /** Throws InputError before any work if the request cannot succeed. One that passes never fails for want of room. */
-  check({ prompt, maxTokens }: Pick<Request, "prompt" | "maxTokens">): void {
+  check({ prompt, maxTokens, forced = [] }: Pick<Request, "prompt" | "maxTokens" | "forced">): void {
     if (prompt.length === 0)
       throw new InputError("prompt: got no tokens, want at least 1. Give a text or a message.", { code: "bad-prompt" });
     if (prompt.length >= this.context) {
@@ -106,10 +106,21 @@ export class TokenEngine {
     if (!Number.isInteger(maxTokens) || maxTokens < 1) {
       throw new InputError(`maxTokens: got ${maxTokens}, want a whole number of at least 1.`);
     }
+    if (prompt.length + forced.length > this.context) {
+      throw new InputError(
+        `continuation: got ${forced.length} tokens after ${prompt.length}, want at most ${this.context} together (the context). Shorten one or load the model with a larger context.`,
+        { code: "context-too-small" },
+      );
+    }
+    this.#checkIds("prompt", prompt);
+    this.#checkIds("continuation", forced);
+  }
+
+  #checkIds(name: string, tokens: readonly number[]): void {
     const { vocabulary } = this.#model.limits;
-    const bad = prompt.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary);
+    const bad = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary);
     if (bad !== undefined)
-      throw new InputError(`prompt: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`, {
+      throw new InputError(`${name}: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`, {
         code: "bad-prompt",
       });
   }
@@ -186,7 +197,7 @@ export class TokenEngine {
   }
 
   async #launch(step: PlannedStep): Promise<Launched> {
-    for (const sequence of step.entered) this.#report(sequence, sequence.reused!);
+    for (const sequence of step.entered) this.#tell(sequence, () => sequence.report(sequence.reused!));
     this.#notePeak();
     const { read } = await this.#model.submit(step.batch);
     return { step, read };
@@ -203,13 +214,14 @@ export class TokenEngine {
   async #settle({ step: { batch, owners, chunk }, read }: Launched): Promise<void> {
     const results = await read();
     for (const [i, sequence] of owners.entries()) this.#settleRow(sequence, results[i]!, i < batch.decodeRows);
-    if (chunk) this.#report(chunk.sequence, chunk.done);
+    if (chunk) this.#tell(chunk.sequence, () => chunk.sequence.report(chunk.done));
   }
 
   /** Records a sampled token. The input of a decode row, now known to have been run, joins the cache. */
-  #settleRow(sequence: Sequence, result: Sampled, decoded: boolean): void {
-    if (sequence.done) return;
+  #settleRow(sequence: Sequence, { logits, ...result }: Sampled, decoded: boolean): void {
     const { output, request, cache } = sequence;
+    if (logits) this.#tell(sequence, () => request.onLogits?.(logits, output.items.length));
+    if (sequence.done) return;
     if (decoded && sequence.number !== null) {
       sequence.inFlight--;
       cache.append([output.items.at(-1)!.token]);
@@ -221,9 +233,10 @@ export class TokenEngine {
   }
 
   /** The caller's own function may throw: that ends its request and no other. */
-  #report(sequence: Sequence, done: number): void {
+  #tell(sequence: Sequence, call: () => void): void {
+    if (sequence.done) return;
     try {
-      sequence.report(done);
+      call();
     } catch (error) {
       this.#end(sequence, null, error);
     }

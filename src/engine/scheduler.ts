@@ -111,7 +111,7 @@ export class Scheduler {
   #fits(next: Sequence): boolean {
     if (this.#running.length === 0) return true;
     const missing = this.#running.map(({ expectedBlocks, cache }) => Math.max(0, expectedBlocks - cache.settledBlocks));
-    const demand = next.expectedBlocks - next.cache.countShared(next.known);
+    const demand = next.expectedBlocks - next.sharedBlocks;
     return missing.reduce((sum, count) => sum + count, demand) <= next.cache.free;
   }
 

@@ -11,6 +11,12 @@ export interface Request {
   /** Generation ends with any of these; the token itself is reported. */
   endTokens: ReadonlySet<number>;
   sampling: RowSampling;
+  /** What the reply is, instead of what would be sampled: each token is run as if it had been. As long as maxTokens. */
+  forced?: readonly number[];
+  /** Default true. Without, all of the prompt is computed, whatever the cache holds of it. */
+  reuse?: boolean;
+  /** Called with the [V] logits that each token of the reply was drawn from, in order, once each. */
+  onLogits?: (logits: Float32Array, index: number) => void;
   /** Prompt tokens done and in all. `done` never falls, whatever has to be computed again. */
   onPrefill?: (done: number, total: number) => void;
 }
@@ -92,12 +98,17 @@ export class Sequence {
     return blocksFor(Math.min(most, now + BLOCK_TOKENS));
   }
 
+  /** Blocks of its input that running sequences hold: it needs no room for those. */
+  get sharedBlocks(): number {
+    return this.request.reuse === false ? 0 : this.cache.countShared(this.known);
+  }
+
   /** Takes a number and what the cache holds of its input. */
   enter(number: number): void {
     this.number = number;
     this.input = this.known;
     this.launched = this.output.items.length;
-    const found = this.cache.adopt(this.request.prompt, this.input);
+    const found = this.cache.adopt(this.request.prompt, this.input, this.request.reuse);
     this.reused ??= found;
   }
 

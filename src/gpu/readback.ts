@@ -2,6 +2,13 @@
 // while the one before it is still being read.
 import type { Gpu } from "./device.ts";
 
+/** Bytes of a buffer, multiples of 4. */
+export interface Part {
+  source: GPUBuffer;
+  offset: number;
+  bytes: number;
+}
+
 export class Readback {
   readonly #gpu: Gpu;
   readonly #free: GPUBuffer[];
@@ -16,14 +23,18 @@ export class Readback {
   }
 
   /**
-   * Submits what is encoded and then the copy of the first `bytes` bytes of `source`; the returned function resolves
-   * with them. The staging buffer is always returned: it is mapped at once, whether or not the result is read.
+   * Submits what is encoded and then the copies of `parts`; the returned function resolves with them, one after another.
+   * The staging buffer is always returned: it is mapped at once, whether or not the result is read.
    */
-  submit(encoder: GPUCommandEncoder, source: GPUBuffer, bytes: number): () => Promise<ArrayBuffer> {
+  submit(encoder: GPUCommandEncoder, parts: readonly Part[]): () => Promise<ArrayBuffer> {
     const staging = this.#free.pop();
     if (!staging) throw new Error("readback: more results under way than staging buffers");
+    let bytes = 0;
     try {
-      encoder.copyBufferToBuffer(source, 0, staging, 0, bytes);
+      for (const part of parts) {
+        encoder.copyBufferToBuffer(part.source, part.offset, staging, bytes, part.bytes);
+        bytes += part.bytes;
+      }
       this.#gpu.submit(encoder);
     } catch (error) {
       this.#free.push(staging);

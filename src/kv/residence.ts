@@ -120,14 +120,15 @@ export class Residence implements Holder {
   /**
    * Reuses what the tree holds of the beginning of `text`, which begins with `prompt`. Always left to compute: the last
    * token, whose logits are wanted, and for a prompt of which only a part is kept, the rows that decide which part and
-   * all that follow. Returns the number of tokens already there. Only for an empty residence.
+   * all that follow. Returns the number of tokens already there; none without `reuse`. Only for an empty residence.
    */
-  adopt(prompt: readonly number[], text: readonly number[] = prompt): number {
+  adopt(prompt: readonly number[], text: readonly number[] = prompt, reuse = true): number {
     assert(this.length === 0, "adopt into a residence that holds tokens");
     const retains = this.retains(prompt);
     this.#pinnedUntil = retains ? prompt.length : 0;
     const least = retains ? Math.max(1, this.#plan.windowRows) : 1;
-    for (const { block, tokens } of this.#find(retains ? prompt : text, least)) {
+    const found = reuse ? this.#find(retains ? prompt : text, least) : [];
+    for (const { block, tokens } of found) {
       if (retains && this.#pool.tierOf(block) > 0) break; // nothing can be selected from sealed pages
       this.#pool.retain(block, this);
       this.#changed.add(this.blocks.push(block) - 1);

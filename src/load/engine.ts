@@ -1,7 +1,19 @@
 // A loaded model behind the public Engine interface.
-import type { ConvertOptions, Engine, EngineStats, KernelTime, Message, ModelInfo, Session, SwiftKv } from "../api.ts";
+import type {
+  ConvertOptions,
+  Engine,
+  EngineStats,
+  EvaluateOptions,
+  Evaluation,
+  KernelTime,
+  Message,
+  ModelInfo,
+  Session,
+  SwiftKv,
+} from "../api.ts";
 import { ChatSession, type Language, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
+import { evaluate } from "../engine/evaluate.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { modelCost } from "../model/cost.ts";
@@ -89,8 +101,8 @@ export class LoadedEngine implements Engine {
     return session;
   }
 
-  tokenize(text: string): number[] {
-    return this.#speaker.tokenizer.encode(text);
+  tokenize(text: string, options: { addSpecial?: boolean } = {}): number[] {
+    return this.#speaker.tokenizer.encode(text, options);
   }
 
   detokenize(tokens: readonly number[]): string {
@@ -103,6 +115,17 @@ export class LoadedEngine implements Engine {
 
   score(tokens: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
     return this.#speaker.engine.score(tokens, signal);
+  }
+
+  async evaluate(
+    prompt: readonly number[],
+    continuation: readonly number[],
+    options: EvaluateOptions = {},
+  ): Promise<Evaluation> {
+    this.#check();
+    const { engine, kvBytesPerToken } = this.#speaker;
+    const evaluated = await evaluate(engine, prompt, continuation, options);
+    return { ...evaluated, kvBytesPerToken: kvBytesPerToken(prompt.length) };
   }
 
   profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {

@@ -60,6 +60,8 @@ export interface LogitRow {
   counter: number;
   /** Do not sample: report the log-probability of this token. */
   forced: number | null;
+  /** Read its logits back too: 4·V bytes more. At most one row of each sequence. */
+  logits?: boolean;
 }
 
 /** What penalties and biases must know of a sequence that enters. */
@@ -107,6 +109,8 @@ export interface Batch {
 export interface Sampled {
   token: number;
   logprob: number;
+  /** [V] raw logits, where the row asked for them. */
+  logits?: Float32Array;
 }
 
 /** Rows of a prompt's chunk: always so many, whatever decodes beside it, so that no result depends on it. */

@@ -15,7 +15,16 @@ import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./families/llama.ts";
 import { ropeTable } from "./ops/rope.ts";
-import { type Batch, chunkRowsOf, LAST_SAMPLED, GREEDY, type Model, type Row, type Sampled } from "./model.ts";
+import {
+  type Batch,
+  chunkRowsOf,
+  LAST_SAMPLED,
+  GREEDY,
+  type LogitRow,
+  type Model,
+  type Row,
+  type Sampled,
+} from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
@@ -55,6 +64,8 @@ export class Transformer implements Model {
   readonly #model: ModelContext;
   readonly #sampler: Sampler;
   readonly #readback: Readback;
+  /** For steps of which logits are read. */
+  #wide: Readback | null = null;
   readonly #programs = new Map<string, Promise<Program<Sizes>>>();
   readonly #rows: Uint32Array<ArrayBuffer>;
 
@@ -137,10 +148,35 @@ export class Transformer implements Model {
       encoder,
       stages.map(({ program }) => program),
     );
-    const count = batch.logitRows.length;
-    if (count === 0) return this.#submitSilent(encoder);
-    const read = this.#readback.submit(encoder, this.#sampler.result, this.#sampler.resultBytes(count));
-    return { read: async () => decodeResults(await read()) };
+    if (batch.logitRows.length === 0) return this.#submitSilent(encoder);
+    return this.#submitSampled(encoder, batch.logitRows);
+  }
+
+  /** 8 bytes per row come back, and 4·V more of each that asks for its logits. */
+  #submitSampled(
+    encoder: GPUCommandEncoder,
+    logitRows: readonly LogitRow[],
+  ): { read: () => Promise<readonly Sampled[]> } {
+    const count = logitRows.length;
+    const bytes = this.#sampler.resultBytes(count);
+    const results = { source: this.#sampler.result, offset: 0, bytes };
+    if (!logitRows.some(({ logits }) => logits)) {
+      const read = this.#readback.submit(encoder, [results]);
+      return { read: async () => decodeResults(await read(), count) };
+    }
+    const wanted = [...logitRows.keys()].filter((i) => logitRows[i]!.logits);
+    const rowBytes = 4 * this.limits.vocabulary;
+    const { logits: source } = this.#model.activations;
+    const rows = wanted.map((i) => ({ source, offset: i * rowBytes, bytes: rowBytes }));
+    const read = this.#logitsReadback().submit(encoder, [results, ...rows]);
+    return { read: async () => withLogits(await read(), count, wanted) };
+  }
+
+  /** Made when logits are first asked for: staging of sequences · 4·V bytes, several times. */
+  #logitsReadback(): Readback {
+    const { logitCount, sequences, vocabulary } = this.limits;
+    const bytes = this.#sampler.resultBytes(logitCount) + sequences * 4 * vocabulary;
+    return (this.#wide ??= new Readback(this.#gpu, bytes, READBACK_DEPTH));
   }
 
   readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
@@ -274,10 +310,19 @@ function makeCache(gpu: Gpu, config: ModelConfig, options: TransformerOptions, r
   });
 }
 
-function decodeResults(bytes: ArrayBuffer): Sampled[] {
+function decodeResults(bytes: ArrayBuffer, count: number): Sampled[] {
   const view = new DataView(bytes);
-  return Array.from({ length: bytes.byteLength / 8 }, (_, i) => ({
+  return Array.from({ length: count }, (_, i) => ({
     token: view.getUint32(i * 8, true),
     logprob: view.getFloat32(i * 8 + 4, true),
   }));
+}
+
+/** Results, and behind them the logits of the rows `wanted`. */
+function withLogits(bytes: ArrayBuffer, count: number, wanted: readonly number[]): Sampled[] {
+  const results = decodeResults(bytes, count);
+  const all = new Float32Array(bytes, count * 8);
+  const vocabulary = all.length / wanted.length;
+  for (const [at, row] of wanted.entries()) results[row]!.logits = all.slice(at * vocabulary, (at + 1) * vocabulary);
+  return results;
 }

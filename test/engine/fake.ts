@@ -242,10 +242,13 @@ export class FakeModel implements Model {
   #sample(row: LogitRow, cacheIndex: number): Sampled {
     const { sequence, forced, sampling } = row;
     const adjustments = this.#adjustments[sequence]!;
-    const token = forced ?? nextToken(this.#seen(sequence, cacheIndex), row, adjustments, this.limits.vocabulary);
-    this.#lastToken[sequence] = token;
-    if (adjusted(sampling)) count(adjustments.counts, token);
-    return { token, logprob: -token };
+    const likeliest = nextToken(this.#seen(sequence, cacheIndex), row, adjustments, this.limits.vocabulary);
+    const token = forced ?? likeliest;
+    if (forced === null) this.#lastToken[sequence] = token;
+    if (forced === null && adjusted(sampling)) count(adjustments.counts, token);
+    const logits = new Float32Array(this.limits.vocabulary);
+    logits[likeliest] = 1;
+    return { token, logprob: -token, ...(row.logits && { logits }) };
   }
 
   #seen(sequence: number, last: number): number[] {

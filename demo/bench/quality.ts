@@ -1,0 +1,110 @@
+// The quality report on the page: what the form asks for, and the result as a chart and tables.
+
+import { InputError } from "../../src/index.ts";
+import { MEASURES } from "../quality/measure.ts";
+import { DEFAULTS } from "../quality/report.ts";
+import type { QualityOptions, QualityResult } from "../quality/report.ts";
+import { needleTable, noteOf, tableOf } from "../quality/table.ts";
+import type { Text } from "../quality/texts.ts";
+import { find, make } from "../shared/dom.ts";
+import { downloads, heading, table } from "./report.ts";
+import { scatter, standalone } from "./scatter.ts";
+
+/** What the form asks for. */
+export async function readQuality(form: HTMLFormElement): Promise<Omit<QualityOptions, "source">> {
+  const data = new FormData(form);
+  const whole = (name: "prompt" | "continuation" | "windows"): number => Number(data.get(name)) || DEFAULTS[name];
+  const own = data.get("text") === "own";
+  const files = own ? await Promise.all(chosenFiles().map(readFile)) : [];
+  if (own && files.length === 0) throw new InputError("text: got no file, want at least one. Choose one.");
+  const isChat = ({ name }: Text): boolean => /\.jsonl$/i.test(name);
+  return {
+    rows: String(data.get("rows")),
+    texts: files.filter((file) => !isChat(file)),
+    chats: files.filter(isChat),
+    measures: data.getAll("measure").map(String),
+    prompt: whole("prompt"),
+    continuation: whole("continuation"),
+    windows: whole("windows"),
+  };
+}
+
+const chosenFiles = (): File[] => [...(find("quality-files", HTMLInputElement).files ?? [])];
+
+const readFile = async (file: File): Promise<Text> => ({ name: file.name, text: await file.text() });
+
+const TITLES: Readonly<Record<(typeof MEASURES)[number], string>> = {
+  ce: "Cross-entropy and KL",
+  greedy: "Greedy replies",
+  needle: "Needles",
+  qa: "Questions",
+};
+
+/** Fills the form's boxes and says which files are chosen. */
+export function prepareQuality(form: HTMLFormElement): void {
+  const boxes = MEASURES.map((value) =>
+    make(
+      "label",
+      { className: "check" },
+      make("input", { type: "checkbox", name: "measure", value, checked: true }),
+      TITLES[value],
+    ),
+  );
+  find("measures", HTMLElement).append(...boxes);
+  for (const name of ["rows", "prompt", "continuation", "windows"] as const) {
+    const field = form.elements.namedItem(name);
+    if (field instanceof HTMLInputElement && field.value === "") field.value = String(DEFAULTS[name]);
+  }
+  const files = find("quality-files", HTMLInputElement);
+  const show = (): void => {
+    const names = chosenFiles().map(({ name }) => name);
+    find("quality-chosen", HTMLElement).textContent = names.length > 0 ? names.join(", ") : "no file chosen";
+  };
+  files.addEventListener("change", () => {
+    const own = form.querySelector<HTMLInputElement>("input[name=text][value=own]");
+    if (own) own.checked = true;
+    show();
+  });
+  show();
+}
+
+/** Fills `target`. `name` = the model as people call it. */
+export function showQuality(target: HTMLElement, result: QualityResult, name: string): void {
+  const { head, rows } = tableOf(result);
+  const depths = needleTable(result);
+  target.replaceChildren(
+    ...heading(result, `${name}, quality of its cache,`),
+    ...chart(result),
+    table("Quality", head, [{ rows }], noteOf(result)),
+    ...(depths ? [table("Needles by length and depth", depths.head, [{ rows: depths.rows }], NEEDLES)] : []),
+    downloads(result),
+  );
+}
+
+const NEEDLES =
+  "A sentence with a number in a text of so many tokens, at so many percent of it; the share of the number's digits that are right when the reply is led to it.";
+
+function chart({ rows }: QualityResult): HTMLElement[] {
+  const svg = scatter(rows);
+  if (!svg) return [];
+  const caption = make(
+    "figcaption",
+    {},
+    make("strong", { textContent: "What the bytes buy" }),
+    " lower and further left is better",
+  );
+  const element = make("figure", { className: "scatter" }, caption);
+  element.append(svg);
+  return [element];
+}
+
+/** For the command line: texts of the tables, and the drawing as a file. */
+export function drawQuality(result: QualityResult): {
+  tables: { head: string[]; rows: string[][] }[];
+  note: string;
+  svg: string | null;
+} {
+  const svg = scatter(result.rows);
+  const tables = [tableOf(result), needleTable(result)].filter((each) => each !== null);
+  return { tables, note: noteOf(result), svg: svg && standalone(svg) };
+}

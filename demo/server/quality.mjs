@@ -1,0 +1,49 @@
+// `npm run quality`: what caches cost in quality, measured by the benchmark page without a window.
+
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { QUALITY_HELP, UsageError, parseQuality, resolveModel } from "./arguments.mjs";
+import { columns, command, inPage, pollPage, print, quit } from "./command.mjs";
+
+async function main(argv) {
+  const asked = parseQuality(argv);
+  if (asked.help) return print(`${QUALITY_HELP}\n`);
+  const texts = await Promise.all(asked.texts.map((path) => readText("text", path)));
+  const chats = await Promise.all(asked.chats.map((path) => readText("chat", path)));
+  const model = await resolveModel(asked.model);
+  const setting = { model, path: "/bench.html", browser: asked.software ? { software: true } : {} };
+  const { result, drawn } = await inPage(setting, async (page, source) => {
+    if (asked.json) await page.exposeFunction("emitRow", (row) => print(`${JSON.stringify(row)}\n`));
+    const answer = await pollPage(page, "runQuality", { ...asked.options, texts, chats, source });
+    return answer.error ? answer : { ...answer, drawn: await page.evaluate(drawInPage) };
+  });
+  if (!asked.json) await print(tables(result, drawn));
+  if (asked.plot) await writePlot(asked.plot, drawn.svg);
+  await quit(0);
+}
+
+/** Runs in the page. */
+const drawInPage = () => window.drawQuality(window.benchResult);
+
+async function readText(option, path) {
+  try {
+    return { name: path, text: await readFile(path, "utf8") };
+  } catch (error) {
+    const what = error.code === "ENOENT" ? "no such file" : error.code === "EISDIR" ? "a directory" : error.code;
+    throw new UsageError(`${option}: ${path}; got ${what}, want a text file. Correct the path.`);
+  }
+}
+
+function tables({ model, adapter }, { tables: all, note }) {
+  const heading = `${model.name} (${(model.parameters / 1e6).toFixed(1)} M parameters) on ${adapter.name}`;
+  return `${[heading, ...all.map(({ head, rows }) => columns(head, rows)), note].join("\n\n")}\n`;
+}
+
+async function writePlot(path, svg) {
+  if (svg === null) throw new UsageError("plot: got no KL, want the measure ce. Add it to --measures.");
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, svg);
+  process.stderr.write(`written to ${path}\n`);
+}
+
+void command("longprompt quality", main);
