@@ -1,6 +1,10 @@
 // Every kernel's test. test/kernels.test.ts fails if a shader has none.
 import type { KernelSpec } from "./spec.ts";
 import compact from "./kv/compact.ts";
+import pool_max from "./kv/pool_max.ts";
+import top_slots from "./kv/top_slots.ts";
+import window_score from "./kv/window_score.ts";
+import window_sums from "./kv/window_sums.ts";
 import rmsnorm from "./rows/rmsnorm.ts";
 import embed from "./rows/embed.ts";
 import gemv_cols from "./cpu/gemv_cols.ts";
@@ -33,6 +37,10 @@ import attn_prefill_tile from "./attention/attn_prefill_tile.ts";
 
 export const specs: readonly KernelSpec[] = [
   compact,
+  pool_max,
+  top_slots,
+  window_score,
+  window_sums,
   rmsnorm,
   embed,
   gemv_cols,
