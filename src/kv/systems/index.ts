@@ -1,4 +1,5 @@
 // The systems that recipes know by name. SwiftKV is not among them: a checkpoint has it, or `convert` makes it.
 import type { SystemDefinition } from "../system.ts";
+import { pyramid, snapkv } from "./pyramid/system.ts";
 
-export const SYSTEMS: readonly SystemDefinition[] = [];
+export const SYSTEMS: readonly SystemDefinition[] = [pyramid, snapkv];
