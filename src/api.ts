@@ -47,6 +47,8 @@ export interface RecipePrice {
   kvBytes: number;
   /** Of one token of the prompt, whether or not it is kept. */
   kvBytesPerToken: number;
+  /** Tokens of the prompt that later tokens do not see: the mean over all layers and heads. 0: they see all. */
+  evictedTokens: number;
   /** Weights that the systems bring along. */
   extraWeightBytes: number;
 }
@@ -170,6 +172,11 @@ export interface GenerationStats {
   newTokens: number;
   /** Bytes of the cache per token of this prompt: tokens that are given up or stored in fewer bits count so. */
   kvBytesPerToken: number;
+  /**
+   * Tokens of this prompt that the tokens after it no longer see: the mean over layers and KV heads, which keep different
+   * ones. 0 where nothing was dropped.
+   */
+  evictedTokens: number;
   /** Time from the call to the first token. */
   prefillMs: number;
   /** Time from the first to the last token. */

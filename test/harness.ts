@@ -75,6 +75,8 @@ export interface Answer {
   logprobs: number[];
   finish: string;
   reusedTokens: number;
+  evictedTokens: number;
+  kvBytesPerToken: number;
   promptTokens: number[];
 }
 
@@ -124,7 +126,8 @@ async function answer(name: string, { prompt, options, abortAfter = 0 }: Job): P
   if (finish !== "abort" && streamed !== text)
     throw new Error(`streamed ${JSON.stringify(streamed)}, result ${JSON.stringify(text)}`);
   session.dispose();
-  return { text, tokens, logprobs, promptTokens, finish, reusedTokens: stats.reusedTokens };
+  const { reusedTokens, evictedTokens, kvBytesPerToken } = stats;
+  return { text, tokens, logprobs, promptTokens, finish, reusedTokens, evictedTokens, kvBytesPerToken };
 }
 
 /** What became of loading each source and asking for two tokens: "loaded", or the name of the error. */

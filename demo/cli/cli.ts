@@ -89,7 +89,8 @@ function showLoading(): (progress: LoadProgress) => void {
 function figures({ stats, finish }: GenerationResult, engine: EngineStats, model: ModelInfo): string {
   const reading = `${count(stats.promptTokens)} prompt tokens in ${Math.round(stats.prefillMs)} ms (${rate(stats.prefillTokensPerSecond)})`;
   const writing = `${count(stats.newTokens)} new at ${rate(stats.decodeTokensPerSecond)}, ended by ${finish}`;
-  const memory = `weights ${bytes(engine.weightBytes)}, cache ${bytes(engine.kvBytes)} (${model.kv}, ${bytes(stats.kvBytesPerToken)} a prompt token)`;
+  const dropped = stats.evictedTokens > 0 ? `, ${count(Math.round(stats.evictedTokens))} prompt tokens dropped` : "";
+  const memory = `weights ${bytes(engine.weightBytes)}, cache ${bytes(engine.kvBytes)} (${model.kv}, ${bytes(stats.kvBytesPerToken)} a prompt token${dropped})`;
   const speed = engine.adapter.software ? " (software: a GPU is about a hundred times faster)" : "";
   const loading = `load ${Math.round(engine.loadMs)} ms`;
   return `[${[engine.adapter.name + speed, loading, reading, writing, memory, ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;

@@ -1,5 +1,5 @@
 // One reply under way: where tokens become text again.
-import type { FinishReason, Generation, GenerationResult, GenerationStats, Token } from "../api.ts";
+import type { FinishReason, Generation, GenerationResult, GenerationStats, RecipePrice, Token } from "../api.ts";
 import type { Run } from "../engine/engine.ts";
 import { Feed } from "../engine/feed.ts";
 import type { SampledToken } from "../engine/sequence.ts";
@@ -10,8 +10,11 @@ interface Asked {
   /** On the clock of performance.now(). */
   started: number;
   /** Of its prompt. */
-  kvBytesPerToken: number;
+  price: PromptPrice;
 }
+
+/** What a prompt costs and loses in the cache. */
+export type PromptPrice = Pick<RecipePrice, "kvBytesPerToken" | "evictedTokens">;
 
 /** Runs whether or not it is iterated; a late reader gets all tokens from the first. */
 export class Reply implements Generation {
@@ -19,12 +22,12 @@ export class Reply implements Generation {
   readonly #run: Run;
   readonly #text: TextStream;
   readonly #tokens = new Feed<Token>();
-  readonly #kvBytesPerToken: number;
+  readonly #price: PromptPrice;
   #firstAt: number | null = null;
 
-  constructor(run: Run, text: TextStream, prompt: readonly number[], { started, kvBytesPerToken }: Asked) {
+  constructor(run: Run, text: TextStream, prompt: readonly number[], { started, price }: Asked) {
     this.#run = run;
-    this.#kvBytesPerToken = kvBytesPerToken;
+    this.#price = price;
     this.#text = text;
     this.result = this.#finish(prompt, started);
   }
@@ -71,6 +74,7 @@ export class Reply implements Generation {
 
   #measure(promptTokens: number, started: number): GenerationStats {
     const { reusedTokens } = this.#run;
+    const { kvBytesPerToken, evictedTokens } = this.#price;
     const newTokens = this.#tokens.items.length;
     const ended = performance.now();
     const firstAt = this.#firstAt ?? ended;
@@ -78,7 +82,8 @@ export class Reply implements Generation {
       promptTokens,
       reusedTokens,
       newTokens,
-      kvBytesPerToken: this.#kvBytesPerToken,
+      kvBytesPerToken,
+      evictedTokens,
       prefillMs: firstAt - started,
       decodeMs: ended - firstAt,
       prefillTokensPerSecond: perSecond(promptTokens - reusedTokens, firstAt - started),

@@ -6,7 +6,7 @@ import { InputError } from "../errors.ts";
 import type { ChatTemplate } from "../text/chat.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { Reply } from "./reply.ts";
+import { type PromptPrice, Reply } from "./reply.ts";
 import { completeSampling } from "./sampling.ts";
 
 /** What turns text into tokens and back. */
@@ -20,8 +20,8 @@ export interface Language {
 /** What a session needs to turn text into a reply. */
 export interface Speaker extends Language {
   engine: TokenEngine;
-  /** Bytes of the cache per token of a prompt of so many tokens. */
-  kvBytesPerToken: (promptTokens: number) => number;
+  /** Of a prompt of so many tokens. */
+  price: (promptTokens: number) => PromptPrice;
 }
 
 /** Replies that end together. Holds no cache: the engine finds what it has of any prompt. */
@@ -40,11 +40,11 @@ export class ChatSession implements Session {
         code: "disposed",
       });
     const started = performance.now();
-    const { engine, tokenizer, kvBytesPerToken } = this.#speaker;
+    const { engine, tokenizer, price } = this.#speaker;
     const request = toRequest(this.#speaker, prompt, options);
     const text = new TextStream(tokenizer, options.stop ?? []);
     const run = engine.generate(request, options.signal);
-    const asked = { started, kvBytesPerToken: kvBytesPerToken(request.prompt.length) };
+    const asked = { started, price: price(request.prompt.length) };
     const reply = new Reply(run, text, request.prompt, asked);
     this.#running.add(reply);
     const over = () => void this.#running.delete(reply);

@@ -1426,6 +1426,46 @@ export const peak_fma = {
   "code": "// peak_fma — y[i] = the value of ROUNDS·64 chained multiply-adds, started from x[i]\n//\n//   x  [N]  f32  read\n//   y  [N]  f32  write\n//\n// dispatch  (N / WG, 1, 1): one chain of sixteen independent sums per thread\n// cost      bytes 8·N, flops 128·ROUNDS·N: compute bound, no memory in the loop\n// why       the yardstick for every product. Sixteen sums hide the latency of the multiply-add;\n//           named scalars, because some compilers keep arrays and vectors in memory.\n\noverride WG: u32 = 64;       // threads per workgroup\noverride ROUNDS: u32 = 256;  // times 64 multiply-adds\n\nstruct Params {\n  factor: f32,  // below 1: the sums stay finite\n}\n\n@group(0) @binding(0) var<storage, read> x: array<f32>;\n@group(0) @binding(1) var<storage, read_write> y: array<f32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn peak_fma(@builtin(global_invocation_id) id: vec3u) {\n  let f = params.factor;\n  let start = x[id.x];\n  var a = start; var b = start + 1.0; var c = start + 2.0; var d = start + 3.0;\n  var e = start + 4.0; var g = start + 5.0; var h = start + 6.0; var i = start + 7.0;\n  var j = start + 8.0; var k = start + 9.0; var l = start + 10.0; var m = start + 11.0;\n  var n = start + 12.0; var o = start + 13.0; var p = start + 14.0; var q = start + 15.0;\n  for (var round = 0u; round < ROUNDS * 4u; round++) {\n    a = a * f + 1.0; b = b * f + 1.0; c = c * f + 1.0; d = d * f + 1.0;\n    e = e * f + 1.0; g = g * f + 1.0; h = h * f + 1.0; i = i * f + 1.0;\n    j = j * f + 1.0; k = k * f + 1.0; l = l * f + 1.0; m = m * f + 1.0;\n    n = n * f + 1.0; o = o * f + 1.0; p = p * f + 1.0; q = q * f + 1.0;\n  }\n  y[id.x] = a + b + c + d + e + g + h + i + j + k + l + m + n + o + p + q;\n}\n"
 } as const;
 
+export const pool_max = {
+  "name": "pool_max",
+  "bindings": {
+    "scores": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "pooled": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 12,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "slots": {
+        "offset": 8,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "RADIUS": 3
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// pool_max — pooled[l, s] = the largest of scores[l, s − RADIUS … s + RADIUS], as far as there are such slots\n//\n//   scores  [*, stride]      f32  read\n//   pooled  [lists, stride]  f32  write\n//\n// dispatch  (⌈slots / WG⌉, lists, 1): one thread per slot\n// cost      bytes 4·lists·slots·(2·RADIUS + 2): latency bound, once per prompt\n// why       Apart from top_slots, which reads each number six times.\n\noverride WG: u32 = 64;\noverride RADIUS: u32 = 3;\n\nstruct Params {\n  first: u32,   // row of `scores` of list 0\n  stride: u32,\n  slots: u32,\n}\n\n@group(0) @binding(0) var<storage, read> scores: array<f32>;\n@group(0) @binding(1) var<storage, read_write> pooled: array<f32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn pool_max(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let slot = wg.x * WG + local;\n  if (slot >= params.slots) { return; }\n  let start = (params.first + wg.y) * params.stride;\n  var largest = scores[start + slot];\n  for (var i = max(slot, RADIUS) - RADIUS; i < min(slot + RADIUS + 1u, params.slots); i++) {\n    largest = max(largest, scores[start + i]);\n  }\n  pooled[wg.y * params.stride + slot] = largest;\n}\n"
+} as const;
+
 export const qkv_cols = {
   "name": "qkv_cols",
   "bindings": {
@@ -2121,6 +2161,55 @@ export const sample_slices = {
   "code": "// sample_slices — per slice of a row: max and Σexp(logit − max) of the raw logits, best score and its token\n//\n//   logits    [M, V]           f32       read\n//   scores    [M, V]           f32       read   logits after logit_adjust; bind logits where nothing was adjusted\n//   settings  [M]              Settings  read\n//   slices    [M, N]           vec4f     write  (raw max, raw Σexp, best score + noise, its token as a number)\n//   peaks     [M, N·LANES]     f32       write  largest score of each thread's tokens: what sample_filter may skip\n//\n// dispatch  (N = ceil(V / (LANES·STEPS)), M, 1): one workgroup per slice of a row\n// cost      bytes 4·M·V (8 with adjusted scores), flops 8·M·V: memory bound when greedy, 30·M·V with noise\n// why       Gumbel's trick: the largest score + temperature·noise is a draw from softmax(score / temperature),\n//           so greedy and sampling share one reduction and nothing is sorted or normalised. Adding\n//           temperature·noise instead of dividing by the temperature cannot overflow.\n//           A thread's tokens lie LANES apart: neighbours read neighbouring words here and in sample_filter.\n// uses      lib/settings.wgsl lib/finite.wgsl lib/gumbel.wgsl lib/merged.wgsl\n\noverride LANES: u32 = 64;  // threads per workgroup, a power of two\noverride STEPS: u32 = 16;  // tokens per thread\n\nstruct Params {\n  vocabulary: u32,  // V < 2²⁴: tokens travel as f32 numbers\n}\n\n@group(0) @binding(0) var<storage, read> logits: array<f32>;\n@group(0) @binding(1) var<storage, read> scores: array<f32>;\n@group(0) @binding(2) var<storage, read> settings: array<Settings>;\n@group(0) @binding(3) var<storage, read_write> slices: array<vec4f>;\n@group(0) @binding(4) var<storage, read_write> peaks: array<f32>;\n@group(0) @binding(5) var<uniform> params: Params;\n\nvar<workgroup> partial: array<vec4f, LANES>;\n\n@compute @workgroup_size(LANES)\nfn sample_slices(\n  @builtin(workgroup_id) wg: vec3u,\n  @builtin(num_workgroups) grid: vec3u,\n  @builtin(local_invocation_id) local: vec3u,\n) {\n  let row = wg.y;\n  let start = row * params.vocabulary;\n  let first = wg.x * LANES * STEPS + local.x;\n  let end = min((wg.x + 1u) * LANES * STEPS, params.vocabulary);\n  let temperature = settings[row].temperature;\n  let seed = settings[row].seed;\n  let counter = settings[row].counter;\n\n  var top = LOWEST;\n  var peak = LOWEST;\n  var best = vec2f(-3.4e38, f32(first));\n  for (var i = first; i < end; i += LANES) {\n    top = max(top, finite(logits[start + i]));\n    var score = finite(scores[start + i]);\n    peak = max(peak, score);\n    // Of 0 or 1: CPU adapters run what a branch holds whether it is taken or not; only a loop skips.\n    for (var draws = select(0u, 1u, temperature > 0.0); draws > 0u; draws--) { score += temperature * gumbel(seed, counter, i); }\n    if (score > best.x) { best = vec2f(score, f32(i)); }\n  }\n  var sum = 0.0;\n  for (var i = first; i < end; i += LANES) {\n    sum += exp(finite(logits[start + i]) - top);\n  }\n  peaks[(row * grid.x + wg.x) * LANES + local.x] = peak;\n\n  // Tree reduction over the workgroup.\n  partial[local.x] = vec4f(top, sum, best);\n  workgroupBarrier();\n  for (var half = LANES / 2u; half > 0u; half /= 2u) {\n    if (local.x < half) { partial[local.x] = merged(partial[local.x], partial[local.x + half]); }\n    workgroupBarrier();\n  }\n  if (local.x == 0u) { slices[row * grid.x + wg.x] = partial[0]; }\n}\n\n// lib/settings.wgsl — how one row of logits becomes a token. model/sample/sampler.ts fills it by the names of its members.\n\nconst NONE = 0xffffffffu;\n\nstruct Settings {\n  sequence: u32,           // its number: which counts, biases and token are its own\n  temperature: f32,        // 0: greedy\n  topK: u32,               // 0: off\n  topP: f32,               // 1: off\n  minP: f32,               // 0: off\n  repetitionPenalty: f32,  // 1: off\n  frequencyPenalty: f32,   // 0: off\n  presencePenalty: f32,    // 0: off\n  seed: u32,\n  counter: u32,            // tokens it has sampled before: fresh noise for each\n  biasCount: u32,          // entries of bias in use, at most 64\n  forced: u32,             // not NONE: this token is scored, nothing is drawn\n}\n\n// lib/finite.wgsl — logits without NaN and infinities\n\nconst LOWEST = -3e38;  // stands for NaN and -inf: finite, and exp(LOWEST - max) = 0\n\n// NaN by its bits: compilers may assume that floats are numbers.\nfn finite(value: f32) -> f32 {\n  if ((bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u) { return LOWEST; }\n  return clamp(value, LOWEST, 3e38);\n}\n\n// lib/gumbel.wgsl — noise that makes the largest score a draw\n\n// A bijection of u32 in which every input bit moves about half of the output bits.\nfn mix(value: u32) -> u32 {\n  var x = value;\n  x = (x ^ (x >> 16u)) * 0x7feb352du;\n  x = (x ^ (x >> 15u)) * 0x846ca68bu;\n  return x ^ (x >> 16u);\n}\n\n// Standard Gumbel noise −ln(−ln(1 − u)) of one token. u keeps the 32 bits of the hash near 0, where the\n// largest noise comes from: with 24 bits, ties at the top would favour low ids. The series is ln(1 − u) to 3e-6.\nfn gumbel(seed: u32, counter: u32, token: u32) -> f32 {\n  let hashed = mix(mix(token ^ mix(seed)) ^ mix(counter + 0x9e3779b9u));\n  let u = min((f32(hashed) + 0.5) * 0x1p-32, 0.99999994);\n  let exponential = select(-log(1.0 - u), u * (1.0 + u * (0.5 + u * (1.0 / 3.0 + u * 0.25))), u < 0.0625);\n  return -log(exponential);\n}\n\n// lib/merged.wgsl — joins what two parts of a row of logits found: (max, Σexp, best score, its token)\n\n// The two of one row merged: sums brought to the larger maximum, the better token, the lower id on ties.\nfn merged(a: vec4f, b: vec4f) -> vec4f {\n  let top = max(a.x, b.x);\n  let sum = a.y * exp(a.x - top) + b.y * exp(b.x - top);\n  let second = b.z > a.z || (b.z == a.z && b.w < a.w);\n  return vec4f(top, sum, select(a.zw, b.zw, second));\n}\n"
 } as const;
 
+export const top_slots = {
+  "name": "top_slots",
+  "bindings": {
+    "scores": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "keep": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 24,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "slots": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "count": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 20,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {},
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// top_slots — keep[l, :] = the slots of the `count` largest scores of list l, ascending; of equal scores the lower slots\n//\n//   scores  [*, stride]      f32  read   no NaN\n//   keep    [*, keepStride]  u32  write\n//\n// dispatch  (lists, 1, 1): one workgroup per list\n// cost      bytes 4·lists·(6·slots + count): latency bound, once per prompt\n// why       The count-th largest score is found byte by byte from the highest on: a histogram of the scores that\n//           agree so far says which byte comes next. Then each thread counts what it keeps of its own stretch of\n//           slots, and writes it after what the threads before it keep: so slots ascend, without a sort.\n\nstruct Params {\n  first: u32,       // row of `scores` of list 0\n  stride: u32,\n  slots: u32,       // of each list\n  count: u32,       // at most as many\n  column: u32,      // row of `keep` of list 0\n  keepStride: u32,\n}\n\n@group(0) @binding(0) var<storage, read> scores: array<f32>;\n@group(0) @binding(1) var<storage, read_write> keep: array<u32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\nconst WG = 256u;\nconst BYTES = 256u;\n\nvar<workgroup> bins: array<atomic<u32>, BYTES>;\nvar<workgroup> found: vec2u;              // bytes of the threshold so far; scores equal to it that are kept\nvar<workgroup> counts: array<vec2u, WG>;  // of each thread's stretch: scores above the threshold, and equal to it\n\n// Keys of the bits of scores compare as the scores do: -0 becomes 0, negative numbers are complemented.\nfn sort_key(bits: u32) -> u32 {\n  return select(select(bits | 0x80000000u, ~bits, bits > 0x80000000u), 0x80000000u, bits == 0x80000000u);\n}\n\n@compute @workgroup_size(WG)\nfn top_slots(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let start = (params.first + wg.x) * params.stride;\n  var known = 0u;\n  var left = params.count;\n  for (var byte = 0u; byte < 4u; byte++) {\n    let shift = 24u - 8u * byte;\n    atomicStore(&bins[local], 0u);\n    workgroupBarrier();\n    for (var slot = local; slot < params.slots; slot += WG) {\n      let key = sort_key(bitcast<u32>(scores[start + slot]));\n      if (byte == 0u || key >> ((shift + 8u) % 32u) == known) { atomicAdd(&bins[(key >> shift) & 255u], 1u); }\n    }\n    workgroupBarrier();\n    if (local == 0u) {\n      var bin = BYTES - 1u;\n      var rest = left;\n      for (var i = 1u; i < BYTES; i++) {\n        let size = atomicLoad(&bins[bin]);\n        if (size >= rest) { break; }\n        rest -= size;\n        bin--;\n      }\n      found = vec2u((known << 8u) | bin, rest);\n    }\n    workgroupBarrier();\n    known = found.x;\n    left = found.y;\n  }\n\n  let stretch = (params.slots + WG - 1u) / WG;\n  let begin = min(local * stretch, params.slots);\n  let end = min(begin + stretch, params.slots);\n  var mine = vec2u();\n  for (var slot = begin; slot < end; slot++) {\n    let key = sort_key(bitcast<u32>(scores[start + slot]));\n    mine += vec2u(u32(key > known), u32(key == known));\n  }\n  counts[local] = mine;\n  workgroupBarrier();\n  var before = vec2u();\n  for (var i = 0u; i < local; i++) { before += counts[i]; }\n\n  // `left` of the equal scores are kept, the first ones.\n  var equal = before.y;\n  var at = (params.column + wg.x) * params.keepStride + before.x + min(before.y, left);\n  for (var slot = begin; slot < end; slot++) {\n    let key = sort_key(bitcast<u32>(scores[start + slot]));\n    if (key > known || (key == known && equal < left)) {\n      keep[at] = slot;\n      at++;\n    }\n    equal += u32(key == known);\n  }\n}\n"
+} as const;
+
 export const unpack = {
   "name": "unpack",
   "bindings": {
@@ -2176,6 +2265,205 @@ export const unpack = {
   "features": [],
   "snippets": {},
   "code": "// unpack — b[k, i] = weight of input k and output firstColumn + i, dequantised to f32 (GAMMA: times gamma[k])\n//\n//   words    [ceil(K / FOUR), stride]  vec4u          read\n//   scales   [K / GROUP, stride]       f16 pairs      read   unused for BITS 16 and 32\n//   vectors  [*]                       f32            read   gamma from gammaAt; unused for GAMMA 0\n//   b        [K, columns]              f32            write\n//\n// dispatch  (ceil(columns / 64), ceil(K / FOUR), 1): four words per invocation\n// cost      bytes (4 + BITS / 8)·K·columns: memory bound\n// why       prefill uses every weight once per token, so it is dequantised once per chunk\n//           instead of once per tile; a slice of columns keeps b small and in cache.\n//           FOUR = 128 / BITS weights lie in four words, lowest bits first. A norm's gamma joins\n//           the weights here: x needs no pass of its own, its row factor leaves the sum.\n\noverride BITS: u32 = 8;    // 32: f32, 16: f16 pair, 8 or 4: scale · q + minimum\noverride GROUP: u32 = 32;  // inputs per (scale, minimum); unused for 16 and 32\noverride GAMMA: u32 = 0;   // 1: multiply by gamma\n\nstruct Params {\n  depth: u32,        // K, for 8 and 4 a multiple of GROUP\n  columns: u32,      // outputs in this slice\n  stride: u32,       // columns of `words` and `scales`\n  firstColumn: u32,  // first output of this slice\n  gammaAt: u32,      // gamma of input 0 in `vectors`, in floats\n}\n\n@group(0) @binding(0) var<storage, read> words: array<vec4u>;\n@group(0) @binding(1) var<storage, read> scales: array<u32>;\n@group(0) @binding(2) var<storage, read> vectors: array<f32>;\n@group(0) @binding(3) var<storage, read_write> b: array<f32>;\n@group(0) @binding(4) var<uniform> params: Params;\n\nfn store(k: u32, i: u32, weight: f32) {\n  if (k >= params.depth) { return; }\n  var value = weight;\n  if (GAMMA == 1u) { value *= vectors[params.gammaAt + k]; }\n  b[k * params.columns + i] = value;\n}\n\n// Dequantises the word that begins with input k of column n, which is column i of b.\nfn open(word: u32, k: u32, n: u32, i: u32) {\n  if (BITS == 32u) {\n    store(k, i, bitcast<f32>(word));\n  } else if (BITS == 16u) {\n    let pair = unpack2x16float(word);\n    store(k, i, pair.x);\n    store(k + 1u, i, pair.y);\n  } else {\n    // A word never straddles two groups: GROUP is a multiple of 32 / BITS.\n    let scale = unpack2x16float(scales[k / GROUP * params.stride + n]);\n    let mask = (1u << (BITS & 15u)) - 1u;\n    for (var j = 0u; j < 32u / BITS; j++) { store(k + j, i, scale.x * f32((word >> (j * BITS)) & mask) + scale.y); }\n  }\n}\n\n@compute @workgroup_size(64)\nfn unpack(@builtin(global_invocation_id) id: vec3u) {\n  let i = id.x;\n  if (i >= params.columns) { return; }\n  let n = params.firstColumn + i;\n  let four = words[id.y * params.stride + n];\n  for (var j = 0u; j < 4u; j++) { open(four[j], (id.y * 4u + j) * (32u / BITS), n, i); }\n}\n"
+} as const;
+
+export const window_score = {
+  "name": "window_score",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "scores": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 52,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "queries": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pages": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 44,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 48,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 48,
+    "E": 64,
+    "KV_BITS": 16,
+    "H": 9,
+    "R": 3,
+    "ADD": 0
+  },
+  "tiles": {
+    "QUERIES": 8
+  },
+  "features": [],
+  "snippets": {},
+  "code": "// window_score — scores[g, s] = (1/R)·Σ over the queries of KV head g of the weight that each gives to slot s\n//\n//   q       [T, H, E]                 f32    read\n//   rows    [T]                       vec4u  read\n//   table   [*, listLength, columns]  vec4u  read\n//   kv      [*]                       vec4u  read\n//   sums    [G, queries, entries]     vec2f  read   from window_sums: (largest, sum) of each split\n//   scores  [*, stride]               f32    write  slot 32·i + s is slot s of entry i of the list\n//\n// dispatch  (G, pages, 1): one workgroup per KV head and page\n// cost      bytes G·pages·32·E·KV_BITS/8, flops 64·queries·G·pages·E: compute bound, once per prompt\n// why       Weights are softmax weights over all keys that a query sees. The queries come in turns of 2·WG; the\n//           threads of the same slots add up at the end. Pages of another arena than `kv` are another dispatch's.\n//           ADD: the scores of several layers that read one store are added up.\n// uses      lib/list.wgsl lib/seen.wgsl lib/joined.wgsl lib/window_scores.wgsl\n\noverride WG: u32 = 48;       // threads: 4 along the slots of the page, the others along queries; at least 8\noverride E: u32 = 64;        // head width, a multiple of 8\noverride KV_BITS: u32 = 16;  // of a stored number: 32, 16, 8 or 4\noverride H: u32 = 9;         // query heads\noverride R: u32 = 3;         // query heads of a KV head\noverride ADD: bool = false;  // add to what `scores` holds\nconst QUERIES: u32 = 8;      // queries of a thread\n\nstruct Params {\n  firstRow: u32,    // the first of the rows\n  queries: u32,     // of a KV head: rows · R\n  listLength: u32,  // table entries of a list: its head, then pages\n  columns: u32,     // lists of a sequence\n  column: u32,      // the list of KV head 0\n  row: u32,         // row of the table that the pages are listed in\n  arena: u32,       // number of the buffer bound as `kv`\n  pages: u32,       // of the sequence, those that the list has lost included\n  entries: u32,     // sums of a query\n  first: u32,       // row of `scores` of KV head 0\n  stride: u32,\n  window: u32,      // keys a query sees, itself included; 0: all\n  scale: f32,       // 1/√E\n}\n\n@group(0) @binding(0) var<storage, read> q: array<vec4f>;\n@group(0) @binding(1) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(2) var<storage, read> table: array<vec4u>;\n@group(0) @binding(3) var<storage, read> kv: array<vec4u>;\n@group(0) @binding(4) var<storage, read> sums: array<vec2f>;\n@group(0) @binding(5) var<storage, read_write> scores: array<f32>;\n@group(0) @binding(6) var<uniform> params: Params;\n\nvar<workgroup> norms: array<vec2f, WG / 4u * QUERIES>;  // (largest, 1 / sum) of the queries of a turn\nvar<workgroup> parts: array<vec4f, 2u * WG>;            // [threads along queries, 8 times four slots]\n\n@compute @workgroup_size(WG)\nfn window_score(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let list = params.row * params.listLength * params.columns + params.column + wg.x;\n  let head = table[list];\n  let entry = listed_entry(list, head, wg.y);\n  let isOurs = entry.z == params.arena && wg.y < params.pages + head.x - head.y;\n  let octet = local % 4u;\n  var low = vec4f();\n  var high = vec4f();\n  for (var done = 0u; done < params.queries; done += WG / 4u * QUERIES) {\n    workgroupBarrier();\n    for (var i = local; i < WG / 4u * QUERIES; i += WG) {\n      let at = (wg.x * params.queries + min(done + i, params.queries - 1u)) * params.entries;\n      var whole = sums[at];\n      for (var part = 1u; part < params.entries; part++) { whole = joined(whole, sums[at + part]); }\n      norms[i] = vec2f(whole.x, select(0.0, 1.0 / whole.y, params.queries > done + i));\n    }\n    workgroupBarrier();\n    if (isOurs) {\n      var query: array<u32, QUERIES>;\n      var position: array<u32, QUERIES>;\n      for (var j = 0u; j < QUERIES; j++) {\n        let i = min(done + local / 4u * QUERIES + j, params.queries - 1u);\n        query[j] = ((params.firstRow + i / R) * H + wg.x * R + i % R) * E / 4u;\n        position[j] = rows[params.firstRow + i / R].x;\n      }\n      let products = window_scores(entry.x, octet, query);\n      for (var j = 0u; j < QUERIES; j++) {\n        let bits = seen(entry, position[j]) >> (8u * octet);\n        let norm = norms[local / 4u * QUERIES + j];\n        low += select(vec4f(), exp(products[2u * j] - norm.x) * norm.y, four_seen(bits));\n        high += select(vec4f(), exp(products[2u * j + 1u] - norm.x) * norm.y, four_seen(bits >> 4u));\n      }\n    }\n  }\n\n  parts[local / 4u * 8u + 2u * octet] = low;\n  parts[local / 4u * 8u + 2u * octet + 1u] = high;\n  workgroupBarrier();\n  if (local >= 8u || !isOurs) { return; }\n  var total = parts[local];\n  for (var i = 1u; i < WG / 4u; i++) { total += parts[8u * i + local]; }\n  let at = (params.first + wg.x) * params.stride + 32u * wg.y + 4u * local;\n  for (var i = 0u; i < 4u; i++) {\n    let score = total[i] / f32(R);\n    if (ADD) { scores[at + i] += score; } else { scores[at + i] = score; }\n  }\n}\n\n// lib/list.wgsl — entries of a page list\n// needs     table, params.columns\n\n// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.\nfn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {\n  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];\n}\n\n// lib/seen.wgsl — which slots of a page a query may read\n// needs     params.arena, params.window\n\n// Bit s is set if the query at `position` sees slot s of the page.\nfn seen(entry: vec4u, position: u32) -> u32 {\n  if (entry.w > position || entry.z != params.arena) { return 0u; }\n  let newest = position - entry.w;\n  let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);\n  if (params.window == 0u || newest < params.window) { return bits; }\n  let gone = newest - params.window + 1u;\n  return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);\n}\n\n// lib/joined.wgsl — joins two (largest, Σexp(score − largest))\n\nfn joined(a: vec2f, b: vec2f) -> vec2f {\n  let top = max(a.x, b.x);\n  return vec2f(top, a.y * exp(a.x - top) + b.y * exp(b.x - top));\n}\n\n// lib/window_scores.wgsl — scores of a few queries and eight neighbouring slots of a page\n// needs     q: array<vec4f>, kv: array<vec4u>, params.scale, E, KV_BITS, QUERIES\n// uses      lib/page.wgsl\n//\n// Keys of eight slots lie together word by word, so one vec4u is the same word of four slots. On a CPU adapter loads cost\n// most: eight queries with eight slots take 12 for 256 products.\n\nconst HALF_BIAS = 0x77800000u;  // bits of 2¹¹², by which an f16's exponent is short of an f32's\n\n// The f16 in the lower half of each word. Cheaper than unpack2x16float where that is software, and reads four slots at\n// once. Subnormals may become 0: as f32 they are subnormal too before they are multiplied.\nfn half_floats(words: vec4u) -> vec4f {\n  let bits = ((words & vec4u(0x7fffu)) << vec4u(13u)) | ((words & vec4u(0x8000u)) << vec4u(16u));\n  return bitcast<vec4f>(bits) * bitcast<f32>(HALF_BIAS);\n}\n\n// Channel 4·e4 + c of four neighbouring slots, as stored: floats, or units. `at`: the slots' word 0, in vec4u.\nfn stored_keys(at: u32, e4: u32, c: u32) -> vec4f {\n  if (KV_BITS == 32u) { return bitcast<vec4f>(kv[at + 8u * e4 + 2u * c]); }\n  if (KV_BITS == 16u) { return half_floats(kv[at + 4u * e4 + 2u * (c / 2u)] >> vec4u(16u * (c % 2u))); }\n  let words = kv[at + 2u * (e4 * KV_BITS / 8u)];\n  let low = e4 * 4u * KV_BITS % 32u + c * KV_BITS;\n  return vec4f((words >> vec4u(low)) & vec4u((1u << (KV_BITS % 32u)) - 1u));\n}\n\n// (scales, minima) of four neighbouring slots, whose pairs are at `at`, in vec4u.\nfn four_openings(at: u32) -> array<vec4f, 2> {\n  if (KV_BITS > 8u) { return array(vec4f(1.0), vec4f()); }\n  let pairs = kv[at];\n  return array(bitcast<vec4f>(pairs << vec4u(16u)), bitcast<vec4f>(pairs & vec4u(0xffff0000u)));\n}\n\n// x · keys. Spelled out by component: SwiftShader spills every vec4 between two operators.\nfn plus(sum: vec4f, x: vec4f, key0: vec4f, key1: vec4f, key2: vec4f, key3: vec4f) -> vec4f {\n  return vec4f(\n    sum.x + x.x * key0.x + x.y * key1.x + x.z * key2.x + x.w * key3.x,\n    sum.y + x.x * key0.y + x.y * key1.y + x.z * key2.y + x.w * key3.y,\n    sum.z + x.x * key0.z + x.y * key1.z + x.z * key2.z + x.w * key3.z,\n    sum.w + x.x * key0.w + x.y * key1.w + x.z * key2.w + x.w * key3.w,\n  );\n}\n\n// Scores of QUERIES queries, each from q[query[j]] on, and slots 8·octet … 8·octet + 7 of a page: two vec4f a query.\nfn window_scores(page: u32, octet: u32, query: array<u32, QUERIES>) -> array<vec4f, 2u * QUERIES> {\n  let at = slot_at(page, 8u * octet, false) / 4u;\n  let low = four_openings(pair_at(page, 8u * octet, false) / 4u);\n  let high = four_openings(pair_at(page, 8u * octet, false) / 4u + 1u);\n  var scores: array<vec4f, 2u * QUERIES>;\n  for (var e4 = 0u; e4 < E / 4u; e4++) {\n    var a: array<vec4f, 4>;\n    var b: array<vec4f, 4>;\n    for (var c = 0u; c < 4u; c++) { a[c] = stored_keys(at, e4, c); b[c] = stored_keys(at + 1u, e4, c); }  // unrolled\n    if (KV_BITS <= 8u) {\n      for (var c = 0u; c < 4u; c++) { a[c] = low[1] + low[0] * a[c]; b[c] = high[1] + high[0] * b[c]; }  // unrolled\n    }\n    for (var j = 0u; j < QUERIES; j++) { let x = q[query[j] + e4]; scores[2u * j] = plus(scores[2u * j], x, a[0], a[1], a[2], a[3]); scores[2u * j + 1u] = plus(scores[2u * j + 1u], x, b[0], b[1], b[2], b[3]); }  // unrolled\n  }\n  for (var j = 0u; j < 2u * QUERIES; j++) { scores[j] *= params.scale; }  // unrolled\n  return scores;\n}\n\n// Which of four slots are seen, by the lowest bits.\nfn four_seen(bits: u32) -> vec4<bool> { return (vec4u(bits) & vec4u(1u, 2u, 4u, 8u)) != vec4u(); }\n\n// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena\n// needs     E, KV_BITS\n\n// Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.\nfn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);\n}\n\n// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.\nfn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;\n}\n"
+} as const;
+
+export const window_sums = {
+  "name": "window_sums",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 52,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "queries": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pages": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "pagesPerSplit": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 44,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 48,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 48,
+    "E": 64,
+    "KV_BITS": 16,
+    "H": 9,
+    "R": 3
+  },
+  "tiles": {
+    "QUERIES": 8
+  },
+  "features": [],
+  "snippets": {},
+  "code": "// window_sums — the largest score of each query of a prompt's last rows, and Σexp(score − largest), over a split of the keys\n//\n//   q      [T, H, E]                 f32    read\n//   rows   [T]                       vec4u  read\n//   table  [*, listLength, columns]  vec4u  read\n//   kv     [*]                       vec4u  read\n//   sums   [G, queries, entries]     vec2f  write  (largest, sum); query i of a KV head is head i % R of row i / R\n//\n// dispatch  (G, splits, ⌈queries / (2·WG)⌉): one workgroup per KV head, split of its list and 2·WG queries\n// cost      bytes G·S·E·KV_BITS/8, flops 2·queries·G·S·E: compute bound, once per prompt\n// why       The softmax of window_score divides by what all keys add up to, so they are read twice; keeping the\n//           scores instead would take 4·queries·S bytes per KV head. Pages of another arena than `kv` are another\n//           dispatch's.\n// uses      lib/list.wgsl lib/seen.wgsl lib/joined.wgsl lib/window_scores.wgsl\n\noverride WG: u32 = 48;       // threads: 4 along the slots of a page, the others along queries\noverride E: u32 = 64;        // head width, a multiple of 8\noverride KV_BITS: u32 = 16;  // of a stored number: 32, 16, 8 or 4\noverride H: u32 = 9;         // query heads\noverride R: u32 = 3;         // query heads of a KV head\nconst QUERIES: u32 = 8;      // queries of a thread\n\nstruct Params {\n  firstRow: u32,       // the first of the rows\n  queries: u32,        // of a KV head: rows · R\n  listLength: u32,     // table entries of a list: its head, then pages\n  columns: u32,        // lists of a sequence\n  column: u32,         // the list of KV head 0\n  row: u32,            // row of the table that the pages are listed in\n  arena: u32,          // number of the buffer bound as `kv`\n  pages: u32,          // of the sequence, those that the list has lost included\n  pagesPerSplit: u32,\n  entries: u32,        // sums of a query\n  entry: u32,          // the first one written here\n  window: u32,         // keys a query sees, itself included; 0: all\n  scale: f32,          // 1/√E\n}\n\n@group(0) @binding(0) var<storage, read> q: array<vec4f>;\n@group(0) @binding(1) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(2) var<storage, read> table: array<vec4u>;\n@group(0) @binding(3) var<storage, read> kv: array<vec4u>;\n@group(0) @binding(4) var<storage, read_write> sums: array<vec2f>;\n@group(0) @binding(5) var<uniform> params: Params;\n\nconst UNSEEN = -3e38;\n\nvar<workgroup> parts: array<vec2f, WG * QUERIES>;  // [queries, 4]\n\n// What is known of a query, joined with its scores of four slots.\nfn join_four(known: vec2f, scores: vec4f, bits: u32) -> vec2f {\n  let visible = four_seen(bits);\n  let four = select(vec4f(UNSEEN), scores, visible);\n  let top = max(max(max(four.x, four.y), max(four.z, four.w)), known.x);\n  let weights = select(vec4f(), exp(four - top), visible);\n  return vec2f(top, known.y * exp(known.x - top) + weights.x + weights.y + weights.z + weights.w);\n}\n\n@compute @workgroup_size(WG)\nfn window_sums(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let list = params.row * params.listLength * params.columns + params.column + wg.x;\n  let head = table[list];\n  let listed = params.pages + head.x - head.y;\n  let octet = local % 4u;\n  let first = wg.z * (WG / 4u * QUERIES);\n  var query: array<u32, QUERIES>;\n  var position: array<u32, QUERIES>;\n  var known: array<vec2f, QUERIES>;\n  for (var j = 0u; j < QUERIES; j++) {\n    let i = min(first + local / 4u * QUERIES + j, params.queries - 1u);\n    query[j] = ((params.firstRow + i / R) * H + wg.x * R + i % R) * E / 4u;\n    position[j] = rows[params.firstRow + i / R].x;\n    known[j] = vec2f(UNSEEN, 0.0);\n  }\n\n  let firstPage = wg.y * params.pagesPerSplit;\n  for (var i = firstPage; i < min(firstPage + params.pagesPerSplit, listed); i++) {\n    let entry = listed_entry(list, head, i);\n    if (entry.z != params.arena) { continue; }\n    let scores = window_scores(entry.x, octet, query);\n    for (var j = 0u; j < QUERIES; j++) {\n      let bits = seen(entry, position[j]) >> (8u * octet);\n      known[j] = join_four(join_four(known[j], scores[2u * j], bits), scores[2u * j + 1u], bits >> 4u);\n    }\n  }\n\n  for (var j = 0u; j < QUERIES; j++) { parts[(local / 4u * QUERIES + j) * 4u + octet] = known[j]; }\n  workgroupBarrier();\n  for (var i = local; i < min(WG / 4u * QUERIES, params.queries - first); i += WG) {\n    let whole = joined(joined(parts[4u * i], parts[4u * i + 1u]), joined(parts[4u * i + 2u], parts[4u * i + 3u]));\n    sums[(wg.x * params.queries + first + i) * params.entries + params.entry + wg.y] = whole;\n  }\n}\n\n// lib/list.wgsl — entries of a page list\n// needs     table, params.columns\n\n// Entry i of a list whose head is (kept, liveFrom, …): `kept` private pages, then live pages from `liveFrom` on.\nfn listed_entry(list: u32, head: vec4u, i: u32) -> vec4u {\n  return table[list + (1u + select(i + head.y - head.x, i, i < head.x)) * params.columns];\n}\n\n// lib/seen.wgsl — which slots of a page a query may read\n// needs     params.arena, params.window\n\n// Bit s is set if the query at `position` sees slot s of the page.\nfn seen(entry: vec4u, position: u32) -> u32 {\n  if (entry.w > position || entry.z != params.arena) { return 0u; }\n  let newest = position - entry.w;\n  let bits = select(entry.y, entry.y & ((2u << (newest % 32u)) - 1u), newest < 31u);\n  if (params.window == 0u || newest < params.window) { return bits; }\n  let gone = newest - params.window + 1u;\n  return select(0u, bits & (0xffffffffu << (gone % 32u)), gone < 32u);\n}\n\n// lib/joined.wgsl — joins two (largest, Σexp(score − largest))\n\nfn joined(a: vec2f, b: vec2f) -> vec2f {\n  let top = max(a.x, b.x);\n  return vec2f(top, a.y * exp(a.x - top) + b.y * exp(b.x - top));\n}\n\n// lib/window_scores.wgsl — scores of a few queries and eight neighbouring slots of a page\n// needs     q: array<vec4f>, kv: array<vec4u>, params.scale, E, KV_BITS, QUERIES\n// uses      lib/page.wgsl\n//\n// Keys of eight slots lie together word by word, so one vec4u is the same word of four slots. On a CPU adapter loads cost\n// most: eight queries with eight slots take 12 for 256 products.\n\nconst HALF_BIAS = 0x77800000u;  // bits of 2¹¹², by which an f16's exponent is short of an f32's\n\n// The f16 in the lower half of each word. Cheaper than unpack2x16float where that is software, and reads four slots at\n// once. Subnormals may become 0: as f32 they are subnormal too before they are multiplied.\nfn half_floats(words: vec4u) -> vec4f {\n  let bits = ((words & vec4u(0x7fffu)) << vec4u(13u)) | ((words & vec4u(0x8000u)) << vec4u(16u));\n  return bitcast<vec4f>(bits) * bitcast<f32>(HALF_BIAS);\n}\n\n// Channel 4·e4 + c of four neighbouring slots, as stored: floats, or units. `at`: the slots' word 0, in vec4u.\nfn stored_keys(at: u32, e4: u32, c: u32) -> vec4f {\n  if (KV_BITS == 32u) { return bitcast<vec4f>(kv[at + 8u * e4 + 2u * c]); }\n  if (KV_BITS == 16u) { return half_floats(kv[at + 4u * e4 + 2u * (c / 2u)] >> vec4u(16u * (c % 2u))); }\n  let words = kv[at + 2u * (e4 * KV_BITS / 8u)];\n  let low = e4 * 4u * KV_BITS % 32u + c * KV_BITS;\n  return vec4f((words >> vec4u(low)) & vec4u((1u << (KV_BITS % 32u)) - 1u));\n}\n\n// (scales, minima) of four neighbouring slots, whose pairs are at `at`, in vec4u.\nfn four_openings(at: u32) -> array<vec4f, 2> {\n  if (KV_BITS > 8u) { return array(vec4f(1.0), vec4f()); }\n  let pairs = kv[at];\n  return array(bitcast<vec4f>(pairs << vec4u(16u)), bitcast<vec4f>(pairs & vec4u(0xffff0000u)));\n}\n\n// x · keys. Spelled out by component: SwiftShader spills every vec4 between two operators.\nfn plus(sum: vec4f, x: vec4f, key0: vec4f, key1: vec4f, key2: vec4f, key3: vec4f) -> vec4f {\n  return vec4f(\n    sum.x + x.x * key0.x + x.y * key1.x + x.z * key2.x + x.w * key3.x,\n    sum.y + x.x * key0.y + x.y * key1.y + x.z * key2.y + x.w * key3.y,\n    sum.z + x.x * key0.z + x.y * key1.z + x.z * key2.z + x.w * key3.z,\n    sum.w + x.x * key0.w + x.y * key1.w + x.z * key2.w + x.w * key3.w,\n  );\n}\n\n// Scores of QUERIES queries, each from q[query[j]] on, and slots 8·octet … 8·octet + 7 of a page: two vec4f a query.\nfn window_scores(page: u32, octet: u32, query: array<u32, QUERIES>) -> array<vec4f, 2u * QUERIES> {\n  let at = slot_at(page, 8u * octet, false) / 4u;\n  let low = four_openings(pair_at(page, 8u * octet, false) / 4u);\n  let high = four_openings(pair_at(page, 8u * octet, false) / 4u + 1u);\n  var scores: array<vec4f, 2u * QUERIES>;\n  for (var e4 = 0u; e4 < E / 4u; e4++) {\n    var a: array<vec4f, 4>;\n    var b: array<vec4f, 4>;\n    for (var c = 0u; c < 4u; c++) { a[c] = stored_keys(at, e4, c); b[c] = stored_keys(at + 1u, e4, c); }  // unrolled\n    if (KV_BITS <= 8u) {\n      for (var c = 0u; c < 4u; c++) { a[c] = low[1] + low[0] * a[c]; b[c] = high[1] + high[0] * b[c]; }  // unrolled\n    }\n    for (var j = 0u; j < QUERIES; j++) { let x = q[query[j] + e4]; scores[2u * j] = plus(scores[2u * j], x, a[0], a[1], a[2], a[3]); scores[2u * j + 1u] = plus(scores[2u * j + 1u], x, b[0], b[1], b[2], b[3]); }  // unrolled\n  }\n  for (var j = 0u; j < 2u * QUERIES; j++) { scores[j] *= params.scale; }  // unrolled\n  return scores;\n}\n\n// Which of four slots are seen, by the lowest bits.\nfn four_seen(bits: u32) -> vec4<bool> { return (vec4u(bits) & vec4u(1u, 2u, 4u, 8u)) != vec4u(); }\n\n// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena\n// needs     E, KV_BITS\n\n// Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.\nfn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);\n}\n\n// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.\nfn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;\n}\n"
 } as const;
 
 /** Kernels that take each other's place: the same buffers and parameters. */

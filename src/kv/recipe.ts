@@ -4,7 +4,7 @@ import { KV_FORMATS, type KvFormat, type KvModel, type RecipePrice, type RecipeS
 import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import { checkPairs } from "./pairs.ts";
-import { bytesOf, resolve, type ResolvedCache } from "./shape.ts";
+import { bytesOf, evictedOf, resolve, type ResolvedCache } from "./shape.ts";
 import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
 import { SYSTEMS } from "./systems/index.ts";
 import { layoutOf } from "./systems/swiftkv/layout.ts";
@@ -61,7 +61,8 @@ export class Recipe {
     const resolved = this.resolve(model, { context: tokens, rows: Infinity, sequences: 1 });
     const kvBytes = bytesOf(resolved, tokens);
     const extraWeightBytes = resolved.systems.reduce((sum, { extraWeightBytes = 0 }) => sum + extraWeightBytes, 0);
-    return { kvBytes, kvBytesPerToken: kvBytes / tokens, extraWeightBytes };
+    const evictedTokens = evictedOf(resolved, tokens);
+    return { kvBytes, kvBytesPerToken: kvBytes / tokens, evictedTokens, extraWeightBytes };
   }
 
   /** Doubts about the combination, each a sentence. Impossible ones were refused when the recipe was read. */

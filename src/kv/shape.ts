@@ -81,6 +81,13 @@ export function bytesOf(resolved: ResolvedCache, tokens: number): number {
   return columns * live + keptTokens(retention) * tokenBytes(written, model);
 }
 
+/** Tokens of a prompt of `tokens` tokens that no later token sees: the mean over the lists. */
+export function evictedOf({ model, retaining, layout }: ResolvedCache, tokens: number): number {
+  const retention = retaining?.retain(tokens) ?? null;
+  if (!retention) return 0;
+  return retention.liveFrom * BLOCK_TOKENS - keptTokens(retention) / (layout.stores * model.kvHeads);
+}
+
 /** In all lists together. */
 const keptTokens = (retention: Retention | null): number =>
   (retention?.tokens ?? []).reduce((sum, tokens) => sum + tokens, 0);

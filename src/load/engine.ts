@@ -60,8 +60,8 @@ export class LoadedEngine implements Engine {
   constructor(loaded: LoadedModel) {
     this.#loaded = loaded;
     const { recipe, config, language, transformer } = loaded;
-    const kvBytesPerToken = (tokens: number) => recipe.price(kvModelOf(config), tokens).kvBytesPerToken;
-    this.#speaker = { ...language, kvBytesPerToken, engine: new TokenEngine(transformer) };
+    const price = (tokens: number) => recipe.price(kvModelOf(config), tokens);
+    this.#speaker = { ...language, price, engine: new TokenEngine(transformer) };
     this.model = describe(loaded);
   }
 
@@ -136,7 +136,7 @@ export class LoadedEngine implements Engine {
     const { gpu, variants, loadMs, bounds } = this.#loaded;
     const { weights: weightBytes, kv: kvBytes, scratch: scratchBytes } = gpu.bytes;
     const { preemptions, peakBytes: kvPeakBytes } = this.#speaker.engine;
-    const kvBytesPerToken = this.#speaker.kvBytesPerToken(bounds.context);
+    const { kvBytesPerToken } = this.#speaker.price(bounds.context);
     const measured = { loadMs, weightBytes, kvBytes, kvPeakBytes, scratchBytes, kvBytesPerToken, preemptions };
     return { adapter: gpu.adapter, ...measured, variants: variants.chosen, ...gpu.counts };
   }

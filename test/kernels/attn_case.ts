@@ -227,6 +227,43 @@ export interface Partial {
   sum: number;
 }
 
+/** A key that a query sees: its score, its page's index in the list, and where it lies. */
+interface SeenKey {
+  score: number;
+  index: number;
+  page: number;
+  slot: number;
+}
+
+/** Keys that one head's query sees of the pages firstPage .. endPage−1 of its list, as far as they lie in the arena under test. */
+export function seenKeys(
+  cache: Cache,
+  query: Float32Array,
+  row: Uint32Array,
+  head: number,
+  firstPage: number,
+  endPage: number,
+): SeenKey[] {
+  const { H, G, E } = cache.shape;
+  const [position, cacheIndex, tableRow] = row as unknown as [number, number, number];
+  const group = Math.floor(head / (H / G));
+  const seen: SeenKey[] = [];
+  const [kept, liveFrom] = entryOf(cache, tableRow, group, 0);
+  const listed = kept + Math.floor(cacheIndex / 32) + 1 - liveFrom;
+  for (let index = firstPage; index < Math.min(endPage, listed); index++) {
+    const at = 1 + (index < kept ? index : index - kept + liveFrom);
+    const [page, mask, arena, base] = entryOf(cache, tableRow, group, at);
+    for (let slot = 0; slot < 32 && arena === cache.arena; slot++) {
+      const old = cache.window > 0 && base + slot <= position - cache.window;
+      if (((mask >>> slot) & 1) === 0 || base + slot > position || old) continue;
+      let score = 0;
+      for (let e = 0; e < E; e++) score += query[e]! * get(cache, page, "k", slot, e);
+      seen.push({ score: score / Math.sqrt(E), index, page, slot });
+    }
+  }
+  return seen;
+}
+
 /** Attention of one head's query over the pages firstPage .. endPage−1 of its list, as far as they lie in the arena under test. */
 export function attend(
   cache: Cache,
@@ -236,22 +273,8 @@ export function attend(
   firstPage: number,
   endPage: number,
 ): Partial {
-  const { H, G, E } = cache.shape;
-  const [position, cacheIndex, tableRow] = row as unknown as [number, number, number];
-  const group = Math.floor(head / (H / G));
-  const seen: { score: number; page: number; slot: number }[] = [];
-  const [kept, liveFrom] = entryOf(cache, tableRow, group, 0);
-  const listed = kept + Math.floor(cacheIndex / 32) + 1 - liveFrom;
-  for (let i = firstPage; i < Math.min(endPage, listed); i++) {
-    const [page, mask, arena, base] = entryOf(cache, tableRow, group, 1 + (i < kept ? i : i - kept + liveFrom));
-    for (let slot = 0; slot < 32 && arena === cache.arena; slot++) {
-      const old = cache.window > 0 && base + slot <= position - cache.window;
-      if (((mask >>> slot) & 1) === 0 || base + slot > position || old) continue;
-      let score = 0;
-      for (let e = 0; e < E; e++) score += query[e]! * get(cache, page, "k", slot, e);
-      seen.push({ score: score / Math.sqrt(E), page, slot });
-    }
-  }
+  const { E } = cache.shape;
+  const seen = seenKeys(cache, query, row, head, firstPage, endPage);
   const acc = new Float64Array(E);
   if (seen.length === 0) return { acc, max: Math.fround(-3e38), sum: 0 };
   const max = Math.max(...seen.map((key) => key.score));

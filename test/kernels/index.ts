@@ -5,6 +5,10 @@ import hadamard_partials from "./kv/hadamard_partials.ts";
 import hadamard_query from "./kv/hadamard_query.ts";
 import kivi_seal from "./kv/kivi_seal.ts";
 import { kiviReaders } from "./kv/kivi_read.ts";
+import pool_max from "./kv/pool_max.ts";
+import top_slots from "./kv/top_slots.ts";
+import window_score from "./kv/window_score.ts";
+import window_sums from "./kv/window_sums.ts";
 import rmsnorm from "./rows/rmsnorm.ts";
 import embed from "./rows/embed.ts";
 import gemv_cols from "./cpu/gemv_cols.ts";
@@ -40,6 +44,10 @@ export const specs: readonly KernelSpec[] = [
   hadamard_partials,
   hadamard_query,
   kivi_seal,
+  pool_max,
+  top_slots,
+  window_score,
+  window_sums,
   rmsnorm,
   embed,
   gemv_cols,

@@ -74,6 +74,7 @@ test("a price counts what is kept, in the format it has then", () => {
   expect(price("f16", 1000)).toEqual({
     kvBytes: 1000 * lists * 128,
     kvBytesPerToken: lists * 128,
+    evictedTokens: 0,
     extraWeightBytes: 0,
   });
   expect(price("int8", 10).kvBytesPerToken).toBe(lists * (64 + 8));
@@ -86,6 +87,7 @@ test("a price counts what is kept, in the format it has then", () => {
   expect(price("keeping", 1000)).toEqual({
     kvBytes: lists * 128 * (100 + 40),
     kvBytesPerToken: (lists * 128 * 140) / 1000,
+    evictedTokens: 30 * 32 - 100,
     extraWeightBytes: 7,
   });
 });

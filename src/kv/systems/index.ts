@@ -1,5 +1,6 @@
 // The systems that recipes know by name. SwiftKV is not among them: a checkpoint has it, or `convert` makes it.
 import type { SystemDefinition } from "../system.ts";
 import { kivi } from "./kivi/system.ts";
+import { pyramid, snapkv } from "./pyramid/system.ts";
 
-export const SYSTEMS: readonly SystemDefinition[] = [kivi];
+export const SYSTEMS: readonly SystemDefinition[] = [kivi, pyramid, snapkv];

@@ -1,0 +1,210 @@
+// Which tokens of a prompt its last rows look at: the dispatches, and the buffers between them.
+import { ceilDiv } from "../../../errors.ts";
+import { pool_max, top_slots, window_score, window_sums } from "../../../gpu/kernels.gen.ts";
+import { type AnyDispatch, dispatch } from "../../../gpu/program.ts";
+import type { Arena } from "../../arena.ts";
+import { BLOCK_TOKENS, blocksFor } from "../../blocks.ts";
+import type { KvCache } from "../../cache.ts";
+import { columnOf } from "../../layout.ts";
+import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
+import { readersOf } from "../swiftkv/layout.ts";
+
+/** Workgroups that share the pages of a list in `window_sums`, at most: as many sums of each query are joined. */
+const MOST_SPLITS = 16;
+/** Queries of a thread, as the kernels have it, and threads of a workgroup at most. */
+const QUERIES = 8;
+const MOST_THREADS = 64;
+/**
+ * Scores are pooled over so many slots to each side, and by maximum: a token that is looked at brings its neighbours along,
+ * because a name or a number without the rest of its letters is of no use. Width 7, as PyramidKV was evaluated.
+ */
+const POOL_RADIUS = 3;
+const POOL_THREADS = 64;
+
+/** What the dispatches of all layers write in turn, made once per engine. */
+interface Scratch {
+  /** [G, queries, arenas · MOST_SPLITS] of (largest, sum) */
+  sums: GPUBuffer;
+  /** [regions · G, stride] f32: the scores of a store that one layer reads; then of each shared store, whose readers add up. */
+  scores: GPUBuffer;
+  /** [G, stride] f32 */
+  pooled: GPUBuffer;
+  /** Slots of the longest list. */
+  stride: number;
+}
+
+const made = new WeakMap<KvCache, Scratch>();
+
+/** Stores that several layers read. Their scores are kept until the last of them has run, the others' until the next layer. */
+const sharedStores = ({ shape: { layout } }: KvCache): number[] =>
+  Array.from({ length: layout.stores }, (_, store) => store).filter((store) => readersOf(layout, store).length > 1);
+
+function scratchOf({ gpu, cache, model }: SystemContext, windowRows: number): Scratch {
+  const known = made.get(cache);
+  if (known) return known;
+  const { heads, kvHeads } = model;
+  const stride = cache.shape.maxPages * BLOCK_TOKENS;
+  const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
+  const scratch = {
+    sums: make("window sums", 2 * heads * windowRows * cache.writtenArenas.length * MOST_SPLITS),
+    scores: make("window scores", (1 + sharedStores(cache).length) * kvHeads * stride),
+    pooled: make("pooled scores", kvHeads * stride),
+    stride,
+  };
+  made.set(cache, scratch);
+  return scratch;
+}
+
+/** Equal splits of `pages` pages. */
+function splitsOf(pages: number): { splits: number; pagesPerSplit: number } {
+  const pagesPerSplit = ceilDiv(pages, Math.min(MOST_SPLITS, pages));
+  return { splits: ceilDiv(pages, pagesPerSplit), pagesPerSplit };
+}
+
+/** Threads of a workgroup: all queries at once if they fit, else in equal turns. */
+function threadsFor(queries: number): number {
+  const along = ceilDiv(queries, QUERIES);
+  const turns = ceilDiv(along, MOST_THREADS / 4);
+  return Math.max(8, 4 * ceilDiv(along, turns));
+}
+
+/** One layer's part in scoring the store that it reads. */
+export interface Scoring {
+  layer: number;
+  windowRows: number;
+  /** Pages of a prompt of so many tokens whose slots are scored. */
+  pagesGivenUp: (tokens: number) => number;
+}
+
+/** Row of `scores` that a store's first list has. */
+function scoreRow({ cache, model }: SystemContext, store: number): number {
+  return (1 + sharedStores(cache).indexOf(store)) * model.kvHeads;
+}
+
+/** The layer's scores of the slots that may be given up, written over or added to those of layers before it that read the store. */
+export function scoreSlots(context: SystemContext, scoring: Scoring): AnyDispatch<StepSizes>[] {
+  const { cache } = context;
+  return [
+    ...cache.writtenArenas.map((arena) => sumDispatch(context, scoring, arena)),
+    ...cache.writtenArenas.map((arena) => scoreDispatch(context, scoring, arena)),
+  ];
+}
+
+/** What both kernels need. */
+function common(context: SystemContext, { layer, windowRows }: Scoring, arena: Arena) {
+  const { cache, model, query, records } = context;
+  const { heads: H, kvHeads: G, headWidth: E } = model;
+  const store = cache.shape.layout.reads[layer]!;
+  const R = H / G;
+  return {
+    store,
+    constants: { WG: threadsFor(windowRows * R), E, KV_BITS: cache.written.bits, H, R },
+    buffers: { q: query, rows: records, table: cache.lists.table, kv: arena.buffers[cache.bundleOf(store)]! },
+    params: (end: PromptEndSizes | null) => ({
+      firstRow: end?.windowAt ?? 0,
+      queries: (end?.windowRows ?? 0) * R,
+      listLength: cache.lists.listLength,
+      columns: cache.columns,
+      column: columnOf(store, G),
+      row: end?.sequence ?? 0,
+      arena: arena.number,
+      pages: blocksFor(end?.tokens ?? 0),
+      window: 0,
+      scale: 1 / Math.sqrt(E),
+    }),
+  };
+}
+
+/** Keys of the written pages, in bytes, and multiply-adds of the window with them, in a list of `pages` pages per KV head. */
+const costOf = ({ model, cache }: SystemContext, pages: number, windowRows: number) => ({
+  bytes: (model.kvHeads * pages * cache.written.words(model.headWidth) * 4) / 2,
+  flops: 2 * windowRows * model.heads * pages * BLOCK_TOKENS * model.headWidth,
+});
+
+function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): AnyDispatch<StepSizes> {
+  const { cache, model } = context;
+  const { constants, buffers, params } = common(context, scoring, arena);
+  const pages = ({ promptEnd }: StepSizes) => blocksFor(promptEnd?.tokens ?? 0);
+  const queries = ({ promptEnd }: StepSizes) => ((promptEnd?.windowRows ?? 0) * model.heads) / model.kvHeads;
+  const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
+  const place = cache.writtenArenas.findIndex(({ number }) => number === arena.number);
+  return atPromptEnd({
+    kernel: window_sums,
+    constants,
+    label: `layer ${scoring.layer} window sums`,
+    buffers: { ...buffers, sums: scratchOf(context, scoring.windowRows).sums },
+    params: (s) => {
+      const { splits, pagesPerSplit } = splitsOf(Math.max(1, pages(s)));
+      const entries = cache.writtenArenas.length * splits;
+      return { ...params(s.promptEnd), pagesPerSplit, entries, entry: place * splits };
+    },
+    grid: (s) => [model.kvHeads, splitsOf(pages(s)).splits, ceilDiv(queries(s), 2 * constants.WG)],
+    bytes: (s) => cost(s).bytes,
+    flops: (s) => cost(s).flops,
+  });
+}
+
+function scoreDispatch(context: SystemContext, scoring: Scoring, arena: Arena): AnyDispatch<StepSizes> {
+  const { cache, model } = context;
+  const { constants, buffers, params, store } = common(context, scoring, arena);
+  const { sums, scores, stride } = scratchOf(context, scoring.windowRows);
+  const [first] = readersOf(cache.shape.layout, store);
+  const pages = ({ promptEnd }: StepSizes) => scoring.pagesGivenUp(promptEnd?.tokens ?? 0);
+  const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
+  return atPromptEnd({
+    kernel: window_score,
+    constants: { ...constants, ADD: Number(first !== scoring.layer) },
+    label: `layer ${scoring.layer} window scores`,
+    buffers: { ...buffers, sums, scores },
+    params: ({ promptEnd }) => {
+      const { splits } = splitsOf(Math.max(1, blocksFor(promptEnd?.tokens ?? 0)));
+      const entries = cache.writtenArenas.length * splits;
+      return { ...params(promptEnd), entries, first: scoreRow(context, store), stride };
+    },
+    grid: (s) => [model.kvHeads, pages(s), 1],
+    bytes: (s) => cost(s).bytes,
+    flops: (s) => cost(s).flops,
+  });
+}
+
+/** Writes which slots each list of a store keeps: `count` of a prompt of so many tokens. */
+export function chooseSlots(
+  context: SystemContext,
+  scoring: Scoring,
+  store: number,
+  count: (tokens: number) => number,
+): AnyDispatch<StepSizes>[] {
+  const { model, keep, keepStride } = context;
+  const { scores, pooled, stride } = scratchOf(context, scoring.windowRows);
+  const lists = model.kvHeads;
+  const slots = ({ promptEnd }: StepSizes) => scoring.pagesGivenUp(promptEnd?.tokens ?? 0) * BLOCK_TOKENS;
+  const kept = ({ promptEnd }: StepSizes) => (promptEnd ? count(promptEnd.tokens) : 0);
+  const pool = atPromptEnd({
+    kernel: pool_max,
+    constants: { WG: POOL_THREADS, RADIUS: POOL_RADIUS },
+    label: `store ${store} pooled scores`,
+    buffers: { scores, pooled },
+    params: (s) => ({ first: scoreRow(context, store), stride, slots: slots(s) }),
+    grid: (s) => [ceilDiv(slots(s), POOL_THREADS), lists, 1],
+    bytes: (s) => 4 * lists * slots(s) * (2 * POOL_RADIUS + 2),
+    flops: () => 0,
+  });
+  const choose = atPromptEnd({
+    kernel: top_slots,
+    constants: {},
+    label: `store ${store} tokens that stay`,
+    buffers: { scores: pooled, keep },
+    params: (s) => ({ first: 0, stride, slots: slots(s), count: kept(s), column: columnOf(store, lists), keepStride }),
+    grid: () => [lists, 1, 1],
+    bytes: (s) => 4 * lists * (6 * slots(s) + kept(s)),
+    flops: () => 0,
+  });
+  return [pool, choose];
+}
+
+/** Runs in the step that ends a prompt only. */
+function atPromptEnd<K extends Parameters<typeof dispatch>[0]["kernel"]>(
+  typed: Parameters<typeof dispatch<K, StepSizes>>[0],
+): AnyDispatch<StepSizes> {
+  return dispatch({ ...typed, grid: (s) => (s.promptEnd ? typed.grid(s) : [0, 0, 0]) });
+}
