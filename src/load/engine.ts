@@ -123,9 +123,9 @@ export class LoadedEngine implements Engine {
     options: EvaluateOptions = {},
   ): Promise<Evaluation> {
     this.#check();
-    const { engine, kvBytesPerToken } = this.#speaker;
+    const { engine, price } = this.#speaker;
     const evaluated = await evaluate(engine, prompt, continuation, options);
-    return { ...evaluated, kvBytesPerToken: kvBytesPerToken(prompt.length) };
+    return { ...evaluated, kvBytesPerToken: price(prompt.length).kvBytesPerToken };
   }
 
   profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {
