@@ -7,7 +7,7 @@ import { label, outline, shape, ticks } from "./plot.ts";
 
 const WIDTH = 420;
 const HEIGHT = 290;
-const ROOM = { left: 70, right: 18, top: 34, bottom: 46 };
+const ROOM = { left: 84, right: 24, top: 34, bottom: 46 };
 /** Where the logarithmic axis ends below; what lies beneath, zero included, stands on its line. */
 const FLOOR = 1e-5;
 
@@ -85,9 +85,12 @@ interface Box {
 
 const LINE = 15;
 
-/** Each beside its point, at the nearest height where it covers no other. */
+/** A dot, as if it were a word on its line. */
+const around = (x: number, y: number): Box => ({ left: x - 7, right: x + 7, y: y + 4 });
+
+/** Each beside its point, at the nearest height where it covers no other and no point. */
 function names(points: readonly Point[], { x, y }: Scales): SVGElement[] {
-  const taken: Box[] = [];
+  const taken = points.map(({ kl, bytesPerToken }) => around(x(bytesPerToken), y(kl)));
   return points.map(({ row, kl, bytesPerToken }) => {
     const [at, half] = [x(bytesPerToken), (row.length * 7) / 2];
     const middle = Math.min(Math.max(at, ROOM.left + half), WIDTH - ROOM.right - half);
