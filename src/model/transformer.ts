@@ -101,6 +101,11 @@ export class Transformer implements Model {
     return this.#gpu.fingerprint;
   }
 
+  /** What a program of the caller's is built from. */
+  get context(): ModelContext {
+    return this.#model;
+  }
+
   /** Whether some layers are for rows that continue only. */
   get #hasUpper(): boolean {
     return this.#model.cache.shape.layout.boundary < this.#model.config.layers;
@@ -141,6 +146,18 @@ export class Transformer implements Model {
     if (count === 0) return this.#submitSilent(encoder);
     const read = this.#readback.submit(encoder, this.#sampler.result, this.#sampler.resultBytes(count));
     return { read: async () => decodeResults(await read()) };
+  }
+
+  /** Runs the rows of `batch` through a wide program of the caller's, without logits. Resolves when the GPU is done. */
+  async runThrough(program: Program<Sizes>, batch: Batch): Promise<void> {
+    this.#gpu.check();
+    this.#writeLists(batch);
+    program.prepare(sizesOf(this.#model, batch, 0));
+    this.#writeRows(batch, []);
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encodePass(encoder, [program]);
+    this.#gpu.submit(encoder);
+    await this.#gpu.device.queue.onSubmittedWorkDone();
   }
 
   readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
