@@ -14,7 +14,7 @@ import { liveBuffers } from "./live.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { specs } from "./kernels/index.ts";
 import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
-import { pipelinesCompiled, reportProgress } from "./progress.ts";
+import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
 
 reportProgress();
 
@@ -109,7 +109,8 @@ async function twin(
   swiftkv: SwiftKv | false,
   options: ConvertOptions = {},
 ): Promise<EngineStats> {
-  const engine = await convert(engines.get(from)!, swiftkv, options);
+  const onProgress = ({ phase, tokens }: CalibrationProgress) => report(`calibration: ${phase}, ${tokens} tokens`);
+  const engine = await convert(engines.get(from)!, swiftkv, { ...options, onProgress });
   engines.get(name)?.dispose();
   engines.set(name, engine);
   return engine.stats();
@@ -202,6 +203,7 @@ const harness = {
   model: (name: string) => engines.get(name)!.model,
   answer,
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),
+  tokenize: (name: string, text: string) => engines.get(name)!.tokenize(text),
   score: async (name: string, tokens: readonly number[]) => [...(await engines.get(name)!.score(tokens))],
   stats: (name: string) => engines.get(name)!.stats(),
   pipelinesCompiled,

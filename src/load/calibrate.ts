@@ -9,7 +9,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { Fit, FittedStore } from "../model/context.ts";
 import type { Sums } from "../model/swiftkv/moments.ts";
 import type { Transformer } from "../model/transformer.ts";
-import { fit, type FitJob } from "./solve.ts";
+import { fit, type FitJob, type FitOptions } from "./solve.ts";
 
 const DEFAULT_WINDOW = 512;
 const DEFAULT_RIDGE = 1e-4;
@@ -41,14 +41,23 @@ export async function calibrate(teacher: Teacher, shape: SwiftKv, options: Calib
   const total = windows.reduce((sum, { length }) => sum + length, 0);
   const report = reporter(total, options.onProgress);
   const sums = await readSums(teacher, { ...options, first: shape.layers, windows, onTokens: report("read", total) });
-  const solving = report("solve", 1);
-  const { maps, r2, lambda } = await fit(jobOf(sums, config, shape, ridge), {
-    onDone: solving,
-    signal: options.signal,
-  });
-  solving(1);
+  const onDone = report("solve", 1);
+  const { signal } = options;
+  const student = await fitTo(sums, { config, shape, window, ridge }, { onDone, signal });
+  onDone(1);
+  return student;
+}
+
+/** The student that the sums give. Takes them over. */
+export async function fitTo(
+  sums: Sums,
+  { config, shape, window, ridge }: { config: ModelConfig; shape: SwiftKv; window: number; ridge: number },
+  options: FitOptions,
+): Promise<Fit> {
+  const { tokens } = sums;
+  const { maps, r2, lambda } = await fit(jobOf(sums, config, shape, ridge), options);
   const stores = maps.map((map) => storeOf(map, config.hiddenSize));
-  return { stores, made: { tokens: total, window, ridge, lambda, r2 } };
+  return { stores, made: { tokens, window, ridge, lambda, r2 } };
 }
 
 function windowOf({ window = DEFAULT_WINDOW }: Calibration, most: number): number {

@@ -47,7 +47,7 @@ export async function readText(
 }
 
 /** Chunk by chunk, in the first blocks of the cache. */
-async function readWindow(
+export async function readWindow(
   transformer: Transformer,
   program: Program<Sizes>,
   tokens: readonly number[],
