@@ -1,7 +1,10 @@
-// How good calibrated students of a GGUF model are: cross-entropy, KL(ordinary ‖ student) and share of equal most likely
-// tokens, on windows that the fit never saw. Runs on Dawn in Node; prints the rows of docs/recovery.md.
-//   node test/native.mjs --entry test/recovery/measure.ts MODEL.gguf CORPORA "22;15" "2560;5120;10240;20480" [ridges]
-import { readFileSync } from "node:fs";
+// How good calibrated students of a model are: cross-entropy, KL(ordinary ‖ student) and share of equal most likely tokens,
+// on windows that the fit never saw. Runs on Dawn in Node; prints the rows of docs/recovery.md.
+//   node test/native.mjs --entry test/recovery/measure.ts MODEL KS COUNTS RIDGES JUDGED TEXT…
+// MODEL: a .gguf or a checkpoint's folder. KS, COUNTS, RIDGES: "22;15", tokens "2560;5120", λ "1e-4;1e-2", all but the first
+// tried with the most tokens. JUDGED: windows of each text that are held out. TEXT: a file for each domain; K,G as K/G.
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
 import { argv, exit } from "node:process";
 import { create, globals } from "webgpu";
 import type { SwiftKv } from "../../src/api.ts";
@@ -22,11 +25,16 @@ import type { Transformer } from "../../src/model/transformer.ts";
 import { WeightLoader } from "../../src/model/weights/loader.ts";
 
 const WINDOW = 512;
-/** Tokens of each held-out window that are judged. */
-const JUDGED = 256;
-const [file, corpora, layersList = "22", countList = "5120", ridgeList = "1e-4"] = argv.slice(2);
+const [model, layersList = "", countList = "", ridgeList = "", judged = "1", ...texts] = argv.slice(2);
 const numbers = (list: string) => list.split(";").map(Number);
-const [ownLayers, counts, ridges] = [numbers(layersList), numbers(countList), numbers(ridgeList)];
+const shapes = layersList.split(";").map((text): SwiftKv => {
+  const [layers, group = 1] = text.split("/").map(Number) as [number, number?];
+  return { layers, group };
+});
+const ownLayers = [...new Set(shapes.map(({ layers }) => layers))];
+const [counts, ridges] = [numbers(countList), numbers(ridgeList)];
+const most = Math.max(...counts);
+const [ridge] = ridges as [number];
 
 Object.assign(globalThis, globals);
 const dawn = create(["enable-dawn-features=allow_unsafe_apis"]);
@@ -37,7 +45,9 @@ const say = (text: string) => console.log(`${Math.round((performance.now() - beg
 // ---- the model ----
 
 const gpu = await Gpu.open();
-const checkpoint = await openCheckpoint([new File([readFileSync(file!)], "model.gguf")]);
+const fileOf = (path: string) => new File([readFileSync(path)], basename(path));
+const files = /\.gguf$/.test(model!) ? [model!] : readdirSync(model!).map((name) => join(model!, name));
+const checkpoint = await openCheckpoint(files.filter((path) => statSync(path).isFile()).map(fileOf));
 const { config } = await readConfig(checkpoint, undefined);
 const { tokenizer } = readLanguage(checkpoint);
 const settings = checkOptions({ kv: "f32", context: WINDOW, tune: "off", sequences: 1 });
@@ -47,31 +57,19 @@ const dense = assemble(gpu, config, weights, settings, loader);
 await loader.load();
 await makeReady(dense, settings, { report: () => {}, signal: undefined });
 
-// ---- texts: an encyclopaedia, novels, chats; the first window of each domain is held out ----
+// ---- texts: the middle windows of each are held out ----
 
-const read = (path: string) => readFileSync(`${corpora}/${path}`, "utf8");
-const chat = (line: string) => {
-  const { question, answer } = JSON.parse(line) as Record<string, string>;
-  return `<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n${answer}<|im_end|>\n`;
-};
-const NOVELS = ["Jane_Austen_-_Emma", "H.G._Wells_-_The_Invisible_Man", "Anna_Sewell_-_Black_Beauty"];
-const domains = {
-  encyclopaedia: read("wikitext2/wiki.test.raw").slice(0, 150_000),
-  novels: NOVELS.map((name) => read(`books/${name}.md`).slice(20_000, 70_000)).join("\n"),
-  chat: read("gsm8k/test.jsonl").trim().split("\n").slice(0, 150).map(chat).join(""),
-};
-const pieces = Object.entries(domains).map(([name, text]) => {
-  const tokens = tokenizer.encode(text);
+const pieces = texts.map((path) => {
+  const tokens = tokenizer.encode(readFileSync(path, "utf8").slice(0, 16 * most));
   const windows = Array.from({ length: Math.floor(tokens.length / WINDOW) }, (_, i) =>
     tokens.slice(i * WINDOW, (i + 1) * WINDOW),
   );
-  return {
-    name,
-    held: windows[windows.length >> 1]!.slice(0, JUDGED),
-    windows: windows.toSpliced(windows.length >> 1, 1),
-  };
+  const held = windows.splice(windows.length >> 1, Number(judged));
+  return { name: basename(path), held, windows };
 });
-const calibration = pieces[0]!.windows.flatMap((_, i) => pieces.flatMap(({ windows }) => windows.slice(i, i + 1)));
+const calibration = Array.from({ length: Math.max(...pieces.map(({ windows }) => windows.length)) }, (_, i) =>
+  pieces.flatMap(({ windows }) => windows.slice(i, i + 1)),
+).flat();
 
 // ---- judging ----
 
@@ -139,26 +137,31 @@ function divergence(teacher: Float32Array, student: Float32Array): number {
   return kl;
 }
 
-const references = new Map<string, Float32Array[]>();
+const references = new Map<readonly number[], Float32Array[]>();
+
+/** Sums over the held-out windows of a text. */
+async function judgeWindow(model: RunningModel, tokens: readonly number[], sums: number[]): Promise<void> {
+  const known = references.get(tokens);
+  const own: Float32Array[] = [];
+  await eachRow(model, tokens, (row, logits) => {
+    const student = normalise(logits.slice());
+    if (!known) own.push(student);
+    if (row === tokens.length - 1) return;
+    const teacher = known?.[row] ?? student;
+    sums[0]! -= student[tokens[row + 1]!]!;
+    if (known) sums[1]! += divergence(teacher, student);
+    sums[2]! += argmax(teacher) === argmax(student) ? 1 : 0;
+  });
+  if (!known) references.set(tokens, own);
+}
 
 async function judge(title: string, model: RunningModel): Promise<void> {
   const cells: string[] = [];
-  for (const { name, held } of pieces) {
-    const known = references.get(name);
-    const own: Float32Array[] = [];
-    let [ce, kl, same] = [0, 0, 0];
-    await eachRow(model, held, (row, logits) => {
-      const student = normalise(logits.slice());
-      if (!known) own.push(student);
-      if (row === held.length - 1) return;
-      const teacher = known?.[row] ?? student;
-      ce -= student[held[row + 1]!]!;
-      if (known) kl += divergence(teacher, student);
-      same += argmax(teacher) === argmax(student) ? 1 : 0;
-    });
-    if (!known) references.set(name, own);
-    const count = held.length - 1;
-    cells.push(`${(ce / count).toFixed(3)} / ${(kl / count).toFixed(3)} / ${(same / count).toFixed(2)}`);
+  for (const { held } of pieces) {
+    const sums = [0, 0, 0];
+    for (const tokens of held) await judgeWindow(model, tokens, sums);
+    const [ce, kl, same] = sums.map((sum) => sum / held.length / (WINDOW - 1)) as [number, number, number];
+    cells.push(`${ce.toFixed(3)} / ${kl.toFixed(3)} / ${same.toFixed(2)}`);
   }
   say(`| ${title} | ${cells.join(" | ")} |`);
 }
@@ -209,23 +212,21 @@ async function readAll(transformer: Transformer): Promise<Map<string, Sums>> {
 }
 
 say(`${gpu.adapter.name}; ${calibration.length * WINDOW} tokens to calibrate on`);
-await judge("dense", dense);
+say(`CE / KL / top-1 on ${pieces.map(({ name, held }) => `${name} (${held.length * WINDOW} tokens)`).join(", ")}`);
 const snapshots = await readAll(dense.transformer);
-const most = Math.max(...counts);
+await judge("dense", dense);
 
-async function judgeFit(layers: number, count: number, ridge: number): Promise<void> {
-  const shape = { layers, group: 1 };
-  const sums = copyOf(snapshots.get(`${layers} ${count}`)!);
-  const fit = await fitTo(sums, { config, shape, window: WINDOW, ridge }, { onDone: () => {} });
+async function judgeFit(shape: SwiftKv, count: number, lambda: number): Promise<void> {
+  const sums = copyOf(snapshots.get(`${shape.layers} ${count}`)!);
+  const fit = await fitTo(sums, { config, shape, window: WINDOW, ridge: lambda }, { onDone: () => {} });
   say(`R² ${fit.made.r2.map((value) => value.toFixed(3)).join(" ")}`);
-  await judgeStudent(`K ${layers}, ${count} tokens, λ ${ridge}`, shape, fit);
+  await judgeStudent(`K ${shape.layers}, G ${shape.group}, ${count} tokens, λ ${lambda}`, shape, fit);
 }
 
 // The most telling first: on a busy machine this takes long.
-for (const layers of ownLayers) await judgeFit(layers, most, 1e-4);
-for (const layers of ownLayers) await judgeStudent(`K ${layers}, γ folded`, { layers, group: 1 }, null);
-for (const layers of ownLayers)
-  for (const count of counts.filter((each) => each < most)) await judgeFit(layers, count, 1e-4);
-for (const layers of ownLayers)
-  for (const ridge of ridges.filter((each) => each !== 1e-4)) await judgeFit(layers, most, ridge);
+for (const shape of shapes) await judgeFit(shape, most, ridge);
+for (const shape of shapes) await judgeStudent(`K ${shape.layers}, G ${shape.group}, γ folded`, shape, null);
+for (const shape of shapes)
+  for (const count of counts.filter((each) => each < most)) await judgeFit(shape, count, ridge);
+for (const shape of shapes) for (const lambda of ridges.slice(1)) await judgeFit(shape, most, lambda);
 exit(0);
