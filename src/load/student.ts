@@ -2,6 +2,7 @@
 // were made. Whatever else it runs on is the base model, which it names by hash.
 import type { CalibrationInfo, LoadOptions, SwiftKv } from "../api.ts";
 import { InputError, ModelError } from "../errors.ts";
+import { isObject, parseObject, quote } from "../io/files/bytes.ts";
 import { openStudent, type StudentFile } from "../io/student.ts";
 import { type NewTensor, writeSafetensors } from "../io/formats/safetensors.ts";
 import { layoutOf, sameShape, shapeProblem } from "../kv/systems/swiftkv/layout.ts";
@@ -92,13 +93,24 @@ function cardOf({ name, metadata }: StudentFile): Card {
     throw new ModelError(
       `${name}: no student; got a file without the entry "${KEY}", want one that \`npm run convert\` wrote. Take that.`,
     );
-  const card = JSON.parse(text) as Card;
-  if (card.version !== 1)
+  const card = parseObject(text, `${name} metadata`);
+  if (card["version"] !== 1)
     throw new ModelError(
-      `${name}: student of another version; got ${card.version}, want 1. Make it again, or update longprompt.`,
+      `${name}: student of another version; got ${quote(card["version"])}, want 1. Make it again, or update longprompt.`,
     );
-  return card;
+  if (isCard(card)) return card;
+  throw new ModelError(
+    `${name}: damaged card; got ${quote(card)}, want name, base, swiftkv and made. Make the student again.`,
+  );
 }
+
+const isCard = (card: Record<string, unknown>): card is Record<string, unknown> & Card =>
+  typeof card["name"] === "string" &&
+  typeof card["base"] === "string" &&
+  isObject(card["swiftkv"]) &&
+  ["layers", "group"].every((field) => typeof (card["swiftkv"] as Record<string, unknown>)[field] === "number") &&
+  isObject(card["made"]) &&
+  Array.isArray(card["made"]["r2"]);
 
 function checkShape(file: string, own: SwiftKv, config: ModelConfig, asked: LoadOptions["swiftkv"]): void {
   const text = ({ layers, group }: SwiftKv) => `K ${layers}, G ${group}`;

@@ -3,26 +3,20 @@
 //   node test/native.mjs --entry test/recovery/measure.ts MODEL KS COUNTS RIDGES JUDGED TEXT…
 // MODEL: a .gguf or a checkpoint's folder. KS, COUNTS, RIDGES: "22;15", tokens "2560;5120", λ "1e-4;1e-2", all but the first
 // tried with the most tokens. JUDGED: windows of each text that are held out. TEXT: a file for each domain; K,G as K/G.
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { argv, exit } from "node:process";
-import { create, globals } from "webgpu";
 import type { SwiftKv } from "../../src/api.ts";
-import { Gpu } from "../../src/gpu/device.ts";
-import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import { blocksFor } from "../../src/kv/blocks.ts";
-import { layoutOf } from "../../src/kv/systems/swiftkv/layout.ts";
 import { fitTo } from "../../src/load/calibrate.ts";
-import { readConfig, readLanguage } from "../../src/load/read.ts";
-import { assemble, assembleStudent, makeReady, type RunningModel } from "../../src/load/running.ts";
-import { checkOptions } from "../../src/load/settings.ts";
+import { assembleStudent, type RunningModel } from "../../src/load/running.ts";
 import { readWindow } from "../../src/model/calibrate.ts";
 import type { Fit } from "../../src/model/context.ts";
-import { nameWeights, tapped } from "../../src/model/families/llama.ts";
+import { tapped } from "../../src/model/families/llama.ts";
 import { GREEDY } from "../../src/model/model.ts";
 import { emptySums, Moments, type Sums } from "../../src/model/swiftkv/moments.ts";
 import type { Transformer } from "../../src/model/transformer.ts";
-import { WeightLoader } from "../../src/model/weights/loader.ts";
+import { openModel } from "./open.ts";
 
 const WINDOW = 512;
 const [model, layersList = "", countList = "", ridgeList = "", judged = "1", ...texts] = argv.slice(2);
@@ -36,26 +30,9 @@ const [counts, ridges] = [numbers(countList), numbers(ridgeList)];
 const most = Math.max(...counts);
 const [ridge] = ridges as [number];
 
-Object.assign(globalThis, globals);
-const dawn = create(["enable-dawn-features=allow_unsafe_apis"]);
-Object.defineProperty(globalThis, "navigator", { value: { gpu: dawn }, configurable: true });
 const began = performance.now();
 const say = (text: string) => console.log(`${Math.round((performance.now() - began) / 1000)} s  ${text}`);
-
-// ---- the model ----
-
-const gpu = await Gpu.open();
-const fileOf = (path: string) => new File([readFileSync(path)], basename(path));
-const files = /\.gguf$/.test(model!) ? [model!] : readdirSync(model!).map((name) => join(model!, name));
-const checkpoint = await openCheckpoint(files.filter((path) => statSync(path).isFile()).map(fileOf));
-const { config } = await readConfig(checkpoint, undefined);
-const { tokenizer } = readLanguage(checkpoint);
-const settings = checkOptions({ kv: "f32", context: WINDOW, tune: "off", sequences: 1 });
-const loader = new WeightLoader(gpu, checkpoint, "keep");
-const weights = nameWeights(loader, config, layoutOf(config.layers, null));
-const dense = assemble(gpu, config, weights, settings, loader);
-await loader.load();
-await makeReady(dense, settings, { report: () => {}, signal: undefined });
+const { gpu, config, tokenizer, settings, weights, dense } = await openModel(model!, WINDOW);
 
 // ---- texts: the middle windows of each are held out ----
 
