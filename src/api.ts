@@ -77,6 +77,11 @@ export interface LoadOptions {
    * checkpoint as the ordinary model it came from.
    */
   swiftkv?: SwiftKv | boolean;
+  /**
+   * A calibrated student of this very model, as `saveStudent` or `npm run convert` wrote it: a directory or URL with
+   * student.safetensors, or the file. It brings its own shape; `swiftkv` may repeat it.
+   */
+  student?: ModelSource | File;
   /** Keeps a SwiftKV checkpoint's ordinary projections too, so that `convert(engine, false)` works. Default false. */
   teacher?: boolean;
   /** Tokens of context over all sequences together, rounded up to a multiple of 32. Default: what the model was trained for, at most 8192. */
@@ -97,7 +102,43 @@ export interface LoadOptions {
 export type ConvertOptions = Pick<
   LoadOptions,
   "kv" | "context" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
->;
+> &
+  CalibrateOptions;
+
+/** Makes a student by least squares: docs/recovery.md. */
+export interface CalibrateOptions {
+  /**
+   * Texts to fit the student to, or the token ids of one; what they are like is what it will be good at. At least four
+   * tokens for each of the model's inputs, better twenty. Without it, weights are converted as they are.
+   */
+  calibrate?: string | readonly string[] | readonly number[];
+  /** The text is read in windows of so many tokens. Default 512, or what the context allows. */
+  window?: number;
+  /** λ as a share of the mean square of the inputs: larger holds the fit back where tokens are few. Default 1e-4. */
+  ridge?: number;
+  onProgress?: (progress: CalibrationProgress) => void;
+}
+
+export interface CalibrationProgress {
+  /** The model reads the text; then the equations are solved. */
+  phase: "read" | "solve";
+  tokens: number;
+  totalTokens: number;
+  /** Of this phase; null until it can be told. */
+  secondsLeft: number | null;
+}
+
+/** How a student was calibrated. */
+export interface CalibrationInfo {
+  /** Of the text, and of a window. */
+  tokens: number;
+  window: number;
+  /** As asked for, and what it came to. */
+  ridge: number;
+  lambda: number;
+  /** Of each layer from K on: the share of its keys and values (their squares) that the map from layer K's input gives. */
+  r2: readonly number[];
+}
 
 export interface LoadProgress {
   phase: "open" | "download" | "tokenizer" | "compile" | "tune" | "ready";
@@ -249,6 +290,10 @@ export interface ModelInfo {
   convertible: boolean;
   /** The SwiftKV projections were made by `convert`, not by training. */
   undistilled: boolean;
+  /** How they were fitted, where they were calibrated. */
+  calibration: CalibrationInfo | null;
+  /** Of the ordinary weights: a student goes with the model of the same hash. */
+  hash: string;
   flops: ModelFlops;
 }
 

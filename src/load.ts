@@ -8,6 +8,7 @@ import { LoadedEngine } from "./load/engine.ts";
 import { readConfig, readLanguage, samplingDefaults } from "./load/read.ts";
 import { assemble, assembleStudent, makeReady, type Report, type RunningModel } from "./load/running.ts";
 import { checkOptions, type Settings } from "./load/settings.ts";
+import { checkBase, readStudent, type StoredStudent } from "./load/student.ts";
 import type { ModelConfig } from "./model/config.ts";
 import { nameWeights } from "./model/families/llama.ts";
 import { WeightLoader } from "./model/weights/loader.ts";
@@ -30,7 +31,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
       onBytes: (loadedBytes, totalBytes, item) =>
         report({ phase: totalBytes > 0 ? "download" : "open", loadedBytes, totalBytes, item }),
     });
-    const shape = await readConfig(checkpoint, options.swiftkv);
+    const shape = await readShape(checkpoint, options);
     report({ phase: "tokenizer" });
     const language = readLanguage(checkpoint);
     const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, { ...shape, settings, options, report }));
@@ -38,6 +39,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     const identity = {
       name: checkpoint.name,
       parameters: model.parameters,
+      hash: model.hash,
       sampling: samplingDefaults(checkpoint.generationConfig),
     };
     return new LoadedEngine({ gpu, ...model, identity, language, settings, loadMs: performance.now() - started });
@@ -50,39 +52,64 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
 }
 
 /**
- * A second engine on the device and the weights of `engine`: an undistilled SwiftKV student of it (the trained one, where
- * the checkpoint was trained for that shape), or with `false` the ordinary model. It has a cache of its own; weights that
- * both use stay until both are disposed. Throws InputError for a shape the model cannot have, or where the ordinary
- * projections are not on the GPU.
+ * A second engine on the device and the weights of `engine`: a SwiftKV student of it, or with `false` the ordinary model.
+ * With `calibrate` the student is fitted to texts; without, it is the trained one where the checkpoint was trained for
+ * that shape, else the model's own weights, which answers badly. It has a cache of its own; weights that both use stay
+ * until both are disposed. Throws InputError for a shape the model cannot have, for texts that cannot be used, or where
+ * the ordinary projections are not on the GPU; the signal's reason on abort, which leaves nothing behind.
  */
 export function convert(engine: Engine, swiftkv: SwiftKv | false, options: ConvertOptions = {}): Promise<Engine> {
-  if (!(engine instanceof LoadedEngine)) {
-    throw new InputError("convert: engine; got something else, want what load() returned. Pass that.");
-  }
-  return engine.convert(swiftkv, options);
+  return own("convert", engine).convert(swiftkv, options);
 }
 
-interface Loading {
+/**
+ * The file of a student that `convert` calibrated, for `load(base, { student })`: a safetensors file with the new tensors
+ * only, bound to the base model by hash. Throws InputError for any other engine.
+ */
+export const saveStudent = (engine: Engine): Uint8Array<ArrayBuffer> => own("saveStudent", engine).studentFile();
+
+function own(who: string, engine: Engine): LoadedEngine {
+  if (engine instanceof LoadedEngine) return engine;
+  throw new InputError(`${who}: engine; got something else, want what load() returned. Pass that.`);
+}
+
+interface Shape {
   config: ModelConfig;
   /** What the model is converted to once it is loaded. */
   student: SwiftKv | null;
+  /** What it is converted by: null converts the weights as they are. */
+  stored: StoredStudent | null;
+}
+
+/** The configuration, and the student that is asked for: known before the weights are fetched. */
+async function readShape(checkpoint: Checkpoint, { student, swiftkv, signal }: LoadOptions): Promise<Shape> {
+  if (student === undefined) return { ...(await readConfig(checkpoint, swiftkv)), stored: null };
+  const { config } = await readConfig(checkpoint, false);
+  const stored = await readStudent(student, config, swiftkv, signal);
+  return { config, student: stored.card.swiftkv, stored };
+}
+
+interface Loading extends Shape {
   settings: Settings;
   options: LoadOptions;
   report: Report;
 }
 
-/** The model on the GPU, ready to run, and the number of its weights. */
+/** The model on the GPU, ready to run, the number of its weights and their hash. */
 async function loadModel(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  { config, student, settings, options: { signal, teacher = false }, report }: Loading,
-): Promise<RunningModel & { parameters: number }> {
+  { config, student, stored, settings, options: { signal, teacher = false }, report }: Loading,
+): Promise<RunningModel & { parameters: number; hash: string }> {
   const loader = new WeightLoader(gpu, checkpoint, settings.weights);
   const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
   // Before the download, so that a cache too large for this adapter is known at once.
   const early = student ? null : assemble(gpu, config, weights, settings, loader);
   await loader.load(signal);
-  const model = early ?? (await assembleStudent(gpu, { ...config, swiftkv: student }, weights, settings));
+  const hash = await loader.hash();
+  if (stored) checkBase(stored, checkpoint.name, hash);
+  const converted = { ...config, swiftkv: student };
+  const model = early ?? (await assembleStudent(gpu, converted, weights, settings, stored?.fit ?? null));
   await makeReady(model, settings, { report, signal });
-  return { ...model, parameters: loader.parameters };
+  return { ...model, parameters: loader.parameters, hash };
 }

@@ -1,11 +1,20 @@
 // What the GPU tests call inside the page.
-import { convert, load } from "../src/index.ts";
-import type { ConvertOptions, EngineStats, GenerateOptions, LoadOptions, Prompt, SwiftKv } from "../src/index.ts";
+import { convert, load, saveStudent } from "../src/index.ts";
+import type {
+  CalibrationProgress,
+  ConvertOptions,
+  EngineStats,
+  GenerateOptions,
+  LoadOptions,
+  Prompt,
+  SwiftKv,
+} from "../src/index.ts";
 import { devices } from "./device.ts";
+import { liveBuffers } from "./live.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
 import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
-import { pipelinesCompiled, reportProgress } from "./progress.ts";
+import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
 
 reportProgress();
 
@@ -102,7 +111,8 @@ async function twin(
   swiftkv: SwiftKv | false,
   options: ConvertOptions = {},
 ): Promise<EngineStats> {
-  const engine = await convert(engines.get(from)!, swiftkv, options);
+  const onProgress = ({ phase, tokens }: CalibrationProgress) => report(`calibration: ${phase}, ${tokens} tokens`);
+  const engine = await convert(engines.get(from)!, swiftkv, { ...options, onProgress });
   engines.get(name)?.dispose();
   engines.set(name, engine);
   return engine.stats();
@@ -151,8 +161,42 @@ async function outcomes(sources: readonly string[]): Promise<string[]> {
   return found;
 }
 
+/** The file of a calibrated student, in base64. */
+function studentOf(name: string): string {
+  let text = "";
+  for (const byte of saveStudent(engines.get(name)!)) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+/** A calibration that is aborted at its nth report (never: 0): its reports, what it ended with, and buffers left over. */
+async function calibration(
+  from: string,
+  swiftkv: SwiftKv,
+  options: ConvertOptions,
+  abortAt: number,
+): Promise<{ reports: CalibrationProgress[]; outcome: string; left: number }> {
+  const before = liveBuffers();
+  const controller = new AbortController();
+  const reports: CalibrationProgress[] = [];
+  const onProgress = (progress: CalibrationProgress) => {
+    reports.push(progress);
+    if (reports.length === abortAt) controller.abort();
+  };
+  const outcome = await convert(engines.get(from)!, swiftkv, {
+    ...options,
+    onProgress,
+    signal: controller.signal,
+  }).then(
+    (engine) => (engine.dispose(), "made"),
+    (error: Error) => `${error.name}: ${error.message}`,
+  );
+  return { reports, outcome, left: liveBuffers() - before };
+}
+
 const harness = {
   ...devices,
+  studentOf,
+  calibration,
   kernel,
   moreCases,
   sampling,
@@ -162,6 +206,7 @@ const harness = {
   model: (name: string) => engines.get(name)!.model,
   answer,
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),
+  tokenize: (name: string, text: string) => engines.get(name)!.tokenize(text),
   score: async (name: string, tokens: readonly number[]) => [...(await engines.get(name)!.score(tokens))],
   evaluate: async (name: string, prompt: readonly number[], continuation: readonly number[], withLogits = false) => {
     const logits: number[][] = [];

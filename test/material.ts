@@ -6,6 +6,9 @@ import { test } from "playwright/test";
 const ROOT = join(import.meta.dirname, "..");
 const MATERIAL = resolve(ROOT, process.env.LONGPROMPT_MATERIAL ?? "../shared");
 
+/** Texts, by folder. */
+export const CORPORA = join(MATERIAL, "corpora");
+
 /** Folders of models: where `npm run model` puts them, the material, what the repository has. */
 export const MODEL_FOLDERS = [join(ROOT, "models"), join(MATERIAL, "models"), join(ROOT, "demo/models")];
 

@@ -1,4 +1,5 @@
-// Tells the test runner that a page gets on: pipelines compiled, buffers read. Whatever the GPU does ends in one of the two.
+// Tells the test runner that a page gets on: pipelines compiled, buffers read. Whatever the GPU does ends in one of the two,
+// except for the chunks of a calibration, which the harness reports.
 
 declare global {
   /** Given by the test runner (test/page.ts). */
@@ -14,7 +15,7 @@ let compiled = 0;
 /** Pipelines compiled since `reportProgress`. */
 export const pipelinesCompiled = (): number => compiled;
 
-function report(what: string): void {
+export function report(what: string): void {
   if (performance.now() - reportedAt < PAUSE_MS) return;
   reportedAt = performance.now();
   void globalThis.heard?.(what);

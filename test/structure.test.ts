@@ -123,8 +123,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 // Within a room, places (folders, or files directly in it) from the lowest up: each imports itself and those before it.
 // A file of the room's own name, src/load.ts, stands on top.
 const ORDER: Record<string, readonly string[]> = {
-  io: ["files", "formats", "checkpoint", "remember"],
-  load: ["settings", "read", "running", "engine"],
+  io: ["files", "formats", "checkpoint", "student", "remember"],
+  load: ["settings", "read", "running", "student", "solve", "calibrate", "engine"],
   model: [
     "config",
     "model",
@@ -140,6 +140,7 @@ const ORDER: Record<string, readonly string[]> = {
     "families",
     "tune",
     "transformer",
+    "calibrate",
   ],
 };
 

@@ -24,7 +24,7 @@ interface Request {
 
 type Answer = { result: object; figures: string } | { error: Failure };
 
-interface Failure {
+export interface Failure {
   message: string;
   /** null: not one of the engine's errors. */
   code: ErrorCode | null;
@@ -45,10 +45,10 @@ window.runPrompt = async (request) => {
     const engine = await load(request.source, { ...request.load, onProgress: showLoading() });
     const result = await answer(engine, request);
     const stats = engine.stats();
-    const { swiftkv } = engine.model;
+    const { swiftkv, calibration } = engine.model;
     engine.dispose();
     return {
-      result: { ...result, stats: { ...stats, ...result.stats, swiftkv } },
+      result: { ...result, stats: { ...stats, ...result.stats, swiftkv, calibration } },
       figures: figures(result, stats, engine.model),
     };
   } catch (error) {
@@ -56,7 +56,7 @@ window.runPrompt = async (request) => {
   }
 };
 
-const failure = (error: unknown): Failure => ({
+export const failure = (error: unknown): Failure => ({
   message: (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " "),
   code: error instanceof EngineError ? error.code : null,
 });
@@ -76,7 +76,7 @@ async function answer(engine: Engine, { prompt, generate }: Request): Promise<Ge
 const showReading = (done: number, all: number): void =>
   void window.emitProgress(`reading ${count(done)} of ${count(all)} tokens`);
 
-function showLoading(): (progress: LoadProgress) => void {
+export function showLoading(): (progress: LoadProgress) => void {
   let shown = 0;
   return ({ phase, loadedBytes, totalBytes }) => {
     if (performance.now() - shown < 100) return;
@@ -96,8 +96,9 @@ function figures({ stats, finish }: GenerationResult, engine: EngineStats, model
   return `[${[engine.adapter.name + speed, loading, reading, writing, memory, ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
 }
 
-function swiftkvFigures({ swiftkv, layers, undistilled }: ModelInfo): string[] {
+function swiftkvFigures({ swiftkv, layers, undistilled, calibration }: ModelInfo): string[] {
   if (!swiftkv) return [];
   const sharing = swiftkv.group > 1 ? `, ${swiftkv.group} share a cache` : "";
-  return [`SwiftKV: ${swiftkv.layers} of ${layers} layers read${sharing}${undistilled ? ", untrained" : ""}`];
+  const made = calibration ? `, calibrated on ${count(calibration.tokens)} tokens` : undistilled ? ", untrained" : "";
+  return [`SwiftKV: ${swiftkv.layers} of ${layers} layers read${sharing}${made}`];
 }

@@ -10,6 +10,8 @@ export interface ReplyArguments {
   model: string;
   json: boolean;
   software?: boolean;
+  /** As typed. */
+  student?: string;
   load: {
     /** As typed: the engine checks it. */
     kv?: string;
@@ -68,10 +70,27 @@ export interface QualityArguments {
 
 export const QUALITY_HELP: string;
 export function parseQuality(argv: readonly string[]): { help: true } | QualityArguments;
+export interface ConvertArguments {
+  help?: undefined;
+  model: string;
+  texts: string[];
+  out: string;
+  json: boolean;
+  software?: boolean;
+  shape: { layers: number; group: number };
+  load: object;
+  calibrate: { tokens?: number; window?: number; ridge?: number };
+}
+
 export const START_HELP: string;
+export const CONVERT_HELP: string;
 export const BENCH_HELP: string;
 export function parseStart(argv: readonly string[]): { help: true } | ReplyArguments | PageArguments;
 export function parseBench(argv: readonly string[]): { help: true } | BenchArguments;
+export function parseConvert(argv: readonly string[]): { help: true } | ConvertArguments;
+export function resolveStudent(
+  student: string,
+): Promise<{ local: { directory: string; file: string }; source?: undefined } | { source: string; local?: undefined }>;
 export function resolveModel(
   model: string,
 ): Promise<{ local: { directory: string; file: string }; source?: undefined } | { source: string; local?: undefined }>;

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { localModel } from "./files.mjs";
@@ -29,6 +29,7 @@ npm start -- --prompt "..."                 one reply on standard output, figure
                            by +, with options as in name:option=value,option=value. int8 and int4 are lossy
   --swiftkv K[,G]          convert to SwiftKV: the prompt passes K layers, G later ones share a cache (default 1);
                            not trained for it, so answers are poor. off: run a SwiftKV model as the one it came from
+  --student DIR            a student of this model that npm run convert wrote: its folder, file or URL
   --context N              tokens of context
   --json                   one line of JSON instead of text: the reply, and all figures of the engine
   --software               run on the CPU (SwiftShader)
@@ -49,6 +50,7 @@ const START = {
   seed: { type: "string" },
   kv: { type: "string" },
   swiftkv: { type: "string" },
+  student: { type: "string" },
   context: { type: "string" },
   json: { type: "boolean" },
   software: { type: "boolean" },
@@ -79,6 +81,7 @@ export function parseStart(argv) {
     model: values.model ?? "fable",
     json: values.json ?? false,
     software: values.software,
+    student: values.student,
     load: defined({
       kv: values.kv,
       swiftkv: swiftkv(values.swiftkv),
@@ -235,6 +238,67 @@ export function parseQuality(argv) {
   };
 }
 
+export const CONVERT_HELP = `npm run convert -- --layers K --text FILE --out DIR
+
+  --layers K               layers that prompts run
+  --group G                that many of the others share a cache (default 1; more is much worse)
+  --text FILE ...          UTF-8 texts like those that the student is to read: at least 4 tokens for each of the model's
+                           inputs, better 20 (SmolLM2-135M: 12,000)
+  --tokens N               use so many tokens of them, in equal shares (default: all)
+  --out DIR                where student.safetensors goes: npm start -- --student DIR
+  --model MODEL            as for npm start (default: fable)
+  --window N               read them in windows of N tokens (default 512)
+  --ridge R                hold the fit back: lambda as a share of the inputs' mean square (default 1e-4)
+  --json                   one line of JSON instead of text
+  --software               run on the CPU (SwiftShader)`;
+
+const CONVERT = {
+  model: { type: "string" },
+  layers: { type: "string" },
+  group: { type: "string" },
+  text: { type: "string", multiple: true },
+  tokens: { type: "string" },
+  out: { type: "string" },
+  window: { type: "string" },
+  ridge: { type: "string" },
+  json: { type: "boolean" },
+  software: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+};
+
+/** Reads the arguments of `npm run convert`.
+ * @param {readonly string[]} argv
+ * @throws {UsageError} */
+export function parseConvert(argv) {
+  const values = read(repeated(argv, "--text"), CONVERT);
+  if (values.help) return { help: true };
+  for (const name of ["layers", "text", "out"])
+    if (values[name] === undefined) throw new UsageError(`--${name} is missing. --help shows what it is.`);
+  return {
+    model: values.model ?? "fable",
+    texts: values.text,
+    out: values.out,
+    json: values.json ?? false,
+    software: values.software,
+    shape: { layers: integer(values, "layers", 0), group: integer(values, "group", 1) ?? 1 },
+    load: {},
+    calibrate: defined({
+      tokens: integer(values, "tokens", 1),
+      window: integer(values, "window", 2),
+      ridge: number(values, "ridge", 1e-12, 0.999),
+    }),
+  };
+}
+
+/** `--text a b` → `--text a --text b` */
+function repeated(argv, name) {
+  let within = false;
+  return argv.flatMap((word, i) => {
+    if (word.startsWith("--")) within = word === name;
+    return within && !word.startsWith("--") && argv[i - 1] !== name ? [name, word] : [word];
+  });
+}
+
 /** Semicolons, because a recipe may hold commas: "f16;kivi:kbits=8,vbits=4". What a recipe may be, the engine knows. */
 function recipeList(text) {
   if (text === undefined) return undefined;
@@ -288,6 +352,17 @@ export async function resolveModel(model) {
     `unknown model "${model}": give a directory, a .gguf file, a URL, org/name, or a name in models/`,
   );
 }
+
+/** What `--student` means: like `resolveModel`.
+ * @throws {UsageError} */
+export async function resolveStudent(student) {
+  if (/^https?:\/\//i.test(student)) return { source: student };
+  const file = /\.safetensors$/i.test(student) ? student : join(student, STUDENT_FILE);
+  if (existsSync(file)) return { local: { directory: dirname(resolve(file)), file: basename(file) } };
+  throw new UsageError(`--student ${student}: got no ${STUDENT_FILE} there, want what npm run convert wrote`);
+}
+
+const STUDENT_FILE = "student.safetensors";
 
 async function local(path) {
   const found = await localModel(path);

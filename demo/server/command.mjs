@@ -46,12 +46,12 @@ const HINTS = {
 };
 
 /** Serves the demo with the model, starts a browser, and hands `work` the opened page.
- * @param {{model: {local?: object, source?: string}, path: string, browser: object}} setting path = of the page
- * @param {(page: import("playwright").Page, source: string) => Promise<{error?: {message: string, code: string | null}}>} work source = the model as the page names it
+ * @param {{model: {local?: object, source?: string}, student?: {local?: object, source?: string}, path: string, browser: object}} setting path = of the page
+ * @param {(page: import("playwright").Page, source: string, student?: string) => Promise<{error?: {message: string, code: string | null}}>} work source, student = as the page names them
  * @throws {UsageError} the `error` that the page returned, or what broke the page; errors keep their code across the border to Node, not their class */
-export async function inPage({ model, path, browser: wanted }, work) {
+export async function inPage({ model, student, path, browser: wanted }, work) {
   const [{ serve }, { launch }] = await Promise.all([import("./server.mjs"), import("./browser.mjs")]);
-  const server = await serve(model.local ? { local: model.local } : {});
+  const server = await serve({ local: model.local, student: student?.local });
   onQuit(server.close);
   const { browser } = await launch(wanted);
   onQuit(() => browser.close());
@@ -63,7 +63,7 @@ export async function inPage({ model, path, browser: wanted }, work) {
   });
   const run = async () => {
     await page.goto(server.url + path);
-    return work(page, server.source ?? model.source);
+    return work(page, server.source ?? model.source, server.student ?? student?.source);
   };
   const answer = await Promise.race([run(), broken]);
   if (!answer.error) return answer;

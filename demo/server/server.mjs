@@ -9,14 +9,13 @@ import { modelFiles } from "./files.mjs";
 const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /** Serves the demo without file watching.
- * @param {{port?: number, local?: {directory: string, file: string}, watch?: boolean}} [options] port 0 or none = any free one;
- *   local = a model to mount under a path nobody can guess
- * @returns {Promise<{url: string, source: string | null, named(text: string): string, close(): Promise<void>}>} source = the mounted
- *   model as a page on `url` names it; named = `text` with such addresses turned into paths on the disk again */
+ * @param {{port?: number, local?: {directory: string, file: string}, student?: {directory: string, file: string}, watch?: boolean}} [options]
+ *   port 0 or none = any free one; local = a model, student = a file beside it, to mount under paths nobody can guess
+ * @returns {Promise<{url: string, source: string | null, student: string | null, named(text: string): string, close(): Promise<void>}>}
+ *   source, student = what is mounted as a page on `url` names it; named = `text` with such addresses turned into paths on the disk again */
 export async function serve(options = {}) {
-  const { local } = options;
-  // The directory's own name comes last, because the engine names a model after its address.
-  const prefix = `/mounted-${randomBytes(16).toString("hex")}/${local ? encodeURIComponent(basename(local.directory)) : ""}/`;
+  const [local, student] = [options.local, options.student].map((place) => place && mounted(place));
+  const mounts = [local, student].filter(Boolean);
   const server = await createServer({
     root: join(REPOSITORY, "demo"),
     configFile: join(REPOSITORY, "vite.config.ts"),
@@ -27,19 +26,25 @@ export async function serve(options = {}) {
       open: false,
       ...(options.watch ? {} : { watch: null, hmr: false, ws: false }),
     },
-    plugins: [...(local ? [mount(prefix, local)] : []), ...(options.watch ? [] : [withoutClient])],
+    plugins: [...mounts.map(mount), ...(options.watch ? [] : [withoutClient])],
   });
   await server.listen();
   const url = `http://localhost:${server.httpServer.address().port}`;
+  const named = (text, { prefix, directory }) =>
+    text.replaceAll(url + prefix, join(directory, "/")).replaceAll(prefix, join(directory, "/"));
   return {
     url,
-    named: (text) =>
-      local
-        ? text.replaceAll(url + prefix, join(local.directory, "/")).replaceAll(prefix, join(local.directory, "/"))
-        : text,
-    source: local ? prefix + encodeURIComponent(local.file) : null,
+    named: (text) => mounts.reduce(named, text),
+    source: local?.source ?? null,
+    student: student?.source ?? null,
     close: () => server.close(),
   };
+}
+
+/** A place on the disk and its address. The directory's own name comes last, because the engine names a model after it. */
+function mounted({ directory, file }) {
+  const prefix = `/mounted-${randomBytes(16).toString("hex")}/${encodeURIComponent(basename(directory))}/`;
+  return { directory, file, prefix, source: prefix + encodeURIComponent(file) };
 }
 
 /** Vite's client would look for the web socket of hot reloading, which is off here. */
@@ -51,14 +56,14 @@ const withoutClient = {
   },
 };
 
-function mount(prefix, { directory, file }) {
+function mount({ prefix, directory, file }) {
   const files = modelFiles(prefix, [directory]);
   return {
-    name: "longprompt-mount",
+    name: `longprompt-mount ${prefix}`,
     configureServer(server) {
       server.middlewares.use((request, response, next) => {
         const path = request.url.split(/[?#]/)[0];
-        // A single .gguf was asked for: its neighbours stay private.
+        // A single file was asked for: its neighbours stay private.
         const private_ = file && path.startsWith(prefix) && path !== prefix + encodeURIComponent(file);
         if (private_) return void response.writeHead(404).end();
         return files(request, response, next);

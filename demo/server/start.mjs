@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { StringDecoder } from "node:string_decoder";
-import { START_HELP, parseStart, resolveModel } from "./arguments.mjs";
+import { START_HELP, parseStart, resolveModel, resolveStudent } from "./arguments.mjs";
 import { command, inPage, onQuit, print, quit, showProgress } from "./command.mjs";
 
 async function main(argv) {
@@ -10,8 +10,9 @@ async function main(argv) {
   if (options.help) return print(`${START_HELP}\n`);
   if (options.page) return page(options);
   const model = await resolveModel(options.model);
+  const student = options.student === undefined ? undefined : await resolveStudent(options.student);
   const prompt = options.prompt === "-" ? await standardInput() : options.prompt;
-  await reply({ ...options, prompt }, model);
+  await reply({ ...options, prompt }, model, student);
   await quit(0);
 }
 
@@ -24,23 +25,23 @@ async function page({ port = 5173, open }) {
 }
 
 /** Loads the model in a headless browser, streams the reply. */
-async function reply(options, model) {
-  const setting = { model, path: "/cli/", browser: options.software ? { software: true } : {} };
-  const { result, figures } = await inPage(setting, async (browserPage, source) => {
+async function reply(options, model, student) {
+  const setting = { model, student, path: "/cli/", browser: options.software ? { software: true } : {} };
+  const { result, figures } = await inPage(setting, async (browserPage, source, studentSource) => {
     await browserPage.exposeFunction("emitText", (text) => void (options.json || process.stdout.write(text)));
     await browserPage.exposeFunction("emitProgress", (line) => showProgress(options.json ? "" : line));
     await browserPage.waitForFunction(() => "runPrompt" in window);
-    return browserPage.evaluate((asked) => window.runPrompt(asked), requestOf(options, source));
+    return browserPage.evaluate((asked) => window.runPrompt(asked), requestOf(options, source, studentSource));
   });
   showProgress("");
   await print(options.json ? `${JSON.stringify(result)}\n` : "\n");
   process.stderr.write(`${figures}\n`);
 }
 
-const requestOf = (options, source) => ({
+const requestOf = (options, source, student) => ({
   source,
   prompt: promptOf(options),
-  load: options.load,
+  load: student === undefined ? options.load : { ...options.load, student },
   generate: options.generate,
 });
 

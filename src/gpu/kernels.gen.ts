@@ -2161,6 +2161,45 @@ export const sample_slices = {
   "code": "// sample_slices — per slice of a row: max and Σexp(logit − max) of the raw logits, best score and its token\n//\n//   logits    [M, V]           f32       read\n//   scores    [M, V]           f32       read   logits after logit_adjust; bind logits where nothing was adjusted\n//   settings  [M]              Settings  read\n//   slices    [M, N]           vec4f     write  (raw max, raw Σexp, best score + noise, its token as a number)\n//   peaks     [M, N·LANES]     f32       write  largest score of each thread's tokens: what sample_filter may skip\n//\n// dispatch  (N = ceil(V / (LANES·STEPS)), M, 1): one workgroup per slice of a row\n// cost      bytes 4·M·V (8 with adjusted scores), flops 8·M·V: memory bound when greedy, 30·M·V with noise\n// why       Gumbel's trick: the largest score + temperature·noise is a draw from softmax(score / temperature),\n//           so greedy and sampling share one reduction and nothing is sorted or normalised. Adding\n//           temperature·noise instead of dividing by the temperature cannot overflow.\n//           A thread's tokens lie LANES apart: neighbours read neighbouring words here and in sample_filter.\n// uses      lib/settings.wgsl lib/finite.wgsl lib/gumbel.wgsl lib/merged.wgsl\n\noverride LANES: u32 = 64;  // threads per workgroup, a power of two\noverride STEPS: u32 = 16;  // tokens per thread\n\nstruct Params {\n  vocabulary: u32,  // V < 2²⁴: tokens travel as f32 numbers\n}\n\n@group(0) @binding(0) var<storage, read> logits: array<f32>;\n@group(0) @binding(1) var<storage, read> scores: array<f32>;\n@group(0) @binding(2) var<storage, read> settings: array<Settings>;\n@group(0) @binding(3) var<storage, read_write> slices: array<vec4f>;\n@group(0) @binding(4) var<storage, read_write> peaks: array<f32>;\n@group(0) @binding(5) var<uniform> params: Params;\n\nvar<workgroup> partial: array<vec4f, LANES>;\n\n@compute @workgroup_size(LANES)\nfn sample_slices(\n  @builtin(workgroup_id) wg: vec3u,\n  @builtin(num_workgroups) grid: vec3u,\n  @builtin(local_invocation_id) local: vec3u,\n) {\n  let row = wg.y;\n  let start = row * params.vocabulary;\n  let first = wg.x * LANES * STEPS + local.x;\n  let end = min((wg.x + 1u) * LANES * STEPS, params.vocabulary);\n  let temperature = settings[row].temperature;\n  let seed = settings[row].seed;\n  let counter = settings[row].counter;\n\n  var top = LOWEST;\n  var peak = LOWEST;\n  var best = vec2f(-3.4e38, f32(first));\n  for (var i = first; i < end; i += LANES) {\n    top = max(top, finite(logits[start + i]));\n    var score = finite(scores[start + i]);\n    peak = max(peak, score);\n    // Of 0 or 1: CPU adapters run what a branch holds whether it is taken or not; only a loop skips.\n    for (var draws = select(0u, 1u, temperature > 0.0); draws > 0u; draws--) { score += temperature * gumbel(seed, counter, i); }\n    if (score > best.x) { best = vec2f(score, f32(i)); }\n  }\n  var sum = 0.0;\n  for (var i = first; i < end; i += LANES) {\n    sum += exp(finite(logits[start + i]) - top);\n  }\n  peaks[(row * grid.x + wg.x) * LANES + local.x] = peak;\n\n  // Tree reduction over the workgroup.\n  partial[local.x] = vec4f(top, sum, best);\n  workgroupBarrier();\n  for (var half = LANES / 2u; half > 0u; half /= 2u) {\n    if (local.x < half) { partial[local.x] = merged(partial[local.x], partial[local.x + half]); }\n    workgroupBarrier();\n  }\n  if (local.x == 0u) { slices[row * grid.x + wg.x] = partial[0]; }\n}\n\n// lib/settings.wgsl — how one row of logits becomes a token. model/sample/sampler.ts fills it by the names of its members.\n\nconst NONE = 0xffffffffu;\n\nstruct Settings {\n  sequence: u32,           // its number: which counts, biases and token are its own\n  temperature: f32,        // 0: greedy\n  topK: u32,               // 0: off\n  topP: f32,               // 1: off\n  minP: f32,               // 0: off\n  repetitionPenalty: f32,  // 1: off\n  frequencyPenalty: f32,   // 0: off\n  presencePenalty: f32,    // 0: off\n  seed: u32,\n  counter: u32,            // tokens it has sampled before: fresh noise for each\n  biasCount: u32,          // entries of bias in use, at most 64\n  forced: u32,             // not NONE: this token is scored, nothing is drawn\n}\n\n// lib/finite.wgsl — logits without NaN and infinities\n\nconst LOWEST = -3e38;  // stands for NaN and -inf: finite, and exp(LOWEST - max) = 0\n\n// NaN by its bits: compilers may assume that floats are numbers.\nfn finite(value: f32) -> f32 {\n  if ((bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u) { return LOWEST; }\n  return clamp(value, LOWEST, 3e38);\n}\n\n// lib/gumbel.wgsl — noise that makes the largest score a draw\n\n// A bijection of u32 in which every input bit moves about half of the output bits.\nfn mix(value: u32) -> u32 {\n  var x = value;\n  x = (x ^ (x >> 16u)) * 0x7feb352du;\n  x = (x ^ (x >> 15u)) * 0x846ca68bu;\n  return x ^ (x >> 16u);\n}\n\n// Standard Gumbel noise −ln(−ln(1 − u)) of one token. u keeps the 32 bits of the hash near 0, where the\n// largest noise comes from: with 24 bits, ties at the top would favour low ids. The series is ln(1 − u) to 3e-6.\nfn gumbel(seed: u32, counter: u32, token: u32) -> f32 {\n  let hashed = mix(mix(token ^ mix(seed)) ^ mix(counter + 0x9e3779b9u));\n  let u = min((f32(hashed) + 0.5) * 0x1p-32, 0.99999994);\n  let exponential = select(-log(1.0 - u), u * (1.0 + u * (0.5 + u * (1.0 / 3.0 + u * 0.25))), u < 0.0625);\n  return -log(exponential);\n}\n\n// lib/merged.wgsl — joins what two parts of a row of logits found: (max, Σexp, best score, its token)\n\n// The two of one row merged: sums brought to the larger maximum, the better token, the lower id on ties.\nfn merged(a: vec4f, b: vec4f) -> vec4f {\n  let top = max(a.x, b.x);\n  let sum = a.y * exp(a.x - top) + b.y * exp(b.x - top);\n  let second = b.z > a.z || (b.z == a.z && b.w < a.w);\n  return vec4f(top, sum, select(a.zw, b.zw, second));\n}\n"
 } as const;
 
+export const square_sums = {
+  "name": "square_sums",
+  "bindings": {
+    "y": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 12,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "slices": {
+        "offset": 8,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// square_sums — sums[s, n] += Σ y[t, n]² over the rows t = s, s + S, s + 2·S, …\n//\n//   y     [T, N]  f32  read\n//   sums  [S, N]  f32  read_write\n//\n// dispatch  (ceil(N / WG), S, 1): one column and every S-th row per invocation\n// cost      bytes 4·T·N, flops 2·T·N: memory bound\n// why       What a fit explains is told from Σ y², which no product of xᵀ gives. S slices, because one thread per column\n//           would leave a GPU empty; whoever reads them adds them up.\n\noverride WG: u32 = 64;  // threads per workgroup\n\nstruct Params {\n  rows: u32,     // T\n  columns: u32,  // N\n  slices: u32,   // S\n}\n\n@group(0) @binding(0) var<storage, read> y: array<f32>;\n@group(0) @binding(1) var<storage, read_write> sums: array<f32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn square_sums(@builtin(global_invocation_id) id: vec3u) {\n  if (id.x >= params.columns) { return; }\n  var sum = 0.0;\n  for (var t = id.y; t < params.rows; t += params.slices) {\n    let value = y[t * params.columns + id.x];\n    sum += value * value;\n  }\n  sums[id.y * params.columns + id.x] += sum;\n}\n"
+} as const;
+
 export const top_slots = {
   "name": "top_slots",
   "bindings": {
@@ -2208,6 +2247,41 @@ export const top_slots = {
   "features": [],
   "snippets": {},
   "code": "// top_slots — keep[l, :] = the slots of the `count` largest scores of list l, ascending; of equal scores the lower slots\n//\n//   scores  [*, stride]      f32  read   no NaN\n//   keep    [*, keepStride]  u32  write\n//\n// dispatch  (lists, 1, 1): one workgroup per list\n// cost      bytes 4·lists·(6·slots + count): latency bound, once per prompt\n// why       The count-th largest score is found byte by byte from the highest on: a histogram of the scores that\n//           agree so far says which byte comes next. Then each thread counts what it keeps of its own stretch of\n//           slots, and writes it after what the threads before it keep: so slots ascend, without a sort.\n\nstruct Params {\n  first: u32,       // row of `scores` of list 0\n  stride: u32,\n  slots: u32,       // of each list\n  count: u32,       // at most as many\n  column: u32,      // row of `keep` of list 0\n  keepStride: u32,\n}\n\n@group(0) @binding(0) var<storage, read> scores: array<f32>;\n@group(0) @binding(1) var<storage, read_write> keep: array<u32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\nconst WG = 256u;\nconst BYTES = 256u;\n\nvar<workgroup> bins: array<atomic<u32>, BYTES>;\nvar<workgroup> found: vec2u;              // bytes of the threshold so far; scores equal to it that are kept\nvar<workgroup> counts: array<vec2u, WG>;  // of each thread's stretch: scores above the threshold, and equal to it\n\n// Keys of the bits of scores compare as the scores do: -0 becomes 0, negative numbers are complemented.\nfn sort_key(bits: u32) -> u32 {\n  return select(select(bits | 0x80000000u, ~bits, bits > 0x80000000u), 0x80000000u, bits == 0x80000000u);\n}\n\n@compute @workgroup_size(WG)\nfn top_slots(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let start = (params.first + wg.x) * params.stride;\n  var known = 0u;\n  var left = params.count;\n  for (var byte = 0u; byte < 4u; byte++) {\n    let shift = 24u - 8u * byte;\n    atomicStore(&bins[local], 0u);\n    workgroupBarrier();\n    for (var slot = local; slot < params.slots; slot += WG) {\n      let key = sort_key(bitcast<u32>(scores[start + slot]));\n      if (byte == 0u || key >> ((shift + 8u) % 32u) == known) { atomicAdd(&bins[(key >> shift) & 255u], 1u); }\n    }\n    workgroupBarrier();\n    if (local == 0u) {\n      var bin = BYTES - 1u;\n      var rest = left;\n      for (var i = 1u; i < BYTES; i++) {\n        let size = atomicLoad(&bins[bin]);\n        if (size >= rest) { break; }\n        rest -= size;\n        bin--;\n      }\n      found = vec2u((known << 8u) | bin, rest);\n    }\n    workgroupBarrier();\n    known = found.x;\n    left = found.y;\n  }\n\n  let stretch = (params.slots + WG - 1u) / WG;\n  let begin = min(local * stretch, params.slots);\n  let end = min(begin + stretch, params.slots);\n  var mine = vec2u();\n  for (var slot = begin; slot < end; slot++) {\n    let key = sort_key(bitcast<u32>(scores[start + slot]));\n    mine += vec2u(u32(key > known), u32(key == known));\n  }\n  counts[local] = mine;\n  workgroupBarrier();\n  var before = vec2u();\n  for (var i = 0u; i < local; i++) { before += counts[i]; }\n\n  // `left` of the equal scores are kept, the first ones.\n  var equal = before.y;\n  var at = (params.column + wg.x) * params.keepStride + before.x + min(before.y, left);\n  for (var slot = begin; slot < end; slot++) {\n    let key = sort_key(bitcast<u32>(scores[start + slot]));\n    if (key > known || (key == known && equal < left)) {\n      keep[at] = slot;\n      at++;\n    }\n    equal += u32(key == known);\n  }\n}\n"
+} as const;
+
+export const transpose = {
+  "name": "transpose",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "xt": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 8,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 4,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// transpose — xt[k, t] = x[t, k], and below it a row of ones: xt[D, t] = 1\n//\n//   x   [T, D]      vec4f  read\n//   xt  [D + 1, T]  f32    write\n//\n// dispatch  (ceil(T / WG), D / 4 + 1, 1): four inputs of one row per invocation\n// cost      bytes 8·T·D: memory bound\n// why       Sums over tokens, Σₜ x[t]ᵀ·y[t], are a product whose left operand is xᵀ: with it the GEMM kernels do them.\n//           Threads lie along t, so that writes are contiguous. The ones make sums of y itself, for a bias.\n\noverride WG: u32 = 64;  // threads per workgroup\n\nstruct Params {\n  rows: u32,   // T\n  depth: u32,  // D, a multiple of 4\n}\n\n@group(0) @binding(0) var<storage, read> x: array<vec4f>;\n@group(0) @binding(1) var<storage, read_write> xt: array<f32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn transpose(@builtin(global_invocation_id) id: vec3u) {\n  let rows = params.rows;\n  if (id.x >= rows) { return; }\n  let fours = params.depth / 4u;\n  if (id.y >= fours) {\n    xt[params.depth * rows + id.x] = 1.0;\n    return;\n  }\n  let four = x[id.x * fours + id.y];\n  let at = id.y * 4u * rows + id.x;\n  xt[at] = four.x;\n  xt[at + rows] = four.y;\n  xt[at + 2u * rows] = four.z;\n  xt[at + 3u * rows] = four.w;\n}\n"
 } as const;
 
 export const unpack = {

@@ -7,7 +7,7 @@ import type { ByteFile, Folder, ReadOptions } from "./files/bytes.ts";
 import { readGguf } from "./formats/gguf.ts";
 import { Network } from "./files/http.ts";
 import { readSafetensors, readShardMap } from "./formats/safetensors.ts";
-import { openSource } from "./files/source.ts";
+import { openSource, type SourceContext } from "./files/source.ts";
 import type { TensorInfo } from "../tensor.ts";
 import type { StoredTensor } from "./formats/tensor.ts";
 import { translateGguf } from "./formats/translate.ts";
@@ -63,16 +63,18 @@ export interface OpenOptions {
 export async function openCheckpoint(source: ModelSource, options: OpenOptions = {}): Promise<Checkpoint> {
   const { signal, onBytes } = options;
   signal?.throwIfAborted();
-  const context = {
-    network: new Network(options.fetch ?? globalThis.fetch, options.retryMs ?? 300),
-    caches: options.caches ?? globalCaches(),
-    hubUrl: (options.hubUrl ?? "https://huggingface.co").replace(/\/+$/, ""),
-    signal,
-  };
-  const opened = await openSource(source, context);
+  const opened = await openSource(source, openContext(options));
   const found = "open" in opened ? await openFolder(opened, options) : await openGguf(opened, signal);
   return assemble(found, onBytes);
 }
+
+/** Where sources are looked for. */
+export const openContext = (options: OpenOptions): SourceContext => ({
+  network: new Network(options.fetch ?? globalThis.fetch, options.retryMs ?? 300),
+  caches: options.caches ?? globalCaches(),
+  hubUrl: (options.hubUrl ?? "https://huggingface.co").replace(/\/+$/, ""),
+  signal: options.signal,
+});
 
 /** Absent outside secure contexts and in Node; touching it in a sandboxed frame throws. */
 function globalCaches(): CacheStorage | undefined {

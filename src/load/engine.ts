@@ -17,15 +17,18 @@ import { evaluate } from "../engine/evaluate.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { modelCost } from "../model/cost.ts";
+import type { Fit } from "../model/context.ts";
 import { teacherOf } from "../model/swiftkv/student.ts";
+import { calibrate, type Teacher } from "./calibrate.ts";
 import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel } from "./running.ts";
 import { checkOptions, checkShape, type Settings } from "./settings.ts";
+import { studentBytes } from "./student.ts";
 
 /** What an engine is made of. */
 export interface LoadedModel extends RunningModel {
   gpu: Gpu;
   /** What no conversion changes. */
-  identity: Pick<ModelInfo, "name" | "parameters" | "sampling">;
+  identity: Pick<ModelInfo, "name" | "parameters" | "sampling" | "hash">;
   language: Language;
   settings: Settings;
   loadMs: number;
@@ -46,6 +49,7 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
     kvWarnings: recipe.warnings(config),
     convertible: weights.teacher !== null,
     undistilled: weights.undistilled,
+    calibration: weights.fit?.made ?? null,
     flops: modelCost(config),
   };
 }
@@ -66,17 +70,18 @@ export class LoadedEngine implements Engine {
   }
 
   /** Another engine on the same device and weights: see `convert`. */
-  async convert(swiftkv: SwiftKv | false, options: ConvertOptions): Promise<Engine> {
+  async convert(swiftkv: SwiftKv | false, options: ConvertOptions): Promise<LoadedEngine> {
     this.#check();
     const started = performance.now();
     const { context, ...others } = this.#loaded.settings;
     const settings = checkOptions({ ...others, ...(context === null ? {} : { context }), ...options });
     const { config: from, weights } = this.#loaded;
     const config = { ...from, swiftkv: swiftkv === false ? null : checkShape(swiftkv, from) };
+    const fit = options.calibrate === undefined ? null : await this.#fit(config.swiftkv, options);
     const gpu = this.#loaded.gpu.fork();
     try {
       const model = await gpu.guardMemory(async () => {
-        if (config.swiftkv) return await assembleStudent(gpu, config, weights, settings);
+        if (config.swiftkv) return await assembleStudent(gpu, config, weights, settings, fit);
         return assemble(gpu, config, teacherOf(weights), settings);
       });
       await makeReady(model, settings, { report: () => {}, signal: options.signal });
@@ -85,6 +90,37 @@ export class LoadedEngine implements Engine {
       gpu.dispose();
       throw error;
     }
+  }
+
+  /** Fits a student to the texts. A SwiftKV model reads them as the ordinary model that it can be switched to. */
+  async #fit(shape: SwiftKv | null, options: ConvertOptions): Promise<Fit> {
+    if (!shape)
+      throw new InputError(
+        "calibrate: got a shape in which every layer is ordinary, want one with fewer. Give { layers, group } with layers below the model's.",
+      );
+    if (!this.#loaded.config.swiftkv) return calibrate(this.#teacher, shape, options);
+    const abortable = options.signal ? { signal: options.signal } : {};
+    const ordinary = await this.convert(false, { kv: "f16", sequences: 1, ...abortable });
+    try {
+      return await calibrate(ordinary.#teacher, shape, options);
+    } finally {
+      ordinary.dispose();
+    }
+  }
+
+  get #teacher(): Teacher {
+    return { ...this.#loaded, alone: (work) => this.#speaker.engine.overwriting(work) };
+  }
+
+  /** The file of a calibrated student: see `saveStudent`. */
+  studentFile(): Uint8Array<ArrayBuffer> {
+    this.#check();
+    const { config, weights, identity } = this.#loaded;
+    if (!weights.fit)
+      throw new InputError(
+        "saveStudent: got a model that was not calibrated, want one. Make it with convert(engine, shape, { calibrate }).",
+      );
+    return studentBytes(weights.fit, { config, ...identity });
   }
 
   #check(): void {

@@ -7,7 +7,7 @@ import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { Recipe } from "../kv/recipe.ts";
 import type { KvBounds, KvSystem, SystemTensors } from "../kv/system.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { Weights } from "../model/context.ts";
+import type { Fit, Weights } from "../model/context.ts";
 import { Variants } from "../model/ops/variants.ts";
 import { makeStudent } from "../model/swiftkv/student.ts";
 import { Transformer } from "../model/transformer.ts";
@@ -70,8 +70,9 @@ export async function assembleStudent(
   config: ModelConfig,
   weights: Weights,
   settings: Settings,
+  fit: Fit | null,
 ): Promise<RunningModel> {
-  return assemble(gpu, config, await makeStudent(gpu, config, weights), settings);
+  return assemble(gpu, config, await makeStudent(gpu, config, weights, fit), settings);
 }
 
 /** Kernels chosen and compiled. */

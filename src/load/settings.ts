@@ -20,7 +20,7 @@ function choice<T extends string>(name: keyof LoadOptions, value: T, allowed: re
   return value;
 }
 
-export function checkOptions(options: LoadOptions): Settings {
+export function checkOptions(options: Omit<LoadOptions, "onProgress">): Settings {
   const count = (
     name: "context" | "chunk" | "sequences" | "arenaBytes",
     fallback: number,

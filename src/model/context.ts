@@ -1,5 +1,5 @@
 // What the programs of a model are built from.
-import type { SwiftKv } from "../api.ts";
+import type { CalibrationInfo, SwiftKv } from "../api.ts";
 import { alignUp } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AdapterProfile } from "../gpu/profile.ts";
@@ -27,7 +27,8 @@ export interface HeadVectors {
   /** [D] weight of the norm before query heads, and before key and value heads */
   gammaQ: number;
   gammaKv: number;
-  /** [matrix columns], where there is a bias */
+  /** [matrix columns], where there is a bias. A calibrated student has one whatever its family has. */
+  biased: boolean;
   biasAt: number;
   /** [E] and [stores, E], where heads of q and k are normalised */
   queryNormAt: number;
@@ -48,6 +49,20 @@ export interface Layer {
   downBias: Vector | undefined;
 }
 
+/** Keys and values of the later stores as a linear map of layer K's normalised input. */
+export interface Fit {
+  /** In the order of the layout. */
+  stores: readonly FittedStore[];
+  made: CalibrationInfo;
+}
+
+export interface FittedStore {
+  /** [2·G·E, D] bits of f16: G key heads, then G value heads */
+  weights: Uint16Array<ArrayBuffer>;
+  /** [2·G·E] the constant of each */
+  bias: Float32Array<ArrayBuffer>;
+}
+
 export interface Weights {
   /** [V, D]: embedding table */
   embedding: Matrix;
@@ -59,8 +74,10 @@ export interface Weights {
   teacher: readonly QkvProjection[] | null;
   /** Projections of every layer as a SwiftKV checkpoint has them, and the shape they were trained for. */
   trained: { swiftkv: SwiftKv; qkv: readonly QkvProjection[] } | null;
-  /** The SwiftKV projections are a conversion's first guess. */
+  /** The SwiftKV projections were made by a conversion, not by training. */
   undistilled: boolean;
+  /** What the projections were calibrated to, where they were. */
+  fit: Fit | null;
 }
 
 /** Buffers of one step; all rows × width, f32. */

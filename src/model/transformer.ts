@@ -112,6 +112,11 @@ export class Transformer implements Model {
     return this.#gpu.fingerprint;
   }
 
+  /** What a program of the caller's is built from. */
+  get context(): ModelContext {
+    return this.#model;
+  }
+
   /** Whether some layers are for rows that continue only. */
   get #hasUpper(): boolean {
     return this.#model.cache.shape.layout.boundary < this.#model.config.layers;
@@ -177,6 +182,18 @@ export class Transformer implements Model {
     const { logitCount, sequences, vocabulary } = this.limits;
     const bytes = this.#sampler.resultBytes(logitCount) + sequences * 4 * vocabulary;
     return (this.#wide ??= new Readback(this.#gpu, bytes, READBACK_DEPTH));
+  }
+
+  /** Runs the rows of `batch` through a wide program of the caller's, without logits. Resolves when the GPU is done. */
+  async runThrough(program: Program<Sizes>, batch: Batch): Promise<void> {
+    this.#gpu.check();
+    this.#writeLists(batch);
+    program.prepare(sizesOf(this.#model, batch, 0));
+    this.#writeRows(batch, []);
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encodePass(encoder, [program]);
+    this.#gpu.submit(encoder);
+    await this.#gpu.device.queue.onSubmittedWorkDone();
   }
 
   readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {

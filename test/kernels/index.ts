@@ -32,6 +32,8 @@ import qkv_split from "./heads/qkv_split.ts";
 import qkv_tile from "./heads/qkv_tile.ts";
 import fold from "./weights/fold.ts";
 import gather from "./rows/gather.ts";
+import square_sums from "./rows/square_sums.ts";
+import transpose from "./rows/transpose.ts";
 import attn_combine from "./attention/attn_combine.ts";
 import attn_decode from "./attention/attn_decode.ts";
 import attn_decode_regs from "./cpu/attn_decode_regs.ts";
@@ -65,6 +67,8 @@ export const specs: readonly KernelSpec[] = [
   unpack,
   fold,
   gather,
+  square_sums,
+  transpose,
   qkv_cols,
   qkv_split,
   qkv_regs,

@@ -37,6 +37,8 @@ export interface Safetensors {
   tensors: StoredTensor[];
   /** Names of buffers left out because nothing here needs them. */
   ignored: string[];
+  /** What the file says beside its tensors, checked by whoever reads it. */
+  metadata: unknown;
 }
 
 /**
@@ -53,6 +55,7 @@ export async function readSafetensors(file: ByteFile, signal?: AbortSignal): Pro
   return {
     tensors: entries.filter((entry) => !isIgnored(entry)).map((entry) => toTensor(file, entry, dataStart)),
     ignored: entries.filter(isIgnored).map(({ name }) => name),
+    metadata: header["__metadata__"],
   };
 }
 
@@ -147,4 +150,35 @@ export function readShardMap(index: Record<string, unknown>, name: string): Map<
   }
   if (shards.size > 0) return shards;
   throw new ModelError(`${name}: weight_map is empty; got no tensors, want the names of all.`);
+}
+
+/** A tensor to be written. */
+export interface NewTensor {
+  name: string;
+  shape: readonly number[];
+  type: "F32" | "F16";
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** The file that holds these tensors, back to back, and a text under each key of `metadata`. */
+export function writeSafetensors(
+  tensors: readonly NewTensor[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array<ArrayBuffer> {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let end = 0;
+  for (const { name, shape, type, bytes } of tensors)
+    header[name] = { dtype: type, shape, data_offsets: [end, (end += bytes.length)] };
+  const unpadded = new TextEncoder().encode(JSON.stringify(header));
+  const headerBytes = Math.ceil(unpadded.length / 8) * 8; // the reference reader wants 8-byte alignment
+  const file = new Uint8Array(8 + headerBytes + end);
+  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  file.fill(0x20, 8, 8 + headerBytes); // spaces
+  file.set(unpadded, 8);
+  let at = 8 + headerBytes;
+  for (const { bytes } of tensors) {
+    file.set(bytes, at);
+    at += bytes.length;
+  }
+  return file;
 }

@@ -38,6 +38,7 @@ export function nameWeights(
     teacher: swiftkv && !teacher ? null : layers.map(ordinary),
     trained: swiftkv && { swiftkv, qkv: layers.map(({ qkv }) => qkv) },
     undistilled: false,
+    fit: null,
   };
 }
 
@@ -100,17 +101,43 @@ const everyRow = (s: Sizes): number => s.rows;
  * ordinary model.
  */
 export function lower(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
-  const { gpu, weights, activations, tokens, cache, spans } = model;
-  const { boundary, reads } = cache.shape.layout;
-  const span = spans.lower;
-  const project = (layer: number, range: HeadRange) =>
-    projectQkv(model, tileRows, { layer, range, qkv: weights.layers[layer]!.qkv, rowAt: span.first, rows: everyRow });
-  const records = recordsOf(cache.lists, span);
-  const dispatches = [embedRows(weights.embedding, { rows: records, tokens, hidden: activations.hidden })];
-  for (let layer = 0; layer < boundary; layer++)
-    dispatches.push(...project(layer, "all"), ...rest(model, layer, tileRows, span));
-  if (boundary < reads.length) dispatches.push(...project(boundary, tileRows > 0 ? "all" : "keysValues"));
-  return Program.build(gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, dispatches);
+  const { boundary, reads } = model.cache.shape.layout;
+  const dispatches = [embedding(model)];
+  for (let layer = 0; layer < boundary; layer++) dispatches.push(...wholeLayer(model, tileRows, layer));
+  if (boundary < reads.length)
+    dispatches.push(...projectRows(model, tileRows, boundary, tileRows > 0 ? "all" : "keysValues"));
+  return Program.build(model.gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, dispatches);
+}
+
+function embedding({ weights, activations, tokens, cache, spans }: ModelContext): AnyDispatch<Sizes> {
+  const rows = recordsOf(cache.lists, spans.lower);
+  return embedRows(weights.embedding, { rows, tokens, hidden: activations.hidden });
+}
+
+/** A layer's heads for every row. */
+const projectRows = (model: ModelContext, tileRows: number, layer: number, range: HeadRange) =>
+  projectQkv(model, tileRows, {
+    layer,
+    range,
+    qkv: model.weights.layers[layer]!.qkv,
+    rowAt: model.spans.lower.first,
+    rows: everyRow,
+  });
+
+const wholeLayer = (model: ModelContext, tileRows: number, layer: number): AnyDispatch<Sizes>[] => [
+  ...projectRows(model, tileRows, layer, "all"),
+  ...rest(model, layer, tileRows, model.spans.lower),
+];
+
+/** An ordinary model as far as the input of its last layer, for chunks, with the caller's dispatches before each layer. */
+export function tapped(
+  model: ModelContext,
+  before: (layer: number) => readonly AnyDispatch<Sizes>[],
+): Promise<Program<Sizes>> {
+  const last = model.config.layers - 1;
+  const dispatches = [embedding(model)];
+  for (let layer = 0; layer < last; layer++) dispatches.push(...before(layer), ...wholeLayer(model, 0, layer));
+  return Program.build(model.gpu, "tapped", [...dispatches, ...before(last)]);
 }
 
 /** The layers from the boundary on, for the rows that continue. */

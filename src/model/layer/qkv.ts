@@ -37,7 +37,7 @@ export function nameQkv(loader: WeightLoader, config: ModelConfig, layout: Layou
     stores: count,
     firstStore: first,
     vectors: {
-      ...vectorOffsets(config, { queries: H, stores: count, gammas: gammas.length }),
+      ...vectorOffsets(config, { queries: H, stores: count, gammas: gammas.length, biased: config.qkvBias }),
       buffer: loader.vector([...gammas, ...biases, ...headNorms], lengths),
     },
   };
@@ -55,15 +55,15 @@ function projectionNames(layer: number, owners: readonly number[], suffix: strin
 
 /** Order of the vectors in their buffer: norms before the product, biases, norms of the heads. Offsets in floats. */
 export function vectorOffsets(
-  { hiddenSize: D, kvHeads: G, headWidth: E, qkvBias, headNorm }: ModelConfig,
-  { queries, stores, gammas }: { queries: number; stores: number; gammas: number },
+  { hiddenSize: D, kvHeads: G, headWidth: E, headNorm }: ModelConfig,
+  { queries, stores, gammas, biased }: { queries: number; stores: number; gammas: number; biased: boolean },
 ): Omit<HeadVectors, "buffer"> & { length: number } {
   const columns = (queries + 2 * stores * G) * E;
   const biasAt = gammas * D;
-  const queryNormAt = biasAt + (qkvBias ? columns : 0);
+  const queryNormAt = biasAt + (biased ? columns : 0);
   const keyNormAt = queryNormAt + (headNorm ? E : 0);
   const length = keyNormAt + (headNorm ? stores * E : 0);
-  return { gammaQ: 0, gammaKv: (gammas - 1) * D, biasAt, queryNormAt, keyNormAt, length };
+  return { gammaQ: 0, gammaKv: (gammas - 1) * D, biased, biasAt, queryNormAt, keyNormAt, length };
 }
 
 // ---- dispatches ----
@@ -111,10 +111,10 @@ function runsOf({ cache, config }: ModelContext, { qkv, range }: QkvProduct): He
 
 /** Constants, parameters and buffers that all four kernels have. */
 function shared({ config, cache, activations, rope }: ModelContext, { qkv, rowAt, rows }: QkvProduct, run: HeadRun) {
-  const { hiddenSize: depth, kvHeads: G, headWidth: E, qkvBias, headNorm, normEpsilon } = config;
-  const { biasAt, queryNormAt, keyNormAt, buffer: vectors } = qkv.vectors;
+  const { hiddenSize: depth, kvHeads: G, headWidth: E, headNorm, normEpsilon } = config;
+  const { biased, biasAt, queryNormAt, keyNormAt, buffer: vectors } = qkv.vectors;
   return {
-    constants: { E, KV_BITS: cache.written.bits, BIAS: qkvBias ? 1 : 0, HEAD_NORM: headNorm ? 1 : 0 },
+    constants: { E, KV_BITS: cache.written.bits, BIAS: biased ? 1 : 0, HEAD_NORM: headNorm ? 1 : 0 },
     buffers: { x: activations.hidden, vectors, rows: cache.lists.inputs, rope, q: activations.query, kv: run.kv },
     params: (s: Sizes) => ({
       rows: rows(s),

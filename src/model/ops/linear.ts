@@ -143,17 +143,24 @@ export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVa
 export const unlessEmpty = (dispatches: Dispatches, rows: (sizes: Sizes) => number): Dispatches =>
   dispatches.map((each) => ({ ...each, grid: (s: Sizes) => (rows(s) === 0 ? [0, 0, 0] : each.grid(s)) }));
 
-/** Columns of a slice whose f32 form fits into `bytes`. */
-function sliceColumns({ columns, depth }: Matrix, bytes: number): number {
+/** Columns of a slice whose f32 form fits into `bytes`: 128, or a multiple. */
+export function sliceColumns({ columns, depth }: Pick<Matrix, "columns" | "depth">, bytes: number): number {
   const most = Math.floor(bytes / 4 / depth / 128) * 128;
   return Math.min(columns + ((4 - (columns % 4)) % 4), Math.max(128, most));
 }
 
-function normalise(
+/** y = x, RMS-normalised. */
+export function normalise(
   gpu: Gpu,
-  { label, matrix, x, y, norm, rows }: Linear & { norm: NonNullable<Linear["norm"]> },
+  {
+    label,
+    matrix: { depth: D },
+    x,
+    y,
+    norm,
+    rows,
+  }: Pick<Linear, "label" | "x" | "y" | "rows"> & { matrix: Pick<Matrix, "depth">; norm: NonNullable<Linear["norm"]> },
 ): AnyDispatch<Sizes> {
-  const D = matrix.depth;
   return dispatch({
     kernel: rmsnorm,
     constants: { D, WG: gpu.profile.normThreads },
@@ -209,23 +216,44 @@ interface Slice {
 
 function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Slice, variant: GemmVariant): AnyDispatch<Sizes> {
   const { label, matrix, y, bias, epilogue, rows } = linear;
-  const constants = { ...variant.constants, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0 };
   const cOffset = epilogue === "swiglu" ? first / 2 : first;
+  const part = bias && { buffer: bias, offset: first * 4 };
+  const place = { c: y, cStride: outputWidth(linear), cOffset };
+  return matmul(
+    gpu,
+    { label, a, b, bias: part, epilogue, rows, depth: () => matrix.depth, columns, ...place },
+    variant,
+  );
+}
+
+/** c = a · b of plain f32 buffers. */
+export interface Matmul {
+  label: string;
+  /** [rows, depth] */
+  a: Bindable;
+  /** [depth, columns], columns a multiple of 4 */
+  b: Bindable;
+  bias?: Bindable | undefined;
+  /** [rows, cStride], from column cOffset on */
+  c: Bindable;
+  cStride: number;
+  cOffset: number;
+  epilogue: Linear["epilogue"];
+  rows: (sizes: Sizes) => number;
+  depth: (sizes: Sizes) => number;
+  columns: number;
+}
+
+export function matmul(gpu: Gpu, product: Matmul, variant: GemmVariant): AnyDispatch<Sizes> {
+  const { label, a, b, bias, c, cStride, cOffset, epilogue, rows, depth, columns } = product;
   return dispatch({
     kernel: families.gemm[variant.kernel],
-    constants,
+    constants: { ...variant.constants, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0 },
     label,
-    buffers: { a, b, bias: bias ? { buffer: bias, offset: first * 4 } : gpu.unused, c: y },
-    params: (s: Sizes) => ({
-      rows: rows(s),
-      depth: matrix.depth,
-      columns,
-      bStride: columns,
-      cStride: outputWidth(linear),
-      cOffset,
-    }),
+    buffers: { a, b, bias: bias ?? gpu.unused, c },
+    params: (s: Sizes) => ({ rows: rows(s), depth: depth(s), columns, bStride: columns, cStride, cOffset }),
     grid: (s) => gemmGrid(variant, rows(s), columns),
-    bytes: (s) => 4 * (rows(s) * (matrix.depth + columns) + columns * matrix.depth),
-    flops: (s) => 2 * rows(s) * columns * matrix.depth,
+    bytes: (s) => 4 * (rows(s) * (depth(s) + columns) + columns * depth(s)),
+    flops: (s) => 2 * rows(s) * columns * depth(s),
   });
 }

@@ -1,19 +1,20 @@
 // An ordinary model on the GPU -> an undistilled SwiftKV student on the same weights. docs/swiftkv.md, "Conversion".
 //
-// A later layer's keys and values came from its own norm and projection of its own input; in the student they come from
+// Its new projections come from a fit (docs/recovery.md), or else from the ordinary ones:
+// a later layer's keys and values came from its own norm and projection of its own input; in the student they come from
 // layer K's input. The start that is closest to the teacher keeps each layer's own norm weight: it is folded into the
 // projection, whose norm then has weight 1. A group's owner gets the mean over its layers.
 import { InputError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { fold } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../../gpu/program.ts";
-import { columnOf, type Layout } from "../../kv/layout.ts";
+import type { Layout } from "../../kv/layout.ts";
 import { layoutOf, readersOf, sameShape } from "../../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../config.ts";
 import { vectorOffsets } from "../layer/qkv.ts";
 import { unpackGrid } from "../ops/linear.ts";
-import type { QkvProjection, Weights } from "../context.ts";
-import { emptyMatrix, type Matrix, packRows, type Vector } from "../weights/matrix.ts";
+import type { Fit, FittedStore, QkvProjection, Weights } from "../context.ts";
+import { emptyMatrix, type Matrix, packHalves, packRows, type Vector } from "../weights/matrix.ts";
 
 /** The same weights with the ordinary projections of every layer. Throws InputError where they were not kept. */
 export function teacherOf(weights: Weights): Weights & { teacher: readonly QkvProjection[] } {
@@ -23,7 +24,7 @@ export function teacherOf(weights: Weights): Weights & { teacher: readonly QkvPr
       "convert: this SwiftKV model was loaded without its ordinary projections; got none, want those of every layer. Load it with { teacher: true }.",
     );
   }
-  return { ...withProjections(weights, teacher), teacher, undistilled: false };
+  return { ...withProjections(weights, teacher), teacher, undistilled: false, fit: null };
 }
 
 const withProjections = (weights: Weights, projections: readonly QkvProjection[]): Weights => ({
@@ -32,22 +33,23 @@ const withProjections = (weights: Weights, projections: readonly QkvProjection[]
 });
 
 /**
- * Weights of the student that `config.swiftkv` describes: the checkpoint's own where it was trained for that shape, else
- * a conversion of the ordinary model. New are the projections from the boundary on; the rest is shared.
+ * Weights of the student that `config.swiftkv` describes: `fit` where one is given, else the checkpoint's own where it was
+ * trained for that shape, else a conversion of the ordinary model. New are the projections from the boundary on; the rest
+ * is shared.
  */
-export async function makeStudent(gpu: Gpu, config: ModelConfig, weights: Weights): Promise<Weights> {
+export async function makeStudent(gpu: Gpu, config: ModelConfig, weights: Weights, fit: Fit | null): Promise<Weights> {
   const { trained } = weights;
-  if (trained && sameShape(trained.swiftkv, config.swiftkv!)) {
-    return { ...withProjections(weights, trained.qkv), undistilled: false };
+  if (!fit && trained && sameShape(trained.swiftkv, config.swiftkv!)) {
+    return { ...withProjections(weights, trained.qkv), undistilled: false, fit: null };
   }
   const { teacher } = teacherOf(weights);
   const layout = layoutOf(config.layers, config.swiftkv);
   const { boundary } = layout;
-  const projection = await makeBoundary(gpu, config, layout, teacher);
+  const projection = await makeBoundary(gpu, config, { layout, teacher, fit });
   const projections = teacher.map((each, i) =>
     i < boundary ? each : i === boundary ? projection : queriesOf(config, each),
   );
-  return { ...withProjections(weights, projections), undistilled: true };
+  return { ...withProjections(weights, projections), undistilled: true, fit };
 }
 
 /** The query heads of an ordinary projection: they are its first columns. */
@@ -57,36 +59,60 @@ const queriesOf = ({ heads: H, headWidth: E }: ModelConfig, qkv: QkvProjection):
   stores: 0,
 });
 
-/** What the projections of the boundary layer and of every store's readers are folded into. Quantised ones become 8-bit: no finer are needed, no coarser would do. */
-async function makeBoundary(
-  gpu: Gpu,
-  config: ModelConfig,
-  layout: Layout,
-  teacher: readonly QkvProjection[],
-): Promise<QkvProjection> {
+/** What a student's new projection is made of. */
+interface Parts {
+  layout: Layout;
+  teacher: readonly QkvProjection[];
+  fit: Fit | null;
+}
+
+/**
+ * The boundary layer's queries, then keys and values of every store. Quantised ones become 8-bit: no finer are needed, no
+ * coarser would do.
+ */
+async function makeBoundary(gpu: Gpu, config: ModelConfig, parts: Parts): Promise<QkvProjection> {
   const { heads: H, kvHeads: G, headWidth: E, hiddenSize: depth } = config;
+  const { layout, teacher, fit } = parts;
   const { first, count } = layout.fills[layout.boundary]!;
   const boundary = teacher[layout.boundary]!;
   const bits = boundary.matrix.bits <= 8 ? 8 : boundary.matrix.bits;
-  const columns = (H + 2 * columnOf(count, G)) * E;
-  const matrix = emptyMatrix(gpu, "swiftkv projection", { bits, group: 32, columns, depth });
-  const vectors = await makeVectors(gpu, config, layout, teacher);
-  const raw = gpu.buffer("folded rows", Math.max(H, 2 * G) * E * depth * 4, "scratch");
-  const take = (member: QkvProjection, columns: Omit<Fold, "gammaAt">) =>
-    foldColumns(member.matrix, member.vectors.buffer, { ...columns, gammaAt: member.vectors.gammaKv }, raw);
-  const queries = take(boundary, { first: 0, columns: H * E, weight: 1, add: false, gamma: false });
-  await Program.once(gpu, "student queries", [queries, packRows(matrix, raw, H * E, 0)]);
   const width = 2 * G * E;
+  const columns = H * E + count * width;
+  const matrix = emptyMatrix(gpu, "swiftkv projection", { bits, group: 32, columns, depth });
+  const vectors = await makeVectors(gpu, config, parts);
+  const raw = gpu.buffer("folded rows", Math.max(H, 2 * G) * E * depth * 4, "scratch");
+  const all = { first: 0, columns: H * E, weight: 1, add: false, gamma: false };
+  const queries = foldColumns(boundary.matrix, boundary.vectors.buffer, { ...all, gammaAt: 0 }, raw);
+  await Program.once(gpu, "student queries", [queries, packRows(matrix, raw, H * E, 0)]);
   for (let i = 0; i < count; i++) {
-    const members = readersOf(layout, first + i).map((layer) => teacher[layer]!);
-    const folds = members.map((member, m) =>
-      take(member, { first: H * E, columns: width, weight: 1 / members.length, add: m > 0, gamma: true }),
-    );
-    await Program.once(gpu, `student store ${i}`, [...folds, packRows(matrix, raw, width, H * E + i * width)]);
+    const store = fit?.stores[i];
+    const folds = store ? upload(gpu, store, raw) : foldMembers(config, membersOf(parts, first + i), raw);
+    const pack = (store ? packHalves : packRows)(matrix, raw, width, H * E + i * width);
+    await Program.once(gpu, `student store ${i}`, [...folds, pack]);
   }
   gpu.release(raw);
   return { matrix, queries: H, stores: count, firstStore: first, vectors };
 }
+
+/** The ordinary projections of the layers that read a store. */
+const membersOf = ({ layout, teacher }: Parts, store: number): QkvProjection[] =>
+  readersOf(layout, store).map((layer) => teacher[layer]!);
+
+function upload(gpu: Gpu, { weights }: FittedStore, raw: GPUBuffer): AnyDispatch<object>[] {
+  gpu.write(raw, 0, weights);
+  return [];
+}
+
+/** The mean of keys' and values' projections, each with its layer's norm weight. */
+const foldMembers = (
+  { heads: H, kvHeads: G, headWidth: E }: ModelConfig,
+  members: readonly QkvProjection[],
+  raw: GPUBuffer,
+): AnyDispatch<object>[] =>
+  members.map(({ matrix, vectors }, m) => {
+    const part = { first: H * E, columns: 2 * G * E, weight: 1 / members.length, add: m > 0, gamma: true };
+    return foldColumns(matrix, vectors.buffer, { ...part, gammaAt: vectors.gammaKv }, raw);
+  });
 
 interface Fold {
   /** Columns of the product to take. */
@@ -119,16 +145,16 @@ function foldColumns(
   });
 }
 
-/** [the boundary layer's norm | ones | biases | norms of the heads]: the means over a store's readers where there are several. */
-async function makeVectors(
-  gpu: Gpu,
-  config: ModelConfig,
-  layout: Layout,
-  teacher: readonly QkvProjection[],
-): Promise<QkvProjection["vectors"]> {
+/**
+ * [the boundary layer's norm | ones | biases | norms of the heads]: the means over a store's readers where there are
+ * several. A fit brings the biases of keys and values, also where the family has none.
+ */
+async function makeVectors(gpu: Gpu, config: ModelConfig, parts: Parts): Promise<QkvProjection["vectors"]> {
   const { heads: H, kvHeads: G, headWidth: E, hiddenSize: D, qkvBias, headNorm } = config;
+  const { layout, teacher, fit } = parts;
   const { first, count } = layout.fills[layout.boundary]!;
-  const { length, ...offsets } = vectorOffsets(config, { queries: H, stores: count, gammas: 2 });
+  const biased = qkvBias || fit !== null;
+  const { length, ...offsets } = vectorOffsets(config, { queries: H, stores: count, gammas: 2, biased });
   const buffer = gpu.buffer("swiftkv vectors", length * 4, "weights");
   const mean = (members: readonly QkvProjection[], from: (qkv: QkvProjection) => number, count: number, to: number) =>
     meanVector(gpu, members, { from, count, to }, buffer);
@@ -138,12 +164,11 @@ async function makeVectors(
   if (qkvBias) await mean([boundary], ({ vectors }) => vectors.biasAt, H * E, offsets.biasAt);
   if (headNorm) await mean([boundary], ({ vectors }) => vectors.queryNormAt, E, offsets.queryNormAt);
   for (let i = 0; i < count; i++) {
-    const members = readersOf(layout, first + i).map((layer) => teacher[layer]!);
+    const members = membersOf(parts, first + i);
     const width = 2 * G * E;
-    if (qkvBias) {
-      const to = offsets.biasAt + H * E + i * width;
-      await mean(members, ({ vectors }) => vectors.biasAt + H * E, width, to);
-    }
+    const to = offsets.biasAt + H * E + i * width;
+    if (fit) gpu.write(buffer, to * 4, fit.stores[i]!.bias);
+    else if (qkvBias) await mean(members, ({ vectors }) => vectors.biasAt + H * E, width, to);
     if (headNorm) await mean(members, ({ vectors }) => vectors.keyNormAt, E, offsets.keyNormAt + i * E);
   }
   return { ...offsets, buffer };

@@ -36,6 +36,8 @@ export class WeightLoader {
   #staging: GPUBuffer | null = null;
   /** Number of weights named so far. */
   parameters = 0;
+  /** A line for each tensor of the ordinary model that has been loaded, for `hash`. */
+  readonly #prints: string[] = [];
 
   constructor(gpu: Gpu, source: TensorSource, format: WeightFormat) {
     this.#gpu = gpu;
@@ -179,10 +181,31 @@ export class WeightLoader {
       signal?.throwIfAborted();
       const bytes = await this.#source.read(name, signal);
       for (const job of jobs) await job(bytes);
+      if (isOrdinary(name)) this.#prints.push(await printOf(this.#source.tensors.get(name)!, bytes));
     }
     if (this.#staging) this.#gpu.release(this.#staging);
     this.#staging = null;
   }
+
+  /** Tells the ordinary model apart from others, once it is loaded: docs/recovery.md, "The hash". */
+  hash(): Promise<string> {
+    return sha256(new TextEncoder().encode(this.#prints.toSorted().join("\n")));
+  }
+}
+
+/** Tensors on which a layer's input depends, under their ordinary names. */
+const isOrdinary = (name: string): boolean =>
+  /^model\.(embed_tokens|layers|norm)\./.test(name) && !name.includes("swiftkv");
+
+/** Of each tensor's bytes: training changes every part of a tensor, and hashing all of it would take seconds. */
+const HASHED_BYTES = 4096;
+
+const printOf = async ({ name, type, shape }: TensorInfo, bytes: Uint8Array<ArrayBuffer>): Promise<string> =>
+  `${name} ${type} [${shape}] ${await sha256(bytes.subarray(0, HASHED_BYTES))}`;
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** f32 values of an F32, F16 or BF16 tensor. */

@@ -64,17 +64,15 @@ export function emptyMatrix(
   return { name, bits, group, columns, depth, stride, words, scales };
 }
 
-/** The dispatch that writes f32 rows [rows, depth] in `raw` as columns of `matrix`, from `columnOffset` on. */
-export const packRows = (matrix: Matrix, raw: GPUBuffer, rows: number, columnOffset: number): AnyDispatch<object> =>
-  packer("F32", matrix, raw, {
-    rows,
-    depth: matrix.depth,
-    stride: matrix.stride,
-    columnOffset,
-    columnMode: 0,
-    headRows: 0,
-    firstRow: 0,
-  });
+/** The dispatch that writes rows [rows, depth] in `raw` as columns of `matrix`, from `columnOffset` on. */
+const packPlain =
+  (type: "F32" | "F16") =>
+  ({ depth, stride, ...matrix }: Matrix, raw: GPUBuffer, rows: number, columnOffset: number): AnyDispatch<object> => {
+    const place = { columnOffset, columnMode: 0, headRows: 0, firstRow: 0 };
+    return packer(type, { depth, stride, ...matrix }, raw, { rows, depth, stride, ...place });
+  };
+export const packRows = packPlain("F32");
+export const packHalves = packPlain("F16");
 
 /** The dispatch that writes `raw` rows into `matrix`. */
 export function packer(type: TensorType, matrix: Matrix, raw: GPUBuffer, params: PackParams): AnyDispatch<object> {

@@ -1,0 +1,71 @@
+// `npm run convert`: fits a SwiftKV student to texts in a headless browser and writes it as a file.
+
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CONVERT_HELP, parseConvert, resolveModel, UsageError } from "./arguments.mjs";
+import { command, inPage, onQuit, print, quit, showProgress } from "./command.mjs";
+
+/** What `load(…, { student })` looks for in a folder; and the same facts for people. */
+const FILE = "student.safetensors";
+const CARD = "student.json";
+
+async function main(argv) {
+  const options = parseConvert(argv);
+  if (options.help) return print(`${CONVERT_HELP}\n`);
+  const texts = await Promise.all(options.texts.map(readText));
+  const model = await resolveModel(options.model);
+  await mkdir(options.out, { recursive: true }).catch(({ message }) => {
+    throw new UsageError(`--out ${options.out} cannot be made: ${message}`);
+  });
+  const { result } = await convert(options, texts, model);
+  const card = { model: options.model, texts: options.texts, ...result };
+  await writeFile(join(options.out, CARD), `${JSON.stringify(card, null, 2)}\n`);
+  await print(options.json ? `${JSON.stringify({ ...card, out: options.out })}\n` : report(options, result));
+  await quit(0);
+}
+
+/** A text file. Throws UsageError for what is none. */
+async function readText(path) {
+  const bytes = await readFile(path).catch(({ code }) => {
+    throw new UsageError(`--text ${path} cannot be read: ${code}`);
+  });
+  if (bytes.length === 0) throw new UsageError(`--text ${path} is empty. Give a file with text.`);
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (!text.includes("\0")) return text;
+  } catch {
+    // said below
+  }
+  throw new UsageError(`--text ${path} is no UTF-8 text. Give a plain text file.`);
+}
+
+/** Loads, calibrates, and receives the file piece by piece. It gets its name only once it is whole. */
+async function convert({ shape, load, calibrate, software, json, out }, texts, model) {
+  const unfinished = join(out, `.${FILE}.${process.pid}`);
+  onQuit(() => rm(unfinished, { force: true }));
+  const setting = { model, path: "/cli/", browser: software ? { software: true } : {} };
+  const answer = await inPage(setting, async (page, source) => {
+    await page.exposeFunction("emitBytes", (base64) =>
+      writeFile(unfinished, Buffer.from(base64, "base64"), { flag: "a" }),
+    );
+    await page.exposeFunction("emitProgress", (line) => showProgress(json ? "" : line));
+    await page.waitForFunction(() => "runConvert" in window);
+    return page.evaluate((asked) => window.runConvert(asked), { source, shape, load, texts, calibrate });
+  });
+  showProgress("");
+  await rename(unfinished, join(out, FILE));
+  return answer;
+}
+
+function report({ out }, { swiftkv, layers, calibration, bytes, seconds, adapter }) {
+  const { tokens, r2 } = calibration;
+  return [
+    `${join(out, FILE)}: ${(bytes / 1e6).toFixed(1)} MB, K ${swiftkv.layers} of ${layers} layers, G ${swiftkv.group}`,
+    `calibrated on ${tokens} tokens in ${Math.round(seconds)} s on ${adapter}`,
+    `share of keys and values explained (R²) in layers ${swiftkv.layers} to ${layers - 1}: ${r2.map((value) => value.toFixed(2)).join(" ")}`,
+    `use it: npm start -- --student ${out} --prompt "…"`,
+    "",
+  ].join("\n");
+}
+
+void command("longprompt convert", main);

@@ -1,0 +1,181 @@
+// A calibrated student as a file: the projections of keys and values of its owners, under their public names, and how they
+// were made. Whatever else it runs on is the base model, which it names by hash.
+import type { CalibrationInfo, LoadOptions, SwiftKv } from "../api.ts";
+import { InputError, ModelError } from "../errors.ts";
+import { isObject, parseObject, quote } from "../io/files/bytes.ts";
+import { openStudent, type StudentFile } from "../io/student.ts";
+import { type NewTensor, writeSafetensors } from "../io/formats/safetensors.ts";
+import { layoutOf, sameShape, shapeProblem } from "../kv/systems/swiftkv/layout.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { Fit, FittedStore } from "../model/context.ts";
+
+/** The key of the file's metadata, and what is below it as JSON. */
+const KEY = "longprompt";
+
+interface Card {
+  version: 1;
+  /** Name and hash of the model that it goes with. */
+  name: string;
+  base: string;
+  /** K and G */
+  swiftkv: SwiftKv;
+  made: CalibrationInfo;
+}
+
+/** A student read from a file, not yet on its base. */
+export interface StoredStudent {
+  /** For messages. */
+  file: string;
+  card: Card;
+  fit: Fit;
+}
+
+// ---- out ----
+
+/** The file of a student. */
+export function studentBytes(
+  { stores, made }: Fit,
+  { config, name, hash }: { config: ModelConfig; name: string; hash: string },
+): Uint8Array<ArrayBuffer> {
+  const swiftkv = config.swiftkv!;
+  const card: Card = { version: 1, name, base: hash, swiftkv, made };
+  const owners = ownersOf(config, swiftkv);
+  const tensors = stores.flatMap((store, i) => tensorsOf(store, owners[i]!, config));
+  return writeSafetensors(tensors, { format: "pt", [KEY]: JSON.stringify(card) });
+}
+
+/** Layers whose keys and values the student makes anew. */
+const ownersOf = ({ layers }: ModelConfig, swiftkv: SwiftKv): number[] =>
+  layoutOf(layers, swiftkv).owners.slice(swiftkv.layers);
+
+/** The tensors of an owner, as a store has them one after another: keys, then values. */
+function slotsOf(owner: number, { hiddenSize: D, kvHeads, headWidth }: ModelConfig): Omit<NewTensor, "bytes">[] {
+  const width = kvHeads * headWidth;
+  const names = ["k", "v"].map((kind) => `model.layers.${owner}.self_attn.${kind}_proj_swiftkv`);
+  return [
+    ...names.map((name) => ({ name: `${name}.weight`, shape: [width, D], type: "F16" as const })),
+    ...names.map((name) => ({ name: `${name}.bias`, shape: [width], type: "F32" as const })),
+  ];
+}
+
+function tensorsOf({ weights, bias }: FittedStore, owner: number, config: ModelConfig): NewTensor[] {
+  const half = (values: Uint16Array<ArrayBuffer> | Float32Array<ArrayBuffer>, i: number) =>
+    new Uint8Array(values.buffer, values.byteOffset + (i * values.byteLength) / 2, values.byteLength / 2);
+  const parts = [half(weights, 0), half(weights, 1), half(bias, 0), half(bias, 1)];
+  return slotsOf(owner, config).map((slot, i) => ({ ...slot, bytes: parts[i]! }));
+}
+
+// ---- in ----
+
+/**
+ * Reads and checks a student for a model of this configuration. Throws ModelError for a file that is no student or
+ * damaged, InputError for one of another shape than `asked` for, or that this model cannot have.
+ */
+export async function readStudent(
+  source: NonNullable<LoadOptions["student"]>,
+  config: ModelConfig,
+  asked: LoadOptions["swiftkv"],
+  signal?: AbortSignal,
+): Promise<StoredStudent> {
+  const file = await openStudent(source, { signal });
+  try {
+    const card = cardOf(file);
+    checkShape(file.name, card.swiftkv, config, asked);
+    return { file: file.name, card, fit: { stores: await readStores(file, card, config, signal), made: card.made } };
+  } finally {
+    file.close();
+  }
+}
+
+function cardOf({ name, metadata }: StudentFile): Card {
+  const text: unknown = (metadata as Record<string, unknown> | undefined)?.[KEY];
+  if (typeof text !== "string")
+    throw new ModelError(
+      `${name}: no student; got a file without the entry "${KEY}", want one that \`npm run convert\` wrote. Take that.`,
+    );
+  const card = parseObject(text, `${name} metadata`);
+  if (card["version"] !== 1)
+    throw new ModelError(
+      `${name}: student of another version; got ${quote(card["version"])}, want 1. Make it again, or update longprompt.`,
+    );
+  if (isCard(card)) return card;
+  throw new ModelError(
+    `${name}: damaged card; got ${quote(card)}, want name, base, swiftkv and made. Make the student again.`,
+  );
+}
+
+const isCard = (card: Record<string, unknown>): card is Record<string, unknown> & Card =>
+  typeof card["name"] === "string" &&
+  typeof card["base"] === "string" &&
+  isObject(card["swiftkv"]) &&
+  ["layers", "group"].every((field) => typeof (card["swiftkv"] as Record<string, unknown>)[field] === "number") &&
+  isObject(card["made"]) &&
+  Array.isArray(card["made"]["r2"]);
+
+function checkShape(file: string, own: SwiftKv, config: ModelConfig, asked: LoadOptions["swiftkv"]): void {
+  const text = ({ layers, group }: SwiftKv) => `K ${layers}, G ${group}`;
+  const problem = shapeProblem(own, config.layers);
+  if (problem || own.layers === config.layers)
+    throw new ModelError(
+      `${file}: student of another model; got ${text(own)}, want a shape for ${config.layers} layers. Load the model it was made from.`,
+    );
+  if (asked === undefined || asked === true || (asked !== false && sameShape(own, asked))) return;
+  throw new InputError(
+    `student: ${file} has another shape; got swiftkv ${asked === false ? "off" : text(asked)}, want ${text(own)}. Leave swiftkv out.`,
+  );
+}
+
+/** Every tensor that the shape asks for, and no other. */
+async function readStores(
+  { name: file, tensors }: StudentFile,
+  { swiftkv }: Card,
+  config: ModelConfig,
+  signal?: AbortSignal,
+): Promise<FittedStore[]> {
+  const owners = ownersOf(config, swiftkv);
+  const slots = owners.map((owner) => slotsOf(owner, config));
+  const known = new Set(slots.flat().map(({ name }) => name));
+  const stray = tensors.find(({ name }) => !known.has(name));
+  if (stray)
+    throw new ModelError(
+      `${file}: unknown tensor; got ${stray.name}, want those of layers ${owners.join(", ")} only. Make the student again.`,
+    );
+  const read = async ({ name, shape, type }: Omit<NewTensor, "bytes">) => {
+    const tensor = tensors.find((each) => each.name === name);
+    if (!tensor) throw new ModelError(`${file}: tensor missing; got no ${name}, want one. Make the student again.`);
+    if (String(tensor.shape) !== String(shape) || tensor.type !== type)
+      throw new ModelError(
+        `${file}: ${name}; got ${tensor.type} [${tensor.shape}], want ${type} [${shape}]. Load the model it was made from.`,
+      );
+    return tensor.file.read(tensor.offset, tensor.byteLength, { signal });
+  };
+  const stores: FittedStore[] = [];
+  for (const store of slots) {
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    for (const slot of store) parts.push(await read(slot));
+    stores.push({
+      weights: new Uint16Array(joined(parts.slice(0, 2))),
+      bias: new Float32Array(joined(parts.slice(2))),
+    });
+  }
+  return stores;
+}
+
+function joined(parts: readonly Uint8Array[]): ArrayBuffer {
+  const whole = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole.buffer;
+}
+
+/** Throws ModelError where the student was made from other weights. */
+export function checkBase({ file, card }: StoredStudent, name: string, hash: string): void {
+  if (card.base === hash) return;
+  const short = (text: string) => text.slice(0, 12);
+  throw new ModelError(
+    `${file}: student of another model; got ${name} with weights ${short(hash)}, want ${card.name} with weights ${short(card.base)}. Load that, or calibrate this one.`,
+  );
+}
