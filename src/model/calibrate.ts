@@ -3,7 +3,7 @@ import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { tapped } from "./families/llama.ts";
-import type { Batch, Row } from "./model.ts";
+import { type Batch, chunkRowsOf, type Row } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { emptySums, Moments, type Sums } from "./swiftkv/moments.ts";
 import type { Transformer } from "./transformer.ts";
@@ -54,7 +54,7 @@ export async function readWindow(
   onTokens: (done: number) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  const most = transformer.limits.rows;
+  const most = chunkRowsOf(transformer.limits);
   for (let start = 0; start < tokens.length; start += most) {
     signal?.throwIfAborted();
     await transformer.runThrough(program, chunkOf(tokens, start, Math.min(tokens.length, start + most)));
