@@ -20,8 +20,8 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "int8", note: "rounded a little", kl: { [FABLE]: 0.00006, [SMOLLM2]: 0.0002 } },
   { recipe: "int4", note: "rounded a lot", kl: { [FABLE]: 0.015, [SMOLLM2]: 0.08 } },
   { recipe: "kivi:kbits=8,vbits=4", note: "older text rounded a little", kl: { [FABLE]: 0.00007, [SMOLLM2]: 0.0007 } },
-  { recipe: "kivi:bits=4", note: "older text rounded", kl: { [FABLE]: 0.0002 } },
-  { recipe: "kivi:bits=2", note: "older text rounded a lot", kl: { [FABLE]: 0.008 } },
+  { recipe: "kivi:bits=4", note: "older text rounded", kl: { [FABLE]: 0.0002, [SMOLLM2]: 0.007 } },
+  { recipe: "kivi:bits=2", note: "older text rounded a lot", kl: { [FABLE]: 0.008, [SMOLLM2]: 0.18 } },
   { recipe: "pyramid:budget=512", note: "forgets what the question leaves aside", kl: { [FABLE]: 0.006 } },
   { recipe: "snapkv:budget=512", note: "the same, equally in all layers", kl: {} },
 ];
