@@ -4,7 +4,7 @@ import { assert } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords, type Stretch } from "./arena.ts";
-import { BLOCK_TOKENS } from "./blocks.ts";
+import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import { type PageMove, Sealer } from "./edits.ts";
 import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
@@ -46,6 +46,8 @@ export class KvCache {
   readonly #sealer: Sealer | null;
   /** [sequences] arenas that the lists of a sequence lead to. */
   readonly #used: Set<number>[];
+  /** [sequences, and those prepared] pages that the longest list has fewer than its tokens fill. */
+  readonly #fewer: number[];
 
   constructor(gpu: Gpu, shape: CacheShape) {
     this.#gpu = gpu;
@@ -63,6 +65,7 @@ export class KvCache {
     const sealable = shape.tiers[0]!.blocks * this.columns;
     this.#sealer = seals ? new Sealer(gpu, this.arenas, shape.headWidth, sealable) : null;
     this.#used = Array.from({ length: shape.sequences }, () => new Set<number>());
+    this.#fewer = Array.from({ length: shape.sequences + 1 }, () => 0);
   }
 
   /** The format that projections write. */
@@ -141,6 +144,7 @@ export class KvCache {
   /** A sequence enters under this number: nothing kept, no page lost. */
   openSequence(sequence: number): void {
     this.#used[sequence]!.clear();
+    this.#fewer[sequence] = 0;
     this.lists.setHeaders(sequence, () => ({ kept: 0, liveFrom: 0 }));
   }
 
@@ -160,6 +164,7 @@ export class KvCache {
     this.#used[sequence]?.add(this.privateArena!.number);
     this.lists.setHeaders(sequence, (column) => ({ kept: kept.pages[column]!.length, liveFrom: kept.liveFrom }));
     const most = Math.max(...kept.pages.map(({ length }) => length));
+    this.#fewer[sequence] = kept.liveFrom - most;
     for (let index = 0; index < most; index++) {
       this.lists.setEntries(sequence, index, (column) => this.#keptEntry(kept, column, index));
     }
@@ -212,6 +217,11 @@ export class KvCache {
     const used = new Set<number>();
     for (const sequence of sequences) for (const arena of this.#used[sequence]!) used.add(arena);
     return [...used].sort((a, b) => a - b);
+  }
+
+  /** Pages of the longest list of a sequence that has so many tokens: those given up do not count, private ones do. */
+  longestList(sequence: number, tokens: number): number {
+    return blocksFor(tokens) - this.#fewer[sequence]!;
   }
 
   /** The program, prepared, for the moves that change a block's format; null where none does. */

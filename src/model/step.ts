@@ -1,6 +1,6 @@
 // What changes from step to step, worked out from its batch.
 import { assert } from "../errors.ts";
-import { blocksFor } from "../kv/blocks.ts";
+import type { KvCache } from "../kv/cache.ts";
 import type { PromptEndSizes } from "../kv/system.ts";
 import { splitsFor } from "./layer/attention.ts";
 import type { ModelContext } from "./context.ts";
@@ -78,13 +78,13 @@ function listSizes(
   alone: readonly Row[],
 ): Pick<Sizes, "splits" | "pagesPerSplit" | "chunkSplits" | "arenas"> {
   const arenas = cache.usedArenas(rows.map(({ sequence }) => sequence));
-  const splitting = splitsFor(profile, mostPages(alone.length > 0 ? alone : rows.slice(-1)));
+  const splitting = splitsFor(profile, mostPages(cache, alone.length > 0 ? alone : rows.slice(-1)));
   return { arenas, ...splitting, chunkSplits: Math.min(MOST_CHUNK_SPLITS, splitting.splits) };
 }
 
-/** Private pages take the place of at least as many: the cache's length bounds a list. */
-const mostPages = (rows: readonly Row[]): number =>
-  rows.reduce((most, { cacheIndex }) => Math.max(most, blocksFor(cacheIndex + 1)), 1);
+/** Pages of the longest list that these rows read. */
+const mostPages = (cache: KvCache, rows: readonly Row[]): number =>
+  rows.reduce((most, { sequence, cacheIndex }) => Math.max(most, cache.longestList(sequence, cacheIndex + 1)), 1);
 
 function endSizes(
   { sequence, tokens, rows, kept }: NonNullable<Batch["promptEnd"]>,
