@@ -66,6 +66,12 @@ test("every prompt that is cut keeps exactly the budget on average, and no list 
   expect(wrong).toEqual([]);
 });
 
+test("private pages come in few sizes: each is a pipeline more where lengths are fixed", () => {
+  const most = mostChosen(30, { budget: 512, window: 32, beta: 20 });
+  expect(new Set(most)).toEqual(new Set([1024, 768, 512]));
+  expect(new Set(mostChosen(30, { budget: 512, window: 32, beta: 1 })).size).toBe(1);
+});
+
 test("short prompts have no slope; snapkv never has one", () => {
   const options = { budget: 256, window: 32, beta: 20 };
   expect(new Set(chosenTokens(300, 8, options))).toEqual(new Set([256 - (300 - 256)]));

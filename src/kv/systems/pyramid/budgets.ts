@@ -1,5 +1,6 @@
 // How many tokens each list keeps of a prompt: numbers only. Early layers look at much of a prompt, late ones at little, so
 // PyramidKV gives the first store most and each later one less; SnapKV is the case where all get the same.
+import { alignUp } from "../../../errors.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
 
 export interface PyramidOptions {
@@ -47,9 +48,13 @@ export function chosenTokens(tokens: number, stores: number, options: PyramidOpt
   return schedule(stores, average, slots, tokens < 2 * average ? 1 : beta);
 }
 
-/** [stores] most tokens that a list ever keeps: the slope of a long prompt, or the average of a short one. */
+/**
+ * [stores] most tokens that a list ever keeps: the slope of a long prompt, or the average of a short one. Rounded up to few
+ * different sizes, because stores whose buffers are of one size share their pipelines where lengths are fixed.
+ */
 export function mostChosen(stores: number, { budget, window, beta }: PyramidOptions): number[] {
   const average = budget - window;
   const steepest = (store: number) => Math.ceil(onLine(stores, store, average, 2 * average - average / beta));
-  return Array.from({ length: stores }, (_, store) => Math.max(average, steepest(store)));
+  const step = alignUp(steepest(0) / 4, BLOCK_TOKENS);
+  return Array.from({ length: stores }, (_, store) => alignUp(Math.max(average, steepest(store)), step));
 }
