@@ -52,24 +52,31 @@ function valuePage(page: readonly Float64Array[], { vbits, rotate }: KiviRule): 
   return turn(rows, rotate);
 }
 
-const pages = (
-  rows: readonly Float64Array[],
-  sealed: number,
-  of: (page: readonly Float64Array[]) => Float64Array[],
-): Float64Array[] => [
-  ...Array.from({ length: sealed / 32 }, (_, i) => of(rows.slice(32 * i, 32 * i + 32))).flat(),
-  ...rows.slice(sealed),
-];
+type Page = readonly Float64Array[];
+
+/** Rows of a list with their first `sealed` ones as codes give them back. Pages do not change: each is coded once. */
+function coder(of: (page: Page) => Float64Array[]): (list: string, rows: Page, sealed: number) => Float64Array[] {
+  const known = new Map<string, Float64Array[]>();
+  const page = (list: string, rows: Page, i: number): Float64Array[] => {
+    const key = `${list} ${i}`;
+    if (!known.has(key)) known.set(key, of(rows.slice(32 * i, 32 * i + 32)));
+    return known.get(key)!;
+  };
+  return (list, rows, sealed) => [
+    ...Array.from({ length: sealed / 32 }, (_, i) => page(list, rows, i)).flat(),
+    ...rows.slice(sealed),
+  ];
+}
 
 /** The reply of the reference where whole pages of tokens older than `recent` are read through their codes. */
 export function kiviReply(model: Model, prompt: readonly number[], count: number, rule: KiviRule): GreedyReply {
   let sealed = 0;
-  const attendHead = ({ query, keys, values, begin }: HeadView) =>
-    attendOne(
-      query,
-      pages(keys, sealed, (page) => keyPage(page, rule)).slice(begin),
-      pages(values, sealed, (page) => valuePage(page, rule)).slice(begin),
-    );
+  const keysOf = coder((page) => keyPage(page, rule));
+  const valuesOf = coder((page) => valuePage(page, rule));
+  const attendHead = ({ query, keys, values, begin, owner, group }: HeadView) => {
+    const list = `${owner}/${group}`;
+    return attendOne(query, keysOf(list, keys, sealed).slice(begin), valuesOf(list, values, sealed).slice(begin));
+  };
   return greedyReply(model, prompt, count, {
     attendHead,
     onStep: (known) => (sealed = Math.max(0, Math.floor((known - rule.recent) / 32) * 32)),
