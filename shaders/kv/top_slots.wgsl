@@ -9,6 +9,8 @@
 //           agree so far says which byte comes next. Then each thread counts what it keeps of its own stretch of
 //           slots, and writes it after what the threads before it keep: so slots ascend, without a sort.
 
+override WG: u32 = 256;  // threads per workgroup
+
 struct Params {
   first: u32,       // row of `scores` of list 0
   stride: u32,
@@ -22,7 +24,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> keep: array<u32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-const WG = 256u;
 const BYTES = 256u;
 
 var<workgroup> bins: array<atomic<u32>, BYTES>;
@@ -41,7 +42,7 @@ fn top_slots(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) 
   var left = params.count;
   for (var byte = 0u; byte < 4u; byte++) {
     let shift = 24u - 8u * byte;
-    atomicStore(&bins[local], 0u);
+    for (var bin = local; bin < BYTES; bin += WG) { atomicStore(&bins[bin], 0u); }
     workgroupBarrier();
     for (var slot = local; slot < params.slots; slot += WG) {
       let key = sort_key(bitcast<u32>(scores[start + slot]));

@@ -25,6 +25,7 @@ const best = (scores: Float32Array, count: number): number[] =>
 
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
+  const WG = tiny ? 4 : seed % 3 === 0 ? 32 : 256;
   const lists = tiny ? 1 : pick(uniform, [1, 2, 3]);
   const slots = tiny ? 4 : pick(uniform, [1, 2, 32, 255, 256, 257, 640, 4100, seed === 7 ? 131072 : 96]);
   const count = tiny ? 2 : pick(uniform, [0, 1, slots, Math.ceil(uniform() * slots), Math.ceil(slots / 8)]);
@@ -39,8 +40,8 @@ function make(seed: number, tiny = false) {
     want.set(best(values, count), (column + list) * keepStride);
   }
   return {
-    label: `lists ${lists} slots ${slots} count ${count} stride ${stride} keepStride ${keepStride}`,
-    constants: {},
+    label: `lists ${lists} slots ${slots} WG ${WG} count ${count} stride ${stride} keepStride ${keepStride}`,
+    constants: { WG },
     params: { first, stride, slots, count, column, keepStride },
     grid: [lists, 1, 1] as const,
     buffers: { scores, keep },

@@ -20,6 +20,8 @@ const MOST_THREADS = 64;
  */
 const POOL_RADIUS = 3;
 const POOL_THREADS = 64;
+/** One workgroup chooses for a list. */
+const CHOICE_THREADS = 256;
 
 /** What the dispatches of all layers write in turn, made once per engine. */
 interface Scratch {
@@ -191,7 +193,7 @@ export function chooseSlots(
   });
   const choose = atPromptEnd({
     kernel: top_slots,
-    constants: {},
+    constants: { WG: CHOICE_THREADS },
     label: `store ${store} tokens that stay`,
     buffers: { scores: pooled, keep },
     params: (s) => ({ first: 0, stride, slots: slots(s), count: kept(s), column: columnOf(store, lists), keepStride }),
