@@ -24,8 +24,23 @@ def chat(*turns):
 class General:
     """For a general chat model: encyclopaedia, novels, chats, a third each."""
 
-    def __init__(self, base, corpora, window, batch=1):
-        corpora = pathlib.Path(corpora)
+    def __init__(self, base, corpora, window, batch=1, cache=None):
+        self.window, self.batch = window, batch
+        if cache and cache.exists():
+            train, held = torch.load(cache)
+        else:
+            encode = lambda texts: {kind: torch.tensor(base.encode(text)) for kind, text in texts.items()}
+            train, held = map(encode, self.texts(pathlib.Path(corpora)))
+            if cache:
+                torch.save((train, held), cache)
+        self.held = {kind: [(w, None) for w in self.cut(ids)] for kind, ids in held.items()}
+        self.pools = {kind: self.cut(ids) for kind, ids in train.items()}
+        for kind, pool in self.pools.items():
+            random.Random(2).shuffle(pool)
+        self.kinds = list(self.pools)
+
+    def texts(self, corpora):
+        """(to train on, held out): kind -> text"""
         read = lambda name: (corpora / name).read_text(encoding="utf8")
         lines = lambda name: [json.loads(line) for line in read(name).splitlines() if line]
         wiki = read("wikitext2/wiki.test.raw")
@@ -45,15 +60,9 @@ class General:
             "novels": "\n".join(body(name)[20000:45000] for name in HELD_BOOKS),
             "chats": "".join(chat(r["question"], r["answer"]) for r in sums[-160:]),
         }
-        self.window, self.batch = window, batch
-        self.held = {kind: [(w, None) for w in self.cut(base, text)] for kind, text in held.items()}
-        self.pools = {kind: self.cut(base, text) for kind, text in train.items()}
-        for kind, pool in self.pools.items():
-            random.Random(2).shuffle(pool)
-        self.kinds = list(self.pools)
+        return train, held
 
-    def cut(self, base, text):
-        ids = torch.tensor(base.encode(text))
+    def cut(self, ids):
         count = len(ids) // self.window
         return list(ids[: count * self.window].reshape(count, self.window))
 

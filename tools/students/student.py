@@ -20,7 +20,7 @@ ROWS = 128  # positions whose logits exist at a time
 
 
 class Sums:
-    """Moments of x̂ (with a constant 1) and of the keys and values of each layer from K on; of queries' inputs, their own."""
+    """Moments of x̂ (with a constant 1) and of the keys and values of each layer from K on."""
 
     def __init__(self, base, K):
         n, width = base.D + 1, 2 * base.G * base.E
@@ -28,7 +28,6 @@ class Sums:
         self.gram = torch.zeros(n, n, dtype=torch.float64)
         self.cross = {j: torch.zeros(n, width, dtype=torch.float64) for j in range(K, base.L)}
         self.squares = {j: torch.zeros(width, dtype=torch.float64) for j in range(K, base.L)}
-        self.inputs = {j: torch.zeros(base.D, base.D, dtype=torch.float64) for j in range(K, base.L)}
         self.grams = {j: torch.zeros(n, n, dtype=torch.float64) for j in range(K, base.L)}
         self.crosses = {j: torch.zeros(n, width, dtype=torch.float64) for j in range(K, base.L)}
 
@@ -41,8 +40,6 @@ class Sums:
             y = base.keys_values(hidden[j], j)
             self.cross[j] += (x.T @ y).double()
             self.squares[j] += y.double().square().sum(0)
-            h = base.normed(hidden[j], j)
-            self.inputs[j] += (h.T @ h).double()
             if weighted:
                 xw = x * attention_mass(base, hidden[j], j, y)[:, None]
                 self.grams[j] += (xw.T @ x).double()
@@ -101,84 +98,38 @@ def calibrate(base, data, Ks, windows, weighted, log):
 
 
 class Student:
-    """Trained in coordinates of equal variance: inputs whitened by the calibration's moments, outputs in units of their spread.
+    """Keys and values of layers from K on: linear in x̂ of layer K. Queries where they are given. As trained, and as stored."""
 
-    kv = ((x̂ − mean) S Uᵀ + c) · spread, so that one learning rate suits every direction. `matrices` gives it in plain form.
-    """
-
-    def __init__(self, base, sums, maps, queries, plain):
-        self.base, self.K, self.layers = base, sums.K, list(maps)
-        D = base.D
-        moments = sums.gram / sums.tokens
-        self.mean = torch.zeros(D) if plain else moments[D, :D].float()
-        covariance = moments[:D, :D] - torch.outer(moments[D, :D], moments[D, :D])
-        identity = (torch.eye(D), torch.eye(D))
-        self.whiten, back = identity if plain else roots(covariance)
-        self.spread, self.parameters, self.query_whiten = {}, {}, {}
-        for j, w in maps.items():
-            w = w.float()
-            spread = (sums.squares[j] / sums.tokens - (sums.cross[j][D] / sums.tokens).square()).clamp(min=1e-8).sqrt().float()
-            self.spread[j] = torch.ones_like(spread) if plain else spread
-            self.parameters[f"{j}.kv"] = ((back @ w[:D]) / self.spread[j]).T.contiguous()
-            self.parameters[f"{j}.bias"] = (w[D] + self.mean @ w[:D]) / self.spread[j]
-            if queries:
-                self.query_whiten[j], query_back = identity if plain else roots(sums.inputs[j] / sums.tokens)
-                weight = base.weights[f"model.layers.{j}.self_attn.q_proj.weight"]
-                spread = (weight @ (sums.inputs[j] / sums.tokens).float() * weight).sum(-1).clamp(min=1e-8).sqrt()
-                self.spread[f"{j}.q"] = torch.ones_like(spread) if plain else spread
-                self.parameters[f"{j}.q"] = ((weight @ query_back) / self.spread[f"{j}.q"][:, None]).contiguous()
-        for p in self.parameters.values():
-            p.requires_grad_(True)
+    def __init__(self, base, K, matrices):
+        """`matrices`: layer -> {"kv": [2·G·E, D], "bias": [2·G·E], "q": [H·E, D] or none}"""
+        self.base, self.K, self.matrices = base, K, matrices
 
     def forward(self, x, rotation):
         """[windows, T, D] that enters layer K → what leaves the last layer, and what enters it."""
-        base, p = self.base, self.parameters
-        z = base.linear(base.norm(x) - self.mean, self.whiten).float()
-        for j in self.layers:
-            last = x
-            made = (base.linear(z, p[f"{j}.kv"]).float() + p[f"{j}.bias"]) * self.spread[j]
-            x = base.layer(x, j, rotation, made, (lambda h, j=j: self.query(h, j)) if f"{j}.q" in p else None)
-        return x, last
-
-    def query(self, h, j):
-        weight = self.parameters[f"{j}.q"] * self.spread[f"{j}.q"][:, None]
-        return self.base.linear(h, weight @ self.query_whiten[j])
-
-    @torch.no_grad()
-    def matrices(self):
-        """Layer -> {"kv": [2·G·E, D], "bias": [2·G·E], "q": [H·E, D] if trained}"""
-        result = {}
-        for j in self.layers:
-            p, spread = self.parameters, self.spread[j]
-            kv = (p[f"{j}.kv"] * spread[:, None]) @ self.whiten
-            result[j] = {"kv": kv, "bias": p[f"{j}.bias"] * spread - kv @ self.mean}
-            if f"{j}.q" in p:
-                result[j]["q"] = (p[f"{j}.q"] * self.spread[f"{j}.q"][:, None]) @ self.query_whiten[j]
-        return result
-
-
-def roots(covariance):
-    """(C^-½, C^½), with the ridge of the fit."""
-    D = len(covariance)
-    values, vectors = torch.linalg.eigh(covariance + RIDGE * covariance.diagonal().mean() * torch.eye(D, dtype=torch.float64))
-    power = lambda e: (vectors * values.pow(e) @ vectors.T).float()
-    return power(-0.5), power(0.5)
-
-
-class Plain:
-    """A student as it is stored: to measure what the file gives."""
-
-    def __init__(self, base, K, matrices):
-        self.base, self.K, self.m = base, K, matrices
-
-    def forward(self, x, rotation):
         base = self.base
-        shared = base.norm(x)
-        for j, m in self.m.items():
+        last, shared = x, base.norm(x).to(base.dtype)
+        for j, m in self.matrices.items():
             last = x
-            made = base.linear(shared, m["kv"]).float() + m["bias"]
-            x = base.layer(x, j, rotation, made, (lambda h, m=m: base.linear(h, m["q"])) if "q" in m else None)
+            queries = (lambda h, m=m: base.linear(h, m["q"])) if "q" in m else None
+            x = base.layer(x, j, rotation, base.linear(shared, m["kv"]).float() + m["bias"], queries)
         return x, last
+
+    def parameters(self):
+        return {f"{j}.{part}": tensor for j, m in self.matrices.items() for part, tensor in m.items()}
+
+
+def started(base, K, maps, queries):
+    """The student of a fit, ready to train."""
+    matrices = {}
+    for j, w in maps.items():
+        w = w.float()
+        matrices[j] = {"kv": w[: base.D].T.contiguous(), "bias": w[base.D].clone()}
+        if queries:
+            matrices[j]["q"] = base.weights[f"model.layers.{j}.self_attn.q_proj.weight"].clone()
+    student = Student(base, K, matrices)
+    for p in student.parameters().values():
+        p.requires_grad_(True)
+    return student
 
 
 # ---- the loss ----
@@ -215,33 +166,33 @@ def log_softmax(logits, T):
 
 
 @torch.no_grad()
-def evaluate(base, data, students, count, kinds=None):
-    """Students -> kind -> {ce, kl, top1, dense ce}, per token of held-out windows."""
-    results = [{} for _ in students]
-    for kind in kinds or data.held:
-        sums = torch.zeros(len(students), 3)
-        dense = tokens = 0
-        for ids, weights in data.held_out(kind, count):
-            rotation = base.rotation(len(ids))
-            x, outputs, at = base.embed(ids[None]), [], 0
-            for i in sorted(range(len(students)), key=lambda i: students[i].K):
-                x = base.run(x, range(at, students[i].K), rotation)
-                at = students[i].K
-                outputs.append((i, students[i].forward(x, rotation)[0]))
-            x = base.run(x, range(at, base.L), rotation)
-            counted = torch.ones(len(ids) - 1) if weights is None else weights[:-1]
-            tokens += counted.sum().item()
-            logprobs = lambda x: base.linear(base.final(x[0, :-1]), base.output()).float().log_softmax(-1)
-            p = logprobs(x)
-            ce = lambda q: -(q.gather(1, ids[1:, None])[:, 0] * counted).sum().item()
-            dense += ce(p)
-            for i, output in outputs:
-                q = logprobs(output)
-                kl = (functional.kl_div(q, p, log_target=True, reduction="none").sum(-1) * counted).sum().item()
-                sums[i] += torch.tensor([ce(q), kl, ((p.argmax(-1) == q.argmax(-1)) * counted).sum().item()])
-        for i, row in enumerate((sums / tokens).tolist()):
-            results[i][kind] = dict(zip(("ce", "kl", "top1"), row)) | {"dense": dense / tokens}
+def evaluate(base, windows, students):
+    """`windows`: kind -> [(ids, weights)]. Of each student: kind -> for each window [CE, KL, top-1, the ordinary model's CE, tokens]."""
+    results = [{kind: [] for kind in windows} for _ in students]
+    logprobs = lambda x: log_softmax(base.linear(base.final(x[0, :-1]), base.output()), 1)
+    for kind, ids, weights in ((kind, *window) for kind in windows for window in windows[kind]):
+        rotation = base.rotation(len(ids))
+        x, outputs, at = base.embed(ids[None]), [], 0
+        for i in sorted(range(len(students)), key=lambda i: students[i].K):
+            x = base.run(x, range(at, students[i].K), rotation)
+            at = students[i].K
+            outputs.append((i, students[i].forward(x, rotation)[0]))
+        p = logprobs(base.run(x, range(at, base.L), rotation))
+        counted = torch.ones(len(ids) - 1) if weights is None else weights[:-1]
+        mean = lambda values: ((values * counted).sum() / counted.sum()).item()
+        ce = lambda q: mean(-q.gather(1, ids[1:, None])[:, 0])
+        for i, output in outputs:
+            q = logprobs(output)
+            kl = mean(functional.kl_div(q, p, log_target=True, reduction="none").sum(-1))
+            results[i][kind].append([ce(q), kl, mean((p.argmax(-1) == q.argmax(-1)).float()), ce(p), counted.sum().item()])
     return results
+
+
+def summary(rows):
+    """Of windows: means over their tokens."""
+    rows = torch.tensor(rows, dtype=torch.float64)
+    means = (rows[:, :4] * rows[:, 4:]).sum(0) / rows[:, 4].sum()
+    return dict(zip(("ce", "kl", "top1", "dense"), means.tolist()))
 
 
 # ---- training ----
@@ -251,34 +202,36 @@ class Run:
     """A student with its optimiser and how far it is: what a checkpoint holds."""
 
     def __init__(self, student, args):
-        self.student, self.step, self.args = student, 0, args
-        self.optimiser = torch.optim.AdamW(student.parameters.values(), lr=args.rate, betas=tuple(args.betas), eps=1e-8, weight_decay=0)
+        self.student, self.step, self.losses, self.args = student, 0, [], args
+        self.parameters = student.parameters()
+        self.optimiser = torch.optim.AdamW(self.parameters.values(), lr=args.rate, betas=tuple(args.betas), eps=1e-8, weight_decay=0)
 
     def rate(self):
         steps, warm = self.args.steps, self.args.warm_up
         return self.args.rate * min((self.step + 1) / warm, max(0, steps - self.step) / (steps - warm))
 
-    def update(self):
+    def update(self, loss):
         """Uses the gradients up."""
-        torch.nn.utils.clip_grad_norm_(self.student.parameters.values(), 1.0)
+        self.losses.append(loss)
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         self.optimiser.param_groups[0]["lr"] = self.rate()
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
 
     def state(self):
-        return {"step": self.step, "parameters": self.student.parameters, "optimiser": self.optimiser.state_dict()}
+        return {"step": self.step, "losses": self.losses, "parameters": self.parameters, "optimiser": self.optimiser.state_dict()}
 
     def restore(self, state):
-        self.step = state["step"]
+        self.step, self.losses = state["step"], state["losses"]
         with torch.no_grad():
-            for name, p in self.student.parameters.items():
+            for name, p in self.parameters.items():
                 p.copy_(state["parameters"][name])
         self.optimiser.load_state_dict(state["optimiser"])
 
 
 def teach(base, runs, ids, weights, args):
-    """One step of each run on windows [B, T]; the ordinary model runs once. Their KL."""
+    """One step of each run on windows [B, T]; the ordinary model runs once."""
     rotation = base.rotation(ids.shape[1])
     inputs, x, at = [], base.embed(ids), 0
     with torch.no_grad():
@@ -297,9 +250,8 @@ def teach(base, runs, ids, weights, args):
         error = ((own - hidden).square().mean(-1).flatten() * weights).sum() / weights.sum() if args.hidden else 0
         losses.append(kl + args.hidden * error)
     sum(losses).backward()
-    for run in runs:
-        run.update()
-    return [kl.item() for kl in divergences]
+    for run, kl in zip(runs, divergences):
+        run.update(kl.item())
 
 
 def write(path, save):
@@ -320,14 +272,14 @@ def main():
     parse.add_argument("--calibrate", type=int, default=120, help="windows of the fit")
     parse.add_argument("--weighted", action="store_true", help="weight the fit by attention")
     parse.add_argument("--steps", type=int, default=0)
-    parse.add_argument("--rate", type=float, default=1e-3)
+    parse.add_argument("--rate", type=float, default=3e-4)
     parse.add_argument("--warm-up", type=int, default=10)
-    parse.add_argument("--betas", type=float, nargs=2, default=[0.9, 0.999])
+    parse.add_argument("--betas", type=float, nargs=2, default=[0.9, 0.99])
     parse.add_argument("--temperature", type=float, default=1)
     parse.add_argument("--hidden", type=float, default=0, help="weight of the hidden states' squared error")
     parse.add_argument("--queries", action="store_true", help="train queries too")
-    parse.add_argument("--plain", action="store_true", help="train the matrices themselves, not in whitened coordinates")
-    parse.add_argument("--every", type=int, default=100, help="steps between checkpoints and measurements")
+    parse.add_argument("--save", type=int, default=20, help="steps between checkpoints")
+    parse.add_argument("--every", type=int, default=100, help="steps between measurements")
     parse.add_argument("--held", type=int, default=4, help="windows of each kind to measure on")
     parse.add_argument("--float32", action="store_true", help="products in float32: slow")
     args = parse.parse_args()
@@ -343,7 +295,7 @@ def main():
             file.write(text + "\n")
 
     base = Base(args.base).place(torch.float32 if args.float32 else torch.bfloat16)
-    data = Fable(base, args.fable, args.window, args.batch, args.corpora) if args.fable else General(base, args.corpora, args.window, args.batch)
+    data = Fable(base, args.fable, args.window, args.batch, args.corpora) if args.fable else General(base, args.corpora, args.window, args.batch, args.out / "tokens.pt")
     Ks = sorted(args.layers)
     log(f"{base.name} {base.hash[:12]} {vars(args)}")
 
@@ -359,36 +311,49 @@ def main():
     runs, made = [], []
     for s in sums:
         maps = s.solve(args.weighted)
-        runs.append(Run(Student(base, s, maps, args.queries, args.plain), args))
+        runs.append(Run(started(base, s.K, maps, args.queries), args))
         lam = RIDGE * s.gram.diagonal().mean().item()
         made.append({"tokens": s.tokens, "window": args.window, "ridge": RIDGE, "lambda": lam, "r2": s.r2(maps)})
         log(f"K {s.K} R² {' '.join(f'{r:.3f}' for r in made[-1]['r2'])}")
 
+    def save():
+        for run, info in zip(runs, made):
+            K, first = run.student.K, run.losses[:10]
+            distilled = run.step and {
+                "steps": run.step, "tokens": run.step * args.batch * args.window, "window": args.window, "rate": args.rate,
+                "temperature": args.temperature, "hiddenWeight": args.hidden,
+                "firstLoss": sum(first) / len(first), "lastLoss": sum(run.losses[-10:]) / len(run.losses[-10:]),
+            }  # fmt: skip
+            matrices = {j: {part: t.detach() for part, t in m.items()} for j, m in run.student.matrices.items()}
+            write(args.out / f"k{K}.safetensors", lambda path: delta.write(path, base, K, matrices, info, distilled or None))
+            write(args.out / f"k{K}.pt", lambda path: torch.save(run.state(), path))
+
     def measure():
-        for run, info, result in zip(runs, made, evaluate(base, data, [run.student for run in runs], args.held)):
+        windows = {kind: data.held_out(kind, args.held) for kind in data.held}
+        for run, rows in zip(runs, evaluate(base, windows, [run.student for run in runs])):
+            result = {kind: summary(each) for kind, each in rows.items()}
             text = "  ".join(f"{kind} {r['ce']:.3f} ({r['dense']:.3f}) / {r['kl']:.4f} / {r['top1']:.3f}" for kind, r in result.items())
             log(f"K {run.student.K} step {run.step}: CE (dense) / KL / top-1  {text}")
             with open(args.out / "curve.jsonl", "a") as file:
                 file.write(json.dumps({"K": run.student.K, "step": run.step, "held": result}) + "\n")
-            path = args.out / f"k{run.student.K}.safetensors"
-            write(path, lambda path: delta.write(path, base, run.student.K, run.student.matrices(), info))
-            write(args.out / f"k{run.student.K}.pt", lambda path: torch.save(run.state(), path))
 
     for run in runs:
         checkpoint = args.out / f"k{run.student.K}.pt"
         if checkpoint.exists():
             run.restore(torch.load(checkpoint, weights_only=False))
             log(f"K {run.student.K} resumed at step {run.step}")
-    if all(run.step == 0 for run in runs):
+    if not (args.out / "curve.jsonl").exists():
+        save()
         measure()
-    losses = []
-    while runs[0].step < args.steps:
-        step = runs[0].step
-        losses.append(teach(base, runs, *data.train(args.calibrate + step), args))
-        if (step + 1) % 10 == 0:
-            mean = torch.tensor(losses[-10:]).mean(0).tolist()
-            log(f"step {step + 1} loss {' '.join(f'{v:.4f}' for v in mean)}  {time.process_time():.0f} s of CPU")
-        if (step + 1) % args.every == 0 or step + 1 == args.steps:
+    while (step := runs[0].step) < args.steps:
+        teach(base, runs, *data.train(args.calibrate + step), args)
+        step += 1
+        if step % 10 == 0:
+            means = " ".join(f"{sum(run.losses[-10:]) / 10:.4f}" for run in runs)
+            log(f"step {step} loss {means}  {time.process_time():.0f} s of CPU")
+        if step % args.save == 0 or step == args.steps:
+            save()
+        if step % args.every == 0 or step == args.steps:
             measure()
 
 
