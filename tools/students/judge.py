@@ -67,7 +67,7 @@ def main():
         print(name, "  ".join(f"{k} {r['ce']:.4f} / {r['kl']:.4f} / {r['top1']:.3f}" for k, r in kinds.items()), flush=True)
     plain = {kind: [ids.tolist() for ids, weights in each if weights is None] for kind, each in windows.items()}
     report = {"base": base.hash, "means": means, "each": each, "windows": plain}
-    if args.fable:
+    if args.fable and args.notes:
         for T in (256, 512, 1000, 1900):
             shares, count = note_answers(base, students, data.notes(T, args.notes))
             report[f"notes {T}"] = dict(zip(names, shares)) | {"tokens": count}
