@@ -24,14 +24,15 @@ def chat(*turns):
 class General:
     """For a general chat model: encyclopaedia, novels, chats, a third each."""
 
-    def __init__(self, base, corpora, window, batch=1, cache=None):
+    def __init__(self, base, corpora, window, batch=1, cache=None, held_only=False):
         self.window, self.batch = window, batch
         if cache and cache.exists():
             train, held = torch.load(cache)
         else:
             encode = lambda texts: {kind: torch.tensor(base.encode(text)) for kind, text in texts.items()}
-            train, held = map(encode, self.texts(pathlib.Path(corpora)))
-            if cache:
+            train, held = self.texts(pathlib.Path(corpora))
+            train, held = encode({} if held_only else train), encode(held)
+            if cache and not held_only:
                 torch.save((train, held), cache)
         self.held = {kind: [(w, None) for w in self.cut(ids)] for kind, ids in held.items()}
         self.pools = {kind: self.cut(ids) for kind, ids in train.items()}
@@ -44,7 +45,7 @@ class General:
         read = lambda name: (corpora / name).read_text(encoding="utf8")
         lines = lambda name: [json.loads(line) for line in read(name).splitlines() if line]
         wiki = read("wikitext2/wiki.test.raw")
-        cut = wiki.index("\n = ", int(len(wiki) * 0.88))  # a heading: whole articles are held out
+        cut = wiki.index("\n = ", int(len(wiki) * 0.88))  # a heading: of an article or within one
         novels = sorted(p.name for p in (corpora / "books").iterdir() if p.name not in HELD_BOOKS)
         body = lambda name: read(f"books/{name}")[5000:-5000]
         sums = lines("gsm8k/test.jsonl")

@@ -53,7 +53,7 @@ def main():
     args = parse.parse_args()
     torch.set_num_threads(int(os.environ.get("THREADS", 2)))
     base = Base(args.base).place(torch.bfloat16 if args.bfloat16 else torch.float32)
-    data = Fable(base, args.fable, args.window, 1, args.corpora) if args.fable else General(base, args.corpora, args.window)
+    data = Fable(base, args.fable, args.window, 1, args.corpora) if args.fable else General(base, args.corpora, args.window, held_only=True)
     students = [Dense(base)]
     for path in args.students:
         card, matrices = delta.read(path)
