@@ -7,15 +7,14 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { argv, exit } from "node:process";
 import type { SwiftKv } from "../../src/api.ts";
-import { blocksFor } from "../../src/kv/blocks.ts";
 import { fitTo } from "../../src/load/calibrate.ts";
 import { assembleStudent, type RunningModel } from "../../src/load/running.ts";
 import { readWindow } from "../../src/model/calibrate.ts";
 import type { Fit } from "../../src/model/context.ts";
 import { tapped } from "../../src/model/families/llama.ts";
-import { GREEDY } from "../../src/model/model.ts";
 import { emptySums, Moments, type Sums } from "../../src/model/swiftkv/moments.ts";
 import type { Transformer } from "../../src/model/transformer.ts";
+import { argmax, divergence, eachRow, normalise } from "./judge.ts";
 import { openModel } from "./open.ts";
 
 const WINDOW = 512;
@@ -50,77 +49,13 @@ const calibration = Array.from({ length: Math.max(...pieces.map(({ windows }) =>
 
 // ---- judging ----
 
-/** Log-probabilities of the token after each, and all of them: [rows, V] logits, 64 rows at a time. */
-async function eachRow(
-  { transformer }: RunningModel,
-  tokens: readonly number[],
-  use: (row: number, logits: Float32Array) => void,
-): Promise<void> {
-  const { logits } = transformer.context.activations;
-  const { vocabulary: V } = config;
-  const { COPY_DST, MAP_READ } = GPUBufferUsage;
-  const staging = gpu.device.createBuffer({ size: logits.size, usage: COPY_DST | MAP_READ });
-  for (let start = 0; start < tokens.length; start += 64) {
-    const rows = tokens.slice(start, start + 64);
-    const page = (_: unknown, index: number) => ({ index, block: index });
-    const { read } = await transformer.submit({
-      rows: rows.map((token, i) => ({ token, position: start + i, cacheIndex: start + i, sequence: 0 })),
-      decodeRows: 0,
-      logitRows: rows.map((_, row) => ({ row, sequence: 0, sampling: GREEDY, counter: 0, forced: 0 })),
-      lists: [
-        {
-          sequence: 0,
-          enters: start === 0,
-          pages: start ? [] : Array.from({ length: blocksFor(WINDOW) }, page),
-          kept: null,
-        },
-      ],
-      moves: [],
-      promptEnd: null,
-      arrivals: [],
-    });
-    await read();
-    const encoder = gpu.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(logits, 0, staging, 0, logits.size);
-    gpu.submit(encoder);
-    await staging.mapAsync(GPUMapMode.READ);
-    const all = new Float32Array(staging.getMappedRange());
-    for (let i = 0; i < rows.length; i++) use(start + i, all.subarray(i * V, (i + 1) * V));
-    staging.unmap();
-  }
-  staging.destroy();
-}
-
-const argmax = (values: Float32Array): number => {
-  let best = 0;
-  for (let v = 1; v < values.length; v++) if (values[v]! > values[best]!) best = v;
-  return best;
-};
-
-/** Logits → log-probabilities, in place. */
-function normalise(logits: Float32Array): Float32Array {
-  const most = logits[argmax(logits)]!;
-  let sum = 0;
-  for (let v = 0; v < logits.length; v++) sum += Math.exp(logits[v]! - most);
-  const shift = most + Math.log(sum);
-  for (let v = 0; v < logits.length; v++) logits[v]! -= shift;
-  return logits;
-}
-
-/** KL(teacher ‖ student) */
-function divergence(teacher: Float32Array, student: Float32Array): number {
-  let kl = 0;
-  for (let v = 0; v < teacher.length; v++) kl += Math.exp(teacher[v]!) * (teacher[v]! - student[v]!);
-  return kl;
-}
-
 const references = new Map<readonly number[], Float32Array[]>();
 
 /** Sums over the held-out windows of a text. */
 async function judgeWindow(model: RunningModel, tokens: readonly number[], sums: number[]): Promise<void> {
   const known = references.get(tokens);
   const own: Float32Array[] = [];
-  await eachRow(model, tokens, (row, logits) => {
+  await eachRow(gpu, model, tokens, (row, logits) => {
     const student = normalise(logits.slice());
     if (!known) own.push(student);
     if (row === tokens.length - 1) return;
