@@ -14,7 +14,6 @@ import { openModel } from "./open.ts";
 type Means = [ce: number, kl: number, same: number, ...rest: number[]];
 
 interface Judged {
-  base: string;
   windows: Record<string, number[][]>;
   /** By student, by kind, by window. */
   each: Record<string, Record<string, Means[]>>;
@@ -26,12 +25,12 @@ const kinds = Object.entries(judged.windows).map(([kind, windows]) => ({
   kind,
   windows: windows.slice(0, Number(count)),
 }));
-const { gpu, config, settings, weights, dense } = await openModel(model, 512);
+const { gpu, config, settings, weights, dense, hash } = await openModel(model, 512);
 
 const students = [];
 for (const path of paths) {
   const stored = await readStudent(new File([readFileSync(path)], basename(path)), config, undefined);
-  checkBase(stored, model, judged.base);
+  checkBase(stored, model, hash);
   const { fit, card } = stored;
   const own = gpu.fork();
   students.push({

@@ -30,5 +30,5 @@ export async function openModel(path: string, window: number) {
   const dense = assemble(gpu, config, weights, settings, loader);
   await loader.load();
   await makeReady(dense, settings, { report: () => {}, signal: undefined });
-  return { gpu, config, tokenizer, settings, weights, dense };
+  return { gpu, config, tokenizer, settings, weights, dense, hash: await loader.hash() };
 }
