@@ -74,9 +74,14 @@ test("layers, shared caches and format change the cache; the switch takes up wha
   const formats = panel().getByLabel("Keys and values of both");
   await expect(formats.getByRole("option")).toHaveText([
     "f16, the default",
-    "f32, exact",
+    /^f32, exact/,
     /^int8, rounded/,
     /^int4, rounded/,
+    /^kivi:kbits=8,vbits=4, older/,
+    /^kivi:bits=4, older/,
+    /^kivi:bits=2, older/,
+    /^pyramid:budget=512, forgets/,
+    /^snapkv:budget=512, /,
   ]);
   await formats.selectOption("int8");
   await expect(row("Cache per token")).toHaveText(["1.2 kB", "1.0 kB"], wait);
