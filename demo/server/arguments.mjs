@@ -362,7 +362,8 @@ export async function resolveStudent(student) {
   throw new UsageError(`--student ${student}: got no ${STUDENT_FILE} there, want what npm run convert wrote`);
 }
 
-const STUDENT_FILE = "student.safetensors";
+/** What `load(…, { student })` looks for in a folder. */
+export const STUDENT_FILE = "student.safetensors";
 
 async function local(path) {
   const found = await localModel(path);

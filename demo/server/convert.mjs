@@ -2,11 +2,10 @@
 
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CONVERT_HELP, parseConvert, resolveModel, UsageError } from "./arguments.mjs";
+import { CONVERT_HELP, parseConvert, resolveModel, STUDENT_FILE, UsageError } from "./arguments.mjs";
 import { command, inPage, onQuit, print, quit, showProgress } from "./command.mjs";
 
-/** What `load(…, { student })` looks for in a folder; and the same facts for people. */
-const FILE = "student.safetensors";
+/** Beside the file: the same facts for people. */
 const CARD = "student.json";
 
 async function main(argv) {
@@ -41,7 +40,7 @@ async function readText(path) {
 
 /** Loads, calibrates, and receives the file piece by piece. It gets its name only once it is whole. */
 async function convert({ shape, load, calibrate, software, json, out }, texts, model) {
-  const unfinished = join(out, `.${FILE}.${process.pid}`);
+  const unfinished = join(out, `.${STUDENT_FILE}.${process.pid}`);
   onQuit(() => rm(unfinished, { force: true }));
   const setting = { model, path: "/cli/", browser: software ? { software: true } : {} };
   const answer = await inPage(setting, async (page, source) => {
@@ -53,14 +52,14 @@ async function convert({ shape, load, calibrate, software, json, out }, texts, m
     return page.evaluate((asked) => window.runConvert(asked), { source, shape, load, texts, calibrate });
   });
   showProgress("");
-  await rename(unfinished, join(out, FILE));
+  await rename(unfinished, join(out, STUDENT_FILE));
   return answer;
 }
 
 function report({ out }, { swiftkv, layers, calibration, bytes, seconds, adapter }) {
   const { tokens, r2 } = calibration;
   return [
-    `${join(out, FILE)}: ${(bytes / 1e6).toFixed(1)} MB, K ${swiftkv.layers} of ${layers} layers, G ${swiftkv.group}`,
+    `${join(out, STUDENT_FILE)}: ${(bytes / 1e6).toFixed(1)} MB, K ${swiftkv.layers} of ${layers} layers, G ${swiftkv.group}`,
     `calibrated on ${tokens} tokens in ${Math.round(seconds)} s on ${adapter}`,
     `share of keys and values explained (R²) in layers ${swiftkv.layers} to ${layers - 1}: ${r2.map((value) => value.toFixed(2)).join(" ")}`,
     `use it: npm start -- --student ${out} --prompt "…"`,

@@ -2,8 +2,8 @@
 // is given out in order of age. Where it is short the youngest is preempted: it returns its blocks, waits at the
 // front of the line, and is recomputed later. So the oldest always proceeds, and no request fails for lack of room.
 import { assert } from "../errors.ts";
-import type { CachePlan } from "../kv/residence.ts";
-import { chunkRowsOf, type Model } from "../model/model.ts";
+import { type CachePlan, chunkRowsOf } from "../kv/residence.ts";
+import type { Model } from "../model/model.ts";
 import { Draft, type PlannedStep } from "./draft.ts";
 import type { Sequence } from "./sequence.ts";
 

@@ -4,6 +4,7 @@ import { KV_FORMATS, type KvFormat, type KvModel, type RecipePrice, type RecipeS
 import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import { checkPairs } from "./pairs.ts";
+import { chunkRowsOf } from "./residence.ts";
 import { bytesOf, evictedOf, resolve, type ResolvedCache } from "./shape.ts";
 import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
 import { SYSTEMS } from "./systems/index.ts";
@@ -84,14 +85,14 @@ export class Recipe {
 }
 
 /** What a system that keeps a part of its prompts asks of model and step. */
-function checkRetaining({ name, retaining }: KvSystem, { windows }: KvModel, { rows, sequences }: KvBounds): void {
+function checkRetaining({ name, retaining }: KvSystem, { windows }: KvModel, bounds: KvBounds): void {
   if (!retaining) return;
   if (windows.some((window) => window > 0)) {
     throw new InputError(
       `kv: ${name}; got a model whose layers see a window of its latest tokens, want one that sees all. Leave ${name} out: the window bounds the cache.`,
     );
   }
-  const [chunk, least] = [rows - sequences + 1, retaining.windowRows + 1];
+  const [chunk, least] = [chunkRowsOf(bounds), retaining.windowRows + 1];
   if (chunk < least) {
     throw new InputError(`chunk: got ${chunk} tokens, want at least ${least} with ${name}. Load with a larger chunk.`);
   }

@@ -43,6 +43,9 @@ export interface CachePlan {
   retain: (tokens: number) => Retention | null;
 }
 
+/** Rows of a prompt's chunk, of those of a step: always so many, whatever decodes beside it, so that no result depends on it. */
+export const chunkRowsOf = ({ rows, sequences }: { rows: number; sequences: number }): number => rows - sequences + 1;
+
 /** A cache of one tier that keeps everything. */
 export const plainPlan = (blocks: number): CachePlan => ({
   context: blocks * BLOCK_TOKENS,

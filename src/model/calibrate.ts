@@ -1,9 +1,10 @@
 // One pass of an ordinary model over a calibration text, window by window, and the sums that it leaves. docs/recovery.md.
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
+import { chunkRowsOf } from "../kv/residence.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { tapped } from "./families/llama.ts";
-import { type Batch, chunkRowsOf, type Row } from "./model.ts";
+import type { Batch, Row } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { emptySums, Moments, type Sums } from "./swiftkv/moments.ts";
 import type { Transformer } from "./transformer.ts";

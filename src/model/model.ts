@@ -113,10 +113,6 @@ export interface Sampled {
   logits?: Float32Array;
 }
 
-/** Rows of a prompt's chunk: always so many, whatever decodes beside it, so that no result depends on it. */
-export const chunkRowsOf = ({ rows, sequences }: Pick<Model["limits"], "rows" | "sequences">): number =>
-  rows - sequences + 1;
-
 export interface Model {
   readonly limits: {
     /** Most rows in a step: those of a chunk, and one for every other sequence. */

@@ -6,7 +6,7 @@ import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { KvCache } from "../kv/cache.ts";
-import type { CachePlan, Holdings } from "../kv/residence.ts";
+import { type CachePlan, chunkRowsOf, type Holdings } from "../kv/residence.ts";
 import { readPages, writePages } from "../kv/saved.ts";
 import { planOf, privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
 import type { KvBounds } from "../kv/system.ts";
@@ -15,16 +15,7 @@ import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./families/llama.ts";
 import { ropeTable } from "./ops/rope.ts";
-import {
-  type Batch,
-  chunkRowsOf,
-  LAST_SAMPLED,
-  GREEDY,
-  type LogitRow,
-  type Model,
-  type Row,
-  type Sampled,
-} from "./model.ts";
+import { type Batch, LAST_SAMPLED, GREEDY, type LogitRow, type Model, type Row, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";

@@ -63,7 +63,7 @@ export function place(
 }
 
 /** Nearest integer, ties to even. */
-const toEven = (value: number): number => {
+export const toEven = (value: number): number => {
   const floor = Math.floor(value);
   const rest = value - floor;
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;

@@ -1,5 +1,6 @@
 // KIVI in float64: what codes of few bits make of keys and values.
 import { attendOne, type HeadView, type Model } from "../../reference.ts";
+import { toEven } from "../../kernels/attn_case.ts";
 import { hadamardOf } from "../../kernels/kv/hadamard_query.ts";
 import { halfBits, halfOf } from "../../kernels/matrix.ts";
 import { type GreedyReply, greedyReply } from "../greedy.ts";
@@ -13,12 +14,6 @@ export interface KiviRule {
 }
 
 const half = (value: number): number => halfOf(halfBits(value));
-
-/** Ties to even, as WGSL rounds. */
-function toEven(value: number): number {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
-}
 
 /** The numbers of a group as codes of `bits` bits give them back: scale and minimum in f16. */
 function coded(group: readonly number[], bits: number): number[] {

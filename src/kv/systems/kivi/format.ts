@@ -19,7 +19,7 @@ const GROUP = 32;
 const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
 
 /** Channels of a value that share a scale: as many as divide the head. */
-export const groupOf = (width: number): number => divisor(width, GROUP);
+const groupOf = (width: number): number => divisor(width, GROUP);
 
 /** First words of the parts of a page. */
 function partsOf(width: number, { kbits, vbits }: KiviOptions) {
