@@ -1,4 +1,4 @@
-// row_dots — out[outAt + i] = Σ a[i, :]·b[i, :]
+// row_dots — out[outAt + i] = Σ a[i, :]·b[i, :] (ADD: added to out)
 //
 //   a    [M, D]  vec4f  read
 //   b    [M, D]  vec4f  read
@@ -10,6 +10,7 @@
 //           row), and the gradient of a norm's weight, whose operands lie turned. M is thousands: a thread a row.
 
 override WG: u32 = 64;  // threads per workgroup
+override ADD: u32 = 0;  // 1: add to out
 
 struct Params {
   rows: u32,   // M
@@ -28,5 +29,7 @@ fn row_dots(@builtin(global_invocation_id) id: vec3u) {
   let fours = params.width / 4u;
   var sum = 0.0;
   for (var i = id.x * fours; i < (id.x + 1u) * fours; i++) { sum += dot(a[i], b[i]); }
-  out[params.outAt + id.x] = sum;
+  let at = params.outAt + id.x;
+  if (ADD == 1u) { sum += out[at]; }
+  out[at] = sum;
 }

@@ -4,7 +4,7 @@
 //   student  [T, D]  vec4f  read
 //   shares   [T]     f32    read        what each row counts
 //   dx       [T, D]  vec4f  read_write  the gradient is added
-//   losses   [T]     f32    write       share·mean((student − teacher)²)
+//   losses   [*]     f32    write       share·mean((student − teacher)²)
 //
 // dispatch  (T, 1, 1): one workgroup per row, WG threads stride across it
 // cost      bytes 16·T·D, flops 6·T·D: memory bound
@@ -16,6 +16,7 @@ override WG: u32 = 64;  // threads per workgroup, a power of two
 struct Params {
   width: u32,   // D, a multiple of 4
   weight: f32,  // of this part in the whole loss: in the gradient only
+  lossAt: u32,  // of row 0 in `losses`
 }
 
 @group(0) @binding(0) var<storage, read> teacher: array<vec4f>;
@@ -39,5 +40,5 @@ fn teach_hidden(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) 
     dx[start + i] += 2.0 * params.weight * share * apart;
   }
   let sum = row_sum(local.x, squares);
-  if (local.x == 0u) { losses[wg.x] = share * sum; }
+  if (local.x == 0u) { losses[params.lossAt + wg.x] = share * sum; }
 }

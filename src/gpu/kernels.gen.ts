@@ -2270,12 +2270,13 @@ export const row_dots = {
     }
   },
   "overrides": {
-    "WG": 64
+    "WG": 64,
+    "ADD": 0
   },
   "tiles": {},
   "features": [],
   "snippets": {},
-  "code": "// row_dots — out[outAt + i] = Σ a[i, :]·b[i, :]\n//\n//   a    [M, D]  vec4f  read\n//   b    [M, D]  vec4f  read\n//   out  [*]     f32    read_write\n//\n// dispatch  (ceil(M / WG), 1, 1): one row per invocation\n// cost      bytes 8·M·D, flops 2·M·D: memory bound\n// why       Of use three times: an output of attention with its gradient, a gradient with itself (its square, row by\n//           row), and the gradient of a norm's weight, whose operands lie turned. M is thousands: a thread a row.\n\noverride WG: u32 = 64;  // threads per workgroup\n\nstruct Params {\n  rows: u32,   // M\n  width: u32,  // D, a multiple of 4\n  outAt: u32,\n}\n\n@group(0) @binding(0) var<storage, read> a: array<vec4f>;\n@group(0) @binding(1) var<storage, read> b: array<vec4f>;\n@group(0) @binding(2) var<storage, read_write> out: array<f32>;\n@group(0) @binding(3) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn row_dots(@builtin(global_invocation_id) id: vec3u) {\n  if (id.x >= params.rows) { return; }\n  let fours = params.width / 4u;\n  var sum = 0.0;\n  for (var i = id.x * fours; i < (id.x + 1u) * fours; i++) { sum += dot(a[i], b[i]); }\n  out[params.outAt + id.x] = sum;\n}\n"
+  "code": "// row_dots — out[outAt + i] = Σ a[i, :]·b[i, :] (ADD: added to out)\n//\n//   a    [M, D]  vec4f  read\n//   b    [M, D]  vec4f  read\n//   out  [*]     f32    read_write\n//\n// dispatch  (ceil(M / WG), 1, 1): one row per invocation\n// cost      bytes 8·M·D, flops 2·M·D: memory bound\n// why       Of use three times: an output of attention with its gradient, a gradient with itself (its square, row by\n//           row), and the gradient of a norm's weight, whose operands lie turned. M is thousands: a thread a row.\n\noverride WG: u32 = 64;  // threads per workgroup\noverride ADD: u32 = 0;  // 1: add to out\n\nstruct Params {\n  rows: u32,   // M\n  width: u32,  // D, a multiple of 4\n  outAt: u32,\n}\n\n@group(0) @binding(0) var<storage, read> a: array<vec4f>;\n@group(0) @binding(1) var<storage, read> b: array<vec4f>;\n@group(0) @binding(2) var<storage, read_write> out: array<f32>;\n@group(0) @binding(3) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn row_dots(@builtin(global_invocation_id) id: vec3u) {\n  if (id.x >= params.rows) { return; }\n  let fours = params.width / 4u;\n  var sum = 0.0;\n  for (var i = id.x * fours; i < (id.x + 1u) * fours; i++) { sum += dot(a[i], b[i]); }\n  let at = params.outAt + id.x;\n  if (ADD == 1u) { sum += out[at]; }\n  out[at] = sum;\n}\n"
 } as const;
 
 export const sample_filter = {
@@ -2545,7 +2546,7 @@ export const teach_hidden = {
   },
   "params": {
     "binding": 5,
-    "size": 8,
+    "size": 12,
     "fields": {
       "width": {
         "offset": 0,
@@ -2554,6 +2555,10 @@ export const teach_hidden = {
       "weight": {
         "offset": 4,
         "type": "f32"
+      },
+      "lossAt": {
+        "offset": 8,
+        "type": "u32"
       }
     }
   },
@@ -2563,7 +2568,7 @@ export const teach_hidden = {
   "tiles": {},
   "features": [],
   "snippets": {},
-  "code": "// teach_hidden — mean square distance of the student's residual stream from the teacher's, and its gradient\n//\n//   teacher  [T, D]  vec4f  read\n//   student  [T, D]  vec4f  read\n//   shares   [T]     f32    read        what each row counts\n//   dx       [T, D]  vec4f  read_write  the gradient is added\n//   losses   [T]     f32    write       share·mean((student − teacher)²)\n//\n// dispatch  (T, 1, 1): one workgroup per row, WG threads stride across it\n// cost      bytes 16·T·D, flops 6·T·D: memory bound\n// why       The second part of the loss, beside that of the logits (docs/recovery.md).\n// uses      lib/row_sum.wgsl\n\noverride WG: u32 = 64;  // threads per workgroup, a power of two\n\nstruct Params {\n  width: u32,   // D, a multiple of 4\n  weight: f32,  // of this part in the whole loss: in the gradient only\n}\n\n@group(0) @binding(0) var<storage, read> teacher: array<vec4f>;\n@group(0) @binding(1) var<storage, read> student: array<vec4f>;\n@group(0) @binding(2) var<storage, read> shares: array<f32>;\n@group(0) @binding(3) var<storage, read_write> dx: array<vec4f>;\n@group(0) @binding(4) var<storage, read_write> losses: array<f32>;\n@group(0) @binding(5) var<uniform> params: Params;\n\nvar<workgroup> partial: array<f32, WG>;\n\n@compute @workgroup_size(WG)\nfn teach_hidden(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {\n  let fours = params.width / 4u;\n  let start = wg.x * fours;\n  let share = shares[wg.x] / f32(params.width);\n  var squares = 0.0;\n  for (var i = local.x; i < fours; i += WG) {\n    let apart = student[start + i] - teacher[start + i];\n    squares += dot(apart, apart);\n    dx[start + i] += 2.0 * params.weight * share * apart;\n  }\n  let sum = row_sum(local.x, squares);\n  if (local.x == 0u) { losses[wg.x] = share * sum; }\n}\n\n// lib/row_sum.wgsl — a sum over the threads of a workgroup\n// needs     WG, a power of two; var<workgroup> partial: array<f32, WG>\n\n// Σ value over all threads, for each of them. The barrier before lets `partial` be used again.\nfn row_sum(lane: u32, value: f32) -> f32 {\n  workgroupBarrier();\n  partial[lane] = value;\n  workgroupBarrier();\n  for (var half = WG / 2u; half > 0u; half /= 2u) {\n    if (lane < half) { partial[lane] += partial[lane + half]; }\n    workgroupBarrier();\n  }\n  return partial[0];\n}\n"
+  "code": "// teach_hidden — mean square distance of the student's residual stream from the teacher's, and its gradient\n//\n//   teacher  [T, D]  vec4f  read\n//   student  [T, D]  vec4f  read\n//   shares   [T]     f32    read        what each row counts\n//   dx       [T, D]  vec4f  read_write  the gradient is added\n//   losses   [*]     f32    write       share·mean((student − teacher)²)\n//\n// dispatch  (T, 1, 1): one workgroup per row, WG threads stride across it\n// cost      bytes 16·T·D, flops 6·T·D: memory bound\n// why       The second part of the loss, beside that of the logits (docs/recovery.md).\n// uses      lib/row_sum.wgsl\n\noverride WG: u32 = 64;  // threads per workgroup, a power of two\n\nstruct Params {\n  width: u32,   // D, a multiple of 4\n  weight: f32,  // of this part in the whole loss: in the gradient only\n  lossAt: u32,  // of row 0 in `losses`\n}\n\n@group(0) @binding(0) var<storage, read> teacher: array<vec4f>;\n@group(0) @binding(1) var<storage, read> student: array<vec4f>;\n@group(0) @binding(2) var<storage, read> shares: array<f32>;\n@group(0) @binding(3) var<storage, read_write> dx: array<vec4f>;\n@group(0) @binding(4) var<storage, read_write> losses: array<f32>;\n@group(0) @binding(5) var<uniform> params: Params;\n\nvar<workgroup> partial: array<f32, WG>;\n\n@compute @workgroup_size(WG)\nfn teach_hidden(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {\n  let fours = params.width / 4u;\n  let start = wg.x * fours;\n  let share = shares[wg.x] / f32(params.width);\n  var squares = 0.0;\n  for (var i = local.x; i < fours; i += WG) {\n    let apart = student[start + i] - teacher[start + i];\n    squares += dot(apart, apart);\n    dx[start + i] += 2.0 * params.weight * share * apart;\n  }\n  let sum = row_sum(local.x, squares);\n  if (local.x == 0u) { losses[params.lossAt + wg.x] = share * sum; }\n}\n\n// lib/row_sum.wgsl — a sum over the threads of a workgroup\n// needs     WG, a power of two; var<workgroup> partial: array<f32, WG>\n\n// Σ value over all threads, for each of them. The barrier before lets `partial` be used again.\nfn row_sum(lane: u32, value: f32) -> f32 {\n  workgroupBarrier();\n  partial[lane] = value;\n  workgroupBarrier();\n  for (var half = WG / 2u; half > 0u; half /= 2u) {\n    if (lane < half) { partial[lane] += partial[lane + half]; }\n    workgroupBarrier();\n  }\n  return partial[0];\n}\n"
 } as const;
 
 export const teach_logits = {

@@ -217,7 +217,7 @@ async function judgeFit(layers: number, count: number, ridge: number): Promise<v
   const shape = { layers, group: 1 };
   const sums = copyOf(snapshots.get(`${layers} ${count}`)!);
   const fit = await fitTo(sums, { config, shape, window: WINDOW, ridge }, { onDone: () => {} });
-  say(`R² ${fit.made.r2.map((value) => value.toFixed(3)).join(" ")}`);
+  say(`R² ${fit.made!.r2.map((value) => value.toFixed(3)).join(" ")}`);
   await judgeStudent(`K ${layers}, ${count} tokens, λ ${ridge}`, shape, fit);
 }
 

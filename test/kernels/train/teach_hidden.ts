@@ -13,19 +13,20 @@ function make(seed: number, tiny = false) {
   const dx = new Float32Array(T * D + 4).fill(7);
   dx.set(floats(uniform, T * D));
   const want = Float64Array.from(dx.subarray(0, T * D));
-  const losses = new Float64Array(T);
+  const lossAt = pick(uniform, [0, 3]);
+  const losses = new Float64Array(lossAt + T).fill(Number.NaN, 0, lossAt);
   for (let t = 0; t < T; t++)
     for (let i = t * D; i < (t + 1) * D; i++) {
       const apart = student[i]! - teacher[i]!;
-      losses[t]! += (shares[t]! * apart ** 2) / D;
+      losses[lossAt + t]! += (shares[t]! * apart ** 2) / D;
       want[i]! += (2 * Math.fround(weight) * shares[t]! * apart) / D;
     }
   return {
     label: `T ${T} D ${D} weight ${weight} WG ${WG}`,
     constants: { WG },
-    params: { width: D, weight },
+    params: { width: D, weight, lossAt },
     grid: [T, 1, 1] as const,
-    buffers: { teacher, student, shares, dx, losses: new Float32Array(T + 3).fill(7) },
+    buffers: { teacher, student, shares, dx, losses: new Float32Array(lossAt + T + 3).fill(7) },
     want: { dx: want, losses },
     terms: D,
     magnitude: 36,
@@ -41,6 +42,7 @@ export default spec({
     ["away from the teacher", "student[start + i] - teacher[start + i]", "teacher[start + i] - student[start + i]"],
     ["forgets what was there", "dx[start + i] += ", "dx[start + i] = "],
     ["weight forgotten", "2.0 * params.weight * share", "2.0 * share"],
+    ["its place ignored", "losses[params.lossAt + wg.x]", "losses[wg.x]"],
     ["weight in the loss", "= share * sum;", "= params.weight * share * sum;"],
   ],
 });
