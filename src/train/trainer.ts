@@ -160,7 +160,7 @@ const counts = ({ tokens, mask }: Window, t: number): number => (t + 1 < tokens.
 /** Predictions that count. */
 export const countOf = (window: Window): number => window.tokens.reduce((sum, _, t) => sum + counts(window, t), 0);
 
-async function prepare(
+export async function prepare(
   gpu: Gpu,
   model: ModelContext,
   { layout, shapes }: { layout: Layout; shapes: readonly TensorShape[] },
@@ -219,7 +219,7 @@ function taps({ model, rows, layout, kept }: Training, layer: number): AnyDispat
 }
 
 /** The student's dispatches in parts that are submitted one by one. */
-function studentParts(training: Training, options: LossOptions): [label: string, dispatches: Dispatches][] {
+export function studentParts(training: Training, options: LossOptions): [label: string, dispatches: Dispatches][] {
   const { layers } = training.model.config;
   const { boundary } = training.layout;
   const parts: [string, Dispatches][] = [["student", studentForwards(training)]];
