@@ -71,7 +71,7 @@ export interface DistilArguments {
   resume: boolean;
   tokens?: number;
   shape: { layers: number; group: number };
-  load: { context: number; chunk: number };
+  load: { context: number; chunk: number; tune: "off" };
   distil: Record<string, number | string>;
 }
 

@@ -295,7 +295,8 @@ export function parseDistil(argv) {
     resume: values.resume ?? false,
     tokens: integer(values, "tokens", 2),
     shape: { layers: integer(values, "layers", 0), group: integer(values, "group", 1) ?? 1 },
-    load: { context: room, chunk: room },
+    // The same kernels every time: another order of sums would make a training that goes on another one.
+    load: { context: room, chunk: room, tune: "off" },
     distil: defined({
       start: values.folded ? "folded" : undefined,
       steps: integer(values, "steps", 1),
