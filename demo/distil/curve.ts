@@ -2,7 +2,7 @@
 
 import { figure } from "../shared/numbers.ts";
 
-const [WIDTH, HEIGHT] = [640, 240];
+const HEIGHT = 240;
 const PLACE = { left: 44, right: 12, top: 12, bottom: 28 };
 /** Losses of single windows differ: so many steps are averaged. */
 const AVERAGED = 8;
@@ -29,18 +29,18 @@ function roundUp(value: number): number {
   return [1, 2, 5, 10].map((factor) => factor * power).find((round) => round >= value)!;
 }
 
-/** `losses` of the steps so far, of `steps`. */
-export function curve(losses: readonly number[], steps: number): SVGElement {
+/** `losses` of the steps so far, of `steps`; `width` in pixels, so that its text has the page's size. */
+export function curve(losses: readonly number[], steps: number, width: number): SVGElement {
   const top = roundUp(Math.max(1e-6, ...losses));
-  const x = (step: number) => PLACE.left + ((WIDTH - PLACE.left - PLACE.right) * step) / Math.max(1, steps);
+  const x = (step: number) => PLACE.left + ((width - PLACE.left - PLACE.right) * step) / Math.max(1, steps);
   const y = (loss: number) => HEIGHT - PLACE.bottom - ((HEIGHT - PLACE.top - PLACE.bottom) * loss) / top;
   const means = running(losses);
   const last = means.at(-1) ?? 0;
-  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "curve", role: "img" });
+  const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "curve", role: "img" });
   svg.append(shape("title", {}, `Loss after ${losses.length} of ${steps} steps: ${figure(last)}`));
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     const at = y(share * top);
-    svg.append(shape("line", { class: "grid", x1: PLACE.left, x2: WIDTH - PLACE.right, y1: at, y2: at }));
+    svg.append(shape("line", { class: "grid", x1: PLACE.left, x2: width - PLACE.right, y1: at, y2: at }));
     svg.append(shape("text", { x: PLACE.left - 6, y: at + 4, "text-anchor": "end" }, figure(share * top)));
   }
   for (const step of [0, steps])

@@ -121,7 +121,8 @@ function showProgress({ phase, done, total, loss, secondsLeft }: DistilProgress)
   if (phase === "calibrate")
     return show(`Fitting a start to the text: ${count(done)} of ${count(total)} tokens${left}`, done / total);
   losses = [...losses.slice(0, done - 1), loss!];
-  find("distil-curve", HTMLElement).replaceChildren(curve(losses, total));
+  const place = find("distil-curve", HTMLElement);
+  place.replaceChildren(curve(losses, total, place.clientWidth));
   show(`Step ${count(done)} of ${count(total)}, loss ${figure(loss!)}${left}`, done / total);
 }
 
