@@ -1,4 +1,4 @@
-// Two jobs: the dev server of demo/ (chat at /, benchmark at /bench.html, models below /models/), and the builds.
+// Two jobs: the dev server of demo/ (chat at /, benchmark at /bench.html, training at /distil.html, models below /models/), and the builds.
 // `vite build` makes the library in dist/, `vite build --mode demo` a static site in dist-demo/.
 
 import { execFileSync } from "node:child_process";
@@ -78,7 +78,7 @@ const pages: UserConfig = {
     target: "es2023",
     outDir: join(root, "dist-demo"),
     emptyOutDir: true,
-    rolldownOptions: { input: ["index.html", "bench.html"].map((page) => join(demo, page)) },
+    rolldownOptions: { input: ["index.html", "bench.html", "distil.html"].map((page) => join(demo, page)) },
   },
 };
 

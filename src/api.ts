@@ -1,6 +1,9 @@
 // The public types, and the lists they come from. Implementations live in the rooms below; src/index.ts re-exports
 // everything an embedder needs. Errors and their codes: src/errors.ts.
 
+export type * from "./students.ts";
+import type { CalibrateOptions, CalibrationInfo, DistillationInfo } from "./students.ts";
+
 /** Where a model comes from. */
 export type ModelSource =
   /** `https://…/dir/`, `https://…/file.gguf`, a path on this origin (`/models/x/`), or a hub id `org/name[@revision]`. */
@@ -104,41 +107,6 @@ export type ConvertOptions = Pick<
   "kv" | "context" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
 > &
   CalibrateOptions;
-
-/** Makes a student by least squares: docs/recovery.md. */
-export interface CalibrateOptions {
-  /**
-   * Texts to fit the student to, or the token ids of one; what they are like is what it will be good at. At least four
-   * tokens for each of the model's inputs, better twenty. Without it, weights are converted as they are.
-   */
-  calibrate?: string | readonly string[] | readonly number[];
-  /** The text is read in windows of so many tokens. Default 512, or what the context allows. */
-  window?: number;
-  /** λ as a share of the mean square of the inputs: larger holds the fit back where tokens are few. Default 1e-4. */
-  ridge?: number;
-  onProgress?: (progress: CalibrationProgress) => void;
-}
-
-export interface CalibrationProgress {
-  /** The model reads the text; then the equations are solved. */
-  phase: "read" | "solve";
-  tokens: number;
-  totalTokens: number;
-  /** Of this phase; null until it can be told. */
-  secondsLeft: number | null;
-}
-
-/** How a student was calibrated. */
-export interface CalibrationInfo {
-  /** Of the text, and of a window. */
-  tokens: number;
-  window: number;
-  /** As asked for, and what it came to. */
-  ridge: number;
-  lambda: number;
-  /** Of each layer from K on: the share of its keys and values (their squares) that the map from layer K's input gives. */
-  r2: readonly number[];
-}
 
 export interface LoadProgress {
   phase: "open" | "download" | "tokenizer" | "compile" | "tune" | "ready";
@@ -288,10 +256,12 @@ export interface ModelInfo {
   kvWarnings: readonly string[];
   /** The ordinary projections of every layer are on the GPU: `convert` can switch SwiftKV on, off, or over. */
   convertible: boolean;
-  /** The SwiftKV projections were made by `convert`, not by training. */
+  /** The SwiftKV projections were made by `convert` alone, not by training. */
   undistilled: boolean;
   /** How they were fitted, where they were calibrated. */
   calibration: CalibrationInfo | null;
+  /** How they were trained, where `distil` did that. */
+  distillation: DistillationInfo | null;
   /** Of the ordinary weights: a student goes with the model of the same hash. */
   hash: string;
   flops: ModelFlops;

@@ -4,7 +4,7 @@ export { KV_FORMATS } from "./api.ts";
 export type { ErrorCode, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
 export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
 export { parseRecipe, type Recipe } from "./kv/recipe.ts";
-export { convert, load, saveStudent } from "./load.ts";
+export { convert, distil, exportStudent, load, saveStudent } from "./load.ts";
 export { type AdapterPeaks, measureAdapter } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";
 export const VERSION = "0.1.0";

@@ -1,5 +1,5 @@
 // load() and convert(): with load/, the only place that composes the rooms.
-import type { ConvertOptions, Engine, LoadOptions, ModelSource, SwiftKv } from "./api.ts";
+import type { ConvertOptions, DistilOptions, Engine, LoadOptions, ModelSource, SwiftKv } from "./api.ts";
 import { InputError } from "./errors.ts";
 import { Gpu } from "./gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
@@ -63,10 +63,24 @@ export function convert(engine: Engine, swiftkv: SwiftKv | false, options: Conve
 }
 
 /**
- * The file of a student that `convert` calibrated, for `load(base, { student })`: a safetensors file with the new tensors
- * only, bound to the base model by hash. Throws InputError for any other engine.
+ * Trains a student of this shape to answer as the ordinary model does, on texts, and returns it as a second engine, as
+ * `convert` does. Throws InputError for texts and options that cannot be used, or where the ordinary projections are not on
+ * the GPU. On abort it finishes the step under way, hands its state to `onCheckpoint` and throws the signal's reason; with
+ * that state as `resume` the training goes on as if it had not stopped. The engine answers requests between steps.
+ */
+export function distil(engine: Engine, swiftkv: SwiftKv, options: DistilOptions): Promise<Engine> {
+  return own("distil", engine).distil(swiftkv, options);
+}
+
+/**
+ * The file of a student that `convert` calibrated or `distil` trained, for `load(base, { student })`: a safetensors file
+ * with the new tensors only, bound to the base model by hash. Throws InputError for any other engine.
  */
 export const saveStudent = (engine: Engine): Uint8Array<ArrayBuffer> => own("saveStudent", engine).studentFile();
+
+/** The same file of the student that a checkpoint of `distil` holds. `engine`: of the model that it is trained for. */
+export const exportStudent = (engine: Engine, checkpoint: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> =>
+  own("exportStudent", engine).exportStudent(checkpoint);
 
 function own(who: string, engine: Engine): LoadedEngine {
   if (engine instanceof LoadedEngine) return engine;

@@ -1,8 +1,10 @@
 // What the GPU tests call inside the page.
-import { convert, load, saveStudent } from "../src/index.ts";
+import { convert, distil, exportStudent, load, saveStudent } from "../src/index.ts";
 import type {
   CalibrationProgress,
   ConvertOptions,
+  DistilOptions,
+  DistilProgress,
   EngineStats,
   GenerateOptions,
   LoadOptions,
@@ -162,11 +164,63 @@ async function outcomes(sources: readonly string[]): Promise<string[]> {
 }
 
 /** The file of a calibrated student, in base64. */
-function studentOf(name: string): string {
+const studentOf = (name: string): string => toBase64(saveStudent(engines.get(name)!));
+
+function toBase64(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of saveStudent(engines.get(name)!)) text += String.fromCharCode(byte);
+  for (const byte of bytes) text += String.fromCharCode(byte);
   return btoa(text);
 }
+
+/** What became of a training. */
+interface Distilled {
+  reports: DistilProgress[];
+  /** In base64. */
+  checkpoints: string[];
+  /** "made", or the name and message of the error. */
+  outcome: string;
+  /** Buffers that are left over. */
+  left: number;
+}
+
+/** Trains a student, as engine `name`. `resume` in base64; aborted at report `abortAt` (never: 0). */
+async function train(
+  name: string,
+  from: string,
+  swiftkv: SwiftKv,
+  { resume, ...options }: Omit<DistilOptions, "resume"> & { resume?: string },
+  abortAt = 0,
+): Promise<Distilled> {
+  const before = liveBuffers();
+  const controller = new AbortController();
+  const reports: DistilProgress[] = [];
+  const checkpoints: string[] = [];
+  const outcome = await distil(engines.get(from)!, swiftkv, {
+    ...options,
+    ...(resume === undefined ? {} : { resume: fromBase64(resume) }),
+    onCheckpoint: (bytes) => void checkpoints.push(toBase64(bytes)),
+    onProgress: (progress) => {
+      report(`distil: ${progress.phase} ${progress.done}`);
+      reports.push(progress);
+      if (reports.length === abortAt) controller.abort();
+    },
+    signal: controller.signal,
+  }).then(
+    (engine) => {
+      engines.get(name)?.dispose();
+      engines.set(name, engine);
+      return "made";
+    },
+    (error: Error) => `${error.name}: ${error.message}`,
+  );
+  return { reports, checkpoints, outcome, left: outcome === "made" ? 0 : liveBuffers() - before };
+}
+
+const fromBase64 = (text: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+
+/** The student's file that a checkpoint holds; both in base64. */
+const exported = async (name: string, checkpoint: string): Promise<string> =>
+  toBase64(await exportStudent(engines.get(name)!, fromBase64(checkpoint)));
 
 /** A calibration that is aborted at its nth report (never: 0): its reports, what it ended with, and buffers left over. */
 async function calibration(
@@ -196,6 +250,8 @@ async function calibration(
 const harness = {
   ...devices,
   studentOf,
+  train,
+  exported,
   calibration,
   kernel,
   moreCases,

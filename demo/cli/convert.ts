@@ -33,8 +33,7 @@ window.runConvert = async ({ source, shape, load: options, texts, calibrate: { t
     const student = await convert(engine, shape, { calibrate, ...others, onProgress: showFitting });
     const seconds = (performance.now() - began) / 1000;
     const file = saveStudent(student);
-    for (let at = 0; at < file.length; at += PIECE_BYTES)
-      await window.emitBytes(base64(file.subarray(at, at + PIECE_BYTES)));
+    await handOver(file);
     const { name, hash, layers, swiftkv, calibration } = student.model;
     const { adapter } = student.stats();
     const result = { name, hash, layers, swiftkv, calibration, bytes: file.length, seconds, adapter: adapter.name };
@@ -45,8 +44,14 @@ window.runConvert = async ({ source, shape, load: options, texts, calibrate: { t
   }
 };
 
+/** A file to the command, piece by piece. */
+export async function handOver(file: Uint8Array): Promise<void> {
+  for (let at = 0; at < file.length; at += PIECE_BYTES)
+    await window.emitBytes(base64(file.subarray(at, at + PIECE_BYTES)));
+}
+
 /** The beginnings of the texts, of equal length where they are long enough. */
-function shares(engine: Engine, texts: readonly string[], most: number): number[] {
+export function shares(engine: Engine, texts: readonly string[], most: number): number[] {
   let left = most;
   const tokens = texts.map((text) => engine.tokenize(text)).toSorted((a, b) => a.length - b.length);
   return tokens.flatMap((all, i) => {

@@ -82,12 +82,30 @@ export interface ConvertArguments {
   calibrate: { tokens?: number; window?: number; ridge?: number };
 }
 
+export interface DistilArguments {
+  help?: undefined;
+  model: string;
+  texts: string[];
+  out: string;
+  json: boolean;
+  software?: boolean;
+  /** As typed. */
+  start?: string;
+  resume: boolean;
+  tokens?: number;
+  shape: { layers: number; group: number };
+  load: { context: number; chunk: number; tune: "off" };
+  distil: Record<string, number | string>;
+}
+
 export const START_HELP: string;
+export const DISTIL_HELP: string;
 export const CONVERT_HELP: string;
 export const BENCH_HELP: string;
 export function parseStart(argv: readonly string[]): { help: true } | ReplyArguments | PageArguments;
 export function parseBench(argv: readonly string[]): { help: true } | BenchArguments;
 export function parseConvert(argv: readonly string[]): { help: true } | ConvertArguments;
+export function parseDistil(argv: readonly string[]): { help: true } | DistilArguments;
 export function resolveStudent(
   student: string,
 ): Promise<{ local: { directory: string; file: string }; source?: undefined } | { source: string; local?: undefined }>;

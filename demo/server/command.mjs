@@ -1,5 +1,6 @@
-// What the commands share: a page in a browser, tables, and cleaning up on exit.
+// What the commands share: a page in a browser, tables, texts, and cleaning up on exit.
 
+import { readFile } from "node:fs/promises";
 import { UsageError } from "./arguments.mjs";
 
 const closers = [];
@@ -69,6 +70,21 @@ export async function inPage({ model, student, path, browser: wanted }, work) {
   if (!answer.error) return answer;
   const { message, code } = answer.error;
   throw new UsageError([server.named(message), HINTS[code] ?? ""].join(" ").trim());
+}
+
+/** A text file. Throws UsageError for what is none. */
+export async function readText(path) {
+  const bytes = await readFile(path).catch(({ code }) => {
+    throw new UsageError(`--text ${path} cannot be read: ${code}`);
+  });
+  if (bytes.length === 0) throw new UsageError(`--text ${path} is empty. Give a file with text.`);
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (!text.includes("\0")) return text;
+  } catch {
+    // said below
+  }
+  throw new UsageError(`--text ${path} is no UTF-8 text. Give a plain text file.`);
 }
 
 let progressShown = false;

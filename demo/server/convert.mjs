@@ -1,9 +1,9 @@
 // `npm run convert`: fits a SwiftKV student to texts in a headless browser and writes it as a file.
 
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CONVERT_HELP, parseConvert, resolveModel, STUDENT_FILE, UsageError } from "./arguments.mjs";
-import { command, inPage, onQuit, print, quit, showProgress } from "./command.mjs";
+import { command, inPage, onQuit, print, quit, readText, showProgress } from "./command.mjs";
 
 /** Beside the file: the same facts for people. */
 const CARD = "student.json";
@@ -21,21 +21,6 @@ async function main(argv) {
   await writeFile(join(options.out, CARD), `${JSON.stringify(card, null, 2)}\n`);
   await print(options.json ? `${JSON.stringify({ ...card, out: options.out })}\n` : report(options, result));
   await quit(0);
-}
-
-/** A text file. Throws UsageError for what is none. */
-async function readText(path) {
-  const bytes = await readFile(path).catch(({ code }) => {
-    throw new UsageError(`--text ${path} cannot be read: ${code}`);
-  });
-  if (bytes.length === 0) throw new UsageError(`--text ${path} is empty. Give a file with text.`);
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    if (!text.includes("\0")) return text;
-  } catch {
-    // said below
-  }
-  throw new UsageError(`--text ${path} is no UTF-8 text. Give a plain text file.`);
 }
 
 /** Loads, calibrates, and receives the file piece by piece. It gets its name only once it is whole. */

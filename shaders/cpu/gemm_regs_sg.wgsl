@@ -1,6 +1,6 @@
 // gemm_regs_sg — c[t, cOffset + n] = epilogue(Σₖ a[t, k] · b[k, n] + bias[n])
 //
-//   a     [T, K]        f32    read
+//   a     [T, aStride]  f32    read
 //   b     [K, bStride]  vec4f  read
 //   bias  [N]           vec4f  read
 //   c     [T, cStride]  vec4f  read_write
@@ -10,7 +10,7 @@
 // why       docs/kernels.md, CPU tricks. 64 sums stay in registers. Lane q of a quad loads a[t, k + q], hands it round by
 //           quad swaps, and meets it with row k + (q xor step) of b. x = 16 keeps a thread of the CPU on one panel of b.
 // family    gemm
-// uses      lib/quad_multiply.wgsl
+// uses      lib/quads.wgsl
 
 enable subgroups;
 
@@ -22,7 +22,10 @@ struct Params {
   rows: u32,     // T
   depth: u32,    // K
   columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2)
+  aStride: u32,  // columns of a
+  aOffset: u32,  // floats of a before its first one
   bStride: u32,  // columns of b, a multiple of 4
+  bOffset: u32,  // floats of b before its first one, a multiple of 4
   cStride: u32,  // columns of c, a multiple of 4
   cOffset: u32,  // first column of c to write, a multiple of 4
 }
@@ -32,6 +35,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
+
+// Where a lane begins in a row of `a`. Rows past T repeat the last one: they are not stored.
+fn begin(row: u32, lane: u32) -> u32 {
+  return min(row, params.rows - 1u) * params.aStride + params.aOffset + lane;
+}
 
 fn store(row: u32, column: u32, product: vec4f) {
   var sum = product;
@@ -59,6 +67,7 @@ fn gemm_regs_sg(
   let firstColumn = (wg.z * 16u + wg.x) * WG;
   if (firstColumn >= params.columns / 4u) { return; }
   let column = firstColumn + local;
+  let first = params.bOffset / 4u + column;
   let lane = subgroup & 3u;
   let last = params.depth - 1u;
   let stride = params.bStride / 4u;
@@ -69,10 +78,10 @@ fn gemm_regs_sg(
   for (var k = 0u; k < params.depth; k += 4u) {
     // Past the end of K: zeros from a, the last row of b.
     let inside = k + lane < params.depth;
-    let b0 = b[min(k + lane, last) * stride + column];
-    let b1 = b[min(k + (lane ^ 1u), last) * stride + column];
-    let b2 = b[min(k + (lane ^ 2u), last) * stride + column];
-    let b3 = b[min(k + (lane ^ 3u), last) * stride + column];
+    let b0 = b[min(k + lane, last) * stride + first];
+    let b1 = b[min(k + (lane ^ 1u), last) * stride + first];
+    let b2 = b[min(k + (lane ^ 2u), last) * stride + first];
+    let b3 = b[min(k + (lane ^ 3u), last) * stride + first];
     for (var r = 0u; r < 16u; r++) { sum[r] = multiply(sum[r], select(0.0, a[at[r] + k], inside), b0, b1, b2, b3); }  // unrolled
   }
 

@@ -1,6 +1,6 @@
 // gemm_regs — c[t, cOffset + n] = epilogue(Σₖ a[t, k] · b[k, n] + bias[n])
 //
-//   a     [T, K]        f32    read
+//   a     [T, aStride]  f32    read
 //   b     [K, bStride]  vec4f  read
 //   bias  [N]           vec4f  read
 //   c     [T, cStride]  vec4f  read_write
@@ -20,7 +20,10 @@ struct Params {
   rows: u32,     // T
   depth: u32,    // K
   columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2)
+  aStride: u32,  // columns of a
+  aOffset: u32,  // floats of a before its first one
   bStride: u32,  // columns of b, a multiple of 4
+  bOffset: u32,  // floats of b before its first one, a multiple of 4
   cStride: u32,  // columns of c, a multiple of 4
   cOffset: u32,  // first column of c to write, a multiple of 4
 }
@@ -33,7 +36,7 @@ struct Params {
 
 // Where a row of `a` begins. Rows past T repeat the last one: they are not stored.
 fn begin(row: u32) -> u32 {
-  return min(row, params.rows - 1u) * params.depth;
+  return min(row, params.rows - 1u) * params.aStride + params.aOffset;
 }
 
 // Inputs k…k+3 of the row at `at`, 0 past the end of K.
@@ -84,6 +87,7 @@ fn store_row(row: u32, column: u32, product0: vec4f, product1: vec4f) {
 fn gemm_regs(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y * 8u;
   let column = id.x * 2u;
+  let first = params.bOffset / 4u + column;
   let last = params.depth - 1u;
   let stride = params.bStride / 4u;
   // Arrays stay in registers while their indices are constants, hence "unrolled".
@@ -92,10 +96,10 @@ fn gemm_regs(@builtin(global_invocation_id) id: vec3u) {
   var sum0 = array<vec4f, 8>();
   var sum1 = array<vec4f, 8>();
   for (var k = 0u; k < params.depth; k += 4u) {
-    let row0 = k * stride + column;
-    let row1 = min(k + 1u, last) * stride + column;
-    let row2 = min(k + 2u, last) * stride + column;
-    let row3 = min(k + 3u, last) * stride + column;
+    let row0 = k * stride + first;
+    let row1 = min(k + 1u, last) * stride + first;
+    let row2 = min(k + 2u, last) * stride + first;
+    let row3 = min(k + 3u, last) * stride + first;
     let b00 = b[row0];
     let b01 = b[row0 + 1u];
     let b10 = b[row1];

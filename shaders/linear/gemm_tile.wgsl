@@ -1,6 +1,6 @@
 // gemm_tile — c[t, cOffset + n] = epilogue(Σₖ a[t, k] · b[k, n] + bias[n])
 //
-//   a     [T, K]        f32    read
+//   a     [T, aStride]  f32    read
 //   b     [K, bStride]  vec4f  read
 //   bias  [N]           vec4f  read
 //   c     [T, cStride]  vec4f  read_write
@@ -13,7 +13,7 @@
 //           that one vec4 brings 4 rows; its columns are XORed with k so that neither
 //           writing (lanes along k) nor reading (lanes along rows) meets bank conflicts.
 // family    gemm
-// uses      lib/four_rows.wgsl
+// uses      lib/four_inputs.wgsl
 
 override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up (TN = 2; c has N / 2 columns)
 override BIAS: u32 = 0;      // 1: add bias before the epilogue
@@ -37,7 +37,10 @@ struct Params {
   rows: u32,     // T
   depth: u32,    // K
   columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2)
+  aStride: u32,  // columns of a
+  aOffset: u32,  // floats of a before its first one
   bStride: u32,  // columns of b, a multiple of 4
+  bOffset: u32,  // floats of b before its first one, a multiple of 4
   cStride: u32,  // columns of c, a multiple of 4
   cOffset: u32,  // first column of c to write, a multiple of 4
 }
@@ -52,12 +55,17 @@ struct Params {
 var<workgroup> aTile: array<vec4f, 2 * BK * ROWS>;
 var<workgroup> bTile: array<vec4f, 2 * BK * COLUMNS>;
 
-// What four_rows.wgsl reads.
+// What four_inputs.wgsl reads.
 fn input(at: u32) -> f32 { return a[at]; }
+
+// Where a row of `a` begins. Rows past T repeat the last one: they are not stored.
+fn begin(row: u32) -> u32 {
+  return min(row, params.rows - 1u) * params.aStride + params.aOffset;
+}
 
 fn load_b(k: u32, column: u32) -> vec4f {
   if (k >= params.depth || column >= params.columns / 4u) { return vec4f(); }
-  return b[k * (params.bStride / 4u) + column];
+  return b[params.bOffset / 4u + k * (params.bStride / 4u) + column];
 }
 
 fn store(row: u32, column: u32, sum: vec4f) {

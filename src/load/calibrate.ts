@@ -36,7 +36,8 @@ export async function calibrate(teacher: Teacher, shape: SwiftKv, options: Calib
   const window = windowOf(options, mostWindowTokens(transformer));
   const ridge = options.ridge ?? DEFAULT_RIDGE;
   if (!(ridge > 0 && ridge < 1)) throw new InputError(`ridge: got ${ridge}, want a number between 0 and 1.`);
-  const { tokens, prefix } = tokensOf(options.calibrate!, language, config);
+  const { tokens, prefix } = tokensOf(options.calibrate!, language, config, "calibrate");
+  checkEnough(tokens, config);
   const windows = windowsOf(tokens, prefix, window);
   const total = windows.reduce((sum, { length }) => sum + length, 0);
   const report = reporter(total, options.onProgress);
@@ -57,7 +58,7 @@ export async function fitTo(
   const { tokens } = sums;
   const { maps, r2, lambda } = await fit(jobOf(sums, config, shape, ridge), options);
   const stores = maps.map((map) => storeOf(map, config.hiddenSize));
-  return { stores, made: { tokens, window, ridge, lambda, r2 } };
+  return { stores, queries: null, made: { tokens, window, ridge, lambda, r2 }, distilled: null };
 }
 
 function windowOf({ window = DEFAULT_WINDOW }: Calibration, most: number): number {
@@ -81,32 +82,42 @@ async function readSums(
 
 // ---- texts ----
 
-/** The tokens of all texts, and what the tokenizer puts before any text. */
-function tokensOf(
+/** The tokens of all texts, and what the tokenizer puts before any text. `who` asks for them. */
+export function tokensOf(
   given: NonNullable<Calibration["calibrate"]>,
   { tokenizer }: Language,
-  { hiddenSize, vocabulary }: ModelConfig,
+  config: ModelConfig,
+  who: string,
 ): { tokens: number[]; prefix: number[] } {
   const prefix = tokenizer.encode("");
   const texts = typeof given === "string" ? [given] : given;
   const isTokens = texts.length > 0 && texts.every((each) => typeof each === "number");
   const tokens = isTokens
     ? (texts as readonly number[]).slice()
-    : (texts as readonly string[]).flatMap((text, i) => textTokens(text, i, tokenizer, prefix.length));
+    : (texts as readonly string[]).flatMap((text, i) =>
+        textTokens(text, `${who}: text ${i + 1}`, tokenizer, prefix.length),
+      );
+  checkTokens(tokens, config, who);
+  return { tokens, prefix };
+}
+
+export function checkTokens(tokens: readonly number[], { vocabulary }: ModelConfig, who: string): void {
   const bad = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary);
   if (bad !== undefined)
-    throw new InputError(`calibrate: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`);
+    throw new InputError(`${who}: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`);
+}
+
+function checkEnough(tokens: readonly number[], { hiddenSize }: ModelConfig): void {
   const least = TOKENS_PER_INPUT * (hiddenSize + 1);
   if (tokens.length < least)
     throw new InputError(
       `calibrate: too short; got ${tokens.length} tokens, want at least ${least} (${TOKENS_PER_INPUT} for each of ${hiddenSize + 1} inputs; five times as many are better). Give a longer text.`,
     );
-  return { tokens, prefix };
 }
 
-function textTokens(text: unknown, index: number, tokenizer: Language["tokenizer"], skip: number): number[] {
+function textTokens(text: unknown, who: string, tokenizer: Language["tokenizer"], skip: number): number[] {
   const bad = (got: string, want: string): never => {
-    throw new InputError(`calibrate: text ${index + 1}; got ${got}, want ${want}. Give a file of plain text.`);
+    throw new InputError(`${who}; got ${got}, want ${want}. Give a file of plain text.`);
   };
   if (typeof text !== "string") return bad(typeof text, "a text");
   if (text.trim() === "") return bad("nothing", "a text");
@@ -121,7 +132,7 @@ function isBinary(text: string): boolean {
 }
 
 /** Each window as a prompt would have it: what the tokenizer puts first, then a piece of the text. */
-function windowsOf(tokens: readonly number[], prefix: readonly number[], window: number): number[][] {
+export function windowsOf(tokens: readonly number[], prefix: readonly number[], window: number): number[][] {
   const piece = Math.max(1, window - prefix.length);
   const count = Math.ceil(tokens.length / piece);
   return Array.from({ length: count }, (_, i) => [...prefix, ...tokens.slice(i * piece, (i + 1) * piece)]);

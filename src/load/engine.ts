@@ -1,6 +1,7 @@
 // A loaded model behind the public Engine interface.
 import type {
   ConvertOptions,
+  DistilOptions,
   Engine,
   EngineStats,
   EvaluateOptions,
@@ -19,10 +20,13 @@ import type { Gpu } from "../gpu/device.ts";
 import { modelCost } from "../model/cost.ts";
 import type { Fit } from "../model/context.ts";
 import { teacherOf } from "../model/swiftkv/student.ts";
+import { sameShape } from "../kv/systems/swiftkv/layout.ts";
 import { calibrate, type Teacher } from "./calibrate.ts";
+import { distil } from "./distil.ts";
 import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel } from "./running.ts";
 import { checkOptions, checkShape, type Settings } from "./settings.ts";
 import { studentBytes } from "./student.ts";
+import { fitOf, readCheckpoint } from "./training.ts";
 
 /** What an engine is made of. */
 export interface LoadedModel extends RunningModel {
@@ -50,6 +54,7 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
     convertible: weights.teacher !== null,
     undistilled: weights.undistilled,
     calibration: weights.fit?.made ?? null,
+    distillation: weights.fit?.distilled ?? null,
     flops: modelCost(config),
   };
 }
@@ -72,12 +77,34 @@ export class LoadedEngine implements Engine {
   /** Another engine on the same device and weights: see `convert`. */
   async convert(swiftkv: SwiftKv | false, options: ConvertOptions): Promise<LoadedEngine> {
     this.#check();
+    const shape = swiftkv === false ? null : checkShape(swiftkv, this.#loaded.config);
+    const fit = options.calibrate === undefined ? null : await this.#fit(shape, options);
+    return this.#with(shape, fit, options);
+  }
+
+  /** A student trained on texts: see `distil`. */
+  async distil(swiftkv: SwiftKv, options: DistilOptions): Promise<LoadedEngine> {
+    this.#check();
+    const shape = checkShape(swiftkv, this.#loaded.config);
+    if (!shape)
+      throw new InputError(
+        "distil: got a shape in which every layer is ordinary, want one with fewer. Give { layers, group } with layers below the model's.",
+      );
+    const { weights, config, identity } = this.#loaded;
+    const own = sameShape(config.swiftkv, shape) ? weights.fit : null;
+    const fit = await this.#asOrdinary(options.signal, (teacher) =>
+      distil({ ...teacher, identity, weights: teacherOf(weights), fit: own }, shape, options),
+    );
+    return this.#with(shape, fit, options.signal ? { signal: options.signal } : {});
+  }
+
+  /** Another engine on the same device and weights. */
+  async #with(swiftkv: SwiftKv | null, fit: Fit | null, options: ConvertOptions): Promise<LoadedEngine> {
     const started = performance.now();
     const { context, ...others } = this.#loaded.settings;
     const settings = checkOptions({ ...others, ...(context === null ? {} : { context }), ...options });
     const { config: from, weights } = this.#loaded;
-    const config = { ...from, swiftkv: swiftkv === false ? null : checkShape(swiftkv, from) };
-    const fit = options.calibrate === undefined ? null : await this.#fit(config.swiftkv, options);
+    const config = { ...from, swiftkv };
     const gpu = this.#loaded.gpu.fork();
     try {
       const model = await gpu.guardMemory(async () => {
@@ -98,11 +125,15 @@ export class LoadedEngine implements Engine {
       throw new InputError(
         "calibrate: got a shape in which every layer is ordinary, want one with fewer. Give { layers, group } with layers below the model's.",
       );
-    if (!this.#loaded.config.swiftkv) return calibrate(this.#teacher, shape, options);
-    const abortable = options.signal ? { signal: options.signal } : {};
-    const ordinary = await this.convert(false, { kv: "f16", sequences: 1, ...abortable });
+    return this.#asOrdinary(options.signal, (teacher) => calibrate(teacher, shape, options));
+  }
+
+  /** Work with the ordinary model: this one, or what it can be switched to. */
+  async #asOrdinary<T>(signal: AbortSignal | undefined, work: (teacher: Teacher) => Promise<T>): Promise<T> {
+    if (!this.#loaded.config.swiftkv) return work(this.#teacher);
+    const ordinary = await this.convert(false, { kv: "f16", sequences: 1, ...(signal ? { signal } : {}) });
     try {
-      return await calibrate(ordinary.#teacher, shape, options);
+      return await work(ordinary.#teacher);
     } finally {
       ordinary.dispose();
     }
@@ -112,15 +143,24 @@ export class LoadedEngine implements Engine {
     return { ...this.#loaded, alone: (work) => this.#speaker.engine.overwriting(work) };
   }
 
-  /** The file of a calibrated student: see `saveStudent`. */
+  /** The file of a student: see `saveStudent`. */
   studentFile(): Uint8Array<ArrayBuffer> {
     this.#check();
     const { config, weights, identity } = this.#loaded;
     if (!weights.fit)
       throw new InputError(
-        "saveStudent: got a model that was not calibrated, want one. Make it with convert(engine, shape, { calibrate }).",
+        "saveStudent: got a model that was not calibrated or trained here, want one. Make it with convert(engine, shape, { calibrate }) or distil.",
       );
     return studentBytes(weights.fit, { config, ...identity });
+  }
+
+  /** The file of the student that a checkpoint holds. */
+  async exportStudent(checkpoint: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+    this.#check();
+    const { config, identity } = this.#loaded;
+    const read = await readCheckpoint(checkpoint, identity, config);
+    const { swiftkv } = read.progress;
+    return studentBytes(fitOf(read, config), { config: { ...config, swiftkv }, ...identity });
   }
 
   #check(): void {

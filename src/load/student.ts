@@ -1,13 +1,14 @@
-// A calibrated student as a file: the projections of keys and values of its owners, under their public names, and how they
-// were made. Whatever else it runs on is the base model, which it names by hash.
-import type { CalibrationInfo, LoadOptions, SwiftKv } from "../api.ts";
+// A student as a file: the projections of keys and values of its owners and, where they were trained, of every later
+// layer's queries, under their public names, and how they were made. Whatever else it runs on is the base model, which it
+// names by hash.
+import type { CalibrationInfo, DistillationInfo, LoadOptions, SwiftKv } from "../api.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { isObject, parseObject, quote } from "../io/files/bytes.ts";
 import { openStudent, type StudentFile } from "../io/student.ts";
 import { type NewTensor, writeSafetensors } from "../io/formats/safetensors.ts";
 import { layoutOf, sameShape, shapeProblem } from "../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { Fit, FittedStore } from "../model/context.ts";
+import type { Fit, FittedQueries, FittedStore } from "../model/context.ts";
 
 /** The key of the file's metadata, and what is below it as JSON. */
 const KEY = "longprompt";
@@ -19,7 +20,9 @@ interface Card {
   base: string;
   /** K and G */
   swiftkv: SwiftKv;
-  made: CalibrationInfo;
+  made: CalibrationInfo | null;
+  /** Absent in files from before there was training. */
+  distilled?: DistillationInfo | null;
 }
 
 /** A student read from a file, not yet on its base. */
@@ -34,13 +37,16 @@ export interface StoredStudent {
 
 /** The file of a student. */
 export function studentBytes(
-  { stores, made }: Fit,
+  { stores, queries, made, distilled }: Fit,
   { config, name, hash }: { config: ModelConfig; name: string; hash: string },
 ): Uint8Array<ArrayBuffer> {
   const swiftkv = config.swiftkv!;
-  const card: Card = { version: 1, name, base: hash, swiftkv, made };
+  const card: Card = { version: 1, name, base: hash, swiftkv, made, distilled };
   const owners = ownersOf(config, swiftkv);
-  const tensors = stores.flatMap((store, i) => tensorsOf(store, owners[i]!, config));
+  const tensors = [
+    ...stores.flatMap((store, i) => tensorsOf(store, owners[i]!, config)),
+    ...(queries ?? []).flatMap((each, i) => queryTensorsOf(each, swiftkv.layers + i, config)),
+  ];
   return writeSafetensors(tensors, { format: "pt", [KEY]: JSON.stringify(card) });
 }
 
@@ -65,6 +71,21 @@ function tensorsOf({ weights, bias }: FittedStore, owner: number, config: ModelC
   return slotsOf(owner, config).map((slot, i) => ({ ...slot, bytes: parts[i]! }));
 }
 
+/** The tensors of a layer's own queries. */
+function querySlots(
+  layer: number,
+  { hiddenSize: D, heads, headWidth, qkvBias }: ModelConfig,
+): Omit<NewTensor, "bytes">[] {
+  const name = `model.layers.${layer}.self_attn.q_proj_swiftkv`;
+  const weight = { name: `${name}.weight`, shape: [heads * headWidth, D], type: "F16" as const };
+  return qkvBias ? [weight, { name: `${name}.bias`, shape: [heads * headWidth], type: "F32" as const }] : [weight];
+}
+
+function queryTensorsOf({ weights, bias }: FittedQueries, layer: number, config: ModelConfig): NewTensor[] {
+  const parts = [weights, bias].flatMap((each) => (each ? [new Uint8Array(each.buffer)] : []));
+  return querySlots(layer, config).map((slot, i) => ({ ...slot, bytes: parts[i]! }));
+}
+
 // ---- in ----
 
 /**
@@ -81,7 +102,8 @@ export async function readStudent(
   try {
     const card = cardOf(file);
     checkShape(file.name, card.swiftkv, config, asked);
-    return { file: file.name, card, fit: { stores: await readStores(file, card, config, signal), made: card.made } };
+    const parts = await readParts(file, card, config, signal);
+    return { file: file.name, card, fit: { ...parts, made: card.made, distilled: card.distilled ?? null } };
   } finally {
     file.close();
   }
@@ -109,8 +131,7 @@ const isCard = (card: Record<string, unknown>): card is Record<string, unknown> 
   typeof card["base"] === "string" &&
   isObject(card["swiftkv"]) &&
   ["layers", "group"].every((field) => typeof (card["swiftkv"] as Record<string, unknown>)[field] === "number") &&
-  isObject(card["made"]) &&
-  Array.isArray(card["made"]["r2"]);
+  (card["made"] === null || (isObject(card["made"]) && Array.isArray(card["made"]["r2"])));
 
 function checkShape(file: string, own: SwiftKv, config: ModelConfig, asked: LoadOptions["swiftkv"]): void {
   const text = ({ layers, group }: SwiftKv) => `K ${layers}, G ${group}`;
@@ -125,22 +146,54 @@ function checkShape(file: string, own: SwiftKv, config: ModelConfig, asked: Load
   );
 }
 
-/** Every tensor that the shape asks for, and no other. */
-async function readStores(
-  { name: file, tensors }: StudentFile,
+/** Every tensor that the shape asks for, and no other; queries of all later layers or of none. */
+async function readParts(
+  file: StudentFile,
   { swiftkv }: Card,
   config: ModelConfig,
   signal?: AbortSignal,
-): Promise<FittedStore[]> {
+): Promise<Pick<Fit, "stores" | "queries">> {
   const owners = ownersOf(config, swiftkv);
   const slots = owners.map((owner) => slotsOf(owner, config));
-  const known = new Set(slots.flat().map(({ name }) => name));
-  const stray = tensors.find(({ name }) => !known.has(name));
+  const later = Array.from({ length: config.layers - swiftkv.layers }, (_, i) => swiftkv.layers + i);
+  const hasQueries = file.tensors.some(({ name }) => name.includes(".q_proj_swiftkv."));
+  const queries = hasQueries ? later.map((layer) => querySlots(layer, config)) : null;
+  const known = new Set([...slots, ...(queries ?? [])].flat().map(({ name }) => name));
+  const stray = file.tensors.find(({ name }) => !known.has(name));
   if (stray)
     throw new ModelError(
-      `${file}: unknown tensor; got ${stray.name}, want those of layers ${owners.join(", ")} only. Make the student again.`,
+      `${file.name}: unknown tensor; got ${stray.name}, want those of layers ${owners.join(", ")} only. Make the student again.`,
     );
-  const read = async ({ name, shape, type }: Omit<NewTensor, "bytes">) => {
+  const stores = await inTurn(slots, async (store): Promise<FittedStore> => {
+    const parts = await readSlots(file, store, signal);
+    return {
+      weights: new Uint16Array(joined(parts.slice(0, 2))),
+      bias: new Float32Array(joined(parts.slice(2))),
+    };
+  });
+  const own =
+    queries &&
+    (await inTurn(queries, async (slots): Promise<FittedQueries> => {
+      const [weights, bias] = await readSlots(file, slots, signal);
+      return { weights: new Uint16Array(joined([weights!])), bias: bias ? new Float32Array(joined([bias])) : null };
+    }));
+  return { stores, queries: own };
+}
+
+/** One after another: in parallel they would all be in memory twice. */
+async function inTurn<A, B>(items: readonly A[], work: (item: A) => Promise<B>): Promise<B[]> {
+  const done: B[] = [];
+  for (const item of items) done.push(await work(item));
+  return done;
+}
+
+/** The bytes of some tensors. */
+function readSlots(
+  { name: file, tensors }: StudentFile,
+  slots: readonly Omit<NewTensor, "bytes">[],
+  signal?: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>[]> {
+  return inTurn(slots, async ({ name, shape, type }) => {
     const tensor = tensors.find((each) => each.name === name);
     if (!tensor) throw new ModelError(`${file}: tensor missing; got no ${name}, want one. Make the student again.`);
     if (String(tensor.shape) !== String(shape) || tensor.type !== type)
@@ -148,17 +201,7 @@ async function readStores(
         `${file}: ${name}; got ${tensor.type} [${tensor.shape}], want ${type} [${shape}]. Load the model it was made from.`,
       );
     return tensor.file.read(tensor.offset, tensor.byteLength, { signal });
-  };
-  const stores: FittedStore[] = [];
-  for (const store of slots) {
-    const parts: Uint8Array<ArrayBuffer>[] = [];
-    for (const slot of store) parts.push(await read(slot));
-    stores.push({
-      weights: new Uint16Array(joined(parts.slice(0, 2))),
-      bias: new Float32Array(joined(parts.slice(2))),
-    });
-  }
-  return stores;
+  });
 }
 
 function joined(parts: readonly Uint8Array[]): ArrayBuffer {

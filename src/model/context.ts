@@ -1,5 +1,5 @@
 // What the programs of a model are built from.
-import type { CalibrationInfo, SwiftKv } from "../api.ts";
+import type { CalibrationInfo, DistillationInfo, SwiftKv } from "../api.ts";
 import { alignUp } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AdapterProfile } from "../gpu/profile.ts";
@@ -49,11 +49,22 @@ export interface Layer {
   downBias: Vector | undefined;
 }
 
-/** Keys and values of the later stores as a linear map of layer K's normalised input. */
+/** A student's own projections. Keys and values of the later stores are a linear map of layer K's normalised input. */
 export interface Fit {
   /** In the order of the layout. */
   stores: readonly FittedStore[];
-  made: CalibrationInfo;
+  /** Of each layer from K on; null: the ordinary model's. */
+  queries: readonly FittedQueries[] | null;
+  /** How it was calibrated, and how it was trained from there, where it was. */
+  made: CalibrationInfo | null;
+  distilled: DistillationInfo | null;
+}
+
+export interface FittedQueries {
+  /** [H·E, D] bits of f16 */
+  weights: Uint16Array<ArrayBuffer>;
+  /** [H·E], where the family has one */
+  bias: Float32Array<ArrayBuffer> | null;
 }
 
 export interface FittedStore {
@@ -76,7 +87,7 @@ export interface Weights {
   trained: { swiftkv: SwiftKv; qkv: readonly QkvProjection[] } | null;
   /** The SwiftKV projections were made by a conversion, not by training. */
   undistilled: boolean;
-  /** What the projections were calibrated to, where they were. */
+  /** The projections themselves, where they were calibrated or trained here. */
   fit: Fit | null;
 }
 

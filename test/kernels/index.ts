@@ -40,6 +40,18 @@ import attn_decode_regs from "./cpu/attn_decode_regs.ts";
 import attn_decode_sg from "./attention/attn_decode_sg.ts";
 import attn_prefill_regs from "./cpu/attn_prefill_regs.ts";
 import attn_prefill_tile from "./attention/attn_prefill_tile.ts";
+import copy from "./train/copy.ts";
+import rmsnorm_back from "./train/rmsnorm_back.ts";
+import swiglu from "./train/swiglu.ts";
+import swiglu_back from "./train/swiglu_back.ts";
+import rotate from "./train/rotate.ts";
+import attn_weights from "./train/attn_weights.ts";
+import attn_weights_back from "./train/attn_weights_back.ts";
+import row_dots from "./train/row_dots.ts";
+import teach_logits from "./train/teach_logits.ts";
+import teach_hidden from "./train/teach_hidden.ts";
+import clip from "./train/clip.ts";
+import adamw from "./train/adamw.ts";
 
 export const specs: readonly KernelSpec[] = [
   compact,
@@ -81,6 +93,18 @@ export const specs: readonly KernelSpec[] = [
   attn_decode_sg,
   attn_prefill_regs,
   attn_prefill_tile,
+  copy,
+  rmsnorm_back,
+  swiglu,
+  swiglu_back,
+  rotate,
+  attn_weights,
+  attn_weights_back,
+  row_dots,
+  teach_logits,
+  teach_hidden,
+  clip,
+  adamw,
 ];
 
 /** Kernels as they read sealed formats, too. */

@@ -27,10 +27,15 @@ export function product(uniform: () => number, tile: Tile, { EPILOGUE, BIAS }: F
   const cOffset = pick(uniform, [0, 4, 8]);
   const cStride = cOffset + width + pick(uniform, [0, 4]);
 
-  const a = new Float32Array((rows + 2) * depth).fill(Number.NaN); // rows beyond T
-  a.set(floats(uniform, rows * depth, 10 ** pick(uniform, [-4, -1, 0, 1])));
-  const b = new Float32Array(depth * bStride).fill(Number.NaN); // columns beyond N
-  for (let k = 0; k < depth; k++) b.set(floats(uniform, columns), k * bStride);
+  const aStride = depth + pick(uniform, [0, 0, 1, 5]);
+  const aOffset = pick(uniform, [0, 0, 3]);
+  const bOffset = pick(uniform, [0, 0, 8]);
+  const size = 10 ** pick(uniform, [-4, -1, 0, 1]);
+
+  const a = new Float32Array(aOffset + (rows + 2) * aStride).fill(Number.NaN); // inputs beyond K, rows beyond T
+  for (let t = 0; t < rows; t++) a.set(floats(uniform, depth, size), aOffset + t * aStride);
+  const b = new Float32Array(bOffset + depth * bStride).fill(Number.NaN); // columns beyond N
+  for (let k = 0; k < depth; k++) b.set(floats(uniform, columns), bOffset + k * bStride);
   const bias = floats(uniform, columns);
   const c = new Float32Array(rows * cStride + 4).fill(Number.NaN);
   const want = new Float64Array(rows * cStride).fill(Number.NaN);
@@ -42,7 +47,7 @@ export function product(uniform: () => number, tile: Tile, { EPILOGUE, BIAS }: F
       sums[n] = BIAS * bias[n]!;
       sizes[n] = Math.abs(sums[n]!);
       for (let k = 0; k < depth; k++) {
-        const term = a[t * depth + k]! * b[k * bStride + n]!;
+        const term = a[aOffset + t * aStride + k]! * b[bOffset + k * bStride + n]!;
         sums[n]! += term;
         sizes[n]! += Math.abs(term);
       }
@@ -54,14 +59,14 @@ export function product(uniform: () => number, tile: Tile, { EPILOGUE, BIAS }: F
       const before = EPILOGUE === 1 ? Math.fround(2 * uniform() - 1) : Number.NaN;
       c[at] = before;
       want[at] = EPILOGUE === 2 ? silu(sums[n]!) * sums[up]! : EPILOGUE === 1 ? before + sums[n]! : sums[n]!;
-      const size = EPILOGUE === 2 ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]!;
-      magnitude = Math.max(magnitude, size + (EPILOGUE === 1 ? Math.abs(before) : 0));
+      const sum = EPILOGUE === 2 ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]!;
+      magnitude = Math.max(magnitude, sum + (EPILOGUE === 1 ? Math.abs(before) : 0));
     }
   }
   return {
-    label: `T ${rows} N ${columns}/${bStride} K ${depth} EPILOGUE ${EPILOGUE} BIAS ${BIAS} cOffset ${cOffset} cStride ${cStride}`,
+    label: `T ${rows} N ${columns}/${bStride} K ${depth}/${aStride}+${aOffset} b+${bOffset} EPILOGUE ${EPILOGUE} BIAS ${BIAS} cOffset ${cOffset} cStride ${cStride}`,
     constants: { EPILOGUE, BIAS },
-    params: { rows, depth, columns, bStride, cStride, cOffset },
+    params: { rows, depth, columns, aStride, aOffset, bStride, bOffset, cStride, cOffset },
     buffers: { a, b, bias, c },
     want: { c: want },
     terms: depth,

@@ -129,12 +129,15 @@ const wholeLayer = (model: ModelContext, tileRows: number, layer: number): AnyDi
   ...rest(model, layer, tileRows, model.spans.lower),
 ];
 
-/** An ordinary model as far as the input of its last layer, for chunks, with the caller's dispatches before each layer. */
+/**
+ * An ordinary model for chunks, with the caller's dispatches before each layer, as far as the input of `last`: by default
+ * its last layer; as many as there are layers stands for the final norm.
+ */
 export function tapped(
   model: ModelContext,
   before: (layer: number) => readonly AnyDispatch<Sizes>[],
+  last = model.config.layers - 1,
 ): Promise<Program<Sizes>> {
-  const last = model.config.layers - 1;
   const dispatches = [embedding(model)];
   for (let layer = 0; layer < last; layer++) dispatches.push(...before(layer), ...wholeLayer(model, 0, layer));
   return Program.build(model.gpu, "tapped", [...dispatches, ...before(last)]);

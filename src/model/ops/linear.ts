@@ -226,13 +226,17 @@ function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Slice, var
   );
 }
 
-/** c = a · b of plain f32 buffers. */
+/** c = a · b of plain f32 buffers. Strides and offsets in floats. */
 export interface Matmul {
   label: string;
-  /** [rows, depth] */
+  /** [rows, aStride] from aOffset on, of which `depth` columns count. Default: [rows, depth] */
   a: Bindable;
-  /** [depth, columns], columns a multiple of 4 */
+  aStride?: number;
+  aOffset?: number;
+  /** [depth, bStride] from bOffset on, of which `columns` count, all multiples of 4. Default: [depth, columns] */
   b: Bindable;
+  bStride?: number;
+  bOffset?: number;
   bias?: Bindable | undefined;
   /** [rows, cStride], from column cOffset on */
   c: Bindable;
@@ -246,12 +250,23 @@ export interface Matmul {
 
 export function matmul(gpu: Gpu, product: Matmul, variant: GemmVariant): AnyDispatch<Sizes> {
   const { label, a, b, bias, c, cStride, cOffset, epilogue, rows, depth, columns } = product;
+  const { aStride, aOffset = 0, bStride = columns, bOffset = 0 } = product;
   return dispatch({
     kernel: families.gemm[variant.kernel],
     constants: { ...variant.constants, EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0 },
     label,
     buffers: { a, b, bias: bias ?? gpu.unused, c },
-    params: (s: Sizes) => ({ rows: rows(s), depth: depth(s), columns, bStride: columns, cStride, cOffset }),
+    params: (s: Sizes) => ({
+      rows: rows(s),
+      depth: depth(s),
+      columns,
+      aStride: aStride ?? depth(s),
+      aOffset,
+      bStride,
+      bOffset,
+      cStride,
+      cOffset,
+    }),
     grid: (s) => gemmGrid(variant, rows(s), columns),
     bytes: (s) => 4 * (rows(s) * (depth(s) + columns) + columns * depth(s)),
     flops: (s) => 2 * rows(s) * columns * depth(s),

@@ -6,6 +6,7 @@
 // projection, whose norm then has weight 1. A group's owner gets the mean over its layers.
 import { InputError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
+import type { Bindable } from "../../gpu/kernel.ts";
 import { fold } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "../../gpu/program.ts";
 import type { Layout } from "../../kv/layout.ts";
@@ -13,8 +14,8 @@ import { layoutOf, readersOf, sameShape } from "../../kv/systems/swiftkv/layout.
 import type { ModelConfig } from "../config.ts";
 import { vectorOffsets } from "../layer/qkv.ts";
 import { unpackGrid } from "../ops/linear.ts";
-import type { Fit, FittedStore, QkvProjection, Weights } from "../context.ts";
-import { emptyMatrix, type Matrix, packHalves, packRows, type Vector } from "../weights/matrix.ts";
+import type { Fit, FittedQueries, FittedStore, QkvProjection, Weights } from "../context.ts";
+import { emptyMatrix, type Matrix, packHalves, packRows } from "../weights/matrix.ts";
 
 /** The same weights with the ordinary projections of every layer. Throws InputError where they were not kept. */
 export function teacherOf(weights: Weights): Weights & { teacher: readonly QkvProjection[] } {
@@ -46,18 +47,40 @@ export async function makeStudent(gpu: Gpu, config: ModelConfig, weights: Weight
   const layout = layoutOf(config.layers, config.swiftkv);
   const { boundary } = layout;
   const projection = await makeBoundary(gpu, config, { layout, teacher, fit });
-  const projections = teacher.map((each, i) =>
-    i < boundary ? each : i === boundary ? projection : queriesOf(config, each),
-  );
-  return { ...withProjections(weights, projections), undistilled: true, fit };
+  const later: QkvProjection[] = [projection];
+  for (const [i, each] of teacher.slice(boundary + 1).entries())
+    later.push(await makeQueries(gpu, config, each, fit?.queries?.[i + 1] ?? null));
+  const projections = [...teacher.slice(0, boundary), ...later];
+  return { ...withProjections(weights, projections), undistilled: !fit?.distilled, fit };
 }
 
-/** The query heads of an ordinary projection: they are its first columns. */
-const queriesOf = ({ heads: H, headWidth: E }: ModelConfig, qkv: QkvProjection): QkvProjection => ({
-  ...qkv,
-  matrix: { ...qkv.matrix, columns: H * E },
-  stores: 0,
-});
+/** The query heads of an ordinary projection, which are its first columns; or those that were trained. */
+async function makeQueries(
+  gpu: Gpu,
+  config: ModelConfig,
+  qkv: QkvProjection,
+  trained: FittedQueries | null,
+): Promise<QkvProjection> {
+  const columns = config.heads * config.headWidth;
+  if (!trained) return { ...qkv, matrix: { ...qkv.matrix, columns }, stores: 0 };
+  const { depth } = qkv.matrix;
+  const matrix = emptyMatrix(gpu, "swiftkv queries", { bits: bitsOf(qkv), group: 32, columns, depth });
+  const raw = gpu.buffer("trained queries", columns * depth * 2, "scratch");
+  gpu.write(raw, 0, trained.weights);
+  await Program.once(gpu, "trained queries", [packHalves(matrix, raw, columns, 0)]);
+  gpu.release(raw);
+  if (!trained.bias) return { ...qkv, matrix, stores: 0 };
+  // Biases lie among the layer's other vectors: those of a copy are the student's.
+  const buffer = gpu.buffer("swiftkv vectors", qkv.vectors.buffer.size, "weights");
+  const encoder = gpu.device.createCommandEncoder();
+  encoder.copyBufferToBuffer(qkv.vectors.buffer, 0, buffer, 0, buffer.size);
+  gpu.submit(encoder);
+  gpu.write(buffer, qkv.vectors.biasAt * 4, trained.bias);
+  return { ...qkv, matrix, stores: 0, vectors: { ...qkv.vectors, buffer } };
+}
+
+/** Quantised projections become 8-bit: no finer are needed, no coarser would do. */
+const bitsOf = ({ matrix: { bits } }: QkvProjection): Matrix["bits"] => (bits <= 8 ? 8 : bits);
 
 /** What a student's new projection is made of. */
 interface Parts {
@@ -66,24 +89,21 @@ interface Parts {
   fit: Fit | null;
 }
 
-/**
- * The boundary layer's queries, then keys and values of every store. Quantised ones become 8-bit: no finer are needed, no
- * coarser would do.
- */
+/** The boundary layer's queries, then keys and values of every store. */
 async function makeBoundary(gpu: Gpu, config: ModelConfig, parts: Parts): Promise<QkvProjection> {
   const { heads: H, kvHeads: G, headWidth: E, hiddenSize: depth } = config;
   const { layout, teacher, fit } = parts;
   const { first, count } = layout.fills[layout.boundary]!;
   const boundary = teacher[layout.boundary]!;
-  const bits = boundary.matrix.bits <= 8 ? 8 : boundary.matrix.bits;
+  const bits = bitsOf(boundary);
   const width = 2 * G * E;
   const columns = H * E + count * width;
   const matrix = emptyMatrix(gpu, "swiftkv projection", { bits, group: 32, columns, depth });
   const vectors = await makeVectors(gpu, config, parts);
   const raw = gpu.buffer("folded rows", Math.max(H, 2 * G) * E * depth * 4, "scratch");
-  const all = { first: 0, columns: H * E, weight: 1, add: false, gamma: false };
-  const queries = foldColumns(boundary.matrix, boundary.vectors.buffer, { ...all, gammaAt: 0 }, raw);
-  await Program.once(gpu, "student queries", [queries, packRows(matrix, raw, H * E, 0)]);
+  const own = fit?.queries?.[0];
+  const folded = own ? upload(gpu, own, raw) : [foldQueries(config, boundary, raw)];
+  await Program.once(gpu, "student queries", [...folded, (own ? packHalves : packRows)(matrix, raw, H * E, 0)]);
   for (let i = 0; i < count; i++) {
     const store = fit?.stores[i];
     const folds = store ? upload(gpu, store, raw) : foldMembers(config, membersOf(parts, first + i), raw);
@@ -98,23 +118,27 @@ async function makeBoundary(gpu: Gpu, config: ModelConfig, parts: Parts): Promis
 const membersOf = ({ layout, teacher }: Parts, store: number): QkvProjection[] =>
   readersOf(layout, store).map((layer) => teacher[layer]!);
 
-function upload(gpu: Gpu, { weights }: FittedStore, raw: GPUBuffer): AnyDispatch<object>[] {
+function upload(gpu: Gpu, { weights }: FittedStore | FittedQueries, raw: GPUBuffer): AnyDispatch<object>[] {
   gpu.write(raw, 0, weights);
   return [];
 }
 
-/** The mean of keys' and values' projections, each with its layer's norm weight. */
-const foldMembers = (
+/** The query heads of a projection as f32 rows [H·E, D]. */
+export const foldQueries = ({ heads: H, headWidth: E }: ModelConfig, { matrix }: QkvProjection, raw: GPUBuffer) =>
+  foldColumns(matrix, raw, plain(0, H * E));
+
+/** The mean of keys' and values' projections, each with its layer's norm weight, as f32 rows [2·G·E, D]. */
+export const foldMembers = (
   { heads: H, kvHeads: G, headWidth: E }: ModelConfig,
   members: readonly QkvProjection[],
   raw: GPUBuffer,
 ): AnyDispatch<object>[] =>
   members.map(({ matrix, vectors }, m) => {
     const part = { first: H * E, columns: 2 * G * E, weight: 1 / members.length, add: m > 0, gamma: true };
-    return foldColumns(matrix, vectors.buffer, { ...part, gammaAt: vectors.gammaKv }, raw);
+    return foldColumns(matrix, raw, { ...part, gammaAt: vectors.gammaKv }, vectors.buffer);
   });
 
-interface Fold {
+export interface Fold {
   /** Columns of the product to take. */
   first: number;
   columns: number;
@@ -126,12 +150,22 @@ interface Fold {
   gammaAt: number;
 }
 
-/** weight · W · diag(γ) of some columns as f32 rows. */
-function foldColumns(
+/** Columns as they are. */
+export const plain = (first: number, columns: number): Fold => ({
+  first,
+  columns,
+  weight: 1,
+  add: false,
+  gamma: false,
+  gammaAt: 0,
+});
+
+/** weight · W · diag(γ) of some columns as f32 rows. `vectors`: where γ is. */
+export function foldColumns(
   { words, scales, bits, group, depth, stride, name }: Matrix,
-  vectors: Vector,
-  { first, columns, weight, add, gamma, gammaAt }: Fold,
   out: GPUBuffer,
+  { first, columns, weight, add, gamma, gammaAt }: Fold,
+  vectors: Bindable = words,
 ): AnyDispatch<object> {
   return dispatch({
     kernel: fold,
@@ -161,7 +195,9 @@ async function makeVectors(gpu: Gpu, config: ModelConfig, parts: Parts): Promise
   const boundary = teacher[layout.boundary]!;
   await mean([boundary], ({ vectors }) => vectors.gammaQ, D, offsets.gammaQ);
   gpu.write(buffer, offsets.gammaKv * 4, new Float32Array(D).fill(1));
-  if (qkvBias) await mean([boundary], ({ vectors }) => vectors.biasAt, H * E, offsets.biasAt);
+  const own = fit?.queries?.[0]?.bias;
+  if (own) gpu.write(buffer, offsets.biasAt * 4, own);
+  else if (qkvBias) await mean([boundary], ({ vectors }) => vectors.biasAt, H * E, offsets.biasAt);
   if (headNorm) await mean([boundary], ({ vectors }) => vectors.queryNormAt, E, offsets.queryNormAt);
   for (let i = 0; i < count; i++) {
     const members = membersOf(parts, first + i);
@@ -194,7 +230,7 @@ async function meanVector(
       gamma: false,
       gammaAt: 0,
     };
-    return foldColumns(matrix, gpu.unused, whole, out);
+    return foldColumns(matrix, out, whole);
   });
   await Program.once(gpu, "mean vector", folds);
   const encoder = gpu.device.createCommandEncoder();

@@ -1,0 +1,14 @@
+// lib/row_sum.wgsl — a sum over the threads of a workgroup
+// needs     WG, a power of two; var<workgroup> partial: array<f32, WG>
+
+// Σ value over all threads, for each of them. The barrier before lets `partial` be used again.
+fn row_sum(lane: u32, value: f32) -> f32 {
+  workgroupBarrier();
+  partial[lane] = value;
+  workgroupBarrier();
+  for (var half = WG / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { partial[lane] += partial[lane + half]; }
+    workgroupBarrier();
+  }
+  return partial[0];
+}

@@ -1,0 +1,110 @@
+// The public types of making students: calibration and training. src/api.ts has them too.
+
+/** Makes a student by least squares: docs/recovery.md. */
+export interface CalibrateOptions {
+  /**
+   * Texts to fit the student to, or the token ids of one; what they are like is what it will be good at. At least four
+   * tokens for each of the model's inputs, better twenty. Without it, weights are converted as they are.
+   */
+  calibrate?: string | readonly string[] | readonly number[];
+  /** The text is read in windows of so many tokens. Default 512, or what the context allows. */
+  window?: number;
+  /** λ as a share of the mean square of the inputs: larger holds the fit back where tokens are few. Default 1e-4. */
+  ridge?: number;
+  onProgress?: (progress: CalibrationProgress) => void;
+}
+
+export interface CalibrationProgress {
+  /** The model reads the text; then the equations are solved. */
+  phase: "read" | "solve";
+  tokens: number;
+  totalTokens: number;
+  /** Of this phase; null until it can be told. */
+  secondsLeft: number | null;
+}
+
+/** How a student was calibrated. */
+export interface CalibrationInfo {
+  /** Of the text, and of a window. */
+  tokens: number;
+  window: number;
+  /** As asked for, and what it came to. */
+  ridge: number;
+  lambda: number;
+  /** Of each layer from K on: the share of its keys and values (their squares) that the map from layer K's input gives. */
+  r2: readonly number[];
+}
+
+/** Trains a student: docs/recovery.md. */
+export interface DistilOptions {
+  /** What to train on: texts, the token ids of one, or windows as they are. One of the three. */
+  texts?: string | readonly string[];
+  tokens?: readonly number[];
+  windows?: readonly DistilWindow[];
+  /**
+   * "calibrated", the default: fitted to the same text first. "folded": from the model's own weights. An engine that is a
+   * student of this shape already is where its training begins, whatever this says.
+   */
+  start?: "calibrated" | "folded";
+  /** Default 120. */
+  steps?: number;
+  /** Of AdamW, after `warmup` steps; from there it falls to 0. Default 3e-4, after 10 steps. */
+  rate?: number;
+  warmup?: number;
+  /** At which the teacher's and the student's logits are compared. Default 2. */
+  temperature?: number;
+  /** Of the second part of the loss, the distance of the residual streams before the last layer. Default 0. */
+  hiddenWeight?: number;
+  /** Most that the gradient's norm may be. Default 1. */
+  clip?: number;
+  /** Tokens of a window, and windows of a step. Default 512, or what the context allows, and 1. */
+  window?: number;
+  batch?: number;
+  /** Of the order in which windows are read. Default 0. */
+  seed?: number;
+  /**
+   * Gets the state of the training after so many steps (default 50), after the last one, and on abort: what `resume`
+   * takes, and `saveStudent` makes a student of. The training waits for it.
+   */
+  onCheckpoint?: (checkpoint: Uint8Array<ArrayBuffer>) => void | Promise<void>;
+  checkpointEvery?: number;
+  /** Goes on from such a state, with the same texts and options, as if it had not stopped. */
+  resume?: Uint8Array<ArrayBuffer>;
+  onProgress?: (progress: DistilProgress) => void;
+  /** The step under way is finished. */
+  signal?: AbortSignal;
+}
+
+export interface DistilWindow {
+  tokens: readonly number[];
+  /** mask[t] = 0: the prediction of token t + 1 does not count. Default: all count. */
+  mask?: readonly number[];
+}
+
+export interface DistilProgress {
+  /** The start is fitted to the text; then it is trained. */
+  phase: "calibrate" | "train";
+  /** Steps done and in all; tokens of the text while it is fitted. */
+  done: number;
+  total: number;
+  /** Of the last step, null before the first: temperature² times the divergence from the teacher, per token. */
+  loss: number | null;
+  hiddenLoss: number | null;
+  gradientNorm: number | null;
+  /** Of this phase; null until it can be told. */
+  secondsLeft: number | null;
+}
+
+/** How a student was trained. */
+export interface DistillationInfo {
+  /** Steps taken, and tokens that they read. */
+  steps: number;
+  tokens: number;
+  window: number;
+  rate: number;
+  temperature: number;
+  hiddenWeight: number;
+  /** The part of the loss that compares logits, at that temperature: of the first and the last steps. */
+  firstLoss: number;
+  lastLoss: number;
+}
