@@ -104,7 +104,7 @@ export interface LoadOptions {
 /** What a second engine on the same weights may have differently; the default is what the first one has. */
 export type ConvertOptions = Pick<
   LoadOptions,
-  "kv" | "context" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
+  "kv" | "student" | "context" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
 > &
   CalibrateOptions;
 
@@ -319,6 +319,8 @@ export interface EvaluateOptions {
    * kept. Without it, they stay on the GPU; with it 4·V bytes more are read back per token.
    */
   onLogits?: (logits: Float32Array, index: number) => void;
+  /** As in `GenerateOptions`. */
+  onPrefill?: (done: number, total: number) => void;
   signal?: AbortSignal;
 }
 

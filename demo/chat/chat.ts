@@ -3,9 +3,11 @@
 import { UnsupportedError } from "../../src/index.ts";
 import type { Engine, GenerationResult, Message, ModelSource, Prompt, Session } from "../../src/index.ts";
 import { about } from "./about.ts";
+import { faster } from "./faster.ts";
 import { conversation, follow, reply, stream, userMessage } from "./conversation.ts";
 import type { Reply } from "./conversation.ts";
 import { connectComposer } from "./composer.ts";
+import { embedded } from "../shared/catalogue.ts";
 import { button, find, make } from "../shared/dom.ts";
 import { loadShowing } from "./loading.ts";
 import { longText } from "./longtext.ts";
@@ -15,12 +17,13 @@ import { closePanel, sidePanel } from "./panels.ts";
 import { nameOfSource, picker } from "../shared/picker.ts";
 import { ribbon } from "./ribbon.ts";
 import { settingsForm } from "./settings.ts";
+import { fromPage } from "./shelf.ts";
 import { followUps, showStarters } from "./starters.ts";
+import { embeddedStudent } from "../shared/students.ts";
 import { swiftkvPanel } from "./swiftkv.ts";
-import type { Work } from "./swiftkv.ts";
 import { explain, troubleCard } from "../shared/trouble.ts";
-import { comparisonPrompt, firstToken, turn } from "./twin.ts";
 import type { RunMode } from "./twin.ts";
+import type { Work } from "./work.ts";
 
 const text = find("composer-text", HTMLTextAreaElement);
 const sendButton = find("send", HTMLButtonElement);
@@ -32,7 +35,7 @@ let session: Session | null = null;
 let loaded: { source: ModelSource; name: string } | null = null;
 let messages: Message[] = [];
 /** How the engine runs the model. */
-let mode: RunMode = { swiftkv: null, kv: "f16" };
+let mode: RunMode = { swiftkv: null, kv: "f16", student: null };
 /** Tokens whose keys and values the engine has; 0 when they must be computed again. */
 let held = 0;
 let running: AbortController | null = null;
@@ -46,9 +49,23 @@ const settings = settingsForm(() => drawDraft());
 const settingsPanel = sidePanel("settings");
 const sidesPanel = sidePanel("swiftkv");
 const panel = swiftkvPanel({
-  onMode: (next) => void occupy("turning", (signal) => takeUp(next, signal).then(sayMode)),
-  onCompare: () => void occupy("comparing", compare),
+  onMode: (next) => void occupy("turning", (signal) => reading.takeUp(next, signal).then(sayMode)),
+  onCompare: () => void occupy("comparing", reading.compare),
+  onFit: (chosen) => void occupy("fitting", (signal) => reading.fit(chosen, signal).then(sayMode)),
+  onOpen: (file) => void occupy("turning", (signal) => reading.open(file, signal).then(sayMode)),
   onStop: () => stop(),
+});
+const reading = faster({
+  engine: () => engine!, // `occupy` does nothing without one
+  mode: () => mode,
+  adopt(next, as) {
+    adopt(next, as);
+    settings.keep(as.kv);
+  },
+  messages: () => messages,
+  conversation: () => [...messages.map(({ content }) => content), draft()].join("\n\n"),
+  write: (list) => promptOf(list),
+  panel: () => panel,
 });
 const attachment = longText({
   tokens: (content) => engine?.tokenize(content).length ?? null,
@@ -71,6 +88,7 @@ function show(view: View): void {
 // The model
 
 async function loadModel(source: ModelSource, name: string): Promise<void> {
+  const student = source === embedded.source ? fromPage(embeddedStudent) : null;
   const trouble = find("picker-trouble", HTMLElement);
   trouble.replaceChildren();
   await halt();
@@ -79,7 +97,11 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
   show("loading");
   const options = settings.load();
   try {
-    engine = await loadShowing(source, name, { ...options, teacher: true }); // so that SwiftKV can be switched off
+    engine = await loadShowing(source, name, {
+      ...options,
+      teacher: true, // so that SwiftKV can be switched off
+      ...(student ? { student: student.source } : {}),
+    });
   } catch (error) {
     show("picker");
     if (error instanceof DOMException && error.name === "AbortError") return;
@@ -91,7 +113,7 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
     card.scrollIntoView({ block: "nearest" });
     return;
   }
-  adopt(engine, { swiftkv: engine.model.swiftkv, kv: options.kv });
+  adopt(engine, { swiftkv: engine.model.swiftkv, kv: options.kv, student });
   find("model-label", HTMLElement).textContent = name;
   find("settings-reload", HTMLElement).hidden = false;
   showNotice(engine.stats());
@@ -151,42 +173,10 @@ async function occupy(work: Work, task: (signal: AbortSignal) => Promise<void>):
   drawDraft();
 }
 
-const nameOf = ({ swiftkv }: RunMode): string => (swiftkv ? "SwiftKV" : "Dense");
-
-/** Switches how the model runs. The conversation stays; the next reply processes it again. */
-async function takeUp(next: RunMode, signal?: AbortSignal): Promise<void> {
-  if (!engine) return;
-  panel.progress(`${nameOf(next)}: preparing`, null);
-  adopt(await turn(engine, next, signal), next);
-  settings.keep(next.kv);
-}
-
 const sayMode = (): void => {
   find("announcer", HTMLElement).textContent =
     `Runs ${mode.swiftkv ? "with SwiftKV" : "dense"}, ${mode.kv} keys and values`;
 };
-
-/** Times the first token both ways, then returns to the original one with the prompt in its cache. */
-async function compare(signal: AbortSignal): Promise<void> {
-  if (!engine) return;
-  const here = mode;
-  const { prompt, builtIn } = comparisonPrompt(engine, messages, promptOf);
-  try {
-    await takeUp(panel.mode(here.swiftkv === null), signal);
-    await time(prompt, signal);
-  } finally {
-    if (mode !== here) await takeUp(here);
-  }
-  await time(prompt, signal);
-  panel.tell(builtIn ? "On a built-in story" : "On this conversation");
-}
-
-async function time(prompt: Prompt, signal: AbortSignal): Promise<void> {
-  if (!engine || !session) return;
-  const onPrefill = (done: number, total: number): void =>
-    panel.progress(`${nameOf(mode)}: reading ${count(done)} of ${count(total)} tokens`, done / total);
-  panel.record(await firstToken(engine, session, prompt, { signal, onPrefill }));
-}
 
 // The conversation
 
@@ -235,7 +225,9 @@ function answer(): Promise<"done" | "refused"> {
 async function generate(): Promise<"done" | "refused"> {
   if (!engine || !session || !loaded) return "refused";
   const view = reply(
-    mode.swiftkv && engine.model.undistilled ? `${loaded.name}, untrained SwiftKV` : loaded.name,
+    mode.swiftkv && engine.model.undistilled && !engine.model.calibration
+      ? `${loaded.name}, untrained SwiftKV`
+      : loaded.name,
     regenerate,
   );
   chat.add(view.element);

@@ -26,6 +26,8 @@ const NOTES = [
 ] as const;
 
 export const SAMPLE_QUESTION = "What is the secret word of Lily?";
+/** What a reply that finds all notes says. */
+export const SAMPLE_REPLY = NOTES.join(" ");
 export const FOLLOW_UPS = ["What is the magic number of Tom?", "What is the favorite food of Mia?"] as const;
 
 /** About `words` words of story with three notes in it: the same text every time. */

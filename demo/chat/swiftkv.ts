@@ -1,26 +1,32 @@
-// The panel with the switch between dense and SwiftKV, and what each of the two costs.
+// The panel "Faster reading": the switch between dense and SwiftKV, what each of the two costs, and students fitted to a text.
 
 import type { Engine } from "../../src/index.ts";
-import { find, make } from "../shared/dom.ts";
+import { find } from "../shared/dom.ts";
 import { count } from "../shared/numbers.ts";
-import { OFFERS, offered } from "./recipes.ts";
+import { shippedStudents } from "../shared/students.ts";
+import { fitSection } from "./fitting.ts";
+import type { FitText } from "./fitting.ts";
+import { shapeFields } from "./shape.ts";
+import { Shelf } from "./shelf.ts";
+import type { Student } from "./shelf.ts";
 import { sidesTable, verdict } from "./sides.ts";
 import type { Side } from "./sides.ts";
-import { cachesOf, groupsOf } from "./twin.ts";
-import type { FirstToken, RunMode } from "./twin.ts";
-
-/** What the engine is doing, as far as it concerns the panel. */
-export type Work = "none" | "reply" | "turning" | "comparing";
+import { cachesOf, keyOf } from "./twin.ts";
+import type { FirstToken, Likeness, RunMode } from "./twin.ts";
+import { workView } from "./work.ts";
+import type { Work } from "./work.ts";
 
 export interface SwiftKvPanel {
   /** Shows how a model runs. Its button appears if the model can run both ways. */
   show(engine: Engine, mode: RunMode): void;
-  /** No model is loaded: measurements are discarded. */
+  /** No model is loaded: measurements and students are forgotten. */
   reset(): void;
   /** The chosen variant on one side of the switch. */
   mode(swiftkv: boolean): RunMode;
-  /** The time to a first token on the engine in use. */
-  record(first: FirstToken): void;
+  /** A student that SwiftKV of its shape runs with from now on. */
+  keep(student: Student): void;
+  /** The time to a first token on the engine in use, and how alike its reply was. */
+  record(first: FirstToken, likeness?: Likeness): void;
   /** While anything runs, nothing can be switched. */
   work(work: Work): void;
   /** Progress; null = unknown. */
@@ -35,11 +41,15 @@ export interface SwiftKvActions {
   /** The user wants to switch how the model runs. */
   onMode: (mode: RunMode) => void;
   onCompare: () => void;
+  onFit: (text: FitText) => void;
+  /** The user has a student as a file. */
+  onOpen: (file: File) => void;
   onStop: () => void;
 }
 
 interface Shown {
   mode: RunMode;
+  shelf: Shelf;
   layers: number;
   context: number;
   /** Of one cache and token. */
@@ -48,27 +58,35 @@ interface Shown {
   trained: boolean;
 }
 
-/** Measurements of different shapes and formats are kept apart. */
-const keyOf = ({ swiftkv, kv }: RunMode): string => (swiftkv ? `${kv} ${swiftkv.layers} ${swiftkv.group}` : kv);
-
-const range = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
-
-function fill<T>(select: HTMLSelectElement, values: readonly T[], label: (value: T) => string): void {
-  const options = values.map((value) => make("option", { value: String(value), textContent: label(value) }));
-  select.replaceChildren(...options);
+interface Measured {
+  first: FirstToken;
+  likeness: Likeness | null;
 }
 
 /** Connects the panel in index.html. */
-export function swiftkvPanel({ onMode, onCompare, onStop }: SwiftKvActions): SwiftKvPanel {
+export function swiftkvPanel({ onMode, onCompare, onFit, onOpen, onStop }: SwiftKvActions): SwiftKvPanel {
   const shape = shapeFields();
   const toggle = find("swiftkv-on", HTMLInputElement);
-  const measured = new Map<string, FirstToken>();
-  const work = workView(() => [toggle, ...shape.fields]);
+  const fitting = fitSection({ onFit, onOpen });
+  const measured = new Map<string, Measured>();
+  const compare = find("swiftkv-compare", HTMLButtonElement);
+  const work = workView(
+    [
+      { button: compare, work: "comparing", stop: "Stop comparing", onStart: onCompare },
+      { button: fitting.button, work: "fitting", stop: "Stop fitting", onStart: fitting.start },
+    ],
+    [toggle, ...shape.fields, ...fitting.controls],
+    onStop,
+  );
   let shown: Shown | null = null;
-  const mode = (swiftkv: boolean): RunMode => ({ swiftkv: swiftkv ? shape.swiftkv() : null, kv: shape.kv() });
+  const mode = (swiftkv: boolean): RunMode => {
+    const chosen = swiftkv ? shape.swiftkv() : null;
+    return { swiftkv: chosen, kv: shape.kv(), student: chosen && (shown?.shelf.of(chosen) ?? null) };
+  };
   const sideOf = (name: string, each: RunMode, { layers, context, cacheBytes }: Shown): Side => {
+    const { first = null, likeness = null } = measured.get(keyOf(each)) ?? {};
     const tokenBytes = cacheBytes * cachesOf(each.swiftkv, layers);
-    return { name, first: measured.get(keyOf(each)) ?? null, tokenBytes, cacheBytes: tokenBytes * context };
+    return { name, first, likeness, tokenBytes, cacheBytes: tokenBytes * context };
   };
   const pair = (state: Shown): [Side, Side] => [
     sideOf("Dense", mode(false), state),
@@ -78,6 +96,8 @@ export function swiftkvPanel({ onMode, onCompare, onStop }: SwiftKvActions): Swi
     if (!shown) return;
     const sides = pair(shown);
     drawState(shown);
+    drawStudent(mode(true).student, shown);
+    fitting.show(mode(true).student, shown.mode);
     find("swiftkv-sides", HTMLTableElement).replaceChildren(...sidesTable(sides, sides[shown.mode.swiftkv ? 1 : 0]));
   };
   /** Changing a shape that is not in use needs no new engine. */
@@ -96,7 +116,6 @@ export function swiftkvPanel({ onMode, onCompare, onStop }: SwiftKvActions): Swi
 
   toggle.addEventListener("change", change);
   shape.onChange(change);
-  work.onPress(onCompare, onStop);
   find("swiftkv-form", HTMLFormElement).addEventListener("submit", (event) => event.preventDefault());
 
   return {
@@ -104,9 +123,10 @@ export function swiftkvPanel({ onMode, onCompare, onStop }: SwiftKvActions): Swi
     show(engine, next) {
       const { model } = engine;
       const cacheBytes = engine.stats().kvBytesPerToken / cachesOf(next.swiftkv, model.layers);
-      if (shown?.layers !== model.layers) shape.offer(model.layers);
-      const trained = next.swiftkv !== null && !model.undistilled;
-      shown = { mode: next, layers: model.layers, context: model.context, cacheBytes, trained };
+      const shelf = shown?.shelf ?? new Shelf(model, shippedStudents);
+      if (!shown) shape.offer(model.layers, shelf);
+      const trained = next.swiftkv !== null && next.student === null && !model.undistilled;
+      shown = { mode: next, shelf, layers: model.layers, context: model.context, cacheBytes, trained };
       shape.set(next);
       find("swiftkv-button", HTMLElement).hidden = !model.convertible;
       draw();
@@ -118,9 +138,16 @@ export function swiftkvPanel({ onMode, onCompare, onStop }: SwiftKvActions): Swi
       say("");
       showTrouble(null);
     },
-    record(first) {
+    keep(student) {
       if (!shown) return;
-      measured.set(keyOf(shown.mode), first);
+      shown.shelf.put(student);
+      shape.relabel(shown.shelf);
+      find("swiftkv-note", HTMLElement).scrollIntoView({ block: "nearest" });
+    },
+    record(first, likeness) {
+      if (!shown) return;
+      const key = keyOf(shown.mode);
+      measured.set(key, { first, likeness: likeness ?? measured.get(key)?.likeness ?? null });
       say("");
       draw();
     },
@@ -137,101 +164,24 @@ export function swiftkvPanel({ onMode, onCompare, onStop }: SwiftKvActions): Swi
 }
 
 /** The switch as it stands. */
-function drawState({ mode: { swiftkv }, layers, trained }: Shown): void {
+function drawState({ mode: { swiftkv }, layers }: Shown): void {
   const total = count(layers);
   find("swiftkv-on", HTMLInputElement).checked = swiftkv !== null;
   find("swiftkv-state", HTMLElement).textContent = swiftkv
     ? `On: the prompt passes ${count(swiftkv.layers)} of ${total} layers`
     : `Off: the prompt passes all ${total} layers`;
-  const caution = find("swiftkv-caution", HTMLElement);
-  caution.classList.toggle("now", swiftkv !== null);
-  caution.hidden = trained;
   const opener = find("swiftkv-button", HTMLButtonElement);
   opener.classList.toggle("on", swiftkv !== null);
   opener.setAttribute("aria-label", `Faster reading (SwiftKV), ${swiftkv ? "on" : "off"}`);
 }
 
-interface ShapeFields {
-  fields: readonly HTMLSelectElement[];
-  swiftkv(): NonNullable<RunMode["swiftkv"]>;
-  kv(): string;
-  /** The default for a model of so many layers: prompts run half of them, no caches are shared. */
-  offer(layers: number): void;
-  set(mode: RunMode): void;
-  onChange(listener: () => void): void;
-}
+const UNFITTED =
+  "Not fitted for these layers: fast to read, but its answers are often poor. Fit it to a text below first.";
+const OWN = "The model was trained for this.";
 
-function shapeFields(): ShapeFields {
-  const own = find("swiftkv-layers", HTMLSelectElement);
-  const group = find("swiftkv-group", HTMLSelectElement);
-  const format = find("swiftkv-kv", HTMLSelectElement);
-  const fields = [own, group, format];
-  let layers = 0;
-  const notes = new Map(OFFERS.map(({ recipe, note }) => [recipe, `${recipe}, ${note}`]));
-  fill(format, [...notes.keys()], (recipe) => notes.get(recipe) ?? recipe);
-  const offerGroups = (wanted: number): void => {
-    const usual = groupsOf(Number(own.value), layers);
-    const trained = (layers - Number(own.value)) % wanted === 0 ? [wanted] : [];
-    const possible = [...new Set([...usual, ...trained])].toSorted((a, b) => a - b);
-    fill(group, possible, (size) => (size === 1 ? "None" : `${size} layers each`));
-    group.value = String(possible.includes(wanted) ? wanted : 1);
-  };
-  own.addEventListener("change", () => offerGroups(Number(group.value)));
-  return {
-    fields,
-    swiftkv: () => ({ layers: Number(own.value), group: Number(group.value) }),
-    kv: () => offered(format.value),
-    offer(total) {
-      layers = total;
-      fill(own, range(0, total - 1), (value) => `${value} of ${total}`);
-      own.value = String(Math.ceil(total / 2));
-      offerGroups(1);
-    },
-    set({ swiftkv, kv }) {
-      format.value = kv;
-      if (!swiftkv) return;
-      own.value = String(swiftkv.layers);
-      offerGroups(swiftkv.group);
-    },
-    onChange: (listener) => fields.forEach((field) => field.addEventListener("change", listener)),
-  };
-}
-
-interface WorkView {
-  show(work: Work): void;
-  progress(text: string, share: number | null): void;
-  onPress(compare: () => void, stop: () => void): void;
-}
-
-/** The button that compares or stops, its progress, and `controls`, which are locked meanwhile. */
-function workView(controls: () => readonly (HTMLInputElement | HTMLSelectElement)[]): WorkView {
-  const view = find("swiftkv-work", HTMLElement);
-  const bar = find("swiftkv-bar", HTMLElement);
-  const button = find("swiftkv-compare", HTMLButtonElement);
-  let comparing = false;
-  /** A control that is locked loses the focus; it gets it back when unlocked. */
-  let focused: Element | null = null;
-  const lock = (locked: boolean): void => {
-    const all = controls();
-    if (locked) focused = all.find((control) => control === document.activeElement) ?? null;
-    for (const control of all) control.disabled = locked;
-    if (!locked && focused instanceof HTMLElement && document.activeElement === document.body) focused.focus();
-  };
-  return {
-    show(work) {
-      comparing = work === "comparing";
-      lock(work !== "none");
-      button.disabled = work === "reply" || work === "turning";
-      button.textContent = comparing ? "Stop comparing" : "Compare on this conversation";
-      view.hidden = work === "none" || work === "reply";
-    },
-    progress(text, share) {
-      bar.classList.toggle("endless", share === null);
-      bar.style.setProperty("--done", `${100 * (share ?? 1)}%`);
-      if (share === null) bar.removeAttribute("aria-valuenow");
-      else bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
-      find("swiftkv-doing", HTMLElement).textContent = text;
-    },
-    onPress: (compare, stop) => button.addEventListener("click", () => (comparing ? stop : compare)()),
-  };
+/** How the student that is chosen was made. */
+function drawStudent(student: Student | null, { mode: { swiftkv }, trained }: Shown): void {
+  const note = find("swiftkv-note", HTMLElement);
+  note.textContent = student?.note ?? (trained ? OWN : UNFITTED);
+  note.classList.toggle("now", swiftkv !== null && !student && !trained);
 }

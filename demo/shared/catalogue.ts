@@ -11,7 +11,7 @@ export interface Choice {
 }
 
 /** Relative to the page, so that the static site works below any path. */
-const asset = (path: string): string => new URL(path, document.baseURI).pathname;
+export const asset = (path: string): string => new URL(path, document.baseURI).pathname;
 
 export const embedded: Choice = {
   name: "Fable",

@@ -13,7 +13,7 @@ export async function evaluate(
   engine: TokenEngine,
   prompt: readonly number[],
   continuation: readonly number[],
-  { onLogits, signal }: EvaluateOptions,
+  { onLogits, onPrefill, signal }: EvaluateOptions,
 ): Promise<Omit<Evaluation, "kvBytesPerToken">> {
   if (continuation.length === 0)
     throw new InputError("continuation: got no tokens, want at least 1.", { code: "bad-prompt" });
@@ -27,6 +27,7 @@ export async function evaluate(
     endTokens: new Set<number>(),
     sampling: GREEDY,
     ...(onLogits && { onLogits }),
+    ...(onPrefill && { onPrefill }),
   };
   const run = engine.generate(request, signal);
   const logprobs = new Float32Array(continuation.length);

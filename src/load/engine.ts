@@ -25,7 +25,7 @@ import { calibrate, type Teacher } from "./calibrate.ts";
 import { distil } from "./distil.ts";
 import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel } from "./running.ts";
 import { checkOptions, checkShape, type Settings } from "./settings.ts";
-import { studentBytes } from "./student.ts";
+import { checkBase, readStudent, studentBytes } from "./student.ts";
 import { fitOf, readCheckpoint } from "./training.ts";
 
 /** What an engine is made of. */
@@ -75,11 +75,28 @@ export class LoadedEngine implements Engine {
   }
 
   /** Another engine on the same device and weights: see `convert`. */
-  async convert(swiftkv: SwiftKv | false, options: ConvertOptions): Promise<LoadedEngine> {
+  async convert(swiftkv: SwiftKv | boolean, options: ConvertOptions): Promise<LoadedEngine> {
     this.#check();
+    if (options.student !== undefined) return this.#apply(options.student, swiftkv, options);
+    if (swiftkv === true)
+      throw new InputError("swiftkv: got true, want { layers, group } or a student that brings its own. Give one.");
     const shape = swiftkv === false ? null : checkShape(swiftkv, this.#loaded.config);
     const fit = options.calibrate === undefined ? null : await this.#fit(shape, options);
     return this.#with(shape, fit, options);
+  }
+
+  /** Another engine that runs a student from a file. */
+  async #apply(
+    source: NonNullable<ConvertOptions["student"]>,
+    asked: SwiftKv | boolean,
+    options: ConvertOptions,
+  ): Promise<LoadedEngine> {
+    if (options.calibrate !== undefined)
+      throw new InputError("convert: got a student and a text to calibrate to, want one of the two. Leave one out.");
+    const { config, identity } = this.#loaded;
+    const stored = await readStudent(source, { ...config, swiftkv: null }, asked, options.signal);
+    checkBase(stored, identity.name, identity.hash);
+    return this.#with(stored.card.swiftkv, stored.fit, options);
   }
 
   /** A student trained on texts: see `distil`. */

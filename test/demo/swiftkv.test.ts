@@ -2,6 +2,7 @@
 
 import type { Locator, Page } from "playwright";
 import { expect } from "playwright/test";
+import { sampleText } from "../../demo/chat/sample.ts";
 import { ask, box, ended, newChat, replies, set, sidewaysOverflow, STORY, test, visitFable, wait } from "./visit.ts";
 
 let page: Page;
@@ -12,6 +13,7 @@ const opener = (): Locator => page.getByRole("button", { name: /^Faster reading 
 const toggle = (): Locator => page.getByRole("switch", { name: "Run with SwiftKV" });
 const compare = (): Locator => panel().getByRole("button", { name: "Compare on this conversation" });
 const verdict = (): Locator => panel().getByRole("status");
+const layers = (): Locator => panel().getByLabel("Reading layers");
 /** Cells of a row: dense, SwiftKV. */
 const row = (name: string): Locator => panel().getByRole("row", { name }).getByRole("cell");
 
@@ -24,6 +26,10 @@ async function turn(state: "on" | "off"): Promise<void> {
 
 test.beforeAll(async ({ visit, site }) => {
   ({ page, faults } = await visitFable(visit, site));
+  await opener().click();
+  await expect(toggle()).toBeChecked(); // its student comes with the page
+  await turn("off");
+  await page.getByRole("button", { name: "Close faster reading" }).click();
 });
 
 test.beforeEach(async () => {
@@ -48,24 +54,22 @@ test("turning keeps the conversation; each reply's first token is measured on it
   await expect(panel().getByRole("columnheader", { name: "SwiftKV" })).toContainText("in use");
   await expect(page.locator("article.user")).toHaveText(`You${STORY}`);
   await replies(page).last().getByRole("button", { name: "Regenerate" }).click();
-  await expect(page.getByRole("heading", { name: "Fable, untrained SwiftKV" })).toBeVisible(wait);
   const student = await ended(page);
   expect(student.figures).toContain(`read ${tokens} tokens`); // anew, with a cache of its own
   await expect(row("First token").last()).toContainText(`${tokens} tokens`);
   await turn("off");
   const again = await ask(page, "And then?");
   expect(again.figures).not.toContain("reused");
-  await expect(page.getByRole("heading", { name: "Fable", exact: true })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Fable", exact: true }).last()).toBeVisible();
 });
 
 test("layers, shared caches and format change the cache; the switch takes up what is chosen", async () => {
-  const layers = panel().getByLabel("Reading layers");
   const shared = panel().getByLabel("Shared caches");
-  await expect(layers).toHaveValue("4");
+  await expect(layers()).toHaveValue("4");
   await expect(row("Cache per token")).toHaveText(["2.0 kB", "2.0 kB"]);
   await shared.selectOption("4");
   await expect(row("Cache per token")).toHaveText(["2.0 kB", "1.3 kB"]);
-  await layers.selectOption("6");
+  await layers().selectOption("6");
   await expect(shared).toHaveValue("1"); // four do not fit into two
   await expect(shared.getByRole("option")).toHaveText(["None", "2 layers each"]);
   await shared.selectOption("2");
@@ -89,7 +93,7 @@ test("layers, shared caches and format change the cache; the switch takes up wha
   await formats.selectOption("f16");
   await expect(row("Cache per token")).toHaveText(["2.0 kB", "1.8 kB"], wait);
   await expect(toggle()).toBeEnabled(wait);
-  await layers.selectOption("4");
+  await layers().selectOption("4");
   await expect(page.locator("#about")).toContainText("4 of 8 layers read", wait);
   await expect(toggle()).toBeEnabled(wait);
 });
@@ -98,11 +102,12 @@ test("a comparison fills both columns with one prompt and leaves the switch wher
   await panel().getByLabel("Shared caches").selectOption("2");
   await compare().click();
   await expect(verdict()).toHaveText(
-    /^On a built-in story of 1,\d{3} tokens SwiftKV came to its first token .+\. Its cache is 25\s% smaller\.$/,
+    /^On a built-in story of 1,\d{3} tokens SwiftKV came to its first token .+\. Its cache is 25\s% smaller\. /,
     wait,
   );
   await expect(opener()).toHaveAccessibleName("Faster reading (SwiftKV), off");
   await expect(row("First token")).toHaveText([/ m?s1,\d{3} tokens$/, / m?s1,\d{3} tokens$/]);
+  await expect(row("Same next token")).toHaveText(["–", /^\d+ of \d+KL \d/]);
   await ask(page, `${"The sun was warm. ".repeat(60)}What was warm?`);
   await compare().click();
   await expect(verdict()).toHaveText(/^On this conversation of \d{3} tokens SwiftKV came/, wait);
@@ -147,6 +152,50 @@ test("nothing can be switched while a reply runs, and no reply begins while some
   await page.keyboard.press("Escape");
   await expect(compare()).toBeEnabled(wait);
   await box(page).fill("");
+});
+
+test("a student is fitted to a text, saved, opened again, and said to be better than none", async () => {
+  await layers().selectOption("6");
+  await turn("on");
+  await expect(panel().getByText(/^Not fitted for these layers/)).toBeVisible();
+  await ask(page, STORY);
+  await expect(page.getByRole("heading", { name: "Fable, untrained SwiftKV" })).toBeVisible();
+  await panel().getByRole("combobox", { name: /^Text/ }).selectOption("conversation");
+  await panel().getByRole("button", { name: "Fit to this text" }).click();
+  await expect(panel().getByRole("alert")).toContainText(/got \d+ tokens, want at least 772/, wait);
+  await panel().getByRole("combobox", { name: /^Text/ }).selectOption("stories");
+  await panel().getByRole("button", { name: "Fit to this text" }).click();
+  await expect(panel().getByText(/^Reading [\d,]+ of 4,\d{3} tokens/)).toBeVisible(wait);
+  await panel().getByRole("button", { name: "Stop fitting" }).click();
+  await expect(panel().getByText(/^Not fitted for these layers/)).toBeVisible(wait);
+  await panel().getByRole("combobox", { name: /^Text/ }).selectOption("file");
+  const buffer = Buffer.from(sampleText(800));
+  await page.locator("#swiftkv-file").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer });
+  await expect(page.locator("#swiftkv-text-file")).toHaveText("The file notes.txt");
+  await panel().getByRole("button", { name: "Fit to this text" }).click();
+  const fitted = /^Fitted here to 1,\d{3} tokens in .+: R² 0\.\d\d, 0\.\d\d in the worst layer\.$/;
+  await expect(panel().getByText(fitted)).toBeVisible(wait);
+  await expect(layers().getByRole("option", { name: "6 of 8" })).toHaveText("6 of 8, fitted");
+  const [saved] = await Promise.all([
+    page.waitForEvent("download"),
+    panel().getByRole("button", { name: "Save this student" }).click(),
+  ]);
+  expect(saved.suggestedFilename()).toBe("student-k6.safetensors");
+  await turn("off");
+  await panel()
+    .getByLabel("Open a student")
+    .setInputFiles(await saved.path());
+  await expect(opener()).toHaveAccessibleName("Faster reading (SwiftKV), on", wait);
+  await expect(panel().getByText(/^From [\w.-]+\.$/)).toBeVisible(wait);
+  await compare().click();
+  await expect(verdict()).toContainText(/tokens are its first choice too\.$/, wait);
+  await panel()
+    .getByLabel("Open a student")
+    .setInputFiles({ name: "x.safetensors", mimeType: "", buffer: Buffer.from("no") });
+  await expect(panel().getByRole("alert")).toContainText("x.safetensors", wait);
+  await layers().selectOption("4");
+  await expect(panel().getByText(/^Trained for this model/)).toBeVisible(wait);
+  await expect(toggle()).toBeEnabled(wait);
 });
 
 test("the keyboard turns the switch and keeps its place; what was done is said", async () => {

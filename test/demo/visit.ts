@@ -109,11 +109,12 @@ export async function set(page: Page, values: Record<string, string>): Promise<v
 /** What `work` gives in the page. Fails when the page shows nothing new for a minute. */
 export async function watched<T>(page: Page, work: () => Promise<T>): Promise<T> {
   const silence = new Silence();
-  let shown = "";
+  let shown = new Set<string>();
   const look = async (): Promise<void> => {
-    const text = await page.locator("main").innerText();
-    if (text !== shown) silence.heard(`the page shows ${JSON.stringify(text.slice(0, 200))}`);
-    shown = text;
+    const lines = (await page.locator("main").innerText()).split("\n");
+    const fresh = lines.filter((line) => !shown.has(line));
+    if (fresh.length > 0) silence.heard(`the page shows ${JSON.stringify(fresh.slice(-5))}`);
+    shown = new Set(lines);
   };
   const timer = setInterval(() => void look().catch(() => {}), 1000);
   try {
