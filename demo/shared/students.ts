@@ -1,13 +1,13 @@
 // The SwiftKV students that come with the page: files of a few megabytes, each for one model.
 
 import type { SwiftKv } from "../../src/index.ts";
-import { asset } from "./catalogue.ts";
 
 export interface ShippedStudent {
   /** The hash of the model that it goes with, as `engine.model.hash` has it. */
   base: string;
   swiftkv: SwiftKv;
-  source: string;
+  /** Below models/students/ */
+  folder: string;
   /** Its least and its largest KL to the ordinary model, in nats a token, on texts that its making never saw (its README). */
   kl: readonly [number, number];
 }
@@ -15,7 +15,7 @@ export interface ShippedStudent {
 const student = (folder: string, base: string, layers: number, kl: ShippedStudent["kl"]): ShippedStudent => ({
   base,
   swiftkv: { layers, group: 1 },
-  source: asset(`models/students/${folder}/`),
+  folder,
   kl,
 });
 
