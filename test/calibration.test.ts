@@ -133,7 +133,7 @@ test("a SwiftKV checkpoint with its ordinary projections calibrates as the ordin
 test("texts that cannot be used, and shapes that leave nothing to fit, are refused", async ({ call }) => {
   await call("open", "dense", source("qwen2"), { context: 128 });
   const shape = { layers: 1, group: 2 };
-  const refuse = async (options: object, message: RegExp, swiftkv: SwiftKv | false = shape) =>
+  const refuse = async (options: object, message: RegExp, swiftkv: SwiftKv | boolean = shape) =>
     expect(call("twin", "bad", "dense", swiftkv, options)).rejects.toThrow(message);
   const least = 4 * 73;
   await refuse(
@@ -154,6 +154,8 @@ test("texts that cannot be used, and shapes that leave nothing to fit, are refus
   await refuse({ calibrate, ridge: 0 }, /InputError: ridge: got 0, want a number between 0 and 1/);
   await refuse({ calibrate }, /InputError: calibrate: got a shape in which every layer is ordinary/, false);
   await refuse({ calibrate }, /calibrate: got a shape in which every layer/, { layers: 3, group: 1 });
+  await refuse({}, /InputError: convert: got swiftkv true without a student, want a shape/, true);
+  await refuse({ calibrate, student: "/nowhere/" }, /InputError: convert: got calibrate and student, want one of them/);
   await expect(call("studentOf", "dense")).rejects.toThrow(
     /InputError: saveStudent: got a model that was not calibrated/,
   );
@@ -248,8 +250,12 @@ for (const [variant, shape] of [
       student: new URL(source(`${variant}-own`), "http://localhost").pathname,
     } as const;
     await call("open", "loaded", source(variant), options);
-    const got = await call("answer", "loaded", job(prompt, 12));
-    expect({ tokens: got.tokens, logprobs: got.logprobs }).toEqual({ tokens: want.tokens, logprobs: want.logprobs });
+    await call("twin", "put on", "dense", true, { student: options.student });
+    for (const name of ["loaded", "put on"]) {
+      const got = await call("answer", name, job(prompt, 12));
+      expect({ tokens: got.tokens, logprobs: got.logprobs }).toEqual({ tokens: want.tokens, logprobs: want.logprobs });
+    }
+    await call("close", "put on");
     const made = await call("model", "student");
     expect(await call("model", "loaded")).toMatchObject({
       swiftkv: shape,
@@ -343,6 +349,15 @@ test("a student of another model, a damaged one, and one of another shape are re
     swiftkv: { layers: 2, group: 1 },
   });
   await refuse(file, /InputError: student: .* got swiftkv off, want K 1, G 2/, "qwen2", { swiftkv: false });
+  await call("open", "other", source("qwen2@other"), { context: 128 });
+  const put = (swiftkv: SwiftKv | boolean) =>
+    call("twin", "bad", "other", swiftkv, { student: source("student-of-qwen2") });
+  await expect(put(true)).rejects.toThrow(/ModelError: .*student of another model; got qwen2@other with weights/);
+  await expect(put({ layers: 2, group: 1 })).rejects.toThrow(
+    /InputError: student: .* got swiftkv K 2, G 1, want K 1, G 2/,
+  );
+  await expect(put(false)).rejects.toThrow(/InputError: student: .* got swiftkv off, want K 1, G 2/);
+  await call("close", "other");
   await expect(
     call("open", "bad", source("qwen2"), { context: 128, student: source("nothing-there") }),
   ).rejects.toThrow(/ModelError: student: not found; got no student.safetensors in .*nothing-there/);

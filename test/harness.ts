@@ -110,7 +110,7 @@ async function open(
 async function twin(
   name: string,
   from: string,
-  swiftkv: SwiftKv | false,
+  swiftkv: SwiftKv | boolean,
   options: ConvertOptions = {},
 ): Promise<EngineStats> {
   const onProgress = ({ phase, tokens }: CalibrationProgress) => report(`calibration: ${phase}, ${tokens} tokens`);

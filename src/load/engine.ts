@@ -25,7 +25,7 @@ import { calibrate, type Teacher } from "./calibrate.ts";
 import { distil } from "./distil.ts";
 import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel } from "./running.ts";
 import { checkOptions, checkShape, type Settings } from "./settings.ts";
-import { studentBytes } from "./student.ts";
+import { checkBase, readStudent, studentBytes } from "./student.ts";
 import { fitOf, readCheckpoint } from "./training.ts";
 
 /** What an engine is made of. */
@@ -75,11 +75,29 @@ export class LoadedEngine implements Engine {
   }
 
   /** Another engine on the same device and weights: see `convert`. */
-  async convert(swiftkv: SwiftKv | false, options: ConvertOptions): Promise<LoadedEngine> {
+  async convert(swiftkv: SwiftKv | boolean, options: ConvertOptions): Promise<LoadedEngine> {
     this.#check();
+    if (options.student !== undefined) return this.#withStored(options.student, swiftkv, options);
+    if (swiftkv === true)
+      throw new InputError(
+        "convert: got swiftkv true without a student, want a shape. Give { layers, group }, or a student that brings its own.",
+      );
     const shape = swiftkv === false ? null : checkShape(swiftkv, this.#loaded.config);
     const fit = options.calibrate === undefined ? null : await this.#fit(shape, options);
     return this.#with(shape, fit, options);
+  }
+
+  async #withStored(
+    source: NonNullable<ConvertOptions["student"]>,
+    swiftkv: SwiftKv | boolean,
+    options: ConvertOptions,
+  ): Promise<LoadedEngine> {
+    if (options.calibrate !== undefined)
+      throw new InputError("convert: got calibrate and student, want one of them. Leave one out.");
+    const { config, identity } = this.#loaded;
+    const stored = await readStudent(source, config, swiftkv, options.signal);
+    checkBase(stored, identity.name, identity.hash);
+    return this.#with(stored.card.swiftkv, stored.fit, options);
   }
 
   /** A student trained on texts: see `distil`. */
