@@ -104,7 +104,7 @@ export interface LoadOptions {
 /** What a second engine on the same weights may have differently; the default is what the first one has. */
 export type ConvertOptions = Pick<
   LoadOptions,
-  "kv" | "student" | "context" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
+  "student" | "kv" | "context" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
 > &
   CalibrateOptions;
 

@@ -53,11 +53,11 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
 
 /**
  * A second engine on the device and the weights of `engine`: a SwiftKV student of it, or with `false` the ordinary model.
- * With `calibrate` the student is fitted to texts; with `student` it is read from a file, and `true` stands for the file's
- * shape. Without, it is the trained one where the checkpoint was trained for that shape, else the model's own weights,
- * which answers badly. It has a cache of its own; weights that both use stay until both are disposed. Throws InputError
- * for a shape the model cannot have, for texts that cannot be used, or where the ordinary projections are not on the GPU;
- * ModelError for a student of another model; the signal's reason on abort, which leaves nothing behind.
+ * With `calibrate` the student is fitted to texts; with `student` it is read from its file, and `true` takes its shape;
+ * else it is the trained one where the checkpoint was trained for that shape, or the model's own weights, which answers
+ * badly. It has a cache of its own; weights that both use stay until both are disposed. Throws InputError for a shape the
+ * model cannot have, for texts that cannot be used, or where the ordinary projections are not on the GPU; ModelError for a
+ * student that is damaged or of another model; the signal's reason on abort, which leaves nothing behind.
  */
 export function convert(engine: Engine, swiftkv: SwiftKv | boolean, options: ConvertOptions = {}): Promise<Engine> {
   return own("convert", engine).convert(swiftkv, options);

@@ -133,7 +133,7 @@ test("a SwiftKV checkpoint with its ordinary projections calibrates as the ordin
 test("texts that cannot be used, and shapes that leave nothing to fit, are refused", async ({ call }) => {
   await call("open", "dense", source("qwen2"), { context: 128 });
   const shape = { layers: 1, group: 2 };
-  const refuse = async (options: object, message: RegExp, swiftkv: SwiftKv | false = shape) =>
+  const refuse = async (options: object, message: RegExp, swiftkv: SwiftKv | boolean = shape) =>
     expect(call("twin", "bad", "dense", swiftkv, options)).rejects.toThrow(message);
   const least = 4 * 73;
   await refuse(
@@ -154,6 +154,8 @@ test("texts that cannot be used, and shapes that leave nothing to fit, are refus
   await refuse({ calibrate, ridge: 0 }, /InputError: ridge: got 0, want a number between 0 and 1/);
   await refuse({ calibrate }, /InputError: calibrate: got a shape in which every layer is ordinary/, false);
   await refuse({ calibrate }, /calibrate: got a shape in which every layer/, { layers: 3, group: 1 });
+  await refuse({}, /InputError: convert: got swiftkv true without a student, want a shape/, true);
+  await refuse({ calibrate, student: "/nowhere/" }, /InputError: convert: got calibrate and student, want one of them/);
   await expect(call("studentOf", "dense")).rejects.toThrow(
     /InputError: saveStudent: got a model that was not calibrated/,
   );
@@ -248,25 +250,26 @@ for (const [variant, shape] of [
       student: new URL(source(`${variant}-own`), "http://localhost").pathname,
     } as const;
     await call("open", "loaded", source(variant), options);
-    const got = await call("answer", "loaded", job(prompt, 12));
-    expect({ tokens: got.tokens, logprobs: got.logprobs }).toEqual({ tokens: want.tokens, logprobs: want.logprobs });
-    await call("twin", "applied", "dense", true, { student: options.student });
-    expect((await call("answer", "applied", job(prompt, 12))).logprobs).toEqual(want.logprobs);
+    await call("twin", "put on", "dense", true, { student: options.student });
+    for (const name of ["loaded", "put on"]) {
+      const got = await call("answer", name, job(prompt, 12));
+      expect({ tokens: got.tokens, logprobs: got.logprobs }).toEqual({ tokens: want.tokens, logprobs: want.logprobs });
+    }
+    await call("close", "put on");
     const made = await call("model", "student");
-    for (const name of ["loaded", "applied"])
-      expect(await call("model", name)).toMatchObject({
-        swiftkv: shape,
-        calibration: made.calibration,
-        hash: made.hash,
-        undistilled: true,
-        convertible: true,
-      });
+    expect(await call("model", "loaded")).toMatchObject({
+      swiftkv: shape,
+      calibration: made.calibration,
+      hash: made.hash,
+      undistilled: true,
+      convertible: true,
+    });
     // It can be saved again, and switched off.
     expect(bytesOf(await call("studentOf", "loaded"))).toEqual(file);
     await call("twin", "off", "loaded", false);
     const dense = await call("answer", "dense", job(prompt, 12));
     expect((await call("answer", "off", job(prompt, 12))).logprobs).toEqual(dense.logprobs);
-    for (const name of ["dense", "student", "loaded", "applied", "off"]) await call("close", name);
+    for (const name of ["dense", "student", "loaded", "off"]) await call("close", name);
   });
 }
 
@@ -346,6 +349,15 @@ test("a student of another model, a damaged one, and one of another shape are re
     swiftkv: { layers: 2, group: 1 },
   });
   await refuse(file, /InputError: student: .* got swiftkv off, want K 1, G 2/, "qwen2", { swiftkv: false });
+  await call("open", "other", source("qwen2@other"), { context: 128 });
+  const put = (swiftkv: SwiftKv | boolean) =>
+    call("twin", "bad", "other", swiftkv, { student: source("student-of-qwen2") });
+  await expect(put(true)).rejects.toThrow(/ModelError: .*student of another model; got qwen2@other with weights/);
+  await expect(put({ layers: 2, group: 1 })).rejects.toThrow(
+    /InputError: student: .* got swiftkv K 2, G 1, want K 1, G 2/,
+  );
+  await expect(put(false)).rejects.toThrow(/InputError: student: .* got swiftkv off, want K 1, G 2/);
+  await call("close", "other");
   await expect(
     call("open", "bad", source("qwen2"), { context: 128, student: source("nothing-there") }),
   ).rejects.toThrow(/ModelError: student: not found; got no student.safetensors in .*nothing-there/);
@@ -355,21 +367,4 @@ test("a student of another model, a damaged one, and one of another shape are re
     swiftkv: { layers: 1, group: 2 },
   });
   await call("close", "good");
-});
-
-test("a loaded model takes a student of its own only, and says what else is wrong", async ({ call }) => {
-  await madeStudent(call, "qwen2", { layers: 1, group: 2 }, "student-to-apply");
-  const student = source("student-to-apply");
-  const refuse = async (message: RegExp, from: string, shape: SwiftKv | boolean, options: object) => {
-    const before = await call("stats", "dense");
-    await expect(call("twin", "applied", from, shape, options)).rejects.toThrow(message);
-    expect((await call("stats", "dense")).kvBytes).toBe(before.kvBytes);
-  };
-  await call("open", "other", source("qwen2@other"), { context: 128 });
-  await refuse(/ModelError: .*student of another model; got qwen2@other with weights/, "other", true, { student });
-  await refuse(/InputError: .* has another shape; got swiftkv K 2, G 1/, "dense", { layers: 2, group: 1 }, { student });
-  await refuse(/InputError: .* got swiftkv off, want K 1, G 2/, "dense", false, { student });
-  await refuse(/convert: got a student and a text/, "dense", true, { student, calibrate: "text" });
-  await refuse(/swiftkv: got true, want \{ layers, group \} or a student/, "dense", true, {});
-  for (const name of ["dense", "student", "other"]) await call("close", name);
 });

@@ -15,13 +15,14 @@ export async function readQuality(form: HTMLFormElement): Promise<Omit<QualityOp
   const data = new FormData(form);
   const whole = (name: "prompt" | "continuation" | "windows"): number => Number(data.get(name)) || DEFAULTS[name];
   const own = data.get("text") === "own";
-  const files = own ? await Promise.all(chosenFiles().map(readFile)) : [];
+  const files = own ? await readFiles("quality-files") : [];
   if (own && files.length === 0) throw new InputError("text: got no file, want at least one. Choose one.");
   const isChat = ({ name }: Text): boolean => /\.jsonl$/i.test(name);
   return {
     rows: String(data.get("rows")),
     texts: files.filter((file) => !isChat(file)),
     chats: files.filter(isChat),
+    calibrate: await readFiles("calibrate-files"),
     measures: data.getAll("measure").map(String),
     prompt: whole("prompt"),
     continuation: whole("continuation"),
@@ -29,9 +30,10 @@ export async function readQuality(form: HTMLFormElement): Promise<Omit<QualityOp
   };
 }
 
-const chosenFiles = (): File[] => [...(find("quality-files", HTMLInputElement).files ?? [])];
+const chosenFiles = (id: string): File[] => [...(find(id, HTMLInputElement).files ?? [])];
 
-const readFile = async (file: File): Promise<Text> => ({ name: file.name, text: await file.text() });
+const readFiles = (id: string): Promise<Text[]> =>
+  Promise.all(chosenFiles(id).map(async (file) => ({ name: file.name, text: await file.text() })));
 
 const TITLES: Readonly<Record<(typeof MEASURES)[number], string>> = {
   ce: "Cross-entropy and KL",
@@ -55,14 +57,21 @@ export function prepareQuality(form: HTMLFormElement): void {
     const field = form.elements.namedItem(name);
     if (field instanceof HTMLInputElement && field.value === "") field.value = String(DEFAULTS[name]);
   }
-  const files = find("quality-files", HTMLInputElement);
-  const show = (): void => {
-    const names = chosenFiles().map(({ name }) => name);
-    find("quality-chosen", HTMLElement).textContent = names.length > 0 ? names.join(", ") : "no file chosen";
-  };
-  files.addEventListener("change", () => {
+  showChosen("quality-files", "quality-chosen", "no file chosen", () => {
     const own = form.querySelector<HTMLInputElement>("input[name=text][value=own]");
     if (own) own.checked = true;
+  });
+  showChosen("calibrate-files", "calibrate-chosen", "the built-in stories", () => {});
+}
+
+/** Says beside a file field what is chosen. */
+function showChosen(id: string, place: string, none: string, onChange: () => void): void {
+  const show = (): void => {
+    const names = chosenFiles(id).map(({ name }) => name);
+    find(place, HTMLElement).textContent = names.length > 0 ? names.join(", ") : none;
+  };
+  find(id, HTMLInputElement).addEventListener("change", () => {
+    onChange();
     show();
   });
   show();

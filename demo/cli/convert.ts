@@ -1,8 +1,9 @@
 // The page behind `npm run convert`: loads a model, calibrates a student, hands its file over in pieces.
 
 import { convert, load, saveStudent } from "../../src/index.ts";
-import type { CalibrateOptions, CalibrationProgress, Engine, LoadOptions, SwiftKv } from "../../src/index.ts";
+import type { CalibrateOptions, CalibrationProgress, LoadOptions, SwiftKv } from "../../src/index.ts";
 import { count, seconds as time } from "../shared/numbers.ts";
+import { shares } from "../shared/shares.ts";
 import { failure, type Failure, showLoading } from "./cli.ts";
 
 interface Request {
@@ -48,17 +49,6 @@ window.runConvert = async ({ source, shape, load: options, texts, calibrate: { t
 export async function handOver(file: Uint8Array): Promise<void> {
   for (let at = 0; at < file.length; at += PIECE_BYTES)
     await window.emitBytes(base64(file.subarray(at, at + PIECE_BYTES)));
-}
-
-/** The beginnings of the texts, of equal length where they are long enough. */
-export function shares(engine: Engine, texts: readonly string[], most: number): number[] {
-  let left = most;
-  const tokens = texts.map((text) => engine.tokenize(text)).toSorted((a, b) => a.length - b.length);
-  return tokens.flatMap((all, i) => {
-    const share = all.slice(0, Math.floor(left / (tokens.length - i)));
-    left -= share.length;
-    return share;
-  });
 }
 
 let shown = 0;

@@ -3,8 +3,9 @@
 import { distil, load, saveStudent } from "../../src/index.ts";
 import type { DistilOptions, DistilProgress, LoadOptions, SwiftKv } from "../../src/index.ts";
 import { count, figure, seconds as time } from "../shared/numbers.ts";
+import { shares } from "../shared/shares.ts";
 import { failure, type Failure, showLoading } from "./cli.ts";
-import { handOver, shares } from "./convert.ts";
+import { handOver } from "./convert.ts";
 
 interface Request {
   source: string;

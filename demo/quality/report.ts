@@ -1,15 +1,17 @@
 // The quality report: every row of caches against the dense model with f16 keys and values, on one set of weights. No DOM.
 
-import { InputError, convert, load, parseRecipe } from "../../src/index.ts";
+import { InputError, load } from "../../src/index.ts";
 import type { Engine, ModelInfo, ModelSource } from "../../src/index.ts";
-import { explore, GREEDY_TOKENS, MEASURES, meanEqual, totalCost } from "./measure.ts";
-import type { Findings, Found, Material, Measure } from "./measure.ts";
-import { divergence, likeliest, mean, surprise } from "./metrics.ts";
+import { compareAll } from "./compare.ts";
+import { GREEDY_TOKENS, MEASURES } from "./measure.ts";
+import type { Material, Measure } from "./measure.ts";
 import { needles, noteProbes } from "./probes.ts";
 import { QUESTIONS } from "./questions.ts";
 import { checkRow, parseRows } from "./rows.ts";
 import type { Row } from "./rows.ts";
 import { SAMPLE } from "./sample.ts";
+import { Students } from "./students.ts";
+import type { StudentSource } from "./students.ts";
 import { chatWindows, checkText, parseChat, windowsOf } from "./texts.ts";
 import type { Conversation, Text, Window, WindowSizes } from "./texts.ts";
 
@@ -21,6 +23,12 @@ export interface QualityOptions extends Partial<WindowSizes> {
   texts?: readonly Text[];
   /** JSON lines. */
   chats?: readonly Text[];
+  /** What rows `calibrated=…` are fitted to. Default: stories by Fable, where nothing is measured on them. */
+  calibrate?: readonly Text[];
+  /** Of those texts, in equal shares. Default 20,000. */
+  calibrateTokens?: number;
+  /** Where students are that rows name; one that is not here is named by its address. */
+  students?: Readonly<Record<string, StudentSource>>;
   measures?: readonly string[];
   /** Of the needles' prompts, in tokens. Default: half of the prompt, and all of it. */
   lengths?: readonly number[];
@@ -89,6 +97,8 @@ export async function measureQuality(options: QualityOptions, hooks: Hooks): Pro
   try {
     for (const row of asked.rows) checkRow(row, dense.model);
     const material = gather(dense, asked);
+    const students = new Students(dense, asked);
+    await students.prepare(asked.rows, hooks.report);
     const { prompt, continuation, windows, measures } = asked;
     const result: QualityResult = {
       format: 1,
@@ -99,10 +109,11 @@ export async function measureQuality(options: QualityOptions, hooks: Hooks): Pro
       options: { prompt, continuation, windows, measures, texts: namesOf(asked), greedyTokens: GREEDY_TOKENS },
       rows: [],
     };
-    await compareAll(dense, asked, material, hooks.report, (row) => {
+    const onRow = (row: QualityRow): void => {
       result.rows.push(row);
       hooks.onRow?.(row, result);
-    });
+    };
+    await compareAll({ ...asked, dense, material, report: hooks.report, open: (row) => students.open(row), onRow });
     return result;
   } finally {
     dense.dispose();
@@ -114,6 +125,9 @@ interface Asked extends WindowSizes {
   rows: Row[];
   texts: readonly Text[];
   chats: { name: string; conversations: Conversation[] }[];
+  calibrate: readonly Text[];
+  calibrateTokens: number;
+  students: Readonly<Record<string, StudentSource>>;
   measures: readonly Measure[];
   lengths: readonly number[];
   depths: readonly number[];
@@ -123,34 +137,46 @@ interface Asked extends WindowSizes {
 
 export const DEFAULTS = { rows: "f16; int8; int4", prompt: 512, continuation: 64, windows: 3 } as const;
 
+const STORIES: Text = { name: "the built-in stories", text: SAMPLE };
+
 function complete(options: QualityOptions): Asked {
-  const {
-    source,
-    prompt = DEFAULTS.prompt,
-    continuation = DEFAULTS.continuation,
-    windows = DEFAULTS.windows,
-  } = options;
-  const { texts: given = [], chats = [], depths = [10, 50, 90], questions = QUESTIONS.length, signal } = options;
-  const texts = given.length + chats.length > 0 ? given : [{ name: "the built-in stories", text: SAMPLE }];
+  const sizes = {
+    prompt: options.prompt ?? DEFAULTS.prompt,
+    continuation: options.continuation ?? DEFAULTS.continuation,
+    windows: options.windows ?? DEFAULTS.windows,
+  };
+  const { texts: given = [], chats = [], depths = [10, 50, 90], questions = QUESTIONS.length } = options;
+  const texts = given.length + chats.length > 0 ? given : [STORIES];
   for (const text of texts) checkText(text);
   const rows = parseRows(options.rows ?? DEFAULTS.rows);
-  const lengths = options.lengths ?? [...new Set([Math.max(128, prompt >> 1), Math.max(128, prompt)])];
-  const conversations = chats.map((chat) => ({ name: chat.name, conversations: parseChat(chat) }));
-  const measures = readMeasures(options.measures ?? MEASURES);
   return {
-    source,
+    ...sizes,
+    source: options.source,
     rows,
     texts,
-    chats: conversations,
-    measures,
-    lengths,
+    chats: chats.map((chat) => ({ name: chat.name, conversations: parseChat(chat) })),
+    calibrate: readCalibration(rows, texts, options.calibrate ?? []),
+    calibrateTokens: options.calibrateTokens ?? 20_000,
+    students: options.students ?? {},
+    measures: readMeasures(options.measures ?? MEASURES),
+    lengths: options.lengths ?? [...new Set([Math.max(128, sizes.prompt >> 1), Math.max(128, sizes.prompt)])],
     depths,
-    prompt,
-    continuation,
-    windows,
     questions,
-    signal,
+    signal: options.signal,
   };
+}
+
+/** A student is not to be judged on what it was fitted to. */
+function readCalibration(rows: readonly Row[], texts: readonly Text[], given: readonly Text[]): readonly Text[] {
+  for (const text of given) checkText(text, "calibrate");
+  const asks = rows.some(({ source }) => source.kind === "calibrated");
+  const calibrate = given.length > 0 ? given : [STORIES];
+  const same = calibrate.find(({ text }) => texts.some((other) => other.text === text));
+  if (asks && same)
+    throw new InputError(
+      `calibrate: got ${same.name}, want a text that nothing is measured on. Give another one, or measure on another one.`,
+    );
+  return calibrate;
 }
 
 function readMeasures(names: readonly string[]): Measure[] {
@@ -230,127 +256,3 @@ function checkMemory({ vocabulary }: ModelInfo, windows: readonly Window[]): voi
 
 const tokensOf = (windows: readonly Window[]): number =>
   windows.reduce((sum, { continuation }) => sum + continuation.length, 0);
-
-/** Dense first, then row after row; each row's engine is given back before the next one. */
-async function compareAll(
-  dense: Engine,
-  asked: Asked,
-  material: Material,
-  report: Hooks["report"],
-  onRow: (row: QualityRow) => void,
-): Promise<void> {
-  const clock = new Clock((1 + asked.rows.length) * totalCost(material, asked.measures), report);
-  const kept = material.windows.map((): Float32Array[] => []);
-  const run = { material, measures: asked.measures, signal: asked.signal };
-  const onDense = (window: number, _: number, logits: Float32Array): void => void kept[window]!.push(logits);
-  const base = await explore({ ...run, engine: dense, onLogits: onDense, onStep: clock.of("dense f16") });
-  for (const row of asked.rows) {
-    clock.open(`${row.text}: compiling`);
-    const swiftkv = row.swiftkv ?? dense.model.swiftkv ?? false;
-    const engine = await convert(dense, swiftkv, { kv: row.recipe, ...(asked.signal && { signal: asked.signal }) });
-    try {
-      const nearness = new Nearness(material.windows, kept);
-      const onLogits = nearness.add.bind(nearness);
-      const findings = await explore({ ...run, engine, onLogits, onStep: clock.of(row.text) });
-      onRow(judge(row, engine, { asked, material, findings, base, nearness }));
-    } finally {
-      engine.dispose();
-    }
-  }
-}
-
-/** What a row's logits say beside the dense model's. */
-class Nearness {
-  readonly #windows: readonly Window[];
-  readonly #kept: readonly (readonly Float32Array[])[];
-  readonly ce: number[] = [];
-  readonly kl: number[] = [];
-  readonly top1: number[] = [];
-
-  constructor(windows: readonly Window[], kept: readonly (readonly Float32Array[])[]) {
-    this.#windows = windows;
-    this.#kept = kept;
-  }
-
-  add(window: number, index: number, logits: Float32Array): void {
-    const dense = this.#kept[window]![index]!;
-    this.ce.push(surprise(logits, this.#windows[window]!.continuation[index]!));
-    this.kl.push(divergence(dense, logits));
-    this.top1.push(likeliest(dense) === likeliest(logits) ? 1 : 0);
-  }
-}
-
-interface Evidence {
-  asked: Asked;
-  material: Material;
-  findings: Findings;
-  base: Findings;
-  nearness: Nearness;
-}
-
-function judge(row: Row, { model }: Engine, { asked, material, findings, base, nearness }: Evidence): QualityRow {
-  const has = (measure: Measure): boolean => asked.measures.includes(measure);
-  const timed = has("ce") || has("greedy");
-  const recipe = parseRecipe(model.kv);
-  const bytes = material.windows.map(({ prompt }) => recipe.price(model.kvShape, prompt.length).kvBytesPerToken);
-  const { ce, kl, top1 } = nearness;
-  return {
-    row: row.text,
-    ...(has("ce") && { tokens: ce.length, ce: mean(ce), kl: mean(kl), top1: mean(top1) }),
-    ...(has("greedy") && { greedy: meanEqual(findings.replies, base.replies) }),
-    ...(has("needle") && needleFigures(findings)),
-    ...(has("qa") && { qa: mean(findings.answers.map(Number)) }),
-    bytesPerToken: mean(bytes),
-    ...(timed && { prefillMs: median(findings.prefillMs), decodeMs: median(findings.decodeMs) }),
-  };
-}
-
-function needleFigures({ needles: found, notes }: Findings) {
-  const right = (each: readonly Found[]): number => mean(each.map((one) => one.right));
-  return {
-    needle: right(found),
-    needleExact: mean(found.map(({ exact }) => Number(exact))),
-    needleGrid: found.map(({ length, depth, right: share }) => ({ length, depth: 100 * depth, right: share })),
-    ...(notes.length > 0 && { notes: right(notes) }),
-  };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2;
-}
-
-/** Says which row is at which step, and how long the rest takes at the speed so far. */
-class Clock {
-  readonly #total: number;
-  readonly #report: Hooks["report"];
-  readonly #started = performance.now();
-  #before = 0;
-  #done = 0;
-
-  constructor(total: number, report: Hooks["report"]) {
-    this.#total = total;
-    this.#report = report;
-  }
-
-  /** For the next run: what it does from now on counts as `name`. */
-  of(name: string): (step: string, done: number) => void {
-    this.#before = this.#done;
-    return (step, done) => {
-      this.#done = this.#before + done;
-      this.open(`${name}: ${step}`);
-    };
-  }
-
-  open(text: string): void {
-    const share = this.#done / this.#total;
-    const left = share > 0.02 ? `, ${duration(((performance.now() - this.#started) / share) * (1 - share))} left` : "";
-    this.#report({ text: text + left, share });
-  }
-}
-
-const duration = (milliseconds: number): string => {
-  const seconds = Math.ceil(milliseconds / 1000);
-  return seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
-};

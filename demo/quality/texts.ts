@@ -29,12 +29,12 @@ export interface WindowSizes {
   windows: number;
 }
 
-/** Throws InputError for what is empty or no text. */
-export function checkText({ name, text }: Text): void {
-  if (text.trim() === "") throw new InputError(`text: ${name}; got an empty file, want text. Give another file.`);
+/** Throws InputError for what is empty or no text. `use`: what it was given for. */
+export function checkText({ name, text }: Text, use = "text"): void {
+  if (text.trim() === "") throw new InputError(`${use}: ${name}; got an empty file, want text. Give another file.`);
   const strange = text.match(/[\0\ufffd]/g)?.length ?? 0;
   if (text.includes("\0") || strange > text.length / 100)
-    throw new InputError(`text: ${name}; got binary data, want text in UTF-8. Give another file.`);
+    throw new InputError(`${use}: ${name}; got binary data, want text in UTF-8. Give another file.`);
 }
 
 /** Lines {"messages":[…]} with a last turn of the assistant. Throws InputError that names the line. */

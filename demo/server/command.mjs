@@ -47,12 +47,13 @@ const HINTS = {
 };
 
 /** Serves the demo with the model, starts a browser, and hands `work` the opened page.
- * @param {{model: {local?: object, source?: string}, student?: {local?: object, source?: string}, path: string, browser: object}} setting path = of the page
- * @param {(page: import("playwright").Page, source: string, student?: string) => Promise<{error?: {message: string, code: string | null}}>} work source, student = as the page names them
+ * @param {{model: {local?: object, source?: string}, students?: readonly {local?: object, source?: string}[], path: string, browser: object}} setting path = of the page
+ * @param {(page: import("playwright").Page, source: string, ...students: string[]) => Promise<{error?: {message: string, code: string | null}}>} work source, students = as the page names them
  * @throws {UsageError} the `error` that the page returned, or what broke the page; errors keep their code across the border to Node, not their class */
-export async function inPage({ model, student, path, browser: wanted }, work) {
+export async function inPage({ model, students = [], path, browser: wanted }, work) {
   const [{ serve }, { launch }] = await Promise.all([import("./server.mjs"), import("./browser.mjs")]);
-  const server = await serve({ local: model.local, student: student?.local });
+  const mounted = students.flatMap(({ local }) => local ?? []);
+  const server = await serve({ local: model.local, students: mounted });
   onQuit(server.close);
   const { browser } = await launch(wanted);
   onQuit(() => browser.close());
@@ -64,7 +65,9 @@ export async function inPage({ model, student, path, browser: wanted }, work) {
   });
   const run = async () => {
     await page.goto(server.url + path);
-    return work(page, server.source ?? model.source, server.student ?? student?.source);
+    const addresses = server.students.values();
+    const named = students.map(({ source }) => source ?? addresses.next().value);
+    return work(page, server.source ?? model.source, ...named);
   };
   const answer = await Promise.race([run(), broken]);
   if (!answer.error) return answer;

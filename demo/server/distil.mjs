@@ -39,7 +39,7 @@ async function beginning({ start, resume, out }) {
 async function distil({ shape, load, tokens, distil: options, resume, software, json, out }, texts, model, begin) {
   const unfinished = join(out, `.unfinished.${process.pid}`);
   onQuit(() => rm(unfinished, { force: true }));
-  const setting = { model, student: begin, path: "/cli/", browser: software ? { software: true } : {} };
+  const setting = { model, students: begin ? [begin] : [], path: "/cli/", browser: software ? { software: true } : {} };
   const answer = await inPage(setting, async (page, source, file) => {
     await page.exposeFunction("emitBytes", (base64) =>
       writeFile(unfinished, Buffer.from(base64, "base64"), { flag: "a" }),

@@ -2,7 +2,7 @@
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { QUALITY_HELP, UsageError, parseQuality, resolveModel } from "./arguments.mjs";
+import { QUALITY_HELP, UsageError, parseQuality, resolveModel, resolveStudent } from "./arguments.mjs";
 import { columns, command, inPage, pollPage, print, quit } from "./command.mjs";
 
 async function main(argv) {
@@ -10,17 +10,27 @@ async function main(argv) {
   if (asked.help) return print(`${QUALITY_HELP}\n`);
   const texts = await Promise.all(asked.texts.map((path) => readText("text", path)));
   const chats = await Promise.all(asked.chats.map((path) => readText("chat", path)));
+  const calibrate = await Promise.all(asked.calibrate.map((path) => readText("calibrate", path)));
   const model = await resolveModel(asked.model);
-  const setting = { model, path: "/bench.html", browser: asked.software ? { software: true } : {} };
-  const { result, drawn } = await inPage(setting, async (page, source) => {
+  const names = studentsOf(asked.options.rows ?? "");
+  const students = await Promise.all(names.map(resolveStudent));
+  const setting = { model, students, path: "/bench.html", browser: asked.software ? { software: true } : {} };
+  const { result, drawn } = await inPage(setting, async (page, source, ...addresses) => {
     if (asked.json) await page.exposeFunction("emitRow", (row) => print(`${JSON.stringify(row)}\n`));
-    const answer = await pollPage(page, "runQuality", { ...asked.options, texts, chats, source });
+    const named = Object.fromEntries(names.map((name, i) => [name, addresses[i]]));
+    const given = { texts, chats, calibrate };
+    const answer = await pollPage(page, "runQuality", { ...asked.options, ...given, students: named, source });
     return answer.error ? answer : { ...answer, drawn: await page.evaluate(drawInPage) };
   });
   if (!asked.json) await print(tables(result, drawn));
   if (asked.plot) await writePlot(asked.plot, drawn.svg);
   await quit(0);
 }
+
+/** What rows `student=NAME` name: files here, which the page asks this command for. */
+const studentsOf = (rows) => [
+  ...new Set([...rows.matchAll(/(?:^|[;+])\s*student\s*=\s*([^;+]+)/g)].map(([, name]) => name.trim())),
+];
 
 /** Runs in the page. */
 const drawInPage = () => window.drawQuality(window.benchResult);

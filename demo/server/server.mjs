@@ -9,13 +9,14 @@ import { modelFiles } from "./files.mjs";
 const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /** Serves the demo without file watching.
- * @param {{port?: number, local?: {directory: string, file: string}, student?: {directory: string, file: string}, watch?: boolean}} [options]
- *   port 0 or none = any free one; local = a model, student = a file beside it, to mount under paths nobody can guess
- * @returns {Promise<{url: string, source: string | null, student: string | null, named(text: string): string, close(): Promise<void>}>}
- *   source, student = what is mounted as a page on `url` names it; named = `text` with such addresses turned into paths on the disk again */
+ * @param {{port?: number, local?: {directory: string, file: string}, students?: readonly {directory: string, file: string}[], watch?: boolean}} [options]
+ *   port 0 or none = any free one; local = a model, students = files beside it, to mount under paths nobody can guess
+ * @returns {Promise<{url: string, source: string | null, students: string[], named(text: string): string, close(): Promise<void>}>}
+ *   source, students = what is mounted as a page on `url` names it; named = `text` with such addresses turned into paths on the disk again */
 export async function serve(options = {}) {
-  const [local, student] = [options.local, options.student].map((place) => place && mounted(place));
-  const mounts = [local, student].filter(Boolean);
+  const local = options.local && mounted(options.local);
+  const students = (options.students ?? []).map(mounted);
+  const mounts = [...(local ? [local] : []), ...students];
   const server = await createServer({
     root: join(REPOSITORY, "demo"),
     configFile: join(REPOSITORY, "vite.config.ts"),
@@ -36,7 +37,7 @@ export async function serve(options = {}) {
     url,
     named: (text) => mounts.reduce(named, text),
     source: local?.source ?? null,
-    student: student?.source ?? null,
+    students: students.map(({ source }) => source),
     close: () => server.close(),
   };
 }

@@ -26,7 +26,12 @@ async function page({ port = 5173, open }) {
 
 /** Loads the model in a headless browser, streams the reply. */
 async function reply(options, model, student) {
-  const setting = { model, student, path: "/cli/", browser: options.software ? { software: true } : {} };
+  const setting = {
+    model,
+    students: student ? [student] : [],
+    path: "/cli/",
+    browser: options.software ? { software: true } : {},
+  };
   const { result, figures } = await inPage(setting, async (browserPage, source, studentSource) => {
     await browserPage.exposeFunction("emitText", (text) => void (options.json || process.stdout.write(text)));
     await browserPage.exposeFunction("emitProgress", (line) => showProgress(options.json ? "" : line));

@@ -77,24 +77,25 @@ export class LoadedEngine implements Engine {
   /** Another engine on the same device and weights: see `convert`. */
   async convert(swiftkv: SwiftKv | boolean, options: ConvertOptions): Promise<LoadedEngine> {
     this.#check();
-    if (options.student !== undefined) return this.#apply(options.student, swiftkv, options);
+    if (options.student !== undefined) return this.#withStored(options.student, swiftkv, options);
     if (swiftkv === true)
-      throw new InputError("swiftkv: got true, want { layers, group } or a student that brings its own. Give one.");
+      throw new InputError(
+        "convert: got swiftkv true without a student, want a shape. Give { layers, group }, or a student that brings its own.",
+      );
     const shape = swiftkv === false ? null : checkShape(swiftkv, this.#loaded.config);
     const fit = options.calibrate === undefined ? null : await this.#fit(shape, options);
     return this.#with(shape, fit, options);
   }
 
-  /** Another engine that runs a student from a file. */
-  async #apply(
+  async #withStored(
     source: NonNullable<ConvertOptions["student"]>,
-    asked: SwiftKv | boolean,
+    swiftkv: SwiftKv | boolean,
     options: ConvertOptions,
   ): Promise<LoadedEngine> {
     if (options.calibrate !== undefined)
-      throw new InputError("convert: got a student and a text to calibrate to, want one of the two. Leave one out.");
+      throw new InputError("convert: got calibrate and student, want one of them. Leave one out.");
     const { config, identity } = this.#loaded;
-    const stored = await readStudent(source, { ...config, swiftkv: null }, asked, options.signal);
+    const stored = await readStudent(source, config, swiftkv, options.signal);
     checkBase(stored, identity.name, identity.hash);
     return this.#with(stored.card.swiftkv, stored.fit, options);
   }

@@ -28,15 +28,30 @@ async function file(name: string, content: string | Uint8Array): Promise<string>
 }
 
 test("options are read strictly; what is not given is left to the page", () => {
-  expect(parseQuality([])).toEqual({ texts: [], chats: [], model: "fable", json: false, options: {} });
+  expect(parseQuality([])).toEqual({
+    texts: [],
+    chats: [],
+    calibrate: [],
+    model: "fable",
+    json: false,
+    options: {},
+  });
   const line =
-    "--text a --text b --chat c --rows f16;int8 --measures ce,qa --prompt 64 --lengths 128,256 --depths 0,100";
+    "--text a --text b --chat c --calibrate d e --calibrate-tokens 900 --rows f16;int8 --measures ce,qa --prompt 64 --lengths 128,256 --depths 0,100";
   expect(parseQuality([...line.split(" "), "--json", "--plot", "p.svg"])).toMatchObject({
     texts: ["a", "b"],
     chats: ["c"],
+    calibrate: ["d", "e"],
     json: true,
     plot: "p.svg",
-    options: { rows: "f16;int8", measures: ["ce", "qa"], prompt: 64, lengths: [128, 256], depths: [0, 100] },
+    options: {
+      rows: "f16;int8",
+      calibrateTokens: 900,
+      measures: ["ce", "qa"],
+      prompt: 64,
+      lengths: [128, 256],
+      depths: [0, 100],
+    },
   });
   for (const [option, value] of [
     ["--windows", "0"],
@@ -88,6 +103,25 @@ test("only what is asked for is measured; conversations and converted students t
   expect(row.bytesPerToken).toBeLessThan(1152);
 });
 
+test("students: one calibrated on the spot is much nearer than a converted one; one from a file, by its folder", async () => {
+  const docs = join(import.meta.dirname, "../../docs");
+  const fable = "demo/models/students/fable-k4";
+  const rows = `swiftkv=4; calibrated=4; student = ${fable} + int8`;
+  const sizes = "--calibrate-tokens 2000 --windows 2 --prompt 64 --continuation 24 --measures ce --json".split(" ");
+  const texts = ["--text", join(docs, "architecture.md"), "--calibrate", join(docs, "log.md"), join(docs, "kv.md")];
+  const { code, out, err } = await quality("--rows", rows, ...texts, ...sizes);
+  expect(code, err).toBe(0);
+  const [folded, calibrated, trained] = out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as QualityRow);
+  expect(calibrated).toMatchObject({ row: "calibrated=4", tokens: 48, bytesPerToken: 2048 });
+  expect(calibrated!.kl).toBeLessThan(0.4 * folded!.kl!);
+  expect(calibrated!.kl).toBeGreaterThan(1e-4); // not the ordinary model
+  expect(trained).toMatchObject({ row: `student=${fable}+int8`, bytesPerToken: 1152 });
+  expect(trained!.kl).toBeLessThan(folded!.kl!);
+});
+
 test("what cannot be measured is one line and exit code 1", async () => {
   const binary = await file("binary.txt", Uint8Array.of(1, 0, 2, 0));
   const cases: readonly (readonly [string[], RegExp])[] = [
@@ -95,7 +129,14 @@ test("what cannot be measured is one line and exit code 1", async () => {
     [["--text", folder], /got a directory/],
     [["--text", binary], /text: .*binary\.txt; got binary data, want text in UTF-8/],
     [["--rows", "int8; int3"], /rows: "int3"; got "int3", want one of f16/],
-    [["--rows", "swiftkv=9"], /rows: "swiftkv=9"; got swiftkv=9, want at most 8/],
+    [["--rows", "swiftkv=9"], /rows: "swiftkv=9"; got 9 layers, want at most 8/],
+    [["--rows", "calibrated=4"], /calibrate: got the built-in stories, want a text that nothing is measured on/],
+    [["--rows", "student=nowhere"], /student nowhere: got no student.safetensors there/],
+    [
+      ["--rows", "student=demo/models/students/smollm2-135m-instruct-k22"],
+      /rows: "student=demo.*want a shape for 8 layers/,
+    ],
+    [["--rows", "swiftkv=4", "--calibrate", binary], /calibrate: .*binary\.txt; got binary data, want text in UTF-8/],
     [["--measures", "speed"], /measures: got "speed", want some of ce, greedy, needle, qa/],
     [["--prompt", "2048"], /want at most 2048, what the model was trained for/],
     [["--window", "3"], /unknown option --window/],
@@ -138,6 +179,14 @@ test("the page: chosen by keyboard, refuses what is wrong, stops, shows and offe
   await start.press("Enter");
   await expect(page.getByRole("alert")).toContainText(/text: short\.txt; got \d tokens/, wait);
   await page.getByRole("radio", { name: "Stories, built in" }).check();
+  await rows.fill("calibrated=4");
+  await start.press("Enter");
+  await expect(page.getByRole("alert")).toContainText("calibrate: got the built-in stories", wait);
+  await page.getByLabel("Choose texts to calibrate on").setInputFiles(await file("brief.txt", "A brief text."));
+  await expect(page.getByText("brief.txt", { exact: true })).toBeVisible();
+  await start.press("Enter");
+  await expect(page.getByRole("alert")).toContainText(/calibrate: too short; got \d tokens, want at least 772/, wait);
+  await rows.fill("f16; int4");
   await start.press("Enter");
   await expect(page.getByText(/^dense f16: text 2 of 3/)).toBeVisible(wait);
   await page.getByRole("button", { name: "Stop" }).press("Enter");

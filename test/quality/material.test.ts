@@ -23,11 +23,15 @@ const asked = (hasChatTemplate: boolean): Asked => ({
 const text = (tokens: readonly number[]): string => asked(true).detokenize(tokens);
 
 test("rows: recipes, sources, spaces; twice is once", () => {
-  expect(parseRows("f16; int8 ;swiftkv=22;swiftkv = 14,2 + int8; int8")).toEqual([
-    { text: "f16", recipe: "f16", swiftkv: null },
-    { text: "int8", recipe: "int8", swiftkv: null },
-    { text: "swiftkv=22", recipe: "f16", swiftkv: { layers: 22, group: 1 } },
-    { text: "swiftkv=14,2+int8", recipe: "int8", swiftkv: { layers: 14, group: 2 } },
+  const typed = "f16; int8 ;swiftkv=22;swiftkv = 14,2 + int8; int8;calibrated=22; student = my students/22 +int8";
+  const [own, folded, calibrated] = [{ kind: "own" }, { kind: "folded" }, { kind: "calibrated" }];
+  expect(parseRows(typed)).toEqual([
+    { text: "f16", recipe: "f16", source: own },
+    { text: "int8", recipe: "int8", source: own },
+    { text: "swiftkv=22", recipe: "f16", source: { ...folded, swiftkv: { layers: 22, group: 1 } } },
+    { text: "swiftkv=14,2+int8", recipe: "int8", source: { ...folded, swiftkv: { layers: 14, group: 2 } } },
+    { text: "calibrated=22", recipe: "f16", source: { ...calibrated, swiftkv: { layers: 22, group: 1 } } },
+    { text: "student=my students/22+int8", recipe: "int8", source: { kind: "student", name: "my students/22" } },
   ]);
 });
 
@@ -39,7 +43,9 @@ test("a bad row is refused in a line that names it", () => {
     ["marble:bits=2", 'rows: "marble:bits=2"; got "marble", want one of'],
     ["swiftkv=x+int8", 'rows: "swiftkv=x+int8"; got swiftkv=x, want K or K,G'],
     ["swiftkv=4,0", 'rows: "swiftkv=4,0"; got swiftkv=4,0, want K or K,G'],
-    ["teacher=9", 'rows: "teacher=9"; got teacher=, want swiftkv=, or a recipe.'],
+    ["teacher=9", 'rows: "teacher=9"; got teacher=, want swiftkv=, calibrated=, student=, or a recipe.'],
+    ["calibrated=4,x", 'rows: "calibrated=4,x"; got calibrated=4,x, want K or K,G'],
+    ["student=", 'rows: "student="; got student=, want a student\'s folder, file or address.'],
     ["swiftkv=4+swiftkv=5", 'rows: "swiftkv=4+swiftkv=5"; got swiftkv=4 and swiftkv=5, want one of them.'],
   ];
   for (const [rows, message] of cases) {
@@ -53,7 +59,8 @@ test("a row that the model cannot have is refused before it is opened", () => {
   const model = { layers: 8, context: 512, kvShape: { ...kvShape, swiftkv: null } } as unknown as ModelInfo;
   const check = (row: string) => () => checkRow(parseRows(row)[0]!, model);
   expect(check("swiftkv=4,2+int8")).not.toThrow();
-  expect(check("swiftkv=9")).toThrow('rows: "swiftkv=9"; got swiftkv=9, want at most 8, the model\'s layers.');
+  expect(check("swiftkv=9")).toThrow('rows: "swiftkv=9"; got 9 layers, want at most 8; the model has 8.');
+  expect(check("calibrated=8")).toThrow('rows: "calibrated=8"; got 8 layers, want at most 7; the model has 8.');
   expect(check("swiftkv=4,3")).toThrow('rows: "swiftkv=4,3"; got groups of 3, want a divisor of 4.');
 });
 
