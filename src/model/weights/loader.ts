@@ -5,7 +5,7 @@ import { alignUp, assert, ModelError, UnsupportedError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { Program } from "../../gpu/program.ts";
 import type { TensorInfo, TensorType } from "../../tensor.ts";
-import { bitsOf, emptyMatrix, isFloat, type Matrix, packer, rawBytes, type Vector } from "./matrix.ts";
+import { bitsOf, emptyMatrix, groupOf, isFloat, type Matrix, packer, rawBytes, type Vector } from "./matrix.ts";
 
 /** Where tensors come from: a checkpoint, or a test. */
 export interface TensorSource {
@@ -100,17 +100,18 @@ export class WeightLoader {
     return matrix;
   }
 
-  /** The narrowest form that holds every tensor without loss, or the form asked for. Blocks are never requantised. */
+  /** The narrowest form that holds every tensor without loss, or the form asked for. Blocks of 4 bits stay so. */
   #layout(placements: readonly Placement[], depth: number): { bits: 4 | 8 | 16 | 32; group: 16 | 32 } {
     const asked = { keep: null, f32: 32, f16: 16, q8: 8, q4: 4 } as const;
     const target = asked[this.#format];
-    const widest = placements.map(({ tensor: { type } }) => {
-      if (target === null || (target < bitsOf(type) && !isFloat(type))) return bitsOf(type);
-      return target > 8 || isFloat(type) ? target : bitsOf(type);
+    const types = placements.map(({ tensor: { type } }) => type);
+    const widest = types.map((type) => {
+      const own = bitsOf(type);
+      return target === null || (target === 8 && own < 8) ? own : target;
     });
     let bits = Math.max(...widest) as 4 | 8 | 16 | 32;
     if (bits <= 8 && depth % 32 !== 0) bits = 16;
-    return { bits, group: placements.some(({ tensor: { type } }) => type === "Q6_K") ? 16 : 32 };
+    return { bits, group: bits === 8 && types.some((type) => groupOf(type) === 16) ? 16 : 32 };
   }
 
   /** Uploads in slices of whole rows and lets the GPU write the form of its kernels. */

@@ -7,7 +7,25 @@ import { TENSOR_BLOCKS, type TensorType } from "../../tensor.ts";
 
 /** Element types of checkpoint files, in the order of the SOURCE overrides of pack_float and pack_block. */
 const FLOAT_TYPES = ["F32", "F16", "BF16"] as const;
-const BLOCK_TYPES = ["Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"] as const;
+const BLOCK_TYPES = [
+  "Q4_0",
+  "Q4_1",
+  "Q8_0",
+  "Q4_K",
+  "Q6_K",
+  "Q5_0",
+  "Q5_1",
+  "Q5_K",
+  "Q2_K",
+  "Q3_K",
+  "IQ4_NL",
+  "IQ4_XS",
+  "MXFP4",
+] as const;
+/** Blocks that four bits hold: 16 integers, a scale for 32 values. Others need eight. */
+const FOUR_BITS: ReadonlySet<TensorType> = new Set(["Q4_0", "Q4_1", "Q4_K"]);
+/** Blocks in which every 16 values have a scale of their own. */
+const SIXTEENS: ReadonlySet<TensorType> = new Set(["Q6_K", "Q2_K", "Q3_K"]);
 
 /** W [N, K] as words of consecutive k, four of an output side by side: words[j / 4][n][j % 4]. docs/kernels.md, "Weights". */
 export interface Matrix {
@@ -31,8 +49,14 @@ export type Vector = GPUBuffer;
 
 const COLUMN_ALIGN = 16;
 
-export const bitsOf = (type: TensorType): 4 | 8 | 16 | 32 =>
-  type === "F32" ? 32 : type === "F16" || type === "BF16" ? 16 : type === "Q8_0" || type === "Q6_K" ? 8 : 4;
+/** Bits that hold a type's values without loss. */
+export function bitsOf(type: TensorType): 4 | 8 | 16 | 32 {
+  if (isFloat(type)) return type === "F32" ? 32 : 16;
+  return FOUR_BITS.has(type) ? 4 : 8;
+}
+
+/** Values that share a scale in a type's blocks, as far as the target's form can tell. */
+export const groupOf = (type: TensorType): 16 | 32 => (SIXTEENS.has(type) ? 16 : 32);
 
 /** Bytes of `values` consecutive values. */
 export function rawBytes(type: TensorType, values: number): number {
@@ -78,7 +102,9 @@ export const packHalves = packPlain("F16");
 export function packer(type: TensorType, matrix: Matrix, raw: GPUBuffer, params: PackParams): AnyDispatch<object> {
   const kernel = families.pack[isFloat(type) ? "pack_float" : "pack_block"];
   const SOURCE = (isFloat(type) ? FLOAT_TYPES : BLOCK_TYPES).indexOf(type as never);
-  const constants = { SOURCE, BITS: matrix.bits, GROUP: matrix.group, WG: 64 };
+  const narrower = matrix.bits < bitsOf(type) || (matrix.bits <= 8 && matrix.group > groupOf(type));
+  const fresh = isFloat(type) ? {} : { FRESH: Number(narrower) };
+  const constants = { SOURCE, BITS: matrix.bits, GROUP: matrix.group, WG: 64, ...fresh };
   return dispatch({
     kernel,
     constants,
