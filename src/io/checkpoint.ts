@@ -6,6 +6,7 @@ import { isObject, parseObject, quote, readText } from "./files/bytes.ts";
 import type { ByteFile, Folder, ReadOptions } from "./files/bytes.ts";
 import { readGguf } from "./formats/gguf.ts";
 import { Network } from "./files/http.ts";
+import { withUsualNames } from "./formats/names.ts";
 import { readSafetensors, readShardMap } from "./formats/safetensors.ts";
 import { openSource, type SourceContext } from "./files/source.ts";
 import type { TensorInfo } from "../tensor.ts";
@@ -27,6 +28,8 @@ export interface Checkpoint {
   gguf: ReadonlyMap<string, unknown> | null;
   /** By Hugging Face name, in file order: the order in which reading is cheapest. */
   tensors: ReadonlyMap<string, TensorInfo & { byteLength: number }>;
+  /** Types of the tensors that the engine does not compute with, by name. */
+  others: ReadonlyMap<string, string>;
   /** Of all tensors. */
   totalBytes: number;
   /**
@@ -100,6 +103,7 @@ async function openGguf(file: ByteFile, signal?: AbortSignal): Promise<OpenedFil
     chatTemplate,
     gguf: new Map([...gguf.metadata].filter(([key]) => key.startsWith("tokenizer."))),
     tensors,
+    others: new Map(),
   };
 }
 
@@ -126,7 +130,7 @@ async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Pro
     chatTemplate: jinja ?? inConfig,
     gguf: null,
     // Last: its response stays open, and the first tensor is read on from the header.
-    tensors: await openTensors(folder, texts, signal),
+    ...(await openTensors(folder, texts, signal)),
   };
 }
 
@@ -171,9 +175,11 @@ function chatTemplateOf(value: unknown, name: string): string | null {
   return isObject(found) && typeof found["template"] === "string" ? found["template"] : null;
 }
 
-async function openTensors(folder: Folder, texts: Texts, signal?: AbortSignal): Promise<StoredTensor[]> {
+type Tensors = Pick<OpenedFiles, "tensors" | "others">;
+
+async function openTensors(folder: Folder, texts: Texts, signal?: AbortSignal): Promise<Tensors> {
   const whole = await folder.open("model.safetensors", signal);
-  if (whole) return (await readSafetensors(whole, signal)).tensors;
+  if (whole) return named(await readSafetensors(whole, signal));
   const index = await texts.object("model.safetensors.index.json");
   if (!index) {
     throw new ModelError(
@@ -181,23 +187,35 @@ async function openTensors(folder: Folder, texts: Texts, signal?: AbortSignal): 
       { code: "not-found" },
     );
   }
-  const tensors: StoredTensor[] = [];
-  for (const [shard, names] of readShardMap(index, `${folder.name}/model.safetensors.index.json`)) {
-    tensors.push(...(await openShard(folder, shard, names, signal)));
-  }
-  return tensors;
+  const shards: Tensors[] = [];
+  for (const [shard, names] of readShardMap(index, `${folder.name}/model.safetensors.index.json`))
+    shards.push(await openShard(folder, shard, names, signal));
+  return named({
+    tensors: shards.flatMap(({ tensors }) => tensors),
+    others: new Map(shards.flatMap(({ others }) => [...others])),
+  });
 }
 
-async function openShard(folder: Folder, shard: string, names: ReadonlySet<string>, signal?: AbortSignal) {
+const named = ({ tensors, others }: Tensors): Tensors => ({ tensors: withUsualNames(tensors), others });
+
+/** An index may name a head that was saved as the embedding alone: the model then is tied. */
+const TIED = "lm_head.weight";
+
+async function openShard(
+  folder: Folder,
+  shard: string,
+  names: ReadonlySet<string>,
+  signal?: AbortSignal,
+): Promise<Tensors> {
   const file = await folder.open(shard, signal);
   if (!file) throw new ModelError(`${folder.name}: shard missing; got no ${shard}, want every file the index names.`);
-  const { tensors, ignored } = await readSafetensors(file, signal);
-  const present = new Set([...ignored, ...tensors.map(({ name }) => name)]);
+  const { tensors, others } = await readSafetensors(file, signal);
+  const present = new Set([...others.keys(), ...tensors.map(({ name }) => name)]);
   for (const name of names) {
-    if (present.has(name)) continue;
+    if (present.has(name) || name === TIED) continue;
     throw new ModelError(`${folder.name}/${shard}: tensor missing; got no ${quote(name)}, want what the index names.`);
   }
-  return tensors.filter(({ name }) => names.has(name));
+  return { tensors: tensors.filter(({ name }) => names.has(name)), others };
 }
 
 function assemble(found: OpenedFiles, onBytes: OpenOptions["onBytes"]): Checkpoint {

@@ -41,8 +41,32 @@ export function readLanguage({ tokenizer, gguf, chatTemplate, generationConfig, 
   const template = chatTemplate === null ? null : new ChatTemplate(chatTemplate, made.specials);
   const ends = [generationConfig.eos_token_id, config.eos_token_id].flat().filter((id) => typeof id === "number");
   const named = made.specials.eos_token === undefined ? null : made.idOf(made.specials.eos_token);
-  return { tokenizer: made, template, endTokens: new Set(named === null ? ends : [...ends, named]) };
+  const byText = gguf ? endsByText(made) : [];
+  return { tokenizer: made, template, endTokens: new Set([...ends, ...(named === null ? [] : [named]), ...byText]) };
 }
+
+/** Control tokens with which models end a turn, as llama.cpp knows them: a GGUF often names another one only. */
+const TURN_ENDS = [
+  "<|eot_id|>",
+  "<|im_end|>",
+  "<|end|>",
+  "<|return|>",
+  "<|call|>",
+  "<|eom_id|>",
+  "<end_of_turn>",
+  "<|endoftext|>",
+  "<|end_of_text|>",
+  "<end_of_utterance>",
+  "<EOT>",
+  "_<EOT>",
+  "< EOT >",
+];
+
+const endsByText = (tokenizer: Tokenizer): number[] =>
+  TURN_ENDS.flatMap((text) => {
+    const id = tokenizer.idOf(text);
+    return id !== null && tokenizer.isSpecial(id) ? [id] : [];
+  });
 
 /** Sampling from generation_config.json. do_sample: false means greedy, whatever temperature says. */
 export function samplingDefaults(generation: Readonly<Record<string, unknown>>): Sampling {

@@ -7,8 +7,18 @@ export type RopeScaling =
   | { kind: "default" }
   | { kind: "linear"; factor: number }
   | { kind: "llama3"; factor: number; lowFrequency: number; highFrequency: number; originalContext: number }
+  /** `attention`: what (cos, sin) are multiplied by, which scales the logits by its square. */
+  | { kind: "yarn"; factor: number; turns: Turns; originalContext: number; attention: number }
   /** Divisors per frequency, as a GGUF file carries them. */
   | { kind: "divisors"; divisors: readonly number[] };
+
+/** Frequencies that turn more often than `fast` within the original context are kept, those below `slow` are stretched. */
+interface Turns {
+  fast: number;
+  slow: number;
+  /** The ramp between begins and ends at whole frequencies. */
+  whole: boolean;
+}
 
 export interface ModelConfig {
   architecture: string;
@@ -53,7 +63,8 @@ interface Family {
 
 const LLAMA: Family = {
   qkvBias: (c) => c.flag("attention_bias"),
-  outputBias: (c) => c.flag("attention_bias"),
+  // `attention_output_bias` is what src/io/formats/translate.ts found in a GGUF.
+  outputBias: (c) => c.flag("attention_output_bias", c.flag("attention_bias")),
   headNorm: false,
 };
 const QWEN2: Family = { qkvBias: () => true, outputBias: () => false, headNorm: false };
@@ -198,12 +209,16 @@ function swiftkvOf(config: Reader, layers: number, architecture: string): SwiftK
   throw new ModelError(`config.json: ${field}; ${problem.text}. Is config.json from this checkpoint?`);
 }
 
-/** By `architectures`; a model_type of SwiftKV wins, because some files keep the name of the model they came from. */
+/**
+ * By `model_type`, as transformers does: fine-tunes give their class names of their own. The class where there is no known
+ * type, or where it alone says SwiftKV.
+ */
 function familyOf(config: Reader): { architecture: string; family: Family } {
   const named = config.list("architectures")[0];
   const type = config.text("model_type", "?");
   const byType = Object.keys(FAMILIES).find((name) => name.toLowerCase() === `${type.replaceAll("_", "")}forcausallm`);
-  const architecture = typeof named === "string" && !(byType && type.endsWith("_swiftkv")) ? named : byType;
+  const byClass = typeof named === "string" ? named : undefined;
+  const architecture = byClass?.includes("SwiftKV") && byClass in FAMILIES ? byClass : (byType ?? byClass);
   const family = architecture === undefined ? undefined : FAMILIES[architecture];
   if (architecture === undefined || !family) {
     throw new UnsupportedError(
@@ -225,8 +240,13 @@ function ropeOf(
   const kind = scaling.has("rope_type") ? scaling.text("rope_type", "default") : scaling.text("type", "default");
   if (kind === "default") return { ropeTheta, ropeScaling: { kind } };
   if (kind === "linear") return { ropeTheta, ropeScaling: { kind, factor: scaling.positive("factor") } };
+  // Stretches with the length of the text, from the trained length on; below it is none at all.
+  if (kind === "dynamic") return { ropeTheta, ropeScaling: { kind: "default" } };
+  if (kind === "yarn") return { ropeTheta, ropeScaling: yarnOf(config, scaling) };
   if (kind !== "llama3") {
-    throw new UnsupportedError(`config.json: rope type "${kind}" is not supported; want default, linear or llama3.`);
+    throw new UnsupportedError(
+      `config.json: rope type "${kind}" is not supported; want default, linear, dynamic, yarn or llama3.`,
+    );
   }
   return {
     ropeTheta,
@@ -238,6 +258,33 @@ function ropeOf(
       originalContext: scaling.positive("original_max_position_embeddings"),
     },
   };
+}
+
+/** Peng et al., arXiv 2309.00071. Defaults as in transformers. */
+function yarnOf(config: Reader, scaling: Reader): RopeScaling {
+  const originalContext = scaling.positive(
+    "original_max_position_embeddings",
+    config.positive("max_position_embeddings", 2048),
+  );
+  const factor = scaling.positive("factor");
+  return {
+    kind: "yarn",
+    factor,
+    originalContext,
+    turns: {
+      fast: scaling.positive("beta_fast", 32),
+      slow: scaling.positive("beta_slow", 1),
+      whole: scaling.flag("truncate", true),
+    },
+    attention: scaling.positive("attention_factor", yarnAttention(factor, scaling)),
+  };
+}
+
+/** Longer texts have flatter attention: the logits are sharpened with the logarithm of the factor. */
+function yarnAttention(factor: number, scaling: Reader): number {
+  const of = (scale: number): number => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
+  if (!scaling.has("mscale") || !scaling.has("mscale_all_dim")) return of(1);
+  return of(scaling.positive("mscale")) / of(scaling.positive("mscale_all_dim"));
 }
 
 /** Mistral: all layers. Qwen: only with use_sliding_window, from layer max_window_layers on. layer_types wins over both. */

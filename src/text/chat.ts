@@ -53,7 +53,7 @@ export class ChatTemplate {
 function compile(source: string): Template {
   if (typeof source !== "string") throw new ModelError(`chat template: got ${nameOf(source)}, want a string.`);
   try {
-    return new Template(source);
+    return new Template(source.replaceAll(/\r\n?/g, "\n")); // as Jinja2 reads its source
   } catch (error) {
     throw new ModelError(`chat template: it does not compile: ${reason(error)}. Is the file damaged?`, {
       cause: error,

@@ -50,21 +50,65 @@ const TEKKEN: Preset = {
 /** What llama.cpp does where a file names no scheme: cuts at punctuation, then as GPT-2, then three digits apart. */
 const DEFAULT: Preset = { splits: ["[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2_SPLIT, "\\p{N}+", "[0-9][0-9][0-9]"] };
 
-const PRESETS: ReadonlyMap<string, Preset> = new Map([
-  ["default", DEFAULT],
-  ["gpt-2", GPT2],
-  ["phi-2", GPT2],
-  ["olmo", GPT2],
-  ["smollm", DIGITS_APART],
-  ["starcoder", DIGITS_APART],
-  ["refact", DIGITS_APART],
-  ["llama-bpe", LLAMA3],
-  ["llama3", LLAMA3],
-  ["llama-v3", LLAMA3],
-  ["qwen2", QWEN2],
-  ["deepseek-r1-qwen", QWEN2],
-  ["tekken", TEKKEN],
-]);
+const LETTERS_LLAMA4 = `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+${CONTRACTIONS}?|[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*${CONTRACTIONS}?`;
+const GPT4O: Preset = {
+  splits: [`${LETTERS_LLAMA4}|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${PUNCTUATION_AND_SPACE}`],
+};
+/** Han, and the two blocks that its makers took with it. */
+const CJK = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
+const DEEPSEEK_LLM: Preset = {
+  splits: [
+    "[\\r\\n]",
+    // Letters that have a case; Georgian had none when the list was made.
+    "\\s?(?:(?![\\u10d0-\\u10ff])[\\p{Lu}\\p{Ll}\\p{Lt}])+",
+    "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+",
+    "\\s+$",
+    CJK,
+    "\\p{N}+",
+  ],
+};
+const DEEPSEEK_CODER: Preset = { splits: ["[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"] };
+const DEEPSEEK_V3: Preset = {
+  splits: [
+    "\\p{N}{1,3}",
+    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    "[!-/:-@\\[-`{-~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*" +
+      `|${PUNCTUATION_AND_SPACE}`,
+  ],
+};
+const FALCON: Preset = { splits: ["[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2_SPLIT, "[0-9][0-9][0-9]"] };
+const BAILING: Preset = {
+  splits: [
+    "'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" +
+      "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+",
+  ],
+};
+const SEED_CODER: Preset = {
+  splits: [`${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|${PUNCTUATION_AND_SPACE}`],
+};
+
+/** As llama.cpp groups the names. Left out: what needs more than these patterns (bloom, chameleon, kimi-k2, superbpe, …). */
+const NAMES: readonly (readonly [Preset, string])[] = [
+  [DEFAULT, "default"],
+  [GPT2, "gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum modern-bert exaone4"],
+  [GPT2, "mpt olmo jais trillion granite-docling"],
+  [DIGITS_APART, "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2"],
+  [LLAMA3, "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano"],
+  [{ splits: LLAMA3.splits }, "dbrx smaug-bpe glm4 chatglm-bpe"],
+  [QWEN2, "qwen2 deepseek-r1-qwen kormo f2llmv2 megrez"],
+  [{ splits: QWEN2.splits }, "stablelm2 hunyuan solar-open grok-2"],
+  [TEKKEN, "tekken"],
+  [GPT4O, "gpt-4o llama4 kanana2 minimax-m2"],
+  [DEEPSEEK_LLM, "deepseek-llm"],
+  [DEEPSEEK_CODER, "deepseek-coder"],
+  [DEEPSEEK_V3, "deepseek-v3 hunyuan-dense joyai-llm hy_v4"],
+  [FALCON, "falcon"],
+  [BAILING, "bailingmoe bailingmoe2 llada-moe"],
+  [SEED_CODER, "seed-coder"],
+];
+const PRESETS: ReadonlyMap<string, Preset> = new Map(
+  NAMES.flatMap(([preset, names]) => names.split(" ").map((name) => [name, preset] as const)),
+);
 
 /**
  * Tokenizer files from GGUF metadata (keys `tokenizer.ggml.*`; arrays may be typed). Kinds: `gpt2` (byte-level BPE) and
@@ -116,7 +160,10 @@ function byteLevelFiles(metadata: Metadata, tokens: readonly string[], types: Ty
 }
 
 function sentencePieceFiles(metadata: Metadata, tokens: readonly string[], types: Types): TokenizerFiles {
-  const scores = numbersAt(metadata, "scores", tokens.length);
+  // Without scores all merges are worth the same: what joins is decided by place.
+  const scores = metadata.has("tokenizer.ggml.scores")
+    ? numbersAt(metadata, "scores", tokens.length)
+    : new Float64Array(tokens.length);
   const prefix = flagAt(metadata, "add_space_prefix", true);
   const specials = specialsOf(metadata, tokens, { bos_token: 1, eos_token: 2, unk_token: 0 });
   const replace = { type: "Replace", pattern: { String: " " }, content: SPACE };
@@ -279,6 +326,7 @@ function idAt(metadata: Metadata, key: string, vocabulary: number): number | und
   const value = metadata.get(`tokenizer.ggml.${key}`);
   if (value === undefined) return undefined;
   const id = typeof value === "bigint" ? Number(value) : value;
-  if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id < vocabulary) return id;
-  throw damaged(key, `is ${typeof id === "number" ? id : nameOf(id)}, want an id below ${vocabulary}`);
+  if (typeof id !== "number" || !Number.isInteger(id)) throw damaged(key, `is ${nameOf(id)}, want a whole number`);
+  // Files write −1, as an unsigned number too, for a role that no token has.
+  return id >= 0 && id < vocabulary ? id : undefined;
 }

@@ -187,7 +187,8 @@ class Header {
   readonly fileBytes: number;
   readonly #file: ByteFile;
   readonly #signal: AbortSignal | undefined;
-  readonly #decoder = new TextDecoder();
+  /** A byte order mark is a token like any other. */
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   #bytes = new Uint8Array(0);
   #view = new DataView(this.#bytes.buffer);
   /** Offset of #bytes[0] in the file, and of the cursor in #bytes. */

@@ -20,10 +20,6 @@ const typeBytes: ReadonlyMap<string, number> = new Map([
   ...["I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"].map((type) => [type, 1] as const),
 ]);
 
-/** Buffers old exports carry along: recomputed here, so their type does not matter. */
-const ignorable =
-  /(rotary_emb\.inv_freq|\.masked_bias|attn\.bias|attention\.bias|causal_mask|position_ids|num_batches_tracked)$/;
-
 interface Entry {
   name: string;
   type: string;
@@ -35,8 +31,8 @@ interface Entry {
 export interface Safetensors {
   /** In file order. */
   tensors: StoredTensor[];
-  /** Names of buffers left out because nothing here needs them. */
-  ignored: string[];
+  /** Tensors of types that the engine does not compute with, by name. An error only where one of them is needed. */
+  others: ReadonlyMap<string, string>;
   /** What the file says beside its tensors, checked by whoever reads it. */
   metadata: unknown;
 }
@@ -53,8 +49,8 @@ export async function readSafetensors(file: ByteFile, signal?: AbortSignal): Pro
     .toSorted((a, b) => a.begin - b.begin || a.end - b.end);
   checkLayout(file, entries, file.size - dataStart);
   return {
-    tensors: entries.filter((entry) => !isIgnored(entry)).map((entry) => toTensor(file, entry, dataStart)),
-    ignored: entries.filter(isIgnored).map(({ name }) => name),
+    tensors: entries.flatMap((entry) => toTensor(file, entry, dataStart)),
+    others: new Map(entries.filter(({ type }) => !isUsable(type)).map(({ name, type }) => [name, type])),
     metadata: header["__metadata__"],
   };
 }
@@ -114,17 +110,10 @@ function checkLayout(file: ByteFile, entries: readonly Entry[], dataBytes: numbe
   throw new ModelError(`${file.name}: bytes behind the last tensor; got ${dataBytes} of data, want ${position}.`);
 }
 
-function toTensor(file: ByteFile, entry: Entry, dataStart: number): StoredTensor {
-  const { name, type, shape, begin, end } = entry;
-  if (!isUsable(type)) {
-    throw new ModelError(
-      `${file.name}: tensor ${quote(name)} has a type this engine does not compute with; got ${type}, want F32, F16 or BF16. Use an unquantised checkpoint or a GGUF.`,
-    );
-  }
-  return { name, shape, type, byteLength: end - begin, interleavedHeads: 0, file, offset: dataStart + begin };
+function toTensor(file: ByteFile, { name, type, shape, begin, end }: Entry, dataStart: number): StoredTensor[] {
+  if (!isUsable(type)) return [];
+  return [{ name, shape, type, byteLength: end - begin, interleavedHeads: 0, file, offset: dataStart + begin }];
 }
-
-const isIgnored = ({ name, type }: Entry): boolean => !isUsable(type) && ignorable.test(name);
 
 const isUsable = (type: string): type is TensorType => type === "F32" || type === "F16" || type === "BF16";
 

@@ -121,6 +121,7 @@ function makeConfig(keys: Keys, prefix: string, className: string, tensors: read
     ...(window > 0 ? { sliding_window: window } : {}),
     tie_word_embeddings: !has(/^output\.weight$/),
     attention_bias: has(/^blk\.\d+\.attn_[qkv]\.bias$/),
+    attention_output_bias: has(/^blk\.\d+\.attn_output\.bias$/), // our own field: files have one without the other
     mlp_bias: has(/^blk\.\d+\.ffn_(gate|up|down)\.bias$/),
     bos_token_id: keys.count("tokenizer.ggml.bos_token_id") ?? null,
   };
@@ -136,7 +137,22 @@ function ropeScaling(keys: Keys, prefix: string): Record<string, unknown> | null
     rope_type: type,
     ...(factor === undefined ? {} : { factor }),
     ...(original === undefined ? {} : { original_max_position_embeddings: original }),
+    ...(type === "yarn" ? yarnFields(keys, prefix, factor) : {}),
   };
+}
+
+/** The fields of yarn under the names of config.json. llama.cpp multiplies its factor of attention with yarn's own. */
+function yarnFields(keys: Keys, prefix: string, factor = 1): Record<string, number> {
+  const key = (name: string): number | undefined => keys.real(`${prefix}.rope.scaling.${name}`);
+  const attention = key("attn_factor") ?? 1;
+  const fields = {
+    beta_fast: key("yarn_beta_fast"),
+    beta_slow: key("yarn_beta_slow"),
+    attention_factor: attention === 1 ? undefined : attention * (0.1 * Math.log(Math.max(1, factor)) + 1),
+  };
+  return Object.fromEntries(
+    Object.entries(fields).filter((entry): entry is [string, number] => entry[1] !== undefined),
+  );
 }
 
 /** End of text, of turn and of message all end a reply. */

@@ -26,7 +26,8 @@ export function nameWeights(
   const { hiddenSize: D, vocabulary: V, layers: L, swiftkv } = config;
   checkWidths(config);
   const embedding = loader.stacked(["model.embed_tokens.weight"], [V], D);
-  const tied = config.tiedEmbeddings || !loader.has("lm_head.weight");
+  // The file decides, as in transformers: fine-tunes save a head of their own under a flag that says there is none.
+  const tied = !loader.has("lm_head.weight");
   const layers = Array.from({ length: L }, (_, layer) => nameLayer(loader, config, layout, layer));
   const ordinary = ({ qkv }: Layer, layer: number): QkvProjection =>
     layer < layout.boundary ? qkv : nameOrdinaryQkv(loader, config, layer);

@@ -10,6 +10,8 @@ import { bitsOf, emptyMatrix, groupOf, isFloat, type Matrix, packer, rawBytes, t
 /** Where tensors come from: a checkpoint, or a test. */
 export interface TensorSource {
   tensors: ReadonlyMap<string, TensorInfo>;
+  /** Types of tensors that are there and cannot be loaded, by name. */
+  others?: ReadonlyMap<string, string>;
   read(name: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
 }
 
@@ -52,11 +54,7 @@ export class WeightLoader {
   /** Throws ModelError if the tensor is missing or its shape is not `want`. */
   #find(name: string, want: readonly number[]): TensorInfo {
     const tensor = this.#source.tensors.get(name);
-    if (!tensor) {
-      throw new ModelError(
-        `weights: tensor ${name} is missing; want shape [${want}]. Is config.json from the same checkpoint?`,
-      );
-    }
+    if (!tensor) throw this.#missing(name, want);
     if (tensor.shape.length !== want.length || tensor.shape.some((size, i) => size !== want[i])) {
       throw new ModelError(
         `weights: ${name}; got shape [${tensor.shape}], want [${want}]. Is config.json from the same checkpoint?`,
@@ -64,6 +62,14 @@ export class WeightLoader {
     }
     this.parameters += want.reduce((product, size) => product * size, 1);
     return tensor;
+  }
+
+  #missing(name: string, want: readonly number[]): ModelError {
+    const [[other, type] = []] = this.#source.others ?? [];
+    const hint = other ? ` The file has ${other} in ${type}: use an unquantised checkpoint or a GGUF.` : "";
+    return new ModelError(
+      `weights: tensor ${name} is missing; want shape [${want}]. Is config.json from the same checkpoint?${hint}`,
+    );
   }
 
   #job(tensor: TensorInfo, job: (bytes: Uint8Array<ArrayBuffer>) => Promise<void>): void {

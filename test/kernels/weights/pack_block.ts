@@ -33,7 +33,7 @@ function drawBlock(uniform: () => number, format: BlockFormat, anew: { bits: num
 
 /** Bits and group that hold the format's blocks as they are. */
 function ownForm({ name }: BlockFormat): { bits: number; group: number } {
-  return { bits: /^Q4_/.test(name) ? 4 : 8, group: /^Q[236]_K$/.test(name) ? 16 : 32 };
+  return { bits: name.startsWith("Q4_") ? 4 : 8, group: /^Q[236]_K$/.test(name) ? 16 : 32 };
 }
 
 /** The block in `bits` bits, with a scale and a minimum for each group of its values; null: too close to call in f32. */
