@@ -31,7 +31,9 @@ export async function tokensOf(
 /** The beginnings of the texts, of equal length where they are long enough: `most` tokens together. */
 export function shares(engine: Pick<Engine, "tokenize">, texts: readonly string[], most: number): number[] {
   let left = most;
-  const tokens = texts.map((text) => engine.tokenize(text, { addSpecial: false })).toSorted((a, b) => a.length - b.length);
+  const tokens = texts
+    .map((text) => engine.tokenize(text, { addSpecial: false }))
+    .toSorted((a, b) => a.length - b.length);
   return tokens.flatMap((all, i) => {
     const share = all.slice(0, Math.floor(left / (tokens.length - i))); // all of it where there is no limit
     left -= share.length;

@@ -93,7 +93,9 @@ test("--full: a checkpoint of its own, calibrated on a text and a chat of the mo
   expect(made.code, made.err).toBe(0);
   expect(made.out).toContain(`npm start -- --model ${out}`);
   expect((await readdir(out)).toSorted()).toEqual(
-    "config.json generation_config.json model.safetensors student.json tokenizer.json tokenizer_config.json".split(" "),
+    "chat_template.jinja config.json generation_config.json model.safetensors student.json tokenizer.json tokenizer_config.json".split(
+      " ",
+    ),
   );
   const card = JSON.parse(await readFile(join(out, "student.json"), "utf8")) as { calibration: { tokens: number } };
   expect(card.calibration.tokens).toBeGreaterThan(805); // the text, and a chat
