@@ -1,4 +1,4 @@
-// A student and its base as one checkpoint in the public layout of SwiftKV, file by file: docs/swiftkv.md, "The checkpoint".
+// A student and its base as one checkpoint in the public layout of SwiftKV, file by file: docs/recovery.md, "A whole checkpoint".
 import type { FilePiece, ModelSource } from "../api.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
