@@ -25,10 +25,10 @@ def sample(base):
     opening = base.encode(SYSTEM + "<|im_start|>user\n")
     between, close = base.encode("<|im_end|>\n<|im_start|>assistant\n"), base.encode("<|im_end|>\n")
     chats = [Chat(opening, [between, close], end) for _ in range(ROWS)]
-    cache = [[None, None] for _ in range(base.L)]
+    caches = [Cache() for _ in range(base.L)]
     for at in range(len(opening) + 2 * LONGEST + len(between)):
         ids = torch.tensor([[chat.next_input(at)] for chat in chats])
-        logits = step(base, ids, at, cache)
+        logits = step(base, ids, at, caches)
         choice = torch.multinomial(logits.softmax(-1), 1)[:, 0].tolist()
         for chat, token in zip(chats, choice):
             chat.take(token, at)
@@ -57,29 +57,22 @@ class Chat:
         self.turn, self.done = 0, not self.ends
 
 
-def step(base, ids, at, cache):
-    """[rows, V]: one token of each chat."""
+class Cache:
+    """Keys and values of a layer, rotated: [rows, G, T, E]."""
+
+    def __init__(self):
+        self.keys = self.values = None
+
+    def add(self, k, v):
+        self.keys, self.values = (new if old is None else torch.cat([old, new], 2) for old, new in ((self.keys, k), (self.values, v)))
+        return self.keys, self.values
+
+
+def step(base, ids, at, caches):
+    """[rows, V]: what follows one token of each chat."""
     angle = torch.tensor([[at]]) * base.theta ** (-torch.arange(0, base.E, 2) / base.E)
     rotation = angle.cos().float(), angle.sin().float()
     x = base.embed(ids)
-    for layer in range(base.L):
-        x = one(base, x, layer, rotation, cache[layer])
+    for layer, cache in enumerate(caches):
+        x = base.layer(x, layer, rotation, cache=cache)
     return base.linear(base.final(x[:, 0]), base.output()).float()
-
-
-def one(base, x, layer, rotation, cache):
-    """A layer for one new token: as Base.layer, with a cache of keys and values."""
-    from torch.nn import functional
-
-    h = base.normed(x, layer)
-    k, v = base.keys_values(x, layer).chunk(2, -1)
-    q = base.rotate(base.split(base.linear(h, base.w(layer, "self_attn.q_proj"))), rotation)
-    new = base.rotate(base.split(k), rotation), base.split(v)
-    for i in range(2):
-        part = new[i].to(base.dtype)
-        cache[i] = part if cache[i] is None else torch.cat([cache[i], part], 2)
-    out = functional.scaled_dot_product_attention(q.to(base.dtype), *cache, enable_gqa=True)
-    x = x + base.linear(out.transpose(1, 2).flatten(2), base.w(layer, "self_attn.o_proj"))
-    h = base.norm(x, base.w(layer, "post_attention_layernorm")).to(base.dtype)
-    up = functional.silu(base.linear(h, base.w(layer, "mlp.gate_proj"))) * base.linear(h, base.w(layer, "mlp.up_proj"))
-    return x + base.linear(up, base.w(layer, "mlp.down_proj"))

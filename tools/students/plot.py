@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 WIDTH, HEIGHT, GAP = 400, 300, 20
-LEFT, RIGHT, TOP, BOTTOM = 56, 76, 36, 46
+LEFT, RIGHT, TOP, BOTTOM = 56, 84, 36, 46
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 STYLE = """
@@ -49,13 +49,13 @@ class Panel:
         share = (math.log(kl) - math.log(LEVELS[0])) / (math.log(LEVELS[-1]) - math.log(LEVELS[0]))
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
-    def line(self, points, colour, name, dashed=False):
-        """`points`: (x, KL)"""
+    def line(self, points, colour, name, dashed=False, shift=0):
+        """`points`: (x, KL); `shift`: of the name, down"""
         places = [(self.x(x), self.y(kl)) for x, kl in sorted(points)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         self.parts.append(f'<polyline class="line {colour}{" dashed" if dashed else ""}" points="{path}"/>')
         self.parts += [f'<circle class="dot {colour}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places]
-        self.parts.append(text(places[-1][0] + 8, places[-1][1] + 4, name, f"name {colour}", "start"))
+        self.parts.append(text(places[-1][0] + 8, places[-1][1] + 4 + shift, name, f"name {colour}", "start"))
 
 
 def tokens_panel(rows):
@@ -64,7 +64,7 @@ def tokens_panel(rows):
     for K, colour in ((15, "a"), (22, "b")):
         for what, dashed in (("λ 0.0001", False), ("λ 0.01", True)):
             points = [(row["tokens"], mean_kl(row)) for row in rows if (row["about"], row["K"], row["what"]) == ("tokens", K, what)]
-            panel.line(points, colour, f"K {K}, λ 1e-{2 if dashed else 4}", dashed)
+            panel.line(points, colour, f"K {K}, λ 1e-{2 if dashed else 4}", dashed, -12 if dashed else 0)
     return panel
 
 
@@ -72,8 +72,8 @@ def layers_panel(rows):
     chosen = [row for row in rows if row["about"] in ("K", "start")]
     ticks = sorted({row["K"] for row in chosen})
     panel = Panel(WIDTH + GAP, "KL, nats per token", "K: layers that prompts run, of 30", ticks, float, str)
-    for what, colour, name in (("as they are", "c", "as it is"), ("γ folded", "b", "γ folded"), ("calibrated", "a", "calibrated")):
-        panel.line([(row["K"], mean_kl(row)) for row in chosen if row["what"] == what], colour, name)
+    for what, colour, shift in (("as they are", "c", 8), ("γ folded", "b", -6), ("calibrated", "a", 0)):
+        panel.line([(row["K"], mean_kl(row)) for row in chosen if row["what"] == what], colour, what, shift=shift)
     return panel
 
 
