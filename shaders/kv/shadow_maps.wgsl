@@ -4,9 +4,9 @@
 //   pivot  [D]              f32  read   what was taken off keys to make x
 //   q      [D, M]           f32  read   orthonormal columns
 //   sigma  [M]              f32  read   their weights; 0: the factor is 0
-//   down   [D, RANK]        f32  write  column j: q[:, j] / σ[j]
+//   down   [D, RANK]        f32  write  column j: that of q, divided by its weight
 //   shift  [RANK]           f32  write  −mean·down
-//   up     [*, RANK + 1, D] f32  write  row j: σ[j]·q[:, j]; row RANK: mean + pivot
+//   up     [*, RANK + 1, D] f32  write  row j: column j of q times its weight; row RANK: mean + pivot
 //
 // dispatch  (RANK + 1, 1, 1): one workgroup per row of `up`
 // cost      bytes 12·D·RANK: latency bound, once per prompt and store

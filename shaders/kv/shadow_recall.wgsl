@@ -4,7 +4,7 @@
 //   table    [*, listLength, columns]       vec4u  read
 //   moves    [M·G, 1 + 2·SELECTED]          u32    read   how many, then (place, chunk)
 //   factors  [*, capacity, RANK/2]          u32    read   pairs of f16, by sequence and token
-//   up       [*, RANK + 1, G·E]             f32    read   keys = factors·up[0 … RANK−1] + up[RANK]
+//   up       [*, RANK + 1, G·E]             f32    read   keys before rotation = factors · its first rows + the last
 //   rope     [*, E/2]                       vec2f  read   (cos, sin) by position
 //   values   [*, G, capacity, VALUE_WORDS]  u32    read   see shadow_values
 //   kv       [*]                            u32    write  the private pages
