@@ -108,6 +108,13 @@ export type ConvertOptions = Pick<
 > &
   CalibrateOptions;
 
+/** A part of a file of a checkpoint. The parts of a file come one after another, and files one after another. */
+export interface FilePiece {
+  /** e.g. "model.safetensors" */
+  file: string;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
 export interface LoadProgress {
   phase: "open" | "download" | "tokenizer" | "compile" | "tune" | "ready";
   /** Bytes so far and in all; 0 where not yet known. */

@@ -1,5 +1,5 @@
 // load() and convert(): with load/, the only place that composes the rooms.
-import type { ConvertOptions, DistilOptions, Engine, LoadOptions, ModelSource, SwiftKv } from "./api.ts";
+import type { ConvertOptions, DistilOptions, Engine, FilePiece, LoadOptions, ModelSource, SwiftKv } from "./api.ts";
 import { InputError } from "./errors.ts";
 import { Gpu } from "./gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
@@ -79,7 +79,19 @@ export function distil(engine: Engine, swiftkv: SwiftKv, options: DistilOptions)
  */
 export const saveStudent = (engine: Engine): Uint8Array<ArrayBuffer> => own("saveStudent", engine).studentFile();
 
-/** The same file of the student that a checkpoint of `distil` holds. `engine`: of the model that it is trained for. */
+/**
+ * The student together with its base: the files of a checkpoint in the public SwiftKV layout, which other engines load too.
+ * `source`: the base, with safetensors. Throws InputError for an engine that is no such student, where the layout has no
+ * place for the student's biases, or for a family without a public layout; ModelError where `source` is another model. What
+ * has come until then is no checkpoint: config.json comes last.
+ */
+export const saveCheckpoint = (
+  engine: Engine,
+  source: ModelSource,
+  { signal }: { signal?: AbortSignal } = {},
+): AsyncGenerator<FilePiece> => own("saveCheckpoint", engine).checkpointFiles(source, signal);
+
+/** `saveStudent` for the student that a checkpoint of `distil` holds. `engine`: of the model that it is trained for. */
 export const exportStudent = (engine: Engine, checkpoint: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> =>
   own("exportStudent", engine).exportStudent(checkpoint);
 

@@ -11,6 +11,11 @@ export interface CalibrateOptions {
   window?: number;
   /** λ as a share of the mean square of the inputs: larger holds the fit back where tokens are few. Default 1e-4. */
   ridge?: number;
+  /**
+   * Whether keys and values get a constant each, a bias. Default true. The public layout of a family without biases has no
+   * place for it: `saveCheckpoint` needs false there.
+   */
+  constant?: boolean;
   onProgress?: (progress: CalibrationProgress) => void;
 }
 

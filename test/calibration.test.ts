@@ -5,6 +5,7 @@ import type { SwiftKv } from "../src/index.ts";
 import { makeCheckpoint, readGolden, readSafetensors, toSafetensors } from "./golden/checkpoint.ts";
 import { toFiles } from "./golden/folder.ts";
 import { job, source, testWith, worst } from "./golden/serve.ts";
+import { logSoftmax } from "./reference.ts";
 
 interface Case {
   variant: string;
@@ -13,6 +14,8 @@ interface Case {
   tokens: number;
   lambda: number;
   r2: number[];
+  /** Mean KL(ordinary ‖ student) after each token of the held-out text. */
+  kl: number;
   logprobs: number[];
   /** Every step-th entry of each store's [D + 1, 2·G·E]. */
   maps: number[][];
@@ -87,8 +90,17 @@ function relativeError(got: Float64Array, want: readonly number[], step: number)
 
 // ---- against numpy ----
 
-for (const { variant, layers, group, tokens, lambda, r2, logprobs, maps } of fixture.cases) {
-  test(`${variant}, K ${layers}, G ${group}, ${tokens} tokens: maps, R² and log-probabilities of numpy in float64`, async ({
+/** Mean KL of the rows, in float64. */
+function meanKl(dense: readonly number[][], student: readonly number[][]): number {
+  const sums = dense.map((row, i) => {
+    const [p, q] = [logSoftmax(Float64Array.from(row)), logSoftmax(Float64Array.from(student[i]!))];
+    return p.reduce((sum, value, v) => sum + Math.exp(value) * (value - q[v]!), 0);
+  });
+  return sums.reduce((sum, value) => sum + value, 0) / sums.length;
+}
+
+for (const { variant, layers, group, tokens, lambda, r2, kl, logprobs, maps } of fixture.cases) {
+  test(`${variant}, K ${layers}, G ${group}, ${tokens} tokens: maps, R², log-probabilities and KL of numpy in float64`, async ({
     call,
   }) => {
     const shape = { layers, group };
@@ -111,6 +123,10 @@ for (const { variant, layers, group, tokens, lambda, r2, logprobs, maps } of fix
       // f16 rounds each weight by 2⁻¹² of itself; sums of D of them, in later layers, move log-probabilities of about 5.
       const scores = (await call("score", "student", held)).slice(1);
       expect(worst(scores, logprobs)).toBeLessThan(5e-3);
+      // The logits after the last token too: what would follow does not matter.
+      const after = [...held.slice(1), held[0]!];
+      const rows = async (name: string) => (await call("evaluate", name, held.slice(0, 1), after, true)).logits;
+      expect(Math.abs(meanKl(await rows("dense"), await rows("student")) / kl - 1)).toBeLessThan(0.02);
     }
     for (const name of ["dense", "student"]) await call("close", name);
   });

@@ -1,5 +1,5 @@
 // What the GPU tests call inside the page.
-import { convert, distil, exportStudent, load, saveStudent } from "../src/index.ts";
+import { convert, distil, exportStudent, load, sampleChats, saveCheckpoint, saveStudent } from "../src/index.ts";
 import type {
   CalibrationProgress,
   ConvertOptions,
@@ -9,6 +9,7 @@ import type {
   GenerateOptions,
   LoadOptions,
   Prompt,
+  SampleOptions,
   SwiftKv,
 } from "../src/index.ts";
 import { devices } from "./device.ts";
@@ -166,6 +167,25 @@ async function outcomes(sources: readonly string[]): Promise<string[]> {
 /** The file of a calibrated student, in base64. */
 const studentOf = (name: string): string => toBase64(saveStudent(engines.get(name)!));
 
+/** The files of its checkpoint, in base64. */
+async function checkpointOf(name: string, source: string): Promise<Record<string, string>> {
+  const files = new Map<string, Uint8Array[]>();
+  for await (const { file, bytes } of saveCheckpoint(engines.get(name)!, source))
+    files.set(file, [...(files.get(file) ?? []), bytes]);
+  const whole = [...files].map(async ([file, pieces]): Promise<[string, string]> => {
+    const joined = await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer();
+    return [file, toBase64(new Uint8Array(joined))];
+  });
+  return Object.fromEntries(await Promise.all(whole));
+}
+
+/** Chats that the model makes up, as tokens. */
+async function chats(name: string, options: SampleOptions): Promise<number[][]> {
+  const all: number[][] = [];
+  for await (const chat of sampleChats(engines.get(name)!, options)) all.push(chat);
+  return all;
+}
+
 function toBase64(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);
@@ -250,6 +270,8 @@ async function calibration(
 const harness = {
   ...devices,
   studentOf,
+  checkpointOf,
+  chats,
   train,
   exported,
   calibration,
@@ -263,6 +285,7 @@ const harness = {
   answer,
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),
   tokenize: (name: string, text: string) => engines.get(name)!.tokenize(text),
+  detokenize: (name: string, tokens: readonly number[]) => engines.get(name)!.detokenize(tokens),
   score: async (name: string, tokens: readonly number[]) => [...(await engines.get(name)!.score(tokens))],
   evaluate: async (name: string, prompt: readonly number[], continuation: readonly number[], withLogits = false) => {
     const logits: number[][] = [];

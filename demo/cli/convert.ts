@@ -1,49 +1,74 @@
 // The page behind `npm run convert`: loads a model, calibrates a student, hands its file over in pieces.
 
-import { convert, load, saveStudent } from "../../src/index.ts";
-import type { CalibrateOptions, CalibrationProgress, LoadOptions, SwiftKv } from "../../src/index.ts";
+import { convert, load, saveCheckpoint, saveStudent } from "../../src/index.ts";
+import type { CalibrateOptions, CalibrationProgress, Engine, LoadOptions, SwiftKv } from "../../src/index.ts";
 import { count, seconds as time } from "../shared/numbers.ts";
-import { shares } from "../shared/shares.ts";
+import { tokensOf } from "../shared/shares.ts";
+import type { Asked } from "../shared/shares.ts";
 import { failure, type Failure, showLoading } from "./cli.ts";
 
 interface Request {
   source: string;
   shape: SwiftKv;
   load: LoadOptions;
-  texts: string[];
-  /** tokens: of all texts together, at most. */
-  calibrate: Pick<CalibrateOptions, "window" | "ridge"> & { tokens?: number };
+  data: Asked;
+  calibrate: Pick<CalibrateOptions, "window" | "ridge">;
+  /** A whole checkpoint instead of the student alone. */
+  full: boolean;
 }
 
 declare global {
   interface Window {
     runConvert(request: Request): Promise<{ result: object } | { error: Failure }>;
-    /** Given by the command: the next piece of the file. */
+    /** Given by the command: the next piece of a file; what has been emitted is this file, whole. */
     emitBytes(base64: string): Promise<void>;
+    emitFile(name: string): Promise<void>;
   }
 }
 
 /** A multiple of 3, so that pieces in base64 have no padding between them. */
 const PIECE_BYTES = 3 * 2 ** 18;
 
-window.runConvert = async ({ source, shape, load: options, texts, calibrate: { tokens, ...others } }) => {
+window.runConvert = async ({ source, shape, load: options, data, calibrate: others, full }) => {
   try {
     const engine = await load(source, { ...options, sequences: 1, onProgress: showLoading() });
-    const calibrate = tokens === undefined ? texts : shares(engine, texts, tokens);
+    const calibrate = await tokensOf(engine, data, (line) => void window.emitProgress(line));
     const began = performance.now();
-    const student = await convert(engine, shape, { calibrate, ...others, onProgress: showFitting });
+    const how = { calibrate, ...others, constant: !full || hasBiases(engine), onProgress: showFitting };
+    const student = await convert(engine, shape, how);
     const seconds = (performance.now() - began) / 1000;
-    const file = saveStudent(student);
-    await handOver(file);
+    const bytes = await (full ? handOverAll(student, source) : handOverStudent(student));
     const { name, hash, layers, swiftkv, calibration } = student.model;
     const { adapter } = student.stats();
-    const result = { name, hash, layers, swiftkv, calibration, bytes: file.length, seconds, adapter: adapter.name };
+    const result = { name, hash, layers, swiftkv, calibration, bytes, seconds, adapter: adapter.name };
     for (const each of [student, engine]) each.dispose();
     return { result };
   } catch (error) {
     return { error: failure(error) };
   }
 };
+
+/** Whether the public layout has a place for constants: Qwen2's has. */
+const hasBiases = ({ model }: Engine): boolean => model.architecture.startsWith("Qwen2");
+
+async function handOverStudent(student: Engine): Promise<number> {
+  const file = saveStudent(student);
+  await handOver(file);
+  await window.emitFile("student.safetensors");
+  return file.length;
+}
+
+async function handOverAll(student: Engine, source: string): Promise<number> {
+  let [total, open] = [0, ""];
+  for await (const { file, bytes } of saveCheckpoint(student, source)) {
+    if (open !== "" && file !== open) await window.emitFile(open);
+    open = file;
+    await handOver(bytes);
+    total += bytes.length;
+  }
+  await window.emitFile(open);
+  return total;
+}
 
 /** A file to the command, piece by piece. */
 export async function handOver(file: Uint8Array): Promise<void> {

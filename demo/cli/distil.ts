@@ -3,7 +3,8 @@
 import { distil, load, saveStudent } from "../../src/index.ts";
 import type { DistilOptions, DistilProgress, LoadOptions, SwiftKv } from "../../src/index.ts";
 import { count, figure, seconds as time } from "../shared/numbers.ts";
-import { shares } from "../shared/shares.ts";
+import { tokensOf } from "../shared/shares.ts";
+import type { Asked } from "../shared/shares.ts";
 import { failure, type Failure, showLoading } from "./cli.ts";
 import { handOver } from "./convert.ts";
 
@@ -14,29 +15,25 @@ interface Request {
   resume?: string;
   shape: SwiftKv;
   load: LoadOptions;
-  texts: string[];
-  /** Of all texts together, at most. */
-  tokens?: number;
+  data: Asked;
   distil: DistilOptions;
 }
 
 declare global {
   interface Window {
     runDistil(request: Request): Promise<{ result: object } | { error: Failure }>;
-    /** Given by the command: what has been emitted is this file, whole. */
-    emitFile(name: "checkpoint" | "student"): Promise<void>;
   }
 }
 
-window.runDistil = async ({ source, student, resume, shape, load: options, texts, tokens, distil: others }) => {
+window.runDistil = async ({ source, student, resume, shape, load: options, data, distil: others }) => {
   try {
     const start = student === undefined ? {} : { student };
     const engine = await load(source, { ...options, ...start, sequences: 1, onProgress: showLoading() });
-    const text = tokens === undefined ? { texts } : { tokens: shares(engine, texts, tokens) };
+    const tokens = await tokensOf(engine, data, (line) => void window.emitProgress(line));
     const began = performance.now();
     const losses: number[] = [];
     const trained = await distil(engine, shape, {
-      ...text,
+      tokens,
       ...others,
       ...(resume === undefined ? {} : { resume: await bytesAt(resume) }),
       onProgress: (progress) => {
@@ -45,13 +42,13 @@ window.runDistil = async ({ source, student, resume, shape, load: options, texts
       },
       onCheckpoint: async (bytes) => {
         await handOver(bytes);
-        await window.emitFile("checkpoint");
+        await window.emitFile("checkpoint.safetensors");
       },
     });
     const seconds = (performance.now() - began) / 1000;
     const file = saveStudent(trained);
     await handOver(file);
-    await window.emitFile("student");
+    await window.emitFile("student.safetensors");
     const { name, hash, layers, swiftkv, calibration, distillation } = trained.model;
     const adapter = trained.stats().adapter.name;
     for (const each of [trained, engine]) each.dispose();

@@ -254,7 +254,9 @@ export const CONVERT_HELP = `npm run convert -- --layers K --text FILE --out DIR
   --text FILE ...          UTF-8 texts like those that the student is to read: at least 4 tokens for each of the model's
                            inputs, better 20 (SmolLM2-135M: 12,000)
   --tokens N               use so many tokens of them, in equal shares (default: all)
+  --chats N                instead of texts, or beside them: N chats that the model itself makes up, about 250 tokens each
   --out DIR                where student.safetensors goes: npm start -- --student DIR
+  --full                   write a whole checkpoint in the public SwiftKV layout there, which other engines read too
   --model MODEL            as for npm start (default: fable)
   --window N               read them in windows of N tokens (default 512)
   --ridge R                hold the fit back: lambda as a share of the inputs' mean square (default 1e-4)
@@ -263,6 +265,8 @@ export const CONVERT_HELP = `npm run convert -- --layers K --text FILE --out DIR
 
 const CONVERT = {
   model: { type: "string" },
+  chats: { type: "string" },
+  full: { type: "boolean" },
   layers: { type: "string" },
   group: { type: "string" },
   text: { type: "string", multiple: true },
@@ -281,18 +285,18 @@ const CONVERT = {
 export function parseConvert(argv) {
   const values = read(repeated(argv, "--text"), CONVERT);
   if (values.help) return { help: true };
-  for (const name of ["layers", "text", "out"])
-    if (values[name] === undefined) throw new UsageError(`--${name} is missing. --help shows what it is.`);
+  checkNeeded(values);
   return {
     model: values.model ?? "fable",
-    texts: values.text,
+    texts: values.text ?? [],
     out: values.out,
     json: values.json ?? false,
     software: values.software,
     shape: { layers: integer(values, "layers", 0), group: integer(values, "group", 1) ?? 1 },
     load: {},
+    full: values.full ?? false,
+    data: dataOf(values),
     calibrate: defined({
-      tokens: integer(values, "tokens", 1),
       window: integer(values, "window", 2),
       ridge: number(values, "ridge", 1e-12, 0.999),
     }),
@@ -305,6 +309,7 @@ export const DISTIL_HELP = `npm run distil -- --layers K --text FILE --out DIR
   --group G                that many of the others share a cache (default 1)
   --text FILE ...          UTF-8 texts to train on, like those that the student is to read
   --tokens N               use so many tokens of them, in equal shares (default: all)
+  --chats N                instead of texts, or beside them: N chats that the model itself makes up, about 250 tokens each
   --out DIR                where student.safetensors goes, and checkpoint.safetensors on the way
   --resume                 go on from the checkpoint in DIR, with the same texts and options
   --model MODEL            as for npm start (default: fable)
@@ -322,6 +327,7 @@ export const DISTIL_HELP = `npm run distil -- --layers K --text FILE --out DIR
 
 const DISTIL = {
   model: { type: "string" },
+  chats: { type: "string" },
   layers: { type: "string" },
   group: { type: "string" },
   text: { type: "string", multiple: true },
@@ -350,21 +356,20 @@ const DISTIL = {
 export function parseDistil(argv) {
   const values = read(repeated(argv, "--text"), DISTIL);
   if (values.help) return { help: true };
-  for (const name of ["layers", "text", "out"])
-    if (values[name] === undefined) throw new UsageError(`--${name} is missing. --help shows what it is.`);
+  checkNeeded(values);
   const begin = ["start", "folded", "resume"].filter((name) => values[name]);
   if (begin.length > 1) throw new UsageError(`--${begin[0]} cannot go with --${begin[1]}: each says where to begin`);
   const window = integer(values, "window", 2);
   const room = Math.ceil((window ?? 512) / 32) * 32;
   return {
     model: values.model ?? "fable",
-    texts: values.text,
+    texts: values.text ?? [],
     out: values.out,
     json: values.json ?? false,
     software: values.software,
     start: values.start,
     resume: values.resume ?? false,
-    tokens: integer(values, "tokens", 2),
+    data: dataOf(values),
     shape: { layers: integer(values, "layers", 0), group: integer(values, "group", 1) ?? 1 },
     // The same kernels every time: another order of sums would make a training that goes on another one.
     load: { context: room, chunk: room, tune: "off" },
@@ -382,6 +387,15 @@ export function parseDistil(argv) {
     }),
   };
 }
+
+/** What `convert` and `distil` cannot do without. */
+function checkNeeded(values) {
+  const data = values.chats === undefined ? ["text"] : [];
+  for (const name of ["layers", ...data, "out"])
+    if (values[name] === undefined) throw new UsageError(`--${name} is missing. --help shows what it is.`);
+}
+
+const dataOf = (values) => defined({ tokens: integer(values, "tokens", 2), chats: integer(values, "chats", 1) });
 
 /** `--text a b` → `--text a --text b` */
 function repeated(argv, name) {

@@ -23,31 +23,32 @@ async function main(argv) {
   await quit(0);
 }
 
-/** Loads, calibrates, and receives the file piece by piece. It gets its name only once it is whole. */
-async function convert({ shape, load, calibrate, software, json, out }, texts, model) {
-  const unfinished = join(out, `.${STUDENT_FILE}.${process.pid}`);
+/** Loads, calibrates, and receives files piece by piece. Each gets its name only once it is whole. */
+async function convert({ shape, load, data, calibrate, full, software, json, out }, texts, model) {
+  const unfinished = join(out, `.unfinished.${process.pid}`);
   onQuit(() => rm(unfinished, { force: true }));
   const setting = { model, path: "/cli/", browser: software ? { software: true } : {} };
   const answer = await inPage(setting, async (page, source) => {
     await page.exposeFunction("emitBytes", (base64) =>
       writeFile(unfinished, Buffer.from(base64, "base64"), { flag: "a" }),
     );
+    await page.exposeFunction("emitFile", (name) => rename(unfinished, join(out, name)));
     await page.exposeFunction("emitProgress", (line) => showProgress(json ? "" : line));
     await page.waitForFunction(() => "runConvert" in window);
-    return page.evaluate((asked) => window.runConvert(asked), { source, shape, load, texts, calibrate });
+    const asked = { source, shape, load, data: { ...data, texts }, calibrate, full };
+    return page.evaluate((asked) => window.runConvert(asked), asked);
   });
   showProgress("");
-  await rename(unfinished, join(out, STUDENT_FILE));
   return answer;
 }
 
-function report({ out }, { swiftkv, layers, calibration, bytes, seconds, adapter }) {
+function report({ out, full }, { swiftkv, layers, calibration, bytes, seconds, adapter }) {
   const { tokens, r2 } = calibration;
   return [
-    `${join(out, STUDENT_FILE)}: ${(bytes / 1e6).toFixed(1)} MB, K ${swiftkv.layers} of ${layers} layers, G ${swiftkv.group}`,
+    `${full ? out : join(out, STUDENT_FILE)}: ${(bytes / 1e6).toFixed(1)} MB, K ${swiftkv.layers} of ${layers} layers, G ${swiftkv.group}`,
     `calibrated on ${tokens} tokens in ${Math.round(seconds)} s on ${adapter}`,
     `share of keys and values explained (R²) in layers ${swiftkv.layers} to ${layers - 1}: ${r2.map((value) => value.toFixed(2)).join(" ")}`,
-    `use it: npm start -- --student ${out} --prompt "…"`,
+    `use it: npm start -- --${full ? "model" : "student"} ${out} --prompt "…"`,
     "",
   ].join("\n");
 }

@@ -36,7 +36,7 @@ async function beginning({ start, resume, out }) {
 }
 
 /** Loads, trains, and receives files piece by piece. Each gets its name only once it is whole. */
-async function distil({ shape, load, tokens, distil: options, resume, software, json, out }, texts, model, begin) {
+async function distil({ shape, load, data, distil: options, resume, software, json, out }, texts, model, begin) {
   const unfinished = join(out, `.unfinished.${process.pid}`);
   onQuit(() => rm(unfinished, { force: true }));
   const setting = { model, students: begin ? [begin] : [], path: "/cli/", browser: software ? { software: true } : {} };
@@ -44,10 +44,11 @@ async function distil({ shape, load, tokens, distil: options, resume, software, 
     await page.exposeFunction("emitBytes", (base64) =>
       writeFile(unfinished, Buffer.from(base64, "base64"), { flag: "a" }),
     );
-    await page.exposeFunction("emitFile", (name) => rename(unfinished, join(out, FILES[name])));
+    await page.exposeFunction("emitFile", (name) => rename(unfinished, join(out, name)));
     await page.exposeFunction("emitProgress", (line) => showProgress(json ? "" : line));
     await page.waitForFunction(() => "runDistil" in window);
-    const asked = { source, shape, load, texts, tokens, distil: options, [resume ? "resume" : "student"]: file };
+    const begun = { [resume ? "resume" : "student"]: file };
+    const asked = { source, shape, load, data: { ...data, texts }, distil: options, ...begun };
     return page.evaluate((asked) => window.runDistil(asked), asked);
   });
   showProgress("");

@@ -14,7 +14,7 @@
 //             V codes   [32][E·V_BITS/32]
 //             V pairs   [32][E/GROUP]
 //           With BLOCK > 1 keys and values are turned by the Walsh–Hadamard matrix before.
-// uses      lib/hadamard.wgsl lib/page.wgsl lib/units.wgsl lib/opened.wgsl lib/pack_half.wgsl
+// uses      lib/hadamard.wgsl lib/page.wgsl lib/units.wgsl lib/opened.wgsl lib/codes.wgsl
 
 override WG: u32 = 64;       // threads: E
 override E: u32 = 64;        // head width, a multiple of 8, of 16 for 2 bits
@@ -49,17 +49,6 @@ fn source_number(page: u32, slot: u32, e: u32, isValue: bool) -> f32 {
 
 fn load_slots(page: u32, slot0: u32, isValue: bool, local: u32) {
   for (var i = local; i < NUMBERS; i += WG) { turned[i] = source_number(page, slot0 + i / E, i % E, isValue); }
-}
-
-// The pair (scale, minimum) for codes of `bits` bits of numbers from `least` to `most`.
-fn code_pair(least: f32, most: f32, bits: u32) -> u32 {
-  return pack_half(vec2f((most - least) / f32((1u << bits) - 1u), least));
-}
-
-fn code(number: f32, pair: u32, bits: u32) -> f32 {
-  let opening = unpack2x16float(pair);
-  let scale = select(opening.x, 1.0, opening.x == 0.0);
-  return clamp(round((number - opening.y) / scale), 0.0, f32((1u << bits) - 1u));
 }
 
 // A word of the codes from turned[at] on.

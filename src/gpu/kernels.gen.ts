@@ -1431,7 +1431,7 @@ export const kivi_seal = {
   "tiles": {},
   "features": [],
   "snippets": {},
-  "code": "// kivi_seal — pages of a written format as KIVI pages: keys in groups by channel, values in groups by token\n//\n//   moves        [*]  vec2u  read    first words of a page in `source` and in `destination`\n//   source       [*]  u32    read\n//   destination  [*]  u32    write\n//\n// dispatch  (moves, 1, 1): one workgroup per page, a thread per channel\n// cost      bytes 8·E·KV_BITS + 4·E·(K_BITS + V_BITS + 1 + 32/GROUP), flops 64·E·(6 + log₂ BLOCK): latency bound, once per page\n// why       A channel of keys needs all 32 slots before its first code, so keys are read twice, eight slots at a time, which\n//           fits into workgroup memory also for wide heads. Scale and minimum are rounded to f16 first and the codes made with the\n//           rounded ones, so that a reader finds the nearest code. A KIVI page is (docs/kv.md)\n//             K codes   [E·K_BITS/32][32]  word w of a slot holds its channels 32/K_BITS·w …, lowest bits first\n//             K pairs   [E]                (scale, minimum) of a channel as f16, the scale in the low half\n//             V codes   [32][E·V_BITS/32]\n//             V pairs   [32][E/GROUP]\n//           With BLOCK > 1 keys and values are turned by the Walsh–Hadamard matrix before.\n// uses      lib/hadamard.wgsl lib/page.wgsl lib/units.wgsl lib/opened.wgsl lib/pack_half.wgsl\n\noverride WG: u32 = 64;       // threads: E\noverride E: u32 = 64;        // head width, a multiple of 8, of 16 for 2 bits\noverride BLOCK: u32 = 1;     // channels that are mixed, a power of two that divides E; 1: none\noverride K_BITS: u32 = 2;    // of a key's code: 2, 4 or 8\noverride V_BITS: u32 = 2;\noverride GROUP: u32 = 32;    // channels of a value that share a pair; divides E and is whole words of codes\noverride KV_BITS: u32 = 16;  // of a number in `source`: 32, 16, 8, 4\n\nstruct Params { first: u32 }  // move of workgroup 0\n\n@group(0) @binding(0) var<storage, read> moves: array<vec2u>;\n@group(0) @binding(1) var<storage, read> source: array<u32>;\n@group(0) @binding(2) var<storage, read_write> destination: array<u32>;\n@group(0) @binding(3) var<uniform> params: Params;\n\nconst SLOTS = 8u;                          // handled together\noverride NUMBERS: u32 = 8u * E;\noverride K_WORDS: u32 = E * K_BITS / 32u;  // of a slot's codes\noverride V_WORDS: u32 = E * V_BITS / 32u;\noverride GROUPS: u32 = E / GROUP;\n\nvar<workgroup> turned: array<f32, NUMBERS>;  // [SLOTS, E]\n\nfn source_number(page: u32, slot: u32, e: u32, isValue: bool) -> f32 {\n  let word = source[slot_at(page, slot, isValue) + e * KV_BITS / 32u * select(8u, 1u, isValue)];\n  if (KV_BITS == 32u) { return bitcast<f32>(word); }\n  if (KV_BITS == 16u) { return unpack2x16float(word)[e % 2u]; }\n  let opening = opened(source[pair_at(page, slot, isValue)]);\n  return opening.y + opening.x * units(word, e * KV_BITS % 32u).x;\n}\n\nfn load_slots(page: u32, slot0: u32, isValue: bool, local: u32) {\n  for (var i = local; i < NUMBERS; i += WG) { turned[i] = source_number(page, slot0 + i / E, i % E, isValue); }\n}\n\n// The pair (scale, minimum) for codes of `bits` bits of numbers from `least` to `most`.\nfn code_pair(least: f32, most: f32, bits: u32) -> u32 {\n  return pack_half(vec2f((most - least) / f32((1u << bits) - 1u), least));\n}\n\nfn code(number: f32, pair: u32, bits: u32) -> f32 {\n  let opening = unpack2x16float(pair);\n  let scale = select(opening.x, 1.0, opening.x == 0.0);\n  return clamp(round((number - opening.y) / scale), 0.0, f32((1u << bits) - 1u));\n}\n\n// A word of the codes from turned[at] on.\nfn code_word(at: u32, bits: u32) -> u32 {\n  var word = 0u;\n  for (var i = 0u; i < 32u / bits; i++) { word |= u32(turned[at + i]) << (i * bits); }\n  return word;\n}\n\n@compute @workgroup_size(WG)\nfn kivi_seal(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let pages = moves[params.first + wg.x];\n  let scale = hadamard_scale();\n\n  // Keys: the range of channel `local` over all slots.\n  var least = 3e38;\n  var most = -3e38;\n  for (var slot0 = 0u; slot0 < 32u; slot0 += SLOTS) {\n    load_slots(pages.x, slot0, false, local);\n    workgroupBarrier();\n    for (var apart = 1u; apart < BLOCK; apart *= 2u) {\n      hadamard_stage(apart, NUMBERS, local);\n      workgroupBarrier();\n    }\n    for (var slot = 0u; slot < SLOTS; slot++) {\n      least = min(least, turned[slot * E + local] * scale);\n      most = max(most, turned[slot * E + local] * scale);\n    }\n    workgroupBarrier();\n  }\n  let pair = code_pair(least, most, K_BITS);\n  destination[pages.y + 32u * K_WORDS + local] = pair;\n\n  // Keys: codes.\n  for (var slot0 = 0u; slot0 < 32u; slot0 += SLOTS) {\n    load_slots(pages.x, slot0, false, local);\n    workgroupBarrier();\n    for (var apart = 1u; apart < BLOCK; apart *= 2u) {\n      hadamard_stage(apart, NUMBERS, local);\n      workgroupBarrier();\n    }\n    for (var slot = 0u; slot < SLOTS; slot++) {\n      turned[slot * E + local] = code(turned[slot * E + local] * scale, pair, K_BITS);\n    }\n    workgroupBarrier();\n    for (var i = local; i < SLOTS * K_WORDS; i += WG) {\n      let word = code_word(i / K_WORDS * E + i % K_WORDS * (32u / K_BITS), K_BITS);\n      destination[pages.y + i % K_WORDS * 32u + slot0 + i / K_WORDS] = word;\n    }\n    workgroupBarrier();\n  }\n\n  // Values: a thread per group.\n  let codes = pages.y + 32u * K_WORDS + E;\n  let wordsOfGroup = GROUP * V_BITS / 32u;\n  for (var slot0 = 0u; slot0 < 32u; slot0 += SLOTS) {\n    load_slots(pages.x, slot0, true, local);\n    workgroupBarrier();\n    for (var apart = 1u; apart < BLOCK; apart *= 2u) {\n      hadamard_stage(apart, NUMBERS, local);\n      workgroupBarrier();\n    }\n    for (var group = local; group < SLOTS * GROUPS; group += WG) {\n      let first = group * GROUP;\n      var low = 3e38;\n      var high = -3e38;\n      for (var i = first; i < first + GROUP; i++) {\n        low = min(low, turned[i] * scale);\n        high = max(high, turned[i] * scale);\n      }\n      let own = code_pair(low, high, V_BITS);\n      destination[codes + 32u * V_WORDS + slot0 * GROUPS + group] = own;\n      for (var i = first; i < first + GROUP; i++) { turned[i] = code(turned[i] * scale, own, V_BITS); }\n      for (var w = 0u; w < wordsOfGroup; w++) {\n        let word = code_word(first + w * (32u / V_BITS), V_BITS);\n        destination[codes + slot0 * V_WORDS + group * wordsOfGroup + w] = word;\n      }\n    }\n    workgroupBarrier();\n  }\n}\n\n// lib/hadamard.wgsl — numbers in workgroup memory times the Walsh–Hadamard matrix\n// needs     turned: array<f32> in workgroup memory, WG, BLOCK\n//\n// The matrix of ±1/√BLOCK is symmetric and orthogonal: applied twice it gives the numbers back. BLOCK is a power of two; 1\n// leaves everything as it is. A kernel runs the stages apart = 1, 2, 4, … BLOCK/2, each with a barrier behind it (which the race\n// detector does not see in a function), and scales what it reads.\n\n// One stage over numbers 0 … count−1 of `turned`, which are whole blocks.\nfn hadamard_stage(apart: u32, count: u32, local: u32) {\n  for (var i = local; i < count / 2u; i += WG) {\n    let at = i / apart * 2u * apart + i % apart;\n    let pair = vec2f(turned[at], turned[at + apart]);\n    turned[at] = pair.x + pair.y;\n    turned[at + apart] = pair.x - pair.y;\n  }\n}\n\nfn hadamard_scale() -> f32 { return inverseSqrt(f32(BLOCK)); }\n\n// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena\n// needs     E, KV_BITS\n\n// Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.\nfn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);\n}\n\n// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.\nfn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;\n}\n\n// lib/units.wgsl — units out of a word\n// needs     KV_BITS\n\n// Four neighbouring units, from bit `low` on.\nfn units(word: u32, low: u32) -> vec4f {\n  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);\n  return vec4f((vec4u(word) >> shifts) & vec4u((1u << (KV_BITS % 32u)) - 1u));\n}\n\n// lib/opened.wgsl — dequantises the units of a slot: value = minimum + scale·unit\n\n// (scale, minimum) of a pair, which holds the upper halves of two f32.\nfn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }\n\n// lib/pack_half.wgsl — f16 as the GPU stores it\n\n// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.\nfn pack_half(pair: vec2f) -> u32 {\n  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));\n  let bits = bitcast<vec2u>(value);\n  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));\n  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴\n  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));\n}\n"
+  "code": "// kivi_seal — pages of a written format as KIVI pages: keys in groups by channel, values in groups by token\n//\n//   moves        [*]  vec2u  read    first words of a page in `source` and in `destination`\n//   source       [*]  u32    read\n//   destination  [*]  u32    write\n//\n// dispatch  (moves, 1, 1): one workgroup per page, a thread per channel\n// cost      bytes 8·E·KV_BITS + 4·E·(K_BITS + V_BITS + 1 + 32/GROUP), flops 64·E·(6 + log₂ BLOCK): latency bound, once per page\n// why       A channel of keys needs all 32 slots before its first code, so keys are read twice, eight slots at a time, which\n//           fits into workgroup memory also for wide heads. Scale and minimum are rounded to f16 first and the codes made with the\n//           rounded ones, so that a reader finds the nearest code. A KIVI page is (docs/kv.md)\n//             K codes   [E·K_BITS/32][32]  word w of a slot holds its channels 32/K_BITS·w …, lowest bits first\n//             K pairs   [E]                (scale, minimum) of a channel as f16, the scale in the low half\n//             V codes   [32][E·V_BITS/32]\n//             V pairs   [32][E/GROUP]\n//           With BLOCK > 1 keys and values are turned by the Walsh–Hadamard matrix before.\n// uses      lib/hadamard.wgsl lib/page.wgsl lib/units.wgsl lib/opened.wgsl lib/codes.wgsl\n\noverride WG: u32 = 64;       // threads: E\noverride E: u32 = 64;        // head width, a multiple of 8, of 16 for 2 bits\noverride BLOCK: u32 = 1;     // channels that are mixed, a power of two that divides E; 1: none\noverride K_BITS: u32 = 2;    // of a key's code: 2, 4 or 8\noverride V_BITS: u32 = 2;\noverride GROUP: u32 = 32;    // channels of a value that share a pair; divides E and is whole words of codes\noverride KV_BITS: u32 = 16;  // of a number in `source`: 32, 16, 8, 4\n\nstruct Params { first: u32 }  // move of workgroup 0\n\n@group(0) @binding(0) var<storage, read> moves: array<vec2u>;\n@group(0) @binding(1) var<storage, read> source: array<u32>;\n@group(0) @binding(2) var<storage, read_write> destination: array<u32>;\n@group(0) @binding(3) var<uniform> params: Params;\n\nconst SLOTS = 8u;                          // handled together\noverride NUMBERS: u32 = 8u * E;\noverride K_WORDS: u32 = E * K_BITS / 32u;  // of a slot's codes\noverride V_WORDS: u32 = E * V_BITS / 32u;\noverride GROUPS: u32 = E / GROUP;\n\nvar<workgroup> turned: array<f32, NUMBERS>;  // [SLOTS, E]\n\nfn source_number(page: u32, slot: u32, e: u32, isValue: bool) -> f32 {\n  let word = source[slot_at(page, slot, isValue) + e * KV_BITS / 32u * select(8u, 1u, isValue)];\n  if (KV_BITS == 32u) { return bitcast<f32>(word); }\n  if (KV_BITS == 16u) { return unpack2x16float(word)[e % 2u]; }\n  let opening = opened(source[pair_at(page, slot, isValue)]);\n  return opening.y + opening.x * units(word, e * KV_BITS % 32u).x;\n}\n\nfn load_slots(page: u32, slot0: u32, isValue: bool, local: u32) {\n  for (var i = local; i < NUMBERS; i += WG) { turned[i] = source_number(page, slot0 + i / E, i % E, isValue); }\n}\n\n// A word of the codes from turned[at] on.\nfn code_word(at: u32, bits: u32) -> u32 {\n  var word = 0u;\n  for (var i = 0u; i < 32u / bits; i++) { word |= u32(turned[at + i]) << (i * bits); }\n  return word;\n}\n\n@compute @workgroup_size(WG)\nfn kivi_seal(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let pages = moves[params.first + wg.x];\n  let scale = hadamard_scale();\n\n  // Keys: the range of channel `local` over all slots.\n  var least = 3e38;\n  var most = -3e38;\n  for (var slot0 = 0u; slot0 < 32u; slot0 += SLOTS) {\n    load_slots(pages.x, slot0, false, local);\n    workgroupBarrier();\n    for (var apart = 1u; apart < BLOCK; apart *= 2u) {\n      hadamard_stage(apart, NUMBERS, local);\n      workgroupBarrier();\n    }\n    for (var slot = 0u; slot < SLOTS; slot++) {\n      least = min(least, turned[slot * E + local] * scale);\n      most = max(most, turned[slot * E + local] * scale);\n    }\n    workgroupBarrier();\n  }\n  let pair = code_pair(least, most, K_BITS);\n  destination[pages.y + 32u * K_WORDS + local] = pair;\n\n  // Keys: codes.\n  for (var slot0 = 0u; slot0 < 32u; slot0 += SLOTS) {\n    load_slots(pages.x, slot0, false, local);\n    workgroupBarrier();\n    for (var apart = 1u; apart < BLOCK; apart *= 2u) {\n      hadamard_stage(apart, NUMBERS, local);\n      workgroupBarrier();\n    }\n    for (var slot = 0u; slot < SLOTS; slot++) {\n      turned[slot * E + local] = code(turned[slot * E + local] * scale, pair, K_BITS);\n    }\n    workgroupBarrier();\n    for (var i = local; i < SLOTS * K_WORDS; i += WG) {\n      let word = code_word(i / K_WORDS * E + i % K_WORDS * (32u / K_BITS), K_BITS);\n      destination[pages.y + i % K_WORDS * 32u + slot0 + i / K_WORDS] = word;\n    }\n    workgroupBarrier();\n  }\n\n  // Values: a thread per group.\n  let codes = pages.y + 32u * K_WORDS + E;\n  let wordsOfGroup = GROUP * V_BITS / 32u;\n  for (var slot0 = 0u; slot0 < 32u; slot0 += SLOTS) {\n    load_slots(pages.x, slot0, true, local);\n    workgroupBarrier();\n    for (var apart = 1u; apart < BLOCK; apart *= 2u) {\n      hadamard_stage(apart, NUMBERS, local);\n      workgroupBarrier();\n    }\n    for (var group = local; group < SLOTS * GROUPS; group += WG) {\n      let first = group * GROUP;\n      var low = 3e38;\n      var high = -3e38;\n      for (var i = first; i < first + GROUP; i++) {\n        low = min(low, turned[i] * scale);\n        high = max(high, turned[i] * scale);\n      }\n      let own = code_pair(low, high, V_BITS);\n      destination[codes + 32u * V_WORDS + slot0 * GROUPS + group] = own;\n      for (var i = first; i < first + GROUP; i++) { turned[i] = code(turned[i] * scale, own, V_BITS); }\n      for (var w = 0u; w < wordsOfGroup; w++) {\n        let word = code_word(first + w * (32u / V_BITS), V_BITS);\n        destination[codes + slot0 * V_WORDS + group * wordsOfGroup + w] = word;\n      }\n    }\n    workgroupBarrier();\n  }\n}\n\n// lib/hadamard.wgsl — numbers in workgroup memory times the Walsh–Hadamard matrix\n// needs     turned: array<f32> in workgroup memory, WG, BLOCK\n//\n// The matrix of ±1/√BLOCK is symmetric and orthogonal: applied twice it gives the numbers back. BLOCK is a power of two; 1\n// leaves everything as it is. A kernel runs the stages apart = 1, 2, 4, … BLOCK/2, each with a barrier behind it (which the race\n// detector does not see in a function), and scales what it reads.\n\n// One stage over numbers 0 … count−1 of `turned`, which are whole blocks.\nfn hadamard_stage(apart: u32, count: u32, local: u32) {\n  for (var i = local; i < count / 2u; i += WG) {\n    let at = i / apart * 2u * apart + i % apart;\n    let pair = vec2f(turned[at], turned[at + apart]);\n    turned[at] = pair.x + pair.y;\n    turned[at + apart] = pair.x - pair.y;\n  }\n}\n\nfn hadamard_scale() -> f32 { return inverseSqrt(f32(BLOCK)); }\n\n// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena\n// needs     E, KV_BITS\n\n// Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.\nfn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);\n}\n\n// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.\nfn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;\n}\n\n// lib/units.wgsl — units out of a word\n// needs     KV_BITS\n\n// Four neighbouring units, from bit `low` on.\nfn units(word: u32, low: u32) -> vec4f {\n  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);\n  return vec4f((vec4u(word) >> shifts) & vec4u((1u << (KV_BITS % 32u)) - 1u));\n}\n\n// lib/opened.wgsl — dequantises the units of a slot: value = minimum + scale·unit\n\n// (scale, minimum) of a pair, which holds the upper halves of two f32.\nfn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }\n\n// lib/codes.wgsl — numbers as codes of few bits with a scale and a minimum, both f16\n// uses      lib/pack_half.wgsl\n\n// The pair (scale, minimum) for codes of `bits` bits of numbers from `least` to `most`.\nfn code_pair(least: f32, most: f32, bits: u32) -> u32 {\n  return pack_half(vec2f((most - least) / f32((1u << bits) - 1u), least));\n}\n\nfn code(number: f32, pair: u32, bits: u32) -> f32 {\n  let opening = unpack2x16float(pair);\n  let scale = select(opening.x, 1.0, opening.x == 0.0);\n  return clamp(round((number - opening.y) / scale), 0.0, f32((1u << bits) - 1u));\n}\n\n// lib/pack_half.wgsl — f16 as the GPU stores it\n\n// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.\nfn pack_half(pair: vec2f) -> u32 {\n  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));\n  let bits = bitcast<vec2u>(value);\n  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));\n  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴\n  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));\n}\n"
 } as const;
 
 export const logit_adjust = {
@@ -2563,6 +2563,661 @@ export const sample_slices = {
   "features": [],
   "snippets": {},
   "code": "// sample_slices — per slice of a row: max and Σexp(logit − max) of the raw logits, best score and its token\n//\n//   logits    [M, V]           f32       read\n//   scores    [M, V]           f32       read   logits after logit_adjust; bind logits where nothing was adjusted\n//   settings  [M]              Settings  read\n//   slices    [M, N]           vec4f     write  (raw max, raw Σexp, best score + noise, its token as a number)\n//   peaks     [M, N·LANES]     f32       write  largest score of each thread's tokens: what sample_filter may skip\n//\n// dispatch  (N = ceil(V / (LANES·STEPS)), M, 1): one workgroup per slice of a row\n// cost      bytes 4·M·V (8 with adjusted scores), flops 8·M·V: memory bound when greedy, 30·M·V with noise\n// why       Gumbel's trick: the largest score + temperature·noise is a draw from softmax(score / temperature),\n//           so greedy and sampling share one reduction and nothing is sorted or normalised. Adding\n//           temperature·noise instead of dividing by the temperature cannot overflow.\n//           A thread's tokens lie LANES apart: neighbours read neighbouring words here and in sample_filter.\n// uses      lib/settings.wgsl lib/finite.wgsl lib/gumbel.wgsl lib/merged.wgsl\n\noverride LANES: u32 = 64;  // threads per workgroup, a power of two\noverride STEPS: u32 = 16;  // tokens per thread\n\nstruct Params {\n  vocabulary: u32,  // V < 2²⁴: tokens travel as f32 numbers\n}\n\n@group(0) @binding(0) var<storage, read> logits: array<f32>;\n@group(0) @binding(1) var<storage, read> scores: array<f32>;\n@group(0) @binding(2) var<storage, read> settings: array<Settings>;\n@group(0) @binding(3) var<storage, read_write> slices: array<vec4f>;\n@group(0) @binding(4) var<storage, read_write> peaks: array<f32>;\n@group(0) @binding(5) var<uniform> params: Params;\n\nvar<workgroup> partial: array<vec4f, LANES>;\n\n@compute @workgroup_size(LANES)\nfn sample_slices(\n  @builtin(workgroup_id) wg: vec3u,\n  @builtin(num_workgroups) grid: vec3u,\n  @builtin(local_invocation_id) local: vec3u,\n) {\n  let row = wg.y;\n  let start = row * params.vocabulary;\n  let first = wg.x * LANES * STEPS + local.x;\n  let end = min((wg.x + 1u) * LANES * STEPS, params.vocabulary);\n  let temperature = settings[row].temperature;\n  let seed = settings[row].seed;\n  let counter = settings[row].counter;\n\n  var top = LOWEST;\n  var peak = LOWEST;\n  var best = vec2f(-3.4e38, f32(first));\n  for (var i = first; i < end; i += LANES) {\n    top = max(top, finite(logits[start + i]));\n    var score = finite(scores[start + i]);\n    peak = max(peak, score);\n    // Of 0 or 1: CPU adapters run what a branch holds whether it is taken or not; only a loop skips.\n    for (var draws = select(0u, 1u, temperature > 0.0); draws > 0u; draws--) { score += temperature * gumbel(seed, counter, i); }\n    if (score > best.x) { best = vec2f(score, f32(i)); }\n  }\n  var sum = 0.0;\n  for (var i = first; i < end; i += LANES) {\n    sum += exp(finite(logits[start + i]) - top);\n  }\n  peaks[(row * grid.x + wg.x) * LANES + local.x] = peak;\n\n  // Tree reduction over the workgroup.\n  partial[local.x] = vec4f(top, sum, best);\n  workgroupBarrier();\n  for (var half = LANES / 2u; half > 0u; half /= 2u) {\n    if (local.x < half) { partial[local.x] = merged(partial[local.x], partial[local.x + half]); }\n    workgroupBarrier();\n  }\n  if (local.x == 0u) { slices[row * grid.x + wg.x] = partial[0]; }\n}\n\n// lib/settings.wgsl — how one row of logits becomes a token. model/sample/sampler.ts fills it by the names of its members.\n\nconst NONE = 0xffffffffu;\n\nstruct Settings {\n  sequence: u32,           // its number: which counts, biases and token are its own\n  temperature: f32,        // 0: greedy\n  topK: u32,               // 0: off\n  topP: f32,               // 1: off\n  minP: f32,               // 0: off\n  repetitionPenalty: f32,  // 1: off\n  frequencyPenalty: f32,   // 0: off\n  presencePenalty: f32,    // 0: off\n  seed: u32,\n  counter: u32,            // tokens it has sampled before: fresh noise for each\n  biasCount: u32,          // entries of bias in use, at most 64\n  forced: u32,             // not NONE: this token is scored, nothing is drawn\n}\n\n// lib/finite.wgsl — logits without NaN and infinities\n\nconst LOWEST = -3e38;  // stands for NaN and -inf: finite, and exp(LOWEST - max) = 0\n\n// NaN by its bits: compilers may assume that floats are numbers.\nfn finite(value: f32) -> f32 {\n  if ((bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u) { return LOWEST; }\n  return clamp(value, LOWEST, 3e38);\n}\n\n// lib/gumbel.wgsl — noise that makes the largest score a draw\n\n// A bijection of u32 in which every input bit moves about half of the output bits.\nfn mix(value: u32) -> u32 {\n  var x = value;\n  x = (x ^ (x >> 16u)) * 0x7feb352du;\n  x = (x ^ (x >> 15u)) * 0x846ca68bu;\n  return x ^ (x >> 16u);\n}\n\n// Standard Gumbel noise −ln(−ln(1 − u)) of one token. u keeps the 32 bits of the hash near 0, where the\n// largest noise comes from: with 24 bits, ties at the top would favour low ids. The series is ln(1 − u) to 3e-6.\nfn gumbel(seed: u32, counter: u32, token: u32) -> f32 {\n  let hashed = mix(mix(token ^ mix(seed)) ^ mix(counter + 0x9e3779b9u));\n  let u = min((f32(hashed) + 0.5) * 0x1p-32, 0.99999994);\n  let exponential = select(-log(1.0 - u), u * (1.0 + u * (0.5 + u * (1.0 / 3.0 + u * 0.25))), u < 0.0625);\n  return -log(exponential);\n}\n\n// lib/merged.wgsl — joins what two parts of a row of logits found: (max, Σexp, best score, its token)\n\n// The two of one row merged: sums brought to the larger maximum, the better token, the lower id on ties.\nfn merged(a: vec4f, b: vec4f) -> vec4f {\n  let top = max(a.x, b.x);\n  let sum = a.y * exp(a.x - top) + b.y * exp(b.x - top);\n  let second = b.z > a.z || (b.z == a.z && b.w < a.w);\n  return vec4f(top, sum, select(a.zw, b.zw, second));\n}\n"
+} as const;
+
+export const shadow_keep = {
+  "name": "shadow_keep",
+  "bindings": {
+    "outliers": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "resident": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "keep": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 12,
+    "fields": {
+      "list": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 8,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "OUTLIERS": 24,
+    "SELECTED": 128,
+    "CHUNK": 8
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_keep — keep[column + g, :] = the tokens of the outlier chunks and of the resident ones of KV head g\n//\n//   outliers  [*, OUTLIERS]     u32  read   chunks, by sequence and KV head\n//   resident  [*, SELECTED]     u32  read\n//   keep      [*, keepStride]   u32  write\n//\n// dispatch  (⌈(OUTLIERS + SELECTED)·CHUNK / WG⌉, G, 1): one thread per token\n// cost      bytes 4·G·(OUTLIERS + SELECTED)·CHUNK: latency bound, once per prompt and store\n// why       `compact` then copies them to private pages as they are: the first selection is exact until a chunk goes.\n\noverride WG: u32 = 64;  // threads\noverride OUTLIERS: u32 = 24;\noverride SELECTED: u32 = 128;\noverride CHUNK: u32 = 8;  // tokens of a chunk\n\nstruct Params {\n  list: u32,    // row of `outliers` and `resident` of KV head 0\n  column: u32,  // row of `keep`\n  keepStride: u32,\n}\n\n@group(0) @binding(0) var<storage, read> outliers: array<u32>;\n@group(0) @binding(1) var<storage, read> resident: array<u32>;\n@group(0) @binding(2) var<storage, read_write> keep: array<u32>;\n@group(0) @binding(3) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn shadow_keep(@builtin(global_invocation_id) id: vec3u) {\n  let at = id.x / CHUNK;\n  if (at >= OUTLIERS + SELECTED) { return; }\n  let list = params.list + id.y;\n  var chunk = 0u;\n  if (at < OUTLIERS) { chunk = outliers[list * OUTLIERS + at]; } else { chunk = resident[list * SELECTED + at - OUTLIERS]; }\n  keep[(params.column + id.y) * params.keepStride + id.x] = chunk * CHUNK + id.x % CHUNK;\n}\n"
+} as const;
+
+export const shadow_keys = {
+  "name": "shadow_keys",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "rope": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "pivot": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "x": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 28,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "tokens": {
+        "offset": 24,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "G": 3,
+    "KV_BITS": 16,
+    "PIVOT": 0
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_keys — x[i, :] = the keys of token first + i, all KV heads in a row, before their rotation (PIVOT: less pivot[:])\n//\n//   table  [*, listLength, columns]  vec4u  read\n//   kv     [*]                       u32    read\n//   rope   [*, E/2]                  vec2f  read   (cos, sin) by position\n//   pivot  [G·E]                     f32    read\n//   x      [tokens, G·E]             f32    write\n//\n// dispatch  (⌈tokens / WG⌉, G·E/8, 1): a thread takes four pairs of channels (i, i + E/2) of one token\n// cost      bytes tokens·G·E·(KV_BITS/8 + 4): memory bound, once per prompt\n// why       Keys are of low rank before they are rotated, but kept rotated: turning back is exact. With a token's own key\n//           taken off (any will do), sums of squares do not lose what varies in what all keys have in common, such as a\n//           bias. Tokens of another arena than `kv` are another dispatch's.\n// uses      lib/page_key.wgsl lib/turn.wgsl\n\noverride WG: u32 = 64;         // threads per workgroup\noverride E: u32 = 64;          // head width, a multiple of 8\noverride G: u32 = 3;           // KV heads\noverride KV_BITS: u32 = 16;    // of a stored number: 32, 16, 8 or 4\noverride PIVOT: bool = false;  // take pivot off\n\nstruct Params {\n  listLength: u32,  // table entries of a list: its head, then pages\n  columns: u32,     // lists of a sequence\n  column: u32,      // the list of KV head 0\n  row: u32,         // row of the table that the pages are listed in; none has been given up\n  arena: u32,       // number of the buffer bound as `kv`\n  first: u32,       // token of row 0 of x\n  tokens: u32,\n}\n\n@group(0) @binding(0) var<storage, read> table: array<vec4u>;\n@group(0) @binding(1) var<storage, read> kv: array<u32>;\n@group(0) @binding(2) var<storage, read> rope: array<vec2f>;\n@group(0) @binding(3) var<storage, read> pivot: array<f32>;\n@group(0) @binding(4) var<storage, read_write> x: array<f32>;\n@group(0) @binding(5) var<uniform> params: Params;\n\nfn store(token: u32, channel: u32, values: vec4f) {\n  for (var i = 0u; i < 4u; i++) {\n    var value = values[i];\n    if (PIVOT) { value -= pivot[channel + i]; }\n    x[token * G * E + channel + i] = value;\n  }\n}\n\n@compute @workgroup_size(WG)\nfn shadow_keys(@builtin(global_invocation_id) id: vec3u) {\n  if (id.x >= params.tokens) { return; }\n  let token = params.first + id.x;\n  let head = id.y / (E / 8u);\n  let i4 = id.y % (E / 8u);\n  let list = params.row * params.listLength * params.columns + params.column + head;\n  let entry = table[list + (1u + token / 32u) * params.columns];\n  if (entry.z != params.arena) { return; }\n  let low = page_key(entry.x, i4, token % 32u);\n  let high = page_key(entry.x, E / 8u + i4, token % 32u);\n  let turn = turn_of((entry.w + token % 32u) * (E / 2u) + 4u * i4);\n  store(id.x, head * E + 4u * i4, low * turn.cosine + high * turn.sine);\n  store(id.x, head * E + E / 2u + 4u * i4, high * turn.cosine - low * turn.sine);\n}\n\n// lib/page_key.wgsl — keys of a page in a written format\n// needs     kv: array<u32>, E, KV_BITS\n// uses      lib/stored_key.wgsl lib/opened.wgsl\n\n// Channels 4·e4 … 4·e4 + 3 of a slot's key.\nfn page_key(page: u32, e4: u32, slot: u32) -> vec4f {\n  let stored = stored_key(page, e4, slot);\n  if (KV_BITS > 8u) { return stored; }\n  let opening = opened(kv[pair_at(page, slot, false)]);\n  return opening.y + opening.x * stored;\n}\n\n// lib/stored_key.wgsl — keys as a page stores them\n// needs     kv: array<u32>, E, KV_BITS\n// uses      lib/page.wgsl lib/units.wgsl\n\n// Keys 4·e4 .. 4·e4+3 of a slot: floats, or units.\nfn stored_key(page: u32, e4: u32, slot: u32) -> vec4f {\n  let at = slot_at(page, slot, false);\n  if (KV_BITS <= 8u) { return units(kv[at + e4 * KV_BITS / 8u * 8u], e4 * 4u * KV_BITS % 32u); }\n  if (KV_BITS == 16u) { return vec4f(unpack2x16float(kv[at + e4 * 16u]), unpack2x16float(kv[at + e4 * 16u + 8u])); }\n  let from4 = at + e4 * 32u;\n  return bitcast<vec4f>(vec4u(kv[from4], kv[from4 + 8u], kv[from4 + 16u], kv[from4 + 24u]));\n}\n\n// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena\n// needs     E, KV_BITS\n\n// Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.\nfn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);\n}\n\n// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.\nfn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;\n}\n\n// lib/units.wgsl — units out of a word\n// needs     KV_BITS\n\n// Four neighbouring units, from bit `low` on.\nfn units(word: u32, low: u32) -> vec4f {\n  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);\n  return vec4f((vec4u(word) >> shifts) & vec4u((1u << (KV_BITS % 32u)) - 1u));\n}\n\n// lib/opened.wgsl — dequantises the units of a slot: value = minimum + scale·unit\n\n// (scale, minimum) of a pair, which holds the upper halves of two f32.\nfn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }\n\n// lib/turn.wgsl — rotations of four neighbouring columns\n// needs     rope: array<vec2f> of (cos, sin)\n\nstruct Turn { cosine: vec4f, sine: vec4f }\n\nfn turn_of(at: u32) -> Turn {\n  let turn0 = rope[at];\n  let turn1 = rope[at + 1u];\n  let turn2 = rope[at + 2u];\n  let turn3 = rope[at + 3u];\n  return Turn(vec4f(turn0.x, turn1.x, turn2.x, turn3.x), vec4f(turn0.y, turn1.y, turn2.y, turn3.y));\n}\n"
+} as const;
+
+export const shadow_landmarks = {
+  "name": "shadow_landmarks",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "landmarks": {
+      "binding": 2,
+      "type": "storage"
+    },
+    "unlike": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 28,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "sequence": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "chunks": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 24,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "G": 3,
+    "KV_BITS": 16
+  },
+  "tiles": {
+    "CHUNK": 8
+  },
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_landmarks — of each chunk of CHUNK tokens its landmark, the mean of its keys, and how unlike it the least like of them is\n//\n//   table      [*, listLength, columns]  vec4u  read\n//   kv         [*]                       u32    read\n//   landmarks  [*, G, E/2, stride]       u32    write  pairs of f16, by sequence, KV head, pair of channels and chunk\n//   unlike     [G, stride]               f32    write  −(least cosine of a key of the chunk and the landmark); of chunk 0: 2\n//\n// dispatch  (⌈chunks / WG⌉, G, 1): one thread per chunk\n// cost      bytes 32·pages·G·E·KV_BITS/8, flops 5·32·pages·G·E: memory bound, once per prompt and store\n// why       Keys are those that attention sees, rotated. Chunks whose keys point apart are not well stood for by a mean: they are\n//           kept as they are. So is chunk 0, which queries look at whatever they look for. Chunks lie innermost in\n//           `landmarks`, where each is a thread's of shadow_scores. Pages of another arena are another dispatch's.\n// uses      lib/page_key.wgsl lib/pack_half.wgsl\n\noverride WG: u32 = 64;       // threads\noverride E: u32 = 64;        // head width, a multiple of 8\noverride G: u32 = 3;         // KV heads\noverride KV_BITS: u32 = 16;  // of a stored number: 32, 16, 8 or 4\nconst CHUNK: u32 = 8;        // tokens of a chunk, a divisor of 32\n\nstruct Params {\n  listLength: u32,  // table entries of a list: its head, then pages\n  columns: u32,     // lists of a sequence\n  column: u32,      // the list of KV head 0\n  sequence: u32,    // row of the table, of which no page has been given up; and of `landmarks`\n  arena: u32,       // number of the buffer bound as `kv`\n  chunks: u32,\n  stride: u32,      // chunks that a sequence has room for\n}\n\n@group(0) @binding(0) var<storage, read> table: array<vec4u>;\n@group(0) @binding(1) var<storage, read> kv: array<u32>;\n@group(0) @binding(2) var<storage, read_write> landmarks: array<u32>;\n@group(0) @binding(3) var<storage, read_write> unlike: array<f32>;\n@group(0) @binding(4) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn shadow_landmarks(@builtin(global_invocation_id) id: vec3u) {\n  let chunk = id.x;\n  if (chunk >= params.chunks) { return; }\n  let list = params.sequence * params.listLength * params.columns + params.column + id.y;\n  let entry = table[list + (1u + chunk * CHUNK / 32u) * params.columns];\n  if (entry.z != params.arena) { return; }\n  let slot = chunk * CHUNK % 32u;\n  let at = (params.sequence * G + id.y) * (E / 2u) * params.stride + chunk;\n  var products: array<f32, CHUNK>;  // of each key and the landmark\n  var squares: array<f32, CHUNK>;\n  var square = 0.0;                 // of the landmark\n  for (var i = 0u; i < CHUNK; i++) { products[i] = 0.0; squares[i] = 0.0; }\n  for (var e4 = 0u; e4 < E / 4u; e4++) {\n    var keys: array<vec4f, CHUNK>;\n    var mean = vec4f();\n    for (var i = 0u; i < CHUNK; i++) {\n      keys[i] = page_key(entry.x, e4, slot + i);\n      mean += keys[i];\n    }\n    mean /= f32(CHUNK);\n    for (var i = 0u; i < CHUNK; i++) {\n      products[i] += dot(keys[i], mean);\n      squares[i] += dot(keys[i], keys[i]);\n    }\n    square += dot(mean, mean);\n    landmarks[at + 2u * e4 * params.stride] = pack_half(mean.xy);\n    landmarks[at + (2u * e4 + 1u) * params.stride] = pack_half(mean.zw);\n  }\n  var least = 1.0;\n  for (var i = 0u; i < CHUNK; i++) { least = min(least, products[i] / max(sqrt(squares[i] * square), 1e-8)); }\n  unlike[id.y * params.stride + chunk] = select(-least, 2.0, chunk == 0u);\n}\n\n// lib/page_key.wgsl — keys of a page in a written format\n// needs     kv: array<u32>, E, KV_BITS\n// uses      lib/stored_key.wgsl lib/opened.wgsl\n\n// Channels 4·e4 … 4·e4 + 3 of a slot's key.\nfn page_key(page: u32, e4: u32, slot: u32) -> vec4f {\n  let stored = stored_key(page, e4, slot);\n  if (KV_BITS > 8u) { return stored; }\n  let opening = opened(kv[pair_at(page, slot, false)]);\n  return opening.y + opening.x * stored;\n}\n\n// lib/stored_key.wgsl — keys as a page stores them\n// needs     kv: array<u32>, E, KV_BITS\n// uses      lib/page.wgsl lib/units.wgsl\n\n// Keys 4·e4 .. 4·e4+3 of a slot: floats, or units.\nfn stored_key(page: u32, e4: u32, slot: u32) -> vec4f {\n  let at = slot_at(page, slot, false);\n  if (KV_BITS <= 8u) { return units(kv[at + e4 * KV_BITS / 8u * 8u], e4 * 4u * KV_BITS % 32u); }\n  if (KV_BITS == 16u) { return vec4f(unpack2x16float(kv[at + e4 * 16u]), unpack2x16float(kv[at + e4 * 16u + 8u])); }\n  let from4 = at + e4 * 32u;\n  return bitcast<vec4f>(vec4u(kv[from4], kv[from4 + 8u], kv[from4 + 16u], kv[from4 + 24u]));\n}\n\n// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena\n// needs     E, KV_BITS\n\n// Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.\nfn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);\n}\n\n// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.\nfn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;\n}\n\n// lib/units.wgsl — units out of a word\n// needs     KV_BITS\n\n// Four neighbouring units, from bit `low` on.\nfn units(word: u32, low: u32) -> vec4f {\n  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);\n  return vec4f((vec4u(word) >> shifts) & vec4u((1u << (KV_BITS % 32u)) - 1u));\n}\n\n// lib/opened.wgsl — dequantises the units of a slot: value = minimum + scale·unit\n\n// (scale, minimum) of a pair, which holds the upper halves of two f32.\nfn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }\n\n// lib/pack_half.wgsl — f16 as the GPU stores it\n\n// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.\nfn pack_half(pair: vec2f) -> u32 {\n  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));\n  let bits = bitcast<vec2u>(value);\n  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));\n  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴\n  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));\n}\n"
+} as const;
+
+export const shadow_maps = {
+  "name": "shadow_maps",
+  "bindings": {
+    "gram": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "pivot": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "q": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "sigma": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "down": {
+      "binding": 4,
+      "type": "storage"
+    },
+    "shift": {
+      "binding": 5,
+      "type": "storage"
+    },
+    "up": {
+      "binding": 6,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 7,
+    "size": 8,
+    "fields": {
+      "tokens": {
+        "offset": 0,
+        "type": "f32"
+      },
+      "sequence": {
+        "offset": 4,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "D": 192,
+    "M": 56,
+    "RANK": 48
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_maps — from keys to factors and back: factors = x·down + shift, keys = factors·up[0 … RANK−1] + up[RANK]\n//\n//   gram   [D + 1, D]       f32  read   row D: Σ x over tokens\n//   pivot  [D]              f32  read   what was taken off keys to make x\n//   q      [D, M]           f32  read   orthonormal columns\n//   sigma  [M]              f32  read   their weights; 0: the factor is 0\n//   down   [D, RANK]        f32  write  column j: that of q, divided by its weight\n//   shift  [RANK]           f32  write  −mean·down\n//   up     [*, RANK + 1, D] f32  write  row j: column j of q times its weight; row RANK: mean + pivot\n//\n// dispatch  (RANK + 1, 1, 1): one workgroup per row of `up`\n// cost      bytes 12·D·RANK: latency bound, once per prompt and store\n// why       Factors have unit variance, so f16 holds them whatever the keys' spectrum; what they vary by is in `up`.\n\noverride WG: u32 = 64;  // threads\noverride D: u32 = 192;\noverride M: u32 = 56;\noverride RANK: u32 = 48;  // at most M\n\nstruct Params {\n  tokens: f32,\n  sequence: u32,  // of `up`\n}\n\n@group(0) @binding(0) var<storage, read> gram: array<f32>;\n@group(0) @binding(1) var<storage, read> pivot: array<f32>;\n@group(0) @binding(2) var<storage, read> q: array<f32>;\n@group(0) @binding(3) var<storage, read> sigma: array<f32>;\n@group(0) @binding(4) var<storage, read_write> down: array<f32>;\n@group(0) @binding(5) var<storage, read_write> shift: array<f32>;\n@group(0) @binding(6) var<storage, read_write> up: array<f32>;\n@group(0) @binding(7) var<uniform> params: Params;\n\nvar<workgroup> sums: array<f32, WG>;\n\n@compute @workgroup_size(WG)\nfn shadow_maps(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let j = wg.x;\n  let row = (params.sequence * (RANK + 1u) + j) * D;\n  var along = 0.0;\n  for (var k = local; k < D; k += WG) {\n    let mean = gram[D * D + k] / params.tokens;\n    if (j == RANK) {\n      up[row + k] = mean + pivot[k];\n    } else {\n      let weight = sigma[j];\n      let to = q[k * M + j] * select(0.0, 1.0 / weight, weight > 0.0);\n      down[k * RANK + j] = to;\n      up[row + k] = q[k * M + j] * weight;\n      along += mean * to;\n    }\n  }\n  sums[local] = along;\n  workgroupBarrier();\n  if (local > 0u || j == RANK) { return; }\n  var total = 0.0;\n  for (var i = 0u; i < WG; i++) { total += sums[i]; }\n  shift[j] = -total;\n}\n"
+} as const;
+
+export const shadow_orthogonal = {
+  "name": "shadow_orthogonal",
+  "bindings": {
+    "gram": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "q": {
+      "binding": 2,
+      "type": "storage"
+    },
+    "sigma": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 4,
+    "fields": {
+      "tokens": {
+        "offset": 0,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "D": 192,
+    "M": 56
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_orthogonal — q = orthonormal columns that span those of y − sums·(y's last row)/tokens, and their weights σ\n//\n//   gram   [D + 1, D]  f32  read        Σ xᵀx over tokens, and below it Σ x\n//   y      [D + 1, M]  f32  read        gram · (the q before)\n//   q      [D, M]      f32  read_write\n//   sigma  [M]         f32  write       √(length of the column before it is normalised / tokens)\n//\n// dispatch  (1, 1, 1): one workgroup\n// cost      flops 4·D·M²: latency bound, a few times per prompt and store\n// why       A round of block subspace iteration: y is the covariance times q, because the last row of y, Σ x·q, takes the mean\n//           off. Gram–Schmidt, each column twice: so q is orthogonal to rounding whatever the spectrum, where a Cholesky\n//           factor would square its spread. Columns that are nothing but zeros stay so. In the end column i nears the\n//           i-th eigenvector, and σ² its eigenvalue: how much a factor varies, by which it is scaled.\n\noverride WG: u32 = 64;  // threads\noverride D: u32 = 192;  // width of a row of x\noverride M: u32 = 56;   // columns, a multiple of 4\n\nstruct Params { tokens: f32 }\n\n@group(0) @binding(0) var<storage, read> gram: array<f32>;\n@group(0) @binding(1) var<storage, read> y: array<f32>;\n@group(0) @binding(2) var<storage, read_write> q: array<f32>;\n@group(0) @binding(3) var<storage, read_write> sigma: array<f32>;\n@group(0) @binding(4) var<uniform> params: Params;\n\nvar<workgroup> column: array<f32, D>;\nvar<workgroup> parts: array<f32, M>;   // of the column along earlier ones\nvar<workgroup> sums: array<f32, WG>;\n\n@compute @workgroup_size(WG)\nfn shadow_orthogonal(@builtin(local_invocation_index) local: u32) {\n  for (var j = 0u; j < M; j++) {\n    let along = y[D * M + j] / params.tokens;\n    for (var k = local; k < D; k += WG) { column[k] = y[k * M + j] - gram[D * D + k] * along; }\n    workgroupBarrier();\n    for (var turn = 0u; turn < 2u; turn++) {\n      for (var i = local; i < j; i += WG) {\n        var part = 0.0;\n        for (var k = 0u; k < D; k++) { part += q[k * M + i] * column[k]; }\n        parts[i] = part;\n      }\n      workgroupBarrier();\n      for (var k = local; k < D; k += WG) {\n        var rest = column[k];\n        for (var i = 0u; i < j; i++) { rest -= q[k * M + i] * parts[i]; }\n        column[k] = rest;\n      }\n      workgroupBarrier();\n    }\n    var own = 0.0;\n    for (var k = local; k < D; k += WG) { own += column[k] * column[k]; }\n    sums[local] = own;\n    workgroupBarrier();\n    var square = 0.0;\n    for (var i = 0u; i < WG; i++) { square += sums[i]; }\n    let scale = select(0.0, inverseSqrt(square), square > 0.0);\n    for (var k = local; k < D; k += WG) { q[k * M + j] = column[k] * scale; }\n    if (local == 0u) { sigma[j] = sqrt(sqrt(square) / params.tokens); }\n    storageBarrier();\n    workgroupBarrier();\n  }\n}\n"
+} as const;
+
+export const shadow_plan = {
+  "name": "shadow_plan",
+  "bindings": {
+    "rows": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "wanted": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "resident": {
+      "binding": 3,
+      "type": "storage"
+    },
+    "moves": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 16,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 12,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "G": 3,
+    "SELECTED": 128,
+    "WORDS": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_plan — resident becomes the set `wanted`: chunks that are wanted stay where they are, the others make room for the missing\n//\n//   rows      [T]                       vec4u  read\n//   table     [*, listLength, columns]  vec4u  read\n//   wanted    [M·G, SELECTED]           u32    read        ascending\n//   resident  [*, SELECTED]             u32    read_write  the chunk in each place, by sequence and KV head\n//   moves     [M·G, 1 + 2·SELECTED]     u32    write       how many, then (place, chunk): free places and missing chunks, ascending\n//\n// dispatch  (G, M, 1): one workgroup per KV head and row\n// cost      bytes 20·M·G·SELECTED: latency bound\n// why       The order of places is of no consequence to attention, so nothing is moved. Membership is a bitmap in workgroup\n//           memory, made twice; each thread counts in a stretch of its own, so that places and chunks pair off without a sort.\n\noverride WG: u32 = 64;         // threads\noverride G: u32 = 3;           // KV heads\noverride SELECTED: u32 = 128;  // places\noverride WORDS: u32 = 64;      // of a bitmap of all chunks\n\nstruct Params {\n  firstRow: u32,\n  listLength: u32,  // table entries of a list: its head, then pages\n  columns: u32,     // lists of a sequence\n  column: u32,      // the list of KV head 0\n}\n\n@group(0) @binding(0) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(1) var<storage, read> table: array<vec4u>;\n@group(0) @binding(2) var<storage, read> wanted: array<u32>;\n@group(0) @binding(3) var<storage, read_write> resident: array<u32>;\n@group(0) @binding(4) var<storage, read_write> moves: array<u32>;\n@group(0) @binding(5) var<uniform> params: Params;\n\nvar<workgroup> wantedBits: array<atomic<u32>, WORDS>;\nvar<workgroup> residentBits: array<atomic<u32>, WORDS>;\nvar<workgroup> counts: array<vec2u, WG>;  // of a thread's stretch: free places, missing chunks\n\n@compute @workgroup_size(WG)\nfn shadow_plan(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let sequence = rows[params.firstRow + wg.y].z;\n  let head = table[sequence * params.listLength * params.columns + params.column + wg.x];\n  let asked = (wg.y * G + wg.x) * SELECTED;\n  let held = (sequence * G + wg.x) * SELECTED;\n  let to = (wg.y * G + wg.x) * (1u + 2u * SELECTED);\n  if (head.x == 0u) {\n    if (local == 0u) { moves[to] = 0u; }\n    return;\n  }\n  for (var w = local; w < WORDS; w += WG) {\n    atomicStore(&wantedBits[w], 0u);\n    atomicStore(&residentBits[w], 0u);\n  }\n  workgroupBarrier();\n  for (var i = local; i < SELECTED; i += WG) {\n    atomicOr(&wantedBits[wanted[asked + i] / 32u], 1u << (wanted[asked + i] % 32u));\n    atomicOr(&residentBits[resident[held + i] / 32u], 1u << (resident[held + i] % 32u));\n  }\n  workgroupBarrier();\n  let stretch = (SELECTED + WG - 1u) / WG;\n  let begin = min(local * stretch, SELECTED);\n  let end = min(begin + stretch, SELECTED);\n  var mine = vec2u();\n  for (var i = begin; i < end; i++) {\n    let old = resident[held + i];\n    let fresh = wanted[asked + i];\n    mine.x += 1u - ((atomicLoad(&wantedBits[old / 32u]) >> (old % 32u)) & 1u);\n    mine.y += 1u - ((atomicLoad(&residentBits[fresh / 32u]) >> (fresh % 32u)) & 1u);\n  }\n  counts[local] = mine;\n  workgroupBarrier();\n  var places = 0u;   // free ones, and missing chunks, of the threads before this one\n  var missing = 0u;\n  var all = 0u;\n  for (var i = 0u; i < WG; i++) {\n    if (i < local) { places += counts[i].x; missing += counts[i].y; }\n    all += counts[i].x;\n  }\n  if (local == 0u) { moves[to] = all; }\n  for (var i = begin; i < end; i++) {\n    let old = resident[held + i];\n    let fresh = wanted[asked + i];\n    if (((atomicLoad(&wantedBits[old / 32u]) >> (old % 32u)) & 1u) == 0u) {\n      moves[to + 1u + 2u * places] = i;\n      places++;\n    }\n    if (((atomicLoad(&residentBits[fresh / 32u]) >> (fresh % 32u)) & 1u) == 0u) {\n      moves[to + 2u + 2u * missing] = fresh;\n      missing++;\n    }\n  }\n  storageBarrier();\n  workgroupBarrier();\n  for (var i = local; i < all; i += WG) { resident[held + moves[to + 1u + 2u * i]] = moves[to + 2u + 2u * i]; }\n}\n"
+} as const;
+
+export const shadow_project = {
+  "name": "shadow_project",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "down": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "shift": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "factors": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 16,
+    "fields": {
+      "sequence": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "capacity": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "tokens": {
+        "offset": 12,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 32,
+    "D": 192,
+    "RANK": 48
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_project — factors of tokens: factors[first + i, :] = x[i, :]·down + shift, as f16\n//\n//   x        [tokens, D]             f32    read\n//   down     [D, RANK / 2]           vec2f  read\n//   shift    [RANK / 2]              vec2f  read\n//   factors  [*, capacity, RANK/2]   u32    write  pairs of f16, by sequence and token\n//\n// dispatch  (⌈RANK / 2 / WG⌉, ⌈tokens / 4⌉, 1): a thread takes a pair of factors of four tokens\n// cost      flops 2·tokens·D·RANK: compute bound, once per prompt and store\n// why       Threads lie along factors, so that `down` is read in line and x is the same for all; four tokens share what is read.\n// uses      lib/pack_half.wgsl\n\noverride WG: u32 = 32;  // threads\noverride D: u32 = 192;\noverride RANK: u32 = 48;  // even\n\nstruct Params {\n  sequence: u32,\n  capacity: u32,  // tokens of a sequence\n  first: u32,     // token of row 0 of x\n  tokens: u32,\n}\n\n@group(0) @binding(0) var<storage, read> x: array<f32>;\n@group(0) @binding(1) var<storage, read> down: array<vec2f>;\n@group(0) @binding(2) var<storage, read> shift: array<vec2f>;\n@group(0) @binding(3) var<storage, read_write> factors: array<u32>;\n@group(0) @binding(4) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn shadow_project(@builtin(global_invocation_id) id: vec3u) {\n  let pair = id.x;\n  if (pair >= RANK / 2u) { return; }\n  let last = params.tokens - 1u;\n  let token = 4u * id.y;\n  let at0 = min(token, last) * D;\n  let at1 = min(token + 1u, last) * D;\n  let at2 = min(token + 2u, last) * D;\n  let at3 = min(token + 3u, last) * D;\n  var sums: array<vec2f, 4>;\n  for (var i = 0u; i < 4u; i++) { sums[i] = shift[pair]; }\n  for (var k = 0u; k < D; k++) {\n    let to = down[k * (RANK / 2u) + pair];\n    sums[0] += x[at0 + k] * to;\n    sums[1] += x[at1 + k] * to;\n    sums[2] += x[at2 + k] * to;\n    sums[3] += x[at3 + k] * to;\n  }\n  let row = params.sequence * params.capacity + params.first + token;\n  for (var i = 0u; i < 4u; i++) {\n    if (token + i <= last) { factors[(row + i) * (RANK / 2u) + pair] = pack_half(sums[i]); }\n  }\n}\n\n// lib/pack_half.wgsl — f16 as the GPU stores it\n\n// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.\nfn pack_half(pair: vec2f) -> u32 {\n  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));\n  let bits = bitcast<vec2u>(value);\n  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));\n  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴\n  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));\n}\n"
+} as const;
+
+export const shadow_rank = {
+  "name": "shadow_rank",
+  "bindings": {
+    "products": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "ranks": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 4,
+    "fields": {
+      "stride": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "G": 3
+  },
+  "tiles": {
+    "R": 3
+  },
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_rank — ranks[m·G + g, n] = the largest logarithm of the weight that a query head of KV head g gives to chunk n\n//\n//   products  [M, H, stride]    f32  read   −3e38: not to be chosen\n//   ranks     [M·G, stride]     f32  write\n//\n// dispatch  (G, M, 1): one workgroup per KV head and row\n// cost      bytes 8·M·H·stride: memory bound\n// why       The weight is a softmax over the chunks, and its largest over the query heads says which chunks a KV head needs:\n//           that is max over heads of product − log Σ exp product, without an exponential per chunk and head.\n// uses      lib/joined.wgsl\n\noverride WG: u32 = 64;  // threads\noverride G: u32 = 3;    // KV heads\nconst R: u32 = 3;       // query heads of a KV head\n\nstruct Params { stride: u32 }\n\n@group(0) @binding(0) var<storage, read> products: array<f32>;\n@group(0) @binding(1) var<storage, read_write> ranks: array<f32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\nconst NEVER = -3e38;\n\nvar<workgroup> parts: array<vec2f, WG>;\n\n@compute @workgroup_size(WG)\nfn shadow_rank(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let list = wg.y * G + wg.x;\n  let first = list * R * params.stride;\n  var logs: array<f32, R>;\n  for (var h = 0u; h < R; h++) {\n    var own = vec2f(NEVER, 0.0);\n    for (var n = local; n < params.stride; n += WG) {\n      let product = products[first + h * params.stride + n];\n      if (product > -1e38) { own = joined(own, vec2f(product, 1.0)); }\n    }\n    parts[local] = own;\n    workgroupBarrier();\n    var all = parts[0];\n    for (var i = 1u; i < WG; i++) { all = joined(all, parts[i]); }\n    logs[h] = all.x + log(max(all.y, 1.0));\n    workgroupBarrier();\n  }\n  for (var n = local; n < params.stride; n += WG) {\n    var best = NEVER;\n    for (var h = 0u; h < R; h++) {\n      let product = products[first + h * params.stride + n];\n      if (product > -1e38) { best = max(best, product - logs[h]); }\n    }\n    ranks[list * params.stride + n] = best;\n  }\n}\n\n// lib/joined.wgsl — joins two (largest, Σexp(score − largest))\n\nfn joined(a: vec2f, b: vec2f) -> vec2f {\n  let top = max(a.x, b.x);\n  return vec2f(top, a.y * exp(a.x - top) + b.y * exp(b.x - top));\n}\n"
+} as const;
+
+export const shadow_recall = {
+  "name": "shadow_recall",
+  "bindings": {
+    "rows": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "moves": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "factors": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "up": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "rope": {
+      "binding": 5,
+      "type": "read-only-storage"
+    },
+    "values": {
+      "binding": 6,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 7,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 8,
+    "size": 20,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "capacity": {
+        "offset": 16,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "LANES": 32,
+    "E": 64,
+    "G": 3,
+    "KV_BITS": 16,
+    "V_BITS": 8,
+    "GROUP": 32,
+    "RANK": 48,
+    "OUTLIERS": 24,
+    "SELECTED": 128
+  },
+  "tiles": {
+    "CHUNK": 8
+  },
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_recall — missing chunks to their places in private pages: keys from factors, rotated to where they were; values as kept\n//\n//   rows     [T]                            vec4u  read\n//   table    [*, listLength, columns]       vec4u  read\n//   moves    [M·G, 1 + 2·SELECTED]          u32    read   how many, then (place, chunk)\n//   factors  [*, capacity, RANK/2]          u32    read   pairs of f16, by sequence and token\n//   up       [*, RANK + 1, G·E]             f32    read   keys before rotation = factors · its first rows + the last\n//   rope     [*, E/2]                       vec2f  read   (cos, sin) by position\n//   values   [*, G, capacity, VALUE_WORDS]  u32    read   see shadow_values\n//   kv       [*]                            u32    write  the private pages\n//\n// dispatch  (SELECTED, G, M): one workgroup per move that there may be; those beyond the count return at once\n// cost      bytes misses·CHUNK·(RANK·2 + E·V_BITS/8 + 2·E·KV_BITS/8) + misses·RANK·E·4, flops 2·misses·CHUNK·RANK·E: latency bound\n// why       A thread has two channels that are rotated together, of all tokens of the chunk: what it reads of `up` serves\n//           them all. The number of moves never leaves the GPU.\n// uses      lib/page_writer.wgsl\n\noverride LANES: u32 = 32;      // threads\noverride E: u32 = 64;          // head width, a multiple of 8\noverride G: u32 = 3;           // KV heads\noverride KV_BITS: u32 = 16;    // of a number in a page: 32, 16, 8 or 4\noverride V_BITS: u32 = 8;      // of a kept value: 16, 8 or 4\noverride GROUP: u32 = 32;      // channels of a value that share a pair\noverride RANK: u32 = 48;       // even\noverride OUTLIERS: u32 = 24;   // chunks before the places\noverride SELECTED: u32 = 128;  // places\nconst CHUNK: u32 = 8;          // tokens of a chunk, a divisor of 32\n\nstruct Params {\n  firstRow: u32,\n  listLength: u32,  // table entries of a list: its head, then pages\n  columns: u32,     // lists of a sequence\n  column: u32,      // the list of KV head 0\n  capacity: u32,    // tokens that a sequence has room for\n}\n\n@group(0) @binding(0) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(1) var<storage, read> table: array<vec4u>;\n@group(0) @binding(2) var<storage, read> moves: array<u32>;\n@group(0) @binding(3) var<storage, read> factors: array<u32>;\n@group(0) @binding(4) var<storage, read> up: array<f32>;\n@group(0) @binding(5) var<storage, read> rope: array<vec2f>;\n@group(0) @binding(6) var<storage, read> values: array<u32>;\n@group(0) @binding(7) var<storage, read_write> kv: array<u32>;\n@group(0) @binding(8) var<uniform> params: Params;\n\noverride NUMBERS: u32 = CHUNK * E;\noverride WORDS: u32 = E * KV_BITS / 32u;  // of a slot's K or V\noverride VALUE_WORDS: u32 = E * V_BITS / 32u + select(0u, E / GROUP, V_BITS < 16u);\n\nvar<workgroup> numbers: array<f32, NUMBERS>;  // [CHUNK, E]\n\nfn head_value(i: u32) -> f32 { return numbers[i]; }\n\n// Channels e and e + E/2 of the keys of tokens token … token + CHUNK − 1.\nfn recall_keys(sequence: u32, head: u32, token: u32, e: u32) {\n  let map = sequence * (RANK + 1u) * G * E + head * E + e;\n  let from_ = (sequence * params.capacity + token) * (RANK / 2u);\n  var sums: array<vec2f, CHUNK>;\n  let mean = vec2f(up[map + RANK * G * E], up[map + RANK * G * E + E / 2u]);\n  for (var t = 0u; t < CHUNK; t++) { sums[t] = mean; }\n  for (var j2 = 0u; j2 < RANK / 2u; j2++) {\n    let even = map + 2u * j2 * G * E;\n    let odd = even + G * E;\n    let first = vec2f(up[even], up[even + E / 2u]);\n    let second = vec2f(up[odd], up[odd + E / 2u]);\n    for (var t = 0u; t < CHUNK; t++) {\n      let pair = unpack2x16float(factors[from_ + t * (RANK / 2u) + j2]);\n      sums[t] += pair.x * first + pair.y * second;\n    }\n  }\n  for (var t = 0u; t < CHUNK; t++) {\n    let turn = rope[(token + t) * (E / 2u) + e];\n    numbers[t * E + e] = sums[t].x * turn.x - sums[t].y * turn.y;\n    numbers[t * E + e + E / 2u] = sums[t].y * turn.x + sums[t].x * turn.y;\n  }\n}\n\n// Channel e of the value that begins at word `at`.\nfn kept_value(at: u32, e: u32) -> f32 {\n  let word = values[at + e * V_BITS / 32u];\n  if (V_BITS == 16u) { return unpack2x16float(word)[e % 2u]; }\n  let opening = unpack2x16float(values[at + E * V_BITS / 32u + e / GROUP]);\n  return opening.y + opening.x * f32((word >> (e * V_BITS % 32u)) & ((1u << (V_BITS % 32u)) - 1u));\n}\n\n@compute @workgroup_size(LANES)\nfn shadow_recall(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let at = (wg.z * G + wg.y) * (1u + 2u * SELECTED);\n  if (wg.x >= moves[at]) { return; }\n  let place = moves[at + 1u + 2u * wg.x];\n  let token = moves[at + 2u + 2u * wg.x] * CHUNK;\n  let sequence = rows[params.firstRow + wg.z].z;\n  let list = sequence * params.listLength * params.columns + params.column + wg.y;\n  let first = (OUTLIERS + place) * CHUNK;\n  let page = table[list + (1u + first / 32u) * params.columns].x;\n\n  for (var e = local; e < E / 2u; e += LANES) { recall_keys(sequence, wg.y, token, e); }\n  workgroupBarrier();\n  for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, false, WORDS, local); }\n  workgroupBarrier();\n  let value = ((sequence * G + wg.y) * params.capacity + token) * VALUE_WORDS;\n  for (var i = local; i < CHUNK * E; i += LANES) { numbers[i] = kept_value(value + i / E * VALUE_WORDS, i % E); }\n  workgroupBarrier();\n  for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, true, WORDS, local); }\n}\n\n// lib/page_writer.wgsl — a finished head into its slot of a page, by the LANES threads of the head\n// needs     kv: array<u32>, fn head_value(i: u32) -> f32 (in workgroup memory), E, KV_BITS, LANES\n// uses      lib/page.wgsl lib/affine_pair.wgsl lib/opened.wgsl lib/pack_half.wgsl\n\n// The pair of the head that begins at head_value(base).\nfn head_pair(base: u32) -> u32 {\n  var least = head_value(base);\n  var most = least;\n  for (var e = 1u; e < E; e++) {\n    let value = head_value(base + e);\n    least = min(least, value);\n    most = max(most, value);\n  }\n  return affine_pair(least, most);\n}\n\n// The word whose first value is head_value(first); `affine` is the opened pair.\nfn page_word(first: u32, affine: vec2f) -> u32 {\n  if (KV_BITS == 32u) { return bitcast<u32>(head_value(first)); }\n  if (KV_BITS == 16u) { return pack_half(vec2f(head_value(first), head_value(first + 1u))); }\n  let step = select(affine.x, 1.0, affine.x == 0.0);\n  var word = 0u;\n  for (var i = 0u; i < 32u / KV_BITS; i++) {\n    let unit = clamp(round((head_value(first + i) - affine.y) / step), 0.0, top());\n    word |= u32(unit) << (i * KV_BITS);\n  }\n  return word;\n}\n\n// Writes the first `count` words of the head: all, or none.\nfn write_page(base: u32, page: u32, slot: u32, isValue: bool, count: u32, lane: u32) {\n  let first = slot_at(page, slot, isValue);\n  let apart = select(8u, 1u, isValue);\n  var pair = 0u;\n  if (KV_BITS <= 8u) { pair = head_pair(base); }\n  let affine = opened(pair);\n  for (var w = lane; w < count; w += LANES) { kv[first + w * apart] = page_word(base + w * (32u / KV_BITS), affine); }\n  let pairAt = pair_at(page, slot, isValue);\n  if (KV_BITS <= 8u && lane == 0u && count > 0u) { kv[pairAt] = pair; }\n}\n\n// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena\n// needs     E, KV_BITS\n\n// Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.\nfn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);\n}\n\n// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.\nfn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;\n}\n\n// lib/affine_pair.wgsl — how numbers become units: unit = (value − minimum) / scale\n// needs     KV_BITS\n\n// Largest unit.\nfn top() -> f32 { return select(15.0, 255.0, KV_BITS == 8u); }\n\n// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that\n// the units reach over all of them.\nfn affine_pair(least: f32, most: f32) -> u32 {\n  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;\n  let scale = (most - bitcast<f32>(minimum)) / top();\n  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);\n}\n\n// lib/opened.wgsl — dequantises the units of a slot: value = minimum + scale·unit\n\n// (scale, minimum) of a pair, which holds the upper halves of two f32.\nfn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }\n\n// lib/pack_half.wgsl — f16 as the GPU stores it\n\n// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.\nfn pack_half(pair: vec2f) -> u32 {\n  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));\n  let bits = bitcast<vec2u>(value);\n  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));\n  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴\n  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));\n}\n"
+} as const;
+
+export const shadow_scores = {
+  "name": "shadow_scores",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "landmarks": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "outliers": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "products": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 32,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "chunks": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "perPage": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 28,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "G": 3,
+    "OUTLIERS": 24
+  },
+  "tiles": {
+    "R": 3
+  },
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_scores — products[m, h, n] = query of row m and head h · landmark n · scale, −3e38 where chunk n cannot be recalled\n//\n//   q          [T, H, E/2]               vec2f  read\n//   rows       [T]                       vec4u  read\n//   table      [*, listLength, columns]  vec4u  read\n//   landmarks  [*, G, E/2, stride]       u32    read   pairs of f16\n//   outliers   [*, G, OUTLIERS]          u32    read   chunks that are always there\n//   products   [M, H, stride]            f32    write\n//\n// dispatch  (⌈stride / WG⌉, G, M): one thread per chunk\n// cost      bytes 2·M·G·E·stride, flops 2·M·H·E·stride: memory bound\n// why       All query heads of a KV head share what is read. A list that has given up nothing has no chunks to recall.\n\noverride WG: u32 = 64;       // threads\noverride E: u32 = 64;        // head width, even\noverride G: u32 = 3;         // KV heads\noverride OUTLIERS: u32 = 24;\nconst R: u32 = 3;            // query heads of a KV head\n\nstruct Params {\n  firstRow: u32,\n  listLength: u32,  // table entries of a list: its head, then pages\n  columns: u32,     // lists of a sequence\n  column: u32,      // the list of KV head 0\n  chunks: u32,      // of the sequence; 0: those before the first live page, as the list's head says\n  perPage: u32,     // chunks of a page\n  stride: u32,      // chunks that a sequence has room for\n  scale: f32,       // 1/√E\n}\n\n@group(0) @binding(0) var<storage, read> q: array<vec2f>;\n@group(0) @binding(1) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(2) var<storage, read> table: array<vec4u>;\n@group(0) @binding(3) var<storage, read> landmarks: array<u32>;\n@group(0) @binding(4) var<storage, read> outliers: array<u32>;\n@group(0) @binding(5) var<storage, read_write> products: array<f32>;\n@group(0) @binding(6) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn shadow_scores(@builtin(workgroup_id) wg: vec3u, @builtin(global_invocation_id) id: vec3u) {\n  let chunk = id.x;\n  if (chunk >= params.stride) { return; }\n  let row = params.firstRow + wg.z;\n  let sequence = rows[row].z;\n  let head = table[sequence * params.listLength * params.columns + params.column + wg.y];\n  let listed = select(0u, head.y * params.perPage, head.x > 0u);\n  let chunks = select(params.chunks, listed, params.chunks == 0u);\n  let list = sequence * G + wg.y;\n  var recallable = chunk < chunks;\n  for (var i = 0u; i < OUTLIERS; i++) { recallable = recallable && outliers[list * OUTLIERS + i] != chunk; }\n  var sums: array<f32, R>;\n  for (var h = 0u; h < R; h++) { sums[h] = 0.0; }\n  let query = (row * G + wg.y) * R * (E / 2u);\n  if (recallable) {\n    for (var e2 = 0u; e2 < E / 2u; e2++) {\n      let pair = unpack2x16float(landmarks[(list * (E / 2u) + e2) * params.stride + chunk]);\n      for (var h = 0u; h < R; h++) { sums[h] += dot(q[query + h * (E / 2u) + e2], pair); }\n    }\n  }\n  for (var h = 0u; h < R; h++) {\n    let at = ((wg.z * G + wg.y) * R + h) * params.stride + chunk;\n    products[at] = select(-3e38, sums[h] * params.scale, recallable);\n  }\n}\n"
+} as const;
+
+export const shadow_values = {
+  "name": "shadow_values",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "values": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 28,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "sequence": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "tokens": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "capacity": {
+        "offset": 24,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "G": 3,
+    "KV_BITS": 16,
+    "V_BITS": 8
+  },
+  "tiles": {
+    "GROUP": 32
+  },
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_values — the values of a prompt's pages in f16, or in codes of V_BITS with a scale and a minimum per GROUP channels\n//\n//   table   [*, listLength, columns]       vec4u  read\n//   kv      [*]                            u32    read\n//   values  [*, G, capacity, VALUE_WORDS]  u32    write  by sequence, KV head and token: numbers, then pairs (f16) of groups\n//\n// dispatch  (⌈tokens / WG⌉, G·E/GROUP, 1): a thread takes a group of channels of one token\n// cost      bytes tokens·G·E·(KV_BITS + V_BITS)/8: memory bound, once per prompt and store\n// why       Values have no low rank, so they stay, in fewer bits. Pages of another arena are another dispatch's.\n// uses      lib/page.wgsl lib/units.wgsl lib/opened.wgsl lib/codes.wgsl\n\noverride WG: u32 = 64;       // threads\noverride E: u32 = 64;        // head width, a multiple of 8\noverride G: u32 = 3;         // KV heads\noverride KV_BITS: u32 = 16;  // of a number in a page: 32, 16, 8 or 4\noverride V_BITS: u32 = 8;    // of a kept number: 16, 8 or 4\nconst GROUP: u32 = 32;       // channels that share a pair; divides E, a multiple of 8\n\nstruct Params {\n  listLength: u32,  // table entries of a list: its head, then pages\n  columns: u32,     // lists of a sequence\n  column: u32,      // the list of KV head 0\n  sequence: u32,    // row of the table, of which no page has been given up; and of `values`\n  arena: u32,       // number of the buffer bound as `kv`\n  tokens: u32,\n  capacity: u32,    // tokens that a sequence has room for\n}\n\n@group(0) @binding(0) var<storage, read> table: array<vec4u>;\n@group(0) @binding(1) var<storage, read> kv: array<u32>;\n@group(0) @binding(2) var<storage, read_write> values: array<u32>;\n@group(0) @binding(3) var<uniform> params: Params;\n\noverride VALUE_WORDS: u32 = E * V_BITS / 32u + select(0u, E / GROUP, V_BITS < 16u);\n\n// Channel e of a slot's value.\nfn page_value(page: u32, slot: u32, e: u32) -> f32 {\n  let word = kv[slot_at(page, slot, true) + e * KV_BITS / 32u];\n  if (KV_BITS == 32u) { return bitcast<f32>(word); }\n  if (KV_BITS == 16u) { return unpack2x16float(word)[e % 2u]; }\n  let opening = opened(kv[pair_at(page, slot, true)]);\n  return opening.y + opening.x * units(word, e * KV_BITS % 32u).x;\n}\n\n@compute @workgroup_size(WG)\nfn shadow_values(@builtin(global_invocation_id) id: vec3u) {\n  let token = id.x;\n  if (token >= params.tokens) { return; }\n  let head = id.y / (E / GROUP);\n  let group = id.y % (E / GROUP);\n  let list = params.sequence * params.listLength * params.columns + params.column + head;\n  let entry = table[list + (1u + token / 32u) * params.columns];\n  if (entry.z != params.arena) { return; }\n  var numbers: array<f32, GROUP>;\n  var least = 3e38;\n  var most = -3e38;\n  for (var i = 0u; i < GROUP; i++) {\n    let number = page_value(entry.x, token % 32u, group * GROUP + i);\n    numbers[i] = number;\n    least = min(least, number);\n    most = max(most, number);\n  }\n  let at = ((params.sequence * G + head) * params.capacity + token) * VALUE_WORDS;\n  let to = at + group * (GROUP * V_BITS / 32u);\n  if (V_BITS == 16u) {\n    for (var i = 0u; i < GROUP / 2u; i++) { values[to + i] = pack_half(vec2f(numbers[2u * i], numbers[2u * i + 1u])); }\n    return;\n  }\n  let pair = code_pair(least, most, V_BITS);\n  for (var w = 0u; w < GROUP * V_BITS / 32u; w++) {\n    var word = 0u;\n    for (var i = 0u; i < 32u / V_BITS; i++) {\n      word |= u32(code(numbers[w * (32u / V_BITS) + i], pair, V_BITS)) << (i * V_BITS);\n    }\n    values[to + w] = word;\n  }\n  values[at + E * V_BITS / 32u + group] = pair;\n}\n\n// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena\n// needs     E, KV_BITS\n\n// Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.\nfn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);\n}\n\n// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.\nfn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;\n}\n\n// lib/units.wgsl — units out of a word\n// needs     KV_BITS\n\n// Four neighbouring units, from bit `low` on.\nfn units(word: u32, low: u32) -> vec4f {\n  let shifts = low + KV_BITS * vec4u(0u, 1u, 2u, 3u);\n  return vec4f((vec4u(word) >> shifts) & vec4u((1u << (KV_BITS % 32u)) - 1u));\n}\n\n// lib/opened.wgsl — dequantises the units of a slot: value = minimum + scale·unit\n\n// (scale, minimum) of a pair, which holds the upper halves of two f32.\nfn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }\n\n// lib/codes.wgsl — numbers as codes of few bits with a scale and a minimum, both f16\n// uses      lib/pack_half.wgsl\n\n// The pair (scale, minimum) for codes of `bits` bits of numbers from `least` to `most`.\nfn code_pair(least: f32, most: f32, bits: u32) -> u32 {\n  return pack_half(vec2f((most - least) / f32((1u << bits) - 1u), least));\n}\n\nfn code(number: f32, pair: u32, bits: u32) -> f32 {\n  let opening = unpack2x16float(pair);\n  let scale = select(opening.x, 1.0, opening.x == 0.0);\n  return clamp(round((number - opening.y) / scale), 0.0, f32((1u << bits) - 1u));\n}\n\n// lib/pack_half.wgsl — f16 as the GPU stores it\n\n// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.\nfn pack_half(pair: vec2f) -> u32 {\n  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));\n  let bits = bitcast<vec2u>(value);\n  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));\n  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴\n  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));\n}\n"
 } as const;
 
 export const square_sums = {

@@ -96,7 +96,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
 };
 
 /** Aliases: names that count as the same system. */
-const SAME: Readonly<Record<string, string>> = { snapkv: "pyramid" };
+const SAME: Readonly<Record<string, string>> = { snapkv: "pyramid", shadow: "shadowkv" };
 
 /** The pairs among `names` that have a warning or a refusal. Unlisted names are compatible with all. */
 export function checkPairs(names: readonly string[]): { verdict: Verdict; text: string }[] {

@@ -37,8 +37,8 @@ export class Recipe {
 
   /** The canonical text, with every option: equal recipes have equal texts. */
   toString(): string {
-    const terms = this.#systems.map(({ definition: { name }, options }) => {
-      const list = Object.entries(options).map(([option, value]) => `${option}=${value}`);
+    const terms = this.#systems.map(({ definition: { name, options: rules }, options }) => {
+      const list = Object.entries(options).map(([option, value]) => `${option}=${wordFor(rules[option]!, value)}`);
       return list.length > 0 ? `${name}:${list.join(",")}` : name;
     });
     return [...(this.format === "f16" && terms.length > 0 ? [] : [this.format]), ...terms].join("+");
@@ -166,11 +166,18 @@ function readSystem({ name, options }: Term): ChosenSystem {
   return { definition, options: Object.fromEntries(values) };
 }
 
-function readValue(where: string, text: string, { least, most, fraction = false, among }: OptionRule): number {
+/** A value as it is written. */
+const wordFor = ({ words = {} }: OptionRule, value: number): string =>
+  Object.keys(words).find((word) => words[word] === value) ?? String(value);
+
+function readValue(where: string, text: string, rule: OptionRule): number {
+  const { least, most, fraction = false, among, words = {} } = rule;
+  if (Object.hasOwn(words, text)) return words[text]!;
   const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
   const fits =
     value >= least && value <= most && (fraction || Number.isInteger(value)) && (among?.includes(value) ?? true);
   if (fits) return value;
-  const want = among ? among.join(" or ") : `a ${fraction ? "" : "whole "}number from ${least} to ${most}`;
+  const numbers = among ? [...among] : [`a ${fraction ? "" : "whole "}number from ${least} to ${most}`];
+  const want = [...numbers, ...Object.keys(words)].join(" or ");
   throw new InputError(`kv: ${where}; got ${text}, want ${want}.`);
 }

@@ -71,20 +71,22 @@ const tokenBytes = (format: PageFormat, { headWidth }: KvModel): number => (form
 
 /** Bytes of keys and values after a prompt of `tokens` tokens: what is kept of it, and of that what has changed format. */
 export function bytesOf(resolved: ResolvedCache, tokens: number): number {
-  const { model, written, sealed, retaining, layout } = resolved;
+  const { model, written, sealed, retaining, layout, systems } = resolved;
   const columns = layout.stores * model.kvHeads;
   const retention = retaining?.retain(tokens) ?? null;
   const gone = (retention?.liveFrom ?? 0) * BLOCK_TOKENS;
   const older = sealed ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS) * BLOCK_TOKENS - gone) : 0;
   const exact = tokens - gone - older;
   const live = exact * tokenBytes(written, model) + (sealed ? older * tokenBytes(sealed.format, model) : 0);
-  return columns * live + keptTokens(retention) * tokenBytes(written, model);
+  const states = retention ? systems.map(({ stateBytes }) => stateBytes?.(tokens) ?? 0) : [];
+  const state = states.reduce((sum, bytes) => sum + bytes, 0);
+  return columns * live + keptTokens(retention) * tokenBytes(written, model) + state;
 }
 
 /** Tokens of a prompt of `tokens` tokens that no later token sees: the mean over the lists. */
 export function evictedOf({ model, retaining, layout }: ResolvedCache, tokens: number): number {
   const retention = retaining?.retain(tokens) ?? null;
-  if (!retention) return 0;
+  if (!retention || retaining?.recalls) return 0;
   return retention.liveFrom * BLOCK_TOKENS - keptTokens(retention) / (layout.stores * model.kvHeads);
 }
 

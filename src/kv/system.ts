@@ -49,6 +49,8 @@ export interface SystemContext {
   query: GPUBuffer;
   /** Records (position, cache slot, sequence, token) of those rows. */
   records: GPUBufferBinding;
+  /** [positions, E/2] vec2f: (cos, sin) by which queries and keys are rotated. */
+  rope: GPUBuffer;
   /** [columns, keepStride] u32: slots that stay of each list, ascending; slot s of entry i is 32·i + s. Written by `select`. */
   keep: GPUBuffer;
   keepStride: number;
@@ -90,6 +92,8 @@ export interface Retaining {
   most: readonly number[];
   /** What stays of a prompt of `tokens` tokens; null: all of it. */
   retain(tokens: number): Retention | null;
+  /** Tokens that are given up can still be brought back, from a state of the system's own: none counts as evicted. */
+  recalls?: boolean;
   /** Dispatches that write `keep` for the lists of a store, encoded after the attention of the last layer that reads it. */
   select(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
 }
@@ -109,6 +113,8 @@ export interface KvSystem {
   weights?(tensors: SystemTensors): void;
   /** Their bytes. */
   extraWeightBytes?: number;
+  /** Bytes on the GPU that stand for a prompt of `tokens` tokens of which a part is given up, beside its pages. */
+  stateBytes?(tokens: number): number;
 }
 
 /** An option of a system: a whole or decimal number within bounds. */
@@ -119,6 +125,8 @@ export interface OptionRule {
   fraction?: boolean;
   /** Only these. */
   among?: readonly number[];
+  /** Words that may be given in place of a number, and what they stand for; it may lie outside the bounds. */
+  words?: Readonly<Record<string, number>>;
   default: number;
 }
 

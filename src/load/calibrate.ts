@@ -44,20 +44,29 @@ export async function calibrate(teacher: Teacher, shape: SwiftKv, options: Calib
   const sums = await readSums(teacher, { ...options, first: shape.layers, windows, onTokens: report("read", total) });
   const onDone = report("solve", 1);
   const { signal } = options;
-  const student = await fitTo(sums, { config, shape, window, ridge }, { onDone, signal });
+  const { constant = true } = options;
+  const student = await fitTo(sums, { config, shape, window, ridge, constant }, { onDone, signal });
   onDone(1);
   return student;
+}
+
+interface Fitting {
+  config: ModelConfig;
+  shape: SwiftKv;
+  window: number;
+  ridge: number;
+  constant: boolean;
 }
 
 /** The student that the sums give. Takes them over. */
 export async function fitTo(
   sums: Sums,
-  { config, shape, window, ridge }: { config: ModelConfig; shape: SwiftKv; window: number; ridge: number },
+  { config, shape, window, ridge, constant }: Fitting,
   options: FitOptions,
 ): Promise<Fit> {
   const { tokens } = sums;
-  const { maps, r2, lambda } = await fit(jobOf(sums, config, shape, ridge), options);
-  const stores = maps.map((map) => storeOf(map, config.hiddenSize));
+  const { maps, r2, lambda } = await fit(jobOf(constant ? sums : withoutConstant(sums), config, shape, ridge), options);
+  const stores = maps.map((map) => storeOf(map, config));
   return { stores, queries: null, made: { tokens, window, ridge, lambda, r2 }, distilled: null };
 }
 
@@ -140,8 +149,17 @@ export function windowsOf(tokens: readonly number[], prefix: readonly number[], 
 
 // ---- numbers ----
 
+/** The sums of a fit to x̂ alone: no last row, no last column. */
+function withoutConstant({ gram, cross, ...others }: Sums): Sums {
+  const size = Math.sqrt(gram.length);
+  const inner = new Float64Array((size - 1) ** 2);
+  for (let i = 0; i < size - 1; i++) inner.set(gram.subarray(i * size, (i + 1) * size - 1), i * (size - 1));
+  const rows = (each: Float64Array<ArrayBuffer>) => each.slice(0, (each.length / size) * (size - 1));
+  return { ...others, gram: inner, cross: cross.map(rows) };
+}
+
 function jobOf({ gram, cross, squares }: Sums, config: ModelConfig, shape: SwiftKv, ridge: number): FitJob {
-  const { hiddenSize, kvHeads, headWidth, layers } = config;
+  const { kvHeads, headWidth, layers } = config;
   const layout = layoutOf(layers, shape);
   const { first, count } = layout.fills[layout.boundary]!;
   const members = (store: number) => readersOf(layout, store).map((layer) => layer - shape.layers);
@@ -149,16 +167,18 @@ function jobOf({ gram, cross, squares }: Sums, config: ModelConfig, shape: Swift
     cross: members(first + i).map((at) => cross[at]!),
     squares: members(first + i).map((at) => squares[at]!),
   }));
-  return { size: hiddenSize + 1, columns: 2 * kvHeads * headWidth, gram, ridge, stores };
+  return { size: Math.sqrt(gram.length), columns: 2 * kvHeads * headWidth, gram, ridge, stores };
 }
 
-/** [D + 1, N] → weights [N, D] in f16 and the constants. */
-function storeOf(map: Float64Array, depth: number): FittedStore {
-  const columns = map.length / (depth + 1);
+/** [D + 1, N], or [D, N] without the constant → weights [N, D] in f16 and the constants. */
+function storeOf(map: Float64Array, { hiddenSize: depth, kvHeads, headWidth }: ModelConfig): FittedStore {
+  const columns = 2 * kvHeads * headWidth;
   const weights = new Uint16Array(columns * depth);
   for (let k = 0; k < depth; k++)
     for (let n = 0; n < columns; n++) weights[n * depth + k] = halfBits(map[k * columns + n]!);
-  return { weights, bias: Float32Array.from(map.subarray(depth * columns)) };
+  const bias = new Float32Array(columns);
+  bias.set(map.subarray(depth * columns));
+  return { weights, bias };
 }
 
 const float = new Float32Array(1);

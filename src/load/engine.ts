@@ -6,9 +6,11 @@ import type {
   EngineStats,
   EvaluateOptions,
   Evaluation,
+  FilePiece,
   KernelTime,
   Message,
   ModelInfo,
+  ModelSource,
   Session,
   SwiftKv,
 } from "../api.ts";
@@ -23,6 +25,7 @@ import { teacherOf } from "../model/swiftkv/student.ts";
 import { sameShape } from "../kv/systems/swiftkv/layout.ts";
 import { calibrate, type Teacher } from "./calibrate.ts";
 import { distil } from "./distil.ts";
+import { checkpointFiles } from "./full.ts";
 import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel } from "./running.ts";
 import { checkOptions, checkShape, type Settings } from "./settings.ts";
 import { checkBase, readStudent, studentBytes } from "./student.ts";
@@ -163,13 +166,23 @@ export class LoadedEngine implements Engine {
 
   /** The file of a student: see `saveStudent`. */
   studentFile(): Uint8Array<ArrayBuffer> {
+    const { config, identity } = this.#loaded;
+    return studentBytes(this.#fitFor("saveStudent"), { config, ...identity });
+  }
+
+  /** A student and its base: see `saveCheckpoint`. */
+  checkpointFiles(source: ModelSource, signal?: AbortSignal): AsyncGenerator<FilePiece> {
+    const { config, identity } = this.#loaded;
+    return checkpointFiles(this.#fitFor("saveCheckpoint"), { config, ...identity }, source, signal);
+  }
+
+  #fitFor(who: string): Fit {
     this.#check();
-    const { config, weights, identity } = this.#loaded;
-    if (!weights.fit)
-      throw new InputError(
-        "saveStudent: got a model that was not calibrated or trained here, want one. Make it with convert(engine, shape, { calibrate }) or distil.",
-      );
-    return studentBytes(weights.fit, { config, ...identity });
+    const { fit } = this.#loaded.weights;
+    if (fit) return fit;
+    throw new InputError(
+      `${who}: got a model that was not calibrated or trained here, want one. Make it with convert(engine, shape, { calibrate }) or distil.`,
+    );
   }
 
   /** The file of the student that a checkpoint holds. */

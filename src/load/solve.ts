@@ -5,7 +5,7 @@
 import { ModelError } from "../errors.ts";
 
 export interface FitJob {
-  /** S inputs, the constant 1 last; N outputs of each layer. */
+  /** S inputs, the constant 1 last where it is one of them; N outputs of each layer. */
   size: number;
   columns: number;
   /** [S, S] */

@@ -37,17 +37,22 @@ export interface StoredStudent {
 
 /** The file of a student. */
 export function studentBytes(
-  { stores, queries, made, distilled }: Fit,
+  fit: Fit,
   { config, name, hash }: { config: ModelConfig; name: string; hash: string },
 ): Uint8Array<ArrayBuffer> {
+  const { made, distilled } = fit;
+  const card: Card = { version: 1, name, base: hash, swiftkv: config.swiftkv!, made, distilled };
+  return writeSafetensors(newTensors(fit, config), { format: "pt", [KEY]: JSON.stringify(card) });
+}
+
+/** What a student has that its base has not: keys and values of owners, then queries where it has its own. */
+export function newTensors({ stores, queries }: Fit, config: ModelConfig): NewTensor[] {
   const swiftkv = config.swiftkv!;
-  const card: Card = { version: 1, name, base: hash, swiftkv, made, distilled };
   const owners = ownersOf(config, swiftkv);
-  const tensors = [
+  return [
     ...stores.flatMap((store, i) => tensorsOf(store, owners[i]!, config)),
     ...(queries ?? []).flatMap((each, i) => queryTensorsOf(each, swiftkv.layers + i, config)),
   ];
-  return writeSafetensors(tensors, { format: "pt", [KEY]: JSON.stringify(card) });
 }
 
 /** Layers whose keys and values the student makes anew. */

@@ -86,6 +86,7 @@ export class Transformer implements Model {
         model: kv.model,
         cache,
         query: activations.query,
+        rope,
         ...keepBuffer(gpu, kv, this.cache.context),
       },
       activations,

@@ -19,7 +19,7 @@ const run = (script: string, args: readonly string[]): Promise<{ code: number; o
 
 test("a full command line is read; texts may follow one --text", () => {
   const line =
-    "--model a/b --layers 22 --group 2 --text a.txt b.txt --window 256 --text c.txt --ridge 1e-3 --tokens 9 --out D --json";
+    "--model a/b --layers 22 --group 2 --text a.txt b.txt --window 256 --text c.txt --ridge 1e-3 --tokens 9 --chats 3 --full --out D --json";
   expect(parseConvert(line.split(" "))).toEqual({
     model: "a/b",
     texts: ["a.txt", "b.txt", "c.txt"],
@@ -28,13 +28,18 @@ test("a full command line is read; texts may follow one --text", () => {
     software: undefined,
     shape: { layers: 22, group: 2 },
     load: {},
-    calibrate: { tokens: 9, window: 256, ridge: 1e-3 },
+    full: true,
+    data: { tokens: 9, chats: 3 },
+    calibrate: { window: 256, ridge: 1e-3 },
   });
   expect(parseConvert("--layers 4 --text a --out D".split(" "))).toMatchObject({
     model: "fable",
     shape: { layers: 4, group: 1 },
+    full: false,
+    data: {},
     calibrate: {},
   });
+  expect(parseConvert("--layers 4 --chats 9 --out D".split(" "))).toMatchObject({ texts: [], data: { chats: 9 } });
   for (const [line, message] of [
     ["--text a --out D", /--layers is missing/],
     ["--layers 4 --out D", /--text is missing/],
@@ -75,6 +80,28 @@ test("a student is made, named, used, and refused where it does not fit", async 
   const damaged = await run("start.mjs", ask);
   expect(damaged.code).toBe(1);
   expect(damaged.err).toContain(`${file}: file ends early`);
+  await rm(folder, { recursive: true });
+});
+
+test("--full: a checkpoint of its own, calibrated on a text and a chat of the model's, answers without its base", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "longprompt-"));
+  const text = join(folder, "text.txt");
+  const out = join(folder, "full");
+  await writeFile(text, STORY.repeat(120));
+  const data = ["--text", text, "--tokens", "800", "--chats", "1"];
+  const made = await run("convert.mjs", ["--layers", "4", ...data, "--full", "--out", out]);
+  expect(made.code, made.err).toBe(0);
+  expect(made.out).toContain(`npm start -- --model ${out}`);
+  expect((await readdir(out)).toSorted()).toEqual(
+    "chat_template.jinja config.json generation_config.json model.safetensors student.json tokenizer.json tokenizer_config.json".split(
+      " ",
+    ),
+  );
+  const card = JSON.parse(await readFile(join(out, "student.json"), "utf8")) as { calibration: { tokens: number } };
+  expect(card.calibration.tokens).toBeGreaterThan(805); // the text, and a chat
+  const answer = await run("start.mjs", ["--model", out, "--prompt", STORY, "--max-tokens", "3", "--context", "256"]);
+  expect(answer.code, answer.err).toBe(0);
+  expect(answer.err).toContain("SwiftKV: 4 of 8 layers read");
   await rm(folder, { recursive: true });
 });
 

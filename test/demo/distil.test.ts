@@ -21,7 +21,7 @@ const run = (args: readonly string[]): Promise<{ code: number; out: string; err:
 
 test("a full command line is read", () => {
   const line =
-    "--model a/b --layers 22 --group 2 --text a.txt b.txt --steps 9 --rate 1e-3 --warmup 2 --temperature 1 --hidden-weight 0.5 --window 100 --batch 2 --seed 4 --checkpoint-every 3 --tokens 99 --folded --out D --json";
+    "--model a/b --layers 22 --group 2 --text a.txt b.txt --steps 9 --rate 1e-3 --warmup 2 --temperature 1 --hidden-weight 0.5 --window 100 --batch 2 --seed 4 --checkpoint-every 3 --tokens 99 --chats 2 --folded --out D --json";
   expect(parseDistil(line.split(" "))).toEqual({
     model: "a/b",
     texts: ["a.txt", "b.txt"],
@@ -30,7 +30,7 @@ test("a full command line is read", () => {
     software: undefined,
     start: undefined,
     resume: false,
-    tokens: 99,
+    data: { tokens: 99, chats: 2 },
     shape: { layers: 22, group: 2 },
     load: { context: 128, chunk: 128, tune: "off" },
     distil: {

@@ -6,6 +6,17 @@ import hadamard_query from "./kv/hadamard_query.ts";
 import kivi_seal from "./kv/kivi_seal.ts";
 import { kiviReaders } from "./kv/kivi_read.ts";
 import pool_max from "./kv/pool_max.ts";
+import shadow_keep from "./kv/shadow_keep.ts";
+import shadow_keys from "./kv/shadow_keys.ts";
+import shadow_landmarks from "./kv/shadow_landmarks.ts";
+import shadow_maps from "./kv/shadow_maps.ts";
+import shadow_orthogonal from "./kv/shadow_orthogonal.ts";
+import shadow_plan from "./kv/shadow_plan.ts";
+import shadow_project from "./kv/shadow_project.ts";
+import shadow_rank from "./kv/shadow_rank.ts";
+import shadow_recall from "./kv/shadow_recall.ts";
+import shadow_scores from "./kv/shadow_scores.ts";
+import shadow_values from "./kv/shadow_values.ts";
 import top_slots from "./kv/top_slots.ts";
 import window_score from "./kv/window_score.ts";
 import window_sums from "./kv/window_sums.ts";
@@ -59,6 +70,17 @@ export const specs: readonly KernelSpec[] = [
   hadamard_query,
   kivi_seal,
   pool_max,
+  shadow_keep,
+  shadow_keys,
+  shadow_landmarks,
+  shadow_maps,
+  shadow_orthogonal,
+  shadow_plan,
+  shadow_project,
+  shadow_rank,
+  shadow_recall,
+  shadow_scores,
+  shadow_values,
   top_slots,
   window_score,
   window_sums,

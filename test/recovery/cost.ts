@@ -1,14 +1,14 @@
 // What the taps of a calibration cost: chunks of a prompt with them against chunks without, in turn, in CPU time of the
 // adapter's threads (an adapter that runs on the CPU) and in wall time; and the bytes they add.
 //   node test/native.mjs --entry test/recovery/cost.ts MODEL K ROWS PAIRS
-import { readdirSync, readFileSync } from "node:fs";
-import { argv, exit, pid } from "node:process";
+import { argv, exit } from "node:process";
 import type { AnyDispatch } from "../../src/gpu/program.ts";
 import { readWindow } from "../../src/model/calibrate.ts";
 import { tapped } from "../../src/model/families/llama.ts";
 import type { Sizes } from "../../src/model/ops/sizes.ts";
 import { Moments } from "../../src/model/swiftkv/moments.ts";
 import { openModel } from "./open.ts";
+import { median, timed } from "./time.ts";
 
 const [model, layers, rows, pairs] = argv.slice(2) as [string, ...string[]];
 const { gpu, dense, config } = await openModel(model, 512);
@@ -21,20 +21,7 @@ const plain = await program(() => []);
 const taps = await program((layer) => moments.before(layer));
 const tokens = Array.from({ length: Number(rows) }, (_, i) => (7 * i + 3) % config.vocabulary);
 
-/** CPU milliseconds of all threads but the main one, which polls. */
-function others(): number {
-  const tasks = readdirSync(`/proc/${pid}/task`).filter((id) => Number(id) !== pid);
-  const times = tasks.map((id) => Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, "utf8").split(" ")[0]));
-  return times.reduce((sum, time) => sum + time, 0) / 1e6;
-}
-
-async function time(each: typeof plain): Promise<{ cpu: number; wall: number }> {
-  const [cpu, wall] = [others(), performance.now()];
-  await readWindow(dense.transformer, each, tokens, () => {});
-  return { cpu: others() - cpu, wall: performance.now() - wall };
-}
-
-const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+const time = (each: typeof plain) => timed(() => readWindow(dense.transformer, each, tokens, () => {}));
 
 for (const each of [plain, taps]) await time(each);
 const ratios = { cpu: [] as number[], wall: [] as number[] };

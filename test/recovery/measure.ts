@@ -130,7 +130,7 @@ await judge("dense", dense);
 
 async function judgeFit(shape: SwiftKv, count: number, lambda: number): Promise<void> {
   const sums = copyOf(snapshots.get(`${shape.layers} ${count}`)!);
-  const fit = await fitTo(sums, { config, shape, window: WINDOW, ridge: lambda }, { onDone: () => {} });
+  const fit = await fitTo(sums, { config, shape, window: WINDOW, ridge: lambda, constant: true }, { onDone: () => {} });
   say(`R² ${fit.made!.r2.map((value) => value.toFixed(3)).join(" ")}`);
   await judgeStudent(`K ${shape.layers}, G ${shape.group}, ${count} tokens, λ ${lambda}`, shape, fit);
 }

@@ -68,8 +68,8 @@ class Base:
         h = self.normed(x, layer)
         return torch.cat([self.linear(h, self.w(layer, f"self_attn.{kind}_proj")) for kind in "kv"], -1).float()
 
-    def layer(self, x, layer, rotation, keys_values=None, queries=None):
-        """`keys_values`, `queries`: a student's own. Else those of the ordinary model."""
+    def layer(self, x, layer, rotation, keys_values=None, queries=None, cache=None):
+        """`keys_values`, `queries`: a student's own. Else those of the ordinary model. `cache`: x is one token after those in it."""
         if keys_values is None:
             keys_values = self.keys_values(x, layer)
         h = self.normed(x, layer)
@@ -77,7 +77,9 @@ class Base:
         k, v = keys_values.chunk(2, -1)
         q, k, v = self.rotate(self.split(q), rotation), self.rotate(self.split(k), rotation), self.split(v)
         q, k, v = (part.to(self.dtype) for part in (q, k, v))
-        out = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        if cache is not None:
+            k, v = cache.add(k, v)
+        out = functional.scaled_dot_product_attention(q, k, v, is_causal=cache is None, enable_gqa=True)
         x = x + self.linear(out.transpose(1, 2).flatten(2), self.w(layer, "self_attn.o_proj"))
         h = self.norm(x, self.w(layer, "post_attention_layernorm")).to(self.dtype)
         up = functional.silu(self.linear(h, self.w(layer, "mlp.gate_proj"))) * self.linear(h, self.w(layer, "mlp.up_proj"))

@@ -2,5 +2,6 @@
 import type { SystemDefinition } from "../system.ts";
 import { kivi } from "./kivi/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
+import { shadow } from "./shadow/system.ts";
 
-export const SYSTEMS: readonly SystemDefinition[] = [kivi, pyramid, snapkv];
+export const SYSTEMS: readonly SystemDefinition[] = [kivi, pyramid, shadow, snapkv];

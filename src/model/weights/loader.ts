@@ -196,18 +196,23 @@ export class WeightLoader {
 
   /** Tells the ordinary model apart from others, once it is loaded: docs/recovery.md, "The hash". */
   hash(): Promise<string> {
-    return sha256(new TextEncoder().encode(this.#prints.toSorted().join("\n")));
+    return hashOf(this.#prints);
   }
 }
 
+/** Of the lines of all tensors. */
+export const hashOf = (prints: readonly string[]): Promise<string> =>
+  sha256(new TextEncoder().encode(prints.toSorted().join("\n")));
+
 /** Tensors on which a layer's input depends, under their ordinary names. */
-const isOrdinary = (name: string): boolean =>
+export const isOrdinary = (name: string): boolean =>
   /^model\.(embed_tokens|layers|norm)\./.test(name) && !name.includes("swiftkv");
 
 /** Of each tensor's bytes: training changes every part of a tensor, and hashing all of it would take seconds. */
 const HASHED_BYTES = 4096;
 
-const printOf = async ({ name, type, shape }: TensorInfo, bytes: Uint8Array<ArrayBuffer>): Promise<string> =>
+/** The line of a tensor. */
+export const printOf = async ({ name, type, shape }: TensorInfo, bytes: Uint8Array<ArrayBuffer>): Promise<string> =>
   `${name} ${type} [${shape}] ${await sha256(bytes.subarray(0, HASHED_BYTES))}`;
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

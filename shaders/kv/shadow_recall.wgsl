@@ -1,0 +1,106 @@
+// shadow_recall — missing chunks to their places in private pages: keys from factors, rotated to where they were; values as kept
+//
+//   rows     [T]                            vec4u  read
+//   table    [*, listLength, columns]       vec4u  read
+//   moves    [M·G, 1 + 2·SELECTED]          u32    read   how many, then (place, chunk)
+//   factors  [*, capacity, RANK/2]          u32    read   pairs of f16, by sequence and token
+//   up       [*, RANK + 1, G·E]             f32    read   keys before rotation = factors · its first rows + the last
+//   rope     [*, E/2]                       vec2f  read   (cos, sin) by position
+//   values   [*, G, capacity, VALUE_WORDS]  u32    read   see shadow_values
+//   kv       [*]                            u32    write  the private pages
+//
+// dispatch  (SELECTED, G, M): one workgroup per move that there may be; those beyond the count return at once
+// cost      bytes misses·CHUNK·(RANK·2 + E·V_BITS/8 + 2·E·KV_BITS/8) + misses·RANK·E·4, flops 2·misses·CHUNK·RANK·E: latency bound
+// why       A thread has two channels that are rotated together, of all tokens of the chunk: what it reads of `up` serves
+//           them all. The number of moves never leaves the GPU.
+// uses      lib/page_writer.wgsl
+
+override LANES: u32 = 32;      // threads
+override E: u32 = 64;          // head width, a multiple of 8
+override G: u32 = 3;           // KV heads
+override KV_BITS: u32 = 16;    // of a number in a page: 32, 16, 8 or 4
+override V_BITS: u32 = 8;      // of a kept value: 16, 8 or 4
+override GROUP: u32 = 32;      // channels of a value that share a pair
+override RANK: u32 = 48;       // even
+override OUTLIERS: u32 = 24;   // chunks before the places
+override SELECTED: u32 = 128;  // places
+const CHUNK: u32 = 8;          // tokens of a chunk, a divisor of 32
+
+struct Params {
+  firstRow: u32,
+  listLength: u32,  // table entries of a list: its head, then pages
+  columns: u32,     // lists of a sequence
+  column: u32,      // the list of KV head 0
+  capacity: u32,    // tokens that a sequence has room for
+}
+
+@group(0) @binding(0) var<storage, read> rows: array<vec4u>;
+@group(0) @binding(1) var<storage, read> table: array<vec4u>;
+@group(0) @binding(2) var<storage, read> moves: array<u32>;
+@group(0) @binding(3) var<storage, read> factors: array<u32>;
+@group(0) @binding(4) var<storage, read> up: array<f32>;
+@group(0) @binding(5) var<storage, read> rope: array<vec2f>;
+@group(0) @binding(6) var<storage, read> values: array<u32>;
+@group(0) @binding(7) var<storage, read_write> kv: array<u32>;
+@group(0) @binding(8) var<uniform> params: Params;
+
+override NUMBERS: u32 = CHUNK * E;
+override WORDS: u32 = E * KV_BITS / 32u;  // of a slot's K or V
+override VALUE_WORDS: u32 = E * V_BITS / 32u + select(0u, E / GROUP, V_BITS < 16u);
+
+var<workgroup> numbers: array<f32, NUMBERS>;  // [CHUNK, E]
+
+fn head_value(i: u32) -> f32 { return numbers[i]; }
+
+// Channels e and e + E/2 of the keys of tokens token … token + CHUNK − 1.
+fn recall_keys(sequence: u32, head: u32, token: u32, e: u32) {
+  let map = sequence * (RANK + 1u) * G * E + head * E + e;
+  let from_ = (sequence * params.capacity + token) * (RANK / 2u);
+  var sums: array<vec2f, CHUNK>;
+  let mean = vec2f(up[map + RANK * G * E], up[map + RANK * G * E + E / 2u]);
+  for (var t = 0u; t < CHUNK; t++) { sums[t] = mean; }
+  for (var j2 = 0u; j2 < RANK / 2u; j2++) {
+    let even = map + 2u * j2 * G * E;
+    let odd = even + G * E;
+    let first = vec2f(up[even], up[even + E / 2u]);
+    let second = vec2f(up[odd], up[odd + E / 2u]);
+    for (var t = 0u; t < CHUNK; t++) {
+      let pair = unpack2x16float(factors[from_ + t * (RANK / 2u) + j2]);
+      sums[t] += pair.x * first + pair.y * second;
+    }
+  }
+  for (var t = 0u; t < CHUNK; t++) {
+    let turn = rope[(token + t) * (E / 2u) + e];
+    numbers[t * E + e] = sums[t].x * turn.x - sums[t].y * turn.y;
+    numbers[t * E + e + E / 2u] = sums[t].y * turn.x + sums[t].x * turn.y;
+  }
+}
+
+// Channel e of the value that begins at word `at`.
+fn kept_value(at: u32, e: u32) -> f32 {
+  let word = values[at + e * V_BITS / 32u];
+  if (V_BITS == 16u) { return unpack2x16float(word)[e % 2u]; }
+  let opening = unpack2x16float(values[at + E * V_BITS / 32u + e / GROUP]);
+  return opening.y + opening.x * f32((word >> (e * V_BITS % 32u)) & ((1u << (V_BITS % 32u)) - 1u));
+}
+
+@compute @workgroup_size(LANES)
+fn shadow_recall(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
+  let at = (wg.z * G + wg.y) * (1u + 2u * SELECTED);
+  if (wg.x >= moves[at]) { return; }
+  let place = moves[at + 1u + 2u * wg.x];
+  let token = moves[at + 2u + 2u * wg.x] * CHUNK;
+  let sequence = rows[params.firstRow + wg.z].z;
+  let list = sequence * params.listLength * params.columns + params.column + wg.y;
+  let first = (OUTLIERS + place) * CHUNK;
+  let page = table[list + (1u + first / 32u) * params.columns].x;
+
+  for (var e = local; e < E / 2u; e += LANES) { recall_keys(sequence, wg.y, token, e); }
+  workgroupBarrier();
+  for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, false, WORDS, local); }
+  workgroupBarrier();
+  let value = ((sequence * G + wg.y) * params.capacity + token) * VALUE_WORDS;
+  for (var i = local; i < CHUNK * E; i += LANES) { numbers[i] = kept_value(value + i / E * VALUE_WORDS, i % E); }
+  workgroupBarrier();
+  for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, true, WORDS, local); }
+}

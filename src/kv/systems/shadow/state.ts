@@ -1,0 +1,145 @@
+// The buffers of ShadowKV: what stands for the prompts of all sequences, store by store, and what dispatches hand on.
+import { alignUp } from "../../../errors.ts";
+import type { Gpu } from "../../../gpu/device.ts";
+import { BLOCK_TOKENS } from "../../blocks.ts";
+import type { KvCache } from "../../cache.ts";
+import type { SystemContext } from "../../system.ts";
+import { type ShadowShape, valueWords } from "./shape.ts";
+
+/** What one store keeps of the prompts of all sequences, by number of the sequence. */
+export interface StoreState {
+  /** [sequences, G, E/2, chunks] pairs of f16 */
+  landmarks: GPUBuffer;
+  /** [sequences, tokens, rank/2] pairs of f16 */
+  factors: GPUBuffer;
+  /** [sequences, rank + 1, G·E] f32: keys before rotation = factors · the first rows + the last */
+  up: GPUBuffer;
+  /** [sequences, G, tokens, words] */
+  values: GPUBuffer;
+  /** [sequences, G, outliers] u32: chunks */
+  outliers: GPUBuffer;
+  /** [sequences, G, selected] u32: the chunk in each place */
+  resident: GPUBuffer;
+}
+
+/** What the dispatches of all layers write in turn. */
+export interface Scratch {
+  /** Tokens whose keys are in `keys` at once. */
+  tile: number;
+  /** [G·E] the key that is taken off all */
+  pivot: GPUBuffer;
+  /** [tile, G·E], and turned [G·E + 1, tile] with ones below */
+  keys: GPUBuffer;
+  turned: GPUBuffer;
+  /** [G·E + 1, G·E] */
+  gram: GPUBuffer;
+  /** Columns of the subspace iteration: a few more than the rank, which do not converge. */
+  columns: number;
+  /** [G·E, columns] what it starts from, what it has, [G·E + 1, columns] that times the gram, and [columns] weights */
+  start: GPUBuffer;
+  basis: GPUBuffer;
+  product: GPUBuffer;
+  sigma: GPUBuffer;
+  /** [G·E, rank], [rank] */
+  down: GPUBuffer;
+  shift: GPUBuffer;
+  /** [G, chunks] */
+  unlike: GPUBuffer;
+  /** [sequences, H, chunks], [sequences, G, chunks], [sequences, G, selected], [sequences, G, 1 + 2·selected] */
+  products: GPUBuffer;
+  ranks: GPUBuffer;
+  wanted: GPUBuffer;
+  moves: GPUBuffer;
+}
+
+export interface ShadowState {
+  /** Tokens, and chunks, that a sequence has room for. */
+  capacity: number;
+  chunks: number;
+  stores: readonly StoreState[];
+  scratch: Scratch;
+}
+
+const made = new WeakMap<KvCache, ShadowState>();
+
+/** Made once per cache, with the first program. */
+export function stateOf(context: SystemContext, shape: ShadowShape): ShadowState {
+  const known = made.get(context.cache);
+  if (known) return known;
+  const { maxPages, layout } = context.cache.shape;
+  const capacity = maxPages * BLOCK_TOKENS;
+  const chunks = capacity / shape.chunk;
+  const stores = Array.from({ length: layout.stores }, (_, store) => makeStore(context, shape, capacity, store));
+  const state = { capacity, chunks, stores, scratch: makeScratch(context, shape, capacity) };
+  made.set(context.cache, state);
+  return state;
+}
+
+function makeStore({ gpu, cache, model }: SystemContext, shape: ShadowShape, capacity: number, store: number) {
+  const { kvHeads: G, headWidth: E } = model;
+  const { sequences } = cache.shape;
+  const make = (label: string, words: number) =>
+    gpu.buffer(`shadow ${label} of store ${store}`, 4 * sequences * words, "kv");
+  return {
+    landmarks: make("landmarks", (shape.width / 2) * (capacity / shape.chunk)),
+    factors: make("factors", (shape.rank / 2) * capacity),
+    up: make("map", (shape.rank + 1) * shape.width),
+    values: make("values", G * valueWords(shape, E) * capacity),
+    outliers: make("outliers", G * shape.outliers),
+    resident: make("resident chunks", G * shape.selected),
+  };
+}
+
+/** Numbers of keys that are looked at together, at most: 16 MiB, and as much again turned. */
+const TILE_NUMBERS = 2 ** 22;
+/** Columns that the iteration carries besides those that are wanted. */
+const SPARE_COLUMNS = 8;
+
+function makeScratch({ gpu, cache, model }: SystemContext, shape: ShadowShape, capacity: number): Scratch {
+  const { heads: H, kvHeads: G } = model;
+  const { sequences } = cache.shape;
+  const { width, rank, selected } = shape;
+  const make = (label: string, words: number) => gpu.buffer(`shadow ${label}`, 4 * words, "scratch");
+  const tile = Math.min(capacity, BLOCK_TOKENS * Math.floor(TILE_NUMBERS / width / BLOCK_TOKENS));
+  const columns = rank >= width ? width : Math.min(width, alignUp(rank + SPARE_COLUMNS, 4));
+  const chunks = capacity / shape.chunk;
+  return {
+    tile,
+    columns,
+    pivot: make("pivot", width),
+    keys: make("keys", tile * width),
+    turned: make("keys turned", (width + 1) * tile),
+    gram: make("gram", (width + 1) * width),
+    start: filled(gpu, "start", startColumns(width, columns)),
+    basis: rank < width ? make("basis", width * columns) : filled(gpu, "basis", identity(width)),
+    product: make("product", (width + 1) * columns),
+    sigma: rank < width ? make("weights", columns) : filled(gpu, "weights", new Float32Array(width).fill(1)),
+    down: make("down", width * rank),
+    shift: make("shift", rank),
+    unlike: make("likeness", G * chunks),
+    products: make("products", sequences * H * chunks),
+    ranks: make("ranks", sequences * G * chunks),
+    wanted: make("wanted chunks", sequences * G * selected),
+    moves: make("moves", sequences * G * (1 + 2 * selected)),
+  };
+}
+
+function filled(gpu: Gpu, label: string, numbers: Float32Array<ArrayBuffer>): GPUBuffer {
+  const buffer = gpu.buffer(`shadow ${label}`, numbers.byteLength, "scratch");
+  gpu.write(buffer, 0, numbers);
+  return buffer;
+}
+
+function identity(width: number): Float32Array<ArrayBuffer> {
+  const numbers = new Float32Array(width * width);
+  for (let i = 0; i < width; i++) numbers[i * width + i] = 1;
+  return numbers;
+}
+
+/** Columns without a pattern: the same in every run. A hash of the index, as a number in ±1. */
+export function startColumns(width: number, columns: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: width * columns }, (_, i) => {
+    const mixed = Math.imul((i + 1) ^ ((i + 1) >>> 7), 0x9e3779b1);
+    return (((mixed ^ (mixed >>> 15)) >>> 8) & 0xffff) / 32768 - 1;
+  });
+}

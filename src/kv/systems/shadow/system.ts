@@ -1,0 +1,94 @@
+// ShadowKV: of a long prompt the GPU keeps keys as factors of low rank, values in few bits, and a landmark for each chunk. Each
+// decoded token picks the chunks it needs by their landmarks, and attends to them, to what no mean stands for, to the
+// prompt's end and to the reply. Nothing is dropped. Source: Sun et al., ShadowKV (2410.21465); docs/shadowkv.md.
+import type { KvModel } from "../../../api.ts";
+import { InputError } from "../../../errors.ts";
+import type { KvBounds, KvSystem, Options, SystemDefinition } from "../../system.ts";
+import { layoutOf, readersOf } from "../swiftkv/layout.ts";
+import { recallChunks } from "./decode.ts";
+import { takePrompt } from "./prompt.ts";
+import {
+  chunksOf,
+  defaultBudget,
+  defaultRank,
+  groupOf,
+  keptTokens,
+  pagesGivenUp,
+  type ShadowShape,
+  storeBytes,
+} from "./shape.ts";
+
+const AUTO = 0;
+const ALL = 2 ** 31;
+const BY_GROUP = 1;
+
+export const shadow: SystemDefinition = {
+  name: "shadow",
+  options: {
+    budget: { least: 4, most: 2 ** 20, words: { auto: AUTO, all: ALL }, default: AUTO },
+    rank: { least: 2, most: 4096, words: { auto: AUTO, full: ALL }, default: AUTO },
+    chunk: { least: 4, most: 16, among: [4, 8, 16], default: 8 },
+    outliers: { least: 1, most: 1024, default: 24 },
+    local: { least: 1, most: 4096, default: 32 },
+    values: { least: 0, most: 0, among: [], words: { f16: 16, int8: 8, int4: 4 }, default: 8 },
+    select: { least: 0, most: 0, among: [], words: { layer: 0, group: BY_GROUP }, default: 0 },
+  },
+  create: (options, model, bounds) =>
+    options.budget === ALL ? { name: "shadow" } : createSystem(shapeOf(options, model), options, model, bounds),
+};
+
+/** Channels of a head, at most: a chunk's keys wait in workgroup memory, of which an adapter has 16 KiB. */
+const MOST_NUMBERS = 4096;
+
+function shapeOf(options: Options, model: KvModel): ShadowShape {
+  const { kvHeads, headWidth } = model;
+  const { budget, rank, chunk, outliers, local, values } = options as Record<string, number>;
+  const width = kvHeads * headWidth;
+  if (chunk! * headWidth > MOST_NUMBERS) {
+    throw new InputError(
+      `kv: shadow:chunk; got ${chunk} with heads of ${headWidth} channels, want at most ${MOST_NUMBERS / headWidth}. Take smaller chunks.`,
+    );
+  }
+  const wanted = rank === AUTO ? defaultRank(width) : Math.min(rank!, width);
+  return {
+    chunk: chunk!,
+    outliers: outliers!,
+    selected: Math.ceil((budget === AUTO ? defaultBudget(model) : budget!) / chunk!),
+    local: local!,
+    rank: wanted + (wanted % 2),
+    width,
+    valueBits: values as ShadowShape["valueBits"],
+    group: groupOf(headWidth),
+  };
+}
+
+function createSystem(shape: ShadowShape, { select }: Options, model: KvModel, { context }: KvBounds): KvSystem {
+  const { layers, kvHeads, swiftkv } = model;
+  const layout = layoutOf(layers, swiftkv);
+  const columns = layout.stores * kvHeads;
+  const most = Math.min(context, keptTokens(shape));
+  const retains = (tokens: number) => chunksOf(tokens, shape) > shape.outliers + shape.selected;
+  const { token, fixed } = storeBytes(shape, model);
+  return {
+    name: "shadow",
+    retaining: {
+      windowRows: 1,
+      most: Array.from({ length: layout.stores }, () => most),
+      recalls: true,
+      retain: (tokens) =>
+        retains(tokens)
+          ? {
+              liveFrom: pagesGivenUp(tokens, shape),
+              tokens: Array.from({ length: columns }, () => keptTokens(shape)),
+            }
+          : null,
+      select: (store, context) => takePrompt(context, shape, store),
+    },
+    at(place, layer, context) {
+      const [first] = readersOf(layout, layout.reads[layer]!);
+      const chooses = select !== BY_GROUP || layer === first;
+      return place === "afterHeads" && chooses ? recallChunks(context, shape, layer) : [];
+    },
+    stateBytes: (tokens) => layout.stores * (chunksOf(tokens, shape) * shape.chunk * token + fixed),
+  };
+}

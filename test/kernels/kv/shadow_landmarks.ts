@@ -1,0 +1,60 @@
+import { ceilDiv } from "../../../src/errors.ts";
+import { shadow_landmarks } from "../../../src/gpu/kernels.gen.ts";
+import { pick, random, spec } from "../spec.ts";
+import { drawPrompt, halves, type Near, promptShape } from "./shadow_case.ts";
+
+/** [G, E, KV_BITS], and tokens of a chunk. */
+function make(seed: number, tiny = false) {
+  const uniform = random(seed);
+  const shape = promptShape(seed, tiny);
+  const { G, E, KV_BITS } = shape;
+  const [WG, CHUNK] = [tiny ? 4 : 16, tiny ? 4 : [8, 4, 16, 8][seed % 4]!];
+  const tokens = tiny ? 10 : pick(uniform, [CHUNK, 32, 33 + CHUNK, 100, 160]);
+  const { table, kv, token, row, params } = drawPrompt(uniform, shape, tokens);
+  const chunks = Math.floor(tokens / CHUNK);
+  const stride = chunks + pick(uniform, [0, 3]);
+  const landmarks = new Uint32Array(2 * G * (E / 2) * stride).fill(0xdeadbeef);
+  const unlike = new Float32Array(G * stride).fill(Number.NaN);
+  const wantLandmarks = new Map<number, [Near, Near]>();
+  const wantUnlike = new Float64Array(G * stride).fill(Number.NaN);
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    if (!token(chunk * CHUNK).here) continue;
+    for (let g = 0; g < G; g++) {
+      const keys = Array.from({ length: CHUNK }, (_, i) => token(chunk * CHUNK + i).key(g));
+      const mean = keys[0]!.map((_, e) => keys.reduce((sum, key) => sum + key[e]!, 0) / CHUNK);
+      const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, value, e) => sum + value * b[e]!, 0);
+      const cosines = keys.map((key) => dot(key, mean) / Math.max(1e-8, Math.sqrt(dot(key, key) * dot(mean, mean))));
+      wantUnlike[g * stride + chunk] = chunk === 0 ? 2 : -Math.min(...cosines);
+      for (let e2 = 0; e2 < E / 2; e2++) {
+        const near = (e: number): Near => ({ value: mean[e]!, error: 2 ** -22 * 2 });
+        const at = ((row * G + g) * (E / 2) + e2) * stride + chunk;
+        wantLandmarks.set(at, [near(2 * e2), near(2 * e2 + 1)]);
+      }
+    }
+  }
+  return {
+    label: `${G}×${E} ${KV_BITS} bits, ${chunks} chunks of ${CHUNK}`,
+    constants: { WG, E, G, KV_BITS, CHUNK },
+    params: { ...params, sequence: row, chunks, stride },
+    grid: [ceilDiv(chunks, WG), G, 1] as const,
+    buffers: { table, kv, landmarks, unlike },
+    want: { landmarks: halves(landmarks, wantLandmarks), unlike: wantUnlike },
+    terms: E,
+    magnitude: 2,
+    ulps: 40, // of products of few channels, divided by a square root
+  };
+}
+
+export default spec({
+  kernel: shadow_landmarks,
+  cases: 48,
+  make: (seed) => make(seed),
+  race: () => make(1, true),
+  mutants: [
+    ["the sum instead of the mean", "mean /= f32(CHUNK);", ""],
+    ["the first chunk like any other", "select(-least, 2.0, chunk == 0u)", "-least"],
+    ["the first key only", "products[i] / max(sqrt(squares[i] * square), 1e-8)", "products[0] / max(sqrt(squares[0] * square), 1e-8)"], // prettier-ignore
+    ["another arena's words", "if (entry.z != params.arena) { return; }", ""],
+    ["the chunk's first slots", "let slot = chunk * CHUNK % 32u;", "let slot = 0u;"],
+  ],
+});

@@ -1,0 +1,51 @@
+import { ceilDiv } from "../../../src/errors.ts";
+import { shadow_project } from "../../../src/gpu/kernels.gen.ts";
+import { floats, pick, random, spec } from "../spec.ts";
+import { halves, type Near } from "./shadow_case.ts";
+
+function make(seed: number, tiny = false) {
+  const uniform = random(seed);
+  const [D, RANK] = tiny ? ([5, 4] as const) : ([[24, 10], [8, 8], [70, 2], [192, 68]] as const)[seed % 4]!; // prettier-ignore
+  const WG = tiny ? 2 : 32;
+  const tokens = tiny ? 3 : pick(uniform, [1, 2, 5, 33]);
+  const [sequence, first] = [pick(uniform, [0, 1]), pick(uniform, [0, 7])];
+  const capacity = first + tokens + pick(uniform, [0, 3]);
+  const x = floats(uniform, tokens * D);
+  const down = floats(uniform, D * RANK);
+  const shift = floats(uniform, RANK);
+  const factors = new Uint32Array((2 * capacity * RANK) / 2).fill(0xdeadbeef);
+  const want = new Map<number, [Near, Near]>();
+  const factor = (i: number, j: number): Near => {
+    let value = shift[j]!;
+    for (let k = 0; k < D; k++) value += x[i * D + k]! * down[k * RANK + j]!;
+    return { value, error: 8 * Math.sqrt(D) * 2 ** -24 * (1 + D / 4) };
+  };
+  for (let i = 0; i < tokens; i++) {
+    for (let p = 0; p < RANK / 2; p++) {
+      const at = ((sequence * capacity + first + i) * RANK) / 2 + p;
+      want.set(at, [factor(i, 2 * p), factor(i, 2 * p + 1)]);
+    }
+  }
+  return {
+    label: `${tokens} tokens from ${first}, ${D} → ${RANK}, capacity ${capacity}, sequence ${sequence}`,
+    constants: { WG, D, RANK },
+    params: { sequence, capacity, first, tokens },
+    grid: [ceilDiv(RANK / 2, WG), ceilDiv(tokens, 4), 1] as const,
+    buffers: { x, down, shift, factors },
+    want: { factors: halves(factors, want) },
+    terms: D,
+  };
+}
+
+export default spec({
+  kernel: shadow_project,
+  cases: 48,
+  make: (seed) => make(seed),
+  race: () => make(0, true),
+  mutants: [
+    ["no shift", "sums[i] = shift[pair]", "sums[i] = vec2f()"],
+    ["beyond the last token", "if (token + i <= last) {", "if (true) {"],
+    ["another place", "params.first + token", "token"],
+    ["another sequence", "params.sequence * params.capacity", "0u * params.capacity"],
+  ],
+});

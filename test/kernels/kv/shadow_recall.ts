@@ -1,0 +1,111 @@
+import { shadow_recall } from "../../../src/gpu/kernels.gen.ts";
+import { pageWords } from "../attn_case.ts";
+import { halfOf } from "../matrix.ts";
+import { judgePages, type PageWrite } from "../pages.ts";
+import { floats, pick, random, spec } from "../spec.ts";
+import { drawHalves, drawRope } from "./shadow_case.ts";
+
+/** [G, E, KV_BITS, V_BITS, GROUP, RANK, CHUNK, OUTLIERS, SELECTED] */
+const SHAPES = [
+  [3, 64, 16, 8, 32, 48, 8, 3, 9],
+  [1, 8, 32, 16, 8, 8, 4, 1, 12],
+  [2, 24, 8, 4, 8, 10, 4, 5, 5],
+  [2, 72, 4, 8, 8, 2, 16, 1, 3],
+] as const;
+
+function make(seed: number, tiny = false) {
+  const uniform = random(seed);
+  const upTo = (most: number) => Math.floor(uniform() * most);
+  const [G, E, KV_BITS, V_BITS, GROUP, RANK, CHUNK, OUTLIERS, SELECTED] = tiny
+    ? ([1, 8, 32, 8, 8, 2, 4, 1, 2] as const)
+    : SHAPES[seed % SHAPES.length]!;
+  const LANES = tiny ? 2 : [4, 32][Math.floor(seed / 4) % 2]!;
+  const shape = { E, KV_BITS };
+  const [count, firstRow] = [tiny ? 1 : pick(uniform, [1, 2]), pick(uniform, [0, 1])];
+  const chunks = tiny ? 3 : 20;
+  const capacity = chunks * CHUNK + pick(uniform, [0, 32]);
+  const words = pageWords(shape);
+  const pages = Math.ceil(((OUTLIERS + SELECTED) * CHUNK) / 32);
+  const [column, listLength] = [pick(uniform, [0, 2]), 1 + pages];
+  const columns = column + G;
+  const table = new Uint32Array(2 * listLength * columns * 4).fill(0xfffffff0);
+  const rows = new Uint32Array((firstRow + count) * 4).fill(0xffffff00);
+  const VALUE_WORDS = (E * V_BITS) / 32 + (V_BITS < 16 ? E / GROUP : 0);
+  const factors = drawHalves(uniform, 2 * capacity * RANK);
+  const up = floats(uniform, 2 * (RANK + 1) * G * E);
+  const rope = drawRope(capacity, E);
+  const values = Uint32Array.from({ length: 2 * G * capacity * VALUE_WORDS }, () => upTo(2 ** 32));
+  const pairs = drawHalves(uniform, 2 * values.length).words;
+  const isPair = (i: number) => V_BITS === 16 || i % VALUE_WORDS >= (E * V_BITS) / 32;
+  for (let i = 0; i < values.length; i++) if (isPair(i)) values[i] = pairs[i]!;
+  const kv = new Uint32Array(count * G * pages * words).fill(0xdeadbeef);
+  const moves = new Uint32Array(count * G * (1 + 2 * SELECTED)).fill(0xdeadbeef);
+  const writes: PageWrite[] = [];
+  for (let m = 0; m < count; m++) {
+    const sequence = 1 - m;
+    rows[(firstRow + m) * 4 + 2] = sequence;
+    for (let g = 0; g < G; g++) {
+      const first = (m * G + g) * pages;
+      for (let i = 0; i < pages; i++)
+        table.set(
+          [(first + pages - 1 - i) * words, 0, 0, 0],
+          ((sequence * listLength + 1 + i) * columns + column + g) * 4,
+        );
+      const missing = upTo(SELECTED + 1);
+      moves[(m * G + g) * (1 + 2 * SELECTED)] = missing;
+      for (let i = 0; i < missing; i++) {
+        const [place, chunk] = [SELECTED - 1 - i, upTo(chunks)];
+        moves.set([place, chunk], (m * G + g) * (1 + 2 * SELECTED) + 1 + 2 * i);
+        for (let t = 0; t < CHUNK; t++) {
+          const slot = (OUTLIERS + place) * CHUNK + t;
+          const at = { page: (first + pages - 1 - Math.floor(slot / 32)) * words, slot: slot % 32 };
+          const token = chunk * CHUNK + t;
+          const map = (j: number, e: number) => up[((sequence * (RANK + 1) + j) * G + g) * E + e]!;
+          const flat = Float64Array.from({ length: E }, (_, e) => {
+            let sum = map(RANK, e);
+            for (let j = 0; j < RANK; j++) sum += factors.values[(sequence * capacity + token) * RANK + j]! * map(j, e);
+            return sum;
+          });
+          const key = flat.map((value, e) => {
+            const i2 = e % (E / 2);
+            const [cos, sin] = [rope[token * E + 2 * i2]!, rope[token * E + 2 * i2 + 1]!];
+            return e < E / 2 ? value * cos - flat[e + E / 2]! * sin : value * cos + flat[e - E / 2]! * sin;
+          });
+          writes.push({ ...at, kind: "k", values: key, error: 8 * Math.sqrt(RANK + 2) * 2 ** -24 * (2 * RANK + 2) });
+          const from = ((sequence * G + g) * capacity + token) * VALUE_WORDS;
+          const value = Float64Array.from({ length: E }, (_, e) => {
+            const word = values[from + Math.floor((e * V_BITS) / 32)]! >>> ((e * V_BITS) % 32);
+            if (V_BITS === 16) return halfOf(word & 0xffff);
+            const pair = values[from + (E * V_BITS) / 32 + Math.floor(e / GROUP)]!;
+            return halfOf(pair >>> 16) + halfOf(pair & 0xffff) * (word & (2 ** V_BITS - 1));
+          });
+          writes.push({ ...at, kind: "v", values: value, error: 2 ** -23 * 2 ** V_BITS });
+        }
+      }
+    }
+  }
+  return {
+    label: `${count} rows, ${G}×${E} of ${KV_BITS} bits, rank ${RANK}, values of ${V_BITS} bits, chunks of ${CHUNK}`,
+    constants: { LANES, E, G, KV_BITS, V_BITS, GROUP, RANK, OUTLIERS, SELECTED, CHUNK },
+    params: { firstRow, listLength, columns, column, capacity },
+    grid: [SELECTED, G, count] as const,
+    buffers: { rows, table, moves, factors: factors.words, up, rope, values, kv },
+    want: { kv: (got: Uint32Array) => judgePages(shape, writes, kv, got.subarray(0, kv.length)) },
+    terms: RANK,
+  };
+}
+
+export default spec({
+  kernel: shadow_recall,
+  cases: 48,
+  make: (seed) => make(seed),
+  race: () => make(0, true),
+  mutants: [
+    ["no mean", "sums[t] = mean;", "sums[t] = vec2f();"],
+    ["not rotated", "let turn = rope[(token + t) * (E / 2u) + e];", "let turn = vec2f(1.0, 0.0);"],
+    ["rotated to the chunk's first token", "rope[(token + t)", "rope[token"],
+    ["over the outliers", "let first = (OUTLIERS + place) * CHUNK;", "let first = place * CHUNK;"],
+    ["more than are missing", "if (wg.x >= moves[at]) { return; }", ""],
+    ["another token's values", "+ i / E * VALUE_WORDS", ""],
+  ],
+});

@@ -1,0 +1,194 @@
+// The float64 reference of ShadowKV: what each query after the prompt sees of it.
+import { startColumns } from "../../../src/kv/systems/shadow/state.ts";
+import { attendOne, type HeadView, type Model, rotate, toHalf } from "../../reference.ts";
+import { type GreedyReply, greedyReply } from "../greedy.ts";
+import { chunkWeights, inChunks, largest, leastCosine, lowRank, meanOf, type Row } from "./math.ts";
+
+export interface ShadowOptions {
+  chunk: number;
+  outliers: number;
+  selected: number;
+  local: number;
+  /** At least the width of a store's keys: all of it. */
+  rank: number;
+  /** Numbers of the state are stored as f16, as the engine does; else exactly. */
+  half: boolean;
+  /** Layers that share a store choose each for themselves, or the first for all. */
+  select: "layer" | "group";
+}
+
+/** What one list holds of its prompt. */
+interface List {
+  landmarks: Row[];
+  outliers: number[];
+  /** The chunk in each place: a set, as far as results go. */
+  resident: number[];
+  /** Chunks that have been there since the prompt's end: as they were. */
+  exact: Set<number>;
+  keys: Row[];
+  values: Row[];
+}
+
+export interface ShadowReply extends GreedyReply {
+  /** Least distance of a score that was chosen from one that was not. */
+  margin: number;
+  /** Chunks that were wanted after the prompt, and how many of them had to be brought back. */
+  wanted: number;
+  missing: number;
+}
+
+/** Tokens of the pages given up. */
+export const givenUp = (tokens: number, { local }: ShadowOptions): number =>
+  Math.max(0, 32 * Math.floor((tokens - local) / 32));
+
+class Shadow {
+  readonly #model: Model;
+  readonly #options: ShadowOptions;
+  readonly #prompt: number;
+  readonly #slots: number;
+  readonly #lists = new Map<string, List>();
+  readonly #recalled = new Map<number, Row[]>();
+  #layer = 0;
+  #queries: Row = new Float64Array();
+  #planned = new Set<number>();
+  margin = Infinity;
+  wanted = 0;
+  missing = 0;
+
+  constructor(model: Model, prompt: number, options: ShadowOptions) {
+    this.#model = model;
+    this.#options = options;
+    this.#prompt = prompt;
+    this.#slots = givenUp(prompt, options);
+  }
+
+  /** The queries of a layer are known: its heads come next. */
+  enter(layer: number, rows: readonly Row[]): void {
+    [this.#layer, this.#queries] = [layer, rows.at(-1)!];
+    this.#planned = new Set();
+  }
+
+  attend(head: HeadView): Row {
+    const { query, keys, values, position, owner, group } = head;
+    const { chunk, outliers, selected } = this.#options;
+    if (this.#slots / chunk <= outliers + selected || position < this.#prompt - 1)
+      return attendOne(query, keys, values);
+    if (position === this.#prompt - 1) {
+      this.#take(head);
+      return attendOne(query, keys, values);
+    }
+    const list = this.#lists.get(`${owner}.${group}`)!;
+    if (!this.#planned.has(group) && this.#chooses(owner)) this.#plan(list, group);
+    this.#planned.add(group);
+    const seen = [...list.outliers, ...list.resident].map((each) => this.#chunk(list, owner, group, each));
+    return attendOne(
+      query,
+      [...seen.flatMap(([some]) => some), ...keys.slice(this.#slots)],
+      [...seen.flatMap(([, some]) => some), ...values.slice(this.#slots)],
+    );
+  }
+
+  #chooses(owner: number): boolean {
+    return this.#options.select === "layer" || this.#layer === owner;
+  }
+
+  /** The prompt's last query: everything is made, the last layer that reads the store has the last word. */
+  #take({ keys, values, owner, group }: HeadView): void {
+    const { chunk, outliers, half } = this.#options;
+    const round = half ? toHalf : (value: number) => value;
+    const chunks = inChunks(keys.slice(0, this.#slots), chunk);
+    const unlike = chunks.map((rows, i) => (i === 0 ? 2 : -leastCosine(rows)));
+    const out = largest(unlike, outliers);
+    const landmarks = chunks.map((rows) => meanOf(rows).map(round));
+    const first = this.#choose(landmarks, out.chosen, group);
+    this.margin = Math.min(this.margin, out.margin);
+    this.#lists.set(`${owner}.${group}`, {
+      landmarks,
+      outliers: out.chosen,
+      resident: first,
+      exact: new Set([...out.chosen, ...first]),
+      keys: keys.slice(0, this.#prompt),
+      values: values.slice(0, this.#prompt),
+    });
+  }
+
+  #choose(landmarks: readonly Row[], outliers: readonly number[], group: number): number[] {
+    const { H, G, E } = this.#model.shape;
+    const R = H / G;
+    const queries = Array.from({ length: R }, (_, h) =>
+      this.#queries.subarray((group * R + h) * E, (group * R + h + 1) * E),
+    );
+    const { chosen, margin } = largest(chunkWeights(queries, landmarks, outliers), this.#options.selected);
+    this.margin = Math.min(this.margin, margin);
+    return chosen;
+  }
+
+  #plan(list: List, group: number): void {
+    const next = this.#choose(list.landmarks, list.outliers, group);
+    const missing = next.filter((chunk) => !list.resident.includes(chunk));
+    for (const gone of list.resident.filter((chunk) => !next.includes(chunk))) list.exact.delete(gone);
+    this.wanted += next.length;
+    this.missing += missing.length;
+    list.resident = next;
+  }
+
+  /** Keys and values of a chunk as the list has them now. */
+  #chunk(list: List, owner: number, group: number, index: number): readonly [Row[], Row[]] {
+    const { chunk, half } = this.#options;
+    const [from, to] = [index * chunk, (index + 1) * chunk];
+    const values = list.values.slice(from, to);
+    if (list.exact.has(index)) return [list.keys.slice(from, to), values];
+    const { E } = this.#model.shape;
+    const keys = this.#recall(owner).slice(from, to);
+    return [
+      keys.map((row) => row.subarray(group * E, (group + 1) * E)),
+      half ? values.map((row) => row.map(toHalf)) : values,
+    ];
+  }
+
+  /** All keys of a store through their factors. */
+  #recall(owner: number): Row[] {
+    const known = this.#recalled.get(owner);
+    if (known) return known;
+    const { G, E, frequencies } = this.#model.shape;
+    const width = G * E;
+    const lists = Array.from({ length: G }, (_, group) => this.#lists.get(`${owner}.${group}`)!);
+    const rows = Array.from({ length: this.#prompt }, (_, t) =>
+      rotate(Float64Array.from(lists.flatMap(({ keys }) => [...keys[t]!])), -t, frequencies),
+    );
+    const { rank, half } = this.#options;
+    const full = rank >= width;
+    const columns = full ? width : Math.min(width, 4 * Math.ceil((rank + 8) / 4));
+    const start = startColumns(width, columns);
+    const made = lowRank(rows, {
+      rank: Math.min(rank, width),
+      mean: meanOf(rows),
+      start: full
+        ? null
+        : Array.from({ length: columns }, (_, j) =>
+            Float64Array.from({ length: width }, (_k, k) => start[k * columns + j]!),
+          ),
+      rounds: 4,
+      round: half ? toHalf : (value) => value,
+    }).map((row, t) => rotate(row, t, frequencies));
+    this.#recalled.set(owner, made);
+    return made;
+  }
+}
+
+export function shadowReply(
+  model: Model,
+  prompt: readonly number[],
+  count: number,
+  options: ShadowOptions,
+): ShadowReply {
+  const shadow = new Shadow(model, prompt.length, options);
+  const reply = greedyReply(model, prompt, count, {
+    attendHead: (head) => shadow.attend(head),
+    observe: (name, layer, rows) => {
+      if (name === "query") shadow.enter(layer, rows);
+    },
+  });
+  const { margin, wanted, missing } = shadow;
+  return { ...reply, margin, wanted, missing };
+}
