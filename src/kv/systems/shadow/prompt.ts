@@ -353,6 +353,7 @@ function chooseFirst({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
     firstRow: (s: StepSizes) => end(s)?.windowAt ?? 0,
     count: (s: StepSizes) => (end(s) ? 1 : 0),
     chunks: (s: StepSizes) => chunksOf(tokensOf(s), shape),
+    span: (s: StepSizes) => chunksOf(tokensOf(s), shape),
   };
   const { kvHeads: G } = context.model;
   const { resident } = stateOf(context, shape).stores[store]!;
