@@ -1,18 +1,19 @@
 // shadow_project — factors of tokens: factors[first + i, :] = x[i, :]·down + shift, as f16
 //
 //   x        [tokens, D]             f32    read
-//   down     [D, RANK / 2]           vec2f  read
-//   shift    [RANK / 2]              vec2f  read
+//   down     [D, RANK/4]             vec4f  read
+//   shift    [RANK/4]                vec4f  read
 //   factors  [*, capacity, RANK/2]   u32    write  pairs of f16, by sequence and token
 //
-// dispatch  (⌈RANK / 2 / WG⌉, ⌈tokens / 4⌉, 1): a thread takes a pair of factors of four tokens
+// dispatch  (⌈RANK / 4 / WG⌉, ⌈tokens / 8⌉, 1): a thread takes four factors of eight tokens
 // cost      flops 2·tokens·D·RANK: compute bound, once per prompt and store
-// why       Threads lie along factors, so that `down` is read in line and x is the same for all; four tokens share what is read.
+// why       Threads lie along factors, so that `down` is read in line and x is the same for all; eight tokens share what is read.
 // uses      lib/pack_half.wgsl
 
-override WG: u32 = 32;  // threads
+override WG: u32 = 16;    // threads per workgroup
 override D: u32 = 192;
-override RANK: u32 = 48;  // even
+override RANK: u32 = 48;  // a multiple of 4
+const TOKENS: u32 = 8;    // of a thread
 
 struct Params {
   sequence: u32,
@@ -22,32 +23,29 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> down: array<vec2f>;
-@group(0) @binding(2) var<storage, read> shift: array<vec2f>;
+@group(0) @binding(1) var<storage, read> down: array<vec4f>;
+@group(0) @binding(2) var<storage, read> shift: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> factors: array<u32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
 fn shadow_project(@builtin(global_invocation_id) id: vec3u) {
-  let pair = id.x;
-  if (pair >= RANK / 2u) { return; }
-  let last = params.tokens - 1u;
-  let token = 4u * id.y;
-  let at0 = min(token, last) * D;
-  let at1 = min(token + 1u, last) * D;
-  let at2 = min(token + 2u, last) * D;
-  let at3 = min(token + 3u, last) * D;
-  var sums: array<vec2f, 4>;
-  for (var i = 0u; i < 4u; i++) { sums[i] = shift[pair]; }
+  let four = id.x;
+  if (four >= RANK / 4u) { return; }
+  let token = TOKENS * id.y;
+  // Arrays stay in registers while their indices are constants, hence "unrolled".
+  var at: array<u32, TOKENS>;
+  var sums: array<vec4f, TOKENS>;
+  for (var i = 0u; i < TOKENS; i++) { at[i] = min(token + i, params.tokens - 1u) * D; sums[i] = shift[four]; }  // unrolled
   for (var k = 0u; k < D; k++) {
-    let to = down[k * (RANK / 2u) + pair];
-    sums[0] += x[at0 + k] * to;
-    sums[1] += x[at1 + k] * to;
-    sums[2] += x[at2 + k] * to;
-    sums[3] += x[at3 + k] * to;
+    let to = down[k * (RANK / 4u) + four];
+    for (var i = 0u; i < TOKENS; i++) { sums[i] += x[at[i] + k] * to; }  // unrolled
   }
+  var done = sums;  // a copy, with a variable index: the sums stay in registers until here
   let row = params.sequence * params.capacity + params.first + token;
-  for (var i = 0u; i < 4u; i++) {
-    if (token + i <= last) { factors[(row + i) * (RANK / 2u) + pair] = pack_half(sums[i]); }
+  for (var i = 0u; i < min(TOKENS, params.tokens - token); i++) {
+    let word = (row + i) * (RANK / 2u) + 2u * four;
+    factors[word] = pack_half(done[i].xy);
+    factors[word + 1u] = pack_half(done[i].zw);
   }
 }

@@ -4,7 +4,7 @@
 //   ranks     [M·G, stride]     f32  write
 //
 // dispatch  (G, M, 1): one workgroup per KV head and row
-// cost      bytes 8·M·H·stride: memory bound
+// cost      bytes 8·M·H·span: memory bound
 // why       The weight is a softmax over the chunks, and its largest over the query heads says which chunks a KV head needs:
 //           that is max over heads of product − log Σ exp product, without an exponential per chunk and head.
 // uses      lib/joined.wgsl
@@ -13,7 +13,10 @@ override WG: u32 = 64;  // threads
 override G: u32 = 3;    // KV heads
 const R: u32 = 3;       // query heads of a KV head
 
-struct Params { stride: u32 }
+struct Params {
+  span: u32,    // chunks that there are
+  stride: u32,  // chunks that a sequence has room for
+}
 
 @group(0) @binding(0) var<storage, read> products: array<f32>;
 @group(0) @binding(1) var<storage, read_write> ranks: array<f32>;
@@ -30,7 +33,7 @@ fn shadow_rank(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   var logs: array<f32, R>;
   for (var h = 0u; h < R; h++) {
     var own = vec2f(NEVER, 0.0);
-    for (var n = local; n < params.stride; n += WG) {
+    for (var n = local; n < params.span; n += WG) {
       let product = products[first + h * params.stride + n];
       if (product > -1e38) { own = joined(own, vec2f(product, 1.0)); }
     }
@@ -41,7 +44,7 @@ fn shadow_rank(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
     logs[h] = all.x + log(max(all.y, 1.0));
     workgroupBarrier();
   }
-  for (var n = local; n < params.stride; n += WG) {
+  for (var n = local; n < params.span; n += WG) {
     var best = NEVER;
     for (var h = 0u; h < R; h++) {
       let product = products[first + h * params.stride + n];

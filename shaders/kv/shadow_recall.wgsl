@@ -9,10 +9,11 @@
 //   values   [*, G, capacity, VALUE_WORDS]  u32    read   see shadow_values
 //   kv       [*]                            u32    write  the private pages
 //
-// dispatch  (SELECTED, G, M): one workgroup per move that there may be; those beyond the count return at once
+// dispatch  (workgroups, G, M): as many workgroups share the moves of a row and KV head; any number serves
 // cost      bytes misses·CHUNK·(RANK·2 + E·V_BITS/8 + 2·E·KV_BITS/8) + misses·RANK·E·4, flops 2·misses·CHUNK·RANK·E: latency bound
 // why       A thread has two channels that are rotated together, of all tokens of the chunk: what it reads of `up` serves
-//           them all. The number of moves never leaves the GPU.
+//           them all, and the chunk's factors are converted once, in workgroup memory. The number of moves never leaves the GPU;
+//           clearing workgroup memory costs a workgroup without a move something too, so a CPU adapter wants few.
 // uses      lib/page_writer.wgsl
 
 override LANES: u32 = 32;      // threads
@@ -32,6 +33,7 @@ struct Params {
   columns: u32,     // lists of a sequence
   column: u32,      // the list of KV head 0
   capacity: u32,    // tokens that a sequence has room for
+  workgroups: u32,  // that share the moves
 }
 
 @group(0) @binding(0) var<storage, read> rows: array<vec4u>;
@@ -45,34 +47,33 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 override NUMBERS: u32 = CHUNK * E;
+override FACTORS: u32 = CHUNK * RANK / 2u;
 override WORDS: u32 = E * KV_BITS / 32u;  // of a slot's K or V
 override VALUE_WORDS: u32 = E * V_BITS / 32u + select(0u, E / GROUP, V_BITS < 16u);
 
 var<workgroup> numbers: array<f32, NUMBERS>;  // [CHUNK, E]
+var<workgroup> pairs: array<vec2f, FACTORS>;  // [RANK/2, CHUNK]
 
 fn head_value(i: u32) -> f32 { return numbers[i]; }
 
 // Channels e and e + E/2 of the keys of tokens token … token + CHUNK − 1.
 fn recall_keys(sequence: u32, head: u32, token: u32, e: u32) {
   let map = sequence * (RANK + 1u) * G * E + head * E + e;
-  let from_ = (sequence * params.capacity + token) * (RANK / 2u);
   var sums: array<vec2f, CHUNK>;
   let mean = vec2f(up[map + RANK * G * E], up[map + RANK * G * E + E / 2u]);
-  for (var t = 0u; t < CHUNK; t++) { sums[t] = mean; }
+  for (var t = 0u; t < CHUNK; t++) { sums[t] = mean; }  // unrolled
   for (var j2 = 0u; j2 < RANK / 2u; j2++) {
     let even = map + 2u * j2 * G * E;
     let odd = even + G * E;
     let first = vec2f(up[even], up[even + E / 2u]);
     let second = vec2f(up[odd], up[odd + E / 2u]);
-    for (var t = 0u; t < CHUNK; t++) {
-      let pair = unpack2x16float(factors[from_ + t * (RANK / 2u) + j2]);
-      sums[t] += pair.x * first + pair.y * second;
-    }
+    for (var t = 0u; t < CHUNK; t++) { sums[t] += pairs[j2 * CHUNK + t].x * first + pairs[j2 * CHUNK + t].y * second; }  // unrolled
   }
+  var keys = sums;  // a copy, with a variable index: the sums stay in registers until here
   for (var t = 0u; t < CHUNK; t++) {
     let turn = rope[(token + t) * (E / 2u) + e];
-    numbers[t * E + e] = sums[t].x * turn.x - sums[t].y * turn.y;
-    numbers[t * E + e + E / 2u] = sums[t].y * turn.x + sums[t].x * turn.y;
+    numbers[t * E + e] = keys[t].x * turn.x - keys[t].y * turn.y;
+    numbers[t * E + e + E / 2u] = keys[t].y * turn.x + keys[t].x * turn.y;
   }
 }
 
@@ -87,20 +88,25 @@ fn kept_value(at: u32, e: u32) -> f32 {
 @compute @workgroup_size(LANES)
 fn shadow_recall(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
   let at = (wg.z * G + wg.y) * (1u + 2u * SELECTED);
-  if (wg.x >= moves[at]) { return; }
-  let place = moves[at + 1u + 2u * wg.x];
-  let token = moves[at + 2u + 2u * wg.x] * CHUNK;
   let sequence = rows[params.firstRow + wg.z].z;
   let list = sequence * params.listLength * params.columns + params.column + wg.y;
-  let first = (OUTLIERS + place) * CHUNK;
-  let page = table[list + (1u + first / 32u) * params.columns].x;
-
-  for (var e = local; e < E / 2u; e += LANES) { recall_keys(sequence, wg.y, token, e); }
-  workgroupBarrier();
-  for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, false, WORDS, local); }
-  workgroupBarrier();
-  let value = ((sequence * G + wg.y) * params.capacity + token) * VALUE_WORDS;
-  for (var i = local; i < CHUNK * E; i += LANES) { numbers[i] = kept_value(value + i / E * VALUE_WORDS, i % E); }
-  workgroupBarrier();
-  for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, true, WORDS, local); }
+  for (var taken = wg.x; taken < moves[at]; taken += params.workgroups) {
+    let token = moves[at + 2u + 2u * taken] * CHUNK;
+    let first = (OUTLIERS + moves[at + 1u + 2u * taken]) * CHUNK;
+    let page = table[list + (1u + first / 32u) * params.columns].x;
+    let kept = (sequence * params.capacity + token) * (RANK / 2u);
+    for (var i = local; i < FACTORS; i += LANES) {
+      pairs[i % (RANK / 2u) * CHUNK + i / (RANK / 2u)] = unpack2x16float(factors[kept + i]);
+    }
+    workgroupBarrier();
+    for (var e = local; e < E / 2u; e += LANES) { recall_keys(sequence, wg.y, token, e); }
+    workgroupBarrier();
+    for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, false, WORDS, local); }
+    workgroupBarrier();
+    let value = ((sequence * G + wg.y) * params.capacity + token) * VALUE_WORDS;
+    for (var i = local; i < CHUNK * E; i += LANES) { numbers[i] = kept_value(value + i / E * VALUE_WORDS, i % E); }
+    workgroupBarrier();
+    for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, true, WORDS, local); }
+    workgroupBarrier();
+  }
 }

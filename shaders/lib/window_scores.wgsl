@@ -1,18 +1,9 @@
 // lib/window_scores.wgsl — scores of a few queries and eight neighbouring slots of a page
 // needs     q: array<vec4f>, kv: array<vec4u>, params.scale, E, KV_BITS, QUERIES
-// uses      lib/page.wgsl
+// uses      lib/page.wgsl lib/four_keys.wgsl
 //
 // Keys of eight slots lie together word by word, so one vec4u is the same word of four slots. On a CPU adapter loads cost
 // most: eight queries with eight slots take 12 for 256 products.
-
-const HALF_BIAS = 0x77800000u;  // bits of 2¹¹², by which an f16's exponent is short of an f32's
-
-// The f16 in the lower half of each word. Cheaper than unpack2x16float where that is software, products cheaper than shifts;
-// reads four slots at once. Subnormals may become 0: as f32 they are subnormal too before the last product.
-fn half_floats(words: vec4u) -> vec4f {
-  let bits = ((words & vec4u(0x7fffu)) * 8192u) | ((words & vec4u(0x8000u)) * 65536u);
-  return bitcast<vec4f>(bits) * bitcast<f32>(HALF_BIAS);
-}
 
 // Channel 4·e4 + c of four neighbouring slots, as stored: floats, or units. `at`: the slots' word 0, in vec4u.
 fn stored_keys(at: u32, e4: u32, c: u32) -> vec4f {
@@ -28,16 +19,6 @@ fn four_openings(at: u32) -> array<vec4f, 2> {
   if (KV_BITS > 8u) { return array(vec4f(1.0), vec4f()); }
   let pairs = kv[at];
   return array(bitcast<vec4f>(pairs << vec4u(16u)), bitcast<vec4f>(pairs & vec4u(0xffff0000u)));
-}
-
-// x · keys. Spelled out by component: SwiftShader spills every vec4 between two operators.
-fn plus(sum: vec4f, x: vec4f, key0: vec4f, key1: vec4f, key2: vec4f, key3: vec4f) -> vec4f {
-  return vec4f(
-    sum.x + x.x * key0.x + x.y * key1.x + x.z * key2.x + x.w * key3.x,
-    sum.y + x.x * key0.y + x.y * key1.y + x.z * key2.y + x.w * key3.y,
-    sum.z + x.x * key0.z + x.y * key1.z + x.z * key2.z + x.w * key3.z,
-    sum.w + x.x * key0.w + x.y * key1.w + x.z * key2.w + x.w * key3.w,
-  );
 }
 
 // Scores of QUERIES queries, each from q[query[j]] on, and slots 8·octet … 8·octet + 7 of a page: two vec4f a query.

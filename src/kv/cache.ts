@@ -46,8 +46,9 @@ export class KvCache {
   readonly #sealer: Sealer | null;
   /** [sequences] arenas that the lists of a sequence lead to. */
   readonly #used: Set<number>[];
-  /** [sequences, and those prepared] pages that the longest list has fewer than its tokens fill. */
+  /** [sequences, and those prepared] pages that the longest list has fewer than its tokens fill, and pages given up. */
   readonly #fewer: number[];
+  readonly #givenUp: number[];
 
   constructor(gpu: Gpu, shape: CacheShape) {
     this.#gpu = gpu;
@@ -66,6 +67,7 @@ export class KvCache {
     this.#sealer = seals ? new Sealer(gpu, this.arenas, shape.headWidth, sealable) : null;
     this.#used = Array.from({ length: shape.sequences }, () => new Set<number>());
     this.#fewer = Array.from({ length: shape.sequences + 1 }, () => 0);
+    this.#givenUp = [...this.#fewer];
   }
 
   /** The format that projections write. */
@@ -144,7 +146,7 @@ export class KvCache {
   /** A sequence enters under this number: nothing kept, no page lost. */
   openSequence(sequence: number): void {
     this.#used[sequence]!.clear();
-    this.#fewer[sequence] = 0;
+    this.#fewer[sequence] = this.#givenUp[sequence] = 0;
     this.lists.setHeaders(sequence, () => ({ kept: 0, liveFrom: 0 }));
   }
 
@@ -165,6 +167,7 @@ export class KvCache {
     this.lists.setHeaders(sequence, (column) => ({ kept: kept.pages[column]!.length, liveFrom: kept.liveFrom }));
     const most = Math.max(...kept.pages.map(({ length }) => length));
     this.#fewer[sequence] = kept.liveFrom - most;
+    this.#givenUp[sequence] = kept.liveFrom;
     for (let index = 0; index < most; index++) {
       this.lists.setEntries(sequence, index, (column) => this.#keptEntry(kept, column, index));
     }
@@ -222,6 +225,11 @@ export class KvCache {
   /** Pages of the longest list of a sequence that has so many tokens: those given up do not count, private ones do. */
   longestList(sequence: number, tokens: number): number {
     return blocksFor(tokens) - this.#fewer[sequence]!;
+  }
+
+  /** Pages that each list of a sequence has given up. */
+  pagesGivenUp(sequence: number): number {
+    return this.#givenUp[sequence]!;
   }
 
   /** The program, prepared, for the moves that change a block's format; null where none does. */

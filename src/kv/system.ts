@@ -24,6 +24,8 @@ export interface StepSizes {
   /** Rows 0 … decodeRows−1 belong to one sequence each; the others to one prompt chunk. */
   rows: number;
   decodeRows: number;
+  /** Most pages that a list of these rows has given up; 0: theirs are whole. */
+  pagesGivenUp: number;
   /** Set where a prompt ends with this step of which only a part stays. */
   promptEnd: PromptEndSizes | null;
 }

@@ -76,10 +76,12 @@ function listSizes(
   { cache, profile }: ModelContext,
   rows: readonly Row[],
   alone: readonly Row[],
-): Pick<Sizes, "splits" | "pagesPerSplit" | "chunkSplits" | "arenas"> {
-  const arenas = cache.usedArenas(rows.map(({ sequence }) => sequence));
+): Pick<Sizes, "splits" | "pagesPerSplit" | "chunkSplits" | "arenas" | "pagesGivenUp"> {
+  const sequences = rows.map(({ sequence }) => sequence);
+  const arenas = cache.usedArenas(sequences);
+  const pagesGivenUp = Math.max(...sequences.map((sequence) => cache.pagesGivenUp(sequence)));
   const splitting = splitsFor(profile, mostPages(cache, alone.length > 0 ? alone : rows.slice(-1)));
-  return { arenas, ...splitting, chunkSplits: Math.min(MOST_CHUNK_SPLITS, splitting.splits) };
+  return { arenas, pagesGivenUp, ...splitting, chunkSplits: Math.min(MOST_CHUNK_SPLITS, splitting.splits) };
 }
 
 /** Pages of the longest list that these rows read. */

@@ -79,6 +79,7 @@ function questions(model: ModelContext): Question[] {
     ...splitsFor(profile, blocksFor(contextOf(model))),
     chunkSplits: 1,
     arenas: cache.usedArenas([0]),
+    pagesGivenUp: 0,
     inPlace: 1,
     queried: false,
     promptEnd: null,

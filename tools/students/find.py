@@ -206,6 +206,17 @@ class Finder:
             self.add("K", K, "calibrated", self.plain[K].maps(), tokens=self.plain[K].tokens)
         self.judge()
 
+    def shorter(self, sizes=(128,)):
+        """The same text in shorter windows: more first tokens, less to look back at."""
+        for size in sizes:
+            sums = [Moments(self.base, K) for K in STUDIED]
+            for n in range(REFIT):
+                for part in self.data.train(n)[0][0].split(size):
+                    self.reading.read(part, sums)
+            for each in sums:
+                self.add("window", each.K, f"windows of {size}", each.maps(), tokens=each.tokens)
+        self.judge()
+
     def chats(self, count):
         """The model's own chats, as much text as each of the other domains has."""
         windows = own_chats(self.base, count, self.data.window, self.log)
@@ -249,7 +260,7 @@ def main():
     parse.add_argument("--windows", type=int, default=80, help="of 512 tokens, to calibrate on")
     parse.add_argument("--held", type=int, default=4, help="windows of each kind to measure on")
     parse.add_argument("--chats", type=int, default=27, help="windows of the model's own chats")
-    parse.add_argument("--only", help="some of start, tokens, ridge, constant, weights, texts, K, groups, queries")
+    parse.add_argument("--only", help="some of start, tokens, ridge, constant, weights, texts, K, groups, queries, window")
     args = parse.parse_args()
     torch.set_num_threads(int(os.environ.get("THREADS", 2)))
     torch.manual_seed(0)
@@ -263,6 +274,7 @@ def main():
     finder.others()
     finder.groups()
     finder.queries()
+    finder.shorter()
     finder.chats(args.chats)
 
 

@@ -5,9 +5,9 @@ import { halves, type Near } from "./shadow_case.ts";
 
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
-  const [D, RANK] = tiny ? ([5, 4] as const) : ([[24, 10], [8, 8], [70, 2], [192, 68]] as const)[seed % 4]!; // prettier-ignore
-  const WG = tiny ? 2 : 32;
-  const tokens = tiny ? 3 : pick(uniform, [1, 2, 5, 33]);
+  const [D, RANK] = tiny ? ([5, 4] as const) : ([[24, 12], [8, 8], [70, 4], [192, 68]] as const)[seed % 4]!; // prettier-ignore
+  const WG = tiny ? 2 : 16;
+  const tokens = tiny ? 3 : pick(uniform, [1, 2, 8, 9, 33]);
   const [sequence, first] = [pick(uniform, [0, 1]), pick(uniform, [0, 7])];
   const capacity = first + tokens + pick(uniform, [0, 3]);
   const x = floats(uniform, tokens * D);
@@ -30,7 +30,7 @@ function make(seed: number, tiny = false) {
     label: `${tokens} tokens from ${first}, ${D} → ${RANK}, capacity ${capacity}, sequence ${sequence}`,
     constants: { WG, D, RANK },
     params: { sequence, capacity, first, tokens },
-    grid: [ceilDiv(RANK / 2, WG), ceilDiv(tokens, 4), 1] as const,
+    grid: [ceilDiv(RANK / 4, WG), ceilDiv(tokens, 8), 1] as const,
     buffers: { x, down, shift, factors },
     want: { factors: halves(factors, want) },
     terms: D,
@@ -43,8 +43,8 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(0, true),
   mutants: [
-    ["no shift", "sums[i] = shift[pair]", "sums[i] = vec2f()"],
-    ["beyond the last token", "if (token + i <= last) {", "if (true) {"],
+    ["no shift", "sums[i] = shift[four]", "sums[i] = vec4f()"],
+    ["beyond the last token", "i < min(TOKENS, params.tokens - token)", "i < TOKENS"],
     ["another place", "params.first + token", "token"],
     ["another sequence", "params.sequence * params.capacity", "0u * params.capacity"],
   ],

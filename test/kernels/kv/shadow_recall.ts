@@ -21,6 +21,7 @@ function make(seed: number, tiny = false) {
     : SHAPES[seed % SHAPES.length]!;
   const LANES = tiny ? 2 : [4, 32][Math.floor(seed / 4) % 2]!;
   const shape = { E, KV_BITS };
+  const workgroups = pick(uniform, [1, 2, SELECTED]);
   const [count, firstRow] = [tiny ? 1 : pick(uniform, [1, 2]), pick(uniform, [0, 1])];
   const chunks = tiny ? 3 : 20;
   const capacity = chunks * CHUNK + pick(uniform, [0, 32]);
@@ -87,8 +88,8 @@ function make(seed: number, tiny = false) {
   return {
     label: `${count} rows, ${G}×${E} of ${KV_BITS} bits, rank ${RANK}, values of ${V_BITS} bits, chunks of ${CHUNK}`,
     constants: { LANES, E, G, KV_BITS, V_BITS, GROUP, RANK, OUTLIERS, SELECTED, CHUNK },
-    params: { firstRow, listLength, columns, column, capacity },
-    grid: [SELECTED, G, count] as const,
+    params: { firstRow, listLength, columns, column, capacity, workgroups },
+    grid: [workgroups, G, count] as const,
     buffers: { rows, table, moves, factors: factors.words, up, rope, values, kv },
     want: { kv: (got: Uint32Array) => judgePages(shape, writes, kv, got.subarray(0, kv.length)) },
     terms: RANK,
@@ -104,8 +105,8 @@ export default spec({
     ["no mean", "sums[t] = mean;", "sums[t] = vec2f();"],
     ["not rotated", "let turn = rope[(token + t) * (E / 2u) + e];", "let turn = vec2f(1.0, 0.0);"],
     ["rotated to the chunk's first token", "rope[(token + t)", "rope[token"],
-    ["over the outliers", "let first = (OUTLIERS + place) * CHUNK;", "let first = place * CHUNK;"],
-    ["more than are missing", "if (wg.x >= moves[at]) { return; }", ""],
+    ["over the outliers", "(OUTLIERS + moves[at + 1u + 2u * taken]) * CHUNK", "moves[at + 1u + 2u * taken] * CHUNK"],
+    ["more than are missing", "taken < moves[at]", "taken < SELECTED"],
     ["another token's values", "+ i / E * VALUE_WORDS", ""],
   ],
 });

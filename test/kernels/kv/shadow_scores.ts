@@ -17,11 +17,13 @@ function make(seed: number, tiny = false) {
   const [count, firstRow] = [tiny ? 1 : pick(uniform, [1, 2, 3]), pick(uniform, [0, 2])];
   const [sequences, perPage] = [3, pick(uniform, [2, 4, 8])];
   const livePages = tiny ? 2 : pick(uniform, [1, 9, 30]);
-  const stride = livePages * perPage + pick(uniform, [0, 5]);
+  const span = livePages * perPage + pick(uniform, [0, 5]);
+  const stride = 4 * Math.ceil(span / 4) + pick(uniform, [0, 4]);
+  const written = 4 * Math.ceil(span / 4);
   const [column, listLength] = [pick(uniform, [0, 2]), 2];
   const columns = column + G;
   const table = new Uint32Array(sequences * listLength * columns * 4).fill(0xfffffff0);
-  const chunks = uniform() < 0.3 ? Math.ceil(stride / 2) : 0;
+  const chunks = uniform() < 0.3 ? Math.ceil(span / 2) : 0;
   const heads = Array.from({ length: sequences * G }, (_, i) => {
     const kept = pick(uniform, [0, 2, 2]);
     const liveFrom = Math.ceil(uniform() * livePages);
@@ -35,13 +37,13 @@ function make(seed: number, tiny = false) {
   const { words: landmarks, values } = drawHalves(uniform, sequences * G * E * stride);
   const outliers = Uint32Array.from({ length: sequences * G * OUTLIERS }, () => Math.floor(uniform() * stride));
   const scale = 1 / Math.sqrt(E);
-  const want = new Float64Array(count * H * stride);
+  const want = new Float64Array(count * H * stride).fill(Number.NaN);
   for (let m = 0; m < count; m++) {
     for (let h = 0; h < H; h++) {
       const list = order[m]! * G + Math.floor(h / R);
       const limit = chunks || heads[list]!;
       const out = outliers.subarray(list * OUTLIERS, (list + 1) * OUTLIERS);
-      for (let n = 0; n < stride; n++) {
+      for (let n = 0; n < written; n++) {
         let sum = 0;
         for (let e = 0; e < E; e++) {
           const at = 2 * ((list * (E / 2) + Math.floor(e / 2)) * stride + n) + (e % 2);
@@ -52,10 +54,10 @@ function make(seed: number, tiny = false) {
     }
   }
   return {
-    label: `${H}/${G}×${E}, ${count} rows, ${stride} chunks of which ${chunks || "listed"}`,
+    label: `${H}/${G}×${E}, ${count} rows, ${span} chunks of which ${chunks || "listed"}`,
     constants: { WG, E, G, R, OUTLIERS },
-    params: { firstRow, listLength, columns, column, chunks, perPage, stride, scale },
-    grid: [ceilDiv(stride, WG), G, count] as const,
+    params: { firstRow, listLength, columns, column, chunks, perPage, span, stride, scale },
+    grid: [ceilDiv(span, 4 * WG), G, count] as const,
     buffers: { q, rows, table, landmarks, outliers, products: new Float32Array(want.length).fill(Number.NaN) },
     want: { products: want },
     terms: E,
@@ -69,9 +71,9 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(1, true),
   mutants: [
-    ["outliers too", "recallable && outliers[list * OUTLIERS + i] != chunk", "recallable"],
+    ["outliers too", "recallable & (four != vec4u(outliers[list * OUTLIERS + i]))", "recallable"],
     ["lists that gave up nothing", "head.x > 0u", "true"],
-    ["another head's query", "+ h * (E / 2u) + e2", "+ e2"],
+    ["another head's query", "+ h * (E / 4u) + e4", "+ e4"],
     ["not scaled", "sums[h] * params.scale", "sums[h]"],
     ["another sequence", "sequence * G + wg.y", "wg.y"],
   ],

@@ -15,6 +15,8 @@ export interface Choosers {
   count: (sizes: StepSizes) => number;
   /** Chunks to choose from; 0: of each list what its head says. */
   chunks: (sizes: StepSizes) => number;
+  /** The most that a list has. */
+  span: (sizes: StepSizes) => number;
 }
 
 /** Where the chosen chunks of list 0 go. */
@@ -23,14 +25,21 @@ export interface Choice {
   list: (sizes: StepSizes) => number;
 }
 
-/** Threads of a workgroup, where they work alone and where they wait for each other. */
+/** Threads of a workgroup, where they work alone and where they wait for each other; those that bring chunks back, and workgroups. */
 export const threadsOf = ({ gpu }: SystemContext) =>
-  gpu.profile.kernels === "registers" ? { alone: 64, together: 16, lanes: 4 } : { alone: 64, together: 256, lanes: 64 };
+  gpu.profile.kernels === "registers"
+    ? { alone: 16, together: 16, lanes: 4, movers: 2 }
+    : { alone: 64, together: 256, lanes: 64, movers: 64 };
 
-/** Rows that decode, one of each sequence. */
-function decoding({ cache }: SystemContext): Choosers {
+/** Rows that decode, one of each sequence; none while all their prompts are whole. */
+function decoding({ cache }: SystemContext, { chunk }: ShadowShape): Choosers {
   const { sequences } = cache.shape;
-  return { firstRow: () => 0, count: ({ decodeRows }) => Math.min(decodeRows, sequences), chunks: () => 0 };
+  return {
+    firstRow: () => 0,
+    count: ({ decodeRows, pagesGivenUp }) => (pagesGivenUp > 0 ? Math.min(decodeRows, sequences) : 0),
+    chunks: () => 0,
+    span: ({ pagesGivenUp }) => (pagesGivenUp * BLOCK_TOKENS) / chunk,
+  };
 }
 
 /** Where a store's lists are. */
@@ -44,7 +53,7 @@ export const listsOf = ({ cache, model }: SystemContext, store: number) => ({
 export function recallChunks(context: SystemContext, shape: ShadowShape, layer: number): AnyDispatch<StepSizes>[] {
   const store = context.cache.shape.layout.reads[layer]!;
   const { scratch } = stateOf(context, shape);
-  const rows = decoding(context);
+  const rows = decoding(context, shape);
   return [
     ...chooseChunks(context, shape, store, rows, { buffer: scratch.wanted, list: () => 0 }),
     plan(context, shape, store, rows),
@@ -71,7 +80,7 @@ function scores(
   context: SystemContext,
   shape: ShadowShape,
   store: number,
-  { firstRow, count, chunks }: Choosers,
+  { firstRow, count, chunks, span }: Choosers,
 ): AnyDispatch<StepSizes> {
   const { cache, model, query, records } = context;
   const { heads: H, kvHeads: G, headWidth: E } = model;
@@ -88,16 +97,22 @@ function scores(
       firstRow: firstRow(s),
       chunks: chunks(s),
       perPage: BLOCK_TOKENS / shape.chunk,
+      span: span(s),
       stride,
       scale: 1 / Math.sqrt(E),
     }),
-    grid: (s) => [ceilDiv(stride, WG), G, count(s)],
-    bytes: (s) => count(s) * (2 * G * E + 4 * H) * stride,
-    flops: (s) => 2 * count(s) * H * E * stride,
+    grid: (s) => [ceilDiv(span(s), 4 * WG), G, count(s)],
+    bytes: (s) => count(s) * (2 * G * E + 4 * H) * span(s),
+    flops: (s) => 2 * count(s) * H * E * span(s),
   });
 }
 
-function rank(context: SystemContext, shape: ShadowShape, store: number, { count }: Choosers): AnyDispatch<StepSizes> {
+function rank(
+  context: SystemContext,
+  shape: ShadowShape,
+  store: number,
+  { count, span }: Choosers,
+): AnyDispatch<StepSizes> {
   const { heads: H, kvHeads: G } = context.model;
   const { scratch, chunks: stride } = stateOf(context, shape);
   return dispatch({
@@ -105,10 +120,10 @@ function rank(context: SystemContext, shape: ShadowShape, store: number, { count
     constants: { WG: threadsOf(context).together, G, R: H / G },
     label: `store ${store} chunk weights`,
     buffers: { products: scratch.products, ranks: scratch.ranks },
-    params: () => ({ stride }),
-    grid: (s: StepSizes) => [G, count(s), 1],
-    bytes: (s) => 8 * count(s) * H * stride,
-    flops: (s) => 4 * count(s) * H * stride,
+    params: (s: StepSizes) => ({ span: span(s), stride }),
+    grid: (s) => [G, count(s), 1],
+    bytes: (s) => 8 * count(s) * H * span(s),
+    flops: (s) => 4 * count(s) * H * span(s),
   });
 }
 
@@ -116,7 +131,7 @@ function choose(
   context: SystemContext,
   shape: ShadowShape,
   store: number,
-  { count }: Choosers,
+  { count, span }: Choosers,
   { buffer, list }: Choice,
 ): AnyDispatch<StepSizes> {
   const { kvHeads: G } = context.model;
@@ -130,13 +145,13 @@ function choose(
     params: (s: StepSizes) => ({
       first: 0,
       stride,
-      slots: stride,
-      count: Math.min(selected, stride),
+      slots: span(s),
+      count: Math.min(selected, span(s)),
       column: list(s),
       keepStride: selected,
     }),
     grid: (s) => [G * count(s), 1, 1],
-    bytes: (s) => 4 * G * count(s) * (6 * stride + selected),
+    bytes: (s) => 4 * G * count(s) * (6 * span(s) + selected),
     flops: () => 0,
   });
 }
@@ -174,7 +189,9 @@ function recall(
   const { stores, scratch, capacity } = stateOf(context, shape);
   const { factors, up, values } = stores[store]!;
   const { chunk: CHUNK, rank: RANK, outliers: OUTLIERS, selected: SELECTED, valueBits: V_BITS, group: GROUP } = shape;
-  const constants = { LANES: threadsOf(context).lanes, E, G, KV_BITS: cache.written.bits };
+  const { lanes: LANES, movers } = threadsOf(context);
+  const workgroups = Math.min(SELECTED, movers);
+  const constants = { LANES, E, G, KV_BITS: cache.written.bits };
   const kv = cache.privateArena!.buffers[cache.bundleOf(store)]!;
   // At most: how many are missing is on the GPU.
   const tokens = (s: StepSizes) => count(s) * G * SELECTED * CHUNK;
@@ -183,8 +200,8 @@ function recall(
     constants: { ...constants, V_BITS, GROUP, RANK, OUTLIERS, SELECTED, CHUNK },
     label: `store ${store} recall`,
     buffers: { rows: records, table: cache.lists.table, moves: scratch.moves, factors, up, rope, values, kv },
-    params: (s: StepSizes) => ({ ...listsOf(context, store), firstRow: firstRow(s), capacity }),
-    grid: (s) => [SELECTED, G, count(s)],
+    params: (s: StepSizes) => ({ ...listsOf(context, store), firstRow: firstRow(s), capacity, workgroups }),
+    grid: (s) => [workgroups, G, count(s)],
     bytes: (s) => tokens(s) * (2 * RANK + (E * (V_BITS + 2 * cache.written.bits)) / 8),
     flops: (s) => 2 * tokens(s) * RANK * E,
   });

@@ -246,7 +246,7 @@ function project({ context, shape, store }: Job, tile: Tile): AnyDispatch<StepSi
   const { stores, scratch, capacity } = stateOf(context, shape);
   const { keys: x, down, shift } = scratch;
   const { width: D, rank: RANK } = shape;
-  const WG = 32;
+  const WG = 16;
   const tokens = (s: StepSizes) => inTile(tile, givenUp(shape, s));
   return dispatch({
     kernel: shadow_project,
@@ -254,7 +254,7 @@ function project({ context, shape, store }: Job, tile: Tile): AnyDispatch<StepSi
     label: `store ${store} factors`,
     buffers: { x, down, shift, factors: stores[store]!.factors },
     params: (s: StepSizes) => ({ sequence: sequenceOf(s), capacity, first: tile.first, tokens: tokens(s) }),
-    grid: (s) => [ceilDiv(RANK / 2, WG), ceilDiv(tokens(s), 4), 1],
+    grid: (s) => [ceilDiv(RANK / 4, WG), ceilDiv(tokens(s), 8), 1],
     bytes: (s) => tokens(s) * (4 * D + 2 * RANK),
     flops: (s) => 2 * tokens(s) * D * RANK,
   });
@@ -353,6 +353,7 @@ function chooseFirst({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
     firstRow: (s: StepSizes) => end(s)?.windowAt ?? 0,
     count: (s: StepSizes) => (end(s) ? 1 : 0),
     chunks: (s: StepSizes) => chunksOf(tokensOf(s), shape),
+    span: (s: StepSizes) => chunksOf(tokensOf(s), shape),
   };
   const { kvHeads: G } = context.model;
   const { resident } = stateOf(context, shape).stores[store]!;

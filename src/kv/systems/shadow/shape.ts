@@ -13,7 +13,7 @@ export interface ShadowShape {
   selected: number;
   /** Tokens at a prompt's end that stay as they are, at least. */
   local: number;
-  /** Factors of a token in each store; all KV heads share them. Even. */
+  /** Factors of a token in each store; all KV heads share them. A multiple of 4. */
   rank: number;
   /** Channels of all KV heads together. */
   width: number;

@@ -60,6 +60,9 @@ export interface ShadowState {
   scratch: Scratch;
 }
 
+/** Chunks of so many tokens: kernels look at four at a time. */
+const roomFor = (tokens: number, { chunk }: ShadowShape): number => alignUp(tokens / chunk, 4);
+
 const made = new WeakMap<KvCache, ShadowState>();
 
 /** Made once per cache, with the first program. */
@@ -68,7 +71,7 @@ export function stateOf(context: SystemContext, shape: ShadowShape): ShadowState
   if (known) return known;
   const { maxPages, layout } = context.cache.shape;
   const capacity = maxPages * BLOCK_TOKENS;
-  const chunks = capacity / shape.chunk;
+  const chunks = roomFor(capacity, shape);
   const stores = Array.from({ length: layout.stores }, (_, store) => makeStore(context, shape, capacity, store));
   const state = { capacity, chunks, stores, scratch: makeScratch(context, shape, capacity) };
   made.set(context.cache, state);
@@ -81,7 +84,7 @@ function makeStore({ gpu, cache, model }: SystemContext, shape: ShadowShape, cap
   const make = (label: string, words: number) =>
     gpu.buffer(`shadow ${label} of store ${store}`, 4 * sequences * words, "kv");
   return {
-    landmarks: make("landmarks", (shape.width / 2) * (capacity / shape.chunk)),
+    landmarks: make("landmarks", (shape.width / 2) * roomFor(capacity, shape)),
     factors: make("factors", (shape.rank / 2) * capacity),
     up: make("map", (shape.rank + 1) * shape.width),
     values: make("values", G * valueWords(shape, E) * capacity),
@@ -102,7 +105,7 @@ function makeScratch({ gpu, cache, model }: SystemContext, shape: ShadowShape, c
   const make = (label: string, words: number) => gpu.buffer(`shadow ${label}`, 4 * words, "scratch");
   const tile = Math.min(capacity, BLOCK_TOKENS * Math.floor(TILE_NUMBERS / width / BLOCK_TOKENS));
   const columns = rank >= width ? width : Math.min(width, alignUp(rank + SPARE_COLUMNS, 4));
-  const chunks = capacity / shape.chunk;
+  const chunks = roomFor(capacity, shape);
   return {
     tile,
     columns,

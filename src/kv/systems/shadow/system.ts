@@ -2,7 +2,7 @@
 // decoded token picks the chunks it needs by their landmarks, and attends to them, to what no mean stands for, to the
 // prompt's end and to the reply. Nothing is dropped. Source: Sun et al., ShadowKV (2410.21465); docs/shadowkv.md.
 import type { KvModel } from "../../../api.ts";
-import { InputError } from "../../../errors.ts";
+import { alignUp, InputError } from "../../../errors.ts";
 import type { KvBounds, KvSystem, Options, SystemDefinition } from "../../system.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
 import { recallChunks } from "./decode.ts";
@@ -55,7 +55,7 @@ function shapeOf(options: Options, model: KvModel): ShadowShape {
     outliers: outliers!,
     selected: Math.ceil((budget === AUTO ? defaultBudget(model) : budget!) / chunk!),
     local: local!,
-    rank: wanted + (wanted % 2),
+    rank: alignUp(wanted, 4),
     width,
     valueBits: values as ShadowShape["valueBits"],
     group: groupOf(headWidth),

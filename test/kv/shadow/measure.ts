@@ -1,0 +1,127 @@
+// What a decoded token costs after prompts of several lengths, dense and with ShadowKV, in turns: for speed only. Nothing is read
+// as a prompt: the cache is filled with noise, and a prompt's end is run over it. Runs in a page.
+import { Gpu } from "../../../src/gpu/device.ts";
+import { openCheckpoint } from "../../../src/io/checkpoint.ts";
+import { layoutOf } from "../../../src/kv/systems/swiftkv/layout.ts";
+import { blocksFor } from "../../../src/kv/blocks.ts";
+import { PagePool } from "../../../src/kv/pages.ts";
+import { readConfig } from "../../../src/load/read.ts";
+import { assemble, makeReady } from "../../../src/load/running.ts";
+import { checkOptions } from "../../../src/load/settings.ts";
+import { nameWeights } from "../../../src/model/families/llama.ts";
+import { type Batch, GREEDY } from "../../../src/model/model.ts";
+import type { Transformer } from "../../../src/model/transformer.ts";
+import { WeightLoader } from "../../../src/model/weights/loader.ts";
+import { random } from "../../kernels/spec.ts";
+
+export interface Measured {
+  recipe: string;
+  tokens: number;
+  /** Milliseconds of each decoded token: of another query each time, and of the same (what it wants is there). */
+  changing: number[];
+  same: number[];
+  /** Of the step that ends the prompt, with 32 rows. */
+  end: number;
+}
+
+export interface Setting {
+  model: string;
+  recipes: readonly string[];
+  lengths: readonly number[];
+  rounds: number;
+}
+
+/** Rows of the step that ends a prompt. */
+const END_ROWS = 32;
+
+export async function measure({ model, recipes, lengths, rounds }: Setting, say: (text: string) => void) {
+  const gpu = await Gpu.open();
+  const file = new File([await (await fetch(model)).blob()], model.split("/").at(-1)!);
+  const checkpoint = await openCheckpoint([file]);
+  const { config } = await readConfig(checkpoint, undefined);
+  const loader = new WeightLoader(gpu, checkpoint, "keep");
+  const weights = nameWeights(loader, config, layoutOf(config.layers, null));
+  await loader.load();
+  const context = Math.max(...lengths) + 64;
+  const models: { recipe: string; transformer: Transformer }[] = [];
+  for (const recipe of recipes) {
+    const settings = checkOptions({ kv: recipe, context, chunk: 64, tune: "off", sequences: 1 });
+    const running = assemble(gpu, config, weights, settings);
+    await makeReady(running, settings, { report: () => {}, signal: undefined });
+    fillWithNoise(gpu, running.transformer);
+    models.push({ recipe, transformer: running.transformer });
+    say(`${recipe} is ready`);
+  }
+  const results: Measured[] = [];
+  for (const tokens of lengths) {
+    const rows = models.map(({ recipe, transformer }) => ({ recipe, transformer, changing: [] as number[], same: [] as number[], end: 0 })); // prettier-ignore
+    for (const row of rows) row.end = await endPrompt(row.transformer, tokens);
+    for (let round = 0; round < rounds; round++) {
+      for (const { transformer, changing, same } of rows) {
+        const token = 7919 * (round + 1);
+        changing.push(await timed(() => decode(transformer, tokens, token)));
+        same.push(await timed(() => decode(transformer, tokens, token)));
+      }
+    }
+    for (const { recipe, changing, same, end } of rows) {
+      results.push({ recipe, tokens, changing, same, end });
+      say(JSON.stringify(results.at(-1)));
+    }
+  }
+  return { adapter: gpu.adapter.name, results };
+}
+
+/** Numbers of f16 in ±1 in the pages of all blocks. */
+function fillWithNoise(gpu: Gpu, { context: { cache } }: Transformer): void {
+  const uniform = random(1);
+  const words = Uint32Array.from({ length: 2 ** 18 }, () => Math.floor(uniform() * 2 ** 32) & 0xbbffbbff);
+  for (const { buffers } of cache.writtenArenas) {
+    for (const buffer of buffers) {
+      for (let at = 0; at < buffer.size; at += words.byteLength)
+        gpu.write(buffer, at, words.subarray(0, Math.min(words.length, (buffer.size - at) / 4)));
+    }
+  }
+}
+
+const page = (_: unknown, index: number) => ({ index, block: index });
+const rowAt = (index: number, token: number) => ({ token, position: index, cacheIndex: index, sequence: 0 });
+
+const step = (parts: Partial<Batch> & Pick<Batch, "rows" | "decodeRows">): Batch => ({
+  logitRows: [{ row: parts.rows.length - 1, sequence: 0, sampling: GREEDY, counter: 0, forced: null }],
+  lists: [],
+  moves: [],
+  promptEnd: null,
+  arrivals: [],
+  ...parts,
+});
+
+/** The last rows of a prompt of `tokens` tokens, twice: the first time compiles. */
+async function endPrompt(transformer: Transformer, tokens: number): Promise<number> {
+  const { cache } = transformer;
+  const retention = cache.retain(tokens);
+  const pool = cache.privatePages && new PagePool(cache.privatePages);
+  const kept = retention && { ...retention, pages: pool!.take(retention.tokens.map(blocksFor)) };
+  const rows = Array.from({ length: END_ROWS }, (_, i) => rowAt(tokens - END_ROWS + i, i));
+  const pages = Array.from({ length: blocksFor(tokens + 32) }, page);
+  const end = step({
+    rows,
+    decodeRows: 0,
+    lists: [{ sequence: 0, enters: true, pages, kept: null }],
+    promptEnd: kept && { sequence: 0, tokens, rows: END_ROWS, kept },
+  });
+  const run = async () => void (await (await transformer.submit(end)).read());
+  await run();
+  const took = await timed(run);
+  const after = step({ rows: [rowAt(tokens, 1)], decodeRows: 1, lists: [{ sequence: 0, enters: false, pages: [], kept }] }); // prettier-ignore
+  await (await transformer.submit(after)).read();
+  return took;
+}
+
+const decode = async (transformer: Transformer, tokens: number, token: number) =>
+  void (await (await transformer.submit(step({ rows: [rowAt(tokens, token % 49152)], decodeRows: 1 }))).read());
+
+async function timed(work: () => Promise<void>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+}

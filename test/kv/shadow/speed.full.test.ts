@@ -1,0 +1,29 @@
+// The cost of context, dense and with ShadowKV, in the shape of SmolLM2-135M, in one run. Prints a row for each length.
+import { expect } from "playwright/test";
+import { skipWithout, SMOLLM2, SMOLLM2_GGUF } from "../../material.ts";
+import { test } from "../../page.ts";
+import type { Measured, Setting } from "./measure.ts";
+
+const LENGTHS = [128, 4096, 8192, 16384];
+const RECIPES = ["f16", "f16+shadow:budget=512,values=int8"];
+
+const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;
+
+test.describe("ShadowKV's speed", () => {
+  skipWithout(SMOLLM2, SMOLLM2_GGUF);
+
+  test("a token after 16,384 tokens costs at most 1.3 times one after 4,096", async ({ harness }) => {
+    harness.on("console", (message) => console.log(message.text()));
+    const setting = { model: `/test-models/${SMOLLM2}/${SMOLLM2_GGUF}`, recipes: RECIPES, lengths: LENGTHS, rounds: 5 };
+    const { results } = await harness.evaluate(async (given) => {
+      const { measure } = (await import("/test/kv/shadow/measure.ts" as string)) as typeof import("./measure.ts");
+      return measure(given, console.log);
+    }, setting satisfies Setting);
+    const after = (recipe: string, tokens: number): Measured =>
+      results.find((each) => each.recipe === recipe && each.tokens === tokens)!;
+    for (const { recipe, tokens, changing, same, end } of results)
+      console.log(`${tokens} ${recipe}: ${median(changing).toFixed(0)} ms, same query ${median(same).toFixed(0)} ms, prompt's end ${end.toFixed(0)} ms`); // prettier-ignore
+    const [, shadow] = RECIPES as [string, string];
+    expect(median(after(shadow, 16384).changing) / median(after(shadow, 4096).changing)).toBeLessThan(1.3);
+  });
+});
