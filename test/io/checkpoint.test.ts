@@ -189,6 +189,7 @@ test("SmolLM2-135M-Instruct, GGUF", async () => {
     rope_scaling: null,
     tie_word_embeddings: true,
     attention_bias: false,
+    attention_output_bias: false,
     mlp_bias: false,
     bos_token_id: 1,
   });
