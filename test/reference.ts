@@ -29,6 +29,8 @@ export interface Shape extends Record<"L" | "D" | "H" | "G" | "E" | "V" | "eps",
   windows: number[];
   /** [E/2] radians by which a pair of channels turns per position. */
   frequencies: Float64Array;
+  /** What rotated queries and keys are multiplied by. */
+  length: number;
   /** SwiftKV: layers that make their own keys and values; L = an ordinary model. */
   ownLayers: number;
   /** SwiftKV: how many of the later layers share one cache. */
@@ -90,6 +92,7 @@ export function createModel(config: HubConfig, tensors: Tensors): Model {
     tied: config.tie_word_embeddings === true || !tensors.has("lm_head.weight"),
     windows: Array.from({ length: L }, (_, layer) => readWindow(config, layer)),
     frequencies: readFrequencies(config, E),
+    length: readLength(config),
     ownLayers: config.swiftkv === false ? L : count(config, "num_key_value_layers", L),
     groupSize: count(config, "key_value_group_size", 1),
   };
@@ -124,7 +127,8 @@ function readFrequencies(config: HubConfig, E: number): Float64Array {
   if (kind === "default") return plain;
   if (kind === "linear") return plain.map((f) => f / count(rope, "factor"));
   if (kind === "llama3") return plain.map((f) => stretchLlama3(f, rope));
-  throw new Error(`reference: rope_type; got ${String(kind)}, want default, linear or llama3.`);
+  if (kind === "yarn") return plain.map((f, i) => f * yarnShare(i, E, theta, rope));
+  throw new Error(`reference: rope_type; got ${String(kind)}, want default, linear, llama3 or yarn.`);
 }
 
 /** Waves that fit often into the trained context stay, those longer than it are stretched, between is a blend. */
@@ -134,6 +138,22 @@ function stretchLlama3(frequency: number, rope: HubConfig): number {
   const turns = (count(rope, "original_max_position_embeddings") * frequency) / (2 * Math.PI);
   const keep = Math.min(1, Math.max(0, (turns - low) / (high - low)));
   return keep * frequency + ((1 - keep) * frequency) / count(rope, "factor");
+}
+
+/** Of pair i, by how often it turns within the original context: more than 32 times kept, less than once stretched. */
+function yarnShare(i: number, E: number, theta: number, rope: HubConfig): number {
+  const original = count(rope, "original_max_position_embeddings");
+  const pairThatTurns = (times: number) => ((E / 2) * Math.log(original / (2 * Math.PI * times))) / Math.log(theta);
+  const first = Math.max(0, Math.floor(pairThatTurns(32)));
+  const last = Math.min(E - 1, Math.ceil(pairThatTurns(1)));
+  const slow = Math.min(1, Math.max(0, (i - first) / (last - first)));
+  return slow / count(rope, "factor") + (1 - slow);
+}
+
+/** Yarn lengthens queries and keys both, so that attention over long texts is as sharp. */
+function readLength(config: HubConfig): number {
+  const rope = (config.rope_parameters ?? config.rope_scaling ?? {}) as HubConfig;
+  return (rope.rope_type ?? rope.type) === "yarn" ? 1 + Math.log(count(rope, "factor")) / 10 : 1;
 }
 
 // ---- the mathematics, one row at a time -----------------------------------------------------------------------------
@@ -173,6 +193,9 @@ export function rotate(x: Row, position: number, frequencies: Float64Array): Row
   }
   return y;
 }
+
+const turned = ({ frequencies, length }: Shape, x: Row, position: number): Row =>
+  rotate(x, position, frequencies).map((value) => length * value);
 
 /** x − log Σ exp x: natural log-probabilities. */
 export function logSoftmax(x: Row): Row {
@@ -296,7 +319,7 @@ function block(step: Step, layer: number, hidden: Row[]): Row[] {
   if (!swift) remember(step, layer, normed);
   const queries = normed.map((row, t) => {
     const query = project(model, `${at}.self_attn.q_proj${swift ? "_swiftkv" : ""}`, row);
-    return rotate(headNorm(model, `${at}.self_attn.q_norm`, query), positions[t]!, shape.frequencies);
+    return turned(shape, headNorm(model, `${at}.self_attn.q_norm`, query), positions[t]!);
   });
   options.observe?.("query", layer, queries);
   const attention = queries.map((query, t) => {
@@ -348,7 +371,7 @@ function remember({ model, cache, options, positions }: Step, layer: number, nor
   };
   normed.forEach((row, t) => {
     const key = headNorm(model, `${at}.k_norm`, project(model, `${at}.k_proj${suffix}`, row));
-    cache.keys[layer]!.push(store(rotate(key, positions[t]!, model.shape.frequencies)));
+    cache.keys[layer]!.push(store(turned(model.shape, key, positions[t]!)));
     cache.values[layer]!.push(store(project(model, `${at}.v_proj${suffix}`, row)));
   });
 }

@@ -48,6 +48,7 @@ export const VARIANTS = [
   "llama-linear", // linear RoPE scaling
   "llama3", // llama3 RoPE scaling, rope_theta + rope_scaling
   "llama3-parameters", // the same numbers, spelt rope_parameters
+  "llama-yarn", // stretched by part, its rotation longer than 1
   "llama-bias", // attention_bias (q, k, v, o) and mlp_bias
   "llama-f16",
   "llama-bf16",

@@ -75,6 +75,7 @@ VARIANTS = {
     "llama-linear": ("F32", 1, config("llama", D=48, F=76, H=6, G=2, V=149, rope_scaling={"type": "linear", "factor": 4.0})),
     "llama3": ("F32", 1, config(**LLAMA3_SHAPE, rope_theta=500.0, rope_scaling=LLAMA3)),
     "llama3-parameters": ("F32", 1, config(**LLAMA3_SHAPE, rope_parameters=LLAMA3 | {"rope_theta": 500.0})),
+    "llama-yarn": ("F32", 1, config(**LLAMA3_SHAPE, rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32})),
     "llama-bias": ("F32", 1, config("llama", D=40, F=84, H=5, G=1, V=139, attention_bias=True, mlp_bias=True)),
     "llama-f16": ("F16", 1, config("llama", D=56, F=92, H=7, G=1, V=167)),
     "llama-bf16": ("BF16", 1, config("llama", D=56, F=92, H=7, G=7, V=167)),
