@@ -4,7 +4,7 @@ import { InputError, ModelError } from "../errors.ts";
 import type { ModelSource } from "../api.ts";
 import { isObject, parseObject, quote, readText } from "./files/bytes.ts";
 import type { ByteFile, Folder, ReadOptions } from "./files/bytes.ts";
-import { readGguf } from "./formats/gguf.ts";
+import { readWholeGguf } from "./formats/parts.ts";
 import { Network } from "./files/http.ts";
 import { withUsualNames } from "./formats/names.ts";
 import { readSafetensors, readShardMap } from "./formats/safetensors.ts";
@@ -92,11 +92,11 @@ interface OpenedFiles extends Omit<Checkpoint, "tensors" | "totalBytes" | "read"
   tensors: readonly StoredTensor[];
 }
 
-async function openGguf(file: ByteFile, signal?: AbortSignal): Promise<OpenedFiles> {
-  const gguf = await readGguf(file, signal);
+async function openGguf(opened: ByteFile, signal?: AbortSignal): Promise<OpenedFiles> {
+  const { gguf, file } = await readWholeGguf(opened, signal);
   const { config, generationConfig, chatTemplate, tensors } = translateGguf(gguf, file);
   return {
-    name: decodeURIComponent(/([^/]*?)(\.gguf)?(\?.*)?$/i.exec(file.name)?.[1] ?? "") || "model",
+    name: decodeURIComponent(/([^/]*?)(-\d{5}-of-\d{5})?(\.gguf)?(\?.*)?$/i.exec(file.name)?.[1] ?? "") || "model",
     config,
     generationConfig,
     tokenizer: null,

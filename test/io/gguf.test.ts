@@ -4,7 +4,7 @@ import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import * as formats from "./formats.ts";
 import { f32, gguf, ggmlTypes, smallMetadata, smallTensors, strings, tensor, text, u32 } from "./formats.ts";
 import { expectError } from "./failure.ts";
-import type { GgmlType, GgufSpec, Value } from "./formats.ts";
+import type { GgmlType, GgufSpec, GgufTensorSpec, Value } from "./formats.ts";
 
 const open = (bytes: Uint8Array<ArrayBuffer>) => openCheckpoint([formats.asFile(bytes, "tiny.gguf")]);
 
@@ -296,9 +296,29 @@ test("metadata a config needs", async () => {
   expect((await withKeys({ "llama.attention.head_count_kv": counts(1, 1) })).config["num_key_value_heads"]).toBe(1);
   await expectError(withKeys({ "llama.attention.head_count_kv": counts(1, 2) }), UnsupportedError, "differs by layer");
   await expectError(withKeys({ "llama.expert_count": u32(8) }), UnsupportedError, "mixture of experts");
-  await expectError(withKeys({ "split.count": u32(2) }), UnsupportedError, "split");
+  await expectError(withKeys({ "split.count": u32(2) }), ModelError, "tiny.gguf", "one part of a split GGUF");
   await expectError(withKeys({ "llama.rope.dimension_count": u32(64) }), UnsupportedError, "64 of 128");
   const widths = { "llama.attention.key_length": u32(128), "llama.attention.value_length": u32(64) };
   await expectError(withKeys(widths), UnsupportedError, "differ in width");
   await expectError(withKeys({ "tokenizer.chat_template": u32(1) }), ModelError, "tokenizer.chat_template");
+});
+
+test("a GGUF in parts is one model, whichever part is named", async () => {
+  const [first, ...others] = smallTensors();
+  const part = (number: number, tensors: readonly GgufTensorSpec[]) => {
+    const split = { "split.no": u32(number), "split.count": u32(2), "split.tensors.count": u32(11) };
+    const metadata = number === 0 ? { ...smallMetadata(), ...split } : split;
+    return formats.asFile(gguf({ metadata, tensors }), `tiny-0000${number + 1}-of-00002.gguf`);
+  };
+  const files = [part(1, others), part(0, [first!])];
+  const checkpoint = await openCheckpoint(files);
+  expect(checkpoint.name).toBe("tiny");
+  expect(checkpoint.tensors.size).toBe(11);
+  expect(await checkpoint.read("model.embed_tokens.weight")).toEqual(first!.data);
+  expect(await checkpoint.read("model.norm.weight")).toEqual(others.at(-1)!.data);
+  await expectError(openCheckpoint(files.slice(1)), ModelError, "got no tiny-00002-of-00002.gguf beside it");
+  const renamed = new File([files[1]!], "tiny.gguf");
+  await expectError(openCheckpoint([renamed]), ModelError, "got a name that does not say which of 2");
+  const wrong = new File([formats.smallGguf()], "tiny-00002-of-00002.gguf");
+  await expectError(openCheckpoint([wrong, files[1]!]), ModelError, "part of another model; got 1 parts, want 2");
 });

@@ -21,6 +21,8 @@ export interface ByteFile {
    * signal's reason on abort.
    */
   read(offset: number, length: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer>>;
+  /** Another file at the same place, by its plain name; null if there is none. Absent where nothing is known of others. */
+  beside?(name: string, signal?: AbortSignal): Promise<ByteFile | null>;
   close(): void;
 }
 

@@ -12,11 +12,19 @@ export class BlobFile implements ByteFile {
   readonly name: string;
   readonly size: number;
   readonly #blob: Blob;
+  readonly #others: readonly File[];
 
-  constructor(blob: Blob, name: string) {
+  /** `others`: what was picked with it. */
+  constructor(blob: Blob, name: string, others: readonly File[] = []) {
     this.#blob = blob;
+    this.#others = others;
     this.name = name;
     this.size = blob.size;
+  }
+
+  async beside(name: string): Promise<ByteFile | null> {
+    const file = this.#others.find((other) => other.name === name);
+    return file ? new BlobFile(file, name) : null;
   }
 
   async read(offset: number, length: number, { signal, onBytes }: ReadOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
@@ -56,7 +64,10 @@ export function openPicked(files: readonly File[]): ByteFile | Folder {
   const config = [...byPath.keys()]
     .filter((path) => path === "config.json" || path.endsWith("/config.json"))
     .toSorted((a, b) => depth(a) - depth(b))[0];
-  if (config === undefined) return new BlobFile(...singleGguf(files));
+  if (config === undefined) {
+    const gguf = singleGguf(files);
+    return new BlobFile(gguf, gguf.name, files);
+  }
   const root = config.slice(0, -"config.json".length);
   return {
     name: root.split("/").at(-2) ?? "files",
@@ -68,10 +79,13 @@ export function openPicked(files: readonly File[]): ByteFile | Folder {
   };
 }
 
-function singleGguf(files: readonly File[]): [File, string] {
-  const candidates = files.filter((file) => file.name.toLowerCase().endsWith(".gguf"));
+/** The only GGUF, or the first part of the only one. */
+function singleGguf(files: readonly File[]): File {
+  const all = files.filter((file) => file.name.toLowerCase().endsWith(".gguf"));
+  const part = (file: File): string | undefined => /-(\d{5})-of-\d{5}\.gguf$/i.exec(file.name)?.[1];
+  const candidates = all.filter((file) => all.length === 1 || (part(file) ?? "00001") === "00001");
   const [file] = candidates;
-  if (candidates.length === 1 && file) return [file, file.name];
+  if (candidates.length === 1 && file) return file;
   const got = files.slice(0, 5).map((file) => file.name);
   throw new InputError(
     `files: not one model; got ${files.length} files (${got.join(", ")}), want one .gguf, or a folder with config.json and model.safetensors.`,

@@ -58,7 +58,7 @@ async function openUrl(url: URL, context: SourceContext): Promise<ByteFile | Fol
     // The hub's page about a file, as people copy it from the address bar.
     if (url.origin === new URL(context.hubUrl).origin) url.pathname = url.pathname.replace("/blob/", "/resolve/");
     const file = await openFile(url.href, context, context.signal);
-    if (file) return file;
+    if (file) return withNeighbours(file, url, context);
     throw new ModelError(
       `${url.href}: not found; got HTTP 404 or an HTML page, want a GGUF file. Is the address right?`,
       { code: "not-found" },
@@ -75,6 +75,16 @@ async function openUrl(url: URL, context: SourceContext): Promise<ByteFile | Fol
       return openFile(file.href, context, signal);
     },
   };
+}
+
+/** The same file, which finds others in its directory. */
+function withNeighbours(file: ByteFile, url: URL, context: SourceContext): ByteFile {
+  file.beside = (name, signal) => {
+    const other = new URL(url);
+    other.pathname = other.pathname.replace(/[^/]*$/, encodeURIComponent(name));
+    return openFile(other.href, context, signal);
+  };
+  return file;
 }
 
 /** The own origin's files are near and may change at any time: only others are cached. */

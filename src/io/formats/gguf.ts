@@ -63,6 +63,7 @@ export interface GgufTensor {
   shape: number[];
   type: TensorType;
   byteLength: number;
+  file: ByteFile;
   /** From the start of the file. */
   offset: number;
 }
@@ -92,7 +93,8 @@ export async function readGguf(file: ByteFile, signal?: AbortSignal): Promise<Gg
   const described: Described[] = [];
   for (let i = 0; i < tensorCount; i++) described.push(await describe(header));
   const dataStart = alignUp(header.position, alignmentOf(metadata, header));
-  return { metadata, tensors: place(described, dataStart, metadata, header) };
+  const tensors = place(described, dataStart, metadata, header).map((tensor) => ({ ...tensor, file }));
+  return { metadata, tensors };
 }
 
 async function readMagic(header: Header): Promise<void> {
@@ -113,7 +115,7 @@ async function readMagic(header: Header): Promise<void> {
 }
 
 /** A tensor before its place is known to be right; `offset` counts from the start of the data. */
-interface Described extends GgufTensor {
+interface Described extends Omit<GgufTensor, "file"> {
   elements: number;
 }
 
@@ -153,7 +155,7 @@ function place(
   dataStart: number,
   metadata: ReadonlyMap<string, unknown>,
   header: Header,
-): GgufTensor[] {
+): Omit<GgufTensor, "file">[] {
   const alignment = alignmentOf(metadata, header);
   const sorted = described.toSorted((a, b) => a.offset - b.offset);
   const names = new Set<string>();

@@ -65,7 +65,7 @@ export function translateGguf(gguf: Gguf, file: ByteFile): Translated {
     if (module === "attn_q") return config.num_attention_heads;
     return module === "attn_k" ? config.num_key_value_heads : 0;
   };
-  const tensors = gguf.tensors.flatMap((tensor) => translateTensor(tensor, file, config.num_hidden_layers, headsOf));
+  const tensors = gguf.tensors.flatMap((tensor) => translateTensor(tensor, config.num_hidden_layers, headsOf));
   return {
     config,
     tensors,
@@ -78,9 +78,6 @@ function refuseVariants(keys: Keys, prefix: string): void {
   const refuse = (what: string, got: unknown, want: string) => {
     throw new UnsupportedError(`${keys.name}: ${what}; got ${quote(got)}, want ${want}.`);
   };
-  const parts = keys.count("split.count") ?? 1;
-  if (parts > 1)
-    refuse("one part of a split GGUF", `${parts} parts`, "one file. Join them with llama-gguf-split --merge");
   const experts = keys.count(`${prefix}.expert_count`) ?? 0;
   if (experts > 0) refuse("mixture of experts", experts, "a dense model");
   const keyWidth = keys.count(`${prefix}.attention.key_length`);
@@ -167,11 +164,10 @@ function makeGenerationConfig(keys: Keys): Record<string, unknown> {
 
 function translateTensor(
   tensor: GgufTensor,
-  file: ByteFile,
   layers: number,
   headsOf: (module: string | undefined) => number,
 ): StoredTensor[] {
-  const { name, shape, type, byteLength, offset } = tensor;
+  const { name, shape, type, byteLength, file, offset } = tensor;
   // Rotary tables of old conversions: recomputed here.
   if (/^blk\.\d+\.attn_rot_embd/.test(name)) return [];
   const [, layer, module, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
