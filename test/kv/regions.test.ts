@@ -63,3 +63,23 @@ test("without room for what stands for it a prompt stays whole; a region comes b
   two.dispose();
   expect(prompt(2000).keep()).toMatchObject({ region: 0 });
 });
+
+test("10,000 tokens written after a prompt of which a part was given up all keep their places", () => {
+  const privatePages = { stores: [3], kvHeads: 1, stateBlocks: 4 };
+  const plan = { ...plainPlan(400), privatePages, retain: () => ({ tokens: [20], liveFrom: 3 }) };
+  const residence = new Residence(new BlockPool(plan.tiers), plan, new PagePool(privatePages));
+  residence.reserve(100);
+  residence.append(Array.from({ length: 100 }, (_, i) => i));
+  residence.keep();
+  const listed = new Map<number, number>();
+  for (let i = 0; i < 10_000; i++) {
+    residence.reserve(1);
+    for (const { index, block } of residence.takeEdits().pages) listed.set(index, block);
+    residence.append([i]);
+  }
+  const live = Math.ceil(10_100 / 32) - 3;
+  expect(residence.tokens.length).toBe(10_100);
+  expect([...listed.keys()].filter((index) => index >= 3).length).toBe(live);
+  expect(new Set(residence.blocks.slice(3)).size).toBe(live);
+  for (const [index, block] of listed) if (index >= 3) expect(residence.blocks[index]).toBe(block);
+});
