@@ -54,7 +54,7 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
   const shape = { kvHeads: 2, headWidth: 8, tiers: [{ format, blocks: 9 }], privatePages: [6, 4, 8], records: 16 };
   const layout = layoutOf(5, { layers: 1, group: 2 });
   const make = (arenaBytes: number) => new KvCache(gpu, { ...shape, layout, sequences: 1, maxPages: 9, arenaBytes });
-  const kept = { tokens: [40, 33, 5, 1, 64, 32], liveFrom: 3 };
+  const kept = { tokens: [40, 33, 5, 1, 64, 32], liveFrom: 3, region: 0 };
   const from = {
     tokens: [],
     tiers: [0, 0],

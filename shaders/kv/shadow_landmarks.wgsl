@@ -2,7 +2,7 @@
 //
 //   table      [*, listLength, columns]  vec4u  read
 //   kv         [*]                       u32    read
-//   landmarks  [*, G, E/2, stride]       u32    write  pairs of f16, by sequence, KV head, pair of channels and chunk
+//   landmarks  [G, E/2, stride]          u32    write  pairs of f16, by KV head, pair of channels and chunk
 //   unlike     [G, stride]               f32    write  −(least cosine of a key of the chunk and the landmark); of chunk 0: 2
 //
 // dispatch  (⌈chunks / WG⌉, G, 1): one thread per chunk
@@ -22,10 +22,11 @@ struct Params {
   listLength: u32,  // table entries of a list: its head, then pages
   columns: u32,     // lists of a sequence
   column: u32,      // the list of KV head 0
-  sequence: u32,    // row of the table, of which no page has been given up; and of `landmarks`
+  row: u32,         // row of the table, of which no page has been given up
   arena: u32,       // number of the buffer bound as `kv`
   chunks: u32,
-  stride: u32,      // chunks that a sequence has room for
+  first: u32,       // place of chunk 0 in `landmarks`
+  stride: u32,      // chunks that there is room for
 }
 
 @group(0) @binding(0) var<storage, read> table: array<vec4u>;
@@ -38,11 +39,11 @@ struct Params {
 fn shadow_landmarks(@builtin(global_invocation_id) id: vec3u) {
   let chunk = id.x;
   if (chunk >= params.chunks) { return; }
-  let list = params.sequence * params.listLength * params.columns + params.column + id.y;
+  let list = params.row * params.listLength * params.columns + params.column + id.y;
   let entry = table[list + (1u + chunk * CHUNK / 32u) * params.columns];
   if (entry.z != params.arena) { return; }
   let slot = chunk * CHUNK % 32u;
-  let at = (params.sequence * G + id.y) * (E / 2u) * params.stride + chunk;
+  let at = id.y * (E / 2u) * params.stride + params.first + chunk;
   var products: array<f32, CHUNK>;  // of each key and the landmark
   var squares: array<f32, CHUNK>;
   var square = 0.0;                 // of the landmark

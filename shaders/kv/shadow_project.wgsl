@@ -3,7 +3,7 @@
 //   x        [tokens, D]             f32    read
 //   down     [D, RANK/4]             vec4f  read
 //   shift    [RANK/4]                vec4f  read
-//   factors  [*, capacity, RANK/2]   u32    write  pairs of f16, by sequence and token
+//   factors  [*, RANK/2]             u32    write  pairs of f16, by token
 //
 // dispatch  (⌈RANK / 4 / WG⌉, ⌈tokens / 8⌉, 1): a thread takes four factors of eight tokens
 // cost      flops 2·tokens·D·RANK: compute bound, once per prompt and store
@@ -16,9 +16,7 @@ override RANK: u32 = 48;  // a multiple of 4
 const TOKENS: u32 = 8;    // of a thread
 
 struct Params {
-  sequence: u32,
-  capacity: u32,  // tokens of a sequence
-  first: u32,     // token of row 0 of x
+  first: u32,  // row of `factors` of row 0 of x
   tokens: u32,
 }
 
@@ -42,7 +40,7 @@ fn shadow_project(@builtin(global_invocation_id) id: vec3u) {
     for (var i = 0u; i < TOKENS; i++) { sums[i] += x[at[i] + k] * to; }  // unrolled
   }
   var done = sums;  // a copy, with a variable index: the sums stay in registers until here
-  let row = params.sequence * params.capacity + params.first + token;
+  let row = params.first + token;
   for (var i = 0u; i < min(TOKENS, params.tokens - token); i++) {
     let word = (row + i) * (RANK / 2u) + 2u * four;
     factors[word] = pack_half(done[i].xy);

@@ -15,7 +15,7 @@ const R: u32 = 3;       // query heads of a KV head
 
 struct Params {
   span: u32,    // chunks that there are
-  stride: u32,  // chunks that a sequence has room for
+  stride: u32,  // chunks that there is room for
 }
 
 @group(0) @binding(0) var<storage, read> products: array<f32>;

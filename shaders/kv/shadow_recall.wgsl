@@ -3,10 +3,10 @@
 //   rows     [T]                            vec4u  read
 //   table    [*, listLength, columns]       vec4u  read
 //   moves    [M·G, 1 + 2·SELECTED]          u32    read   how many, then (place, chunk)
-//   factors  [*, capacity, RANK/2]          u32    read   pairs of f16, by sequence and token
+//   factors  [capacity, RANK/2]             u32    read   pairs of f16, by token
 //   up       [*, RANK + 1, G·E]             f32    read   keys before rotation = factors · its first rows + the last
 //   rope     [*, E/2]                       vec2f  read   (cos, sin) by position
-//   values   [*, G, capacity, VALUE_WORDS]  u32    read   see shadow_values
+//   values   [G, capacity, VALUE_WORDS]     u32    read   see shadow_values
 //   kv       [*]                            u32    write  the private pages
 //
 // dispatch  (workgroups, G, M): as many workgroups share the moves of a row and KV head; any number serves
@@ -32,7 +32,7 @@ struct Params {
   listLength: u32,  // table entries of a list: its head, then pages
   columns: u32,     // lists of a sequence
   column: u32,      // the list of KV head 0
-  capacity: u32,    // tokens that a sequence has room for
+  capacity: u32,    // tokens that there is room for
   workgroups: u32,  // that share the moves
 }
 
@@ -90,11 +90,12 @@ fn shadow_recall(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_ind
   let at = (wg.z * G + wg.y) * (1u + 2u * SELECTED);
   let sequence = rows[params.firstRow + wg.z].z;
   let list = sequence * params.listLength * params.columns + params.column + wg.y;
+  let region = 32u * table[list].z;  // place of token 0 in `factors` and `values`
   for (var taken = wg.x; taken < moves[at]; taken += params.workgroups) {
     let token = moves[at + 2u + 2u * taken] * CHUNK;
     let first = (OUTLIERS + moves[at + 1u + 2u * taken]) * CHUNK;
     let page = table[list + (1u + first / 32u) * params.columns].x;
-    let kept = (sequence * params.capacity + token) * (RANK / 2u);
+    let kept = (region + token) * (RANK / 2u);
     for (var i = local; i < FACTORS; i += LANES) {
       pairs[i % (RANK / 2u) * CHUNK + i / (RANK / 2u)] = unpack2x16float(factors[kept + i]);
     }
@@ -103,7 +104,7 @@ fn shadow_recall(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_ind
     workgroupBarrier();
     for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, false, WORDS, local); }
     workgroupBarrier();
-    let value = ((sequence * G + wg.y) * params.capacity + token) * VALUE_WORDS;
+    let value = (wg.y * params.capacity + region + token) * VALUE_WORDS;
     for (var i = local; i < CHUNK * E; i += LANES) { numbers[i] = kept_value(value + i / E * VALUE_WORDS, i % E); }
     workgroupBarrier();
     for (var t = 0u; t < CHUNK; t++) { write_page(t * E, page, first % 32u + t, true, WORDS, local); }

@@ -3,7 +3,7 @@
 //   q          [T, H, E/4]               vec4f  read
 //   rows       [T]                       vec4u  read
 //   table      [*, listLength, columns]  vec4u  read
-//   landmarks  [*, G, E/2, stride/4]     vec4u  read   pairs of f16
+//   landmarks  [G, E/2, stride/4]        vec4u  read   pairs of f16
 //   outliers   [*, G, OUTLIERS]          u32    read   chunks that are always there
 //   products   [M, H, stride/4]          vec4f  write
 //
@@ -25,9 +25,10 @@ struct Params {
   columns: u32,     // lists of a sequence
   column: u32,      // the list of KV head 0
   chunks: u32,      // of the sequence; 0: those before the first live page, as the list's head says
+  region: u32,      // block of chunk 0; also from the head where `chunks` is 0
   perPage: u32,     // chunks of a page
   span: u32,        // chunks that are written, up to the next multiple of 4
-  stride: u32,      // chunks that a sequence has room for, a multiple of 4
+  stride: u32,      // chunks that there is room for, a multiple of 4
   scale: f32,       // 1/√E
 }
 
@@ -47,6 +48,7 @@ fn shadow_scores(@builtin(workgroup_id) wg: vec3u, @builtin(global_invocation_id
   let head = table[sequence * params.listLength * params.columns + params.column + wg.y];
   let listed = select(0u, head.y * params.perPage, head.x > 0u);
   let chunks = select(params.chunks, listed, params.chunks == 0u);
+  let first = select(params.region, head.z, params.chunks == 0u) * params.perPage / 4u;
   let list = sequence * G + wg.y;
   let four = 4u * id.x + vec4u(0u, 1u, 2u, 3u);
   var recallable = four < vec4u(chunks);
@@ -56,7 +58,7 @@ fn shadow_scores(@builtin(workgroup_id) wg: vec3u, @builtin(global_invocation_id
   let fours = params.stride / 4u;
   if (4u * id.x < chunks) {
     for (var e4 = 0u; e4 < E / 4u; e4++) {
-      let at = (list * (E / 2u) + 2u * e4) * fours + id.x;
+      let at = (wg.y * (E / 2u) + 2u * e4) * fours + first + id.x;
       let a = landmarks[at];
       let b = landmarks[at + fours];
       let key0 = half_floats(a);

@@ -2,7 +2,7 @@
 //
 //   table   [*, listLength, columns]       vec4u  read
 //   kv      [*]                            u32    read
-//   values  [*, G, capacity, VALUE_WORDS]  u32    write  by sequence, KV head and token: numbers, then pairs (f16) of groups
+//   values  [G, capacity, VALUE_WORDS]     u32    write  by KV head and token: numbers, then pairs (f16) of groups
 //
 // dispatch  (⌈tokens / WG⌉, G·E/GROUP, 1): a thread takes a group of channels of one token
 // cost      bytes tokens·G·E·(KV_BITS + V_BITS)/8: memory bound, once per prompt and store
@@ -20,10 +20,11 @@ struct Params {
   listLength: u32,  // table entries of a list: its head, then pages
   columns: u32,     // lists of a sequence
   column: u32,      // the list of KV head 0
-  sequence: u32,    // row of the table, of which no page has been given up; and of `values`
+  row: u32,         // row of the table, of which no page has been given up
   arena: u32,       // number of the buffer bound as `kv`
   tokens: u32,
-  capacity: u32,    // tokens that a sequence has room for
+  first: u32,       // place of token 0 in `values`
+  capacity: u32,    // tokens that there is room for
 }
 
 @group(0) @binding(0) var<storage, read> table: array<vec4u>;
@@ -48,7 +49,7 @@ fn shadow_values(@builtin(global_invocation_id) id: vec3u) {
   if (token >= params.tokens) { return; }
   let head = id.y / (E / GROUP);
   let group = id.y % (E / GROUP);
-  let list = params.sequence * params.listLength * params.columns + params.column + head;
+  let list = params.row * params.listLength * params.columns + params.column + head;
   let entry = table[list + (1u + token / 32u) * params.columns];
   if (entry.z != params.arena) { return; }
   var numbers: array<f32, GROUP>;
@@ -60,7 +61,7 @@ fn shadow_values(@builtin(global_invocation_id) id: vec3u) {
     least = min(least, number);
     most = max(most, number);
   }
-  let at = ((params.sequence * G + head) * params.capacity + token) * VALUE_WORDS;
+  let at = (head * params.capacity + params.first + token) * VALUE_WORDS;
   let to = at + group * (GROUP * V_BITS / 32u);
   if (V_BITS == 16u) {
     for (var i = 0u; i < GROUP / 2u; i++) { values[to + i] = pack_half(vec2f(numbers[2u * i], numbers[2u * i + 1u])); }

@@ -147,7 +147,7 @@ export class KvCache {
   openSequence(sequence: number): void {
     this.#used[sequence]!.clear();
     this.#fewer[sequence] = this.#givenUp[sequence] = 0;
-    this.lists.setHeaders(sequence, () => ({ kept: 0, liveFrom: 0 }));
+    this.lists.setHeaders(sequence, () => ({ kept: 0, liveFrom: 0, region: 0 }));
   }
 
   /** Makes `block` live page `index` of the sequence, in every list. */
@@ -164,7 +164,8 @@ export class KvCache {
   /** The sequence has its first pages no longer, but private ones in each list. */
   setKept(sequence: number, kept: KeptPages): void {
     this.#used[sequence]?.add(this.privateArena!.number);
-    this.lists.setHeaders(sequence, (column) => ({ kept: kept.pages[column]!.length, liveFrom: kept.liveFrom }));
+    const { liveFrom, region } = kept;
+    this.lists.setHeaders(sequence, (column) => ({ kept: kept.pages[column]!.length, liveFrom, region }));
     const most = Math.max(...kept.pages.map(({ length }) => length));
     this.#fewer[sequence] = kept.liveFrom - most;
     this.#givenUp[sequence] = kept.liveFrom;

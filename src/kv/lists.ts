@@ -1,5 +1,5 @@
 // The page lists of the running sequences, in one table on the GPU. A list belongs to one store and KV head of a sequence:
-// its header (kept, liveFrom, 0, 0), then one entry per page. `kept` private pages lie at indices 0 … kept−1, live page i, the
+// its header (kept, liveFrom, region, 0), then one entry per page. `kept` private pages lie at indices 0 … kept−1, live page i, the
 // one with cache slots 32·i …, at index i; live pages before `liveFrom` are gone. Attention goes through the kept pages
 // and then through the live ones.
 import { alignUp, assert } from "../errors.ts";
@@ -12,6 +12,16 @@ export const ALL_SLOTS = 0xffffffff;
 const ENTRY_WORDS = 4;
 /** Records before the table end on a multiple of 256 bytes, where a binding may begin. */
 const RECORD_ALIGN = 16;
+
+/** How a list begins. */
+export interface Header {
+  /** Private pages. */
+  kept: number;
+  /** First live page that has not been given up. */
+  liveFrom: number;
+  /** First block of what stands for the pages before it, in the buffers of a system that keeps such a state. */
+  region: number;
+}
 
 export interface ListShape {
   /** Sequences in a step, and one more, whose lists are prepared for a coming step. */
@@ -56,10 +66,10 @@ export class PageLists {
     return { buffer: this.inputs, offset: this.tableAt * ENTRY_WORDS * 4 };
   }
 
-  setHeaders(sequence: number, header: (column: number) => { kept: number; liveFrom: number }): void {
+  setHeaders(sequence: number, header: (column: number) => Header): void {
     this.#write(sequence, 0, (column) => {
-      const { kept, liveFrom } = header(column);
-      return [kept, liveFrom, 0, 0];
+      const { kept, liveFrom, region } = header(column);
+      return [kept, liveFrom, region, 0];
     });
   }
 

@@ -1,5 +1,16 @@
-// Private pages and how many use them. The lists of a store share its pages, whatever KV head they belong to.
+// Private pages and how many use them, and the regions of what stands for prompts beside them. The lists of a store share its pages, whatever KV head they belong to.
 import { assert } from "../errors.ts";
+import { Regions } from "./regions.ts";
+
+/** What is shared out. */
+export interface PrivatePages {
+  /** [stores] private pages. */
+  stores: readonly number[];
+  /** KV heads that share those of a store. */
+  kvHeads: number;
+  /** Blocks of prompts that a system's state has room for; null where no system has one. */
+  stateBlocks: number | null;
+}
 
 export class PagePool {
   /** [stores] numbers of free pages. */
@@ -8,8 +19,11 @@ export class PagePool {
   readonly #users: Map<number, number>[];
   readonly #kvHeads: number;
   readonly #count: number;
+  /** Null where pages are all that is kept of a prompt. */
+  readonly regions: Regions | null;
 
-  constructor({ stores, kvHeads }: { stores: readonly number[]; kvHeads: number }) {
+  constructor({ stores, kvHeads, stateBlocks }: PrivatePages) {
+    this.regions = stateBlocks === null ? null : new Regions(stateBlocks);
     this.#free = stores.map((count) => Array.from({ length: count }, (_, page) => page));
     this.#users = stores.map(() => new Map());
     this.#kvHeads = kvHeads;

@@ -3,7 +3,7 @@
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS, type BlockMove, type BlockPool, blocksFor, type Holder, ROOT } from "./blocks.ts";
 import type { PageFormat } from "./format.ts";
-import { PagePool } from "./pages.ts";
+import type { PagePool, PrivatePages } from "./pages.ts";
 
 /** Storage for blocks in one format. */
 export interface Tier {
@@ -23,6 +23,8 @@ export interface Retention {
 export interface KeptPages extends Retention {
   /** [columns][⌈tokens / 32⌉] page numbers among those of the list's store. */
   pages: readonly (readonly number[])[];
+  /** First block of the region in which a system's state stands for the pages given up; 0 where no system has one. */
+  region: number;
 }
 
 /** What the engine must know of a cache to share it out. */
@@ -34,8 +36,8 @@ export interface CachePlan {
   recent: number;
   /** The last chunk of a prompt has at least so many rows, and all of them run every layer. */
   windowRows: number;
-  /** [stores] private pages, and KV heads that share those of a store; null where nothing is kept in private. */
-  privatePages: { stores: readonly number[]; kvHeads: number } | null;
+  /** Null where nothing is kept in private. */
+  privatePages: PrivatePages | null;
   /** [tiers] bytes of a block, and bytes of a private page. */
   blockBytes: readonly number[];
   pageBytes: number;
@@ -280,13 +282,23 @@ export class Residence implements Holder {
 
   // ---- parts of a prompt ----
 
-  /** At the end of a prompt: takes private pages for what stays of it. Returns null where all of it stays. */
+  /**
+   * At the end of a prompt: takes private pages for what stays of it. Returns null where all of it stays, also for want of a
+   * region for what stands for the rest.
+   */
   keep(): KeptPages | null {
     const retention = this.#plan.retain(this.length);
     if (!retention) return null;
     assert(this.#privatePages && !this.#kept, "a part of a prompt is kept once, in private pages");
-    this.#keeping = { ...retention, pages: this.#privatePages.take(retention.tokens.map(blocksFor)) };
+    const region = this.#takeRegion(retention.liveFrom);
+    if (region === null) return null;
+    this.#keeping = { ...retention, region, pages: this.#privatePages.take(retention.tokens.map(blocksFor)) };
     return this.#keeping;
+  }
+
+  #takeRegion(blocks: number): number | null {
+    const { regions } = this.#privatePages!;
+    return regions ? regions.take(blocks) : 0;
   }
 
   /** What has changed since the last call. Blocks that are given up go with it: the step that read them is launched. */
@@ -323,6 +335,7 @@ export class Residence implements Holder {
     const other = new Residence(this.#pool, this.#plan, this.#privatePages);
     for (const block of this.blocks) if (block !== GONE) this.#pool.retain(block, other);
     if (this.#kept) this.#privatePages!.share(this.#kept.pages);
+    if (this.#kept) this.#privatePages!.regions?.share(this.#kept.region);
     other.#fill({ ...this.holdings, published: this.#published });
     return other;
   }
@@ -340,6 +353,7 @@ export class Residence implements Holder {
   restore({ tokens, tiers, kept }: Holdings): Holdings {
     assert(this.length === 0, "restore into a residence that holds tokens");
     const blocks = tiers.map((tier) => (tier === GONE ? GONE : this.#pool.take(this, tier)));
+    assert(!kept || !this.#privatePages!.regions, "what stands for a prompt beside its pages is not saved");
     const own = kept && { ...kept, pages: this.#privatePages!.take(kept.tokens.map(blocksFor)) };
     this.#fill({ tokens, blocks, kept: own, published: 0 });
     this.append([]); // what is whole becomes findable
@@ -362,6 +376,7 @@ export class Residence implements Holder {
     if (!kept && open !== null && this.#pool.references(this.blocks[open]!) === 1) this.#publish(open);
     for (const block of this.blocks.splice(0).reverse()) if (block !== GONE) this.#pool.release(block, this);
     if (kept) this.#privatePages!.release(kept.pages);
+    if (kept) this.#privatePages!.regions?.release(kept.region);
     this.tokens.length = 0;
     this.#published = this.#settled = this.#pinnedUntil = 0;
     this.#kept = this.#keeping = null;

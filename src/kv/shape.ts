@@ -4,6 +4,7 @@ import { alignUp } from "../errors.ts";
 import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import type { PageFormat, WrittenFormat } from "./format.ts";
 import { type Layout, ordinaryLayout } from "./layout.ts";
+import { alignedBlocks } from "./regions.ts";
 import type { CachePlan, Retention, Tier } from "./residence.ts";
 import type { KvBounds, KvSystem, Retaining } from "./system.ts";
 
@@ -49,6 +50,10 @@ export function privatePagesOf({ model, retaining }: ResolvedCache, { sequences,
   return retaining && retaining.most.map(pages);
 }
 
+/** Blocks of prompts that a state has room for: as many as the cache; null where there is none. */
+const stateBlocksOf = ({ retaining }: ResolvedCache, { context }: KvBounds): number | null =>
+  retaining?.recalls ? alignedBlocks(blocksFor(context)) : null;
+
 export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
   const { sealed, retaining, model, layout, written } = resolved;
   const stores = privatePagesOf(resolved, bounds);
@@ -61,7 +66,7 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
     pageBytes: BLOCK_TOKENS * tokenBytes(written, model),
     recent: sealed?.recent ?? Infinity,
     windowRows: retaining?.windowRows ?? 0,
-    privatePages: stores && { stores, kvHeads: model.kvHeads },
+    privatePages: stores && { stores, kvHeads: model.kvHeads, stateBlocks: stateBlocksOf(resolved, bounds) },
     retain: (tokens) => retaining?.retain(tokens) ?? null,
   };
 }

@@ -37,6 +37,8 @@ export interface PromptEndSizes {
   tokens: number;
   /** Most tokens that a list keeps of it. */
   kept: number;
+  /** First block of the region for what stands for the rest. */
+  region: number;
   /** First of the rows that decide what stays, and how many there are (at most `windowRows`). */
   windowAt: number;
   windowRows: number;

@@ -95,5 +95,12 @@ function endSizes(
 ): PromptEndSizes {
   const most = systems.find(({ retaining }) => retaining)!.retaining!.windowRows;
   const windowRows = Math.min(most, rows);
-  return { sequence, tokens, kept: Math.max(...kept.tokens), windowAt: count - windowRows, windowRows };
+  return {
+    sequence,
+    tokens,
+    kept: Math.max(...kept.tokens),
+    region: kept.region,
+    windowAt: count - windowRows,
+    windowRows,
+  };
 }

@@ -43,7 +43,7 @@ const keptSlots = (count: number, pages: number): number[] =>
 export function retainingPlan(blocks: number, budget: number, sequences: number): CachePlan {
   const retain = (tokens: number) =>
     tokens <= budget + BLOCK_TOKENS ? null : { tokens: [budget], liveFrom: Math.floor(tokens / BLOCK_TOKENS) };
-  const privatePages = { stores: [sequences * blocksFor(budget)], kvHeads: 1 };
+  const privatePages = { stores: [sequences * blocksFor(budget)], kvHeads: 1, stateBlocks: null };
   return { ...plainPlan(blocks), retain, privatePages, windowRows: 3 };
 }
 

@@ -1,5 +1,5 @@
 // Whole prompts in pages, as the kernels that turn one into a shadow find them, and how pairs of f16 are judged.
-import { get, pageWords, put } from "../attn_case.ts";
+import { get, halfBits as normalBits, pageWords, put } from "../attn_case.ts";
 import { halfBits, halfOf } from "../matrix.ts";
 import { floats, pick, type Verdict } from "../spec.ts";
 
@@ -99,8 +99,8 @@ export const halves =
     return null;
   };
 
-/** Random f16 numbers in ±scale, as pairs in words, and their values. */
+/** Random f16 numbers in ±scale, none subnormal, as pairs in words, and their values. */
 export function drawHalves(uniform: () => number, count: number, scale = 1) {
-  const bits = Uint16Array.from(floats(uniform, count, scale), halfBits);
+  const bits = Uint16Array.from(floats(uniform, count, scale), normalBits);
   return { words: new Uint32Array(bits.buffer), values: Float64Array.from(bits, halfOf) };
 }

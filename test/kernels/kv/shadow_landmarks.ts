@@ -12,8 +12,9 @@ function make(seed: number, tiny = false) {
   const tokens = tiny ? 10 : pick(uniform, [CHUNK, 32, 33 + CHUNK, 100, 160]);
   const { table, kv, token, row, params } = drawPrompt(uniform, shape, tokens);
   const chunks = Math.floor(tokens / CHUNK);
-  const stride = chunks + pick(uniform, [0, 3]);
-  const landmarks = new Uint32Array(2 * G * (E / 2) * stride).fill(0xdeadbeef);
+  const first = pick(uniform, [0, 8]);
+  const stride = first + chunks + pick(uniform, [0, 3]);
+  const landmarks = new Uint32Array(G * (E / 2) * stride).fill(0xdeadbeef);
   const unlike = new Float32Array(G * stride).fill(Number.NaN);
   const wantLandmarks = new Map<number, [Near, Near]>();
   const wantUnlike = new Float64Array(G * stride).fill(Number.NaN);
@@ -27,7 +28,7 @@ function make(seed: number, tiny = false) {
       wantUnlike[g * stride + chunk] = chunk === 0 ? 2 : -Math.min(...cosines);
       for (let e2 = 0; e2 < E / 2; e2++) {
         const near = (e: number): Near => ({ value: mean[e]!, error: 2 ** -22 * 2 });
-        const at = ((row * G + g) * (E / 2) + e2) * stride + chunk;
+        const at = (g * (E / 2) + e2) * stride + first + chunk;
         wantLandmarks.set(at, [near(2 * e2), near(2 * e2 + 1)]);
       }
     }
@@ -35,7 +36,7 @@ function make(seed: number, tiny = false) {
   return {
     label: `${G}×${E} ${KV_BITS} bits, ${chunks} chunks of ${CHUNK}`,
     constants: { WG, E, G, KV_BITS, CHUNK },
-    params: { ...params, sequence: row, chunks, stride },
+    params: { ...params, row, chunks, first, stride },
     grid: [ceilDiv(chunks, WG), G, 1] as const,
     buffers: { table, kv, landmarks, unlike },
     want: { landmarks: halves(landmarks, wantLandmarks), unlike: wantUnlike },
@@ -54,6 +55,7 @@ export default spec({
     ["the sum instead of the mean", "mean /= f32(CHUNK);", ""],
     ["the first chunk like any other", "select(-least, 2.0, chunk == 0u)", "-least"],
     ["the first key only", "products[i] / max(sqrt(squares[i] * square), 1e-8)", "products[0] / max(sqrt(squares[0] * square), 1e-8)"], // prettier-ignore
+    ["another region", "params.stride + params.first + chunk", "params.stride + chunk"],
     ["another arena's words", "if (entry.z != params.arena) { return; }", ""],
     ["the chunk's first slots", "let slot = chunk * CHUNK % 32u;", "let slot = 0u;"],
   ],

@@ -24,7 +24,8 @@ function make(seed: number, tiny = false) {
   const workgroups = pick(uniform, [1, 2, SELECTED]);
   const [count, firstRow] = [tiny ? 1 : pick(uniform, [1, 2]), pick(uniform, [0, 1])];
   const chunks = tiny ? 3 : 20;
-  const capacity = chunks * CHUNK + pick(uniform, [0, 32]);
+  const longest = 32 * Math.ceil((chunks * CHUNK) / 32);
+  const capacity = 2 * longest + pick(uniform, [0, 32]);
   const words = pageWords(shape);
   const pages = Math.ceil(((OUTLIERS + SELECTED) * CHUNK) / 32);
   const [column, listLength] = [pick(uniform, [0, 2]), 1 + pages];
@@ -32,10 +33,10 @@ function make(seed: number, tiny = false) {
   const table = new Uint32Array(2 * listLength * columns * 4).fill(0xfffffff0);
   const rows = new Uint32Array((firstRow + count) * 4).fill(0xffffff00);
   const VALUE_WORDS = (E * V_BITS) / 32 + (V_BITS < 16 ? E / GROUP : 0);
-  const factors = drawHalves(uniform, 2 * capacity * RANK);
+  const factors = drawHalves(uniform, capacity * RANK);
   const up = floats(uniform, 2 * (RANK + 1) * G * E);
   const rope = drawRope(capacity, E);
-  const values = Uint32Array.from({ length: 2 * G * capacity * VALUE_WORDS }, () => upTo(2 ** 32));
+  const values = Uint32Array.from({ length: G * capacity * VALUE_WORDS }, () => upTo(2 ** 32));
   const pairs = drawHalves(uniform, 2 * values.length).words;
   const isPair = (i: number) => V_BITS === 16 || i % VALUE_WORDS >= (E * V_BITS) / 32;
   for (let i = 0; i < values.length; i++) if (isPair(i)) values[i] = pairs[i]!;
@@ -45,8 +46,10 @@ function make(seed: number, tiny = false) {
   for (let m = 0; m < count; m++) {
     const sequence = 1 - m;
     rows[(firstRow + m) * 4 + 2] = sequence;
+    const region = m * longest;
     for (let g = 0; g < G; g++) {
       const first = (m * G + g) * pages;
+      table.set([pages, 9, region / 32, 0], (sequence * listLength * columns + column + g) * 4);
       for (let i = 0; i < pages; i++)
         table.set(
           [(first + pages - 1 - i) * words, 0, 0, 0],
@@ -64,7 +67,7 @@ function make(seed: number, tiny = false) {
           const map = (j: number, e: number) => up[((sequence * (RANK + 1) + j) * G + g) * E + e]!;
           const flat = Float64Array.from({ length: E }, (_, e) => {
             let sum = map(RANK, e);
-            for (let j = 0; j < RANK; j++) sum += factors.values[(sequence * capacity + token) * RANK + j]! * map(j, e);
+            for (let j = 0; j < RANK; j++) sum += factors.values[(region + token) * RANK + j]! * map(j, e);
             return sum;
           });
           const key = flat.map((value, e) => {
@@ -73,7 +76,7 @@ function make(seed: number, tiny = false) {
             return e < E / 2 ? value * cos - flat[e + E / 2]! * sin : value * cos + flat[e - E / 2]! * sin;
           });
           writes.push({ ...at, kind: "k", values: key, error: 8 * Math.sqrt(RANK + 2) * 2 ** -24 * (2 * RANK + 2) });
-          const from = ((sequence * G + g) * capacity + token) * VALUE_WORDS;
+          const from = (g * capacity + region + token) * VALUE_WORDS;
           const value = Float64Array.from({ length: E }, (_, e) => {
             const word = values[from + Math.floor((e * V_BITS) / 32)]! >>> ((e * V_BITS) % 32);
             if (V_BITS === 16) return halfOf(word & 0xffff);
@@ -107,6 +110,7 @@ export default spec({
     ["rotated to the chunk's first token", "rope[(token + t)", "rope[token"],
     ["over the outliers", "(OUTLIERS + moves[at + 1u + 2u * taken]) * CHUNK", "moves[at + 1u + 2u * taken] * CHUNK"],
     ["more than are missing", "taken < moves[at]", "taken < SELECTED"],
+    ["another region", "32u * table[list].z", "0u"],
     ["another token's values", "+ i / E * VALUE_WORDS", ""],
   ],
 });

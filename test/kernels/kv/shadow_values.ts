@@ -40,15 +40,16 @@ function make(seed: number, tiny = false) {
   const WG = tiny ? 4 : 32;
   const tokens = tiny ? 5 : pick(uniform, [1, 32, 45, 96]);
   const { table, kv, token, row, params } = drawPrompt(uniform, shape, tokens);
-  const capacity = tokens + pick(uniform, [0, 3]);
+  const place = pick(uniform, [0, 64]);
+  const capacity = place + tokens + pick(uniform, [0, 3]);
   const VALUE_WORDS = (E * V_BITS) / 32 + (V_BITS < 16 ? E / GROUP : 0);
-  const values = new Uint32Array(2 * G * capacity * VALUE_WORDS).fill(0xdeadbeef);
+  const values = new Uint32Array(G * capacity * VALUE_WORDS).fill(0xdeadbeef);
   const judge: Verdict = (words) => {
     const rest = words.slice();
     for (let t = 0; t < tokens; t++) {
       if (!token(t).here) continue;
       for (let g = 0; g < G; g++) {
-        const at = ((row * G + g) * capacity + t) * VALUE_WORDS;
+        const at = (g * capacity + place + t) * VALUE_WORDS;
         rest.set(values.subarray(at, at + VALUE_WORDS), at);
         const numbers = token(t).value(g);
         const stored = (e: number) => words[at + Math.floor((e * V_BITS) / 32)]! >>> ((e * V_BITS) % 32);
@@ -73,7 +74,7 @@ function make(seed: number, tiny = false) {
   return {
     label: `${G}×${E} ${KV_BITS} → ${V_BITS} bits, groups of ${GROUP}, ${tokens} tokens`,
     constants: { WG, E, G, KV_BITS, V_BITS, GROUP },
-    params: { ...params, sequence: row, tokens, capacity },
+    params: { ...params, row, tokens, first: place, capacity },
     grid: [ceilDiv(tokens, WG), (G * E) / GROUP, 1] as const,
     buffers: { table, kv, values },
     want: { values: judge },
@@ -91,6 +92,7 @@ export default spec({
     ["another arena's words", "if (entry.z != params.arena) { return; }", ""],
     ["the largest as minimum", "code_pair(least, most, V_BITS)", "code_pair(most, least, V_BITS)"],
     ["codes of the first group", "group * GROUP + i", "i"],
-    ["another head", "params.sequence * G + head", "params.sequence * G"],
+    ["another head", "(head * params.capacity", "(0u * params.capacity"],
+    ["another region", "params.first + token", "token"],
   ],
 });

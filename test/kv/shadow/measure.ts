@@ -100,7 +100,7 @@ async function endPrompt(transformer: Transformer, tokens: number): Promise<numb
   const { cache } = transformer;
   const retention = cache.retain(tokens);
   const pool = cache.privatePages && new PagePool(cache.privatePages);
-  const kept = retention && { ...retention, pages: pool!.take(retention.tokens.map(blocksFor)) };
+  const kept = retention && { ...retention, region: 0, pages: pool!.take(retention.tokens.map(blocksFor)) };
   const rows = Array.from({ length: END_ROWS }, (_, i) => rowAt(tokens - END_ROWS + i, i));
   const pages = Array.from({ length: blocksFor(tokens + 32) }, page);
   const end = step({

@@ -49,9 +49,9 @@ const context: SystemContext = {
 cache.openSequence(0);
 for (let i = 0; i < blocksFor(tokens); i++) cache.setPage(0, i, i);
 const retention = plan.retain(tokens)!;
-const kept = { ...retention, pages: new PagePool(plan.privatePages!).take(retention.tokens.map(blocksFor)) };
+const kept = { ...retention, region: 0, pages: new PagePool(plan.privatePages!).take(retention.tokens.map(blocksFor)) };
 const system = kv.systems.at(-1)!;
-const end = { sequence: 0, tokens, kept: retention.tokens[0]!, windowAt: 0, windowRows: 1 };
+const end = { sequence: 0, region: 0, tokens, kept: retention.tokens[0]!, windowAt: 0, windowRows: 1 };
 
 const ask = () =>
   gpu.write(

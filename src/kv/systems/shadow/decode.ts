@@ -15,6 +15,8 @@ export interface Choosers {
   count: (sizes: StepSizes) => number;
   /** Chunks to choose from; 0: of each list what its head says. */
   chunks: (sizes: StepSizes) => number;
+  /** Block of chunk 0, where `chunks` says how many there are. */
+  region: (sizes: StepSizes) => number;
   /** The most that a list has. */
   span: (sizes: StepSizes) => number;
 }
@@ -38,6 +40,7 @@ function decoding({ cache }: SystemContext, { chunk }: ShadowShape): Choosers {
     firstRow: () => 0,
     count: ({ decodeRows, pagesGivenUp }) => (pagesGivenUp > 0 ? Math.min(decodeRows, sequences) : 0),
     chunks: () => 0,
+    region: () => 0,
     span: ({ pagesGivenUp }) => (pagesGivenUp * BLOCK_TOKENS) / chunk,
   };
 }
@@ -80,7 +83,7 @@ function scores(
   context: SystemContext,
   shape: ShadowShape,
   store: number,
-  { firstRow, count, chunks, span }: Choosers,
+  { firstRow, count, chunks, region, span }: Choosers,
 ): AnyDispatch<StepSizes> {
   const { cache, model, query, records } = context;
   const { heads: H, kvHeads: G, headWidth: E } = model;
@@ -96,6 +99,7 @@ function scores(
       ...listsOf(context, store),
       firstRow: firstRow(s),
       chunks: chunks(s),
+      region: region(s),
       perPage: BLOCK_TOKENS / shape.chunk,
       span: span(s),
       stride,

@@ -15,6 +15,7 @@ import {
 } from "../../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../../gpu/program.ts";
 import type { Arena } from "../../arena.ts";
+import { BLOCK_TOKENS } from "../../blocks.ts";
 import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
 import { chooseChunks, listsOf, threadsOf } from "./decode.ts";
 import { chunksOf, keptTokens, type ShadowShape } from "./shape.ts";
@@ -37,6 +38,8 @@ interface Tile {
 }
 
 const tokensOf = ({ promptEnd }: StepSizes): number => promptEnd?.tokens ?? 0;
+/** First token of the prompt's region. */
+const regionOf = ({ promptEnd }: StepSizes): number => (promptEnd?.region ?? 0) * BLOCK_TOKENS;
 const sequenceOf = ({ promptEnd }: StepSizes): number => promptEnd?.sequence ?? 0;
 const inTile = ({ first, most }: Tile, tokens: number): number => Math.max(0, Math.min(most, tokens - first));
 
@@ -243,7 +246,7 @@ function maps({ context, shape, store }: Job): AnyDispatch<StepSizes> {
 const givenUp = (shape: ShadowShape, s: StepSizes): number => chunksOf(tokensOf(s), shape) * shape.chunk;
 
 function project({ context, shape, store }: Job, tile: Tile): AnyDispatch<StepSizes> {
-  const { stores, scratch, capacity } = stateOf(context, shape);
+  const { stores, scratch } = stateOf(context, shape);
   const { keys: x, down, shift } = scratch;
   const { width: D, rank: RANK } = shape;
   const WG = 16;
@@ -253,7 +256,7 @@ function project({ context, shape, store }: Job, tile: Tile): AnyDispatch<StepSi
     constants: { WG, D, RANK },
     label: `store ${store} factors`,
     buffers: { x, down, shift, factors: stores[store]!.factors },
-    params: (s: StepSizes) => ({ sequence: sequenceOf(s), capacity, first: tile.first, tokens: tokens(s) }),
+    params: (s: StepSizes) => ({ first: regionOf(s) + tile.first, tokens: tokens(s) }),
     grid: (s) => [ceilDiv(RANK / 4, WG), ceilDiv(tokens(s), 8), 1],
     bytes: (s) => tokens(s) * (4 * D + 2 * RANK),
     flops: (s) => 2 * tokens(s) * D * RANK,
@@ -279,9 +282,10 @@ function keepValues({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
       },
       params: (s: StepSizes) => ({
         ...listsOf(context, store),
-        sequence: sequenceOf(s),
+        row: sequenceOf(s),
         arena: arena.number,
         tokens: tokens(s),
+        first: regionOf(s),
         capacity,
       }),
       grid: (s) => [ceilDiv(tokens(s), WG), (G * E) / GROUP, 1],
@@ -310,9 +314,10 @@ function landmarks({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
       },
       params: (s: StepSizes) => ({
         ...listsOf(context, store),
-        sequence: sequenceOf(s),
+        row: sequenceOf(s),
         arena: arena.number,
         chunks: chunks(s),
+        first: regionOf(s) / shape.chunk,
         stride,
       }),
       grid: (s) => [ceilDiv(chunks(s), WG), G, 1],
@@ -353,6 +358,7 @@ function chooseFirst({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
     firstRow: (s: StepSizes) => end(s)?.windowAt ?? 0,
     count: (s: StepSizes) => (end(s) ? 1 : 0),
     chunks: (s: StepSizes) => chunksOf(tokensOf(s), shape),
+    region: (s: StepSizes) => end(s)?.region ?? 0,
     span: (s: StepSizes) => chunksOf(tokensOf(s), shape),
   };
   const { kvHeads: G } = context.model;

@@ -1,20 +1,22 @@
-// The buffers of ShadowKV: what stands for the prompts of all sequences, store by store, and what dispatches hand on.
+// The buffers of ShadowKV: what stands for the prompts of all sequences, store by store, and what dispatches hand on. Each prompt
+// has a region of tokens (kv/regions.ts).
 import { alignUp } from "../../../errors.ts";
 import type { Gpu } from "../../../gpu/device.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
+import { alignedBlocks } from "../../regions.ts";
 import type { KvCache } from "../../cache.ts";
 import type { SystemContext } from "../../system.ts";
 import { type ShadowShape, valueWords } from "./shape.ts";
 
-/** What one store keeps of the prompts of all sequences, by number of the sequence. */
+/** What one store keeps of the prompts of all sequences. */
 export interface StoreState {
-  /** [sequences, G, E/2, chunks] pairs of f16 */
+  /** [G, E/2, chunks] pairs of f16 */
   landmarks: GPUBuffer;
-  /** [sequences, tokens, rank/2] pairs of f16 */
+  /** [tokens, rank/2] pairs of f16 */
   factors: GPUBuffer;
   /** [sequences, rank + 1, G·E] f32: keys before rotation = factors · the first rows + the last */
   up: GPUBuffer;
-  /** [sequences, G, tokens, words] */
+  /** [G, tokens, words] */
   values: GPUBuffer;
   /** [sequences, G, outliers] u32: chunks */
   outliers: GPUBuffer;
@@ -53,7 +55,7 @@ export interface Scratch {
 }
 
 export interface ShadowState {
-  /** Tokens, and chunks, that a sequence has room for. */
+  /** Tokens, and chunks, that there is room for in all regions. */
   capacity: number;
   chunks: number;
   stores: readonly StoreState[];
@@ -70,7 +72,7 @@ export function stateOf(context: SystemContext, shape: ShadowShape): ShadowState
   const known = made.get(context.cache);
   if (known) return known;
   const { maxPages, layout } = context.cache.shape;
-  const capacity = maxPages * BLOCK_TOKENS;
+  const capacity = alignedBlocks(maxPages) * BLOCK_TOKENS;
   const chunks = roomFor(capacity, shape);
   const stores = Array.from({ length: layout.stores }, (_, store) => makeStore(context, shape, capacity, store));
   const state = { capacity, chunks, stores, scratch: makeScratch(context, shape, capacity) };
@@ -81,15 +83,14 @@ export function stateOf(context: SystemContext, shape: ShadowShape): ShadowState
 function makeStore({ gpu, cache, model }: SystemContext, shape: ShadowShape, capacity: number, store: number) {
   const { kvHeads: G, headWidth: E } = model;
   const { sequences } = cache.shape;
-  const make = (label: string, words: number) =>
-    gpu.buffer(`shadow ${label} of store ${store}`, 4 * sequences * words, "kv");
+  const make = (label: string, words: number) => gpu.buffer(`shadow ${label} of store ${store}`, 4 * words, "kv");
   return {
     landmarks: make("landmarks", (shape.width / 2) * roomFor(capacity, shape)),
     factors: make("factors", (shape.rank / 2) * capacity),
-    up: make("map", (shape.rank + 1) * shape.width),
+    up: make("map", sequences * (shape.rank + 1) * shape.width),
     values: make("values", G * valueWords(shape, E) * capacity),
-    outliers: make("outliers", G * shape.outliers),
-    resident: make("resident chunks", G * shape.selected),
+    outliers: make("outliers", sequences * G * shape.outliers),
+    resident: make("resident chunks", sequences * G * shape.selected),
   };
 }
 
