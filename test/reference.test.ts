@@ -193,7 +193,9 @@ test("bad input is refused in words", () => {
   const model = load("llama");
   expect(() => forward(model, [157])).toThrow("reference: token id; got 157, want an integer in 0 … 156.");
   expect(() => load("llama", { hidden_size: undefined })).toThrow("reference: config.hidden_size; got undefined");
-  expect(() => load("llama", { rope_scaling: { rope_type: "longrope" } })).toThrow("reference: rope_type; got longrope");
+  expect(() => load("llama", { rope_scaling: { rope_type: "longrope" } })).toThrow(
+    "reference: rope_type; got longrope",
+  );
   expect(() => forward(createModel(makeCheckpoint("llama").config, new Map()), [1])).toThrow("lacks");
 });
 

@@ -18,6 +18,8 @@ const quality = (...args: string[]): Promise<{ code: number; out: string; err: s
     });
   });
 
+test.describe.configure({ mode: "parallel" });
+
 let folder: string;
 test.beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), "longprompt-quality-"))));
 test.afterAll(() => rm(folder, { recursive: true }));
@@ -122,22 +124,19 @@ test("students: one calibrated on the spot is much nearer than a converted one; 
   expect(trained!.kl).toBeLessThan(folded!.kl!);
 });
 
+// What the page refuses as well is tried there, and in test/quality.
 test("what cannot be measured is one line and exit code 1", async () => {
   const binary = await file("binary.txt", Uint8Array.of(1, 0, 2, 0));
   const cases: readonly (readonly [string[], RegExp])[] = [
     [["--text", join(folder, "none.txt")], /text: .*none\.txt; got no such file, want a text file/],
     [["--text", folder], /got a directory/],
     [["--text", binary], /text: .*binary\.txt; got binary data, want text in UTF-8/],
-    [["--rows", "int8; int3"], /rows: "int3"; got "int3", want one of f16/],
     [["--rows", "swiftkv=9"], /rows: "swiftkv=9"; got 9 layers, want at most 8/],
-    [["--rows", "calibrated=4"], /calibrate: got the built-in stories, want a text that nothing is measured on/],
     [["--rows", "student=nowhere"], /student nowhere: got no student.safetensors there/],
     [
       ["--rows", "student=demo/models/students/smollm2-135m-instruct-k22"],
       /rows: "student=demo.*want a shape for 8 layers/,
     ],
-    [["--rows", "swiftkv=4", "--calibrate", binary], /calibrate: .*binary\.txt; got binary data, want text in UTF-8/],
-    [["--measures", "speed"], /measures: got "speed", want some of ce, greedy, needle, qa/],
     [["--prompt", "2048"], /want at most 2048, what the model was trained for/],
     [["--window", "3"], /unknown option --window/],
   ];
