@@ -156,6 +156,7 @@ test("nothing can be switched while a reply runs, and no reply begins while some
 
 test("a student is fitted to a text, saved, opened again, and said to be better than none", async () => {
   await layers().selectOption("6");
+  await panel().getByLabel("Shared caches").selectOption("1");
   await turn("on");
   await expect(panel().getByText(/^Not fitted for these layers/)).toBeVisible();
   await ask(page, STORY);
