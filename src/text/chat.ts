@@ -76,7 +76,8 @@ function checkMessages(messages: unknown): Record<string, unknown>[] {
 }
 
 function checkMessage(message: unknown, index: number): Record<string, unknown> {
-  if (!isFields(message)) throw wrong(`messages: entry ${index} is ${nameOf(message)}, want {role, content}. Correct it.`);
+  if (!isFields(message))
+    throw wrong(`messages: entry ${index} is ${nameOf(message)}, want {role, content}. Correct it.`);
   const { role, content } = message;
   if (typeof role !== "string")
     throw wrong(`messages: role of entry ${index}; got ${nameOf(role)}, want a string. Correct it.`);
@@ -84,7 +85,9 @@ function checkMessage(message: unknown, index: number): Record<string, unknown> 
     throw wrong(`messages: entry ${index} lacks a content; want a string, null or a list of parts. Add it.`);
   if (Array.isArray(content)) content.forEach((part, at) => checkPart(part, `part ${at} of entry ${index}`));
   else if (content !== undefined && content !== null && typeof content !== "string")
-    throw wrong(`messages: content of entry ${index}; got ${nameOf(content)}, want a string, null or a list. Correct it.`);
+    throw wrong(
+      `messages: content of entry ${index}; got ${nameOf(content)}, want a string, null or a list. Correct it.`,
+    );
   return asTemplatesReadIt(message);
 }
 
