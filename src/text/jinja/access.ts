@@ -59,7 +59,7 @@ function methodOf(value: Value, name: string): Value | undefined {
   if (value instanceof Thing) return value.attribute(name);
   if (value instanceof Dict) return DICT_METHODS[name] && bound(DICT_METHODS[name](value));
   if (value instanceof Markup) return fail(`'${name}' of a text marked by 'safe' or 'escape' is not supported`);
-  const items = isList(value) ? value : value instanceof Tuple ? value.items : null;
+  const items = itemsOf(value);
   if (items === null) return undefined;
   const named = value instanceof Tuple ? value.items[value.names.indexOf(name)] : undefined;
   return named ?? (LIST_METHODS[name] && bound(LIST_METHODS[name](items)));
@@ -124,16 +124,20 @@ function elementAt(value: Value, at: number): Value | undefined {
   return isList(value) ? value[at] : undefined;
 }
 
-/** value[start:stop:step]; null: left out. */
+/** value[start:stop:step]; null: left out. What cannot be sliced has no such item. */
 export function slice(value: Value, start: Value, stop: Value, step: Value): Value {
   if (value instanceof Undefined) return unusable(value);
-  const all =
-    typeof value === "string" ? [...value] : isList(value) ? value : value instanceof Tuple ? value.items : null;
+  const isIndex = (each: Value): boolean => each === null || typeof each === "bigint" || typeof each === "boolean";
+  const all = typeof value === "string" ? [...value] : itemsOf(value);
+  if (![start, stop, step].every(isIndex)) return missing(value, "[:]");
   if (value instanceof Range) return slicedRange(value, start, stop, step);
-  if (all === null) return fail(`a slice of '${typeName(value)}'`);
+  if (all === null) return missing(value, "[:]");
   const picked = indices(all.length, start, stop, step).map((at) => all[at]!);
   return typeof value === "string" ? picked.join("") : isList(value) ? picked : new Tuple(picked);
 }
+
+const itemsOf = (value: Value): readonly Value[] | null =>
+  isList(value) ? value : value instanceof Tuple ? value.items : null;
 
 function slicedRange(range: Range, start: Value, stop: Value, step: Value): Range {
   const picked = indices(range.length, start, stop, step);

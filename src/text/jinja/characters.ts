@@ -47,3 +47,6 @@ export const capitalised = (text: string): string => {
 
 /** str.title(): a letter after anything that is no letter is a capital. */
 export const titled = (text: string): string => text.replace(/\p{L}+/gu, capitalised);
+
+/** len(): code points. */
+export const charactersIn = (text: string): number => [...text].length;

@@ -21,7 +21,7 @@ import {
 } from "./values.ts";
 
 /** Most expressions and items of one rendering, and the most macros within macros: a damaged template must not hang the page. */
-const MAX_STEPS = 2e6;
+const MAX_STEPS = 1e7;
 const MAX_DEPTH = 100;
 
 /** What one rendering has used up. */
@@ -94,7 +94,7 @@ const RULES: Rules = {
   concat: ({ items }, scope) => checkText(valuesOf(items, scope).map(str).join("")),
   and: ({ left, right }, scope) => shortened(left, right, scope, false),
   or: ({ left, right }, scope) => shortened(left, right, scope, true),
-  choice: (node, scope) => chosen(node, scope),
+  choice: (node, scope) => choice(node, scope),
 };
 
 /** Errors: TemplateFailure where Python would raise one, for what is not supported, and when the budget is spent. */
@@ -117,8 +117,8 @@ function shortened(left: Expression, right: Expression, scope: Scope, decides: b
   return isTrue(first) === decides ? first : evaluate(right, scope);
 }
 
-function chosen({ test: condition, then, otherwise }: Extract<Expression, { kind: "choice" }>, scope: Scope): Value {
-  if (isTrue(evaluate(condition, scope))) return evaluate(then, scope);
+function choice({ test: condition, chosen, otherwise }: Extract<Expression, { kind: "choice" }>, scope: Scope): Value {
+  if (isTrue(evaluate(condition, scope))) return evaluate(chosen, scope);
   return otherwise ? evaluate(otherwise, scope) : new Undefined("an `if` without `else` was false");
 }
 

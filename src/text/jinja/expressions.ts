@@ -61,7 +61,7 @@ export class ExpressionParser {
     while (this.skip("name", "if")) {
       const test = this.or();
       const otherwise = this.skip("name", "else") ? this.expression() : null;
-      left = { kind: "choice", test, then: left, otherwise };
+      left = { kind: "choice", test, chosen: left, otherwise };
     }
     return left;
   }

@@ -29,7 +29,7 @@ export type Expression =
   | { kind: "concat"; items: readonly Expression[] }
   | { kind: "and"; left: Expression; right: Expression }
   | { kind: "or"; left: Expression; right: Expression }
-  | { kind: "choice"; test: Expression; then: Expression; otherwise: Expression | null };
+  | { kind: "choice"; test: Expression; chosen: Expression; otherwise: Expression | null };
 
 /** What can be assigned to: a name, an attribute of a namespace, or several names. */
 export type Target =

@@ -23,8 +23,8 @@ export type Comparison = "==" | "!=" | "<" | "<=" | ">" | ">=" | "in" | "not in"
 
 type Arithmetic = Record<BinaryOperator, (left: number, right: number) => number>;
 
-/** Most bits of an int that a power may have. */
-const MAX_BITS = 4096;
+/** Largest int that a template may compute. */
+const MAX_INT = 2n ** 4096n;
 
 const whole = (value: bigint | boolean): bigint => BigInt(value);
 
@@ -80,7 +80,8 @@ function arithmetic(operator: BinaryOperator, left: Numeric, right: Numeric): Va
   const isFloat = typeof left === "number" || typeof right === "number";
   if (operator === "**") return power(left, right);
   if (isFloat || operator === "/") return FLOATS[operator](Number(left), Number(right));
-  return INTS[operator](whole(left as bigint), whole(right as bigint));
+  const result = INTS[operator](whole(left as bigint), whole(right as bigint));
+  return result < MAX_INT && result > -MAX_INT ? result : fail("an int that is too large");
 }
 
 function power(left: Numeric, right: Numeric): Value {
@@ -88,7 +89,7 @@ function power(left: Numeric, right: Numeric): Value {
   if (base === 0 && exponent < 0) return fail("zero to a negative power");
   if (base < 0 && !Number.isInteger(exponent)) return fail("a power with a complex value");
   if (typeof left === "number" || typeof right === "number" || exponent < 0) return base ** exponent;
-  if (Math.log2(Math.abs(base) + 1) * exponent > MAX_BITS) return fail(`a power of more than ${MAX_BITS} bits`);
+  if (Math.log2(Math.abs(base) + 1) * exponent > 4096) return fail("a power that is too large");
   return INTS["**"](whole(left), whole(right));
 }
 

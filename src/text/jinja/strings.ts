@@ -1,6 +1,6 @@
 // Methods of str.
 import { builtin, type Builtin } from "./builtin.ts";
-import { capitalised, type Ends, linesOf, SPACE, stripped, titled } from "./characters.ts";
+import { capitalised, charactersIn, type Ends, linesOf, SPACE, stripped, titled } from "./characters.ts";
 import { centred, padded, toWidth } from "./format.ts";
 import { Tuple, type Value, checkText, fail, isTrue, iterate, toIndex, toText } from "./values.ts";
 
@@ -47,7 +47,7 @@ const find = (name: string, last: boolean, absent: (part: string) => bigint): [s
     if (from < 0) return fail(`${name}(): a negative start`);
     const before = [...text].slice(0, from).join("").length;
     const at = last ? text.lastIndexOf(part) : text.indexOf(part, before);
-    return at < before ? absent(part) : BigInt([...text.slice(0, at)].length);
+    return at < before ? absent(part) : BigInt(charactersIn(text.slice(0, at)));
   });
 
 const notFound = (part: string): never => fail(`the text "${part.slice(0, 40)}" is not found`);
@@ -61,15 +61,13 @@ function split(text: string, separator: Value, most: Value): string[] {
   return limit < 0 || parts.length <= limit + 1 ? parts : [...parts.slice(0, limit), parts.slice(limit).join(by)];
 }
 
+const WORD = new RegExp(`[^${SPACE}]+`, "g");
+
 function splitAtSpace(text: string, limit: number): string[] {
-  const parts: string[] = [];
-  let rest = stripped(text, "left", null);
-  while (rest !== "" && (limit < 0 || parts.length < limit)) {
-    const [word] = new RegExp(`^[^${SPACE}]+`).exec(rest)!;
-    parts.push(word);
-    rest = stripped(rest.slice(word.length), "left", null);
-  }
-  return rest === "" ? parts : [...parts, stripped(rest, "right", null)];
+  const words = [...text.matchAll(WORD)];
+  const cut = limit < 0 ? undefined : words[limit];
+  const before = words.slice(0, cut && limit).map(([word]) => word);
+  return cut ? [...before, text.slice(cut.index)] : before;
 }
 
 function splitFromRight(text: string, separator: Value, most: Value): string[] {
@@ -111,7 +109,7 @@ const swapCase = (text: string): string =>
 
 function countOf(text: string, part: Value): bigint {
   const sub = toText(part, "count()");
-  return BigInt(sub === "" ? [...text].length + 1 : text.split(sub).length - 1);
+  return BigInt(sub === "" ? charactersIn(text) + 1 : text.split(sub).length - 1);
 }
 
 const joinedBy = (text: string, items: Value): string =>

@@ -267,6 +267,7 @@ export function fromJson(data: unknown, refuse: (what: string) => never, depth =
   const inner = (item: unknown): Value => fromJson(item, refuse, depth + 1);
   if (data === null || typeof data === "boolean" || typeof data === "string" || typeof data === "bigint") return data;
   if (typeof data === "number") return Number.isSafeInteger(data) ? BigInt(data) : data;
+  // oxlint-disable-next-line no-instanceof-builtins -- Object(1) is meant
   if (data instanceof Number) return data.valueOf();
   if (Array.isArray(data)) return data.map(inner);
   if (typeof data !== "object") return refuse(`a ${typeof data}`);
