@@ -1,7 +1,8 @@
 // The chat page: a model, a conversation, a box to write in.
 
 import { UnsupportedError } from "../../src/index.ts";
-import type { Engine, GenerationResult, Message, ModelSource, Prompt, Session } from "../../src/index.ts";
+import type { Turn } from "../shared/turn.ts";
+import type { Engine, GenerationResult, ModelSource, Prompt, Session } from "../../src/index.ts";
 import { about } from "./about.ts";
 import { faster } from "./faster.ts";
 import { conversation, follow, reply, stream, userMessage } from "./conversation.ts";
@@ -33,7 +34,7 @@ const starters = find("starters", HTMLElement);
 let engine: Engine | null = null;
 let session: Session | null = null;
 let loaded: { source: ModelSource; name: string } | null = null;
-let messages: Message[] = [];
+let messages: Turn[] = [];
 /** How the engine runs the model. */
 let mode: RunMode = { swiftkv: null, kv: "f16", student: null };
 /** Tokens whose keys and values the engine has; 0 when they must be computed again. */
@@ -180,7 +181,7 @@ const sayMode = (): void => {
 
 // The conversation
 
-function promptOf(list: readonly Message[]): Prompt {
+function promptOf(list: readonly Turn[]): Prompt {
   if (engine && !engine.model.hasChatTemplate) return { text: list.map((message) => message.content).join("") };
   const system = settings.system();
   return { messages: system ? [{ role: "system", content: system }, ...list] : list };

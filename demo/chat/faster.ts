@@ -1,7 +1,8 @@
 // The work behind the panel "Faster reading": switching how the model runs, comparing, fitting a student.
 
 import { convert, InputError } from "../../src/index.ts";
-import type { CalibrationProgress, Engine, Message, Prompt } from "../../src/index.ts";
+import type { Turn } from "../shared/turn.ts";
+import type { CalibrationProgress, Engine, Prompt } from "../../src/index.ts";
 import { count, seconds } from "../shared/numbers.ts";
 import { SAMPLE } from "../quality/sample.ts";
 import { checkText } from "../quality/texts.ts";
@@ -17,10 +18,10 @@ export interface Host {
   mode(): RunMode;
   /** The engine that replaces the last one, which is disposed of. */
   adopt(engine: Engine, mode: RunMode): void;
-  messages(): readonly Message[];
+  messages(): readonly Turn[];
   /** The conversation and what waits in the box. */
   conversation(): string;
-  write(messages: readonly Message[]): Prompt;
+  write(messages: readonly Turn[]): Prompt;
   panel(): SwiftKvPanel;
 }
 

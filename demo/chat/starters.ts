@@ -1,6 +1,7 @@
 // What to try first, by model.
 
-import type { Message, ModelInfo } from "../../src/index.ts";
+import type { ModelInfo } from "../../src/index.ts";
+import type { Turn } from "../shared/turn.ts";
 import { make } from "../shared/dom.ts";
 import { FOLLOW_UPS, SAMPLE_QUESTION, sampleText } from "./sample.ts";
 
@@ -90,7 +91,7 @@ export function showStarters(
 }
 
 /** Further questions about the sample text, which reuse its keys and values. */
-export function followUps(messages: readonly Message[]): string[] {
+export function followUps(messages: readonly Turn[]): string[] {
   const asked = messages.filter((message) => message.role === "user").map((message) => message.content);
   return asked[0]?.endsWith(SAMPLE_QUESTION) ? FOLLOW_UPS.filter((question) => !asked.includes(question)) : [];
 }

@@ -2,7 +2,8 @@
 // that it stands for. No DOM.
 
 import { convert, saveStudent } from "../../src/index.ts";
-import type { CalibrationProgress, Engine, Message, Prompt, SwiftKv } from "../../src/index.ts";
+import type { Turn } from "../shared/turn.ts";
+import type { CalibrationProgress, Engine, Prompt, SwiftKv } from "../../src/index.ts";
 import { divergence, likeliest, mean } from "../quality/metrics.ts";
 import { SAMPLE_QUESTION, SAMPLE_REPLY, sampleText } from "./sample.ts";
 import type { Student } from "./shelf.ts";
@@ -108,8 +109,8 @@ const REPLY_TOKENS = 32;
 /** The last question that was answered, with everything before it; a built-in text where that is short. */
 export function trialOf(
   engine: Engine,
-  messages: readonly Message[],
-  write: (messages: readonly Message[]) => Prompt,
+  messages: readonly Turn[],
+  write: (messages: readonly Turn[]) => Prompt,
 ): Trial {
   const answered = messages.findLastIndex(({ role, content }) => role === "assistant" && content.trim() !== "");
   const own = answered > 0 ? tokensOf(engine, write(messages.slice(0, answered))) : [];

@@ -1,7 +1,8 @@
 // Texts to measure on: what is wrong with them, and the windows they are cut into.
 
 import { InputError } from "../../src/index.ts";
-import type { Engine, Message } from "../../src/index.ts";
+import type { Engine } from "../../src/index.ts";
+import type { Turn } from "../shared/turn.ts";
 
 /** A file that the user gave. */
 export interface Text {
@@ -11,7 +12,7 @@ export interface Text {
 
 export interface Conversation {
   /** Up to the last turn of the assistant. */
-  messages: Message[];
+  messages: Turn[];
   reply: string;
 }
 
@@ -58,7 +59,7 @@ function readLine(line: string, name: string, number: number): Conversation {
 }
 
 /** A string says what there is instead. */
-function messagesOf(line: string): Message[] | string {
+function messagesOf(line: string): Turn[] | string {
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -67,8 +68,8 @@ function messagesOf(line: string): Message[] | string {
   }
   const messages: unknown = (value as { messages?: unknown } | null)?.messages;
   if (!Array.isArray(messages)) return "no list of messages";
-  const isMessage = (each: unknown): each is Message => {
-    const { role, content } = (each ?? {}) as Partial<Message>;
+  const isMessage = (each: unknown): each is Turn => {
+    const { role, content } = (each ?? {}) as Partial<Turn>;
     return typeof role === "string" && typeof content === "string";
   };
   return messages.every(isMessage) ? messages : "a message without role and content";

@@ -1,5 +1,5 @@
 // Text in, text out: where prompts become tokens. The engine below sees tokens only.
-import type { Generation, GenerateOptions, Message, Prompt, Session } from "../api.ts";
+import type { ChatPrompt, Generation, GenerateOptions, Prompt, Session } from "../api.ts";
 import type { TokenEngine } from "../engine/engine.ts";
 import type { Request } from "../engine/sequence.ts";
 import { InputError } from "../errors.ts";
@@ -74,15 +74,16 @@ function toRequest(speaker: Speaker, prompt: Prompt, options: GenerateOptions): 
 function promptTokens(speaker: Speaker, prompt: Prompt): number[] {
   if ("tokens" in prompt) return [...prompt.tokens];
   if ("text" in prompt) return speaker.tokenizer.encode(prompt.text);
-  return speaker.tokenizer.encode(render(speaker, prompt.messages), { addSpecial: false });
+  return speaker.tokenizer.encode(render(speaker, prompt), { addSpecial: false });
 }
 
 /** The prompt as the chat template writes it. Throws InputError for a model without one. */
-export function render({ template }: Pick<Language, "template">, messages: readonly Message[]): string {
+export function render({ template }: Pick<Language, "template">, prompt: ChatPrompt): string {
   if (!template) {
     throw new InputError("messages: this model has no chat template; got messages, want text. Pass { text } instead.", {
       code: "bad-prompt",
     });
   }
-  return template.render(messages, { addGenerationPrompt: true });
+  const { messages, ...options } = prompt;
+  return template.render(messages, { ...options, addGenerationPrompt: true });
 }

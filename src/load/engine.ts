@@ -8,6 +8,7 @@ import type {
   Evaluation,
   FilePiece,
   KernelTime,
+  ChatPrompt,
   Message,
   ModelInfo,
   ModelSource,
@@ -216,8 +217,8 @@ export class LoadedEngine implements Engine {
     return this.#speaker.tokenizer.decode(tokens);
   }
 
-  render(messages: readonly Message[]): string {
-    return render(this.#speaker, messages);
+  render(messages: readonly Message[], options: Omit<ChatPrompt, "messages"> = {}): string {
+    return render(this.#speaker, { messages, ...options });
   }
 
   score(tokens: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {

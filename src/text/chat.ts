@@ -1,48 +1,47 @@
 // A conversation as the model was trained to read it: the model's own Jinja template.
 
-import { Environment, Interpreter, Template } from "@huggingface/jinja";
-import type { Message } from "../api.ts";
+import type { ChatPrompt, Message } from "../api.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { isFields, nameOf } from "./fields.ts";
+import { Template } from "./jinja/template.ts";
+import { fromJson, Refusal, type Value } from "./jinja/values.ts";
 
-/** Longest range() a template may ask for: a damaged one must not hang the page. */
-const MAX_RANGE = 1e5;
-
-/** The template called raise_exception: it does not accept these messages. */
-class Refusal extends Error {}
+/** What a template reads beside the messages. */
+export interface RenderOptions extends Omit<ChatPrompt, "messages"> {
+  /** Default false. Opens the assistant's reply. */
+  addGenerationPrompt?: boolean;
+}
 
 /** One compiled chat template. Immutable. */
 export class ChatTemplate {
-  private readonly template: Template;
-  private readonly specials: Readonly<Record<string, string>>;
+  readonly #template: Template;
+  readonly #specials: Readonly<Record<string, string>>;
 
   /** `specials`: `bos_token`, `eos_token`, … as `Tokenizer.specials` has them. Errors: ModelError if `source` does not compile. */
   constructor(source: string, specials: Readonly<Record<string, string>>) {
-    this.template = compile(source);
-    this.specials = specials;
+    this.#template = compile(source);
+    this.#specials = specials;
   }
 
   /**
-   * The prompt text; encode it with `addSpecial: false`. `addGenerationPrompt` (default false) opens the assistant's
-   * reply. Errors: InputError for malformed messages or a conversation the template refuses, ModelError if it fails.
+   * The prompt text; encode it with `addSpecial: false`. Errors: InputError for malformed messages or options and for a
+   * conversation the template refuses, ModelError if it fails.
    */
-  render(messages: readonly Message[], options: { addGenerationPrompt?: boolean } = {}): string {
-    const environment = globals();
-    for (const [name, text] of Object.entries(this.specials)) environment.set(name, text);
-    environment.set("messages", checkMessages(messages));
-    environment.set("add_generation_prompt", options.addGenerationPrompt ?? false);
-    // Templates ask "tools is not none"; the reference implementation always passes both.
-    environment.set("tools", null);
-    environment.set("documents", null);
+  render(messages: readonly Message[], options: RenderOptions = {}): string {
+    const variables = Object.entries({
+      ...this.#specials,
+      ...checkVariables(options.variables),
+      messages: checkMessages(messages),
+      // Templates ask "tools is not none": as in transformers, both are always there.
+      tools: checkList("tools", options.tools),
+      documents: checkList("documents", options.documents),
+      add_generation_prompt: options.addGenerationPrompt ?? false,
+    }).map(([name, data]) => [name, toValue(name, data)] as const);
     try {
-      const result: { value: unknown } = new Interpreter(environment).run(this.template.parsed);
-      return String(result.value);
+      return this.#template.render(variables);
     } catch (error) {
-      if (error instanceof Refusal) {
-        throw new InputError(`chat template: it refuses these messages: ${error.message} Change the conversation.`, {
-          code: "bad-prompt",
-        });
-      }
+      if (error instanceof Refusal)
+        throw wrong(`chat template: it refuses these messages: ${error.message} Change the conversation.`);
       throw new ModelError(`chat template: it fails: ${reason(error)}. Pass { text } or another template.`, {
         cause: error,
       });
@@ -53,7 +52,7 @@ export class ChatTemplate {
 function compile(source: string): Template {
   if (typeof source !== "string") throw new ModelError(`chat template: got ${nameOf(source)}, want a string.`);
   try {
-    return new Template(source.replaceAll(/\r\n?/g, "\n")); // as Jinja2 reads its source
+    return new Template(source);
   } catch (error) {
     throw new ModelError(`chat template: it does not compile: ${reason(error)}. Is the file damaged?`, {
       cause: error,
@@ -63,64 +62,67 @@ function compile(source: string): Template {
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 200);
 
-function checkMessages(messages: readonly Message[]): { role: string; content: string }[] {
-  if (!Array.isArray(messages)) {
-    throw new InputError(`messages: got ${nameOf(messages)}, want an array of {role, content}. Pass a list.`, {
-      code: "bad-prompt",
-    });
-  }
-  return messages.map((message: unknown, index) => {
-    if (isFields(message) && typeof message["role"] === "string" && typeof message["content"] === "string") {
-      return { ...message, role: message["role"], content: message["content"] };
-    }
-    throw new InputError(`messages: entry ${index} lacks a text, want {role, content} with two strings. Correct it.`, {
-      code: "bad-prompt",
-    });
+const wrong = (message: string): InputError => new InputError(message, { code: "bad-prompt" });
+
+const toValue = (name: string, data: unknown): Value =>
+  fromJson(data, (what) => {
+    throw wrong(`${name}: got ${what}, want data as JSON has it. Pass plain objects, lists, texts and numbers.`);
   });
+
+function checkMessages(messages: unknown): Record<string, unknown>[] {
+  if (!Array.isArray(messages))
+    throw wrong(`messages: got ${nameOf(messages)}, want an array of {role, content}. Pass a list.`);
+  return messages.map(checkMessage);
 }
 
-/** What every template may use without being given it. */
-function globals(): Environment {
-  const environment = new Environment();
-  for (const [name, value] of Object.entries({ true: true, false: false, none: null })) {
-    environment.set(name, value);
-    environment.set(name[0]!.toUpperCase() + name.slice(1), value);
-  }
-  environment.set("raise_exception", (message: unknown) => {
-    throw new Refusal(String(message));
-  });
-  environment.set("range", range);
-  environment.set("strftime_now", (format: unknown) => formatTime(new Date(), String(format)));
-  return environment;
+function checkMessage(message: unknown, index: number): Record<string, unknown> {
+  if (!isFields(message))
+    throw wrong(`messages: entry ${index} is ${nameOf(message)}, want {role, content}. Correct it.`);
+  const { role, content } = message;
+  if (typeof role !== "string")
+    throw wrong(`messages: role of entry ${index}; got ${nameOf(role)}, want a string. Correct it.`);
+  if (content === undefined && !Array.isArray(message["tool_calls"]))
+    throw wrong(`messages: entry ${index} lacks a content; want a string, null or a list of parts. Add it.`);
+  if (Array.isArray(content)) content.forEach((part, at) => checkPart(part, `part ${at} of entry ${index}`));
+  else if (content !== undefined && content !== null && typeof content !== "string")
+    throw wrong(
+      `messages: content of entry ${index}; got ${nameOf(content)}, want a string, null or a list. Correct it.`,
+    );
+  return asTemplatesReadIt(message);
 }
 
-/** Python's range, as a list. */
-function range(first: unknown, second?: unknown, third?: unknown): number[] {
-  const [start, stop, step] = typeof second === "number" ? [first, second, third ?? 1] : [0, first, 1];
-  const valid = typeof start === "number" && typeof stop === "number" && typeof step === "number" && step !== 0;
-  const length = valid ? Math.max(0, Math.ceil((stop - start) / step)) : NaN;
-  if (!valid || !(length <= MAX_RANGE))
-    throw new Error(`range() over more than ${MAX_RANGE} numbers, or not over numbers`);
-  return Array.from({ length }, (_, index) => start + index * step);
+function checkPart(part: unknown, where: string): void {
+  if (!isFields(part) || typeof part["type"] !== "string")
+    throw wrong(`messages: ${where}; got ${nameOf(part)}, want { type: "text", text } or alike. Correct it.`);
+  if (part["type"] === "text" && typeof part["text"] !== "string")
+    throw wrong(`messages: ${where}; text is ${nameOf(part["text"])}, want a string. Correct it.`);
 }
 
-const two = (value: number): string => String(value).padStart(2, "0");
-const word = (date: Date, part: Intl.DateTimeFormatOptions): string => date.toLocaleDateString("en-US", part);
+/** Names under which a message's thoughts are passed. Templates read the first; gpt-oss's reads the second. */
+const THOUGHTS = ["reasoning_content", "thinking", "reasoning"];
 
-/** The directives of C's strftime that templates use; others stay as they are. */
-const DIRECTIVES: Readonly<Record<string, (date: Date) => string>> = {
-  "%d": (date) => two(date.getDate()),
-  "%m": (date) => two(date.getMonth() + 1),
-  "%y": (date) => two(date.getFullYear() % 100),
-  "%Y": (date) => String(date.getFullYear()),
-  "%H": (date) => two(date.getHours()),
-  "%M": (date) => two(date.getMinutes()),
-  "%S": (date) => two(date.getSeconds()),
-  "%a": (date) => word(date, { weekday: "short" }),
-  "%A": (date) => word(date, { weekday: "long" }),
-  "%b": (date) => word(date, { month: "short" }),
-  "%B": (date) => word(date, { month: "long" }),
-};
+/** As transformers 5 hands messages on: null fields are left out, thoughts are there under their usual names. */
+function asTemplatesReadIt(message: Record<string, unknown>): Record<string, unknown> {
+  const fields = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null));
+  const thought = THOUGHTS.map((name) => fields[name]).find((value) => value !== undefined);
+  return thought === undefined ? fields : { thinking: thought, ...fields, reasoning_content: thought };
+}
 
-const formatTime = (date: Date, format: string): string =>
-  format.replace(/%[a-zA-Z]/g, (directive) => DIRECTIVES[directive]?.(date) ?? directive);
+/** A list of objects, null where there is none. */
+function checkList(name: string, list: unknown): unknown {
+  if (list === undefined || list === null) return null;
+  if (Array.isArray(list) && list.every(isFields)) return list;
+  throw wrong(`${name}: got ${nameOf(list)}, want a list of objects. Correct it.`);
+}
+
+/** Names that the prompt itself sets. */
+const RESERVED = ["messages", "tools", "documents", "add_generation_prompt"];
+
+function checkVariables(variables: unknown): Record<string, unknown> {
+  if (variables === undefined) return {};
+  if (!isFields(variables)) throw wrong(`variables: got ${nameOf(variables)}, want an object. Pass { name: value }.`);
+  const reserved = RESERVED.find((name) => Object.hasOwn(variables, name));
+  if (reserved !== undefined)
+    throw wrong(`variables: got "${reserved}", which the prompt sets itself. Pass it beside variables.`);
+  return variables;
+}
