@@ -31,7 +31,7 @@ const KNOWN = {
 };
 
 const WANTED =
-  /^(config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model[\w-]*\.safetensors$/;
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model[\w-]*\.safetensors$/;
 
 /** The hub cannot be reached, as opposed to answering with an error. */
 class Unreachable extends Error {}

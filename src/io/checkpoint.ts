@@ -20,8 +20,11 @@ export interface Checkpoint {
   config: Record<string, unknown>;
   /** generation_config.json, {} where there is none. */
   generationConfig: Record<string, unknown>;
-  /** tokenizer.json and tokenizer_config.json; null for a GGUF or where there is no tokenizer.json. */
-  tokenizer: { json: unknown; config: Record<string, unknown> } | null;
+  /**
+   * tokenizer.json, tokenizer_config.json with special_tokens_map.json in it, and added_tokens.json; null for a GGUF or
+   * where there is no tokenizer.json.
+   */
+  tokenizer: { json: unknown; config: Record<string, unknown>; added: Record<string, unknown> } | null;
   /** Jinja source. */
   chatTemplate: string | null;
   /** The tokenizer.* metadata of a GGUF: numbers, booleans, strings and plain arrays of them. */
@@ -126,7 +129,7 @@ async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Pro
     name: folder.name,
     config,
     generationConfig,
-    tokenizer: json && { json, config: tokenizerConfig },
+    tokenizer: json && { json, ...(await withOlderFiles(folder, texts, tokenizerConfig)) },
     chatTemplate: jinja ?? inConfig,
     gguf: null,
     // Last: its response stays open, and the first tensor is read on from the header.
@@ -162,6 +165,22 @@ class Texts {
     const text = await this.text(path);
     return text === null ? null : parseObject(text, `${this.#folder.name}/${path}`);
   }
+}
+
+/**
+ * What checkpoints from before `added_tokens_decoder` say in files of their own: names of special tokens, which win over
+ * tokenizer_config.json, and tokens beside the vocabulary. Where one cannot see whether they are there, they are asked for
+ * only if the names are missing.
+ */
+async function withOlderFiles(
+  folder: Folder,
+  texts: Texts,
+  config: Record<string, unknown>,
+): Promise<{ config: Record<string, unknown>; added: Record<string, unknown> }> {
+  const isNamed = Object.keys(config).some((key) => key.endsWith("_token"));
+  if ("added_tokens_decoder" in config || (folder.unlisted && isNamed)) return { config, added: {} };
+  const names = (await texts.object("special_tokens_map.json")) ?? {};
+  return { config: { ...config, ...names }, added: (await texts.object("added_tokens.json")) ?? {} };
 }
 
 /** A template, or a list of named ones of which "default" counts. */

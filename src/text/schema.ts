@@ -1,16 +1,18 @@
 // tokenizer.json, checked: whatever is damaged or of an unknown kind is refused here, before the library sees it.
 
 import { UnsupportedError } from "../errors.ts";
-import { type Fields, fail, fieldsOf, listOf, nameOf } from "./fields.ts";
+import { type Fields, fail, fieldsOf, isFields, listOf, nameOf } from "./fields.ts";
 import { type DecodeRules, decodeRules } from "./pieces.ts";
 import { type Merge, checkPattern, cutAtMarks, rewritePreTokenizer } from "./split.ts";
 
-/** The two files of a Hugging Face tokenizer, parsed. */
+/** The files of a Hugging Face tokenizer, parsed. */
 export interface TokenizerFiles {
   /** tokenizer.json */
   json: unknown;
   /** tokenizer_config.json; `{}` where there is none. */
   config: Record<string, unknown>;
+  /** added_tokens.json: ids by text, of tokens that tokenizer.json may lack. */
+  added?: Record<string, unknown>;
 }
 
 export interface AddedToken {
@@ -41,17 +43,19 @@ function idOf(value: unknown, where: string): number {
 }
 
 /** Checks tokenizer.json. Errors: ModelError if damaged, UnsupportedError for members this engine does not know. */
-export function checkTokenizer(source: unknown): CheckedTokenizer {
+export function checkTokenizer({ json: source, config, added: further = {} }: TokenizerFiles): CheckedTokenizer {
   const root = fieldsOf(source, "the file");
   const { model, pieces, merges } = checkModel(fieldsOf(root["model"], "model"));
-  const added = checkAdded(root["added_tokens"] ?? []);
+  const tokens = listOf(root["added_tokens"] ?? [], "added_tokens");
+  const list = [...tokens, ...missingTokens(further, tokens, config)];
+  const added = checkAdded(list);
   for (const token of added.values()) pieces.set(token.id, token.content);
   const json = {
     normalizer: component(root["normalizer"] ?? null, NORMALIZERS, 0),
     pre_tokenizer: cutAtMarks(component(root["pre_tokenizer"] ?? null, PRE_TOKENIZERS, 0), model, merges),
     post_processor: component(root["post_processor"] ?? null, POST_PROCESSORS, 0),
     decoder: null,
-    added_tokens: root["added_tokens"] ?? [],
+    added_tokens: list,
     model,
   };
   return { json, pieces, added, decode: decodeRules(root["decoder"] ?? null) };
@@ -85,9 +89,22 @@ function checkMerge(merge: unknown, index: number): [string, string] {
   return fail(`model.merges[${index}] is ${JSON.stringify(merge)?.slice(0, 60)}, want two pieces`);
 }
 
-function checkAdded(list: unknown): Map<number, AddedToken> {
+/** The tokens of added_tokens.json that `tokens` lacks, as transformers adds them: special where the config names them. */
+function missingTokens(further: Fields, tokens: readonly unknown[], config: Fields): Fields[] {
+  const known = new Set(tokens.map((token) => (isFields(token) ? token["content"] : null)));
+  const values = Object.values(config).flat();
+  const named = new Set(values.map((value) => (isFields(value) ? value["content"] : value)));
+  return Object.entries(further)
+    .filter(([content]) => !known.has(content))
+    .map(([content, id]) => {
+      const special = named.has(content);
+      return { id, content, special, normalized: !special, single_word: false, lstrip: false, rstrip: false };
+    });
+}
+
+function checkAdded(list: readonly unknown[]): Map<number, AddedToken> {
   const added = new Map<number, AddedToken>();
-  for (const [index, value] of listOf(list, "added_tokens").entries()) {
+  for (const [index, value] of list.entries()) {
     const token = fieldsOf(value, `added_tokens[${index}]`);
     const content = token["content"];
     if (typeof content !== "string" || content === "") return fail(`added_tokens[${index}].content is not a string`);

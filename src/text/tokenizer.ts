@@ -19,7 +19,7 @@ export class Tokenizer {
   /** Text of the tokens that open and end a text; null where the model has none. */
   readonly bosToken: string | null;
   readonly eosToken: string | null;
-  /** `bos_token`, `eos_token`, `pad_token`, … of tokenizer_config.json: what chat templates may name. */
+  /** `bos_token`, `eos_token`, `pad_token`, … of the configuration: what chat templates may name. */
   readonly specials: Readonly<Record<string, string>>;
   /** Spaces a decoded text loses at its very start. */
   readonly leadingSpaces: number;
@@ -40,7 +40,7 @@ export class Tokenizer {
 
   /** Errors: ModelError if the files are damaged, UnsupportedError if the tokenizer is of a kind not known here. */
   static create(files: TokenizerFiles): Tokenizer {
-    const checked = checkTokenizer(files.json);
+    const checked = checkTokenizer(files);
     const tokenizer = new Tokenizer(checked, createEncoder(checked.json), specialsOf(files.config));
     tokenizer.encode(SAMPLE);
     return tokenizer;

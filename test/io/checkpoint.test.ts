@@ -52,8 +52,40 @@ test("the chat template: a file, a string, a list", async () => {
   await expectError(template(tokenizerConfig(3)), ModelError, "tokenizer_config.json", "chat_template", "got 3");
 });
 
+const OLDER = {
+  "special_tokens_map.json": '{"bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false}}',
+  "added_tokens.json": '{"<x>": 4}',
+};
+
+test("special_tokens_map.json wins over tokenizer_config.json, added_tokens.json is read beside it", async () => {
+  const config = (fields: object) => ({ ...OLDER, "tokenizer_config.json": JSON.stringify(fields) });
+  const read = async (fields: object) => (await openCheckpoint(folderWith(config(fields)))).tokenizer;
+  const old = await read({ bos_token: "other", pad_token: "<pad>" });
+  const eos = { content: "</s>", lstrip: false };
+  expect(old?.config).toEqual({ bos_token: "<s>", eos_token: eos, pad_token: "<pad>" });
+  expect(old?.added).toEqual({ "<x>": 4 });
+  const fresh = await read({ bos_token: "own", added_tokens_decoder: {} });
+  expect([fresh?.config["bos_token"], fresh?.config["eos_token"], fresh?.added]).toEqual(["own", undefined, {}]);
+});
+
+test("where one cannot see which files there are, older ones are asked for only if names are missing", async () => {
+  for (const [fields, asked] of [
+    [{ eos_token: "</s>" }, false],
+    [{}, true],
+  ] as const) {
+    const files = smallFolder().set("tokenizer_config.json", encode(JSON.stringify(fields)));
+    for (const [name, content] of Object.entries(OLDER)) files.set(name, encode(content));
+    const base = "https://models.example/tiny";
+    const server = serve(new Map([...files].map(([name, bytes]) => [`${base}/${name}`, bytes])));
+    await openCheckpoint(base, { fetch: server.fetch });
+    expect(server.log.some(({ url }) => url.endsWith("special_tokens_map.json"))).toBe(asked);
+  }
+});
+
+const JSON_FILES = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"];
+
 test("damaged JSON is named", async () => {
-  for (const name of ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]) {
+  for (const name of [...JSON_FILES, ...Object.keys(OLDER)]) {
     for (const content of ["", "{", "[]", "null", '"x"']) {
       await expectError(openCheckpoint(folderWith({ [name]: content })), ModelError, name);
     }

@@ -31,6 +31,16 @@ function expectGolden(tokenizer: Tokenizer, folder: URL): void {
   }
 }
 
+test("added_tokens.json: what tokenizer.json lacks is added, special where the configuration names it", () => {
+  const { json, config } = modelFiles(FABLE);
+  const added = { "<|end|>": 4, "<|new|>": 4096, "<|word|>": 4097 };
+  const named = { ...config, additional_special_tokens: ["<|new|>"] };
+  const tokenizer = Tokenizer.create({ json, config: named, added });
+  expect(tokenizer.encode("<|new|><|word|><|end|>", { addSpecial: false })).toEqual([4096, 4097, 4]);
+  expect([4096, 4097, 4].map((id) => tokenizer.isSpecial(id))).toEqual([true, false, true]);
+  expect(tokenizer.vocabularySize).toBe(4098);
+});
+
 test.describe("tokenizer.json", () => {
   test("fable: tricky texts and golden prompts", () => {
     const tokenizer = Tokenizer.create(modelFiles(FABLE));

@@ -21,7 +21,7 @@ import {
 } from "./values.ts";
 
 /** Most expressions and items of one rendering, and the most macros within macros: a damaged template must not hang the page. */
-const MAX_STEPS = 1e7;
+const MAX_STEPS = 2e6;
 const MAX_DEPTH = 100;
 
 /** What one rendering has used up. */
