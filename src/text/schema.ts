@@ -90,9 +90,9 @@ function checkMerge(merge: unknown, index: number): [string, string] {
 }
 
 /** The tokens of added_tokens.json that `tokens` lacks, as transformers adds them: special where the config names them. */
-function missingTokens(further: Fields, tokens: readonly unknown[], config: Fields): Fields[] {
+function missingTokens(further: Fields, tokens: readonly unknown[], config: unknown): Fields[] {
   const known = new Set(tokens.map((token) => (isFields(token) ? token["content"] : null)));
-  const values = Object.values(config).flat();
+  const values = isFields(config) ? Object.values(config).flat() : []; // whatever else it is, is refused by its reader
   const named = new Set(values.map((value) => (isFields(value) ? value["content"] : value)));
   return Object.entries(further)
     .filter(([content]) => !known.has(content))

@@ -73,9 +73,6 @@ test("a student is made, named, used, and refused where it does not fit", async 
   const answer = await run("start.mjs", ask);
   expect(answer.code, answer.err).toBe(0);
   expect(answer.err).toContain("SwiftKV: 4 of 8 layers read, calibrated on 900 tokens");
-  const other = await run("start.mjs", [...ask, "--swiftkv", "2"]);
-  expect(other.code).toBe(1);
-  expect(other.err).toMatch(/student: \S+student.safetensors has another shape; got swiftkv K 2, G 1, want K 4, G 1/);
   await truncate(file, card.bytes - 10);
   const damaged = await run("start.mjs", ask);
   expect(damaged.code).toBe(1);

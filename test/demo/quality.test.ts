@@ -126,18 +126,15 @@ test("students: one calibrated on the spot is much nearer than a converted one; 
 
 // What the page refuses as well is tried there, and in test/quality.
 test("what cannot be measured is one line and exit code 1", async () => {
-  const binary = await file("binary.txt", Uint8Array.of(1, 0, 2, 0));
   const cases: readonly (readonly [string[], RegExp])[] = [
     [["--text", join(folder, "none.txt")], /text: .*none\.txt; got no such file, want a text file/],
     [["--text", folder], /got a directory/],
-    [["--text", binary], /text: .*binary\.txt; got binary data, want text in UTF-8/],
     [["--rows", "swiftkv=9"], /rows: "swiftkv=9"; got 9 layers, want at most 8/],
     [["--rows", "student=nowhere"], /student nowhere: got no student.safetensors there/],
     [
       ["--rows", "student=demo/models/students/smollm2-135m-instruct-k22"],
       /rows: "student=demo.*want a shape for 8 layers/,
     ],
-    [["--prompt", "2048"], /want at most 2048, what the model was trained for/],
     [["--window", "3"], /unknown option --window/],
   ];
   for (const [args, message] of cases) {
