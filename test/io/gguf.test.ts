@@ -322,3 +322,8 @@ test("a GGUF in parts is one model, whichever part is named", async () => {
   const wrong = new File([formats.smallGguf()], "tiny-00002-of-00002.gguf");
   await expectError(openCheckpoint([wrong, files[1]!]), ModelError, "part of another model; got 1 parts, want 2");
 });
+
+test("a byte order mark in a token is part of it", async () => {
+  const checkpoint = await withKeys({ "tokenizer.ggml.tokens": strings(["\ufeff", "b", "<s>", "</s>"]) });
+  expect(checkpoint.gguf!.get("tokenizer.ggml.tokens")).toEqual(["\ufeff", "b", "<s>", "</s>"]);
+});
