@@ -9,7 +9,7 @@ import { showComparison } from "./comparison.ts";
 import { measureQuality } from "../quality/report.ts";
 import type { QualityOptions, QualityProgress, QualityResult, QualityRow } from "../quality/report.ts";
 import { drawQuality, prepareQuality, readQuality, showQuality } from "./quality.ts";
-import { find, make } from "../shared/dom.ts";
+import { find, make, setProgress } from "../shared/dom.ts";
 import { FRONTIERS, measure } from "./measure.ts";
 import type { BenchOptions, BenchProgress, BenchResult } from "./measure.ts";
 import { nameOfSource, picker } from "../shared/picker.ts";
@@ -107,12 +107,8 @@ function setRunning(on: boolean): void {
 }
 
 function showProgress({ text, share }: BenchProgress): void {
-  const bar = find("bench-bar", HTMLElement);
   find("bench-phase", HTMLElement).textContent = text;
-  bar.classList.toggle("endless", share === null);
-  bar.style.setProperty("--done", `${100 * (share ?? 1)}%`);
-  if (share === null) bar.removeAttribute("aria-valuenow");
-  else bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+  setProgress(find("bench-bar", HTMLElement), share);
 }
 
 const kindOf = (): string => String(new FormData(form).get("kind"));

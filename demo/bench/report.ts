@@ -3,7 +3,7 @@
 import type { CompareResult } from "./compare.ts";
 import type { BenchResult } from "./measure.ts";
 import type { QualityResult } from "../quality/report.ts";
-import { button, make } from "../shared/dom.ts";
+import { button, make, saveFile } from "../shared/dom.ts";
 import { bytes, count, figure, percent, seconds } from "../shared/numbers.ts";
 import { plot } from "./plot.ts";
 
@@ -173,9 +173,7 @@ const cells = (texts: readonly string[]): HTMLElement[] =>
   );
 
 function download(result: BenchResult | CompareResult | QualityResult): void {
-  const url = URL.createObjectURL(new Blob([JSON.stringify(result, null, 2)], { type: "application/json" }));
   const kind = "kind" in result ? `-${result.kind}` : "";
   const name = `longprompt-${result.model.name}${kind}-${result.date.slice(0, 10)}.json`;
-  make("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
+  saveFile(new Blob([JSON.stringify(result, null, 2)], { type: "application/json" }), name);
 }

@@ -8,6 +8,7 @@ import { SAMPLE } from "../quality/sample.ts";
 import { checkText } from "../quality/texts.ts";
 import type { FitText } from "./fitting.ts";
 import { fitted, opened } from "./shelf.ts";
+import type { Student } from "./shelf.ts";
 import type { SwiftKvPanel } from "./swiftkv.ts";
 import { fit, keyOf, likenessOf, readTrial, trialOf, turn } from "./twin.ts";
 import type { Reading, RunMode, Trial } from "./twin.ts";
@@ -50,6 +51,11 @@ export function faster(host: Host): Faster {
       host.panel().progress(`${nameOf(next)}: reading ${count(done)} of ${count(total)} tokens`, done / total);
     return readTrial(host.engine(), trial, { signal, onPrefill });
   };
+  /** The engine that runs a new student, which stays at hand. */
+  const goOn = (engine: Engine, kv: string, student: Student | null): void => {
+    if (student) host.panel().keep(student);
+    host.adopt(engine, { swiftkv: engine.model.swiftkv, kv, student });
+  };
   return {
     takeUp,
     async compare(signal) {
@@ -74,9 +80,7 @@ export function faster(host: Host): Faster {
       const onProgress = (progress: CalibrationProgress): void => host.panel().progress(...lineOf(progress));
       const made = await fit(host.engine(), { swiftkv, kv, student: null }, text, { signal, onProgress });
       const info = made.engine.model.calibration;
-      const student = info && fitted(swiftkv, made.file, info, performance.now() - started);
-      if (student) host.panel().keep(student);
-      host.adopt(made.engine, { swiftkv, kv, student });
+      goOn(made.engine, kv, info && fitted(swiftkv, made.file, info, performance.now() - started));
     },
     async open(file, signal) {
       host.panel().progress(`${file.name}: preparing`, null);
@@ -85,9 +89,7 @@ export function faster(host: Host): Faster {
       const engine = await convert(before, true, { kv, student: file, signal });
       before.dispose();
       const { swiftkv } = engine.model;
-      const student = swiftkv && opened(swiftkv, file, engine.model);
-      if (student) host.panel().keep(student);
-      host.adopt(engine, { swiftkv, kv, student });
+      goOn(engine, kv, swiftkv && opened(swiftkv, file, engine.model));
     },
   };
 }

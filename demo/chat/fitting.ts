@@ -1,8 +1,7 @@
 // The part of the panel "Faster reading" that fits a student to a text, saves it and opens one.
 
-import { find } from "../shared/dom.ts";
+import { find, saveFile } from "../shared/dom.ts";
 import type { Student } from "./shelf.ts";
-import type { RunMode } from "./twin.ts";
 
 /** What a student is fitted to: the conversation with its long texts, the stories that come with the page, or a file. */
 export type FitText = "conversation" | "stories" | File;
@@ -12,7 +11,7 @@ export interface FitSection {
   controls: readonly (HTMLInputElement | HTMLSelectElement | HTMLButtonElement)[];
   start(): void;
   /** `student` of the shape that is chosen. */
-  show(student: Student | null, mode: RunMode): void;
+  show(student: Student | null): void;
 }
 
 export function fitSection(actions: { onFit: (text: FitText) => void; onOpen: (file: File) => void }): FitSection {
@@ -61,9 +60,5 @@ function showFile(choice: HTMLSelectElement, file: File | undefined): void {
 
 function download({ source, swiftkv }: Student): void {
   if (!(source instanceof File)) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(source);
-  link.download = `student-k${swiftkv.layers}${swiftkv.group > 1 ? `-g${swiftkv.group}` : ""}.safetensors`;
-  link.click();
-  URL.revokeObjectURL(link.href);
+  saveFile(source, `student-k${swiftkv.layers}${swiftkv.group > 1 ? `-g${swiftkv.group}` : ""}.safetensors`);
 }

@@ -96,8 +96,9 @@ export function swiftkvPanel({ onMode, onCompare, onFit, onOpen, onStop }: Swift
     if (!shown) return;
     const sides = pair(shown);
     drawState(shown);
-    drawStudent(mode(true).student, shown);
-    fitting.show(mode(true).student, shown.mode);
+    const { student } = mode(true);
+    drawStudent(student, shown);
+    fitting.show(student);
     find("swiftkv-sides", HTMLTableElement).replaceChildren(...sidesTable(sides, sides[shown.mode.swiftkv ? 1 : 0]));
   };
   /** Changing a shape that is not in use needs no new engine. */

@@ -1,6 +1,6 @@
 // What the engine does for the panel "Faster reading": a progress bar, and the button that starts it as the one that stops it.
 
-import { find } from "../shared/dom.ts";
+import { find, setProgress } from "../shared/dom.ts";
 
 /** What the engine is doing, as far as it concerns the panel. */
 export type Work = "none" | "reply" | "turning" | "comparing" | "fitting";
@@ -44,10 +44,7 @@ export function workView(jobs: readonly Job[], controls: readonly Control[], onS
       view.hidden = work === "none" || work === "reply";
     },
     progress(text, share) {
-      bar.classList.toggle("endless", share === null);
-      bar.style.setProperty("--done", `${100 * (share ?? 1)}%`);
-      if (share === null) bar.removeAttribute("aria-valuenow");
-      else bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+      setProgress(bar, share);
       find("swiftkv-doing", HTMLElement).textContent = text;
     },
   };

@@ -3,7 +3,7 @@
 import { distil, type DistilProgress, type Engine, exportStudent, load, type ModelSource } from "../../src/index.ts";
 import { sampleText } from "../chat/sample.ts";
 import { embedded } from "../shared/catalogue.ts";
-import { find } from "../shared/dom.ts";
+import { find, saveFile, setProgress } from "../shared/dom.ts";
 import { count, figure, seconds as time } from "../shared/numbers.ts";
 import { nameOfSource, picker } from "../shared/picker.ts";
 import { explain, troubleCard } from "../shared/trouble.ts";
@@ -127,12 +127,8 @@ function showProgress({ phase, done, total, loss, secondsLeft }: DistilProgress)
 }
 
 function show(text: string, share: number | null): void {
-  const bar = find("distil-bar", HTMLElement);
   find("distil-phase", HTMLElement).textContent = text;
-  bar.classList.toggle("endless", share === null);
-  bar.style.setProperty("--done", `${100 * (share ?? 1)}%`);
-  if (share === null) bar.removeAttribute("aria-valuenow");
-  else bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+  setProgress(find("distil-bar", HTMLElement), share);
 }
 
 const say = (text: string): void => void (find("distil-announcer", HTMLElement).textContent = text);
@@ -144,15 +140,6 @@ function setRunning(on: boolean): void {
   find("distil-progress", HTMLElement).hidden = !on;
   for (const fieldset of form.querySelectorAll("fieldset")) fieldset.disabled = on;
   if (on) say("");
-}
-
-/** Hands bytes to the browser as a download. */
-function download(bytes: Uint8Array<ArrayBuffer>, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([bytes]));
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
 }
 
 function choose(source: ModelSource, name: string): void {
@@ -190,9 +177,9 @@ function connect(): void {
     }
   });
   exportButton.addEventListener("click", async () =>
-    download(await exportStudent(engine!.engine, state!), "student.safetensors"),
+    saveFile(new Blob([await exportStudent(engine!.engine, state!)]), "student.safetensors"),
   );
-  saveButton.addEventListener("click", () => download(state!, "checkpoint.safetensors"));
+  saveButton.addEventListener("click", () => saveFile(new Blob([state!]), "checkpoint.safetensors"));
 }
 
 connect();

@@ -42,3 +42,18 @@ export function button(label: string, className: string, onClick: () => unknown)
   });
   return element;
 }
+
+/** How far a progress bar has come, from 0 to 1; null = unknown. */
+export function setProgress(bar: HTMLElement, share: number | null): void {
+  bar.classList.toggle("endless", share === null);
+  bar.style.setProperty("--done", `${100 * (share ?? 1)}%`);
+  if (share === null) bar.removeAttribute("aria-valuenow");
+  else bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+}
+
+/** Saves a file under this name, as a click on a link to it would. */
+export function saveFile(content: Blob, name: string): void {
+  const url = URL.createObjectURL(content);
+  make("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}

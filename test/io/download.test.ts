@@ -5,18 +5,7 @@ import { InputError, ModelError } from "../../src/errors.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import type { Checkpoint } from "../../src/io/checkpoint.ts";
 import { expectError } from "./failure.ts";
-import {
-  encode,
-  gguf,
-  pattern,
-  safetensors,
-  shardedFolder,
-  smallFolder,
-  smallGguf,
-  smallMetadata,
-  smallTensors,
-  u32,
-} from "./formats.ts";
+import { encode, pattern, safetensors, shardedFolder, smallFolder, smallGguf, smallTensors } from "./formats.ts";
 import { memoryCaches, serve } from "./server.ts";
 import type { ServerOptions } from "./server.ts";
 
@@ -376,27 +365,4 @@ test("cache: a full or absent storage only costs the cache", async () => {
   }
   const broken = { open: refuse, keys: refuse, delete: refuse } as unknown as CacheStorage;
   await expectAllTensors(await openHub(hub().server, broken));
-});
-
-test("a GGUF in parts: the address of one finds the others", async () => {
-  const [first, ...others] = smallTensors();
-  const split = { "split.count": u32(2) };
-  const parts = [
-    gguf({ metadata: split, tensors: others }),
-    gguf({ metadata: { ...smallMetadata(), ...split }, tensors: [first!] }),
-  ];
-  const files = new Map(parts.map((bytes, i) => [`${base}m-0000${2 - i}-of-00002.gguf`, bytes]));
-  const { fetch } = serve(files);
-  for (const address of files.keys()) {
-    const checkpoint = await openCheckpoint(address, { fetch, retryMs });
-    expect(checkpoint.tensors.size).toBe(11);
-    expect(await checkpoint.read("model.norm.weight")).toEqual(others.at(-1)!.data);
-  }
-  const [, only] = files.keys();
-  const lone = serve(new Map([[only!, files.get(only!)!]]));
-  await expectError(
-    openCheckpoint(only!, { fetch: lone.fetch, retryMs }),
-    ModelError,
-    "m-00002-of-00002.gguf beside it",
-  );
 });

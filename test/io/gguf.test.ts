@@ -4,6 +4,7 @@ import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import * as formats from "./formats.ts";
 import { f32, gguf, ggmlTypes, smallMetadata, smallTensors, strings, tensor, text, u32 } from "./formats.ts";
 import { expectError } from "./failure.ts";
+import { serve } from "./server.ts";
 import type { GgmlType, GgufSpec, GgufTensorSpec, Value } from "./formats.ts";
 
 const open = (bytes: Uint8Array<ArrayBuffer>) => openCheckpoint([formats.asFile(bytes, "tiny.gguf")]);
@@ -326,4 +327,27 @@ test("a GGUF in parts is one model, whichever part is named", async () => {
 test("a byte order mark in a token is part of it", async () => {
   const checkpoint = await withKeys({ "tokenizer.ggml.tokens": strings(["\ufeff", "b", "<s>", "</s>"]) });
   expect(checkpoint.gguf!.get("tokenizer.ggml.tokens")).toEqual(["\ufeff", "b", "<s>", "</s>"]);
+});
+
+test("a GGUF in parts: the address of one finds the others", async () => {
+  const [first, ...others] = smallTensors();
+  const split = { "split.count": u32(2) };
+  const parts = [
+    gguf({ metadata: split, tensors: others }),
+    gguf({ metadata: { ...smallMetadata(), ...split }, tensors: [first!] }),
+  ];
+  const files = new Map(parts.map((bytes, i) => [`https://models.example/tiny/m-0000${2 - i}-of-00002.gguf`, bytes]));
+  const { fetch } = serve(files);
+  for (const address of files.keys()) {
+    const checkpoint = await openCheckpoint(address, { fetch, retryMs: 1 });
+    expect(checkpoint.tensors.size).toBe(11);
+    expect(await checkpoint.read("model.norm.weight")).toEqual(others.at(-1)!.data);
+  }
+  const [, only] = files.keys();
+  const lone = serve(new Map([[only!, files.get(only!)!]]));
+  await expectError(
+    openCheckpoint(only!, { fetch: lone.fetch, retryMs: 1 }),
+    ModelError,
+    "m-00002-of-00002.gguf beside it",
+  );
 });
