@@ -51,13 +51,18 @@ const HINTS = {
  * @param {(page: import("playwright").Page, source: string, ...students: string[]) => Promise<{error?: {message: string, code: string | null}}>} work source, students = as the page names them
  * @throws {UsageError} the `error` that the page returned, or what broke the page; errors keep their code across the border to Node, not their class */
 export async function inPage({ model, students = [], path, browser: wanted }, work) {
-  const [{ serve }, { launch }] = await Promise.all([import("./server.mjs"), import("./browser.mjs")]);
+  const [{ serve }, { launch }, { contextWithFacts, keepFacts }] = await Promise.all([
+    import("./server.mjs"),
+    import("./browser.mjs"),
+    import("./facts.mjs"),
+  ]);
   const mounted = students.flatMap(({ local }) => local ?? []);
   const server = await serve({ local: model.local, students: mounted });
   onQuit(server.close);
   const { browser } = await launch(wanted);
   onQuit(() => browser.close());
-  const page = await browser.newPage();
+  const context = await contextWithFacts(browser, server.url);
+  const page = await context.newPage();
   const broken = new Promise((_, reject) => {
     page.on("pageerror", (error) => reject(new UsageError(error.message)));
     page.on("crash", () => reject(new UsageError("the browser page crashed, probably out of memory")));
@@ -70,6 +75,7 @@ export async function inPage({ model, students = [], path, browser: wanted }, wo
     return work(page, server.source ?? model.source, ...named);
   };
   const answer = await Promise.race([run(), broken]);
+  await keepFacts(context);
   if (!answer.error) return answer;
   const { message, code } = answer.error;
   throw new UsageError([server.named(message), HINTS[code] ?? ""].join(" ").trim());
