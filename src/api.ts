@@ -89,6 +89,11 @@ export interface LoadOptions {
   teacher?: boolean;
   /** Tokens of context over all sequences together, rounded up to a multiple of 32. Default: what the model was trained for, at most 8192. */
   context?: number;
+  /**
+   * Tokens of context that memory is taken for at load. More is taken as it is used, at least twice as much each time, up to
+   * `context`; a request for which there is none fails with code "out-of-memory". Default 4096; 8192 without a GPU.
+   */
+  reserve?: number;
   /** Prompt tokens per prefill step. Default 512. */
   chunk?: number;
   /** Most sequences decoded in one step. Default 4. */
@@ -104,7 +109,7 @@ export interface LoadOptions {
 /** What a second engine on the same weights may have differently; the default is what the first one has. */
 export type ConvertOptions = Pick<
   LoadOptions,
-  "student" | "kv" | "context" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
+  "student" | "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
 > &
   CalibrateOptions;
 

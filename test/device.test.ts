@@ -26,6 +26,17 @@ test("steps that fail end their requests; the engine goes on, any number of time
   expect(tokens).toEqual(greedy.tokens.slice(0, 24));
 });
 
+test("a cache that cannot grow ends the request that needs it; others go on, and it grows once there is memory", async ({
+  call,
+}) => {
+  const { outcomes, same } = await call("exhausted", source("llama3"), prompt);
+  expect(outcomes).toEqual([
+    expect.stringMatching(/^UnsupportedError: GPU memory: .*the memory was told to be full/),
+    "fulfilled",
+  ]);
+  expect(same).toBe(true);
+});
+
 test("the caller destroys its device: running and later requests say that it was lost", async ({ call }) => {
   const outcomes = await call("destroyed", source("llama3"), prompt.slice(0, 6));
   expect(outcomes.length).toBe(4);

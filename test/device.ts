@@ -53,7 +53,8 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
   const { f16: format } = WRITTEN_FORMATS;
   const shape = { kvHeads: 2, headWidth: 8, tiers: [{ format, blocks: 9 }], privatePages: [6, 4, 8], records: 16 };
   const layout = layoutOf(5, { layers: 1, group: 2 });
-  const make = (arenaBytes: number) => new KvCache(gpu, { ...shape, layout, sequences: 1, maxPages: 9, arenaBytes });
+  const make = (arenaBytes: number) =>
+    new KvCache(gpu, { ...shape, layout, sequences: 1, maxPages: 9, room: 9, arenaBytes });
   const kept = { tokens: [40, 33, 5, 1, 64, 32], liveFrom: 3, region: 0 };
   const from = {
     tokens: [],
@@ -116,6 +117,28 @@ async function failingSteps(source: string, prompt: readonly number[], maxTokens
   return { outcomes, tokens };
 }
 
+/** The memory that a long prompt's cache needs is not there, then it is: outcomes of a short reply, the long one, and both again. */
+async function exhausted(source: string, prompt: readonly number[]): Promise<{ outcomes: string[]; same: boolean }> {
+  const device = await openDevice();
+  const options = { device, tune: "off", kv: "f32", context: 256, reserve: 32, chunk: 32 } as const;
+  const engine = await load(new URL(source, location.href).href, options);
+  const short = prompt.slice(0, 6);
+  const long = Array.from({ length: 90 }, (_, i) => prompt[(7 * i) % prompt.length]!);
+  const { tokens } = await generate(engine, short, 8).result;
+  const { popErrorScope } = device;
+  device.popErrorScope = async () => {
+    await popErrorScope.call(device);
+    return new GPUOutOfMemoryError("the memory was told to be full");
+  };
+  const outcomes = [await outcome(generate(engine, long, 4).result)];
+  delete (device as Partial<GPUDevice>).popErrorScope;
+  const again = await generate(engine, short, 8).result;
+  outcomes.push(await outcome(generate(engine, long, 4).result));
+  engine.dispose();
+  device.destroy();
+  return { outcomes, same: String(again.tokens) === String(tokens) };
+}
+
 /** The caller destroys its device after three tokens: outcomes of the reply under way, of a waiting score and of a later reply. */
 async function destroyed(source: string, prompt: readonly number[]): Promise<string[]> {
   const device = await openDevice();
@@ -149,4 +172,4 @@ async function disposed(source: string, prompt: readonly number[]): Promise<{ fi
   return { finish, stray };
 }
 
-export const devices = { readback, savedPages, failingSteps, destroyed, disposed };
+export const devices = { readback, savedPages, failingSteps, exhausted, destroyed, disposed };

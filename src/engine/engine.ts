@@ -266,8 +266,11 @@ export class TokenEngine {
     return this.#alone(async () => {
       const cache = this.#residence();
       if (!cache.fitsHoldings(holdings)) return false;
-      this.#model.writePages(cache.restore(holdings), pages);
-      cache.dispose();
+      try {
+        await this.#model.writePages(cache.restore(holdings), pages);
+      } finally {
+        cache.dispose();
+      }
       return true;
     });
   }

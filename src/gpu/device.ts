@@ -141,6 +141,17 @@ export class Gpu {
     return buffer;
   }
 
+  /** A buffer made while the engine runs. Throws UnsupportedError where there is no memory for it; nothing is left then. */
+  async allocate(make: () => GPUBuffer): Promise<GPUBuffer> {
+    let buffer: GPUBuffer | null = null;
+    try {
+      return await this.guardMemory(async () => (buffer = make()));
+    } catch (error) {
+      if (buffer) this.release(buffer);
+      throw error;
+    }
+  }
+
   release(buffer: GPUBuffer): void {
     const purpose = this.#buffers.get(buffer);
     if (!purpose) return;

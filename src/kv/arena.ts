@@ -38,21 +38,47 @@ export interface Stretch {
 export class Arena {
   readonly number: number;
   readonly format: PageFormat;
-  /** [bundles] */
-  readonly buffers: readonly GPUBuffer[];
   readonly pageWords: number;
+  readonly #gpu: Gpu;
+  readonly #label: string;
+  /** [bundles] */
+  readonly #buffers: GPUBuffer[];
 
   constructor(gpu: Gpu, number: number, shape: PageShape, pages: readonly number[], label: string) {
+    this.#gpu = gpu;
+    this.#label = label;
     this.number = number;
     this.format = shape.format;
     this.pageWords = pageWords(shape);
-    this.buffers = pages.map((count, bundle) =>
-      gpu.buffer(`${label}, bundle ${bundle}`, count * this.pageWords * 4, "kv"),
-    );
+    this.#buffers = pages.map((count, bundle) => this.#make(count, bundle));
+  }
+
+  /** [bundles]; other ones once the arena has grown. */
+  get buffers(): readonly GPUBuffer[] {
+    return this.#buffers;
+  }
+
+  #make(pages: number, bundle: number): GPUBuffer {
+    return this.#gpu.buffer(`${this.#label}, bundle ${bundle}`, pages * this.pageWords * 4, "kv");
+  }
+
+  /**
+   * Gives a bundle room for `pages` pages, those it has included. Bundles grow one after another, so that besides what is
+   * kept only one of them is there twice. Throws UnsupportedError where there is no memory; nothing has changed then.
+   */
+  protected async growBundle(bundle: number, pages: number): Promise<void> {
+    const old = this.#buffers[bundle]!;
+    if (old.size >= pages * this.pageWords * 4) return;
+    const made = await this.#gpu.allocate(() => this.#make(pages, bundle));
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(old, 0, made, 0, old.size);
+    this.#gpu.submit(encoder);
+    this.#gpu.release(old);
+    this.#buffers[bundle] = made;
   }
 }
 
-/** An arena for blocks `first` … `first + count − 1`: the pages of a block and store lie side by side, by KV head. */
+/** An arena for blocks `first` … `first + count − 1`, of which the first ones are there: the pages of a block lie side by side, by store and KV head. */
 export class BlockArena extends Arena {
   readonly first: number;
   readonly count: number;
@@ -63,9 +89,9 @@ export class BlockArena extends Arena {
     gpu: Gpu,
     number: number,
     shape: PageShape,
-    { bundles, first, count }: { bundles: readonly Bundle[]; first: number; count: number },
+    { bundles, first, count, room }: { bundles: readonly Bundle[]; first: number; count: number; room: number },
   ) {
-    const pages = bundles.map((bundle) => bundle.count * count * shape.kvHeads);
+    const pages = bundles.map((bundle) => bundle.count * Math.min(count, room) * shape.kvHeads);
     super(gpu, number, shape, pages, `kv ${shape.format.name} blocks from ${first}`);
     this.first = first;
     this.count = count;
@@ -77,9 +103,16 @@ export class BlockArena extends Arena {
     return block >= this.first && block < this.first + this.count;
   }
 
+  /** Makes room for its first `room` blocks, at most for all. What is there stays where it is. Errors as for a bundle. */
+  async grow(room: number): Promise<void> {
+    const pages = Math.min(room, this.count) * this.#kvHeads;
+    for (const [bundle, { count }] of this.#bundles.entries()) await this.growBundle(bundle, count * pages);
+  }
+
   /** Where the page of `block` for KV head 0 of `store` lies; the other heads' pages follow. */
   place(block: number, bundle: number, store: number): PagePlace {
-    const before = (store - this.#bundles[bundle]!.first) * this.count + (block - this.first);
+    const { first, count } = this.#bundles[bundle]!;
+    const before = (block - this.first) * count + (store - first);
     return { arena: this.number, bundle, word: before * this.#kvHeads * this.pageWords };
   }
 }

@@ -26,6 +26,8 @@ export interface CacheShape {
   sequences: number;
   /** Pages of the longest sequence. */
   maxPages: number;
+  /** Blocks of each tier, and pages of a list, that there is room for at first. */
+  room: number;
   /** Most bytes of one buffer; the adapter's limits hold besides. */
   arenaBytes: number;
   /** Row records that precede the page lists in their buffer. */
@@ -49,10 +51,12 @@ export class KvCache {
   /** [sequences, and those prepared] pages that the longest list has fewer than its tokens fill, and pages given up. */
   readonly #fewer: number[];
   readonly #givenUp: number[];
+  #room: number;
 
   constructor(gpu: Gpu, shape: CacheShape) {
     this.#gpu = gpu;
     this.shape = shape;
+    this.#room = shape.room;
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const most = Math.min(maxStorageBufferBindingSize, maxBufferSize, shape.arenaBytes);
     const largest = Math.max(...shape.tiers.map((tier) => tier.blocks * this.#blockBytes(tier.format)));
@@ -60,7 +64,8 @@ export class KvCache {
     this.#blockArenas = this.#makeBlockArenas(most);
     this.privateArena = this.#makePrivateArena(this.#blockArenas.length);
     this.arenas = this.privateArena ? [...this.#blockArenas, this.privateArena] : this.#blockArenas;
-    this.lists = new PageLists(gpu, { ...shape, sequences: shape.sequences + 1, columns: this.columns });
+    const pages = Math.min(this.#room, shape.maxPages);
+    this.lists = new PageLists(gpu, { ...shape, sequences: shape.sequences + 1, columns: this.columns, pages });
     this.#staging = gpu.buffer("block copy", this.#blockBytes(this.written), "scratch");
     const seals = shape.tiers.some(({ format }) => isSealed(format));
     const sealable = shape.tiers[0]!.blocks * this.columns;
@@ -111,7 +116,8 @@ export class KvCache {
     for (const { format, blocks } of tiers) {
       const each = Math.max(1, Math.min(blocks, Math.floor(most / this.#blockBytes(format))));
       for (let done = 0; done < blocks; done += each) {
-        const place = { bundles: this.bundles, first: start + done, count: Math.min(each, blocks - done) };
+        const count = Math.min(each, blocks - done);
+        const place = { bundles: this.bundles, first: start + done, count, room: Math.max(0, this.#room - done) };
         arenas.push(new BlockArena(this.#gpu, arenas.length, { format, kvHeads, headWidth }, place));
       }
       start += blocks;
@@ -126,6 +132,37 @@ export class KvCache {
       privatePages.slice(first, first + count).reduce((sum, own) => sum + own, 0),
     );
     return new Arena(this.#gpu, number, { format: this.written, kvHeads, headWidth }, pages, "kv private pages");
+  }
+
+  // ---- room ----
+
+  /** Blocks of each tier, and pages of a list, that there is room for. */
+  get room(): number {
+    return this.#room;
+  }
+
+  /** Room that is needed for a block: as many as it and those before it in its tier. */
+  roomFor(block: number): number {
+    return block - this.#tierStart(block) + 1;
+  }
+
+  #tierStart(block: number): number {
+    const [first] = this.shape.tiers as [Tier];
+    return block < first.blocks ? 0 : first.blocks;
+  }
+
+  /**
+   * Makes room for `blocks` blocks, and as many again as there are, so that what is copied is never more than what is used.
+   * Programs that bind pages or lists must be built anew. Throws UnsupportedError where there is no memory; what is there
+   * stays as it is.
+   */
+  async grow(blocks: number): Promise<void> {
+    const most = Math.max(...this.shape.tiers.map((tier) => tier.blocks));
+    const room = Math.min(most, Math.max(blocks, 2 * this.#room));
+    for (const arena of this.#blockArenas) await arena.grow(room - (arena.first - this.#tierStart(arena.first)));
+    await this.lists.grow(Math.min(room, this.shape.maxPages));
+    this.#sealer?.forget();
+    this.#room = room;
   }
 
   #arenaOf(block: number): BlockArena {

@@ -67,6 +67,12 @@ export class Sealer {
     return program;
   }
 
+  /** Its arenas have other buffers now. */
+  forget(): void {
+    void this.#program?.then((program) => program.dispose());
+    this.#program = null;
+  }
+
   #dispatch({ from, to, bundle }: Route, index: number): AnyDispatch<SealSizes> {
     const format = to.format as SealedFormat;
     const bytes = 4 * (from.pageWords + to.pageWords);

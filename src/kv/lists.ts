@@ -28,8 +28,8 @@ export interface ListShape {
   sequences: number;
   /** Lists of a sequence: stores · KV heads. */
   columns: number;
-  /** Pages of the longest sequence. */
-  maxPages: number;
+  /** Pages of a list, at first. */
+  pages: number;
   /** Row records that precede the table in its buffer. */
   records: number;
 }
@@ -42,23 +42,57 @@ export const recordsOf = (
 
 export class PageLists {
   readonly columns: number;
-  /** Entries of a list, its header included. */
-  readonly listLength: number;
-  /** [records] vec4u of the step's rows, written by the transformer; from `tableAt` on [sequences, listLength, columns] vec4u. */
-  readonly inputs: GPUBuffer;
   /** First entry of the table, in vec4u. */
   readonly tableAt: number;
   readonly #gpu: Gpu;
+  readonly #sequences: number;
   readonly #line: Uint32Array<ArrayBuffer>;
+  #listLength: number;
+  #inputs: GPUBuffer;
 
-  constructor(gpu: Gpu, { sequences, columns, maxPages, records }: ListShape) {
+  constructor(gpu: Gpu, { sequences, columns, pages, records }: ListShape) {
     this.#gpu = gpu;
+    this.#sequences = sequences;
     this.columns = columns;
-    this.listLength = 1 + maxPages;
     this.tableAt = alignUp(records, RECORD_ALIGN);
-    const entries = sequences * this.listLength * columns;
-    this.inputs = gpu.buffer("rows and page lists", (this.tableAt + entries) * ENTRY_WORDS * 4, "scratch");
+    this.#listLength = 1 + pages;
+    this.#inputs = this.#make(this.#listLength);
     this.#line = new Uint32Array(columns * ENTRY_WORDS);
+  }
+
+  /** Entries of a list, its header included. */
+  get listLength(): number {
+    return this.#listLength;
+  }
+
+  /**
+   * [records] vec4u of the step's rows, written by the transformer; from `tableAt` on [sequences, listLength, columns] vec4u.
+   * Another buffer once lists have grown.
+   */
+  get inputs(): GPUBuffer {
+    return this.#inputs;
+  }
+
+  #make(listLength: number): GPUBuffer {
+    const entries = this.tableAt + this.#sequences * listLength * this.columns;
+    return this.#gpu.buffer("rows and page lists", entries * ENTRY_WORDS * 4, "scratch");
+  }
+
+  /** Makes room for `pages` pages in each list. Throws UnsupportedError where there is no memory; nothing has changed then. */
+  async grow(pages: number): Promise<void> {
+    if (this.#listLength >= 1 + pages) return;
+    const made = await this.#gpu.allocate(() => this.#make(1 + pages));
+    const encoder = this.#gpu.device.createCommandEncoder();
+    const bytes = this.columns * ENTRY_WORDS * 4; // of an entry of all lists
+    for (let sequence = 0; sequence < this.#sequences; sequence++) {
+      const at = (length: number) => this.tableAt * ENTRY_WORDS * 4 + sequence * length * bytes;
+      const from = at(this.#listLength);
+      encoder.copyBufferToBuffer(this.#inputs, from, made, at(1 + pages), this.#listLength * bytes);
+    }
+    this.#gpu.submit(encoder);
+    this.#gpu.release(this.#inputs);
+    this.#inputs = made;
+    this.#listLength = 1 + pages;
   }
 
   /** The table without the records. */

@@ -123,8 +123,9 @@ export class LoadedEngine implements Engine {
   /** Another engine on the same device and weights. */
   async #with(swiftkv: SwiftKv | null, fit: Fit | null, options: ConvertOptions): Promise<LoadedEngine> {
     const started = performance.now();
-    const { context, ...others } = this.#loaded.settings;
-    const settings = checkOptions({ ...others, ...(context === null ? {} : { context }), ...options });
+    const { context, reserve, ...others } = this.#loaded.settings;
+    const given = { ...(context === null ? {} : { context }), ...(reserve === null ? {} : { reserve }) };
+    const settings = checkOptions({ ...others, ...given, ...options });
     const { config: from, weights } = this.#loaded;
     const config = { ...from, swiftkv };
     const gpu = this.#loaded.gpu.fork();

@@ -34,14 +34,14 @@ export function assemble(
   settings: Settings,
   tensors: SystemTensors | null = null,
 ): RunningModel {
-  const { kv: recipe, sequences, chunk, arenaBytes } = settings;
+  const { kv: recipe, sequences, chunk, arenaBytes, reserve } = settings;
   recipe.check(config);
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
   for (const system of kv.systems) nameSystemWeights(system, tensors);
   const variants = new Variants(gpu, config, kv.written.bits);
-  const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes });
+  const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes, reserve });
   return { config, weights, variants, transformer, recipe, bounds };
 }
 

@@ -13,6 +13,7 @@ const DEFAULT_SEQUENCES = 4;
 export type Settings = Required<Pick<LoadOptions, "weights" | "chunk" | "sequences" | "arenaBytes" | "tune">> & {
   kv: Recipe;
   context: number | null;
+  reserve: number | null;
 };
 
 function choice<T extends string>(name: keyof LoadOptions, value: T, allowed: readonly T[]): T {
@@ -22,7 +23,7 @@ function choice<T extends string>(name: keyof LoadOptions, value: T, allowed: re
 
 export function checkOptions(options: Omit<LoadOptions, "onProgress">): Settings {
   const count = (
-    name: "context" | "chunk" | "sequences" | "arenaBytes",
+    name: "context" | "chunk" | "sequences" | "arenaBytes" | "reserve",
     fallback: number,
     least: number,
     most: number,
@@ -38,6 +39,7 @@ export function checkOptions(options: Omit<LoadOptions, "onProgress">): Settings
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
     tune: choice("tune", options.tune ?? "auto", ["auto", "off"]),
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),
+    reserve: options.reserve === undefined ? null : count("reserve", 0, 1, 1 << 24),
     chunk: count("chunk", DEFAULT_CHUNK, 1, 8192),
     sequences: count("sequences", DEFAULT_SEQUENCES, 1, 8),
     arenaBytes: count("arenaBytes", 2 ** 31, 1024, 2 ** 40),

@@ -133,5 +133,5 @@ export interface Model {
   /** What the pages of a residence hold, for a cache of the same recipe and model. Only while no step is under way. */
   readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>>;
   /** Writes what `readPages` gave before the next step. */
-  writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): void;
+  writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): Promise<void>;
 }

@@ -1,12 +1,12 @@
 // A loaded model behind the Model interface: one submit per step, one small readback.
 import type { KernelTime } from "../api.ts";
-import { alignUp, assert, InputError } from "../errors.ts";
+import { assert, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { KvCache } from "../kv/cache.ts";
-import { type CachePlan, chunkRowsOf, type Holdings } from "../kv/residence.ts";
+import { type CachePlan, chunkRowsOf, GONE, type Holdings } from "../kv/residence.ts";
 import { readPages, writePages } from "../kv/saved.ts";
 import { planOf, privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
 import type { KvBounds } from "../kv/system.ts";
@@ -28,6 +28,8 @@ export interface TransformerOptions extends KvBounds {
   kv: ResolvedCache;
   /** Most bytes of one buffer of the cache. */
   arenaBytes: number;
+  /** Tokens that there is room for at first; null: what suits the kind of adapter. */
+  reserve: number | null;
 }
 
 /** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
@@ -69,11 +71,9 @@ export class Transformer implements Model {
     this.limits = { rows, sequences, logitCount, vocabulary };
     const spans = spansOf(rows, this.cache.windowRows);
     const cache = makeCache(gpu, config, options, spans.lower.first + rows);
+    const rope = makeRope(gpu, config, cache.room);
     const activations = allocate(gpu, config, this.limits, cache, spans, extraCount(kv.systems));
     this.#sampler = new Sampler(gpu, activations.logits, { rows: logitCount, sequences, vocabulary });
-    const table = ropeTable(config, this.cache.context);
-    const rope = gpu.buffer("rope table", table.byteLength, "scratch");
-    gpu.write(rope, 0, table);
     this.#model = {
       gpu,
       profile: gpu.profile,
@@ -133,8 +133,23 @@ export class Transformer implements Model {
     return program;
   }
 
+  /**
+   * Makes room for `blocks` blocks of each tier and sequences of as many pages. The cache, the page lists and the rotations grow
+   * with what is used, at least twofold, up to the context; programs are then built anew. Throws UnsupportedError where there is no memory.
+   */
+  async reserve(blocks: number): Promise<void> {
+    const { cache, systemContext, config, rope } = this.#model;
+    if (blocks <= cache.room) return;
+    await cache.grow(blocks);
+    this.#gpu.release(rope);
+    this.#model.rope = systemContext.rope = makeRope(this.#gpu, config, cache.room);
+    for (const program of this.#programs.values()) void program.then((old) => old.dispose());
+    this.#programs.clear();
+  }
+
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
     this.#gpu.check();
+    await this.reserve(roomOf(batch, this.#model.cache));
     this.#writeLists(batch);
     const stages = await this.#prepare(batch);
     const seals = await this.#model.cache.prepareSeals(batch.moves);
@@ -176,9 +191,10 @@ export class Transformer implements Model {
     return (this.#wide ??= new Readback(this.#gpu, bytes, READBACK_DEPTH));
   }
 
-  /** Runs the rows of `batch` through a wide program of the caller's, without logits. Resolves when the GPU is done. */
+  /** Runs the rows of `batch` through a wide program of the caller's, built after `reserve`, without logits. Resolves when the GPU is done. */
   async runThrough(program: Program<Sizes>, batch: Batch): Promise<void> {
     this.#gpu.check();
+    assert(roomOf(batch, this.#model.cache) <= this.#model.cache.room, "a program of the caller's has room reserved");
     this.#writeLists(batch);
     program.prepare(sizesOf(this.#model, batch, 0));
     this.#writeRows(batch, []);
@@ -192,7 +208,10 @@ export class Transformer implements Model {
     return readPages(this.#gpu, this.#model.cache, holdings);
   }
 
-  writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): void {
+  async writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { cache } = this.#model;
+    const held = holdings.blocks.filter((block) => block !== GONE);
+    await this.reserve(Math.max(0, ...held.map((block) => cache.roomFor(block))));
     writePages(this.#gpu, this.#model.cache, holdings, saved);
   }
 
@@ -290,6 +309,7 @@ export class Transformer implements Model {
       promptEnd: null,
       arrivals: [],
     };
+    await this.reserve(roomOf(batch, this.#model.cache));
     this.#writeLists(batch);
     const times: KernelTime[] = [];
     for (const { program, sizes } of await this.#prepare(batch)) times.push(...(await program.profile(sizes)));
@@ -304,8 +324,9 @@ const encodePass = (encoder: GPUCommandEncoder, programs: readonly Pick<Program<
 };
 
 function makeCache(gpu: Gpu, config: ModelConfig, options: TransformerOptions, records: number): KvCache {
-  const { kv, sequences, context, arenaBytes } = options;
+  const { kv, sequences, context, arenaBytes, reserve } = options;
   const { kvHeads, headWidth } = config;
+  const maxPages = blocksFor(context);
   return new KvCache(gpu, {
     layout: kv.layout,
     kvHeads,
@@ -313,10 +334,27 @@ function makeCache(gpu: Gpu, config: ModelConfig, options: TransformerOptions, r
     tiers: tiersOf(kv, options),
     privatePages: privatePagesOf(kv, options),
     sequences,
-    maxPages: alignUp(context, BLOCK_TOKENS) / BLOCK_TOKENS,
+    maxPages,
+    room: Math.min(maxPages, blocksFor(reserve ?? gpu.profile.reservedTokens)),
     arenaBytes,
     records,
   });
+}
+
+/** Room that a step's pages need: in the tiers of their blocks, and in lists. */
+const roomOf = ({ lists, moves }: Batch, cache: KvCache): number =>
+  Math.max(
+    0,
+    ...lists.flatMap(({ pages }) => pages.map(({ index, block }) => Math.max(index + 1, cache.roomFor(block)))),
+    ...moves.map(({ to }) => cache.roomFor(to)),
+  );
+
+/** Rotations of the positions of `blocks` blocks. */
+function makeRope(gpu: Gpu, config: ModelConfig, blocks: number): GPUBuffer {
+  const table = ropeTable(config, blocks * BLOCK_TOKENS);
+  const rope = gpu.buffer("rope table", table.byteLength, "scratch");
+  gpu.write(rope, 0, table);
+  return rope;
 }
 
 function decodeResults(bytes: ArrayBuffer, count: number): Sampled[] {

@@ -3,6 +3,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { type AnyDispatch, Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
+import { blocksFor } from "../kv/blocks.ts";
 import type { Layout } from "../kv/layout.ts";
 import type { ModelContext, QkvProjection } from "../model/context.ts";
 import { tapped } from "../model/families/llama.ts";
@@ -84,6 +85,7 @@ export class Trainer {
     { layout, shapes }: { layout: Layout; shapes: readonly TensorShape[] },
     options: TrainerOptions,
   ): Promise<Trainer> {
+    await transformer.reserve(blocksFor(options.rows));
     const model = { ...transformer.context, gpu };
     const training = await prepare(gpu, model, { layout, shapes }, options.rows);
     const student = await Promise.all(

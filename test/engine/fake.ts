@@ -183,7 +183,7 @@ export class FakeModel implements Model {
     return new Uint8Array(Int32Array.from(this.#held(holdings).flat()).buffer);
   }
 
-  writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): void {
+  async writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): Promise<void> {
     const values = [...new Int32Array(saved.buffer, saved.byteOffset, saved.length / 4)];
     for (const page of this.#held(holdings)) page.splice(0, BLOCK_TOKENS, ...values.splice(0, BLOCK_TOKENS));
   }

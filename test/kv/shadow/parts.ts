@@ -30,6 +30,7 @@ const cache = new KvCache(gpu, {
   privatePages: privatePagesOf(kv, bounds),
   sequences: 1,
   maxPages: bounds.context / 32,
+  room: bounds.context / 32,
   arenaBytes: 2 ** 27,
   records: 64,
 });
