@@ -87,7 +87,7 @@ export interface LoadOptions {
   student?: ModelSource | File;
   /** Keeps a SwiftKV checkpoint's ordinary projections too, so that `convert(engine, false)` works. Default false. */
   teacher?: boolean;
-  /** Tokens of context over all sequences together, rounded up to a multiple of 32. Default: what the model was trained for, at most 8192. */
+  /** Tokens of context over all sequences together, rounded up to a multiple of 32. Default: what the model was trained for, at most 32768. */
   context?: number;
   /**
    * Tokens of context that memory is taken for at load. More is taken as it is used, at least twice as much each time, up to

@@ -13,7 +13,7 @@ type NumberName = keyof typeof NUMBERS;
 const names = Object.keys(NUMBERS) as NumberName[];
 
 /** Default context in tokens, for models that were trained for more. */
-const MOST_CONTEXT = 8192;
+const MOST_CONTEXT = 32768;
 
 /** Sampling for models that recommend none. */
 const DEFAULTS: Sampling = { temperature: 0.7, topP: 0.95 };

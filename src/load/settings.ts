@@ -5,8 +5,8 @@ import { parseRecipe, type Recipe } from "../kv/recipe.ts";
 import { shapeProblem } from "../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../model/config.ts";
 
-/** Context where the caller names none: what fits beside the weights on small GPUs. */
-export const DEFAULT_CONTEXT = 8192;
+/** Context where the caller names none, at most. Memory for it is taken as it is used. */
+export const DEFAULT_CONTEXT = 32768;
 const DEFAULT_CHUNK = 512;
 const DEFAULT_SEQUENCES = 4;
 
