@@ -73,6 +73,11 @@ export class TokenEngine {
     return this.#privatePages?.free ?? 0;
   }
 
+  /** Blocks of the regions in use: what stands for prompts beside their pages. */
+  get takenRegions(): number {
+    return this.#privatePages?.regions?.taken ?? 0;
+  }
+
   /** Most bytes of the cache that running requests held at once. */
   get peakBytes(): number {
     return this.#peakBytes;

@@ -4,6 +4,7 @@
 // the output.
 import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
 import { type CachePlan, GONE, type Holdings, type KeptPages, plainPlan } from "../../src/kv/residence.ts";
+import { alignedBlocks } from "../../src/kv/regions.ts";
 import {
   adjusted,
   type Arrival,
@@ -46,6 +47,14 @@ export function retainingPlan(blocks: number, budget: number, sequences: number)
   const privatePages = { stores: [sequences * blocksFor(budget)], kvHeads: 1, stateBlocks: null };
   return { ...plainPlan(blocks), retain, privatePages, windowRows: 3 };
 }
+
+/** The same, but what is given up is seen all the same: it moves to a region of the state. */
+export function recallingPlan(blocks: number, budget: number, sequences: number): CachePlan {
+  const plan = retainingPlan(blocks, budget, sequences);
+  return { ...plan, privatePages: { ...plan.privatePages!, stateBlocks: alignedBlocks(blocks) } };
+}
+
+const recalls = ({ privatePages }: CachePlan): boolean => (privatePages?.stateBlocks ?? null) !== null;
 
 /** 24 bits that depend on all values and their order. */
 function hashOf(values: readonly number[]): number {
@@ -102,7 +111,7 @@ export function continuation(
   cache: CachePlan | null = null,
 ): number[] {
   const all = [...prompt];
-  const retention = cache?.retain(prompt.length);
+  const retention = cache && !recalls(cache) ? cache.retain(prompt.length) : null;
   const seen = () => {
     if (!retention || all.length === prompt.length) return all; // the first token comes from the whole prompt
     const { tokens, liveFrom } = retention;
@@ -134,6 +143,8 @@ export class FakeModel implements Model {
   readonly #blocks: number[][];
   /** By private page. */
   readonly #pages: number[][];
+  /** By slot: tokens of prompts' regions. */
+  readonly #state: number[];
   /** By sequence. */
   readonly #kept: (KeptPages | null)[];
   readonly #tables: number[][];
@@ -147,6 +158,7 @@ export class FakeModel implements Model {
       Array.from({ length: count }, () => Array.from({ length: BLOCK_TOKENS }, () => -1));
     this.#blocks = empty(cache.tiers.reduce((sum, count) => sum + count, 0));
     this.#pages = empty(cache.privatePages?.stores[0] ?? 0);
+    this.#state = Array.from({ length: (cache.privatePages?.stateBlocks ?? 0) * BLOCK_TOKENS }, () => -1);
     this.#kept = Array.from({ length: sequences }, () => null);
     this.#tables = Array.from({ length: sequences }, () => []);
     this.#lastToken = Array.from({ length: sequences }, () => -1);
@@ -222,7 +234,10 @@ export class FakeModel implements Model {
     this.#tables[sequence]!.fill(NaN, 0, kept.liveFrom);
   }
 
-  #compact({ sequence, kept: { tokens, pages, liveFrom } }: PromptEnd): void {
+  #compact({ sequence, kept: { tokens, pages, liveFrom, region } }: PromptEnd): void {
+    if (recalls(this.cache))
+      for (let i = 0; i < liveFrom * BLOCK_TOKENS; i++)
+        this.#state[region * BLOCK_TOKENS + i] = this.#live(sequence, i);
     for (const [i, source] of keptSlots(tokens[0]!, liveFrom).entries()) {
       this.#pages[pages[0]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS] = this.#live(sequence, source);
     }
@@ -256,6 +271,8 @@ export class FakeModel implements Model {
     const first = (kept?.liveFrom ?? 0) * BLOCK_TOKENS;
     const live = Array.from({ length: last + 1 - first }, (_, i) => this.#live(sequence, first + i));
     if (!kept) return live;
+    const from = kept.region * BLOCK_TOKENS;
+    if (recalls(this.cache)) return [...this.#state.slice(from, from + first), ...live];
     const ownPages = kept.pages[0]!.flatMap((page) => this.#pages[page]!);
     return [...ownPages.slice(0, kept.tokens[0]), ...live];
   }

@@ -1,10 +1,10 @@
-// 200 random sequences of requests with too little memory: arrivals, aborts, common beginnings, penalties.
+// Random requests with too little memory: arrivals, aborts, common beginnings, penalties; conversations that go on and branch.
 import { expect, test } from "playwright/test";
 import { GREEDY, type RowSampling } from "../../src/model/model.ts";
 import { pick, random } from "../kernels/spec.ts";
 import { collect, make, request, words } from "./drive.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/residence.ts";
-import { continuation, type FakeModel, retainingPlan, tieredPlan } from "./fake.ts";
+import { continuation, type FakeModel, recallingPlan, retainingPlan, tieredPlan } from "./fake.ts";
 
 interface Job {
   prompt: number[];
@@ -73,6 +73,55 @@ async function drive(model: FakeModel, jobs: readonly Job[], run: (job: Job, sig
   }
 }
 
+/** Nothing is held any more, in any tier, in private pages or regions. */
+function expectAllFree({ model, engine }: ReturnType<typeof make>, { tiers, privatePages }: CachePlan, label: string) {
+  expect(engine.freeBlocks, label).toBe(tiers.reduce((sum, count) => sum + count, 0));
+  expect(engine.freePages, label).toBe(privatePages?.stores[0] ?? 0);
+  expect(engine.takenRegions, label).toBe(0);
+  expect(model.underWay, label).toBe(0);
+}
+
+/** Steps launched before the last abort are read. */
+const settled = async () => {
+  for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+test("500 random conversations that go on, branch and are aborted: tokens of an engine that never branched", async () => {
+  const seen = { followed: 0, aborted: 0, kept: 0 };
+  for (let seed = 0; seed < 500; seed++) {
+    const uniform = random(70_000 + seed);
+    const upTo = (most: number) => Math.floor(uniform() * most);
+    const [blocks, sequences] = [12, 2 + upTo(3)];
+    const plans = [recallingPlan, retainingPlan, () => plainPlan(blocks)];
+    const cache = plans[seed % 3]!(blocks, 3 + (seed % 20), sequences);
+    const made = make({ blocks, sequences, rows: 8 + upTo(20), cache });
+    const texts = [words(seed, 1 + upTo(60))];
+    for (let turn = 0; turn < 3; turn++) {
+      const replies = Array.from({ length: 1 + upTo(3) }, async (_, i) => {
+        const prompt = [...pick(uniform, texts), ...words(seed * 100 + turn * 10 + i, 1 + upTo(30))];
+        const most = 1 + upTo(40);
+        const stop = new AbortController();
+        const run = made.engine.generate(request(prompt, most), stop.signal);
+        const cut = uniform() < 0.3 ? upTo(most) : -1;
+        const tokens: number[] = [];
+        for await (const { token } of run) if (tokens.push(token) === cut) stop.abort();
+        const want = continuation(prompt, most, 97, undefined, cache);
+        expect(tokens, `seed ${seed}`).toEqual(run.finish === "length" ? want : want.slice(0, tokens.length));
+        seen.aborted += run.finish === "abort" ? 1 : 0;
+        seen.followed += turn > 0 && run.reusedTokens > 0 ? 1 : 0;
+        return [...prompt, ...tokens];
+      });
+      texts.push(...(await Promise.all(replies)));
+    }
+    await settled();
+    expectAllFree(made, cache, `seed ${seed}`);
+    seen.kept += made.model.batches.some(({ promptEnd }) => promptEnd) ? 1 : 0;
+  }
+  expect(seen.followed).toBeGreaterThan(500);
+  expect(seen.aborted).toBeGreaterThan(200);
+  expect(seen.kept).toBeGreaterThan(250);
+});
+
 test("random requests with too little memory: tokens as alone, every block given back", async () => {
   let crowded = 0;
   let aborted = 0;
@@ -89,11 +138,9 @@ test("random requests with too little memory: tokens as alone, every block given
       expect(got.tokens, `seed ${seed}`).toEqual(isWhole ? want : want.slice(0, got.tokens.length));
       aborted += isWhole ? 0 : 1;
     });
-    const { tiers, privatePages } = options.cache;
-    expect(engine.freeBlocks, `seed ${seed}`).toBe(tiers.reduce((sum, count) => sum + count, 0));
-    expect(engine.freePages, `seed ${seed}`).toBe(privatePages?.stores[0] ?? 0);
-    for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve)); // steps launched before the last abort
-    expect(model.underWay, `seed ${seed}`).toBe(0);
+    await settled();
+    expectAllFree({ model, engine }, options.cache, `seed ${seed}`);
+    const { tiers } = options.cache;
     crowded += engine.preemptions > 0 ? 1 : 0;
     const seals = model.batches.some(({ moves }) => moves.some(({ to }) => to >= tiers[0]!));
     const keeps = model.batches.some(({ promptEnd }) => promptEnd);
