@@ -1,6 +1,6 @@
 // The benchmark page. Used by hand, or by a driver: `await window.runBench(options)`, or runComparison.
 
-import { KV_FORMATS, type KvFormat, type ModelSource } from "../../src/index.ts";
+import { KV_FORMATS, type ModelSource } from "../../src/index.ts";
 
 import { embedded } from "../shared/catalogue.ts";
 import { compare } from "./compare.ts";
@@ -28,7 +28,7 @@ declare global {
     benchResult?: AnyResult;
     /** Measures and shows. Rejects with an Error whose message says what to do. */
     runBench(options?: Partial<BenchOptions>): Promise<BenchResult>;
-    /** Measures and shows dense against SwiftKV, likewise. */
+    /** Measures and shows recipes and SwiftKV side by side, likewise. */
     runComparison(options?: Partial<CompareOptions>): Promise<CompareResult>;
     /** Measures and shows the quality of caches, likewise. */
     runQuality(options?: Partial<QualityOptions>): Promise<QualityResult>;
@@ -130,12 +130,15 @@ function readSpeed(): Partial<BenchOptions> {
   return { ...readForm(), kv, profile: data.has("profile") };
 }
 
-function readComparison(): Partial<CompareOptions> & { shapes: WantedShape[]; kv: KvFormat[] } {
+function readComparison(): Partial<CompareOptions> & { shapes: WantedShape[]; kv: string[] } {
   const data = new FormData(form);
   const shapes = Object.entries(SHARES).flatMap(([place, share]) =>
     data.getAll(place).map((group) => ({ share, group: Number(group) })),
   );
-  return { ...readForm(), shapes, kv: KV_FORMATS.filter((format) => data.getAll("format").includes(format)) };
+  const others = String(data.get("recipes"))
+    .split(";")
+    .map((recipe) => recipe.trim());
+  return { ...readForm(), shapes, kv: [...data.getAll("format").map(String), ...others.filter(Boolean)] };
 }
 
 /** Shows the fields of the chosen kind of run, and how much a comparison asks of the machine. */
@@ -147,7 +150,7 @@ function showKind(): void {
   const { frontiers, runs } = readForm();
   const replies = (1 + shapes.length) * kv.length * frontiers.length * (1 + runs);
   find("bench-amount", HTMLElement).textContent =
-    `Dense and ${shapes.length} SwiftKV, ${kv.join(" and ") || "no storage"}, ${frontiers.length} lengths, ${runs} runs and one to warm up: ${replies} replies.`;
+    `Dense and ${shapes.length} SwiftKV, ${kv.join(" and ") || "no recipe"}, ${frontiers.length} lengths, ${runs} runs and one to warm up: ${replies} replies.`;
 }
 
 function choose(source: ModelSource, name: string): void {

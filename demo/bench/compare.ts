@@ -1,7 +1,7 @@
-// Dense against SwiftKV on one set of weights: the measurements behind the comparison. No DOM.
+// Recipes for keys and values and SwiftKV shapes, side by side on one set of weights: the measurements. No DOM.
 
 import { InputError, convert, load, measureAdapter, modelFlops } from "../../src/index.ts";
-import type { Engine, KvFormat, ModelInfo, SwiftKv } from "../../src/index.ts";
+import type { Engine, ModelInfo, SwiftKv } from "../../src/index.ts";
 import {
   FRONTIERS,
   contextFor,
@@ -19,10 +19,10 @@ import type { BenchOptions, BenchProgress, BenchResult, Length, Lengths, Spread 
 export type WantedShape = SwiftKv | { share: number; group: number };
 
 export interface CompareOptions extends Omit<BenchOptions, "kv" | "profile"> {
-  /** Default: half of the layers, one and two layers to a cache. */
+  /** Default: half of the layers, one and two layers to a cache. May be none where there are several recipes. */
   shapes?: readonly WantedShape[];
-  /** Each shape and the dense model is measured with each of them. Default f16. */
-  kv?: readonly KvFormat[];
+  /** Recipes: each shape and the dense model is measured with each of them. Default f16. */
+  kv?: readonly string[];
   /** Most bytes of caches allocated at once; beyond it the variants run one after another. Default 1 GiB. */
   cacheBytes?: number;
 }
@@ -45,14 +45,17 @@ export interface CompareRow {
   predictedMs: number;
   /** Milliseconds per new token after the first. */
   decodeMs: Spread;
-  /** decodeMs ÷ that of the dense model, medians. */
+  /** decodeMs ÷ that of the dense model with the same recipe, medians. */
   decodeToDense: number;
+  /** Bytes of keys and values that stand for the prompt once it has been read. */
+  promptBytes: number;
 }
 
 export interface CompareVariant {
   /** null = dense. */
   swiftkv: SwiftKv | null;
-  kv: KvFormat;
+  /** Its recipe. */
+  kv: string;
   kvBytesPerToken: number;
   /** kvBytesPerToken ÷ that of the dense model with the same storage. */
   kvToDense: number;
@@ -75,7 +78,7 @@ export interface CompareResult {
   undistilled: true;
   memory: { weightBytes: number };
   loadMs: number;
-  options: { runs: number; warmups: number; newTokens: number; kv: readonly KvFormat[] };
+  options: { runs: number; warmups: number; newTokens: number; kv: readonly string[] };
   /** Whether the variants alternated run by run; false = their caches did not fit together, so each ran by itself. */
   interleaved: boolean;
   /** In words, what differs from what was asked for. */
@@ -99,7 +102,7 @@ export async function compare(options: CompareOptions, report: Report): Promise<
   const wanted = asked.kv.flatMap((kv) => [null, ...shapes].map((swiftkv) => ({ swiftkv, kv })));
   const fleet = new Fleet(dense, wanted, asked.signal);
   try {
-    if (shapes.length === 0) throw nothing("SwiftKV shapes that this model can have");
+    if (wanted.length < 2) throw nothing("SwiftKV shapes that this model can have");
     const { fitting, skipped } = lengthsFor(dense.model, asked);
     report({ text: "Converting the model", share: null });
     await fleet.open(asked.cacheBytes);
@@ -115,10 +118,15 @@ function complete(options: CompareOptions): Asked {
   const defaults = { runs: 5, warmups: 1, newTokens: 32, kv: ["f16"], cacheBytes: 2 ** 30 } as const;
   const asked = { frontiers: FRONTIERS, shapes: DEFAULT_SHAPES, ...defaults, ...options };
   if (asked.frontiers.length === 0) throw nothing("lengths");
-  if (asked.kv.length === 0) throw nothing("storage of keys and values");
-  if (asked.shapes.length === 0) throw nothing("SwiftKV shapes");
+  if (asked.kv.length === 0) throw nothing("recipe for keys and values");
+  if (asked.shapes.length === 0 && asked.kv.length < 2) throw alone();
   return asked;
 }
+
+const alone = (): InputError =>
+  new InputError(
+    "benchmark: nothing to compare; got one recipe and no SwiftKV shape, want a shape or another recipe. Choose one.",
+  );
 
 const nothing = (what: string): InputError =>
   new InputError(`benchmark: nothing to measure; got no ${what}, want at least one. Choose one.`);
@@ -162,10 +170,10 @@ function describe(
   };
 }
 
-/** "dense", "K 14 · G 2"; with the storage where there is more than one. */
-export function variantName({ swiftkv, kv }: Wanted, formats: readonly KvFormat[]): string {
+/** "dense", "K 14 · G 2"; with the recipe where there is more than one. */
+export function variantName({ swiftkv, kv }: Wanted, recipes: readonly string[]): string {
   const shape = swiftkv ? `K ${swiftkv.layers} · G ${swiftkv.group}` : "dense";
-  return formats.length > 1 ? `${shape}, ${kv}` : shape;
+  return recipes.length > 1 ? `${shape}, ${kv}` : shape;
 }
 
 // Shapes
@@ -207,7 +215,7 @@ function ownLayers(layers: number, ideal: number, group: number): number | null 
 
 interface Wanted {
   swiftkv: SwiftKv | null;
-  kv: KvFormat;
+  kv: string;
 }
 
 interface Facts extends Wanted {
@@ -296,12 +304,14 @@ function turnsOf(variants: number, lengths: readonly Length[], runs: number, int
 interface Trial {
   firstTokenMs: number[];
   decodeMs: number[];
+  /** Of the last run: every run has as many tokens. */
+  promptBytes: number;
 }
 
 /** By variant and length. */
 async function runAll(fleet: Fleet, lengths: readonly Length[], asked: Asked, report: Report): Promise<Trial[][]> {
   const { kv, runs, warmups, newTokens, signal } = asked;
-  const trials = fleet.wanted.map(() => lengths.map((): Trial => ({ firstTokenMs: [], decodeMs: [] })));
+  const trials = fleet.wanted.map(() => lengths.map((): Trial => ({ firstTokenMs: [], decodeMs: [], promptBytes: 0 })));
   const turns = turnsOf(trials.length, lengths, warmups + runs, fleet.interleaved);
   for (const [done, { variant, at, run }] of turns.entries()) {
     const { frontier, promptTokens } = lengths[at]!;
@@ -312,6 +322,7 @@ async function runAll(fleet: Fleet, lengths: readonly Length[], asked: Asked, re
     const stats = await runOnce(engine, tokens, { newTokens, ...(signal ? { signal } : {}) });
     if (run <= warmups) continue;
     const trial = trials[variant]![at]!;
+    trial.promptBytes = stats.kvBytesPerToken * promptTokens;
     trial.firstTokenMs.push(stats.prefillMs);
     trial.decodeMs.push(1000 / stats.decodeTokensPerSecond);
   }
@@ -344,5 +355,6 @@ function rowOf(length: Length, trial: Trial, base: Trial, predictedSpeedup: numb
     predictedMs: denseMs / predictedSpeedup,
     decodeMs,
     decodeToDense: decodeMs.median / spread(base.decodeMs).median,
+    promptBytes: trial.promptBytes,
   };
 }

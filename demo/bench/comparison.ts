@@ -1,17 +1,17 @@
-// The result of dense against SwiftKV as charts and tables.
+// The result of recipes and SwiftKV shapes side by side as charts and tables.
 
 import { variantName } from "./compare.ts";
 import type { CompareResult, CompareRow, CompareVariant } from "./compare.ts";
 import { make } from "../shared/dom.ts";
 import { bytes, count, figure, percent } from "../shared/numbers.ts";
 import { linesPlot, marker } from "./plot.ts";
-import type { Line } from "./plot.ts";
+import type { Line, LinesOptions } from "./plot.ts";
 import { downloads, factList, heading, table } from "./report.ts";
 
 /** Fills `target`. `name` = the model as people call it. */
 export function showComparison(target: HTMLElement, result: CompareResult, name: string): void {
   target.replaceChildren(
-    ...heading(result, `${name}, dense and SwiftKV`),
+    ...heading(result, `${name}, side by side`),
     summary(result),
     machine(result),
     charts(result),
@@ -34,16 +34,34 @@ const times = (value: number): string => `${value.toFixed(2)} ×`;
 const perToken = (milliseconds: number): string => `${figure(milliseconds)} ms`;
 const span = ({ min, max }: { min: number; max: number }): string => `${duration(min)} – ${duration(max)}`;
 
-/** The summary in one sentence: the fastest variant at the longest prompt. */
-function summary({ variants, options }: CompareResult): HTMLElement {
-  const last = (variant: CompareVariant): CompareRow => variant.rows.at(-1)!;
-  const fastest = variants
-    .filter(({ swiftkv }) => swiftkv)
-    .reduce((best, variant) => (last(variant).speedup > last(best).speedup ? variant : best));
+const last = (variant: CompareVariant): CompareRow => variant.rows.at(-1)!;
+
+/** The summary in a sentence or two, at the longest prompt: who reads fastest, and who writes fastest. */
+const summary = (result: CompareResult): HTMLElement =>
+  make("p", { className: "lead", textContent: [...readingText(result), ...writingText(result)].join(" ") });
+
+function readingText({ variants, options }: CompareResult): string[] {
+  const students = variants.filter(({ swiftkv }) => swiftkv);
+  if (students.length === 0) return [];
+  const fastest = students.reduce((best, variant) => (last(variant).speedup > last(best).speedup ? variant : best));
   const dense = variants.find(({ swiftkv, kv }) => !swiftkv && kv === fastest.kv)!;
   const { promptTokens, firstTokenMs, speedup, predictedSpeedup } = last(fastest);
-  const text = `A prompt of ${count(promptTokens)} tokens is read in ${duration(firstTokenMs.median)} with ${variantName(fastest, options.kv)} and in ${duration(last(dense).firstTokenMs.median)} by the dense model: ${times(speedup)} the speed, where counting operations predicts ${times(predictedSpeedup)}.`;
-  return make("p", { className: "lead", textContent: text });
+  return [
+    `A prompt of ${count(promptTokens)} tokens is read in ${duration(firstTokenMs.median)} with ${variantName(fastest, options.kv)} and in ${duration(last(dense).firstTokenMs.median)} by the dense model: ${times(speedup)} the speed, where counting operations predicts ${times(predictedSpeedup)}.`,
+  ];
+}
+
+function writingText({ variants, options }: CompareResult): string[] {
+  if (options.kv.length === 1) return [];
+  const [first] = variants as [CompareVariant];
+  const fastest = variants.reduce((best, each) =>
+    last(each).decodeMs.median < last(best).decodeMs.median ? each : best,
+  );
+  if (fastest === first) return [];
+  const share = percent((100 * last(fastest).promptBytes) / last(first).promptBytes);
+  return [
+    `After ${count(last(first).promptTokens)} tokens a new one takes ${perToken(last(fastest).decodeMs.median)} with ${variantName(fastest, options.kv)} and ${perToken(last(first).decodeMs.median)} with ${variantName(first, options.kv)}; the prompt takes ${share} of its bytes.`,
+  ];
 }
 
 function machine({ measured, memory, model, browser, options, interleaved }: CompareResult): HTMLElement {
@@ -64,27 +82,66 @@ function machine({ measured, memory, model, browser, options, interleaved }: Com
 function charts(result: CompareResult): HTMLElement {
   const { variants, options } = result;
   const top = Math.max(...variants.flatMap(({ rows }) => rows.map((row) => row.firstTokenMs.max)));
-  const figures = options.kv.map((kv) =>
-    timeChart(
+  const hasShapes = variants.some(({ swiftkv }) => swiftkv);
+  const figures = (hasShapes ? options.kv : []).map((kv) =>
+    readingChart(
       options.kv.length > 1 ? `Time to the first token, ${kv}` : "Time to the first token",
       variants.filter((variant) => variant.kv === kv),
       top,
     ),
   );
-  return make("div", { className: "charts" }, ...figures, bytesChart(result));
+  return make("div", { className: "charts" }, ...figures, writingChart(result), bytesChart(result));
 }
 
-/** A line for each variant with the FLOP model's dashed beside it; the legend hides and shows them. */
-function timeChart(title: string, variants: readonly CompareVariant[], top: number): HTMLElement {
-  const lines = variants.map(lineOf);
-  const { svg, groups } = linesPlot({ title, lines, top, format: duration, axis: axisIn(top) });
-  const keys = lines.map((line, index) => key(line, groups[index]!));
-  const caption = make(
-    "figcaption",
-    {},
-    make("strong", { textContent: title }),
-    " by length of prompt. Dashed: what counting operations predicts.",
-  );
+/** A line for each variant with the FLOP model's dashed beside it. */
+const readingChart = (title: string, variants: readonly CompareVariant[], top: number): HTMLElement =>
+  chart({
+    title,
+    note: " by length of prompt. Dashed: what counting operations predicts.",
+    lines: variants.map(lineOf),
+    top,
+    format: duration,
+    axis: axisIn(top),
+  });
+
+/** The cost of context: a line that does not rise has none. */
+function writingChart({ variants, options }: CompareResult): HTMLElement {
+  const lines = variants.map((variant, index) => ({
+    name: variantName(variant, options.kv),
+    index,
+    points: variant.rows.map(({ promptTokens, decodeMs }) => ({ x: promptTokens, ...decodeMs, predicted: null })),
+  }));
+  const top = Math.max(...lines.flatMap(({ points }) => points.map(({ max }) => max)));
+  return chart({ title: "A new token", note: " after so many", lines, top, format: perToken, axis: axisIn(top) });
+}
+
+function bytesChart({ variants, options }: CompareResult): HTMLElement {
+  const lines = variants.map((variant, index) => ({
+    name: variantName(variant, options.kv),
+    index,
+    points: variant.rows.map(({ promptTokens: x, promptBytes: y }) => ({
+      x,
+      median: y,
+      min: y,
+      max: y,
+      predicted: null,
+    })),
+  }));
+  const top = Math.max(...lines.flatMap(({ points }) => points.map(({ max }) => max)));
+  return chart({ title: "Keys and values", note: " of a prompt", lines, top, format: bytes, axis: bytes });
+}
+
+interface Chart extends LinesOptions {
+  /** What the caption says after the title. */
+  note: string;
+}
+
+/** Lines by length of prompt; the legend hides and shows them. */
+function chart({ note, ...options }: Chart): HTMLElement {
+  const { title, lines, format } = options;
+  const { svg, groups } = linesPlot(options);
+  const keys = lines.map((line, index) => key(line, groups[index]!, format));
+  const caption = make("figcaption", {}, make("strong", { textContent: title }), note);
   const longest = count(lines[0]!.points.at(-1)!.x);
   const legend = make("p", { className: "hint", textContent: `At ${longest} tokens:` });
   const element = make("figure", {}, caption, legend, make("ul", { className: "keys" }, ...keys));
@@ -101,24 +158,12 @@ function lineOf({ swiftkv, kv, rows }: CompareVariant, index: number): Line {
   return { name: variantName({ swiftkv, kv }, [kv]), index, points };
 }
 
-function key(line: Line, group: SVGGElement): HTMLElement {
+function key(line: Line, group: SVGGElement, format: (value: number) => string): HTMLElement {
   const box = make("input", { type: "checkbox", checked: true });
   box.addEventListener("change", () => group.classList.toggle("off", !box.checked));
-  const last = line.points.at(-1)!;
+  const { median } = line.points.at(-1)!;
   const label = make("label", { className: "check" }, box, marker(line.index), line.name);
-  return make("li", {}, label, make("span", { className: "hint", textContent: duration(last.median) }));
-}
-
-function bytesChart({ variants, options }: CompareResult): HTMLElement {
-  const most = Math.max(...variants.map(({ kvBytesPerToken }) => kvBytesPerToken));
-  const rows = variants.map((variant) => {
-    const bar = make("i", { attributes: { "aria-hidden": "true" } });
-    bar.style.setProperty("--share", `${(100 * variant.kvBytesPerToken) / most}%`);
-    const name = make("span", { textContent: variantName(variant, options.kv) });
-    return make("li", {}, name, bar, make("span", { textContent: bytes(variant.kvBytesPerToken) }));
-  });
-  const caption = make("figcaption", {}, make("strong", { textContent: "Keys and values" }), " of one token");
-  return make("figure", {}, caption, make("ul", { className: "bars" }, ...rows));
+  return make("li", {}, label, make("span", { className: "hint", textContent: format(median) }));
 }
 
 // Tables
@@ -147,7 +192,7 @@ function speeds({ variants, skipped, options, interleaved, notes }: CompareResul
   const note = [
     `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`,
     order,
-    "Speed-up, prediction and decode are against the dense model with the same storage of keys and values.",
+    "Speed-up, prediction and decode are against the dense model with the same recipe.",
     ...notes,
     ...left,
   ];

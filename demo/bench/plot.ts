@@ -78,7 +78,7 @@ export interface Line {
   points: readonly { x: number; median: number; min: number; max: number; predicted: number | null }[];
 }
 
-interface LinesOptions {
+export interface LinesOptions {
   title: string;
   lines: readonly Line[];
   /** Where the y axis ends, at least. */

@@ -1,12 +1,14 @@
 // The benchmark page with the engine and Fable, by hand and by a driver. Nothing here depends on speed.
 
 import { readFile } from "node:fs/promises";
-import type { Locator, Page } from "playwright";
+import type { Page } from "playwright";
 import { expect } from "playwright/test";
 import { parseBench } from "../../demo/server/arguments.mjs";
 import { shapesFor } from "../../demo/bench/compare.ts";
 import type { CompareResult } from "../../demo/bench/compare.ts";
 import { sidewaysOverflow, test, type Visit, wait, watched } from "./visit.ts";
+
+const SNAPKV = "snapkv:budget=128";
 
 let faults: string[] = [];
 let page: Page;
@@ -119,7 +121,7 @@ test.describe("dense against SwiftKV", () => {
   test("runComparison measures each variant, holds it against the FLOP model, draws, and offers the figures", async () => {
     const result = await watched(page, () =>
       window.runComparison({
-        frontiers: [32, 64, 8192],
+        frontiers: [64, 512, 8192],
         runs: 1,
         warmups: 0,
         newTokens: 3,
@@ -127,7 +129,7 @@ test.describe("dense against SwiftKV", () => {
           { share: 0.5, group: 1 },
           { layers: 4, group: 2 },
         ],
-        kv: ["f16", "int8"],
+        kv: ["f16", "snapkv:budget=128"],
       }),
     );
     expect(result).toMatchObject({
@@ -140,12 +142,15 @@ test.describe("dense against SwiftKV", () => {
       model: { layers: 8, swiftkv: null },
     });
     expect(result.variants.map(({ swiftkv, kv, kvToDense }) => [swiftkv, kv, kvToDense])).toEqual(
-      ["f16", "int8"].flatMap((kv) => [
+      ["f16", SNAPKV].flatMap((kv) => [
         [null, kv, 1],
         [{ layers: 4, group: 1 }, kv, 1],
         [{ layers: 4, group: 2 }, kv, 0.75], // 4 + 4 / 2 caches of 8
       ]),
     );
+    const [dense, part] = [0, 3].map((i) => result.variants[i]!.rows.map((row) => row.promptBytes / row.promptTokens));
+    expect(dense).toEqual([2048, 2048]);
+    expect(part).toEqual([2048, 512]); // 64 tokens fit into the budget of 128
     expectRatios(result);
     await expectReport();
     expect(await sidewaysOverflow(page)).toBe(0);
@@ -188,7 +193,7 @@ test.describe("dense against SwiftKV", () => {
     expect(await sidewaysOverflow(page)).toBe(0);
     for (const name of ["G 1", "G 2"]) await half.getByRole("checkbox", { name }).press("Space");
     await page.getByRole("button", { name: "Start" }).press("Enter");
-    await expect(page.getByRole("alert")).toContainText("got no SwiftKV shapes", wait);
+    await expect(page.getByRole("alert")).toContainText("got one recipe and no SwiftKV shape", wait);
     await shapes
       .getByRole("group", { name: "K near three quarters" })
       .getByRole("checkbox", { name: "G 2" })
@@ -221,20 +226,25 @@ function expectRatios({ variants }: CompareResult): void {
 
 /** Charts with a text alternative, a legend that works by keyboard, and the tables. */
 async function expectReport(): Promise<void> {
-  for (const kv of ["f16", "int8"]) {
+  for (const kv of ["f16", SNAPKV]) {
     const chart = page.getByRole("figure").filter({ hasText: `Time to the first token, ${kv}` });
-    const drawing = chart.getByRole("img", { name: /dense: 32 tokens .*; K 4 · G 1: 32 tokens .*64 tokens/ });
+    const drawing = chart.getByRole("img", { name: /dense: 64 tokens .*; K 4 · G 1: 64 tokens .*512 tokens/ });
     await expect(drawing.locator(".predicted:not([points=''])")).toHaveCount(2);
     await expect(drawing.locator(".dot")).toHaveCount(6);
     await expect(drawing.locator(".series-1")).toBeVisible();
     await chart.getByRole("checkbox", { name: "K 4 · G 1" }).press("Space");
     await expect(drawing.locator(".series-1")).toBeHidden();
   }
-  const bars: Locator = page.getByRole("figure").filter({ hasText: "of one token" }).getByRole("listitem");
-  await expect(bars).toHaveCount(6);
+  for (const title of ["A new token after so many", "Keys and values of a prompt"]) {
+    const chart = page.getByRole("figure").filter({ hasText: title });
+    await expect(chart.getByRole("listitem")).toHaveCount(6);
+    await expect(
+      chart.getByRole("img", { name: /dense, f16: 64 tokens .*; K 4 · G 2, snapkv:budget=128: 64 tokens/ }),
+    ).toBeVisible();
+  }
   const speed = page.getByRole("region", { name: "Speed" });
-  await expect(speed.locator("th[scope=rowgroup]")).toHaveText(["32 tokens", "64 tokens"]);
-  await expect(speed.getByRole("row", { name: "K 4 · G 2, int8" })).toHaveCount(2);
+  await expect(speed.locator("th[scope=rowgroup]")).toHaveText(["64 tokens", "512 tokens"]);
+  await expect(speed.getByRole("row", { name: `K 4 · G 2, ${SNAPKV}` })).toHaveCount(2);
   const memory = page.getByRole("region", { name: "Keys and values" });
   await expect(memory.getByRole("row", { name: "K 4 · G 2, f16" })).toContainText("75.0 %");
 }
