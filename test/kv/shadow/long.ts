@@ -1,0 +1,82 @@
+// A reply after a long prompt with ShadowKV, and which chunks its lists held. Runs in a page.
+import { TokenEngine } from "../../../src/engine/engine.ts";
+import { Gpu } from "../../../src/gpu/device.ts";
+import { openCheckpoint } from "../../../src/io/checkpoint.ts";
+import { layoutOf } from "../../../src/kv/systems/swiftkv/layout.ts";
+import type { ShadowShape } from "../../../src/kv/systems/shadow/shape.ts";
+import { stateOf } from "../../../src/kv/systems/shadow/state.ts";
+import { readConfig } from "../../../src/load/read.ts";
+import { assemble, makeReady } from "../../../src/load/running.ts";
+import { checkOptions } from "../../../src/load/settings.ts";
+import { nameWeights } from "../../../src/model/families/llama.ts";
+import { GREEDY } from "../../../src/model/model.ts";
+import type { Transformer } from "../../../src/model/transformer.ts";
+import { WeightLoader } from "../../../src/model/weights/loader.ts";
+
+export interface LongReply {
+  tokens: number[];
+  /** [stores][KV heads] chunks selected by the prompt's last query, and by the query of the last token but one. */
+  first: number[][][];
+  last: number[][][];
+}
+
+export interface LongSetting {
+  model: string;
+  recipe: string;
+  shape: ShadowShape;
+  prompt: readonly number[];
+  count: number;
+}
+
+export async function longReply({ model, recipe, shape, prompt, count }: LongSetting, say: (text: string) => void) {
+  const gpu = await Gpu.open();
+  const file = new File([await (await fetch(model)).blob()], model.split("/").at(-1)!);
+  const checkpoint = await openCheckpoint([file]);
+  const { config } = await readConfig(checkpoint, undefined);
+  const loader = new WeightLoader(gpu, checkpoint, "keep");
+  const weights = nameWeights(loader, config, layoutOf(config.layers, null));
+  await loader.load();
+  const context = prompt.length + count + 32;
+  const settings = checkOptions({ kv: recipe, context, chunk: 512, tune: "off", sequences: 1 });
+  const running = assemble(gpu, config, weights, settings);
+  await makeReady(running, settings, { report: () => {}, signal: undefined });
+  const engine = new TokenEngine(running.transformer);
+  const tokensOf = async (maxTokens: number) => {
+    const tokens: number[] = [];
+    const onPrefill = (done: number) => say(`${done} tokens of the prompt are read`);
+    const request = { prompt, maxTokens, endTokens: new Set<number>(), sampling: GREEDY, onPrefill };
+    for await (const { token } of engine.generate(request)) tokens.push(token);
+    return tokens;
+  };
+  await tokensOf(1);
+  const first = await residents(gpu, running.transformer, shape);
+  const tokens = await tokensOf(count); // the prompt's blocks are still there
+  const last = await residents(gpu, running.transformer, shape);
+  gpu.dispose();
+  return { tokens, first, last };
+}
+
+/** Of the only sequence: the chunks that each list holds, ascending. */
+async function residents(gpu: Gpu, { context }: Transformer, shape: ShadowShape): Promise<number[][][]> {
+  const { systemContext, cache, config } = context;
+  const records = { buffer: cache.lists.inputs };
+  const { stores } = stateOf({ ...systemContext, records }, shape);
+  return await Promise.all(
+    stores.map(async ({ resident }) => {
+      const chunks = await read(gpu, resident);
+      return Array.from({ length: config.kvHeads }, (_, head) =>
+        [...chunks.subarray(head * shape.selected, (head + 1) * shape.selected)].sort((a, b) => a - b),
+      );
+    }),
+  );
+}
+
+async function read({ device }: Gpu, buffer: GPUBuffer): Promise<Uint32Array> {
+  const { COPY_DST, MAP_READ } = GPUBufferUsage;
+  const staging = device.createBuffer({ size: buffer.size, usage: COPY_DST | MAP_READ });
+  const encoder = device.createCommandEncoder();
+  encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(GPUMapMode.READ);
+  return new Uint32Array(staging.getMappedRange().slice(0));
+}
