@@ -31,6 +31,8 @@ export function allocate(
     query: make("query", rows * H * E),
     turnedQuery: hasBasis(cache) ? make("queries in a format's basis", rows * H * E) : gpu.unused,
     attended: make("attended", rows * H * E),
+    trimmed: E === config.fileHeadWidth ? gpu.unused : make("attended, trimmed", rows * H * config.fileHeadWidth),
+    made: config.norms === "before" ? gpu.unused : make("what a block made", rows * D),
     partials: make("attention partials", mostPartials(gpu, cache, { rows, sequences, spans, extra }) * H * (E + 2)),
     activated: make("activated", rows * F),
     wanted: make("rows whose logits are wanted", logitCount),

@@ -40,7 +40,10 @@ export interface Layer {
   /** [D, H·E] */
   output: Matrix;
   outputBias: Vector | undefined;
-  mlpNorm: Vector;
+  /** Norms before the feed-forward block, and after each block, where the family has them. */
+  mlpNorm: Vector | undefined;
+  afterAttention: Vector | undefined;
+  afterMlp: Vector | undefined;
   /** [2F, D]: gate and up rows interleaved */
   gateUp: Matrix;
   gateUpBias: Vector | undefined;
@@ -101,6 +104,10 @@ export interface Activations extends Scratch {
   turnedQuery: GPUBuffer;
   /** [T, H, E] */
   attended: GPUBuffer;
+  /** The same with heads as wide as the file's, where these are padded */
+  trimmed: GPUBuffer;
+  /** [T, D]: what a block made, where a norm comes before it is added to the residual stream */
+  made: GPUBuffer;
   /** Unfinished attention: docs/kernels.md, "Partials" */
   partials: GPUBuffer;
   /** [T, F] */
@@ -151,8 +158,8 @@ export interface ModelContext {
   systemContext: Omit<SystemContext, "records">;
   activations: Activations;
   spans: Spans;
-  /** [positions, E/2] vec2f: (cos, sin) */
-  rope: GPUBuffer;
+  /** By rotation: a table [positions, E/2] vec2f of (cos, sin), and where the turns of queries begin in it. */
+  ropes: readonly { table: GPUBuffer; queryTurns: number }[];
   /** [sequences] u32: the token each sequence sampled last */
   tokens: GPUBuffer;
   variants: Variants;

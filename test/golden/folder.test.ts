@@ -22,6 +22,10 @@ for (const variant of VARIANTS) {
     const { shape } = createModel(checkpoint.config, checkpoint.tensors);
     const read = parseConfig(parse(files.get("config.json")!));
     expect(read.windows.map((window) => window || Infinity)).toEqual(shape.windows);
-    inverseFrequencies(read).forEach((f, i) => expect(f / shape.frequencies[i]!).toBeCloseTo(1, 12));
+    for (const [layer, want] of shape.turns.entries()) {
+      const { turnedWidth, rotations, rotationOf } = read;
+      const got = inverseFrequencies(rotations[rotationOf[layer]!]!, turnedWidth, prompt.length);
+      for (const [i, frequency] of got.entries()) expect(frequency).toBeCloseTo(want.frequencies[i]!, 12);
+    }
   });
 }

@@ -21,6 +21,7 @@ import top_slots from "./kv/top_slots.ts";
 import window_score from "./kv/window_score.ts";
 import window_sums from "./kv/window_sums.ts";
 import rmsnorm from "./rows/rmsnorm.ts";
+import trim from "./rows/trim.ts";
 import embed from "./rows/embed.ts";
 import gemv_cols from "./cpu/gemv_cols.ts";
 import gemv_split from "./linear/gemv_split.ts";
@@ -85,6 +86,7 @@ export const specs: readonly KernelSpec[] = [
   window_score,
   window_sums,
   rmsnorm,
+  trim,
   embed,
   gemv_cols,
   gemv_split,

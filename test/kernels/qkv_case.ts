@@ -141,9 +141,9 @@ function drawHeads(uniform: Uniform, seed: number, tiny: boolean) {
   return { queries, ownerHeads, owners, total, firstHead, heads, bHead: pick(uniform, [0, firstHead]) };
 }
 
-/** (cos, sin) of arbitrary angles. */
+/** (cos, sin) of arbitrary angles: of keys, then of queries where they have their own. */
 function drawRope(uniform: Uniform, E: number): Float32Array {
-  const rope = new Float32Array(POSITIONS * E);
+  const rope = new Float32Array(2 * POSITIONS * E);
   for (let i = 0; i < rope.length; i += 2) {
     const angle = 7 * uniform();
     rope.set([Math.cos(angle), Math.sin(angle)], i);
@@ -165,6 +165,8 @@ interface Inputs {
   ownerHeads: number;
   depth: number;
   eps: number;
+  headEps: number;
+  queryTurns: number;
   x: Float32Array;
   /** [N, K] */
   weights: Float64Array;
@@ -227,13 +229,13 @@ function roleOf({ queries, ownerHeads }: Inputs, m: number) {
 
 /** Head m of row t as it is stored. */
 function finish(inputs: Inputs, t: number, m: number): Head {
-  const { E, HEAD_NORM, queryNorm, keyNorm, eps, rope, records, params } = inputs;
+  const { E, HEAD_NORM, queryNorm, keyNorm, headEps, queryTurns, rope, records, params } = inputs;
   const { isQuery, isValue, owner } = roleOf(inputs, m);
   const head = project(inputs, t, m);
   if (isValue) return head;
   const weight = isQuery ? queryNorm : keyNorm.subarray(owner * E, (owner + 1) * E);
-  const position = records[(params.rowAt + t) * 4]!;
-  const normed = HEAD_NORM ? normHead(head, weight, eps, relativeError(E)) : head;
+  const position = records[(params.rowAt + t) * 4]! + (isQuery ? queryTurns : 0);
+  const normed = HEAD_NORM ? normHead(head, weight, headEps, relativeError(E)) : head;
   return rotate(normed, rope.subarray(position * E, (position + 1) * E));
 }
 
@@ -287,6 +289,8 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
   const filledUp = !isWide && BITS === 16 && UNIT === 8 ? [36, 100] : []; // the last four words
   const depth = pick(uniform, [...depths.filter((length) => length % depthUnit === 0), ...filledUp]);
   const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
+  const headEps = Math.fround(pick(uniform, [2e-5, 0.3]));
+  const queryTurns = pick(uniform, [0, 0, POSITIONS]);
 
   const bAt = isWide ? bHead * E : 0;
   const weights = isWide
@@ -308,7 +312,7 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
   const lists = { column: pick(uniform, [0, ownerHeads * owners, 3]), used: ownerHeads * owners };
   const { buffer: records, kv, params } = makeRows(uniform, rows, lists, pageWords(shape));
   const slack = (m: number): number => (!isWide && BITS <= 8 && m !== flat ? 4 : 0); // |minimum| < 2
-  const inputs = { ...shape, queries, ownerHeads, depth, eps, x, weights: weights.values, gammas: isWide ? null : gammas, bias, queryNorm, keyNorm, rope, records, params, slack }; // prettier-ignore
+  const inputs = { ...shape, queries, ownerHeads, depth, eps, headEps, queryTurns, x, weights: weights.values, gammas: isWide ? null : gammas, bias, queryNorm, keyNorm, rope, records, params, slack }; // prettier-ignore
   const { q: wantQ, writes, worst } = expected(inputs, firstHead, firstHead + heads);
 
   const vectors = packVectors(uniform);
@@ -330,7 +334,7 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
     constants: shape,
     /** Of narrow kernels. */
     opening,
-    params: { ...params, ...offsets, depth, stride, firstHead, bHead, queries, ownerHeads, eps },
+    params: { ...params, ...offsets, depth, stride, firstHead, bHead, queries, ownerHeads, eps, headEps, queryTurns },
     buffers: { x, ...weights.buffers, vectors: vectors.floats(), rows: records, rope, q, kv },
     want: { q: wantQ, kv: (words: Uint32Array) => judgePages(shape, writes, kv, words) },
     terms: depth,

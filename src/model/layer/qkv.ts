@@ -10,7 +10,8 @@ import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear
 import type { HeadVectors, ModelContext, QkvProjection } from "../context.ts";
 import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variants.ts";
 import type { Matrix } from "../weights/matrix.ts";
-import type { WeightLoader } from "../weights/loader.ts";
+import { type HeadForm, placeHeads } from "../weights/heads.ts";
+import type { MatrixPart, VectorPart, WeightLoader } from "../weights/loader.ts";
 
 // ---- names ----
 
@@ -22,36 +23,73 @@ export const nameOrdinaryQkv = (loader: WeightLoader, config: ModelConfig, layer
 export function nameQkv(loader: WeightLoader, config: ModelConfig, layout: Layout, layer: number): QkvProjection {
   const { first, count } = layout.fills[layer]!;
   const past = layer >= layout.boundary;
-  const names = projectionNames(layer, layout.owners.slice(first, first + count), past ? "_swiftkv" : "");
-  const { hiddenSize: D, heads: H, kvHeads: G, headWidth: E } = config;
-  const widths = names.weights.map((_, i) => (i === 0 ? H : G) * E);
-  const gammas = [`model.layers.${layer}.input_layernorm.weight`];
-  if (past && count > 0) gammas.push("model.norm_swiftkv.weight");
-  const biases = config.qkvBias ? names.weights.map((name) => `${name}.bias`) : [];
-  const headNorms = config.headNorm ? names.norms : [];
-  const lengths = [...gammas.map(() => D), ...biases.map((_, i) => widths[i]!), ...headNorms.map(() => E)];
-  const weights = names.weights.map((name) => `${name}.weight`);
+  const heads = headTensors(config, layer, layout.owners.slice(first, first + count), past ? "_swiftkv" : "");
+  const gammas = [inputNorm(config, layer)];
+  if (past && count > 0) gammas.push(normPart(config, "model.norm_swiftkv.weight"));
+  const biases = config.qkvBias ? heads.map(biasPart) : [];
+  const headNorms = config.headNorm ? headNormParts(config, layer, layout.owners.slice(first, first + count)) : [];
+  const shape = { queries: config.heads, stores: count, gammas: gammas.length, biased: config.qkvBias };
   return {
-    matrix: loader.stacked(weights, widths, D),
-    queries: H,
+    matrix: loader.stacked(heads, config.hiddenSize),
+    queries: config.heads,
     stores: count,
     firstStore: first,
-    vectors: {
-      ...vectorOffsets(config, { queries: H, stores: count, gammas: gammas.length, biased: config.qkvBias }),
-      buffer: loader.vector([...gammas, ...biases, ...headNorms], lengths),
-    },
+    vectors: { ...vectorOffsets(config, shape), buffer: loader.joined([...gammas, ...biases, ...headNorms]) },
   };
 }
 
-/** `owners`: layers whose keys and values it makes, store after store. */
-function projectionNames(layer: number, owners: readonly number[], suffix: string) {
-  const attention = (of: number) => `model.layers.${of}.self_attn`;
-  const keysValues = owners.flatMap((owner) => ["k", "v"].map((kind) => `${attention(owner)}.${kind}_proj${suffix}`));
-  return {
-    weights: [`${attention(layer)}.q_proj${suffix}`, ...keysValues],
-    norms: [`${attention(layer)}.q_norm.weight`, ...owners.map((owner) => `${attention(owner)}.k_norm.weight`)],
-  };
+const attentionOf = (layer: number): string => `model.layers.${layer}.self_attn`;
+
+/** Queries of a layer, then keys and values of `owners`, store after store. */
+function headTensors(
+  { heads: H, kvHeads: G, fileHeadWidth, headWidth, turnedWidth }: ModelConfig,
+  layer: number,
+  owners: readonly number[],
+  suffix: string,
+): (MatrixPart & { heads: HeadForm })[] {
+  const part = (of: number, kind: "q" | "k" | "v") => ({
+    name: `${attentionOf(of)}.${kind}_proj${suffix}.weight`,
+    rows: (kind === "q" ? H : G) * fileHeadWidth,
+    heads: { fileWidth: fileHeadWidth, width: headWidth, turned: kind === "v" ? fileHeadWidth : turnedWidth },
+  });
+  return [part(layer, "q"), ...owners.flatMap((owner) => [part(owner, "k"), part(owner, "v")])];
 }
+
+const biasPart = ({ name, rows, heads }: MatrixPart & { heads: HeadForm }): VectorPart => ({
+  name: name.replace(/weight$/, "bias"),
+  length: rows,
+  kept: (rows / heads.fileWidth) * heads.width,
+  as: (values) => placeHeads(values, heads),
+});
+
+/** Weights of a norm over the residual stream. */
+export const normPart = (
+  { hiddenSize: D, normOffset }: ModelConfig,
+  name: string,
+): VectorPart & Required<Pick<VectorPart, "as">> => ({
+  name,
+  length: D,
+  as: (values) => values.map((value) => value + normOffset),
+});
+
+const inputNorm = (config: ModelConfig, layer: number): VectorPart =>
+  normPart(config, `model.layers.${layer}.input_layernorm.weight`);
+
+/** The norm of a padded head divides by more channels than there are: its weights make up for it, `headEpsilon` too. */
+function headNormParts(config: ModelConfig, layer: number, owners: readonly number[]): VectorPart[] {
+  const { fileHeadWidth: fileWidth, headWidth: width, turnedWidth: turned, normOffset } = config;
+  const factor = Math.sqrt(fileWidth / width);
+  const names = [`${attentionOf(layer)}.q_norm.weight`, ...owners.map((owner) => `${attentionOf(owner)}.k_norm.weight`)];
+  return names.map((name) => ({
+    name,
+    length: fileWidth,
+    kept: width,
+    as: (values) => placeHeads(values.map((value) => factor * (value + normOffset)), { fileWidth, width, turned }),
+  }));
+}
+
+const headEpsilon = ({ normEpsilon, fileHeadWidth, headWidth }: ModelConfig): number =>
+  (normEpsilon * fileHeadWidth) / headWidth;
 
 /** Order of the vectors in their buffer: norms before the product, biases, norms of the heads. Offsets in floats. */
 export function vectorOffsets(
@@ -86,32 +124,71 @@ export const projectQkv = (model: ModelContext, tileRows: number, product: QkvPr
     ? projectNarrow(model, product, tileRows, model.variants.qkvNarrow(product.qkv.matrix))
     : projectWide(model, product, model.variants.qkvWide(product.qkv.matrix));
 
-/** Consecutive heads of a projection that one dispatch makes, and the arena that it writes. */
+/** Consecutive heads of a projection that one dispatch makes, the arena that it writes, and how they are turned. */
 interface HeadRun {
   first: number;
   count: number;
   kv: GPUBuffer;
   arena: number;
+  rotation: number;
 }
 
-function runsOf({ cache, config }: ModelContext, { qkv, range }: QkvProduct): HeadRun[] {
-  const { queries, firstStore, stores } = qkv;
-  if (range === "queries" || stores === 0)
-    return [{ first: 0, count: queries, kv: cache.arenas[0]!.buffers[0]!, arena: 0 }];
-  const runs = cache.bundlesIn(firstStore, stores).flatMap(({ bundle, first, count }) =>
+/** Stores that one dispatch fills: they lie in one bundle and are turned alike. */
+interface Stretch {
+  bundle: number;
+  first: number;
+  count: number;
+  rotation: number;
+}
+
+/** Keys are turned as their owner's are. */
+const rotationOf = ({ cache, config }: ModelContext, store: number): number =>
+  config.rotationOf[cache.shape.layout.owners[store]!]!;
+
+function stretchesOf(model: ModelContext, { firstStore, stores }: QkvProjection): Stretch[] {
+  return model.cache.bundlesIn(firstStore, stores).flatMap(({ bundle, first, count }) => {
+    const stretches: Stretch[] = [];
+    for (let store = first; store < first + count; store++) {
+      const rotation = rotationOf(model, store);
+      const last = stretches.at(-1);
+      if (last?.rotation === rotation) last.count++;
+      else stretches.push({ bundle, first: store, count: 1, rotation });
+    }
+    return stretches;
+  });
+}
+
+/** Queries are turned as the keys that they meet are. */
+const queriesOf = (model: ModelContext, { layer, qkv }: QkvProduct): HeadRun => ({
+  first: 0,
+  count: qkv.queries,
+  kv: model.cache.arenas[0]!.buffers[0]!,
+  arena: 0,
+  rotation: rotationOf(model, model.cache.shape.layout.reads[layer]!),
+});
+
+function runsOf(model: ModelContext, product: QkvProduct): HeadRun[] {
+  const { cache, config } = model;
+  const { queries, firstStore, stores } = product.qkv;
+  const queryRun = queriesOf(model, product);
+  if (product.range === "queries" || stores === 0) return [queryRun];
+  const runs = stretchesOf(model, product.qkv).flatMap(({ bundle, first, count, rotation }) =>
     cache.writtenArenas.map(({ number, buffers }): HeadRun => {
       const begin = queries + 2 * (first - firstStore) * config.kvHeads;
-      return { first: begin, count: 2 * count * config.kvHeads, kv: buffers[bundle]!, arena: number };
+      return { first: begin, count: 2 * count * config.kvHeads, kv: buffers[bundle]!, arena: number, rotation };
     }),
   );
   const [firstRun, ...otherRuns] = runs;
   assert(firstRun, "a product with stores writes at least one buffer");
-  return range === "all" ? [{ ...firstRun, first: 0, count: firstRun.count + queries }, ...otherRuns] : runs;
+  if (product.range !== "all") return runs;
+  if (firstRun.rotation !== queryRun.rotation) return [queryRun, ...runs];
+  return [{ ...firstRun, first: 0, count: firstRun.count + queries }, ...otherRuns];
 }
 
 /** Constants, parameters and buffers that all four kernels have. */
-function shared({ config, cache, activations, rope }: ModelContext, { qkv, rowAt, rows }: QkvProduct, run: HeadRun) {
+function shared({ config, cache, activations, ropes }: ModelContext, { qkv, rowAt, rows }: QkvProduct, run: HeadRun) {
   const { hiddenSize: depth, kvHeads: G, headWidth: E, headNorm, normEpsilon } = config;
+  const { table: rope, queryTurns } = ropes[run.rotation]!;
   const { biased, biasAt, queryNormAt, keyNormAt, buffer: vectors } = qkv.vectors;
   return {
     constants: { E, KV_BITS: cache.written.bits, BIAS: biased ? 1 : 0, HEAD_NORM: headNorm ? 1 : 0 },
@@ -132,6 +209,8 @@ function shared({ config, cache, activations, rope }: ModelContext, { qkv, rowAt
       queryNormAt,
       keyNormAt,
       eps: normEpsilon,
+      headEps: headEpsilon(config),
+      queryTurns,
     }),
     flops: (s: Sizes) => 2 * rows(s) * run.count * E * depth,
   };
