@@ -219,11 +219,15 @@ function readScaled(config: HubConfig, rope: HubConfig, theta: number, E: number
 
 /** Divided by the long factors, or by the short ones within the original context. */
 function longTurn(config: HubConfig, rope: HubConfig, plain: Float64Array) {
-  const original = count(rope, "original_max_position_embeddings", Number(config.original_max_position_embeddings));
+  const original = count(config, "original_max_position_embeddings", Number(rope.original_max_position_embeddings));
   const factor = count(rope, "factor", count(config, "max_position_embeddings") / original);
   const length = count(rope, "attention_factor", Math.sqrt(1 + Math.log(factor) / Math.log(original)));
   const divided = (name: string) => plain.map((f, i) => f / (rope[name] as number[])[i]!);
-  return { frequencies: divided("long_factor"), length, short: { frequencies: divided("short_factor"), upTo: original } };
+  return {
+    frequencies: divided("long_factor"),
+    length,
+    short: { frequencies: divided("short_factor"), upTo: original },
+  };
 }
 
 /** Waves that fit often into the trained context stay, those longer than it are stretched, between is a blend. */
@@ -391,7 +395,13 @@ type Step = { model: Model; cache: Cache; options: ForwardOptions; positions: nu
  */
 export function forward(model: Model, tokens: Tokens, cache = createCache(model), options: ForwardOptions = {}): Row {
   const { L, V, tied, ownLayers, groupSize } = model.shape;
-  const step: Step = { model, cache, options, positions: tokens.map((_, t) => cache.length + t), total: cache.length + tokens.length };
+  const step: Step = {
+    model,
+    cache,
+    options,
+    positions: tokens.map((_, t) => cache.length + t),
+    total: cache.length + tokens.length,
+  };
   let hidden = tokens.map((token) => embed(model, token));
   for (let layer = 0; layer < L; layer++) {
     if (layer === ownLayers) {
@@ -406,7 +416,9 @@ export function forward(model: Model, tokens: Tokens, cache = createCache(model)
   cache.length += tokens.length;
   if (options.rows === "last") hidden = hidden.slice(-1);
   const head = weight(model, tied ? "model.embed_tokens" : "lm_head");
-  const rows = hidden.map((row) => linear(norm(model, "model.norm", row), head).map((value) => value * model.shape.logits));
+  const rows = hidden.map((row) =>
+    linear(norm(model, "model.norm", row), head).map((value) => value * model.shape.logits),
+  );
   const logits = new Float64Array(rows.length * V);
   rows.forEach((row, t) => logits.set(row, t * V));
   return logits;
@@ -509,7 +521,11 @@ function project(model: Model, name: string, x: Row): Row {
 
 function norm(model: Model, name: string, x: Row): Row {
   const { eps, normOffset } = model.shape;
-  return rmsNorm(x, Float64Array.from(weight(model, name).data, (value) => value + normOffset), eps);
+  return rmsNorm(
+    x,
+    Float64Array.from(weight(model, name).data, (value) => value + normOffset),
+    eps,
+  );
 }
 
 /** Qwen3 and Gemma 3 normalise each head of q and k [heads·E] by itself, OLMo 2 all together; others have no such weight. */

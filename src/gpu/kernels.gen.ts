@@ -1734,6 +1734,107 @@ export const peak_fma = {
   "code": "// peak_fma — y[i] = the value of ROUNDS·64 chained multiply-adds, started from x[i]\n//\n//   x  [N]  f32  read\n//   y  [N]  f32  write\n//\n// dispatch  (N / WG, 1, 1): one chain of sixteen independent sums per thread\n// cost      bytes 8·N, flops 128·ROUNDS·N: compute bound, no memory in the loop\n// why       the yardstick for every product. Sixteen sums hide the latency of the multiply-add;\n//           named scalars, because some compilers keep arrays and vectors in memory.\n\noverride WG: u32 = 64;       // threads per workgroup\noverride ROUNDS: u32 = 256;  // times 64 multiply-adds\n\nstruct Params {\n  factor: f32,  // below 1: the sums stay finite\n}\n\n@group(0) @binding(0) var<storage, read> x: array<f32>;\n@group(0) @binding(1) var<storage, read_write> y: array<f32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn peak_fma(@builtin(global_invocation_id) id: vec3u) {\n  let f = params.factor;\n  let start = x[id.x];\n  var a = start; var b = start + 1.0; var c = start + 2.0; var d = start + 3.0;\n  var e = start + 4.0; var g = start + 5.0; var h = start + 6.0; var i = start + 7.0;\n  var j = start + 8.0; var k = start + 9.0; var l = start + 10.0; var m = start + 11.0;\n  var n = start + 12.0; var o = start + 13.0; var p = start + 14.0; var q = start + 15.0;\n  for (var round = 0u; round < ROUNDS * 4u; round++) {\n    a = a * f + 1.0; b = b * f + 1.0; c = c * f + 1.0; d = d * f + 1.0;\n    e = e * f + 1.0; g = g * f + 1.0; h = h * f + 1.0; i = i * f + 1.0;\n    j = j * f + 1.0; k = k * f + 1.0; l = l * f + 1.0; m = m * f + 1.0;\n    n = n * f + 1.0; o = o * f + 1.0; p = p * f + 1.0; q = q * f + 1.0;\n  }\n  y[id.x] = a + b + c + d + e + g + h + i + j + k + l + m + n + o + p + q;\n}\n"
 } as const;
 
+export const place_heads = {
+  "name": "place_heads",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "vectors": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "rope": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "q": {
+      "binding": 4,
+      "type": "storage"
+    },
+    "kv": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 56,
+    "fields": {
+      "rowAt": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "heads": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "queries": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "ownerHeads": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "firstHead": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "tableAt": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "queryNormAt": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "keyNormAt": {
+        "offset": 44,
+        "type": "u32"
+      },
+      "width": {
+        "offset": 48,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 52,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "KV_BITS": 16,
+    "WG": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// place_heads — heads of a finished product, queries and keys normalised over all their heads and rotated, to q or into cache pages\n//\n//   x        [T, heads, E]     f32    read        query heads, key heads, value heads\n//   vectors  [*]               f32    read        weights of the norms: queries' heads [queries, E], keys' [ownerHeads, E]\n//   rows     [*]               vec4u  read        row records, then the page table\n//   rope     [positions, E/2]  vec2f  read\n//   q        [T, queries, E]   f32    read_write\n//   kv       [*]               u32    read_write\n//\n// dispatch  (heads, T, 1): one workgroup per head of one row\n// cost      bytes 4·T·(queries² + ownerHeads²)·E: latency bound\n// why       A norm over all heads needs the whole product first, so the product is a plain one and this follows. Every head\n//           adds up all squares of its kind: a few KiB from a cache, and no pass between.\n// uses      lib/head.wgsl lib/page_writer.wgsl lib/row_sum.wgsl\n\noverride E: u32 = 64;        // head width, a multiple of 8\noverride KV_BITS: u32 = 16;  // bits of a cached number: 32, 16, 8 or 4\noverride WG: u32 = 64;       // threads per workgroup, a power of two\noverride LANES: u32 = WG;\n\nstruct Params {\n  rowAt: u32,        // record of row 0\n  heads: u32,        // heads of x\n  queries: u32,      // query heads of x\n  ownerHeads: u32,   // key heads, and as many value heads\n  firstHead: u32,    // head of x that workgroup 0 takes\n  column: u32,       // the list of the first key head\n  columns: u32,      // lists of a sequence\n  listLength: u32,   // table entries of a list: its head, then pages\n  tableAt: u32,      // first entry of the page table in `rows`\n  arena: u32,        // number of the buffer bound as kv\n  queryNormAt: u32,  // in floats of `vectors`\n  keyNormAt: u32,\n  width: u32,        // channels that count in a head; the others are padding, 0\n  eps: f32,\n}\n\n@group(0) @binding(0) var<storage, read> x: array<f32>;\n@group(0) @binding(1) var<storage, read> vectors: array<f32>;\n@group(0) @binding(2) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(3) var<storage, read> rope: array<vec2f>;\n@group(0) @binding(4) var<storage, read_write> q: array<f32>;\n@group(0) @binding(5) var<storage, read_write> kv: array<u32>;\n@group(0) @binding(6) var<uniform> params: Params;\n\nvar<workgroup> partial: array<f32, WG>;\nvar<workgroup> finished: array<f32, E>;\n\n// What page_writer.wgsl reads.\nfn head_value(i: u32) -> f32 { return finished[i]; }\n\n// Factor of the norm over `count` heads that begin at x[at].\nfn norm_factor(at: u32, count: u32, lane: u32) -> f32 {\n  var squares = 0.0;\n  for (var i = lane; i < count * E; i += WG) { squares += x[at + i] * x[at + i]; }\n  return inverseSqrt(row_sum(lane, squares) / f32(count * params.width) + params.eps);\n}\n\n@compute @workgroup_size(WG)\nfn place_heads(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {\n  let m = params.firstHead + wg.x;\n  let head = head_of(m);\n  let isQuery = head.kind == QUERY;\n  let isValue = head.kind == VALUE;\n  let row = rows[params.rowAt + wg.y];\n  let line = wg.y * params.heads * E;\n  let first = select(params.queries, 0u, isQuery);  // head of x that its norm begins with\n  let count = select(params.ownerHeads, params.queries, isQuery);\n  let weightAt = select(params.keyNormAt, params.queryNormAt, isQuery) + (m - first) * E;\n  let factor = norm_factor(line + first * E, count, lane);\n  for (var e = lane; e < E / 2u; e += WG) {\n    var pair = vec2f(x[line + m * E + e], x[line + m * E + E / 2u + e]);\n    if (!isValue) {\n      pair *= factor * vec2f(vectors[weightAt + e], vectors[weightAt + E / 2u + e]);\n      let turn = rope[row.x * (E / 2u) + e];\n      pair = vec2f(pair.x * turn.x - pair.y * turn.y, pair.y * turn.x + pair.x * turn.y);\n    }\n    finished[e] = pair.x;\n    finished[E / 2u + e] = pair.y;\n  }\n  workgroupBarrier();\n  let to = (wg.y * params.queries + m) * E;\n  for (var e = lane; e < select(0u, E, isQuery); e += WG) { q[to + e] = finished[e]; }\n  let entry = entry_of(row, head.column);\n  let away = isQuery || entry.z != params.arena;\n  write_page(0u, entry.x, row.y % 32u, isValue, select(E * KV_BITS / 32u, 0u, away), lane);\n}\n\n// lib/head.wgsl — head m of the stacked matrix: its kind, its owner, its list\n// needs     rows, params.queries, params.ownerHeads, params.column, params.columns, params.listLength, params.tableAt\n//\n// First `queries` query heads, then for each owner, a layer whose cache they are, ownerHeads key heads and as many value heads.\n\nconst QUERY = 0u;\nconst KEY = 1u;\nconst VALUE = 2u;\n\nstruct Head {\n  kind: u32,    // QUERY, KEY or VALUE\n  owner: u32,\n  column: u32,  // its list\n}\n\nfn head_of(m: u32) -> Head {\n  let isQuery = m < params.queries;\n  let i = select(m - params.queries, 0u, isQuery);\n  let owner = i / (2u * params.ownerHeads);\n  let r = i % (2u * params.ownerHeads);\n  let kind = select(select(KEY, VALUE, r >= params.ownerHeads), QUERY, isQuery);\n  return Head(kind, owner, params.column + owner * params.ownerHeads + r % params.ownerHeads);\n}\n\n// Table entry (word offset, mask, arena, base) of the page that takes a row's key or value.\nfn entry_of(row: vec4u, column: u32) -> vec4u {\n  return rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + column];\n}\n\n// lib/page_writer.wgsl — a finished head into its slot of a page, by the LANES threads of the head\n// needs     kv: array<u32>, fn head_value(i: u32) -> f32 (in workgroup memory), E, KV_BITS, LANES\n// uses      lib/page.wgsl lib/affine_pair.wgsl lib/opened.wgsl lib/pack_half.wgsl\n\n// The pair of the head that begins at head_value(base).\nfn head_pair(base: u32) -> u32 {\n  var least = head_value(base);\n  var most = least;\n  for (var e = 1u; e < E; e++) {\n    let value = head_value(base + e);\n    least = min(least, value);\n    most = max(most, value);\n  }\n  return affine_pair(least, most);\n}\n\n// The word whose first value is head_value(first); `affine` is the opened pair.\nfn page_word(first: u32, affine: vec2f) -> u32 {\n  if (KV_BITS == 32u) { return bitcast<u32>(head_value(first)); }\n  if (KV_BITS == 16u) { return pack_half(vec2f(head_value(first), head_value(first + 1u))); }\n  let step = select(affine.x, 1.0, affine.x == 0.0);\n  var word = 0u;\n  for (var i = 0u; i < 32u / KV_BITS; i++) {\n    let unit = clamp(round((head_value(first + i) - affine.y) / step), 0.0, top());\n    word |= u32(unit) << (i * KV_BITS);\n  }\n  return word;\n}\n\n// Writes the first `count` words of the head: all, or none.\nfn write_page(base: u32, page: u32, slot: u32, isValue: bool, count: u32, lane: u32) {\n  let first = slot_at(page, slot, isValue);\n  let apart = select(8u, 1u, isValue);\n  var pair = 0u;\n  if (KV_BITS <= 8u) { pair = head_pair(base); }\n  let affine = opened(pair);\n  for (var w = lane; w < count; w += LANES) { kv[first + w * apart] = page_word(base + w * (32u / KV_BITS), affine); }\n  let pairAt = pair_at(page, slot, isValue);\n  if (KV_BITS <= 8u && lane == 0u && count > 0u) { kv[pairAt] = pair; }\n}\n\n// lib/page.wgsl — addresses of the words of the page that begins at word `page` of its arena\n// needs     E, KV_BITS\n\n// Word 0 of a slot's K or V. Its other words are 8 apart for K, of which eight slots lie together, and 1 apart for V.\nfn slot_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + select(slot / 8u * (E * KV_BITS / 4u) + slot % 8u, E * KV_BITS + slot * (E * KV_BITS / 32u), isValue);\n}\n\n// The (scale, minimum) of a slot's K or V; only pages of 8 and 4 bits have one.\nfn pair_at(page: u32, slot: u32, isValue: bool) -> u32 {\n  return page + 2u * E * KV_BITS + select(0u, 32u, isValue) + slot;\n}\n\n// lib/affine_pair.wgsl — how numbers become units: unit = (value − minimum) / scale\n// needs     KV_BITS\n\n// Largest unit.\nfn top() -> f32 { return select(15.0, 255.0, KV_BITS == 8u); }\n\n// The pair (scale, minimum) of KV_BITS 8 and 4 for values from `least` to `most`: the upper halves of two f32, rounded so that\n// the units reach over all of them.\nfn affine_pair(least: f32, most: f32) -> u32 {\n  let minimum = (bitcast<u32>(least) + select(0u, 0xffffu, least < 0.0)) & 0xffff0000u;\n  let scale = (most - bitcast<f32>(minimum)) / top();\n  return minimum | ((bitcast<u32>(scale) + 0xffffu) >> 16u);\n}\n\n// lib/opened.wgsl — dequantises the units of a slot: value = minimum + scale·unit\n\n// (scale, minimum) of a pair, which holds the upper halves of two f32.\nfn opened(pair: u32) -> vec2f { return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u)); }\n\n// lib/pack_half.wgsl — f16 as the GPU stores it\n\n// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.\nfn pack_half(pair: vec2f) -> u32 {\n  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));\n  let bits = bitcast<vec2u>(value);\n  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));\n  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴\n  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));\n}\n\n// lib/row_sum.wgsl — a sum over the threads of a workgroup\n// needs     WG, a power of two; var<workgroup> partial: array<f32, WG>\n\n// Σ value over all threads, for each of them. The barrier before lets `partial` be used again.\nfn row_sum(lane: u32, value: f32) -> f32 {\n  workgroupBarrier();\n  partial[lane] = value;\n  workgroupBarrier();\n  for (var half = WG / 2u; half > 0u; half /= 2u) {\n    if (lane < half) { partial[lane] += partial[lane + half]; }\n    workgroupBarrier();\n  }\n  return partial[0];\n}\n"
+} as const;
+
 export const pool_max = {
   "name": "pool_max",
   "bindings": {

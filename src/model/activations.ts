@@ -30,6 +30,7 @@ export function allocate(
     hidden: make("hidden", rows * D),
     query: make("query", rows * H * E),
     turnedQuery: hasBasis(cache) ? make("queries in a format's basis", rows * H * E) : gpu.unused,
+    heads: config.allHeadsNorm ? make("heads before their norms", rows * (H + 2 * config.kvHeads) * E) : gpu.unused,
     attended: make("attended", rows * H * E),
     trimmed: E === config.fileHeadWidth ? gpu.unused : make("attended, trimmed", rows * H * config.fileHeadWidth),
     made: config.norms === "before" ? gpu.unused : make("what a block made", rows * D),

@@ -102,6 +102,8 @@ export interface Activations extends Scratch {
   query: GPUBuffer;
   /** [T, H, E]: the same in the basis of the sealed format, where it has one */
   turnedQuery: GPUBuffer;
+  /** [T, H + 2G, E]: heads before their norms, where these are over all heads */
+  heads: GPUBuffer;
   /** [T, H, E] */
   attended: GPUBuffer;
   /** The same with heads as wide as the file's, where these are padded */

@@ -58,7 +58,11 @@ const scalingOf = (config: Reader): Reader =>
 export function readRotation(config: Reader, turned: number, tensors: RopeTensors): Rotation {
   const scaling = scalingOf(config);
   const inner = config.has("rope_parameters") && scaling.has("rope_theta");
-  return readScaling(config, scaling, { theta: (inner ? scaling : config).positive("rope_theta", 10000), turned, tensors });
+  return readScaling(config, scaling, {
+    theta: (inner ? scaling : config).positive("rope_theta", 10000),
+    turned,
+    tensors,
+  });
 }
 
 /** The rotation that an object of scaling fields describes. */
@@ -76,7 +80,7 @@ export function readScaling(
   if (kind === "dynamic") return { ...plain, scaling: { kind: "default" } };
   if (kind === "yarn") return { ...plain, scaling: yarnOf(config, scaling) };
   if (kind === "longrope" || kind === "su") return { ...plain, scaling: longropeOf(config, scaling, turned, tensors) };
-  if (kind === "llama3") return { ...plain, scaling: llama3Of(scaling) };
+  if (kind === "llama3") return { ...plain, scaling: llama3Of(config, scaling) };
   throw new UnsupportedError(
     `config.json: rope type "${kind}" is not supported; want default, linear, dynamic, yarn, longrope or llama3.`,
   );
@@ -88,20 +92,25 @@ function queryGrowth(scaling: Reader): Rotation["queries"] {
   return growth === 0 ? null : { growth, originalContext: scaling.positive("original_max_position_embeddings") };
 }
 
-const llama3Of = (scaling: Reader): RopeScaling => ({
+/** The context before it was stretched: beside the scaling, as in Phi-3, or in it. */
+function originalContextOf(config: Reader, scaling: Reader): number {
+  const name = "original_max_position_embeddings";
+  const source = config.has(name) ? config : scaling;
+  return source.positive(name, config.positive("max_position_embeddings", 2048));
+}
+
+const llama3Of = (config: Reader, scaling: Reader): RopeScaling => ({
   kind: "llama3",
   factor: scaling.positive("factor"),
   lowFrequency: scaling.positive("low_freq_factor"),
   highFrequency: scaling.positive("high_freq_factor"),
-  originalContext: scaling.positive("original_max_position_embeddings"),
+  originalContext: originalContextOf(config, scaling),
 });
 
-/** Ding et al., arXiv 2402.13753. Phi-3 has the original context beside the scaling, others in it. */
+/** Ding et al., arXiv 2402.13753. */
 function longropeOf(config: Reader, scaling: Reader, turned: number, tensors: RopeTensors): RopeScaling {
-  const source = scaling.has("original_max_position_embeddings") ? scaling : config;
-  const context = config.positive("max_position_embeddings", 2048);
-  const originalContext = source.positive("original_max_position_embeddings", context);
-  const factor = scaling.positive("factor", context / originalContext);
+  const originalContext = originalContextOf(config, scaling);
+  const factor = scaling.positive("factor", config.positive("max_position_embeddings", 2048) / originalContext);
   const attention = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalContext));
   return {
     kind: "longrope",
@@ -114,10 +123,7 @@ function longropeOf(config: Reader, scaling: Reader, turned: number, tensors: Ro
 
 /** Peng et al., arXiv 2309.00071. Defaults as in transformers. */
 function yarnOf(config: Reader, scaling: Reader): RopeScaling {
-  const originalContext = scaling.positive(
-    "original_max_position_embeddings",
-    config.positive("max_position_embeddings", 2048),
-  );
+  const originalContext = originalContextOf(config, scaling);
   const factor = scaling.positive("factor");
   return {
     kind: "yarn",

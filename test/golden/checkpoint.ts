@@ -170,7 +170,8 @@ function listTensors(config: HubConfig): [name: string, shape: number[]][] {
     }
     linear(`${at}.self_attn.o_proj`, D, H * E, config.attention_bias === true);
     const widths = HEAD_NORMS[family]?.(H * E, G * E, E);
-    if (widths) list.push([`${at}.self_attn.q_norm.weight`, [widths[0]]], [`${at}.self_attn.k_norm.weight`, [widths[1]]]);
+    if (widths)
+      list.push([`${at}.self_attn.q_norm.weight`, [widths[0]]], [`${at}.self_attn.k_norm.weight`, [widths[1]]]);
     if (isFused) linear(`${at}.mlp.gate_up_proj`, 2 * F, D, false);
     for (const part of isFused ? [] : ["gate", "up"]) linear(`${at}.mlp.${part}_proj`, F, D, config.mlp_bias === true);
     linear(`${at}.mlp.down_proj`, D, F, config.mlp_bias === true);

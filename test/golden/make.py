@@ -127,7 +127,7 @@ VARIANTS |= {
     "olmo2": ("F32", 1, config("olmo2", D=48, F=76, H=6, G=2, V=149)),
     "smollm3": ("F32", 1, config("smollm3", D=64, F=100, H=4, G=2, V=163, L=5, pad_token_id=0, rope_theta=500.0)),
     "phi3": ("F32", 1, config("phi3", D=80, F=76, H=4, G=2, V=157, pad_token_id=0, partial_rotary_factor=0.7, sliding_window=30, original_max_position_embeddings=32, rope_scaling={"type": "longrope"} | LONGROPE)),
-    "phi3-short": ("F32", 1, config("phi3", D=80, F=76, H=4, G=2, V=157, pad_token_id=0, partial_rotary_factor=0.7, rope_scaling={"type": "su", "original_max_position_embeddings": 128} | LONGROPE)),
+    "phi3-short": ("F32", 1, config("phi3", D=80, F=76, H=4, G=2, V=157, pad_token_id=0, partial_rotary_factor=0.7, original_max_position_embeddings=128, rope_scaling={"type": "su", "original_max_position_embeddings": 128} | LONGROPE)),
     "ministral3": ("F32", 1, config("ministral3", D=40, F=68, H=4, G=1, V=157, head_dim=24, rope_parameters=YARN)),
 }
 

@@ -59,8 +59,7 @@ export function projection(seed: number, tiny: boolean) {
       const at = m * yStride + f;
       const up = isGated ? n + 4 : n;
       want[at] = isGated ? gated(sums[n]!, EPILOGUE) * sums[up]! : sums[n]! + (EPILOGUE === 1 ? y[at]! : 0);
-      const size =
-        isGated ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]! + 1;
+      const size = isGated ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]! + 1;
       magnitude = Math.max(magnitude, size);
     }
   }

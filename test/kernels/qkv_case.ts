@@ -77,7 +77,7 @@ function narrowWeights(uniform: Uniform, columns: number, depth: number, bits: n
 }
 
 /** Record of each row and page table, in one buffer. Two sequences; pages lie in a random order and in two arenas. */
-function makeRows(uniform: Uniform, rows: number, lists: { column: number; used: number }, words: number) {
+export function makeRows(uniform: Uniform, rows: number, lists: { column: number; used: number }, words: number) {
   const start = pick(uniform, [0, 20, 28, 31]);
   const pagesEach = Math.ceil((start + rows) / 32) + pick(uniform, [0, 1]);
   const listLength = 1 + pagesEach;
@@ -103,7 +103,7 @@ function makeRows(uniform: Uniform, rows: number, lists: { column: number; used:
 }
 
 /** One head's values, how far f32 may be off in each, and how often a sum's own rounding counts. */
-interface Head {
+export interface Head {
   values: Float64Array;
   error: number;
 }
@@ -121,7 +121,7 @@ function normHead({ values, error }: Head, weight: Float32Array, eps: number, un
   };
 }
 
-function rotate({ values, error }: Head, turns: Float32Array): Head {
+export function rotate({ values, error }: Head, turns: Float32Array): Head {
   const half = values.length / 2;
   const rotated = values.map((value, e) => {
     const [cos, sin] = [turns[2 * (e % half)]!, turns[2 * (e % half) + 1]!];
@@ -142,7 +142,7 @@ function drawHeads(uniform: Uniform, seed: number, tiny: boolean) {
 }
 
 /** (cos, sin) of arbitrary angles: of keys, then of queries where they have their own. */
-function drawRope(uniform: Uniform, E: number): Float32Array {
+export function drawRope(uniform: Uniform, E: number): Float32Array {
   const rope = new Float32Array(2 * POSITIONS * E);
   for (let i = 0; i < rope.length; i += 2) {
     const angle = 7 * uniform();
@@ -191,7 +191,7 @@ interface Inputs {
 }
 
 /** Relative error of a sum of `terms` products and an inverseSqrt in f32. */
-const relativeError = (terms: number): number => (8 * Math.sqrt(terms) + 16) * 2 ** -24;
+export const relativeError = (terms: number): number => (8 * Math.sqrt(terms) + 16) * 2 ** -24;
 
 /** Head m of row t before norm and rotation. */
 function project(
@@ -220,7 +220,7 @@ function project(
 }
 
 /** What head m of the matrix is. */
-function roleOf({ queries, ownerHeads }: Inputs, m: number) {
+export function roleOf({ queries, ownerHeads }: Pick<Inputs, "queries" | "ownerHeads">, m: number) {
   const i = m - queries;
   const owner = Math.floor(i / (2 * ownerHeads));
   const r = i % (2 * ownerHeads);
@@ -240,7 +240,11 @@ function finish(inputs: Inputs, t: number, m: number): Head {
 }
 
 /** Where head m of row t lies in the cache; null if that is another arena's. */
-function slotOf(inputs: Inputs, t: number, m: number): Pick<PageWrite, "page" | "slot" | "kind"> | null {
+export function slotOf(
+  inputs: Pick<Inputs, "records" | "params" | "queries" | "ownerHeads">,
+  t: number,
+  m: number,
+): Pick<PageWrite, "page" | "slot" | "kind"> | null {
   const { records, params } = inputs;
   const { isValue, column } = roleOf(inputs, m);
   const [, cacheIndex, slot] = records.subarray((params.rowAt + t) * 4) as unknown as [number, number, number];

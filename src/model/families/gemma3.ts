@@ -55,10 +55,17 @@ function slidingLayers(
 const BASES = { full: ["rope_theta", 1e6], sliding: ["rope_local_base_freq", 1e4] } as const;
 
 /** Both spellings: one object for each kind of layer (transformers 5), or two bases and the scaling of full layers. */
-function rotation(config: Reader, kind: "full" | "sliding", { turnedWidth: turned }: Sizes, tensors: RopeTensors): Rotation {
+function rotation(
+  config: Reader,
+  kind: "full" | "sliding",
+  { turnedWidth: turned }: Sizes,
+  tensors: RopeTensors,
+): Rotation {
   const [field, fallback] = BASES[kind];
   const unified = config.has("rope_parameters");
-  const scaling = unified ? config.object("rope_parameters").object(`${kind}_attention`) : config.object("rope_scaling");
+  const scaling = unified
+    ? config.object("rope_parameters").object(`${kind}_attention`)
+    : config.object("rope_scaling");
   const theta = scaling.has("rope_theta") ? scaling.positive("rope_theta") : config.positive(field, fallback);
   if (!unified && kind === "sliding") return { theta, scaling: { kind: "default" }, queries: null };
   return readScaling(config, scaling, { theta, turned, tensors });

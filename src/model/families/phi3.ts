@@ -5,6 +5,6 @@ import { type Family, windowsOf } from "./family.ts";
 export const phi3: Family = {
   architecture: "Phi3ForCausalLM",
   type: "phi3",
-  defaults: { rms_norm_eps: 1e-5, max_position_embeddings: 4096 },
+  defaults: { rms_norm_eps: 1e-5, max_position_embeddings: 4096, original_max_position_embeddings: 4096 },
   traits: (config, sizes) => ({ windows: windowsOf(config, sizes, () => true) }),
 };

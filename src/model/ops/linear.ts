@@ -31,8 +31,7 @@ export interface Linear {
 export const weightBytes = ({ columns, depth, bits, group }: Matrix): number =>
   columns * depth * (bits / 8) + (bits <= 8 ? (columns * depth * 4) / group : 0);
 
-const outputWidth = ({ matrix, epilogue }: Linear): number =>
-  isGated(epilogue) ? matrix.columns / 2 : matrix.columns;
+const outputWidth = ({ matrix, epilogue }: Linear): number => (isGated(epilogue) ? matrix.columns / 2 : matrix.columns);
 
 // ---- decode: a few rows, bound by weight bytes ----
 

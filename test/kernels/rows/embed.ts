@@ -51,7 +51,11 @@ export default spec({
   mutants: [
     ["ignores sampled tokens", "token = tokens[token & 0x7fffffffu];", ""],
     ["reads beyond the vocabulary", "token = min(token, params.vocabulary - 1u);", ""],
-    ["weights as they are", "params.scale * (affine.x * element(word, i) + affine.y)", "affine.x * element(word, i) + affine.y"],
+    [
+      "weights as they are",
+      "params.scale * (affine.x * element(word, i) + affine.y)",
+      "affine.x * element(word, i) + affine.y",
+    ],
     ["scales of the wrong group", "j * perWord / GROUP", "j / GROUP"],
   ],
 });

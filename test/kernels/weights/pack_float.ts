@@ -49,7 +49,8 @@ function make(seed: number) {
       raw.push(...group.values);
       if (BITS <= 8) want.scales[(first / GROUP) * stride + column] = group.pair;
       group.values.forEach((value, i) => {
-        const bits = BITS === 32 ? floatBits(Math.fround(value)) : BITS === 16 ? halfBits(Math.fround(value)) : group.q[i]!;
+        const bits =
+          BITS === 32 ? floatBits(Math.fround(value)) : BITS === 16 ? halfBits(Math.fround(value)) : group.q[i]!;
         place(want.words, BITS, { k: first + i, column, stride }, bits);
       });
     }
