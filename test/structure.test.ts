@@ -128,6 +128,9 @@ const ORDER: Record<string, readonly string[]> = {
   load: ["settings", "read", "running", "student", "full", "solve", "calibrate", "training", "distil", "engine"],
   train: ["tensor", "start", "ops", "products", "attention", "buffers", "student", "loss", "optimiser", "trainer"],
   model: [
+    "reader",
+    "rotation",
+    "families",
     "config",
     "model",
     "cost",
@@ -139,7 +142,7 @@ const ORDER: Record<string, readonly string[]> = {
     "step",
     "activations",
     "swiftkv",
-    "families",
+    "forward",
     "tune",
     "transformer",
     "calibrate",

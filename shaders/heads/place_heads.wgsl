@@ -1,7 +1,7 @@
 // place_heads — heads of a finished product, queries and keys normalised over all their heads and rotated, to q or into cache pages
 //
 //   x        [T, heads, E]     f32    read        query heads, key heads, value heads
-//   vectors  [*]               f32    read        weights of the norms: queries' heads [queries, E], keys' [ownerHeads, E]
+//   vectors  [*]               f32    read        weights of the norm of queries, then of keys
 //   rows     [*]               vec4u  read        row records, then the page table
 //   rope     [positions, E/2]  vec2f  read
 //   q        [T, queries, E]   f32    read_write
@@ -29,8 +29,8 @@ struct Params {
   listLength: u32,   // table entries of a list: its head, then pages
   tableAt: u32,      // first entry of the page table in `rows`
   arena: u32,        // number of the buffer bound as kv
-  queryNormAt: u32,  // in floats of `vectors`
-  keyNormAt: u32,
+  queryNormAt: u32,  // in floats of `vectors`: [queries, E]
+  keyNormAt: u32,    // [ownerHeads, E]
   width: u32,        // channels that count in a head; the others are padding, 0
   eps: f32,
 }

@@ -42,7 +42,7 @@ export function turnedWidth(config: Reader, width: number): number {
   const parameters = scalingOf(config);
   const source = parameters.has("partial_rotary_factor") ? parameters : config;
   const share = source.positive("partial_rotary_factor", 1);
-  const turned = Math.floor(width * share);
+  const turned = Math.floor(width * share + 1e-6); // 0.7 of 20 may come out below 14
   if (share > 1 || turned % 2 !== 0 || turned === 0)
     throw new UnsupportedError(
       `config.json: partial_rotary_factor; got ${share} of heads of ${width}, want an even number of channels up to all.`,
