@@ -191,12 +191,13 @@ test("skipping is exact on Fable: a prompt of two chunks, scored 64 rows at a ti
 
 /** The γ-folded student of an ordinary checkpoint, in float64: docs/swiftkv.md, "Conversion". */
 function student(variant: string, { layers: own, group }: SwiftKv): Model {
-  const { config, tensors: ordinary } = makeCheckpoint(variant);
+  const { config, tensors: file } = makeCheckpoint(variant);
+  const { tensors: ordinary, shape } = createModel(config, file);
   const tensors = new Map<string, Tensor>(ordinary);
   const L = Number(config.num_hidden_layers);
   const attn = (layer: number) => `model.layers.${layer}.self_attn`;
   const D = Number(config.hidden_size);
-  tensors.set("model.norm_swiftkv.weight", { shape: [D], data: new Float64Array(D).fill(1) });
+  tensors.set("model.norm_swiftkv.weight", { shape: [D], data: new Float64Array(D).fill(1 - shape.normOffset) });
   for (let layer = own; layer < L; layer++) {
     for (const part of ["weight", "bias"]) {
       const query = ordinary.get(`${attn(layer)}.q_proj.${part}`);
@@ -209,7 +210,7 @@ function student(variant: string, { layers: own, group }: SwiftKv): Model {
       const gammas = members.map((_, i) => ordinary.get(`model.layers.${layer + i}.input_layernorm.weight`)!.data);
       const data = Float64Array.from(members[0].data, (_, at) =>
         members.reduce((sum, member, i) => {
-          const gamma = kind.endsWith("proj.weight") ? gammas[i]![at % D]! : 1;
+          const gamma = kind.endsWith("proj.weight") ? gammas[i]![at % D]! + shape.normOffset : 1;
           return sum + (member!.data[at]! * gamma) / group;
         }, 0),
       );
@@ -226,6 +227,12 @@ for (const [variant, shape] of [
   ["qwen2", { layers: 0, group: 3 }],
   ["qwen3", { layers: 2, group: 1 }],
   ["mistral", { layers: 1, group: 2 }],
+  ["llama-head-20", { layers: 1, group: 1 }],
+  ["qwen3-head-36", { layers: 1, group: 2 }],
+  ["granite", { layers: 1, group: 2 }],
+  ["gemma3", { layers: 3, group: 2 }], // stores that are turned in two ways
+  ["smollm3", { layers: 2, group: 1 }], // one of them not at all
+  ["phi3", { layers: 1, group: 1 }],
 ] as const) {
   test(`${variant} converted with K ${shape.layers}, G ${shape.group}: the reference's student`, async ({ call }) => {
     const golden = readGolden(variant);

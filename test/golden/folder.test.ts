@@ -25,7 +25,8 @@ for (const variant of VARIANTS) {
     for (const [layer, want] of shape.turns.entries()) {
       const { turnedWidth, rotations, rotationOf } = read;
       const got = inverseFrequencies(rotations[rotationOf[layer]!]!, turnedWidth, prompt.length);
-      for (const [i, frequency] of got.entries()) expect(frequency).toBeCloseTo(want.frequencies[i]!, 12);
+      const { frequencies } = want.short && prompt.length <= want.short.upTo ? want.short : want;
+      for (const [i, frequency] of got.entries()) expect(frequency).toBeCloseTo(frequencies[i]!, 12);
     }
   });
 }
