@@ -58,6 +58,11 @@ export const VARIANTS = [
   "qwen2-window", // sliding window of 12 in layers 1 and 2 only
   "llama-head-20", // heads that are padded: width 20, 3 of queries for one of keys
   "qwen3-head-36", // the same with norms of heads, and biases
+  "qwen3", // per-head norms of q and k, head_dim ≠ D/H, rope_parameters
+] as const;
+
+/** Families that have more than options of Llama. */
+export const FAMILY_VARIANTS = [
   "gemma3", // four norms, GELU, two rotations, windows in five layers of six
   "gemma3-parameters", // the same model spelt as transformers 5 saves it
   "granite", // four multipliers
@@ -66,7 +71,6 @@ export const VARIANTS = [
   "phi3", // fused tensors, longrope of part of a head, padded, window
   "phi3-short", // longrope within the original context
   "ministral3", // yarn, queries that grow with their position
-  "qwen3", // per-head norms of q and k, head_dim ≠ D/H, rope_parameters
 ] as const;
 
 /** Models in the layout of the released SwiftKV checkpoints: K layers of their own, G later layers per cache. */

@@ -4,13 +4,13 @@ import { inverseFrequencies } from "../../src/model/ops/rope.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { createModel } from "../reference.ts";
-import { makeCheckpoint, readGolden, VARIANTS } from "./checkpoint.ts";
+import { FAMILY_VARIANTS, makeCheckpoint, readGolden, VARIANTS } from "./checkpoint.ts";
 import { letterOf, toFiles } from "./folder.ts";
 
 const parse = (file: Uint8Array): Record<string, unknown> =>
   JSON.parse(new TextDecoder().decode(file)) as Record<string, unknown>;
 
-for (const variant of VARIANTS) {
+for (const variant of [...VARIANTS, ...FAMILY_VARIANTS]) {
   test(`folder ${variant}: tokenizer gives the prompt back, config.json reads as the oracle reads it`, () => {
     const { prompt, dtype } = readGolden(variant);
     const checkpoint = makeCheckpoint(variant);
