@@ -142,6 +142,7 @@ const ORDER: Record<string, readonly string[]> = {
     "step",
     "activations",
     "swiftkv",
+    "names",
     "forward",
     "tune",
     "transformer",
