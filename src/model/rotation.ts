@@ -50,19 +50,15 @@ export function turnedWidth(config: Reader, width: number): number {
   return turned;
 }
 
-/** Both spellings: rope_theta + rope_scaling, and rope_parameters (transformers 5). */
+/** Both spellings: rope_theta + rope_scaling, and rope_parameters (transformers 5). Where a file has both the first one counts. */
 const scalingOf = (config: Reader): Reader =>
-  config.object(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
+  config.object(config.has("rope_scaling") ? "rope_scaling" : "rope_parameters");
 
 /** The rotation of a model whose layers all have the same. `turned`: channels of a head that are turned. */
 export function readRotation(config: Reader, turned: number, tensors: RopeTensors): Rotation {
   const scaling = scalingOf(config);
-  const inner = config.has("rope_parameters") && scaling.has("rope_theta");
-  return readScaling(config, scaling, {
-    theta: (inner ? scaling : config).positive("rope_theta", 10000),
-    turned,
-    tensors,
-  });
+  const theta = (scaling.has("rope_theta") ? scaling : config).positive("rope_theta", 10000);
+  return readScaling(config, scaling, { theta, turned, tensors });
 }
 
 /** The rotation that an object of scaling fields describes. */

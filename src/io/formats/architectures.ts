@@ -16,6 +16,13 @@ export interface Architecture {
 export const given = (fields: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 
+/** Of a head, and of what is turned of it by position. */
+export function widthsOf(keys: Keys, prefix: string): Record<"headWidth" | "turned", number> {
+  const equal = keys.size(`${prefix}.embedding_length`) / keys.size(`${prefix}.attention.head_count`);
+  const headWidth = keys.count(`${prefix}.attention.key_length`) ?? Math.floor(equal);
+  return { headWidth, turned: keys.count(`${prefix}.rope.dimension_count`) ?? headWidth };
+}
+
 const typed = (name: string, type: string): Record<string, unknown> => ({
   architectures: [`${name}ForCausalLM`],
   model_type: type,
@@ -57,10 +64,10 @@ const granite: Architecture = {
   interleaved: true,
   config: (keys, prefix) => ({
     ...typed("Granite", "granite"),
+    attention_multiplier: keys.real(`${prefix}.attention.scale`) || 1 / Math.sqrt(widthsOf(keys, prefix).headWidth),
     ...given({
       embedding_multiplier: keys.real(`${prefix}.embedding_scale`),
       residual_multiplier: keys.real(`${prefix}.residual_scale`),
-      attention_multiplier: keys.real(`${prefix}.attention.scale`),
       logits_scaling: keys.real(`${prefix}.logit_scale`),
     }),
   }),

@@ -3,7 +3,7 @@
 import { ModelError, UnsupportedError } from "../../errors.ts";
 import { quote } from "../files/bytes.ts";
 import type { ByteFile } from "../files/bytes.ts";
-import { type Architecture, architectureOf, given } from "./architectures.ts";
+import { type Architecture, architectureOf, given, widthsOf } from "./architectures.ts";
 import type { Gguf, GgufTensor } from "./gguf.ts";
 import { Keys } from "./keys.ts";
 import { unfused } from "./names.ts";
@@ -81,13 +81,6 @@ function refuseVariants(keys: Keys, prefix: string, { interleaved }: Architectur
   }
   const { headWidth, turned } = widthsOf(keys, prefix);
   if (interleaved && turned !== headWidth) refuse("partly rotated heads", `${turned} of ${headWidth}`, "all");
-}
-
-/** Of a head, and of what is turned of it by position. */
-function widthsOf(keys: Keys, prefix: string): Record<"headWidth" | "turned", number> {
-  const equal = keys.size(`${prefix}.embedding_length`) / keys.size(`${prefix}.attention.head_count`);
-  const headWidth = keys.count(`${prefix}.attention.key_length`) ?? Math.floor(equal);
-  return { headWidth, turned: keys.count(`${prefix}.rope.dimension_count`) ?? headWidth };
 }
 
 function makeConfig(keys: Keys, prefix: string, tensors: readonly GgufTensor[]) {
