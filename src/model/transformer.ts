@@ -84,6 +84,7 @@ export class Transformer implements Model {
         model: kv.model,
         cache,
         query: activations.query,
+        attentionScale: config.attentionScale,
         ropeOf: (store) => ropes[config.rotationOf[kv.layout.owners[store]!]!]!.table,
         ...keepBuffer(gpu, kv, this.cache.context),
       },

@@ -49,15 +49,14 @@ export interface RopeTable {
   queryTurns: number;
 }
 
-/**
- * Lengths do what else scales q·k: kernels divide it by √E, and the model wants `attentionScale`. Half of it is in the
- * queries, half in the keys.
- */
-export function ropeTable(rotation: Rotation, config: ModelConfig, positions: number): RopeTable {
-  const { headWidth: E, turnedWidth, attentionScale } = config;
+/** Turns of a rotation, which may lengthen what they turn; channels beyond stay as they are. */
+export function ropeTable(
+  rotation: Rotation,
+  { headWidth: E, turnedWidth }: Pick<ModelConfig, "headWidth" | "turnedWidth">,
+  positions: number,
+): RopeTable {
   const frequencies = inverseFrequencies(rotation, turnedWidth, positions);
-  const length = Math.sqrt(attentionScale * Math.sqrt(E));
-  const turnedLength = length * ("attention" in rotation.scaling ? rotation.scaling.attention : 1);
+  const turnedLength = "attention" in rotation.scaling ? rotation.scaling.attention : 1;
   const queryTurns = rotation.queries && positions > rotation.queries.originalContext ? positions : 0;
   const values = new Float32Array((positions + queryTurns) * E);
   for (let row = 0; row < positions + queryTurns; row++) {
@@ -65,8 +64,9 @@ export function ropeTable(rotation: Rotation, config: ModelConfig, positions: nu
     const growth = row < positions ? 1 : queryLength(rotation, position);
     for (let i = 0; i < E / 2; i++) {
       const angle = position * (frequencies[i] ?? 0);
-      const size = growth * (i < frequencies.length ? turnedLength : length);
-      values.set([size * Math.cos(angle), size * Math.sin(angle)], row * E + 2 * i);
+      const size = growth * (i < frequencies.length ? turnedLength : 1);
+      values[row * E + 2 * i] = size * Math.cos(angle);
+      values[row * E + 2 * i + 1] = size * Math.sin(angle);
     }
   }
   return { values, queryTurns };

@@ -43,6 +43,7 @@ const context: SystemContext = {
   cache,
   query,
   records: { buffer: cache.lists.inputs, offset: 0, size: 64 * 16 },
+  attentionScale: 1 / 8,
   ropeOf: () => rope,
   keep: gpu.buffer("keep", 3 * 1024 * 4, "scratch"),
   keepStride: 1024,

@@ -103,7 +103,7 @@ function scores(
       perPage: BLOCK_TOKENS / shape.chunk,
       span: span(s),
       stride,
-      scale: 1 / Math.sqrt(E),
+      scale: context.attentionScale,
     }),
     grid: (s) => [ceilDiv(span(s), 4 * WG), G, count(s)],
     bytes: (s) => count(s) * (2 * G * E + 4 * H) * span(s),
