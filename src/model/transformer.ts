@@ -13,7 +13,7 @@ import type { KvBounds } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
-import { logits, lower, upper } from "./families/llama.ts";
+import { logits, lower, upper } from "./forward.ts";
 import { ropeTable } from "./ops/rope.ts";
 import { type Batch, LAST_SAMPLED, GREEDY, type LogitRow, type Model, type Row, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
@@ -71,9 +71,9 @@ export class Transformer implements Model {
     this.limits = { rows, sequences, logitCount, vocabulary };
     const spans = spansOf(rows, this.cache.windowRows);
     const cache = makeCache(gpu, config, options, spans.lower.first + rows);
-    const rope = makeRope(gpu, config, cache.room);
     const activations = allocate(gpu, config, this.limits, cache, spans, extraCount(kv.systems));
     this.#sampler = new Sampler(gpu, activations.logits, { rows: logitCount, sequences, vocabulary });
+    const ropes = makeRopes(gpu, config, cache, this.cache.context);
     this.#model = {
       gpu,
       profile: gpu.profile,
@@ -86,12 +86,13 @@ export class Transformer implements Model {
         model: kv.model,
         cache,
         query: activations.query,
-        rope,
+        attentionScale: config.attentionScale,
+        ropeOf: (store) => ropes[config.rotationOf[kv.layout.owners[store]!]!]!.table,
         ...keepBuffer(gpu, kv, this.cache.context),
       },
       activations,
       spans,
-      rope,
+      ropes,
       tokens: this.#sampler.tokens,
       variants,
     };
@@ -138,11 +139,11 @@ export class Transformer implements Model {
    * with what is used, at least twofold, up to the context; programs are then built anew. Throws UnsupportedError where there is no memory.
    */
   async reserve(blocks: number): Promise<void> {
-    const { cache, systemContext, config, rope } = this.#model;
+    const { cache, config, ropes } = this.#model;
     if (blocks <= cache.room) return;
     await cache.grow(blocks);
-    this.#gpu.release(rope);
-    this.#model.rope = systemContext.rope = makeRope(this.#gpu, config, cache.room);
+    for (const { table } of ropes) this.#gpu.release(table);
+    ropes.splice(0, ropes.length, ...makeRopes(this.#gpu, config, cache, this.cache.context));
     for (const program of this.#programs.values()) void program.then((old) => old.dispose());
     this.#programs.clear();
   }
@@ -323,6 +324,15 @@ const encodePass = (encoder: GPUCommandEncoder, programs: readonly Pick<Program<
   pass.end();
 };
 
+/** By rotation, for the positions that there is room for. */
+const makeRopes = (gpu: Gpu, config: ModelConfig, { room }: KvCache, context: number): ModelContext["ropes"] =>
+  config.rotations.map((rotation) => {
+    const { values, queryTurns } = ropeTable(rotation, config, { room: room * BLOCK_TOKENS, context });
+    const table = gpu.buffer("rope table", values.byteLength, "scratch");
+    gpu.write(table, 0, values);
+    return { table, queryTurns };
+  });
+
 function makeCache(gpu: Gpu, config: ModelConfig, options: TransformerOptions, records: number): KvCache {
   const { kv, sequences, context, arenaBytes, reserve } = options;
   const { kvHeads, headWidth } = config;
@@ -348,14 +358,6 @@ const roomOf = ({ lists, moves }: Batch, cache: KvCache): number =>
     ...lists.flatMap(({ pages }) => pages.map(({ index, block }) => Math.max(index + 1, cache.roomFor(block)))),
     ...moves.map(({ to }) => cache.roomFor(to)),
   );
-
-/** Rotations of the positions of `blocks` blocks. */
-function makeRope(gpu: Gpu, config: ModelConfig, blocks: number): GPUBuffer {
-  const table = ropeTable(config, blocks * BLOCK_TOKENS);
-  const rope = gpu.buffer("rope table", table.byteLength, "scratch");
-  gpu.write(rope, 0, table);
-  return rope;
-}
 
 function decodeResults(bytes: ArrayBuffer, count: number): Sampled[] {
   const view = new DataView(bytes);

@@ -41,8 +41,8 @@ export interface AttentionOf {
 const WG = 64;
 
 const heads = ({ model }: Bench) => {
-  const { heads: H, kvHeads: G, headWidth: E } = model.config;
-  return { H, G, E, scale: 1 / Math.sqrt(E), groupOf: (head: number) => Math.floor((head * G) / H) };
+  const { heads: H, kvHeads: G, headWidth: E, attentionScale: scale } = model.config;
+  return { H, G, E, scale, groupOf: (head: number) => Math.floor((head * G) / H) };
 };
 
 export function attend(bench: Bench, of: AttentionOf, scratch: AttentionScratch): Dispatches {

@@ -6,7 +6,7 @@ import { Readback } from "../gpu/readback.ts";
 import { blocksFor } from "../kv/blocks.ts";
 import type { Layout } from "../kv/layout.ts";
 import type { ModelContext, QkvProjection } from "../model/context.ts";
-import { tapped } from "../model/families/llama.ts";
+import { tapped } from "../model/forward.ts";
 import { readWindow } from "../model/calibrate.ts";
 import { products } from "../model/layer/products.ts";
 import type { Sizes } from "../model/ops/sizes.ts";

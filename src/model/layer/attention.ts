@@ -30,7 +30,7 @@ export interface Target {
   span: Span;
 }
 
-/** softmax(q·K/√E)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
+/** softmax(q·K · scale)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
 export function attention(model: ModelContext, layer: number, { prefill, span }: Target): AnyDispatch<Sizes>[] {
   const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
   const decoding = withExtra(model, decodingRows(span, alone));
@@ -106,7 +106,7 @@ function numbersOf({ config, cache }: ModelContext, layer: number, arena: Arena,
     entries: readers.entries(s),
     entry: readers.entry(s, arena),
     window: config.windows[layer]!,
-    scale: 1 / Math.sqrt(config.headWidth),
+    scale: config.attentionScale,
   };
 }
 

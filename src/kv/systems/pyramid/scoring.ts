@@ -112,7 +112,7 @@ function common(context: SystemContext, { layer, windowRows }: Scoring, arena: A
       arena: arena.number,
       pages: blocksFor(end?.tokens ?? 0),
       window: 0,
-      scale: 1 / Math.sqrt(E),
+      scale: context.attentionScale,
     }),
   };
 }

@@ -103,7 +103,7 @@ function scores(
       perPage: BLOCK_TOKENS / shape.chunk,
       span: span(s),
       stride,
-      scale: 1 / Math.sqrt(E),
+      scale: context.attentionScale,
     }),
     grid: (s) => [ceilDiv(span(s), 4 * WG), G, count(s)],
     bytes: (s) => count(s) * (2 * G * E + 4 * H) * span(s),
@@ -188,7 +188,8 @@ function recall(
   store: number,
   { firstRow, count }: Choosers,
 ): AnyDispatch<StepSizes> {
-  const { cache, model, records, rope } = context;
+  const { cache, model, records } = context;
+  const rope = context.ropeOf(store);
   const { kvHeads: G, headWidth: E } = model;
   const { stores, scratch, capacity } = stateOf(context, shape);
   const { factors, up, values } = stores[store]!;
