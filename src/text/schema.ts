@@ -52,6 +52,7 @@ export function checkTokenizer({ json: source, config, added: further = {} }: To
   const tokens = addedTokens([...listed, ...missingTokens(further, listed, config)]);
   const ids = new Map([...model.vocabulary, ...tokens.map(({ content, id }) => [content, id] as const)]);
   const normalize = normalizerOf(root["normalizer"]);
+  refuseMovedStart(root);
   const stages = {
     literal: new AddedTokens(
       tokens.filter(({ normalized }) => !normalized),
@@ -74,6 +75,18 @@ export function checkTokenizer({ json: source, config, added: further = {} }: To
     added: new Map(tokens.map((token) => [token.id, token])),
     decode: decodeRules(root["decoder"] ?? null),
   };
+}
+
+/**
+ * A mark before a text's first word only, where what begins the text may go before: the reference then writes none, and
+ * which characters went is not kept here.
+ */
+function refuseMovedStart({ normalizer, pre_tokenizer: splits }: Fields): void {
+  const says = (value: unknown, pattern: RegExp): boolean => pattern.test(JSON.stringify(value) ?? "");
+  if (says(splits, /"prepend_scheme":"first"/) && says(normalizer, /"strip_left":true|"BertNormalizer"/))
+    throw new UnsupportedError(
+      "tokenizer.json: Metaspace with prepend_scheme first after a normalizer that strips; want another scheme. Use another model.",
+    );
 }
 
 const MODELS: Readonly<Record<string, new (model: Fields) => Model>> = {

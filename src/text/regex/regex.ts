@@ -3,7 +3,7 @@
 
 import { readClass } from "./classes.ts";
 import { Reader } from "./reader.ts";
-import { foldedLiteral, foldsTogether, literal, NO_WORD_BOUNDARY, refuse, WORD_BOUNDARY } from "./sets.ts";
+import { foldedLiteral, foldsTogether, literal, NO_WORD_BOUNDARY, outside, refuse, WORD_BOUNDARY } from "./sets.ts";
 
 /** `pattern` for matching again and again (flags g and v). Errors: UnsupportedError. */
 export function regexOf(pattern: string): RegExp {
@@ -19,14 +19,14 @@ export function regexOf(pattern: string): RegExp {
 export const regexOfText = (text: string): RegExp => new RegExp(Array.from(text, literal).join(""), "gv");
 
 /** The start of a line: of the text, or after a line break that does not end it. */
-const LINE_START = "(?:(?<![^])|(?<=\\n)(?=[^]))";
+const LINE_START = "(?:(?<![\\s\\S])|(?<=\\n)(?=[\\s\\S]))";
 /** The end of a line: before a line break, or the end of a text that has none there. */
-const LINE_END = "(?:(?=\\n)|(?<!\\n)(?![^]))";
+const LINE_END = "(?:(?=\\n)|(?<!\\n)(?![\\s\\S]))";
 
 const ANCHORS: ReadonlyMap<string, string> = new Map([
-  ["A", "(?<![^])"],
-  ["z", "(?![^])"],
-  ["Z", "(?=\\n?(?![^]))"],
+  ["A", "(?<![\\s\\S])"],
+  ["z", "(?![\\s\\S])"],
+  ["Z", "(?=\\n?(?![\\s\\S]))"],
   ["b", WORD_BOUNDARY],
   ["B", NO_WORD_BOUNDARY],
 ]);
@@ -111,7 +111,7 @@ class Pattern {
   private escape(): string {
     const set = this.reader.set();
     if (set && this.fold && !/^\[\^?\\p\{(White_Space|Nd)\}\]$/.test(set)) return refuse("(?i) with a set");
-    if (set) return set;
+    if (set) return outside(set);
     const anchor = ANCHORS.get(this.reader.peek());
     if (anchor === undefined) return this.character(this.reader.escapedCharacter());
     this.reader.next();

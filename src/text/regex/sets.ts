@@ -10,6 +10,8 @@ export const refuse = (construct: string): never => {
 };
 
 const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+/** Outside of classes, a word has the numbers of Latin-1 too: ² ³ ¹ ¼ ½ ¾. */
+const WORD_OUTSIDE = `${WORD}\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}`;
 const SPACE = "\\p{White_Space}";
 const DIGIT = "\\p{Nd}";
 const HEX = "0-9A-Fa-f";
@@ -35,7 +37,7 @@ const POSIX: ReadonlyMap<string, string> = new Map([
   ["cntrl", "[\\p{Cc}]"],
   ["digit", `[${DIGIT}]`],
   ["lower", "[\\p{Lowercase}]"],
-  ["punct", "[\\p{P}$+<=>\\^`\\|~]"],
+  ["punct", "[\\p{P}\\p{S}]"],
   ["space", `[${SPACE}]`],
   ["upper", "[\\p{Uppercase}]"],
   ["word", `[${WORD}]`],
@@ -44,6 +46,10 @@ const POSIX: ReadonlyMap<string, string> = new Map([
 
 export const escapedSet = (letter: string): string | undefined => ESCAPES.get(letter);
 
+/** A set as it is outside of a class. */
+export const outside = (set: string): string =>
+  set === `[${WORD}]` ? `[${WORD_OUTSIDE}]` : set === `[^${WORD}]` ? `[^${WORD_OUTSIDE}]` : set;
+
 export function posixSet(name: string, negated: boolean): string {
   const set = POSIX.get(name) ?? refuse(`[:${name}:]`);
   return negated ? `[^${set}]` : set;
@@ -51,8 +57,8 @@ export function posixSet(name: string, negated: boolean): string {
 
 /** \p{name}: a category, a property or a script. */
 export function propertySet(name: string, negated: boolean): string {
-  const posix = POSIX.get(name.toLowerCase());
-  if (posix) return negated ? `[^${posix}]` : posix;
+  const posix = name.toLowerCase() === "punct" ? "[\\p{P}]" : POSIX.get(name.toLowerCase());
+  if (posix) return negated ? posix.replace("[", "[^") : posix;
   const p = negated ? "P" : "p";
   const spellings = [`\\${p}{${name}}`, `\\${p}{Script=${name}}`];
   return spellings.find(isProperty) ?? refuse(`\\p{${name.slice(0, 40)}}`);
@@ -67,8 +73,8 @@ function isProperty(text: string): boolean {
 }
 
 /** Between a character of a word and one outside. */
-export const WORD_BOUNDARY = `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`;
-export const NO_WORD_BOUNDARY = `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`;
+export const WORD_BOUNDARY = `(?:(?<=[${WORD_OUTSIDE}])(?![${WORD_OUTSIDE}])|(?<![${WORD_OUTSIDE}])(?=[${WORD_OUTSIDE}]))`;
+export const NO_WORD_BOUNDARY = `(?:(?<=[${WORD_OUTSIDE}])(?=[${WORD_OUTSIDE}])|(?<![${WORD_OUTSIDE}])(?![${WORD_OUTSIDE}]))`;
 
 /** One character as it may stand anywhere in a pattern, in a class too. */
 export const literal = (character: string): string =>
