@@ -86,9 +86,10 @@ class Node {
   private token: AddedToken | null = null;
 
   insert(text: string, token: AddedToken): void {
-    let node: Node = this;
-    for (let index = 0; index < text.length; index++) node = node.child(text.charCodeAt(index));
-    if (text !== "") node.token ??= token;
+    if (text === "") return;
+    let node = this.child(text.charCodeAt(0));
+    for (let index = 1; index < text.length; index++) node = node.child(text.charCodeAt(index));
+    node.token ??= token;
   }
 
   private child(unit: number): Node {
