@@ -10,7 +10,7 @@ import { assemble, assembleStudent, makeReady, type Report, type RunningModel } 
 import { checkOptions, type Settings } from "./load/settings.ts";
 import { checkBase, readStudent, type StoredStudent } from "./load/student.ts";
 import type { ModelConfig } from "./model/config.ts";
-import { nameWeights } from "./model/families/llama.ts";
+import { nameWeights } from "./model/names.ts";
 import { WeightLoader } from "./model/weights/loader.ts";
 
 /**

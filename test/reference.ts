@@ -1,5 +1,5 @@
 // THE ORACLE: a whole decoder-only transformer in float64, plain loops, nothing imported and nothing optimised.
-// Llama, Mistral, Qwen2 and Qwen3, and the SwiftKV form of each. Every shader and the engine are tested against this
+// Llama, Mistral, Qwen2, Qwen3 and the SwiftKV form of each; Gemma 3, Granite, OLMo 2, SmolLM3, Phi-3, Ministral 3. Every shader and the engine are tested against this
 // file; this file is tested against Hugging Face transformers (test/golden/README.md).
 //
 //   token → embedding → L × [ norm → q, k, v → rotate → attention → +  → norm → gated MLP → + ] → norm → logits
@@ -27,14 +27,34 @@ export interface Shape extends Record<"L" | "D" | "H" | "G" | "E" | "V" | "eps",
   tied: boolean;
   /** [L] how many keys a query sees, its own included; Infinity = all. */
   windows: number[];
-  /** [E/2] radians by which a pair of channels turns per position. */
-  frequencies: Float64Array;
-  /** What rotated queries and keys are multiplied by. */
-  length: number;
+  /** [L] how queries and keys are rotated. */
+  turns: Turn[];
+  /** What q·k, embeddings, what a block adds, and logits are multiplied by; what is added to the weights of norms. */
+  scale: number;
+  embedding: number;
+  residual: number;
+  logits: number;
+  normOffset: number;
+  gelu: boolean;
+  /** Norms before each of a layer's blocks, and after. */
+  normsBefore: boolean;
+  normsAfter: boolean;
   /** SwiftKV: layers that make their own keys and values; L = an ordinary model. */
   ownLayers: number;
   /** SwiftKV: how many of the later layers share one cache. */
   groupSize: number;
+}
+
+export interface Turn {
+  /** Radians by which a pair of channels turns per position; channels beyond 2 · frequencies.length stay. */
+  frequencies: Float64Array;
+  /** Those of texts of at most `upTo` tokens. */
+  short?: { frequencies: Float64Array; upTo: number };
+  /** What rotated channels are multiplied by. */
+  length: number;
+  /** Queries are multiplied by 1 + growth · ln(1 + ⌊position / original⌋). */
+  growth: number;
+  original: number;
 }
 
 export type Heads = Pick<Shape, "H" | "G" | "E">;
@@ -91,13 +111,52 @@ export function createModel(config: HubConfig, tensors: Tensors): Model {
     eps: count(config, "rms_norm_eps", 1e-6),
     tied: config.tie_word_embeddings === true || !tensors.has("lm_head.weight"),
     windows: Array.from({ length: L }, (_, layer) => readWindow(config, layer)),
-    frequencies: readFrequencies(config, E),
-    length: readLength(config),
+    turns: Array.from({ length: L }, (_, layer) => readTurn(config, layer, E)),
+    ...readFamily(config, D, E),
     ownLayers: config.swiftkv === false ? L : count(config, "num_key_value_layers", L),
     groupSize: count(config, "key_value_group_size", 1),
   };
   if (E % 2 !== 0) throw new Error(`reference: head width; got ${E}, want an even number.`);
-  return { shape, tensors };
+  return { shape, tensors: unfused(shape, tensors) };
+}
+
+/** What each family has in another way than Llama. */
+function readFamily(config: HubConfig, D: number, E: number) {
+  const family = String(config.model_type);
+  const [gemma, granite, olmo] = ["gemma3_text", "granite", "olmo2"].map((name) => name === family);
+  const multiplier = (name: string): number => (granite ? count(config, name, 1) : 1);
+  const queryScalar = gemma ? count(config, "query_pre_attn_scalar") : E;
+  return {
+    scale: granite ? multiplier("attention_multiplier") : 1 / Math.sqrt(queryScalar),
+    embedding: gemma ? Math.sqrt(D) : multiplier("embedding_multiplier"),
+    residual: multiplier("residual_multiplier"),
+    logits: 1 / multiplier("logits_scaling"),
+    normOffset: gemma ? 1 : 0,
+    gelu: gemma!,
+    normsBefore: !olmo,
+    normsAfter: gemma! || olmo!,
+  };
+}
+
+/** Phi-3 has q·k·v in one matrix, and gate·up. */
+function unfused({ H, G, E }: Shape, tensors: Tensors): Tensors {
+  const parts = new Map(tensors);
+  const split = (name: string, into: [string, number][]): void => {
+    const { data, shape } = tensors.get(name)!;
+    let row = 0;
+    for (const [part, rows] of into) {
+      const depth = shape[1]!;
+      const values = data.subarray(row * depth, (row + rows) * depth);
+      parts.set(name.replace(/\w+_proj/, part), { shape: [rows, depth], data: values });
+      row += rows;
+    }
+  };
+  for (const [name, { shape }] of tensors) {
+    if (name.includes("qkv_proj"))
+      split(name, [["q_proj", H * E], ["k_proj", G * E], ["v_proj", G * E]]); // prettier-ignore
+    if (name.includes("gate_up_proj")) split(name, [["gate_proj", shape[0]! / 2], ["up_proj", shape[0]! / 2]]); // prettier-ignore
+  }
+  return parts;
 }
 
 function count(config: HubConfig, name: string, fallback?: number): number {
@@ -106,29 +165,69 @@ function count(config: HubConfig, name: string, fallback?: number): number {
   return value;
 }
 
-/** Mistral windows every layer; Qwen windows layers from max_window_layers on, and only if told to. */
+/** [L] by layer_types; else Qwen windows layers from max_window_layers on, Gemma all but every sixth, others every layer. */
 function readWindow(config: HubConfig, layer: number): number {
-  const mistral = config.model_type === "mistral";
-  const windowed = mistral ? config.sliding_window != null : config.use_sliding_window === true;
-  if (!windowed) return Infinity;
+  const family = String(config.model_type).replace("_swiftkv", "");
+  const asked = family.startsWith("qwen") || family === "smollm3" ? config.use_sliding_window === true : true;
+  if (!asked || config.sliding_window == null || family === "llama") return Infinity;
   const types = config.layer_types;
-  const here = Array.isArray(types)
-    ? types[layer] === "sliding_attention"
-    : layer >= count(config, "max_window_layers", mistral ? 0 : 28);
+  const from = family.startsWith("qwen") ? count(config, "max_window_layers", 28) : 0;
+  const sixth = count(config, "sliding_window_pattern", 6);
+  const slides = family === "gemma3_text" ? (layer + 1) % sixth !== 0 : layer >= from;
+  const here = Array.isArray(types) ? types[layer] === "sliding_attention" : slides;
   return here ? count(config, "sliding_window") : Infinity;
 }
 
-/** θ^(−2i/E), then stretched. `rope_parameters` is the newer spelling of `rope_theta` + `rope_scaling`. */
-function readFrequencies(config: HubConfig, E: number): Float64Array {
-  const rope = (config.rope_parameters ?? config.rope_scaling ?? {}) as HubConfig;
-  const theta = count(rope, "rope_theta", count(config, "rope_theta", 10000));
+/** What turns layer `layer`. `rope_parameters` is the newer spelling of `rope_theta` + `rope_scaling`. */
+function readTurn(config: HubConfig, layer: number, E: number): Turn {
+  const all = (config.rope_parameters ?? config.rope_scaling ?? {}) as HubConfig;
+  if (config.model_type === "gemma3_text") return gemmaTurn(config, all, readWindow(config, layer) < Infinity, E);
+  const theta = count(all, "rope_theta", count(config, "rope_theta", 10000));
+  const turn = readScaled(config, all, theta, E);
+  const still = config.model_type === "smollm3" && !turnsIn(config, layer);
+  return still ? { ...turn, frequencies: turn.frequencies.map(() => 0) } : turn;
+}
+
+/** SmolLM3: every fourth layer does not, unless a list says otherwise. */
+const turnsIn = ({ no_rope_layers: flags }: HubConfig, layer: number): boolean =>
+  Array.isArray(flags) ? flags[layer] === 1 : layer % 4 !== 3;
+
+/** Gemma 3: layers with a window have a base of their own, and no scaling unless `rope_parameters` gives one. */
+function gemmaTurn(config: HubConfig, all: HubConfig, slides: boolean, E: number): Turn {
+  const [name, base] = slides ? (["rope_local_base_freq", 10000] as const) : (["rope_theta", 1e6] as const);
+  const own = all[slides ? "sliding_attention" : "full_attention"] as HubConfig | undefined;
+  const rope = own ?? (slides ? {} : all);
+  return readScaled(config, rope, count(rope, "rope_theta", count(config, name, base)), E);
+}
+
+/** θ^(−2i/R) of the R first channels of a head, then stretched. */
+function readScaled(config: HubConfig, rope: HubConfig, theta: number, E: number): Turn {
+  const share = count(rope, "partial_rotary_factor", count(config, "partial_rotary_factor", 1));
+  const R = Math.floor(E * share);
   const kind = rope.rope_type ?? rope.type ?? "default";
-  const plain = Float64Array.from({ length: E / 2 }, (_, i) => theta ** ((-2 * i) / E));
-  if (kind === "default") return plain;
-  if (kind === "linear") return plain.map((f) => f / count(rope, "factor"));
-  if (kind === "llama3") return plain.map((f) => stretchLlama3(f, rope));
-  if (kind === "yarn") return plain.map((f, i) => f * yarnShare(i, E, theta, rope));
-  throw new Error(`reference: rope_type; got ${String(kind)}, want default, linear, llama3 or yarn.`);
+  const plain = Float64Array.from({ length: R / 2 }, (_, i) => theta ** ((-2 * i) / R));
+  const growth = count(rope, "llama_4_scaling_beta", 0);
+  const turn = { length: 1, growth, original: growth ? count(rope, "original_max_position_embeddings") : 1 };
+  if (kind === "default") return { ...turn, frequencies: plain };
+  if (kind === "linear") return { ...turn, frequencies: plain.map((f) => f / count(rope, "factor")) };
+  if (kind === "llama3") return { ...turn, frequencies: plain.map((f) => stretchLlama3(f, rope)) };
+  if (kind === "longrope" || kind === "su") return { ...turn, ...longTurn(config, rope, plain) };
+  if (kind !== "yarn") throw new Error(`reference: rope_type; got ${String(kind)}, want one that it knows.`);
+  const frequencies = plain.map((f, i) => f * yarnShare(i, R, theta, rope));
+  return { ...turn, frequencies, length: yarnLength(rope) };
+}
+
+/** Divided by the long factors, or by the short ones within the original context. */
+function longTurn(config: HubConfig, rope: HubConfig, plain: Float64Array) {
+  const original = count(config, "original_max_position_embeddings", Number(rope.original_max_position_embeddings));
+  const factor = count(rope, "factor", count(config, "max_position_embeddings") / original);
+  const length = count(rope, "attention_factor", Math.sqrt(1 + Math.log(factor) / Math.log(original)));
+  const divided = (name: string) => plain.map((f, i) => f / (rope[name] as number[])[i]!);
+  return {
+    frequencies: divided("long_factor"),
+    length,
+    short: { frequencies: divided("short_factor"), upTo: original },
+  };
 }
 
 /** Waves that fit often into the trained context stay, those longer than it are stretched, between is a blend. */
@@ -150,11 +249,9 @@ function yarnShare(i: number, E: number, theta: number, rope: HubConfig): number
   return slow / count(rope, "factor") + (1 - slow);
 }
 
-/** Yarn lengthens queries and keys both, so that attention over long texts is as sharp. */
-function readLength(config: HubConfig): number {
-  const rope = (config.rope_parameters ?? config.rope_scaling ?? {}) as HubConfig;
-  return (rope.rope_type ?? rope.type) === "yarn" ? 1 + Math.log(count(rope, "factor")) / 10 : 1;
-}
+/** Yarn lengthens queries and keys both, so that attention over long texts is as sharp; Ministral's two scales cancel. */
+const yarnLength = (rope: HubConfig): number =>
+  rope.mscale !== undefined && rope.mscale === rope.mscale_all_dim ? 1 : 1 + Math.log(count(rope, "factor")) / 10;
 
 // ---- the mathematics, one row at a time -----------------------------------------------------------------------------
 
@@ -179,11 +276,11 @@ export function linear(x: Row, weight: Tensor, bias?: Tensor): Row {
   return y;
 }
 
-/** Turns channel pair (i, i + E/2) of every head by position · frequency[i]; x is [heads · E]. */
-export function rotate(x: Row, position: number, frequencies: Float64Array): Row {
+/** Turns channel pair (i, i + R/2) of every head of `width` by position · frequency[i]; x is [heads · width]. */
+export function rotate(x: Row, position: number, frequencies: Float64Array, width = 2 * frequencies.length): Row {
   const half = frequencies.length;
-  const y = new Float64Array(x.length);
-  for (let head = 0; head < x.length; head += 2 * half) {
+  const y = x.slice();
+  for (let head = 0; head < x.length; head += width) {
     for (let i = 0; i < half; i++) {
       const [a, b] = [x[head + i]!, x[head + half + i]!];
       const [cos, sin] = [Math.cos(position * frequencies[i]!), Math.sin(position * frequencies[i]!)];
@@ -194,8 +291,19 @@ export function rotate(x: Row, position: number, frequencies: Float64Array): Row
   return y;
 }
 
-const turned = ({ frequencies, length }: Shape, x: Row, position: number): Row =>
-  rotate(x, position, frequencies).map((value) => length * value);
+/** `total`: tokens of the text so far. */
+function turned({ turns, E }: Shape, layer: number, x: Row, position: number, total: number): Row {
+  const { length, short, frequencies: long } = turns[layer]!;
+  const frequencies = short && total <= short.upTo ? short.frequencies : long;
+  return rotate(x, position, frequencies, E).map((value, i) => (i % E < 2 * frequencies.length ? length : 1) * value);
+}
+
+/** As a query enters attention, which divides by √E: what else scales q·k is in it. */
+function queryOf(shape: Shape, layer: number, x: Row, position: number, total: number): Row {
+  const { growth, original } = shape.turns[layer]!;
+  const scale = shape.scale * Math.sqrt(shape.E) * (1 + growth * Math.log(1 + Math.floor(position / original)));
+  return turned(shape, layer, x, position, total).map((value) => value * scale);
+}
 
 /** x − log Σ exp x: natural log-probabilities. */
 export function logSoftmax(x: Row): Row {
@@ -225,9 +333,11 @@ export function attend(query: Row, keys: readonly Row[], values: readonly Row[],
 export const attendOne = (query: Row, keys: readonly Row[], values: readonly Row[]): Row =>
   attend(query, keys, values, { H: 1, G: 1, E: query.length });
 
-/** silu(gate) · up */
-export function gated(gate: Row, up: Row): Row {
-  return gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
+/** silu(gate) · up, or GELU by tanh in its place */
+export function gated(gate: Row, up: Row, gelu = false): Row {
+  const silu = (value: number): number => value / (1 + Math.exp(-value));
+  const tanh = (value: number): number => Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3));
+  return gate.map((value, i) => (gelu ? 0.5 * value * (1 + tanh(value)) : silu(value)) * up[i]!);
 }
 
 const add = (a: Row, b: Row): Row => a.map((value, i) => value + b[i]!);
@@ -276,8 +386,8 @@ export function createCache({ shape: { L } }: Model): Cache {
   return { length: 0, keys: Array.from({ length: L }, () => []), values: Array.from({ length: L }, () => []) };
 }
 
-/** What every layer of one forward call shares; `positions` [T] are absolute. */
-type Step = { model: Model; cache: Cache; options: ForwardOptions; positions: number[] };
+/** What every layer of one forward call shares; `positions` [T] are absolute, `total` tokens with them. */
+type Step = { model: Model; cache: Cache; options: ForwardOptions; positions: number[]; total: number };
 
 /**
  * Logits [T, V] of `tokens` (or [1, V] with rows "last"), which follow what `cache` holds and are appended to it.
@@ -285,7 +395,13 @@ type Step = { model: Model; cache: Cache; options: ForwardOptions; positions: nu
  */
 export function forward(model: Model, tokens: Tokens, cache = createCache(model), options: ForwardOptions = {}): Row {
   const { L, V, tied, ownLayers, groupSize } = model.shape;
-  const step: Step = { model, cache, options, positions: tokens.map((_, t) => cache.length + t) };
+  const step: Step = {
+    model,
+    cache,
+    options,
+    positions: tokens.map((_, t) => cache.length + t),
+    total: cache.length + tokens.length,
+  };
   let hidden = tokens.map((token) => embed(model, token));
   for (let layer = 0; layer < L; layer++) {
     if (layer === ownLayers) {
@@ -300,7 +416,9 @@ export function forward(model: Model, tokens: Tokens, cache = createCache(model)
   cache.length += tokens.length;
   if (options.rows === "last") hidden = hidden.slice(-1);
   const head = weight(model, tied ? "model.embed_tokens" : "lm_head");
-  const rows = hidden.map((row) => linear(norm(model, "model.norm", row), head));
+  const rows = hidden.map((row) =>
+    linear(norm(model, "model.norm", row), head).map((value) => value * model.shape.logits),
+  );
   const logits = new Float64Array(rows.length * V);
   rows.forEach((row, t) => logits.set(row, t * V));
   return logits;
@@ -315,11 +433,11 @@ function block(step: Step, layer: number, hidden: Row[]): Row[] {
   const owner = swift ? layer - ((layer - shape.ownLayers) % shape.groupSize) : layer;
   options.observe?.("hidden", layer, hidden);
 
-  const normed = hidden.map((row) => norm(model, `${at}.input_layernorm`, row));
+  const normed = shape.normsBefore ? hidden.map((row) => norm(model, `${at}.input_layernorm`, row)) : hidden;
   if (!swift) remember(step, layer, normed);
   const queries = normed.map((row, t) => {
     const query = project(model, `${at}.self_attn.q_proj${swift ? "_swiftkv" : ""}`, row);
-    return turned(shape, headNorm(model, `${at}.self_attn.q_norm`, query), positions[t]!);
+    return queryOf(shape, owner, headNorm(model, `${at}.self_attn.q_norm`, query), positions[t]!, step.total);
   });
   options.observe?.("query", layer, queries);
   const attention = queries.map((query, t) => {
@@ -329,12 +447,17 @@ function block(step: Step, layer: number, hidden: Row[]): Row[] {
     return attend(query, cache.keys[owner]!.slice(begin, end), cache.values[owner]!.slice(begin, end), shape);
   });
   options.observe?.("attention", layer, attention);
-  const middle = hidden.map((row, t) => add(row, project(model, `${at}.self_attn.o_proj`, attention[t]!)));
+  const after = (name: string, row: Row): Row =>
+    (shape.normsAfter ? norm(model, `${at}.${name}`, row) : row).map((value) => value * shape.residual);
+  const middle = hidden.map((row, t) =>
+    add(row, after("post_attention_layernorm", project(model, `${at}.self_attn.o_proj`, attention[t]!))),
+  );
 
+  const before = shape.normsAfter ? "pre_feedforward_layernorm" : "post_attention_layernorm";
   const mlp = middle.map((row) => {
-    const x = norm(model, `${at}.post_attention_layernorm`, row);
-    const inner = gated(project(model, `${at}.mlp.gate_proj`, x), project(model, `${at}.mlp.up_proj`, x));
-    return project(model, `${at}.mlp.down_proj`, inner);
+    const x = shape.normsBefore ? norm(model, `${at}.${before}`, row) : row;
+    const [gate, up] = [project(model, `${at}.mlp.gate_proj`, x), project(model, `${at}.mlp.up_proj`, x)];
+    return after("post_feedforward_layernorm", project(model, `${at}.mlp.down_proj`, gated(gate, up, shape.gelu)));
   });
   options.observe?.("mlp", layer, mlp);
   return middle.map((row, t) => add(row, mlp[t]!));
@@ -360,7 +483,7 @@ function byHead(
 }
 
 /** Makes keys and values [T][G·E] from normed rows [T][D] and appends them to the layer's cache. */
-function remember({ model, cache, options, positions }: Step, layer: number, normed: Row[]): void {
+function remember({ model, cache, options, positions, total }: Step, layer: number, normed: Row[]): void {
   const at = `model.layers.${layer}.self_attn`;
   const suffix = layer >= model.shape.ownLayers ? "_swiftkv" : "";
   const { E } = model.shape;
@@ -371,7 +494,7 @@ function remember({ model, cache, options, positions }: Step, layer: number, nor
   };
   normed.forEach((row, t) => {
     const key = headNorm(model, `${at}.k_norm`, project(model, `${at}.k_proj${suffix}`, row));
-    cache.keys[layer]!.push(store(turned(model.shape, key, positions[t]!)));
+    cache.keys[layer]!.push(store(turned(model.shape, layer, key, positions[t]!, total)));
     cache.values[layer]!.push(store(project(model, `${at}.v_proj${suffix}`, row)));
   });
 }
@@ -381,7 +504,8 @@ function embed(model: Model, token: number): Row {
   if (!(Number.isInteger(token) && token >= 0 && token < V)) {
     throw new Error(`reference: token id; got ${token}, want an integer in 0 … ${V - 1}.`);
   }
-  return Float64Array.from(weight(model, "model.embed_tokens").data.subarray(token * D, (token + 1) * D));
+  const row = weight(model, "model.embed_tokens").data.subarray(token * D, (token + 1) * D);
+  return Float64Array.from(row, (value) => value * model.shape.embedding);
 }
 
 function weight({ tensors }: Model, name: string): Tensor {
@@ -396,15 +520,22 @@ function project(model: Model, name: string, x: Row): Row {
 }
 
 function norm(model: Model, name: string, x: Row): Row {
-  return rmsNorm(x, weight(model, name).data, model.shape.eps);
+  const { eps, normOffset } = model.shape;
+  return rmsNorm(
+    x,
+    Float64Array.from(weight(model, name).data, (value) => value + normOffset),
+    eps,
+  );
 }
 
-/** Qwen3 normalises each head of q and k [heads·E] by itself; others have no such weight. */
-function headNorm({ shape, tensors }: Model, name: string, x: Row): Row {
+/** Qwen3 and Gemma 3 normalise each head of q and k [heads·E] by itself, OLMo 2 all together; others have no such weight. */
+function headNorm({ shape: { eps, normOffset }, tensors }: Model, name: string, x: Row): Row {
   const tensor = tensors.get(`${name}.weight`);
   if (!tensor) return x;
+  const weights = Float64Array.from(tensor.data, (value) => value + normOffset);
   const y = new Float64Array(x.length);
-  for (let h = 0; h < x.length; h += shape.E) y.set(rmsNorm(x.subarray(h, h + shape.E), tensor.data, shape.eps), h);
+  const width = weights.length;
+  for (let h = 0; h < x.length; h += width) y.set(rmsNorm(x.subarray(h, h + width), weights, eps), h);
   return y;
 }
 

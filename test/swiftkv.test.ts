@@ -1,15 +1,15 @@
 // SwiftKV in the browser: the conformance vectors, the exactness of skipping, conversion, the switch, what it costs.
 import { readFileSync } from "node:fs";
 import { expect } from "playwright/test";
-import type { SwiftKv } from "../src/index.ts";
 import { type GoldenNumbers, makeCheckpoint, readGolden, SWIFTKV_VARIANTS } from "./golden/checkpoint.ts";
 import { applyChange, DAMAGED, HARMLESS, numbersOf } from "./golden/damage.ts";
 import { toFiles } from "./golden/folder.ts";
 import { job, source, testWith, tolerance, worst } from "./golden/serve.ts";
+import { student } from "./golden/student.ts";
 import { toyStudent, toyTensors, vectors, widened } from "./golden/toy.ts";
 import type { Job } from "./harness.ts";
 import type { Call } from "./page.ts";
-import { createModel, greedy, logSoftmax, type Model, score, type Tensor } from "./reference.ts";
+import { greedy, logSoftmax, score } from "./reference.ts";
 
 /** A fixture's checkpoint; "toy@G" is the model of the vectors, "odd@n" a fixture with the nth change made to it. */
 function filesOf(name: string): Map<string, Uint8Array> {
@@ -189,43 +189,14 @@ test("skipping is exact on Fable: a prompt of two chunks, scored 64 rows at a ti
 
 // ---- conversion ----
 
-/** The γ-folded student of an ordinary checkpoint, in float64: docs/swiftkv.md, "Conversion". */
-function student(variant: string, { layers: own, group }: SwiftKv): Model {
-  const { config, tensors: ordinary } = makeCheckpoint(variant);
-  const tensors = new Map<string, Tensor>(ordinary);
-  const L = Number(config.num_hidden_layers);
-  const attn = (layer: number) => `model.layers.${layer}.self_attn`;
-  const D = Number(config.hidden_size);
-  tensors.set("model.norm_swiftkv.weight", { shape: [D], data: new Float64Array(D).fill(1) });
-  for (let layer = own; layer < L; layer++) {
-    for (const part of ["weight", "bias"]) {
-      const query = ordinary.get(`${attn(layer)}.q_proj.${part}`);
-      if (query) tensors.set(`${attn(layer)}.q_proj_swiftkv.${part}`, query);
-    }
-    if ((layer - own) % group !== 0) continue;
-    for (const kind of ["k_proj.weight", "v_proj.weight", "k_proj.bias", "v_proj.bias", "k_norm.weight"]) {
-      const members = Array.from({ length: group }, (_, i) => ordinary.get(`${attn(layer + i)}.${kind}`));
-      if (!members[0]) continue;
-      const gammas = members.map((_, i) => ordinary.get(`model.layers.${layer + i}.input_layernorm.weight`)!.data);
-      const data = Float64Array.from(members[0].data, (_, at) =>
-        members.reduce((sum, member, i) => {
-          const gamma = kind.endsWith("proj.weight") ? gammas[i]![at % D]! : 1;
-          return sum + (member!.data[at]! * gamma) / group;
-        }, 0),
-      );
-      const name = kind === "k_norm.weight" ? kind : kind.replace("_proj", "_proj_swiftkv");
-      tensors.set(`${attn(layer)}.${name}`, { shape: members[0].shape, data });
-    }
-  }
-  return createModel({ ...config, num_key_value_layers: own, key_value_group_size: group }, tensors);
-}
-
 for (const [variant, shape] of [
   ["llama-gqa-tied", { layers: 1, group: 1 }],
   ["llama-bias", { layers: 1, group: 2 }],
   ["qwen2", { layers: 0, group: 3 }],
   ["qwen3", { layers: 2, group: 1 }],
   ["mistral", { layers: 1, group: 2 }],
+  ["llama-head-20", { layers: 1, group: 1 }],
+  ["qwen3-head-36", { layers: 1, group: 2 }],
 ] as const) {
   test(`${variant} converted with K ${shape.layers}, G ${shape.group}: the reference's student`, async ({ call }) => {
     const golden = readGolden(variant);

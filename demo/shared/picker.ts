@@ -23,7 +23,8 @@ export async function picker(target: HTMLElement, onChoose: OnChoose): Promise<v
   };
   const list = (title: string, choices: readonly Choice[]): HTMLElement =>
     group(title, make("ul", {}, ...choices.map(row)));
-  const hint = "Llama and Qwen2 families, as .safetensors or .gguf. Downloads are kept in this browser.";
+  const hint =
+    "Llama, Mistral, Qwen, Gemma 3, Phi, Granite, OLMo 2 and SmolLM models, as .safetensors or .gguf. Downloads are kept in this browser.";
   const others = group(
     "Any other model",
     otherForm(onChoose),

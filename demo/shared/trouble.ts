@@ -129,7 +129,7 @@ const CARDS: Record<ErrorCode, Card> = {
   "unsupported-model": {
     title: "This engine cannot run that model",
     text: "Its architecture or its file format is not among those implemented.",
-    advice: ["Models of the Llama and Qwen2 families run, as .safetensors or .gguf."],
+    advice: ["Llama, Mistral, Qwen, Gemma 3, Phi, Granite, OLMo 2 and SmolLM models run, as .safetensors or .gguf."],
     remedies: ["pickModel"],
   },
   "bad-file": {

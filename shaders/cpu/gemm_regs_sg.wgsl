@@ -10,18 +10,18 @@
 // why       docs/kernels.md, CPU tricks. 64 sums stay in registers. Lane q of a quad loads a[t, k + q], hands it round by
 //           quad swaps, and meets it with row k + (q xor step) of b. x = 16 keeps a thread of the CPU on one panel of b.
 // family    gemm
-// uses      lib/quads.wgsl
+// uses      lib/quads.wgsl lib/gates.wgsl
 
 enable subgroups;
 
-override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up (c has N / 2 columns)
+override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up, 3: gelu(gate)·up (c has N / 2 columns)
 override BIAS: u32 = 0;      // 1: add bias before the epilogue
 override WG: u32 = 4;        // invocations per workgroup, a multiple of 4: whole quads
 
 struct Params {
   rows: u32,     // T
   depth: u32,    // K
-  columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2)
+  columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2 and 3)
   aStride: u32,  // columns of a
   aOffset: u32,  // floats of a before its first one
   bStride: u32,  // columns of b, a multiple of 4
@@ -53,7 +53,7 @@ fn store(row: u32, column: u32, product: vec4f) {
   } else if (EPILOGUE == 1u) {
     c[at + column] += sum;
   } else if (column % 2u == 0u) {
-    c[at + column / 2u] = sum / (1.0 + exp(-sum)) * up;
+    c[at + column / 2u] = gated_four(sum) * up;
   }
 }
 

@@ -13,14 +13,14 @@
 //           stay where they are in the word (lib/columns.wgsl). A group costs Σx·q and Σx, since W = scale·q + minimum.
 //           RMSNorm needs no pass of its own: its factor comes out of the sum.
 // family    gemv
-// uses      lib/quad_total.wgsl lib/columns.wgsl lib/silu.wgsl
+// uses      lib/quad_total.wgsl lib/columns.wgsl lib/gate.wgsl
 
 enable subgroups;
 
 override WG: u32 = 4;        // threads per workgroup, a multiple of 4
 override GROUP: u32 = 32;    // values that share a scale, 16 or 32
 override NORM: u32 = 0;      // 1: x is normalised with gamma
-override EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 SwiGLU of interleaved columns (COLS even)
+override EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 silu(gate)·up of interleaved columns, 3 gelu(gate)·up (COLS even)
 override BIAS: u32 = 0;      // 1: add bias
 const BITS: u32 = 4;         // 4, 8, 16 or 32
 const UNIT: u32 = 32;        // values per step: 32, 16, 8 or 4, at least FOUR; divides GROUP and K (BITS 16: filled up to 8)
@@ -101,7 +101,7 @@ fn gemv_cols(@builtin(global_invocation_id) id: vec3u, @builtin(subgroup_invocat
       let at = m * params.yStride + n;
       if (EPILOGUE == 0u) { y[at] = value; }
       if (EPILOGUE == 1u) { y[at] += value; }
-      if ((EPILOGUE == 2u) && (c % 2u == 1u)) { y[m * params.yStride + n / 8u * 4u + n % 4u] = silu(sum[c - 1u]) * value; }
+      if ((EPILOGUE >= 2u) && (c % 2u == 1u)) { y[m * params.yStride + n / 8u * 4u + n % 4u] = gated(sum[c - 1u]) * value; }
     }
   }
 }

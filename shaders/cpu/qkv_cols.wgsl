@@ -48,7 +48,9 @@ struct Params {
   biasAt: u32,       // [all heads·E]
   queryNormAt: u32,  // [E]
   keyNormAt: u32,    // [owners, E]
-  eps: f32,          // of both norms
+  eps: f32,          // of the norm before the product
+  headEps: f32,      // of the norms of heads
+  queryTurns: u32,   // position in `rope` that position 0 of a query has: above 0 where queries have turns of their own
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -113,7 +115,7 @@ fn normalise(weight: u32, lane: u32) {
   workgroupBarrier();
   var size = 0.0;
   for (var e = 0u; e < E; e++) { size += head[e] * head[e]; }
-  let factor = inverseSqrt(size / f32(E) + params.eps);
+  let factor = inverseSqrt(size / f32(E) + params.headEps);
   workgroupBarrier();
   for (var c = 0u; c < COLS; c++) { head[lane + 4u * c] *= factor * vectors[weight / 4u + c][lane]; }
 }
@@ -149,7 +151,7 @@ fn qkv_cols(@builtin(workgroup_id) wg: vec3u, @builtin(subgroup_invocation_id) s
     project(t * params.depth / 4u, gamma, m * E + lane, select(params.depth, 0u, away), lane);
     if (!isValue) {
       if (HEAD_NORM == 1u) { normalise(weight, lane); }
-      rotate(row.x, lane);
+      rotate(row.x + select(0u, params.queryTurns, isQuery), lane);
     }
     workgroupBarrier();
     let to = (t * params.queries + m) * E;

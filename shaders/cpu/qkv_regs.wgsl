@@ -43,7 +43,9 @@ struct Params {
   biasAt: u32,       // [all heads·E]
   queryNormAt: u32,  // [E]
   keyNormAt: u32,    // [owners, E]
-  eps: f32,          // of both norms
+  eps: f32,          // of the norm before the product
+  headEps: f32,      // of the norms of heads
+  queryTurns: u32,   // position in `rope` that position 0 of a query has: above 0 where queries have turns of their own
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -105,7 +107,7 @@ fn norm_factor(at: u32) -> f32 {
     let value = tile[at + v];
     total += dot(value, value);
   }
-  return inverseSqrt(total / f32(E) + params.eps);
+  return inverseSqrt(total / f32(E) + params.headEps);
 }
 
 // Normalises the head at tile[at …], with weights from vec4 `weight` on, and rotates it.
@@ -195,7 +197,7 @@ fn one_head(m: u32, row: u32, lane: u32) {
   for (var t = row + lane; t < end; t += 4u) {
     let at = t % 16u * (E / 4u);
     let record = rows[params.rowAt + t];
-    if (!isValue) { turn(at, weight, record.x); }
+    if (!isValue) { turn(at, weight, record.x + select(0u, params.queryTurns, isQuery)); }
     let to = (t * params.queries + m) * (E / 4u);
     for (var v = 0u; v < select(0u, E / 4u, isQuery); v++) { q[to + v] = tile[at + v]; }
     let entry = entry_of(rows[params.rowAt + t], own.column);

@@ -47,7 +47,9 @@ struct Params {
   biasAt: u32,       // [heads of the matrix, E]
   queryNormAt: u32,  // [E]
   keyNormAt: u32,    // [owners, E]
-  eps: f32,          // of all norms
+  eps: f32,          // of the norm before the product
+  headEps: f32,      // of the norms of heads
+  queryTurns: u32,   // position in `rope` that position 0 of a query has: above 0 where queries have turns of their own
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -147,7 +149,7 @@ fn total(t: u32, m: u32, lane: u32) -> vec2f {
 fn norm_factor(base: u32) -> f32 {
   var sum = 0.0;
   for (var e = 0u; e < E; e++) { sum += sums[base + e] * sums[base + e]; }
-  return inverseSqrt(sum / f32(E) + params.eps);
+  return inverseSqrt(sum / f32(E) + params.headEps);
 }
 
 @compute @workgroup_size(LANES, SLICES)
@@ -178,7 +180,7 @@ fn qkv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) loc
       workgroupBarrier();
     }
     if (!isValue) {
-      let turn = rope[row.x * LANES + lane];
+      let turn = rope[(row.x + select(0u, params.queryTurns, isQuery)) * LANES + lane];
       pair = vec2f(pair.x * turn.x - pair.y * turn.y, pair.y * turn.x + pair.x * turn.y);
     }
     if (isQuery) {

@@ -54,7 +54,9 @@ struct Params {
   biasAt: u32,       // in floats of `vectors`, multiples of 4: [heads of the matrix, E]
   queryNormAt: u32,  // [E]
   keyNormAt: u32,    // [owners, E]
-  eps: f32,          // of all norms
+  eps: f32,          // of the norm before the product
+  headEps: f32,      // of the norms of heads
+  queryTurns: u32,   // position in `rope` that position 0 of a query has: above 0 where queries have turns of their own
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -151,7 +153,7 @@ fn with_bias(pair: Pair, at: u32) -> Pair {
 
 // The row of a head RMS-normalised; weights from vectors[at].
 fn normalised(thread: u32, pair: Pair, at: u32) -> Pair {
-  let factor = inverseSqrt(row_sum(thread, dot(pair.a, pair.a) + dot(pair.b, pair.b)) / f32(E) + params.eps);
+  let factor = inverseSqrt(row_sum(thread, dot(pair.a, pair.a) + dot(pair.b, pair.b)) / f32(E) + params.headEps);
   return Pair(pair.a * factor * vectors[at], pair.b * factor * vectors[at + WX]);
 }
 
@@ -289,7 +291,7 @@ fn qkv_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) t
       let weightAt = select(params.keyNormAt + head.owner * E, params.queryNormAt, head.kind == QUERY);
       pair = normalised(thread, pair, weightAt / 4u + column);
     }
-    if (head.kind != VALUE) { pair = rotated(pair, row.x, column); }
+    if (head.kind != VALUE) { pair = rotated(pair, row.x + select(0u, params.queryTurns, head.kind == QUERY), column); }
     if (head.kind == QUERY) {
       let to = (t * params.queries + m) * COLUMNS + column;
       if (isRow) {

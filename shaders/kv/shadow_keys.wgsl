@@ -56,6 +56,7 @@ fn shadow_keys(@builtin(global_invocation_id) id: vec3u) {
   let low = page_key(entry.x, i4, token % 32u);
   let high = page_key(entry.x, E / 8u + i4, token % 32u);
   let turn = turn_of((entry.w + token % 32u) * (E / 2u) + 4u * i4);
-  store(id.x, head * E + 4u * i4, low * turn.cosine + high * turn.sine);
-  store(id.x, head * E + E / 2u + 4u * i4, high * turn.cosine - low * turn.sine);
+  let shrink = 1.0 / (turn.cosine * turn.cosine + turn.sine * turn.sine);  // turns may lengthen
+  store(id.x, head * E + 4u * i4, (low * turn.cosine + high * turn.sine) * shrink);
+  store(id.x, head * E + E / 2u + 4u * i4, (high * turn.cosine - low * turn.sine) * shrink);
 }

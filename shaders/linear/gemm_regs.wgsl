@@ -11,15 +11,16 @@
 //           uniform, four inputs per round so that sums are carried over the loop less often. A candidate on GPUs too, and for
 //           adapters that run shaders on a CPU and have no subgroups; with them gemm_regs_sg needs a quarter of the loads.
 // family    gemm
+// uses      lib/gates.wgsl
 
-override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up (c has N / 2 columns)
+override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up, 3: gelu(gate)·up (c has N / 2 columns)
 override BIAS: u32 = 0;      // 1: add bias before the epilogue
 override WG: u32 = 8;        // invocations per workgroup
 
 struct Params {
   rows: u32,     // T
   depth: u32,    // K
-  columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2)
+  columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2 and 3)
   aStride: u32,  // columns of a
   aOffset: u32,  // floats of a before its first one
   bStride: u32,  // columns of b, a multiple of 4
@@ -69,14 +70,14 @@ fn store(at: u32, sum: vec4f) {
   if (EPILOGUE == 1u) { c[at] += sum; } else { c[at] = sum; }
 }
 
-// Columns 0…3 and 4…7 of one invocation: with EPILOGUE 2 the gates and their ups.
+// Columns 0…3 and 4…7 of one invocation: with EPILOGUE 2 and 3 the gates and their ups.
 fn store_row(row: u32, column: u32, product0: vec4f, product1: vec4f) {
   if (row >= params.rows || column >= params.columns / 4u) { return; }
   let sum0 = with_bias(product0, column);
   let sum1 = with_bias(product1, column + 1u);
   let at = row * (params.cStride / 4u) + params.cOffset / 4u;
-  if (EPILOGUE == 2u) {
-    c[at + column / 2u] = sum0 / (1.0 + exp(-sum0)) * sum1;
+  if (EPILOGUE >= 2u) {
+    c[at + column / 2u] = gated_four(sum0) * sum1;
   } else {
     store(at + column, sum0);
     if (column + 1u < params.columns / 4u) { store(at + column + 1u, sum1); }

@@ -13,9 +13,9 @@
 //           that one vec4 brings 4 rows; its columns are XORed with k so that neither
 //           writing (lanes along k) nor reading (lanes along rows) meets bank conflicts.
 // family    gemm
-// uses      lib/four_inputs.wgsl
+// uses      lib/four_inputs.wgsl lib/gates.wgsl
 
-override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up (TN = 2; c has N / 2 columns)
+override EPILOGUE: u32 = 0;  // 0: store, 1: add to c, 2: silu(gate)·up, 3: gelu(gate)·up (TN = 2; c has N / 2 columns)
 override BIAS: u32 = 0;      // 1: add bias before the epilogue
 
 const TM: u32 = 8;   // rows per invocation, a multiple of 4
@@ -36,7 +36,7 @@ const SWIZZLE = min(ROWS, 8u) - 1;
 struct Params {
   rows: u32,     // T
   depth: u32,    // K
-  columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2)
+  columns: u32,  // N, a multiple of 4 (of 8 for EPILOGUE 2 and 3)
   aStride: u32,  // columns of a
   aOffset: u32,  // floats of a before its first one
   bStride: u32,  // columns of b, a multiple of 4
@@ -138,11 +138,11 @@ fn gemm_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) 
   let column = firstColumn + x * TN;
   for (var i = 0u; i < TM; i++) {
     let row = firstRow + y * TM + i;
-    if (EPILOGUE == 2u) {
+    if (EPILOGUE >= 2u) {
       let gate = with_bias(sums[i][0], column);
       let up = with_bias(sums[i][TN - 1u], column + 1u);
       if (row < params.rows && column < params.columns / 4u) {
-        c[row * (params.cStride / 4u) + params.cOffset / 4u + column / 2u] = gate / (1.0 + exp(-gate)) * up;
+        c[row * (params.cStride / 4u) + params.cOffset / 4u + column / 2u] = gated_four(gate) * up;
       }
     } else {
       for (var j = 0u; j < TN; j++) { store(row, column + j, with_bias(sums[i][j], column + j)); }

@@ -13,7 +13,7 @@
 //           workgroup keep all cores loading. A step costs Σx·q and Σx: W = scale·q + minimum.
 //           The RMSNorm factor leaves the sum; its squares are added up by the slices as well.
 // family    gemv
-// uses      lib/four_weights.wgsl lib/silu.wgsl
+// uses      lib/four_weights.wgsl lib/gate.wgsl
 
 override LANES: u32 = 8;     // threads along N, a multiple of 4 (8: one line of 128 bytes)
 override SLICES: u32 = 16;   // threads along K; LANES·SLICES·COLS·ROWS + ROWS·SLICES ≤ 4096
@@ -21,7 +21,7 @@ override BITS: u32 = 4;      // 4, 8, 16 or 32
 override GROUP: u32 = 32;    // values that share a scale, 16 or 32
 override UNIT: u32 = 32;     // values per step, a multiple of FOUR: divides GROUP and K (BITS 16: filled up to 8)
 override NORM: u32 = 0;      // 1: x is normalised with gamma
-override EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 SwiGLU of interleaved columns (COLS even)
+override EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 silu(gate)·up of interleaved columns, 3 gelu(gate)·up (COLS even)
 override BIAS: u32 = 0;      // 1: add bias
 const ROWS: u32 = 1;         // rows of x, at least params.rows
 const COLS: u32 = 2;         // columns per thread, 4 apart: gate and up of the interleaved form
@@ -116,7 +116,7 @@ fn gemv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) lo
       let at = m * params.yStride + n;
       if (EPILOGUE == 0u) { y[at] = value; }
       if (EPILOGUE == 1u) { y[at] += value; }
-      if ((EPILOGUE == 2u) && (c % 2u == 1u)) { y[m * params.yStride + n / 8u * 4u + n % 4u] = silu(gate) * value; }
+      if ((EPILOGUE >= 2u) && (c % 2u == 1u)) { y[m * params.yStride + n / 8u * 4u + n % 4u] = gated(gate) * value; }
       gate = value;
     }
   }

@@ -1,4 +1,4 @@
-// embed — hidden[t, :] = column `token of row t` of the table, as f32
+// embed — hidden[t, :] = scale · column `token of row t` of the table, as f32
 //
 //   rows    [T]                vec4u  read   .w = token id; bit 31 set: the other 31 bits index `tokens`
 //   tokens  [sequences]        u32    read   what the previous step sampled, by sequence
@@ -21,6 +21,7 @@ struct Params {
   rows: u32,        // T
   stride: u32,      // columns of the table
   vocabulary: u32,  // larger token ids read the last token
+  scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> rows: array<vec4u>;
@@ -45,7 +46,7 @@ fn embed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: 
     if (BITS <= 8u) { affine = unpack2x16float(scales[j * perWord / GROUP * params.stride + token]); }
     for (var i = 0u; i < perWord; i++) {
       let k = j * perWord + i;
-      if (k < D) { hidden[row * D + k] = affine.x * element(word, i) + affine.y; }
+      if (k < D) { hidden[row * D + k] = params.scale * (affine.x * element(word, i) + affine.y); }
     }
   }
 }

@@ -1,9 +1,9 @@
-// rmsnorm — y[i, :] = x[rows[i], :] · rsqrt(mean(x[rows[i], :]²) + eps) · weight
+// rmsnorm — y[i, :] = x[rows[i], :] · rsqrt(mean(x[rows[i], :]²) + eps) · weight (ADD: added to y)
 //
 //   x       [T, D]  f32  read   four at a time, as all of them
 //   rows    [M]     u32  read
 //   weight  [D]     f32  read
-//   y       [M, D]  f32  write
+//   y       [M, D]  f32  read_write
 //
 // dispatch  (M, 1, 1): one workgroup per output row, WG threads stride across it
 // cost      bytes 4·(3·M·D + D), flops 4·M·D: memory bound
@@ -12,6 +12,7 @@
 //           logits are wanted; with useRows = 0 row i is row i.
 
 override WG: u32 = 64;    // threads per workgroup, a power of two
+override ADD: u32 = 0;    // 1: adds to y: a norm after a block
 override D: u32 = 256;    // row width, a multiple of 4; D/4 need not divide WG
 
 struct Params {
@@ -52,6 +53,7 @@ fn rmsnorm(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local
 
   let scale = inverseSqrt(partial[0] / f32(D) + params.eps);
   for (var i = lane; i < width; i += WG) {
-    y[wg.x * width + i] = x[source + i] * scale * weight[i];
+    let value = x[source + i] * scale * weight[i];
+    if (ADD == 1u) { y[wg.x * width + i] += value; } else { y[wg.x * width + i] = value; }
   }
 }

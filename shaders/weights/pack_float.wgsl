@@ -23,7 +23,10 @@ struct Params {
   stride: u32,        // columns of the target
   columnOffset: u32,  // where this tensor begins in a fused target
   columnMode: u32,    // 0: one after another, 1: gate of an interleaved pair, 2: up
-  headRows: u32,      // above 0: head width of rows permuted for interleaved RoPE
+  headRows: u32,      // above 0: rows are heads of this width, an even number
+  headColumns: u32,   // width of such a head in the target, even and at least headRows
+  turned: u32,        // rows of such a head that RoPE turns, even
+  interleaved: u32,   // 1: they are permuted for interleaved RoPE
   firstRow: u32,      // tensor row of raw row 0
 }
 

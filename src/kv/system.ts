@@ -53,8 +53,8 @@ export interface SystemContext {
   query: GPUBuffer;
   /** Records (position, cache slot, sequence, token) of those rows. */
   records: GPUBufferBinding;
-  /** [positions, E/2] vec2f: (cos, sin) by which queries and keys are rotated. */
-  rope: GPUBuffer;
+  /** Of a store, [positions, E/2] vec2f: (cos, sin) by which its keys are rotated, times a length that need not be 1. */
+  ropeOf(store: number): GPUBuffer;
   /** [columns, keepStride] u32: slots that stay of each list, ascending; slot s of entry i is 32·i + s. Written by `select`. */
   keep: GPUBuffer;
   keepStride: number;

@@ -97,10 +97,9 @@ function mostRows(transformer: Transformer): number {
 /** Most workgroups along one side of a grid. */
 const MOST_GROUPS = 65535;
 
-function checkModel(
-  { hiddenSize: D, heads: H, kvHeads: G, headWidth: E }: ModelConfig,
-  transformer: Transformer,
-): void {
+function checkModel(config: ModelConfig, transformer: Transformer): void {
+  const { hiddenSize: D, heads: H, kvHeads: G, headWidth: E } = config;
+  checkFamily(config);
   // Biases lie behind their matrix, where a binding may begin.
   if ((D * G * E) % 64 !== 0 || (D * H * E) % 64 !== 0)
     throw new UnsupportedError(`distil: widths; got hidden_size ${D} and head_dim ${E}, want products of 64.`);
@@ -109,6 +108,16 @@ function checkModel(
     throw new InputError(
       `distil: chunk; got ${chunkRowsOf(transformer.limits)}, want from ${ROW_ALIGN} to ${Math.floor(MOST_GROUPS / H)}. Load the model with another chunk or context.`,
     );
+}
+
+/** What the way back is written for. */
+function checkFamily({ architecture, norms, activation, rotations, headWidth, fileHeadWidth }: ModelConfig): void {
+  const refuse = (got: string, want: string): never => {
+    throw new UnsupportedError(`distil: ${architecture}; got ${got}, want ${want}. Calibrate it instead.`);
+  };
+  if (norms !== "before" || activation !== "silu") refuse("other layers than Llama's", "norms before blocks and SiLU");
+  if (rotations.length > 1 || rotations[0]!.queries) refuse("layers that turn differently", "one rotation for all");
+  if (headWidth !== fileHeadWidth) refuse(`heads of ${fileHeadWidth} channels`, "a multiple of 8");
 }
 
 /** The options, checked and complete. A training that goes on keeps those that it began with. */

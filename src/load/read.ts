@@ -5,6 +5,7 @@ import { InputError, ModelError } from "../errors.ts";
 import type { Checkpoint } from "../io/checkpoint.ts";
 import { sameShape } from "../kv/systems/swiftkv/layout.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
+import type { RopeTensors } from "../model/rotation.ts";
 import { toFloats } from "../model/weights/loader.ts";
 import { ChatTemplate } from "../text/chat.ts";
 import { tokenizerFromGguf } from "../text/gguf.ts";
@@ -12,17 +13,14 @@ import { Tokenizer } from "../text/tokenizer.ts";
 import { checkShape } from "./settings.ts";
 
 /**
- * The configuration to load, and the SwiftKV shape to convert the model to afterwards, if any. A GGUF carries llama3 RoPE
- * scaling as divisors in a tensor.
+ * The configuration to load, and the SwiftKV shape to convert the model to afterwards, if any.
  */
 export async function readConfig(
   checkpoint: Checkpoint,
   swiftkv: LoadOptions["swiftkv"],
 ): Promise<{ config: ModelConfig; student: SwiftKv | null }> {
-  const divisors = checkpoint.tensors.get("rope_freqs.weight");
-  const values = divisors && toFloats(divisors.type, await checkpoint.read("rope_freqs.weight"));
-  const parse = (trained: boolean): ModelConfig =>
-    parseConfig(checkpoint.config, { ...(values ? { ropeDivisors: [...values] } : {}), swiftkv: trained });
+  const rope = await readRope(checkpoint);
+  const parse = (trained: boolean): ModelConfig => parseConfig(checkpoint.config, { rope, swiftkv: trained });
   const config = parse(swiftkv !== false);
   if (swiftkv === true && !config.swiftkv) {
     throw new InputError(
@@ -31,6 +29,17 @@ export async function readConfig(
   }
   if (typeof swiftkv !== "object" || sameShape(config.swiftkv, swiftkv)) return { config, student: null };
   return { config: parse(false), student: checkShape(swiftkv, config) };
+}
+
+/** A GGUF carries RoPE scaling of llama3 and longrope as divisors in tensors. */
+async function readRope(checkpoint: Checkpoint): Promise<RopeTensors> {
+  const names = { freqs: "rope_freqs", short: "rope_factors_short", long: "rope_factors_long" } as const;
+  const rope: Partial<Record<keyof RopeTensors, number[]>> = {};
+  for (const [kind, name] of Object.entries(names) as [keyof RopeTensors, string][]) {
+    const tensor = checkpoint.tensors.get(`${name}.weight`);
+    if (tensor) rope[kind] = [...toFloats(tensor.type, await checkpoint.read(tensor.name))];
+  }
+  return rope;
 }
 
 /** Tokenizer, chat template and end tokens. */

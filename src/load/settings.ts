@@ -1,6 +1,6 @@
 // Options as a caller gives them, checked and complete.
 import type { LoadOptions, SwiftKv } from "../api.ts";
-import { InputError } from "../errors.ts";
+import { InputError, UnsupportedError } from "../errors.ts";
 import { parseRecipe, type Recipe } from "../kv/recipe.ts";
 import { shapeProblem } from "../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -45,7 +45,11 @@ export function checkOptions(options: Omit<LoadOptions, "onProgress">): Settings
 }
 
 /** The shape if the model can have it; null where all layers stay ordinary. */
-export function checkShape(shape: SwiftKv, { layers }: ModelConfig): SwiftKv | null {
+export function checkShape(shape: SwiftKv, { layers, norms, architecture }: ModelConfig): SwiftKv | null {
+  if (norms === "after")
+    throw new UnsupportedError(
+      `swiftkv: ${architecture}; got a model without norms before its blocks, want one with. Load it as it is.`,
+    );
   const problem = shapeProblem(shape, layers);
   if (problem) throw new InputError(`swiftkv.${problem.field}: ${problem.text}.`);
   return shape.layers === layers ? null : shape;

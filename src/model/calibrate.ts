@@ -3,7 +3,7 @@ import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { chunkRowsOf } from "../kv/residence.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
-import { tapped } from "./families/llama.ts";
+import { tapped } from "./forward.ts";
 import type { Batch, Row } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { emptySums, Moments, type Sums } from "./swiftkv/moments.ts";

@@ -40,7 +40,10 @@ export interface Layer {
   /** [D, H·E] */
   output: Matrix;
   outputBias: Vector | undefined;
-  mlpNorm: Vector;
+  /** Norms before the feed-forward block, and after each block, where the family has them. */
+  mlpNorm: Vector | undefined;
+  afterAttention: Vector | undefined;
+  afterMlp: Vector | undefined;
   /** [2F, D]: gate and up rows interleaved */
   gateUp: Matrix;
   gateUpBias: Vector | undefined;
@@ -99,8 +102,14 @@ export interface Activations extends Scratch {
   query: GPUBuffer;
   /** [T, H, E]: the same in the basis of the sealed format, where it has one */
   turnedQuery: GPUBuffer;
+  /** [T, H + 2G, E]: heads before their norms, where these are over all heads */
+  heads: GPUBuffer;
   /** [T, H, E] */
   attended: GPUBuffer;
+  /** The same with heads as wide as the file's, where these are padded */
+  trimmed: GPUBuffer;
+  /** [T, D]: what a block made, where a norm comes before it is added to the residual stream */
+  made: GPUBuffer;
   /** Unfinished attention: docs/kernels.md, "Partials" */
   partials: GPUBuffer;
   /** [T, F] */
@@ -151,8 +160,8 @@ export interface ModelContext {
   systemContext: Omit<SystemContext, "records">;
   activations: Activations;
   spans: Spans;
-  /** [positions, E/2] vec2f: (cos, sin) */
-  rope: GPUBuffer;
+  /** By rotation: a table [positions, E/2] vec2f of (cos, sin), and where the turns of queries begin in it. */
+  ropes: readonly { table: GPUBuffer; queryTurns: number }[];
   /** [sequences] u32: the token each sequence sampled last */
   tokens: GPUBuffer;
   variants: Variants;

@@ -13,8 +13,8 @@ import type { KvBounds } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
-import { logits, lower, upper } from "./families/llama.ts";
-import { ropeTable } from "./ops/rope.ts";
+import { logits, lower, upper } from "./forward.ts";
+import { type RopeTable, ropeTable } from "./ops/rope.ts";
 import { type Batch, LAST_SAMPLED, GREEDY, type LogitRow, type Model, type Row, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { Sampler } from "./sample/sampler.ts";
@@ -71,9 +71,7 @@ export class Transformer implements Model {
     const cache = makeCache(gpu, config, options, spans.lower.first + rows);
     const activations = allocate(gpu, config, this.limits, cache, spans, extraCount(kv.systems));
     this.#sampler = new Sampler(gpu, activations.logits, { rows: logitCount, sequences, vocabulary });
-    const table = ropeTable(config, this.cache.context);
-    const rope = gpu.buffer("rope table", table.byteLength, "scratch");
-    gpu.write(rope, 0, table);
+    const ropes = config.rotations.map((rotation) => makeRope(gpu, ropeTable(rotation, config, this.cache.context)));
     this.#model = {
       gpu,
       profile: gpu.profile,
@@ -86,12 +84,12 @@ export class Transformer implements Model {
         model: kv.model,
         cache,
         query: activations.query,
-        rope,
+        ropeOf: (store) => ropes[config.rotationOf[kv.layout.owners[store]!]!]!.table,
         ...keepBuffer(gpu, kv, this.cache.context),
       },
       activations,
       spans,
-      rope,
+      ropes,
       tokens: this.#sampler.tokens,
       variants,
     };
@@ -302,6 +300,12 @@ const encodePass = (encoder: GPUCommandEncoder, programs: readonly Pick<Program<
   for (const program of programs) program.encode(pass);
   pass.end();
 };
+
+function makeRope(gpu: Gpu, { values, queryTurns }: RopeTable): ModelContext["ropes"][number] {
+  const table = gpu.buffer("rope table", values.byteLength, "scratch");
+  gpu.write(table, 0, values);
+  return { table, queryTurns };
+}
 
 function makeCache(gpu: Gpu, config: ModelConfig, options: TransformerOptions, records: number): KvCache {
   const { kv, sequences, context, arenaBytes } = options;

@@ -3,6 +3,7 @@ import { timeDispatches } from "../gpu/measure.ts";
 import type { AnyDispatch } from "../gpu/program.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { chunkOf, decodeAttention, decodingRows, prefillAttention, splitsFor } from "./layer/attention.ts";
+import { plainProduct } from "./layer/place.ts";
 import { projectNarrow, projectWide } from "./layer/qkv.ts";
 import { outputProduct, products } from "./layer/products.ts";
 import { gemm, gemv, type Linear } from "./ops/linear.ts";
@@ -70,7 +71,7 @@ function prepareRows(model: ModelContext): void {
 }
 
 function questions(model: ModelContext): Question[] {
-  const { gpu, activations, variants, spans, weights, profile, cache } = model;
+  const { gpu, config, activations, variants, spans, weights, profile, cache } = model;
   const { gemv: gemvs, gemm: gemms, prefill, decode } = variants.candidates;
   const one: Sizes = {
     rows: 1,
@@ -110,7 +111,10 @@ function questions(model: ModelContext): Question[] {
   return [
     ...[...layer, outputProduct(model)].map(decoding),
     ...layer.map(reading),
-    ...shapesOf(weights.layers.map(({ qkv }) => qkv)).flatMap((qkv) => qkvQuestions(model, qkv, { one, chunk })),
+    ...shapesOf(weights.layers.map(({ qkv }) => qkv)).flatMap((qkv) => {
+      const plain = plainProduct(model, { layer: 0, qkv, rows: (s) => s.rows });
+      return config.allHeadsNorm ? [decoding(plain), reading(plain)] : qkvQuestions(model, qkv, { one, chunk });
+    }),
     { key: variants.decodeKey, sizes: one, candidates: decodeCandidates },
     { key: variants.prefillKey, sizes: chunk, candidates: prefillCandidates },
   ];

@@ -1,4 +1,4 @@
-// The student's later layers, forwards and back, as lists of dispatches: what `upper` and a layer of model/families/llama.ts
+// The student's later layers, forwards and back, as lists of dispatches: what `upper` and a layer of model/forward.ts
 // do, with what the way back needs kept.
 //
 // Forwards: shared = x_K / rms; keys and values of every store from it; then per layer queries, attention, products.
@@ -7,6 +7,7 @@
 import type { Bindable } from "../gpu/kernel.ts";
 import type { Layout } from "../kv/layout.ts";
 import { readersOf } from "../kv/systems/swiftkv/layout.ts";
+import type { ModelContext } from "../model/context.ts";
 import { attend, attendBack, type AttentionOf } from "./attention.ts";
 import type { Kept, TrainScratch } from "./buffers.ts";
 import {
@@ -97,9 +98,13 @@ export function studentForwards(training: Training): Dispatches {
   return dispatches;
 }
 
+/** Models that are trained have one rotation for all layers: load/distil.ts refuses others. */
+const ropeOf = ({ ropes }: ModelContext): GPUBuffer => ropes[0]!.table;
+
 function keysValuesForwards(training: Training, owner: number): Dispatches {
   const { model, rows, kept, keyNorms } = training;
-  const { gpu, config, rope } = model;
+  const { gpu, config } = model;
+  const rope = ropeOf(model);
   const { kvHeads: heads, headWidth: width } = config;
   const { index } = storeOf(training, owner);
   const { rawKeys, keys, values } = kept.stores[index]!;
@@ -114,7 +119,8 @@ function keysValuesForwards(training: Training, owner: number): Dispatches {
 
 function layerForwards(training: Training, layer: number): Dispatches {
   const { model, rows, kept, scratch, queryNorms } = training;
-  const { gpu, config, rope, weights } = model;
+  const { gpu, config, weights } = model;
+  const rope = ropeOf(model);
   const { hiddenSize: D, intermediateSize: F, heads, headWidth: width, normEpsilon: epsilon } = config;
   const at = layer - training.layout.boundary;
   const { enters, middle, rawQuery, query, attended, gateUp } = kept.layers[at]!;
@@ -143,7 +149,7 @@ function layerForwards(training: Training, layer: number): Dispatches {
       matrix: own.gateUp,
       bias: own.gateUpBias,
       norm: {
-        weight: own.mlpNorm,
+        weight: own.mlpNorm!,
         epsilon,
       },
       x: middle,
@@ -198,11 +204,11 @@ export function layerBackwards(training: Training, layer: number): Dispatches {
     ...backwards(training, { label: label("down"), matrix: own.down, dy: dHidden, dx: activated }),
     gatedBack(label("gate"), { x: gateUp, dy: activated, dx: dGateUp }, rows * F),
     ...backwards(training, { label: label("gate·up"), matrix: own.gateUp, dy: dGateUp, dx: dNormed }),
-    normBack(gpu, rowNorm(training, label("mlp norm"), middle, own.mlpNorm), { dy: dNormed, dx: dHidden, add: true }),
+    normBack(gpu, rowNorm(training, label("mlp norm"), middle, own.mlpNorm!), { dy: dNormed, dx: dHidden, add: true }),
     // attention
     ...backwards(training, { label: label("output"), matrix: own.output, dy: dHidden, dx: dAttended }),
     ...attendBack(training, attentionOf(training, layer), { dOut: dAttended, dQuery, dKeys, dValues, add }, scratch),
-    rotated(label("queries back"), { x: dQuery, rope: model.rope, rows, heads: H, width: E }, -1),
+    rotated(label("queries back"), { x: dQuery, rope: ropeOf(model), rows, heads: H, width: E }, -1),
     ...queryNormBack(training, layer),
     // queries
     normalised(gpu, inputNorm(training, layer), normed),
@@ -236,7 +242,8 @@ function queryNormBack(training: Training, layer: number): Dispatches {
 /** Of a store, once all its readers have left their share. */
 function keysValuesBackwards(training: Training, owner: number): Dispatches {
   const { model, rows, layout, kept, scratch, keyNorms } = training;
-  const { gpu, config, rope } = model;
+  const { gpu, config } = model;
+  const rope = ropeOf(model);
   const { kvHeads: heads, headWidth: width } = config;
   const { index } = storeOf(training, owner);
   const { dKeys, dValues, dRawKeys, dShared, turnedShared } = scratch;

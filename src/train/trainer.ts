@@ -5,7 +5,7 @@ import { type AnyDispatch, Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import type { Layout } from "../kv/layout.ts";
 import type { ModelContext, QkvProjection } from "../model/context.ts";
-import { tapped } from "../model/families/llama.ts";
+import { tapped } from "../model/forward.ts";
 import { readWindow } from "../model/calibrate.ts";
 import { products } from "../model/layer/products.ts";
 import type { Sizes } from "../model/ops/sizes.ts";

@@ -56,7 +56,21 @@ export const VARIANTS = [
   "mistral", // sliding window of 16 in every layer, head_dim ≠ D/H
   "qwen2", // q, k, v bias, tied
   "qwen2-window", // sliding window of 12 in layers 1 and 2 only
+  "llama-head-20", // heads that are padded: width 20, 3 of queries for one of keys
+  "qwen3-head-36", // the same with norms of heads, and biases
   "qwen3", // per-head norms of q and k, head_dim ≠ D/H, rope_parameters
+] as const;
+
+/** Families that have more than options of Llama. */
+export const FAMILY_VARIANTS = [
+  "gemma3", // four norms, GELU, two rotations, windows in five layers of six
+  "gemma3-parameters", // the same model spelt as transformers 5 saves it
+  "granite", // four multipliers
+  "olmo2", // norms after blocks, one over all heads
+  "smollm3", // every fourth layer turns nothing
+  "phi3", // fused tensors, longrope of part of a head, padded, window
+  "phi3-short", // longrope within the original context
+  "ministral3", // yarn, queries that grow with their position
 ] as const;
 
 /** Models in the layout of the released SwiftKV checkpoints: K layers of their own, G later layers per cache. */
@@ -117,11 +131,31 @@ function stream(name: string): () => number {
   };
 }
 
+/** Norms of a layer, where a family has others than Llama. */
+const NORMS: Readonly<Record<string, readonly string[]>> = {
+  llama: ["input_layernorm", "post_attention_layernorm"],
+  olmo2: ["post_attention_layernorm", "post_feedforward_layernorm"],
+  gemma3_text: [
+    "input_layernorm",
+    "post_attention_layernorm",
+    "pre_feedforward_layernorm",
+    "post_feedforward_layernorm",
+  ],
+};
+
+/** Weights of the norms of queries and keys. */
+const HEAD_NORMS: Readonly<Record<string, (q: number, k: number, E: number) => [q: number, k: number]>> = {
+  qwen3: (_q, _k, E) => [E, E],
+  gemma3_text: (_q, _k, E) => [E, E],
+  olmo2: (q, k) => [q, k],
+};
+
 /** Tensor names and shapes as a Hugging Face checkpoint of this config has them. */
 function listTensors(config: HubConfig): [name: string, shape: number[]][] {
   const { L, D, H, G, E, V, ownLayers, groupSize } = createModel(config, new Map()).shape;
   const F = Number(config.intermediate_size);
   const family = String(config.model_type).replace("_swiftkv", "");
+  const isFused = family === "phi3";
   const qkvBias = config.attention_bias === true || family === "qwen2";
   const list: [string, number[]][] = [["model.embed_tokens.weight", [V, D]]];
   const linear = (name: string, out: number, into: number, bias: boolean): void => {
@@ -130,19 +164,20 @@ function listTensors(config: HubConfig): [name: string, shape: number[]][] {
   };
   for (let layer = 0; layer < L; layer++) {
     const at = `model.layers.${layer}`;
-    list.push([`${at}.input_layernorm.weight`, [D]], [`${at}.post_attention_layernorm.weight`, [D]]);
-    for (const suffix of layer < ownLayers ? [""] : ["", "_swiftkv"]) {
+    for (const norm of NORMS[family] ?? NORMS.llama!) list.push([`${at}.${norm}.weight`, [D]]);
+    if (isFused) linear(`${at}.self_attn.qkv_proj`, (H + 2 * G) * E, D, false);
+    for (const suffix of isFused ? [] : layer < ownLayers ? [""] : ["", "_swiftkv"]) {
       linear(`${at}.self_attn.q_proj${suffix}`, H * E, D, qkvBias);
       if (suffix !== "" && (layer - ownLayers) % groupSize !== 0) continue;
       linear(`${at}.self_attn.k_proj${suffix}`, G * E, D, qkvBias);
       linear(`${at}.self_attn.v_proj${suffix}`, G * E, D, qkvBias);
     }
     linear(`${at}.self_attn.o_proj`, D, H * E, config.attention_bias === true);
-    if (family === "qwen3") {
-      list.push([`${at}.self_attn.q_norm.weight`, [E]], [`${at}.self_attn.k_norm.weight`, [E]]);
-    }
-    linear(`${at}.mlp.gate_proj`, F, D, config.mlp_bias === true);
-    linear(`${at}.mlp.up_proj`, F, D, config.mlp_bias === true);
+    const widths = HEAD_NORMS[family]?.(H * E, G * E, E);
+    if (widths)
+      list.push([`${at}.self_attn.q_norm.weight`, [widths[0]]], [`${at}.self_attn.k_norm.weight`, [widths[1]]]);
+    if (isFused) linear(`${at}.mlp.gate_up_proj`, 2 * F, D, false);
+    for (const part of isFused ? [] : ["gate", "up"]) linear(`${at}.mlp.${part}_proj`, F, D, config.mlp_bias === true);
     linear(`${at}.mlp.down_proj`, D, F, config.mlp_bias === true);
   }
   if (ownLayers < L) list.push(["model.norm_swiftkv.weight", [D]]);

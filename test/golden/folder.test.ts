@@ -4,13 +4,13 @@ import { inverseFrequencies } from "../../src/model/ops/rope.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { createModel } from "../reference.ts";
-import { makeCheckpoint, readGolden, VARIANTS } from "./checkpoint.ts";
+import { FAMILY_VARIANTS, makeCheckpoint, readGolden, VARIANTS } from "./checkpoint.ts";
 import { letterOf, toFiles } from "./folder.ts";
 
 const parse = (file: Uint8Array): Record<string, unknown> =>
   JSON.parse(new TextDecoder().decode(file)) as Record<string, unknown>;
 
-for (const variant of VARIANTS) {
+for (const variant of [...VARIANTS, ...FAMILY_VARIANTS]) {
   test(`folder ${variant}: tokenizer gives the prompt back, config.json reads as the oracle reads it`, () => {
     const { prompt, dtype } = readGolden(variant);
     const checkpoint = makeCheckpoint(variant);
@@ -22,6 +22,11 @@ for (const variant of VARIANTS) {
     const { shape } = createModel(checkpoint.config, checkpoint.tensors);
     const read = parseConfig(parse(files.get("config.json")!));
     expect(read.windows.map((window) => window || Infinity)).toEqual(shape.windows);
-    inverseFrequencies(read).forEach((f, i) => expect(f / shape.frequencies[i]!).toBeCloseTo(1, 12));
+    for (const [layer, want] of shape.turns.entries()) {
+      const { turnedWidth, rotations, rotationOf } = read;
+      const got = inverseFrequencies(rotations[rotationOf[layer]!]!, turnedWidth, prompt.length);
+      const { frequencies } = want.short && prompt.length <= want.short.upTo ? want.short : want;
+      for (const [i, frequency] of got.entries()) expect(frequency).toBeCloseTo(frequencies[i]!, 12);
+    }
   });
 }

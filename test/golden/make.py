@@ -33,7 +33,18 @@ LLAMA3 = {
 }
 
 
-NAMES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+NAMES = {
+    "llama": "Llama",
+    "mistral": "Mistral",
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen3",
+    "gemma3_text": "Gemma3",
+    "granite": "Granite",
+    "olmo2": "Olmo2",
+    "smollm3": "SmolLM3",
+    "phi3": "Phi3",
+    "ministral3": "Ministral3",
+}
 
 
 def config(kind, D, F, H, G, V, L=3, **more):
@@ -55,7 +66,7 @@ def config(kind, D, F, H, G, V, L=3, **more):
     }
     if "rope_parameters" not in more:
         base["rope_theta"] = 10000.0
-    return base | more
+    return {field: value for field, value in (base | more).items() if value is not None}
 
 
 def swift(kind, K, **more):
@@ -84,6 +95,40 @@ VARIANTS = {
     "qwen2": ("F32", 1, config("qwen2", D=72, F=84, H=3, G=1, V=151, tie_word_embeddings=True, rms_norm_eps=1e-6)),
     "qwen2-window": ("F32", 1, config("qwen2", D=40, F=68, H=5, G=1, V=149, use_sliding_window=True, sliding_window=12, max_window_layers=1)),
     "qwen3": ("F32", 1, config("qwen3", D=52, F=84, H=4, G=2, V=163, head_dim=16, tie_word_embeddings=True, rms_norm_eps=1e-6, attention_bias=False, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})),
+}
+
+GEMMA = dict(kind="gemma3_text", D=40, F=68, H=4, G=2, V=157, L=7, head_dim=24, hidden_act=None, hidden_activation="gelu_pytorch_tanh", sliding_window=12, query_pre_attn_scalar=30, tie_word_embeddings=True, rms_norm_eps=1e-6)
+GEMMA_ROPE = {
+    "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+}
+GEMMA_TYPES = ["full_attention" if layer % 6 == 5 else "sliding_attention" for layer in range(7)]
+LONGROPE = {
+    "long_factor": [1.1, 1.4, 1.9, 2.5, 3.1, 3.9, 4.4],
+    "short_factor": [1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 1.8],
+}
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "original_max_position_embeddings": 20,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.3,
+}
+VARIANTS |= {
+    "llama-head-20": ("F32", 1, config("llama", D=60, F=76, H=3, G=1, V=157)),
+    "qwen3-head-36": ("F32", 1, config("qwen3", D=52, F=84, H=4, G=2, V=163, head_dim=36, attention_bias=True)),
+    "gemma3": ("F32", 1, config(**GEMMA, rope_theta=5000.0, rope_local_base_freq=500.0, rope_scaling={"rope_type": "linear", "factor": 4.0})),
+    "gemma3-parameters": ("F32", 1, config(**GEMMA, rope_parameters=GEMMA_ROPE, layer_types=GEMMA_TYPES)),
+    "granite": ("F32", 1, config("granite", D=48, F=76, H=6, G=2, V=149, embedding_multiplier=6.0, attention_multiplier=0.2, residual_multiplier=0.3, logits_scaling=0.7)),
+    "olmo2": ("F32", 1, config("olmo2", D=48, F=76, H=6, G=2, V=149)),
+    "smollm3": ("F32", 1, config("smollm3", D=64, F=100, H=4, G=2, V=163, L=5, pad_token_id=0, rope_theta=500.0)),
+    "phi3": ("F32", 1, config("phi3", D=80, F=76, H=4, G=2, V=157, pad_token_id=0, partial_rotary_factor=0.7, sliding_window=30, original_max_position_embeddings=32, rope_scaling={"type": "longrope"} | LONGROPE)),
+    "phi3-short": ("F32", 1, config("phi3", D=80, F=76, H=4, G=2, V=157, pad_token_id=0, partial_rotary_factor=0.7, original_max_position_embeddings=128, rope_scaling={"type": "su", "original_max_position_embeddings": 128} | LONGROPE)),
+    "ministral3": ("F32", 1, config("ministral3", D=40, F=68, H=4, G=1, V=157, head_dim=24, rope_parameters=YARN)),
 }
 
 WINDOW = dict(use_sliding_window=True, sliding_window=12, max_window_layers=3)

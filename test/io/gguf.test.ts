@@ -112,7 +112,7 @@ test("architectures: names, and whose rows are interleaved", async () => {
     model_type: "mistral",
     sliding_window: 32,
   });
-  await expectError(withKeys({ "general.architecture": text("gemma3") }), UnsupportedError, '"gemma3"', "qwen2");
+  await expectError(withKeys({ "general.architecture": text("gemma2") }), UnsupportedError, '"gemma2"', "gemma3");
   await expectError(withKeys({ "general.architecture": text("constructor") }), UnsupportedError, '"constructor"');
   await expectError(withKeys({ "general.architecture": u32(3) }), ModelError, "general.architecture");
 });

@@ -21,6 +21,8 @@ import top_slots from "./kv/top_slots.ts";
 import window_score from "./kv/window_score.ts";
 import window_sums from "./kv/window_sums.ts";
 import rmsnorm from "./rows/rmsnorm.ts";
+import place_heads from "./heads/place_heads.ts";
+import trim from "./rows/trim.ts";
 import embed from "./rows/embed.ts";
 import gemv_cols from "./cpu/gemv_cols.ts";
 import gemv_split from "./linear/gemv_split.ts";
@@ -85,6 +87,8 @@ export const specs: readonly KernelSpec[] = [
   window_score,
   window_sums,
   rmsnorm,
+  trim,
+  place_heads,
   embed,
   gemv_cols,
   gemv_split,

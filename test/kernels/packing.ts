@@ -11,33 +11,53 @@ export interface Target {
     columnOffset: number;
     columnMode: number;
     headRows: number;
+    headColumns: number;
+    turned: number;
+    interleaved: number;
     firstRow: number;
   };
   /** Target column of each row of the upload. */
   columns: number[];
 }
 
+/** Heads as a file has them and as a matrix does: HF row e of a head lies at `channels[e]` of `headColumns`. */
+function randomHeads(uniform: () => number) {
+  const headRows = pick(uniform, [0, 0, 2, 4, 8, 20, 64]);
+  const interleaved = headRows > 0 ? pick(uniform, [0, 1]) : 0;
+  const headColumns = headRows + (headRows > 0 ? pick(uniform, [0, 0, 2, 4]) : 0);
+  const turned = interleaved ? headRows : 2 * Math.floor((uniform() * (headRows + 2)) / 2);
+  const fixed = headRows - turned;
+  const channels = Array.from({ length: headRows }, (_, e) => {
+    const [part, at, from] = e < turned ? [turned / 2, e, 0] : [Math.floor(fixed / 2), e - turned, turned / 2];
+    return from + (at < part ? at : headColumns / 2 + at - part);
+  });
+  return { headRows, headColumns, turned, interleaved, channels };
+}
+
 /** A slice of a tensor of K = `depth`, somewhere in a wider matrix. */
 export function randomTarget(uniform: () => number, depth: number, tiny = false): Target {
-  const headRows = pick(uniform, [0, 0, 2, 8, 64]);
+  const { channels, ...heads } = randomHeads(uniform);
+  const { headRows, headColumns, interleaved } = heads;
   const total = headRows > 0 ? headRows * pick(uniform, [1, 2]) : tiny ? 4 : pick(uniform, [4, 8, 60, 100]);
+  const width = headRows > 0 ? (total / headRows) * headColumns : total;
   const firstRow = Math.floor(uniform() * total);
   const rows = 1 + Math.floor(uniform() * (total - firstRow));
-  const columnMode = total % 4 === 0 ? pick(uniform, [0, 1, 2]) : 0;
+  const columnMode = width % 4 === 0 ? pick(uniform, [0, 1, 2]) : 0;
   const columnOffset = pick(uniform, [0, 5, 16]);
-  const stride = alignUp(columnOffset + total * 2 + 3, 16);
-  // Hugging Face row (j, i) of a head, j < 2, is stored at (i, j).
-  const storedAt = Array.from({ length: total }, (_, row) => row);
-  for (let n = 0; n < (headRows > 0 ? total : 0); n++) {
-    const [head, inHead] = [Math.floor(n / headRows), n % headRows];
-    const [j, i] = [Math.floor(inHead / (headRows / 2)), inHead % (headRows / 2)];
-    storedAt[n] = head * headRows + 2 * i + j;
-  }
+  const stride = alignUp(columnOffset + width * 2 + 3, 16);
+  /** Of a row of the file. */
+  const columnOf = (row: number): number => {
+    if (headRows === 0) return row;
+    const inHead = row % headRows;
+    // Hugging Face row (j, i) of a head, j < 2, is stored at (i, j).
+    const e = interleaved ? (inHead % 2) * (headRows / 2) + Math.floor(inHead / 2) : inHead;
+    return Math.floor(row / headRows) * headColumns + channels[e]!;
+  };
   const columns = Array.from({ length: rows }, (_, r) => {
-    const n = storedAt.indexOf(firstRow + r);
+    const n = columnOf(firstRow + r);
     return columnOffset + [n, Math.floor(n / 4) * 8 + (n % 4), Math.floor(n / 4) * 8 + (n % 4) + 4][columnMode]!;
   });
-  return { params: { rows, depth, stride, columnOffset, columnMode, headRows, firstRow }, columns };
+  return { params: { rows, depth, stride, columnOffset, columnMode, ...heads, firstRow }, columns };
 }
 
 /** Buffers that the kernel must leave as they are outside of `columns`. */

@@ -1,7 +1,11 @@
 // Cases of a prefill projection: what the gemm_* kernels compute, in float64.
 import { floats, pick } from "./spec.ts";
 
-const silu = (value: number): number => value / (1 + Math.exp(-value));
+/** The gate of a unit with EPILOGUE 2 (SiLU) and 3 (GELU, by tanh). */
+export function gated(value: number, epilogue: number): number {
+  if (epilogue === 2) return value / (1 + Math.exp(-value));
+  return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
+}
 
 /** Rows and columns that one workgroup covers: shapes are biased to their edges. */
 export interface Tile {
@@ -16,13 +20,14 @@ export interface Flags {
   BIAS: number;
 }
 
-/** Everything of a kernel case but the grid. N is a multiple of 4, or of 8 with EPILOGUE 2. */
+/** Everything of a kernel case but the grid. N is a multiple of 4, or of 8 with EPILOGUE 2 and 3. */
 export function product(uniform: () => number, tile: Tile, { EPILOGUE, BIAS }: Flags, tiny: boolean) {
-  const unit = EPILOGUE === 2 ? 8 : 4;
+  const isGated = EPILOGUE >= 2;
+  const unit = isGated ? 8 : 4;
   const rows = tiny ? 5 : pick(uniform, edges(tile.rows));
   const columns = tiny ? 16 : pick(uniform, edges(tile.columns / unit)) * unit;
   const depth = tiny ? 6 : pick(uniform, [1, 2, 3, 4, 7, 15, 16, 17, 33, 64, 131]);
-  const width = EPILOGUE === 2 ? columns / 2 : columns;
+  const width = isGated ? columns / 2 : columns;
   const bStride = columns + pick(uniform, [0, 4, 12]);
   const cOffset = pick(uniform, [0, 4, 8]);
   const cStride = cOffset + width + pick(uniform, [0, 4]);
@@ -54,12 +59,12 @@ export function product(uniform: () => number, tile: Tile, { EPILOGUE, BIAS }: F
     }
     for (let f = 0; f < width; f++) {
       const at = t * cStride + cOffset + f;
-      const n = EPILOGUE === 2 ? Math.floor(f / 4) * 8 + (f % 4) : f;
-      const up = EPILOGUE === 2 ? n + 4 : n;
+      const n = isGated ? Math.floor(f / 4) * 8 + (f % 4) : f;
+      const up = isGated ? n + 4 : n;
       const before = EPILOGUE === 1 ? Math.fround(2 * uniform() - 1) : Number.NaN;
       c[at] = before;
-      want[at] = EPILOGUE === 2 ? silu(sums[n]!) * sums[up]! : EPILOGUE === 1 ? before + sums[n]! : sums[n]!;
-      const sum = EPILOGUE === 2 ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]!;
+      want[at] = isGated ? gated(sums[n]!, EPILOGUE) * sums[up]! : EPILOGUE === 1 ? before + sums[n]! : sums[n]!;
+      const sum = isGated ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]!;
       magnitude = Math.max(magnitude, sum + (EPILOGUE === 1 ? Math.abs(before) : 0));
     }
   }

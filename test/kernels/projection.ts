@@ -1,11 +1,10 @@
 // Cases of a decode projection: what the gemv_* kernels compute, in float64.
+import { gated } from "./product.ts";
 import { groupsOf, randomMatrix, unitsOf } from "./matrix.ts";
 import { floats, pick, random } from "./spec.ts";
 
-const silu = (value: number): number => value / (1 + Math.exp(-value));
-
 /** Distinct sets of constants: pipelines are what costs time, so cases share them. */
-export const VARIANTS = 24;
+export const VARIANTS = 32;
 
 /** Everything of a kernel case but the grid. Constants come from `seed` modulo VARIANTS, the rest from `seed`. */
 export function projection(seed: number, tiny: boolean) {
@@ -13,7 +12,8 @@ export function projection(seed: number, tiny: boolean) {
   const fixed = random(variant);
   const uniform = random(seed);
   const BITS = tiny ? 4 : [4, 8, 4, 16, 4, 8, 4, 32][variant % 8]!;
-  const EPILOGUE = variant % 3; // with 24 variants, every epilogue meets every format
+  const EPILOGUE = (variant + Math.floor(variant / 8)) % 4; // every epilogue meets every format
+  const isGated = EPILOGUE >= 2;
   const GROUP = pick(fixed, groupsOf(BITS));
   const UNIT = pick(fixed, unitsOf(BITS, GROUP));
   const ROWS = tiny ? 2 : pick(fixed, [1, 1, 2, 4, 8]);
@@ -24,10 +24,10 @@ export function projection(seed: number, tiny: boolean) {
     uniform,
     depths.filter((length) => length % UNIT === 0 || (BITS === 16 && UNIT === 8)),
   );
-  const columns = tiny ? 8 : pick(uniform, EPILOGUE === 2 ? [8, 24, 64, 136] : [1, 3, 4, 5, 31, 64, 66, 130]);
+  const columns = tiny ? 8 : pick(uniform, isGated ? [8, 24, 64, 136] : [1, 3, 4, 5, 31, 64, 66, 130]);
   const rows = 1 + Math.floor(uniform() * ROWS);
   const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
-  const width = EPILOGUE === 2 ? columns / 2 : columns;
+  const width = isGated ? columns / 2 : columns;
   const yStride = width + pick(uniform, [0, 3]);
 
   const weights = randomMatrix(uniform, { bits: BITS, group: GROUP, columns, depth });
@@ -55,12 +55,11 @@ export function projection(seed: number, tiny: boolean) {
       if (BIAS) sizes[n]! += 1;
     }
     for (let f = 0; f < width; f++) {
-      const n = EPILOGUE === 2 ? Math.floor(f / 4) * 8 + (f % 4) : f;
+      const n = isGated ? Math.floor(f / 4) * 8 + (f % 4) : f;
       const at = m * yStride + f;
-      const up = EPILOGUE === 2 ? n + 4 : n;
-      want[at] = EPILOGUE === 2 ? silu(sums[n]!) * sums[up]! : sums[n]! + (EPILOGUE === 1 ? y[at]! : 0);
-      const size =
-        EPILOGUE === 2 ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]! + 1;
+      const up = isGated ? n + 4 : n;
+      want[at] = isGated ? gated(sums[n]!, EPILOGUE) * sums[up]! : sums[n]! + (EPILOGUE === 1 ? y[at]! : 0);
+      const size = isGated ? 2 * (sizes[n]! * Math.abs(sums[up]!) + Math.abs(sums[n]!) * sizes[up]!) : sizes[n]! + 1;
       magnitude = Math.max(magnitude, size);
     }
   }

@@ -77,7 +77,7 @@ function narrowWeights(uniform: Uniform, columns: number, depth: number, bits: n
 }
 
 /** Record of each row and page table, in one buffer. Two sequences; pages lie in a random order and in two arenas. */
-function makeRows(uniform: Uniform, rows: number, lists: { column: number; used: number }, words: number) {
+export function makeRows(uniform: Uniform, rows: number, lists: { column: number; used: number }, words: number) {
   const start = pick(uniform, [0, 20, 28, 31]);
   const pagesEach = Math.ceil((start + rows) / 32) + pick(uniform, [0, 1]);
   const listLength = 1 + pagesEach;
@@ -103,7 +103,7 @@ function makeRows(uniform: Uniform, rows: number, lists: { column: number; used:
 }
 
 /** One head's values, how far f32 may be off in each, and how often a sum's own rounding counts. */
-interface Head {
+export interface Head {
   values: Float64Array;
   error: number;
 }
@@ -121,7 +121,7 @@ function normHead({ values, error }: Head, weight: Float32Array, eps: number, un
   };
 }
 
-function rotate({ values, error }: Head, turns: Float32Array): Head {
+export function rotate({ values, error }: Head, turns: Float32Array): Head {
   const half = values.length / 2;
   const rotated = values.map((value, e) => {
     const [cos, sin] = [turns[2 * (e % half)]!, turns[2 * (e % half) + 1]!];
@@ -141,9 +141,9 @@ function drawHeads(uniform: Uniform, seed: number, tiny: boolean) {
   return { queries, ownerHeads, owners, total, firstHead, heads, bHead: pick(uniform, [0, firstHead]) };
 }
 
-/** (cos, sin) of arbitrary angles. */
-function drawRope(uniform: Uniform, E: number): Float32Array {
-  const rope = new Float32Array(POSITIONS * E);
+/** (cos, sin) of arbitrary angles: of keys, then of queries where they have their own. */
+export function drawRope(uniform: Uniform, E: number): Float32Array {
+  const rope = new Float32Array(2 * POSITIONS * E);
   for (let i = 0; i < rope.length; i += 2) {
     const angle = 7 * uniform();
     rope.set([Math.cos(angle), Math.sin(angle)], i);
@@ -165,6 +165,8 @@ interface Inputs {
   ownerHeads: number;
   depth: number;
   eps: number;
+  headEps: number;
+  queryTurns: number;
   x: Float32Array;
   /** [N, K] */
   weights: Float64Array;
@@ -189,7 +191,7 @@ interface Inputs {
 }
 
 /** Relative error of a sum of `terms` products and an inverseSqrt in f32. */
-const relativeError = (terms: number): number => (8 * Math.sqrt(terms) + 16) * 2 ** -24;
+export const relativeError = (terms: number): number => (8 * Math.sqrt(terms) + 16) * 2 ** -24;
 
 /** Head m of row t before norm and rotation. */
 function project(
@@ -218,7 +220,7 @@ function project(
 }
 
 /** What head m of the matrix is. */
-function roleOf({ queries, ownerHeads }: Inputs, m: number) {
+export function roleOf({ queries, ownerHeads }: Pick<Inputs, "queries" | "ownerHeads">, m: number) {
   const i = m - queries;
   const owner = Math.floor(i / (2 * ownerHeads));
   const r = i % (2 * ownerHeads);
@@ -227,18 +229,22 @@ function roleOf({ queries, ownerHeads }: Inputs, m: number) {
 
 /** Head m of row t as it is stored. */
 function finish(inputs: Inputs, t: number, m: number): Head {
-  const { E, HEAD_NORM, queryNorm, keyNorm, eps, rope, records, params } = inputs;
+  const { E, HEAD_NORM, queryNorm, keyNorm, headEps, queryTurns, rope, records, params } = inputs;
   const { isQuery, isValue, owner } = roleOf(inputs, m);
   const head = project(inputs, t, m);
   if (isValue) return head;
   const weight = isQuery ? queryNorm : keyNorm.subarray(owner * E, (owner + 1) * E);
-  const position = records[(params.rowAt + t) * 4]!;
-  const normed = HEAD_NORM ? normHead(head, weight, eps, relativeError(E)) : head;
+  const position = records[(params.rowAt + t) * 4]! + (isQuery ? queryTurns : 0);
+  const normed = HEAD_NORM ? normHead(head, weight, headEps, relativeError(E)) : head;
   return rotate(normed, rope.subarray(position * E, (position + 1) * E));
 }
 
 /** Where head m of row t lies in the cache; null if that is another arena's. */
-function slotOf(inputs: Inputs, t: number, m: number): Pick<PageWrite, "page" | "slot" | "kind"> | null {
+export function slotOf(
+  inputs: Pick<Inputs, "records" | "params" | "queries" | "ownerHeads">,
+  t: number,
+  m: number,
+): Pick<PageWrite, "page" | "slot" | "kind"> | null {
   const { records, params } = inputs;
   const { isValue, column } = roleOf(inputs, m);
   const [, cacheIndex, slot] = records.subarray((params.rowAt + t) * 4) as unknown as [number, number, number];
@@ -287,6 +293,8 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
   const filledUp = !isWide && BITS === 16 && UNIT === 8 ? [36, 100] : []; // the last four words
   const depth = pick(uniform, [...depths.filter((length) => length % depthUnit === 0), ...filledUp]);
   const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
+  const headEps = Math.fround(pick(uniform, [2e-5, 0.3]));
+  const queryTurns = pick(uniform, [0, 0, POSITIONS]);
 
   const bAt = isWide ? bHead * E : 0;
   const weights = isWide
@@ -308,7 +316,7 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
   const lists = { column: pick(uniform, [0, ownerHeads * owners, 3]), used: ownerHeads * owners };
   const { buffer: records, kv, params } = makeRows(uniform, rows, lists, pageWords(shape));
   const slack = (m: number): number => (!isWide && BITS <= 8 && m !== flat ? 4 : 0); // |minimum| < 2
-  const inputs = { ...shape, queries, ownerHeads, depth, eps, x, weights: weights.values, gammas: isWide ? null : gammas, bias, queryNorm, keyNorm, rope, records, params, slack }; // prettier-ignore
+  const inputs = { ...shape, queries, ownerHeads, depth, eps, headEps, queryTurns, x, weights: weights.values, gammas: isWide ? null : gammas, bias, queryNorm, keyNorm, rope, records, params, slack }; // prettier-ignore
   const { q: wantQ, writes, worst } = expected(inputs, firstHead, firstHead + heads);
 
   const vectors = packVectors(uniform);
@@ -330,7 +338,7 @@ export function qkvCase(seed: number, form: "narrow" | "wide", rowTile = 1, tiny
     constants: shape,
     /** Of narrow kernels. */
     opening,
-    params: { ...params, ...offsets, depth, stride, firstHead, bHead, queries, ownerHeads, eps },
+    params: { ...params, ...offsets, depth, stride, firstHead, bHead, queries, ownerHeads, eps, headEps, queryTurns },
     buffers: { x, ...weights.buffers, vectors: vectors.floats(), rows: records, rope, q, kv },
     want: { q: wantQ, kv: (words: Uint32Array) => judgePages(shape, writes, kv, words) },
     terms: depth,

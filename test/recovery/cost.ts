@@ -4,7 +4,7 @@
 import { argv, exit } from "node:process";
 import type { AnyDispatch } from "../../src/gpu/program.ts";
 import { readWindow } from "../../src/model/calibrate.ts";
-import { tapped } from "../../src/model/families/llama.ts";
+import { tapped } from "../../src/model/forward.ts";
 import type { Sizes } from "../../src/model/ops/sizes.ts";
 import { Moments } from "../../src/model/swiftkv/moments.ts";
 import { openModel } from "./open.ts";

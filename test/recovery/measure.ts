@@ -11,7 +11,7 @@ import { fitTo } from "../../src/load/calibrate.ts";
 import { assembleStudent, type RunningModel } from "../../src/load/running.ts";
 import { readWindow } from "../../src/model/calibrate.ts";
 import type { Fit } from "../../src/model/context.ts";
-import { tapped } from "../../src/model/families/llama.ts";
+import { tapped } from "../../src/model/forward.ts";
 import { emptySums, Moments, type Sums } from "../../src/model/swiftkv/moments.ts";
 import type { Transformer } from "../../src/model/transformer.ts";
 import { argmax, divergence, eachRow, normalise } from "./judge.ts";

@@ -8,7 +8,7 @@ import { layoutOf } from "../../src/kv/systems/swiftkv/layout.ts";
 import { readConfig, readLanguage } from "../../src/load/read.ts";
 import { assemble, makeReady } from "../../src/load/running.ts";
 import { checkOptions } from "../../src/load/settings.ts";
-import { nameWeights } from "../../src/model/families/llama.ts";
+import { nameWeights } from "../../src/model/names.ts";
 import { WeightLoader } from "../../src/model/weights/loader.ts";
 
 Object.assign(globalThis, globals);

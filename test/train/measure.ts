@@ -11,7 +11,7 @@ import { layoutOf } from "../../src/kv/systems/swiftkv/layout.ts";
 import { readConfig } from "../../src/load/read.ts";
 import { assemble, makeReady } from "../../src/load/running.ts";
 import { checkOptions } from "../../src/load/settings.ts";
-import { nameWeights } from "../../src/model/families/llama.ts";
+import { nameWeights } from "../../src/model/names.ts";
 import { GREEDY } from "../../src/model/model.ts";
 import type { Sizes } from "../../src/model/ops/sizes.ts";
 import { WeightLoader } from "../../src/model/weights/loader.ts";

@@ -23,5 +23,38 @@ function ruleFor(names: readonly string[]): ((name: string) => string) | null {
 /** The tensors under the names of a plain causal model. */
 export function withUsualNames(tensors: readonly StoredTensor[]): StoredTensor[] {
   const rename = ruleFor(tensors.map(({ name }) => name));
-  return tensors.map((tensor) => (rename ? { ...tensor, name: rename(tensor.name) } : tensor));
+  const usual = tensors.map((tensor) => (rename ? { ...tensor, name: rename(tensor.name) } : tensor));
+  return unfused(usual);
+}
+
+/** Matrices that are one in some families, as the tensors of their parts: their rows lie one after another. */
+export function unfused(tensors: readonly StoredTensor[]): StoredTensor[] {
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  return tensors.flatMap((tensor) => partsOf(tensor, byName) ?? [tensor]);
+}
+
+function partsOf(tensor: StoredTensor, byName: ReadonlyMap<string, StoredTensor>): StoredTensor[] | null {
+  const [, prefix, fused, kind] = /^(.*\.)(qkv_proj|gate_up_proj)\.(weight|bias)$/.exec(tensor.name) ?? [];
+  if (!fused) return null;
+  const rows = tensor.shape[0]!;
+  if (fused === "gate_up_proj") return rowsOf(tensor, [[`${prefix}gate_proj.${kind}`, rows / 2], [`${prefix}up_proj.${kind}`, rows / 2]]); // prettier-ignore
+  const queries = byName.get(`${prefix}o_proj.weight`)?.shape[1];
+  if (queries === undefined) return null;
+  const keys = (rows - queries) / 2;
+  return rowsOf(tensor, [
+    [`${prefix}q_proj.${kind}`, queries],
+    [`${prefix}k_proj.${kind}`, keys],
+    [`${prefix}v_proj.${kind}`, keys],
+  ]);
+}
+
+function rowsOf(tensor: StoredTensor, parts: readonly [name: string, rows: number][]): StoredTensor[] | null {
+  if (parts.some(([, rows]) => !Number.isInteger(rows) || rows <= 0)) return null; // the loader names the shape it wants
+  const rowBytes = tensor.byteLength / tensor.shape[0]!;
+  let { offset } = tensor;
+  return parts.map(([name, rows]) => {
+    const part = { ...tensor, name, shape: [rows, ...tensor.shape.slice(1)], byteLength: rows * rowBytes, offset };
+    offset += part.byteLength;
+    return part;
+  });
 }

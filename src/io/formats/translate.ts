@@ -3,23 +3,21 @@
 import { ModelError, UnsupportedError } from "../../errors.ts";
 import { quote } from "../files/bytes.ts";
 import type { ByteFile } from "../files/bytes.ts";
+import { type Architecture, architectureOf, given } from "./architectures.ts";
 import type { Gguf, GgufTensor } from "./gguf.ts";
+import { Keys } from "./keys.ts";
+import { unfused } from "./names.ts";
 import type { StoredTensor } from "./tensor.ts";
-
-/** What differs by architecture beyond names. */
-const architectures: Readonly<Record<string, { class: string; interleaved: boolean }>> = {
-  llama: { class: "LlamaForCausalLM", interleaved: true },
-  qwen2: { class: "Qwen2ForCausalLM", interleaved: false },
-  qwen3: { class: "Qwen3ForCausalLM", interleaved: false },
-};
 
 /** ggml → Hugging Face, tensors outside the layers. */
 const globalNames: Readonly<Record<string, string>> = {
   "token_embd.weight": "model.embed_tokens.weight",
   "output_norm.weight": "model.norm.weight",
   "output.weight": "lm_head.weight",
-  // Llama 3's RoPE scaling, baked into one divisor per frequency: passed through.
+  // RoPE scaling as one divisor per frequency (Llama 3; Phi-3, for short and long texts): passed through.
   "rope_freqs.weight": "rope_freqs.weight",
+  "rope_factors_short.weight": "rope_factors_short.weight",
+  "rope_factors_long.weight": "rope_factors_long.weight",
 };
 
 /** The same inside layers, without .weight or .bias. */
@@ -52,29 +50,25 @@ export interface Translated {
 export function translateGguf(gguf: Gguf, file: ByteFile): Translated {
   const keys = new Keys(gguf.metadata, file.name);
   const prefix = keys.text("general.architecture") ?? keys.fail("general.architecture", undefined, "a name");
-  const architecture = Object.hasOwn(architectures, prefix) ? architectures[prefix] : undefined;
-  if (!architecture) {
-    throw new UnsupportedError(
-      `${file.name}: architecture without an implementation; got ${quote(prefix)}, want one of ${Object.keys(architectures).join(", ")}.`,
-    );
-  }
-  refuseVariants(keys, prefix);
-  const config = makeConfig(keys, prefix, architecture.class, gguf.tensors);
+  const architecture = architectureOf(prefix, file.name);
+  refuseVariants(keys, prefix, architecture);
+  const config = { ...makeConfig(keys, prefix, gguf.tensors), ...architecture.config(keys, prefix) };
   const headsOf = (module: string | undefined): number => {
     if (!architecture.interleaved) return 0;
     if (module === "attn_q") return config.num_attention_heads;
     return module === "attn_k" ? config.num_key_value_heads : 0;
   };
-  const tensors = gguf.tensors.flatMap((tensor) => translateTensor(tensor, config.num_hidden_layers, headsOf));
+  const names = { ...layerNames, ...architecture.names };
+  const tensors = gguf.tensors.flatMap((tensor) => translateTensor(tensor, config.num_hidden_layers, names, headsOf));
   return {
     config,
-    tensors,
+    tensors: unfused(tensors),
     generationConfig: makeGenerationConfig(keys),
     chatTemplate: keys.text("tokenizer.chat_template") ?? null,
   };
 }
 
-function refuseVariants(keys: Keys, prefix: string): void {
+function refuseVariants(keys: Keys, prefix: string, { interleaved }: Architecture): void {
   const refuse = (what: string, got: unknown, want: string) => {
     throw new UnsupportedError(`${keys.name}: ${what}; got ${quote(got)}, want ${want}.`);
   };
@@ -85,25 +79,26 @@ function refuseVariants(keys: Keys, prefix: string): void {
   if (keyWidth !== undefined && valueWidth !== undefined && keyWidth !== valueWidth) {
     refuse("heads of keys and values differ in width", [keyWidth, valueWidth], "one width");
   }
+  const { headWidth, turned } = widthsOf(keys, prefix);
+  if (interleaved && turned !== headWidth) refuse("partly rotated heads", `${turned} of ${headWidth}`, "all");
 }
 
-function makeConfig(keys: Keys, prefix: string, className: string, tensors: readonly GgufTensor[]) {
+/** Of a head, and of what is turned of it by position. */
+function widthsOf(keys: Keys, prefix: string): Record<"headWidth" | "turned", number> {
+  const equal = keys.size(`${prefix}.embedding_length`) / keys.size(`${prefix}.attention.head_count`);
+  const headWidth = keys.count(`${prefix}.attention.key_length`) ?? Math.floor(equal);
+  return { headWidth, turned: keys.count(`${prefix}.rope.dimension_count`) ?? headWidth };
+}
+
+function makeConfig(keys: Keys, prefix: string, tensors: readonly GgufTensor[]) {
   const hidden = keys.size(`${prefix}.embedding_length`);
   const heads = keys.size(`${prefix}.attention.head_count`);
   const window = keys.count(`${prefix}.attention.sliding_window`) ?? 0;
-  const isMistral = prefix === "llama" && window > 0;
-  const headWidth = keys.count(`${prefix}.attention.key_length`) ?? Math.floor(hidden / heads);
-  const rotated = keys.count(`${prefix}.rope.dimension_count`) ?? headWidth;
-  if (rotated !== headWidth) {
-    throw new UnsupportedError(`${keys.name}: partly rotated heads; got ${rotated} of ${headWidth}, want all.`);
-  }
+  const { headWidth, turned } = widthsOf(keys, prefix);
   const embedding = tensors.find(({ name }) => name === "token_embd.weight");
   if (!embedding) keys.fail("tensor token_embd.weight", "none", "the embedding table");
   const has = (pattern: RegExp) => tensors.some(({ name }) => pattern.test(name));
   return {
-    architectures: [isMistral ? "MistralForCausalLM" : className],
-    model_type: isMistral ? "mistral" : prefix,
-    hidden_act: "silu",
     hidden_size: hidden,
     intermediate_size: keys.size(`${prefix}.feed_forward_length`),
     num_hidden_layers: keys.size(`${prefix}.block_count`),
@@ -114,7 +109,8 @@ function makeConfig(keys: Keys, prefix: string, className: string, tensors: read
     max_position_embeddings: keys.size(`${prefix}.context_length`),
     rms_norm_eps: keys.real(`${prefix}.attention.layer_norm_rms_epsilon`) ?? 1e-5,
     rope_theta: keys.real(`${prefix}.rope.freq_base`) ?? 10000,
-    rope_scaling: ropeScaling(keys, prefix),
+    rope_scaling: ropeScaling(keys, prefix, has(/^rope_factors_/)),
+    ...(turned === headWidth ? {} : { partial_rotary_factor: turned / headWidth }),
     ...(window > 0 ? { sliding_window: window } : {}),
     tie_word_embeddings: !has(/^output\.weight$/),
     attention_bias: has(/^blk\.\d+\.attn_[qkv]\.bias$/),
@@ -125,9 +121,10 @@ function makeConfig(keys: Keys, prefix: string, className: string, tensors: read
 }
 
 /** Null for none; types this room does not know pass through by name for the model room to judge. */
-function ropeScaling(keys: Keys, prefix: string): Record<string, unknown> | null {
+function ropeScaling(keys: Keys, prefix: string, hasFactors: boolean): Record<string, unknown> | null {
   const factor = keys.real(`${prefix}.rope.scaling.factor`) ?? keys.real(`${prefix}.rope.scale_linear`);
-  const type = keys.text(`${prefix}.rope.scaling.type`) ?? (factor === undefined ? "none" : "linear");
+  const assumed = hasFactors ? "longrope" : factor === undefined ? "none" : "linear";
+  const type = keys.text(`${prefix}.rope.scaling.type`) ?? assumed;
   if (type === "none" || (type === "linear" && (factor ?? 1) === 1)) return null;
   const original = keys.count(`${prefix}.rope.scaling.original_context_length`);
   return {
@@ -135,21 +132,22 @@ function ropeScaling(keys: Keys, prefix: string): Record<string, unknown> | null
     ...(factor === undefined ? {} : { factor }),
     ...(original === undefined ? {} : { original_max_position_embeddings: original }),
     ...(type === "yarn" ? yarnFields(keys, prefix, factor) : {}),
+    ...(type === "longrope" ? given({ attention_factor: keys.real(`${prefix}.rope.scaling.attn_factor`) }) : {}),
   };
 }
 
 /** The fields of yarn under the names of config.json. llama.cpp multiplies its factor of attention with yarn's own. */
-function yarnFields(keys: Keys, prefix: string, factor = 1): Record<string, number> {
+function yarnFields(keys: Keys, prefix: string, factor = 1): Record<string, unknown> {
   const key = (name: string): number | undefined => keys.real(`${prefix}.rope.scaling.${name}`);
   const attention = key("attn_factor") ?? 1;
-  const fields = {
+  const multiplier = key("yarn_log_multiplier") ?? 0;
+  return given({
     beta_fast: key("yarn_beta_fast"),
     beta_slow: key("yarn_beta_slow"),
     attention_factor: attention === 1 ? undefined : attention * (0.1 * Math.log(Math.max(1, factor)) + 1),
-  };
-  return Object.fromEntries(
-    Object.entries(fields).filter((entry): entry is [string, number] => entry[1] !== undefined),
-  );
+    ...(multiplier > 0 ? { mscale: 1, mscale_all_dim: multiplier } : {}),
+    llama_4_scaling_beta: keys.real(`${prefix}.attention.temperature_scale`),
+  });
 }
 
 /** End of text, of turn and of message all end a reply. */
@@ -165,6 +163,7 @@ function makeGenerationConfig(keys: Keys): Record<string, unknown> {
 function translateTensor(
   tensor: GgufTensor,
   layers: number,
+  names: Readonly<Record<string, string>>,
   headsOf: (module: string | undefined) => number,
 ): StoredTensor[] {
   const { name, shape, type, byteLength, file, offset } = tensor;
@@ -172,7 +171,7 @@ function translateTensor(
   if (/^blk\.\d+\.attn_rot_embd/.test(name)) return [];
   const [, layer, module, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   const known = Object.hasOwn(globalNames, name) ? globalNames[name] : undefined;
-  const inLayer = module !== undefined && Object.hasOwn(layerNames, module) ? layerNames[module] : undefined;
+  const inLayer = module !== undefined && Object.hasOwn(names, module) ? names[module] : undefined;
   const translated = known ?? (inLayer && `model.layers.${Number(layer)}.${inLayer}.${kind}`);
   if (translated === undefined) {
     throw new UnsupportedError(
@@ -189,48 +188,4 @@ function translateTensor(
     );
   }
   return [{ name: translated, shape, type, byteLength, interleavedHeads, file, offset }];
-}
-
-/** Typed access to metadata: a wrong type is a ModelError naming the key. */
-class Keys {
-  readonly name: string;
-  readonly #metadata: ReadonlyMap<string, unknown>;
-
-  constructor(metadata: ReadonlyMap<string, unknown>, name: string) {
-    this.#metadata = metadata;
-    this.name = name;
-  }
-
-  fail(key: string, got: unknown, want: string): never {
-    throw new ModelError(`${this.name}: ${key}; got ${quote(got)}, want ${want}.`);
-  }
-
-  text(key: string): string | undefined {
-    const value = this.#metadata.get(key);
-    return value === undefined || typeof value === "string" ? value : this.fail(key, value, "a string");
-  }
-
-  real(key: string): number | undefined {
-    const value = this.#metadata.get(key);
-    if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
-    return this.fail(key, value, "a finite number");
-  }
-
-  /** A whole number from 0; given once per layer, it must be the same for all. */
-  count(key: string): number | undefined {
-    const found = this.#metadata.get(key);
-    const value: unknown = Array.isArray(found) ? found[0] : found;
-    if (Array.isArray(found) && found.some((other) => other !== value)) {
-      throw new UnsupportedError(`${this.name}: ${key} differs by layer; got ${quote(found)}, want one value.`);
-    }
-    if (found === undefined) return undefined;
-    if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-    return this.fail(key, found, "a whole number");
-  }
-
-  /** A whole number from 1 that must be there. */
-  size(key: string): number {
-    const value = this.count(key);
-    return value === undefined || value < 1 ? this.fail(key, value, "a whole number above 0") : value;
-  }
 }

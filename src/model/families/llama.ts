@@ -1,174 +1,40 @@
-// The transformer of the Llama family as a list of dispatches, read top to bottom.
-//
-// `lower` is what every row of a step runs, `upper` what only rows that continue run: the layers from the layout's boundary
-// on. In an ordinary model all layers are lower ones.
-import { UnsupportedError } from "../../errors.ts";
-import { type AnyDispatch, Program } from "../../gpu/program.ts";
-import type { Layout } from "../../kv/layout.ts";
-import { atPlace, keepTokens } from "../layer/systems.ts";
-import { recordsOf } from "../../kv/lists.ts";
-import { attention } from "../layer/attention.ts";
-import type { ModelConfig } from "../config.ts";
-import { linear, outputProduct, products } from "../layer/products.ts";
-import { type HeadRange, nameOrdinaryQkv, nameQkv, projectQkv } from "../layer/qkv.ts";
-import { embedRows, finalNorm, gatherRows } from "../ops/rows.ts";
-import type { Sizes } from "../ops/sizes.ts";
-import type { Layer, ModelContext, QkvProjection, Span, Weights } from "../context.ts";
-import type { WeightLoader } from "../weights/loader.ts";
+// Llama 1–3.2, TinyLlama, SmolLM, SmolLM2; Mistral; Qwen2, Qwen2.5, Qwen3.
+import type { Reader } from "../reader.ts";
+import { attentionBiases, type Family, type Sizes, windowsOf } from "./family.ts";
 
-/** Names what the model needs. The loader fetches it afterwards, in file order. `teacher`: SwiftKV's ordinary projections too. */
-export function nameWeights(
-  loader: WeightLoader,
-  config: ModelConfig,
-  layout: Layout,
-  { teacher = false } = {},
-): Weights {
-  const { hiddenSize: D, vocabulary: V, layers: L, swiftkv } = config;
-  checkWidths(config);
-  const embedding = loader.stacked(["model.embed_tokens.weight"], [V], D);
-  // The file decides, as in transformers: fine-tunes save a head of their own under a flag that says there is none.
-  const tied = !loader.has("lm_head.weight");
-  const layers = Array.from({ length: L }, (_, layer) => nameLayer(loader, config, layout, layer));
-  const ordinary = ({ qkv }: Layer, layer: number): QkvProjection =>
-    layer < layout.boundary ? qkv : nameOrdinaryQkv(loader, config, layer);
-  return {
-    embedding,
-    layers,
-    finalNorm: loader.vector(["model.norm.weight"], [D]),
-    outputProjection: tied ? embedding : loader.stacked(["lm_head.weight"], [V], D),
-    teacher: swiftkv && !teacher ? null : layers.map(ordinary),
-    trained: swiftkv && { swiftkv, qkv: layers.map(({ qkv }) => qkv) },
-    undistilled: false,
-    fit: null,
-  };
+export const llama: Family = {
+  architecture: "LlamaForCausalLM",
+  type: "llama",
+  swiftkv: true,
+  traits: attentionBiases,
+};
+
+export const mistral: Family = {
+  architecture: "MistralForCausalLM",
+  type: "mistral",
+  defaults: { sliding_window: 4096, num_key_value_heads: 8 },
+  traits: (config, sizes) => ({ windows: windowsOf(config, sizes, () => true) }),
+};
+
+/** Windows only with use_sliding_window, from layer max_window_layers on. */
+function qwenWindows(config: Reader, sizes: Sizes): { windows?: number[] } {
+  if (!config.flag("use_sliding_window")) return {};
+  const from = config.whole("max_window_layers", 28);
+  return { windows: windowsOf(config, sizes, (layer) => layer >= from) };
 }
 
-function nameLayer(loader: WeightLoader, config: ModelConfig, layout: Layout, layer: number): Layer {
-  const { hiddenSize: D, intermediateSize: F, heads: H, headWidth: E } = config;
-  const prefix = `model.layers.${layer}`;
-  const mlp = `${prefix}.mlp`;
-  const bias = (wanted: boolean, names: string[], lengths: number[], interleave = false) =>
-    wanted
-      ? loader.vector(
-          names.map((name) => `${name}.bias`),
-          lengths,
-          interleave,
-        )
-      : undefined;
-  const pair = [`${mlp}.gate_proj`, `${mlp}.up_proj`];
-  const output = `${prefix}.self_attn.o_proj`;
-  return {
-    qkv: nameQkv(loader, config, layout, layer),
-    output: loader.stacked([`${output}.weight`], [D], H * E),
-    outputBias: bias(config.outputBias, [output], [D]),
-    mlpNorm: loader.vector([`${prefix}.post_attention_layernorm.weight`], [D]),
-    gateUp: loader.interleaved(`${pair[0]}.weight`, `${pair[1]}.weight`, F, D),
-    gateUpBias: bias(config.mlpBias, pair, [F, F], true),
-    down: loader.stacked([`${mlp}.down_proj.weight`], [D], F),
-    downBias: bias(config.mlpBias, [`${mlp}.down_proj`], [D]),
-  };
-}
+export const qwen2: Family = {
+  architecture: "Qwen2ForCausalLM",
+  type: "qwen2",
+  swiftkv: true,
+  defaults: { sliding_window: 4096 },
+  traits: (config, sizes) => ({ qkvBias: true, ...qwenWindows(config, sizes) }),
+};
 
-/** The kernels read activations four at a time. */
-function checkWidths({ hiddenSize, intermediateSize, headWidth }: ModelConfig): void {
-  const widths = {
-    hidden_size: hiddenSize,
-    intermediate_size: intermediateSize,
-  };
-  if (headWidth % 8 !== 0) throw new UnsupportedError(`config.json: head_dim; got ${headWidth}, want a multiple of 8.`);
-  for (const [name, width] of Object.entries(widths)) {
-    if (width % 4 !== 0) throw new UnsupportedError(`config.json: ${name}; got ${width}, want a multiple of 4.`);
-  }
-}
-
-/** What follows a layer's heads: attention, what systems add to it, and the products. */
-function rest(model: ModelContext, layer: number, tileRows: number, span: Span): AnyDispatch<Sizes>[] {
-  const { output, gateUp, down } = products(model, layer);
-  return [
-    ...atPlace(model, "afterHeads", layer, span),
-    ...attention(model, layer, { prefill: tileRows === 0, span }),
-    ...atPlace(model, "afterAttention", layer, span),
-    ...keepTokens(model, layer, span),
-    ...[output, gateUp, down].flatMap((product) => linear(model, tileRows, product)),
-  ];
-}
-
-const everyRow = (s: Sizes): number => s.rows;
-
-/**
- * Token ids to the residual stream in `hidden`, keys and values into the cache, for every row: the layers below the
- * boundary, and the projection of the layer there, which fills the stores of all that follow. A narrow program makes that
- * layer's queries in the same product, because all its rows continue: a decoded token costs no dispatch more than in the
- * ordinary model.
- */
-export function lower(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
-  const { boundary, reads } = model.cache.shape.layout;
-  const dispatches = [embedding(model)];
-  for (let layer = 0; layer < boundary; layer++) dispatches.push(...wholeLayer(model, tileRows, layer));
-  if (boundary < reads.length)
-    dispatches.push(...projectRows(model, tileRows, boundary, tileRows > 0 ? "all" : "keysValues"));
-  return Program.build(model.gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, dispatches);
-}
-
-function embedding({ weights, activations, tokens, cache, spans }: ModelContext): AnyDispatch<Sizes> {
-  const rows = recordsOf(cache.lists, spans.lower);
-  return embedRows(weights.embedding, { rows, tokens, hidden: activations.hidden });
-}
-
-/** A layer's heads for every row. */
-const projectRows = (model: ModelContext, tileRows: number, layer: number, range: HeadRange) =>
-  projectQkv(model, tileRows, {
-    layer,
-    range,
-    qkv: model.weights.layers[layer]!.qkv,
-    rowAt: model.spans.lower.first,
-    rows: everyRow,
-  });
-
-const wholeLayer = (model: ModelContext, tileRows: number, layer: number): AnyDispatch<Sizes>[] => [
-  ...projectRows(model, tileRows, layer, "all"),
-  ...rest(model, layer, tileRows, model.spans.lower),
-];
-
-/**
- * An ordinary model for chunks, with the caller's dispatches before each layer, as far as the input of `last`: by default
- * its last layer; as many as there are layers stands for the final norm.
- */
-export function tapped(
-  model: ModelContext,
-  before: (layer: number) => readonly AnyDispatch<Sizes>[],
-  last = model.config.layers - 1,
-): Promise<Program<Sizes>> {
-  const dispatches = [embedding(model)];
-  for (let layer = 0; layer < last; layer++) dispatches.push(...before(layer), ...wholeLayer(model, 0, layer));
-  return Program.build(model.gpu, "tapped", [...dispatches, ...before(last)]);
-}
-
-/** The layers from the boundary on, for the rows that continue. */
-export function upper(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
-  const { gpu, config, weights, activations, cache, spans } = model;
-  const { boundary } = cache.shape.layout;
-  const span = spans.upper;
-  const dispatches = [gatherRows(activations.hidden, activations.continuing, config.hiddenSize)];
-  for (let layer = boundary; layer < config.layers; layer++) {
-    const { qkv } = weights.layers[layer]!;
-    const rows = layer === boundary ? (s: Sizes) => (s.queried ? 0 : s.rows) : everyRow;
-    dispatches.push(
-      ...projectQkv(model, tileRows, { layer, range: "queries", qkv, rowAt: span.first, rows }),
-      ...rest(model, layer, tileRows, span),
-    );
-  }
-  return Program.build(gpu, tileRows === 0 ? "upper wide" : `upper ${tileRows}`, dispatches);
-}
-
-/** Logits of the rows listed in `wanted`. */
-export function logits(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
-  const { gpu, config, weights, activations } = model;
-  const { hidden, wanted, normed } = activations;
-  const norm = { x: hidden, rows: wanted, weight: weights.finalNorm, y: normed };
-  const dispatches = [
-    finalNorm(gpu, norm, config.hiddenSize, config.normEpsilon),
-    ...linear(model, tileRows, outputProduct(model)),
-  ];
-  return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, dispatches);
-}
+export const qwen3: Family = {
+  architecture: "Qwen3ForCausalLM",
+  type: "qwen3",
+  swiftkv: true,
+  defaults: { head_dim: 128, sliding_window: 4096 },
+  traits: (config, sizes) => ({ ...attentionBiases(config), headNorm: true, ...qwenWindows(config, sizes) }),
+};

@@ -1,8 +1,11 @@
 // The products of a layer after attention, and the output projection.
 import type { AnyDispatch } from "../../gpu/program.ts";
 import type { ModelContext } from "../context.ts";
-import { gemm, gemv, type Linear } from "../ops/linear.ts";
+import type { ModelConfig } from "../config.ts";
+import { gemm, gemv, type Linear, normalise } from "../ops/linear.ts";
+import { trimPadding } from "../ops/rows.ts";
 import type { Sizes } from "../ops/sizes.ts";
+import type { Vector } from "../weights/matrix.ts";
 
 /** A product, by weight bytes (up to `tileRows` rows) or by arithmetic (tileRows 0: any number). */
 export const linear = (
@@ -12,34 +15,34 @@ export const linear = (
 ): AnyDispatch<Sizes>[] =>
   tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what)) : gemm(gpu, what, activations, variants.gemm(what));
 
-/** The products of a layer after attention. */
+/** The products of a layer after attention. A block whose norm comes after it leaves what it made beside the residual stream. */
 export function products(
   { config, weights, activations }: ModelContext,
   index: number,
 ): Record<"output" | "gateUp" | "down", Linear> {
   const layer = weights.layers[index]!;
-  const { hidden, attended, activated } = activations;
-  const epsilon = config.normEpsilon;
+  const { hidden, attended, trimmed, activated, made } = activations;
   const label = (what: string) => `layer ${index} ${what}`;
   const rows = (s: Sizes) => s.rows;
+  const residual = (norm: Vector | undefined) =>
+    norm ? ({ y: made, epilogue: "store" } as const) : ({ y: hidden, epilogue: "add" } as const);
   return {
     output: {
       label: label("output"),
       matrix: layer.output,
       bias: layer.outputBias,
-      x: attended,
-      y: hidden,
-      epilogue: "add",
+      x: isPadded(config) ? trimmed : attended,
+      ...residual(layer.afterAttention),
       rows,
     },
     gateUp: {
       label: label("gate·up"),
       matrix: layer.gateUp,
       bias: layer.gateUpBias,
-      norm: { weight: layer.mlpNorm, epsilon },
+      ...(layer.mlpNorm ? { norm: { weight: layer.mlpNorm, epsilon: config.normEpsilon } } : {}),
       x: hidden,
       y: activated,
-      epilogue: "swiglu",
+      epilogue: config.activation === "gelu" ? "geglu" : "swiglu",
       rows,
     },
     down: {
@@ -47,11 +50,31 @@ export function products(
       matrix: layer.down,
       bias: layer.downBias,
       x: activated,
-      y: hidden,
-      epilogue: "add",
+      ...residual(layer.afterMlp),
       rows,
     },
   };
+}
+
+const isPadded = ({ headWidth, fileHeadWidth }: ModelConfig): boolean => headWidth !== fileHeadWidth;
+
+/** What attention made, without the padding of its heads: as the output's matrix wants it. */
+export function trimHeads({ config, activations }: ModelContext, index: number): AnyDispatch<Sizes>[] {
+  if (!isPadded(config)) return [];
+  const { heads, headWidth: width, fileHeadWidth: fileWidth } = config;
+  const buffers = { x: activations.attended, y: activations.trimmed };
+  return [trimPadding(buffers, { heads, width, fileWidth }, `layer ${index} trim`)];
+}
+
+/** What a block made, through the norm after it, added to the residual stream. */
+export function addNormed(
+  { gpu, config, activations: { made, hidden } }: ModelContext,
+  { label, matrix, rows }: Linear,
+  weight: Vector | undefined,
+): AnyDispatch<Sizes>[] {
+  if (!weight) return [];
+  const norm = { weight, epsilon: config.normEpsilon };
+  return [normalise(gpu, { label, matrix: { depth: matrix.columns }, x: made, y: hidden, norm, rows, add: true })];
 }
 
 /** The output projection of the rows whose logits are wanted. */

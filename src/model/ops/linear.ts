@@ -9,15 +9,17 @@ import type { Matrix, Vector } from "../weights/matrix.ts";
 
 type Dispatches = AnyDispatch<Sizes>[];
 
-/** 0: y = Wx, 1: y += Wx, 2: y = silu(gate) · up of an interleaved pair. */
-export const EPILOGUE = { store: 0, add: 1, swiglu: 2 } as const;
+/** y = Wx, y += Wx, y = silu(gate) · up of an interleaved pair, and the same with GELU. */
+export const EPILOGUE = { store: 0, add: 1, swiglu: 2, geglu: 3 } as const;
+
+const isGated = (epilogue: keyof typeof EPILOGUE): boolean => EPILOGUE[epilogue] >= EPILOGUE.swiglu;
 
 export interface Linear {
   label: string;
   matrix: Matrix;
   /** [rows, K] f32 */
   x: Bindable;
-  /** [rows, N] f32, or [rows, N/2] after SwiGLU */
+  /** [rows, N] f32, or [rows, N/2] of a gated one */
   y: Bindable;
   bias?: Vector | undefined;
   /** x is RMS-normalised first, in the same kernel. */
@@ -29,8 +31,7 @@ export interface Linear {
 export const weightBytes = ({ columns, depth, bits, group }: Matrix): number =>
   columns * depth * (bits / 8) + (bits <= 8 ? (columns * depth * 4) / group : 0);
 
-const outputWidth = ({ matrix, epilogue }: Linear): number =>
-  epilogue === "swiglu" ? matrix.columns / 2 : matrix.columns;
+const outputWidth = ({ matrix, epilogue }: Linear): number => (isGated(epilogue) ? matrix.columns / 2 : matrix.columns);
 
 // ---- decode: a few rows, bound by weight bytes ----
 
@@ -55,7 +56,7 @@ export function unitOf({ depth, bits, group }: Matrix, most: number): number {
 /** y = W · x for 1 to `tileRows` rows, normalisation, bias and epilogue folded in. */
 export function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVariant): Dispatches {
   const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
-  const COLS = epilogue === "swiglu" ? Math.max(2, variant.columns) : variant.columns;
+  const COLS = isGated(epilogue) ? Math.max(2, variant.columns) : variant.columns;
   const shared = {
     BITS: matrix.bits,
     GROUP: matrix.group,
@@ -149,7 +150,7 @@ export function sliceColumns({ columns, depth }: Pick<Matrix, "columns" | "depth
   return Math.min(columns + ((4 - (columns % 4)) % 4), Math.max(128, most));
 }
 
-/** y = x, RMS-normalised. */
+/** y = x, RMS-normalised; `add`: added to what is there. */
 export function normalise(
   gpu: Gpu,
   {
@@ -159,11 +160,16 @@ export function normalise(
     y,
     norm,
     rows,
-  }: Pick<Linear, "label" | "x" | "y" | "rows"> & { matrix: Pick<Matrix, "depth">; norm: NonNullable<Linear["norm"]> },
+    add = false,
+  }: Pick<Linear, "label" | "x" | "y" | "rows"> & {
+    matrix: Pick<Matrix, "depth">;
+    norm: NonNullable<Linear["norm"]>;
+    add?: boolean;
+  },
 ): AnyDispatch<Sizes> {
   return dispatch({
     kernel: rmsnorm,
-    constants: { D, WG: gpu.profile.normThreads },
+    constants: { D, WG: gpu.profile.normThreads, ADD: add ? 1 : 0 },
     label: `${label} norm`,
     buffers: { x, rows: gpu.unused, weight: norm.weight, y },
     params: () => ({ useRows: 0, eps: norm.epsilon }),
@@ -216,7 +222,7 @@ interface Slice {
 
 function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Slice, variant: GemmVariant): AnyDispatch<Sizes> {
   const { label, matrix, y, bias, epilogue, rows } = linear;
-  const cOffset = epilogue === "swiglu" ? first / 2 : first;
+  const cOffset = isGated(epilogue) ? first / 2 : first;
   const part = bias && { buffer: bias, offset: first * 4 };
   const place = { c: y, cStride: outputWidth(linear), cOffset };
   return matmul(

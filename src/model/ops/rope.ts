@@ -1,17 +1,24 @@
-// Rotary position embedding: a table of (cos, sin), computed in float64.
-import type { ModelConfig, RopeScaling } from "../config.ts";
+// Rotary position embedding: tables of (cos, sin), computed in float64.
+import type { ModelConfig } from "../config.ts";
+import type { RopeScaling, Rotation } from "../rotation.ts";
 
-/** Rotations per position: [E/2] float64 inverse frequencies. */
-export function inverseFrequencies({ headWidth, ropeTheta, ropeScaling: scaling }: ModelConfig): Float64Array {
-  return Float64Array.from({ length: headWidth / 2 }, (_, i) => {
-    const base = ropeTheta ** ((-2 * i) / headWidth);
+/** Rotations per position: [turned/2] float64 inverse frequencies. `positions`: as many as there are. */
+export function inverseFrequencies({ theta, scaling }: Rotation, turned: number, positions: number): Float64Array {
+  return Float64Array.from({ length: turned / 2 }, (_, i) => {
+    const base = theta ** ((-2 * i) / turned);
+    if (scaling.kind === "still") return 0;
     if (scaling.kind === "linear") return base / scaling.factor;
     if (scaling.kind === "llama3") return llama3Frequency(base, scaling);
-    if (scaling.kind === "yarn") return base * yarnShare(i, headWidth, ropeTheta, scaling);
+    if (scaling.kind === "yarn") return base * yarnShare(i, turned, theta, scaling);
+    if (scaling.kind === "longrope") return base / (isLong(scaling, positions) ? scaling.long : scaling.short)[i]!;
     if (scaling.kind === "divisors") return base / (scaling.divisors[i] ?? 1);
     return base;
   });
 }
+
+/** Decided once, by the room there is: keys that are cached cannot change when a text grows beyond the original context. */
+const isLong = ({ originalContext }: RopeScaling & { kind: "longrope" }, positions: number): boolean =>
+  positions > originalContext;
 
 /** Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, a linear ramp between. */
 function llama3Frequency(base: number, scaling: RopeScaling & { kind: "llama3" }): number {
@@ -34,17 +41,38 @@ function yarnShare(i: number, width: number, theta: number, scaling: RopeScaling
   return 1 - slow + slow / factor;
 }
 
-/** (cos, sin) of every position, computed in float64: WGSL's own sin and cos are good to 2⁻¹¹ only. */
-export function ropeTable(config: ModelConfig, positions: number): Float32Array<ArrayBuffer> {
-  const frequencies = inverseFrequencies(config);
-  const size = config.ropeScaling.kind === "yarn" ? config.ropeScaling.attention : 1;
-  const table = new Float32Array(positions * config.headWidth);
-  for (let position = 0; position < positions; position++) {
-    for (const [i, frequency] of frequencies.entries()) {
-      const at = position * config.headWidth + 2 * i;
-      table[at] = size * Math.cos(position * frequency);
-      table[at + 1] = size * Math.sin(position * frequency);
+/** (cos, sin) of every position, WGSL's own being good to 2⁻¹¹ only. */
+export interface RopeTable {
+  /** [positions, E/2, 2], and behind it the same for queries, where they have turns of their own. */
+  values: Float32Array<ArrayBuffer>;
+  /** The position of the table that position 0 of a query has. */
+  queryTurns: number;
+}
+
+/**
+ * Lengths do what else scales q·k: kernels divide it by √E, and the model wants `attentionScale`. Half of it is in the
+ * queries, half in the keys.
+ */
+export function ropeTable(rotation: Rotation, config: ModelConfig, positions: number): RopeTable {
+  const { headWidth: E, turnedWidth, attentionScale } = config;
+  const frequencies = inverseFrequencies(rotation, turnedWidth, positions);
+  const length = Math.sqrt(attentionScale * Math.sqrt(E));
+  const turnedLength = length * ("attention" in rotation.scaling ? rotation.scaling.attention : 1);
+  const queryTurns = rotation.queries && positions > rotation.queries.originalContext ? positions : 0;
+  const values = new Float32Array((positions + queryTurns) * E);
+  for (let row = 0; row < positions + queryTurns; row++) {
+    const position = row % positions;
+    const growth = row < positions ? 1 : queryLength(rotation, position);
+    for (let i = 0; i < E / 2; i++) {
+      const angle = position * (frequencies[i] ?? 0);
+      const size = growth * (i < frequencies.length ? turnedLength : length);
+      values.set([size * Math.cos(angle), size * Math.sin(angle)], row * E + 2 * i);
     }
   }
-  return table;
+  return { values, queryTurns };
+}
+
+/** How much longer a query at this position is. */
+function queryLength({ queries }: Rotation, position: number): number {
+  return queries ? 1 + queries.growth * Math.log(1 + Math.floor(position / queries.originalContext)) : 1;
 }

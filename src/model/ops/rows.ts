@@ -1,14 +1,17 @@
 // What is done row by row, as dispatches: embedding, gathering, the final norm.
+import { ceilDiv } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Bindable } from "../../gpu/kernel.ts";
-import { embed, gather, rmsnorm } from "../../gpu/kernels.gen.ts";
+import { embed, gather, rmsnorm, trim } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import type { Matrix, Vector } from "../weights/matrix.ts";
 import type { Sizes } from "./sizes.ts";
 
+/** `scale`: what a token's column is multiplied by. */
 export function embedRows(
   table: Matrix,
   buffers: { rows: Bindable; tokens: GPUBuffer; hidden: GPUBuffer },
+  scale: number,
 ): AnyDispatch<Sizes> {
   const D = table.depth;
   return dispatch({
@@ -16,7 +19,7 @@ export function embedRows(
     constants: { BITS: table.bits, GROUP: table.group, D },
     label: "embed",
     buffers: { ...buffers, words: table.words, scales: table.scales },
-    params: (s: Sizes) => ({ rows: s.rows, stride: table.stride, vocabulary: table.columns }),
+    params: (s: Sizes) => ({ rows: s.rows, stride: table.stride, vocabulary: table.columns, scale }),
     grid: (s) => [s.rows, 1, 1],
     bytes: (s) => s.rows * D * (table.bits / 8 + 4),
     flops: () => 0,
@@ -32,7 +35,7 @@ export function finalNorm(
 ): AnyDispatch<Sizes> {
   return dispatch({
     kernel: rmsnorm,
-    constants: { D, WG: gpu.profile.normThreads },
+    constants: { D, WG: gpu.profile.normThreads, ADD: 0 },
     label: "final norm",
     buffers: { x, rows, weight, y },
     params: () => ({ useRows: 1, eps }),
@@ -52,6 +55,26 @@ export function gatherRows(hidden: GPUBuffer, source: GPUBuffer, D: number): Any
     params: ({ inPlace }: Sizes) => ({ first: inPlace }),
     grid: (s) => [s.rows - s.inPlace, 1, 1],
     bytes: (s) => 8 * (s.rows - s.inPlace) * D,
+    flops: () => 0,
+  });
+}
+
+const TRIM_THREADS = 64;
+
+/** [rows, heads, width] without the padding of heads: [rows, heads, fileWidth]. */
+export function trimPadding(
+  { x, y }: { x: GPUBuffer; y: GPUBuffer },
+  { heads, width: E, fileWidth: WIDTH }: Record<"heads" | "width" | "fileWidth", number>,
+  label: string,
+): AnyDispatch<Sizes> {
+  return dispatch({
+    kernel: trim,
+    constants: { WG: TRIM_THREADS, E, WIDTH },
+    label,
+    buffers: { x, y },
+    params: () => ({ heads }),
+    grid: (s: Sizes) => (s.rows === 0 ? [0, 0, 0] : [ceilDiv(heads * WIDTH, TRIM_THREADS), s.rows, 1]),
+    bytes: (s) => 8 * s.rows * heads * WIDTH,
     flops: () => 0,
   });
 }

@@ -12,7 +12,7 @@ import { type AnyDispatch, dispatch, Program } from "../../gpu/program.ts";
 import type { Layout } from "../../kv/layout.ts";
 import { layoutOf, readersOf, sameShape } from "../../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../config.ts";
-import { vectorOffsets } from "../layer/qkv.ts";
+import { vectorOffsets } from "../layer/projection.ts";
 import { unpackGrid } from "../ops/linear.ts";
 import type { Fit, FittedQueries, FittedStore, QkvProjection, Weights } from "../context.ts";
 import { emptyMatrix, type Matrix, packHalves, packRows } from "../weights/matrix.ts";

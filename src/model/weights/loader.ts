@@ -5,6 +5,7 @@ import { alignUp, assert, ModelError, UnsupportedError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { Program } from "../../gpu/program.ts";
 import type { TensorInfo, TensorType } from "../../tensor.ts";
+import type { HeadForm } from "./heads.ts";
 import { bitsOf, emptyMatrix, groupOf, isFloat, type Matrix, packer, rawBytes, type Vector } from "./matrix.ts";
 
 /** Where tensors come from: a checkpoint, or a test. */
@@ -23,6 +24,27 @@ interface Placement {
   tensor: TensorInfo;
   columnOffset: number;
   columnMode: ColumnMode;
+  /** Its rows are heads. */
+  heads?: HeadForm | undefined;
+}
+
+/** Rows of a matrix that come from one tensor. */
+export interface MatrixPart {
+  name: string;
+  /** Rows of the tensor. */
+  rows: number;
+  /** Its rows are heads, laid out in this form. */
+  heads?: HeadForm;
+}
+
+/** Values of a vector that come from one tensor. */
+export interface VectorPart {
+  name: string;
+  /** Values of the tensor. */
+  length: number;
+  /** What is kept of them, `kept` values. Default: all, as they are. */
+  as?: (values: Float32Array<ArrayBuffer>) => Float32Array<ArrayBuffer>;
+  kept?: number;
 }
 
 /** Raw bytes uploaded at once: bounds the staging buffer, whatever the tensor's size. */
@@ -78,16 +100,15 @@ export class WeightLoader {
     else this.#jobs.set(tensor.name, [job]);
   }
 
-  /** The rows of several tensors, `outputs` of each, as the columns of one matrix: y = [A; B; …] · x in one product. */
-  stacked(names: readonly string[], outputs: readonly number[], depth: number): Matrix {
-    const tensors = names.map((name, i) => this.#find(name, [outputs[i]!, depth]));
+  /** The rows of several tensors as the columns of one matrix: y = [A; B; …] · x in one product. */
+  stacked(parts: readonly MatrixPart[], depth: number): Matrix {
     let columnOffset = 0;
-    const placements = tensors.map((tensor): Placement => {
-      const placement = { tensor, columnOffset, columnMode: 0 } as const;
-      columnOffset += tensor.shape[0]!;
+    const placements = parts.map(({ name, rows, heads }): Placement => {
+      const placement = { tensor: this.#find(name, [rows, depth]), columnOffset, columnMode: 0, heads } as const;
+      columnOffset += heads ? (rows / heads.fileWidth) * heads.width : rows;
       return placement;
     });
-    return this.#matrix(names[0]!, placements, columnOffset, depth);
+    return this.#matrix(parts[0]!.name, placements, columnOffset, depth);
   }
 
   /** Gate and up projections, interleaved in blocks of 4 columns, so that one thread computes both halves of an output. */
@@ -123,18 +144,23 @@ export class WeightLoader {
   /** Uploads in slices of whole rows and lets the GPU write the form of its kernels. */
   async #pack(
     matrix: Matrix,
-    { tensor, columnOffset, columnMode }: Placement,
+    { tensor, columnOffset, columnMode, heads }: Placement,
     bytes: Uint8Array<ArrayBuffer>,
   ): Promise<void> {
     const [rows, depth] = tensor.shape as [number, number];
     const rowBytes = rawBytes(tensor.type, depth);
     // 8 rows end on a word boundary for every type, and keep gate/up blocks whole.
     const sliceRows = Math.max(8, Math.floor(SLICE_BYTES / rowBytes / 8) * 8);
-    const headRows = tensor.interleavedHeads > 0 ? rows / tensor.interleavedHeads : 0;
+    const form = {
+      headRows: heads?.fileWidth ?? 0,
+      headColumns: heads?.width ?? 0,
+      turned: heads?.turned ?? 0,
+      interleaved: tensor.interleavedHeads > 0 ? 1 : 0,
+    };
     for (let firstRow = 0; firstRow < rows; firstRow += sliceRows) {
       const count = Math.min(sliceRows, rows - firstRow);
       const raw = this.#upload(bytes.subarray(firstRow * rowBytes, (firstRow + count) * rowBytes));
-      const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, headRows, firstRow };
+      const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, ...form, firstRow };
       await Program.once(this.#gpu, `pack ${tensor.name}`, [packer(tensor.type, matrix, raw, params)]);
     }
     // One tensor at a time in flight: queued uploads must not exhaust memory.
@@ -158,26 +184,41 @@ export class WeightLoader {
   }
 
   /** Vectors one after another in one f32 buffer, in column order of the matrix they belong to. */
-  vector(names: readonly string[], lengths: readonly number[], interleave = false): Vector {
-    const total = lengths.reduce((sum, length) => sum + length, 0);
-    const buffer = this.#gpu.buffer(names[0]!, total * 4, "weights");
+  vector(names: readonly string[], lengths: readonly number[]): Vector {
+    return this.joined(names.map((name, i) => ({ name, length: lengths[i]! })));
+  }
+
+  /** The same of which some values are changed or moved on the way. */
+  joined(parts: readonly VectorPart[]): Vector {
+    const total = parts.reduce((sum, { length, kept = length }) => sum + kept, 0);
+    const buffer = this.#gpu.buffer(parts[0]!.name, total * 4, "weights");
     let offset = 0;
-    for (const [i, name] of names.entries()) {
-      const tensor = this.#find(name, [lengths[i]!]);
-      if (!isFloat(tensor.type))
-        throw new UnsupportedError(`weights: ${name}; got type ${tensor.type}, want F32, F16 or BF16.`);
-      const place = offset;
-      const which = i;
-      this.#job(tensor, async (bytes) => {
-        const values = deinterleave(toFloats(tensor.type, bytes), tensor.interleavedHeads);
-        if (!interleave) this.#gpu.write(buffer, place * 4, values);
-        else
-          for (let n = 0; n < values.length; n += 4)
-            this.#gpu.write(buffer, (2 * n + 4 * which) * 4, values.subarray(n, n + 4));
-      });
-      offset += lengths[i]!;
+    for (const part of parts) {
+      const at = offset * 4;
+      this.#values(part, (values) => this.#gpu.write(buffer, at, values));
+      offset += part.kept ?? part.length;
     }
     return buffer;
+  }
+
+  /** Two vectors of as many values, in blocks of 4 in turn: biases of a matrix that `interleaved` made. */
+  interleavedVector(names: readonly [gate: string, up: string], length: number): Vector {
+    const buffer = this.#gpu.buffer(names[0], 2 * length * 4, "weights");
+    for (const [which, name] of names.entries())
+      this.#values({ name, length }, (values) => {
+        for (let n = 0; n < length; n += 4) this.#gpu.write(buffer, (2 * n + 4 * which) * 4, values.subarray(n, n + 4));
+      });
+    return buffer;
+  }
+
+  #values({ name, length, as }: VectorPart, write: (values: Float32Array<ArrayBuffer>) => void): void {
+    const tensor = this.#find(name, [length]);
+    if (!isFloat(tensor.type))
+      throw new UnsupportedError(`weights: ${name}; got type ${tensor.type}, want F32, F16 or BF16.`);
+    this.#job(tensor, async (bytes) => {
+      const values = deinterleave(toFloats(tensor.type, bytes), tensor.interleavedHeads);
+      write(as ? as(values) : values);
+    });
   }
 
   /** Reads every tensor that was named, in file order, at most one at a time. */

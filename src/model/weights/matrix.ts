@@ -73,6 +73,9 @@ type PackParams = {
   columnOffset: number;
   columnMode: number;
   headRows: number;
+  headColumns: number;
+  turned: number;
+  interleaved: number;
   firstRow: number;
 };
 
@@ -92,7 +95,7 @@ export function emptyMatrix(
 const packPlain =
   (type: "F32" | "F16") =>
   ({ depth, stride, ...matrix }: Matrix, raw: GPUBuffer, rows: number, columnOffset: number): AnyDispatch<object> => {
-    const place = { columnOffset, columnMode: 0, headRows: 0, firstRow: 0 };
+    const place = { columnOffset, columnMode: 0, headRows: 0, headColumns: 0, turned: 0, interleaved: 0, firstRow: 0 };
     return packer(type, { depth, stride, ...matrix }, raw, { rows, depth, stride, ...place });
   };
 export const packRows = packPlain("F32");

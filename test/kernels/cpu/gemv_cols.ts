@@ -7,7 +7,7 @@ function make(seed: number, tiny = false) {
   const { constants, columns, label, ...rest } = projection(seed, tiny);
   const fixed = random(seed % VARIANTS);
   const WG = tiny ? 8 : pick(fixed, [4, 8, 32]);
-  const COLS = tiny ? 2 : pick(fixed, constants.EPILOGUE === 2 ? [2, 6, 8] : [1, 2, 6, 8]);
+  const COLS = tiny ? 2 : pick(fixed, constants.EPILOGUE >= 2 ? [2, 6, 8] : [1, 2, 6, 8]);
   return {
     ...rest,
     label: `${label} WG ${WG} COLS ${COLS}`,
@@ -24,6 +24,6 @@ export default spec({
   mutants: [
     ["minimum dropped", "+ half(pair, 1u) * xs", ""],
     ["gamma dropped", "values *= gamma[at];", ""],
-    ["gate and up swapped", "silu(sum[c - 1u]) * value", "silu(value) * sum[c - 1u]"],
+    ["gate and up swapped", "gated(sum[c - 1u]) * value", "gated(value) * sum[c - 1u]"],
   ],
 });

@@ -13,6 +13,7 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(3, true),
   mutants: [
+    ["queries turn as keys do", "select(0u, params.queryTurns, isQuery)", "0u"],
     ["rotates the other way", "a * turn.x - b * turn.y", "a * turn.x + b * turn.y"],
     ["ignores the arena", "isQuery || away", "isQuery"],
     ["keys of every owner by the first one's norm", "params.keyNormAt + own.owner * E", "params.keyNormAt"],

@@ -20,6 +20,7 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(3, true),
   mutants: [
+    ["queries turn as keys do", "select(0u, params.queryTurns, isQuery)", "0u"],
     ["rotates the other way", "low * by.cosine - high * by.sine", "low * by.cosine + high * by.sine"],
     ["ignores the arena", "isQuery || entry.z != params.arena", "isQuery"],
     ["lanes in the wrong order", "(lane ^ 2u)", "(lane ^ 1u)"],

@@ -32,6 +32,8 @@ export default spec({
   make,
   race: () => make(4), // int4, head norm: all barriers matter
   mutants: [
+    ["the first norm's epsilon for heads", "params.headEps", "params.eps"],
+    ["queries turn as keys do", "select(0u, params.queryTurns, isQuery)", "0u"],
     ["missing barrier", "workgroupBarrier();", ""],
     ["norm of the first slice only", "square += squares[t * SLICES + s];", "square += squares[t * SLICES];"],
     ["ignores the arena", "isRow && entry.z == params.arena", "isRow"],

@@ -35,6 +35,7 @@ export default spec({
   make,
   race: () => make(28), // int4, head norm, several threads to a row: all barriers matter
   mutants: [
+    ["queries turn as keys do", "select(0u, params.queryTurns, head.kind == QUERY)", "0u"],
     ["reads past the depth", "if (k >= params.depth) { return vec4f(); }\n  return b", "return b"],
     ["writes rows past T", "let isRow = t < params.rows;", "let isRow = true;"],
     ["squares of the first input only", "sum += aTile[group * BK + k];", "sum += aTile[group * BK];"],

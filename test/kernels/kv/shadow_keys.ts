@@ -12,7 +12,8 @@ function make(seed: number, tiny = false) {
   const { table, kv, token, row, params } = drawPrompt(uniform, shape, tokens);
   const first = tiny ? 1 : Math.floor(uniform() * tokens);
   const count = 1 + Math.floor(uniform() * (tokens - first));
-  const rope = drawRope(tokens, E);
+  const length = pick(uniform, [1, 0.7, 1.5]);
+  const rope = drawRope(tokens, E).map((value) => length * value);
   const pivot = floats(uniform, G * E, 3);
   const x = new Float32Array((count + 1) * G * E).fill(Number.NaN);
   const want = new Float64Array(count * G * E).fill(Number.NaN);
@@ -22,7 +23,7 @@ function make(seed: number, tiny = false) {
     for (let g = 0; g < G; g++) {
       const rotated = key(g);
       for (let e = 0; e < E / 2; e++) {
-        const [cos, sin] = [rope[(first + i) * E + 2 * e]!, rope[(first + i) * E + 2 * e + 1]!];
+        const [cos, sin] = [0, 1].map((j) => rope[(first + i) * E + 2 * e + j]! / length ** 2) as [number, number];
         const [a, b] = [rotated[e]!, rotated[e + E / 2]!];
         const off = (channel: number) => PIVOT * pivot[g * E + channel]!;
         want[(i * G + g) * E + e] = a * cos + b * sin - off(e);
@@ -38,6 +39,7 @@ function make(seed: number, tiny = false) {
     buffers: { table, kv, rope, pivot, x },
     want: { x: want },
     terms: 3,
+    ulps: 4, // division
     magnitude: 9,
   };
 }
@@ -49,6 +51,7 @@ export default spec({
   race: () => make(1, true),
   mutants: [
     ["turned on instead of back", "low * turn.cosine + high * turn.sine", "low * turn.cosine - high * turn.sine"],
+    ["keys lengthened twice", ") * shrink);", "));"],
     ["no pivot", "if (PIVOT) { value -= pivot[channel + i]; }", ""],
     ["another arena's words", "if (entry.z != params.arena) { return; }", ""],
     ["positions from 0 on", "(entry.w + token % 32u)", "id.x"],

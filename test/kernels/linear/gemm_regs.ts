@@ -6,7 +6,7 @@ import { pick, random, spec } from "../spec.ts";
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
   const WG = tiny ? 2 : pick(uniform, [4, 8]);
-  const flags = { EPILOGUE: pick(uniform, [0, 1, 2]), BIAS: pick(uniform, [0, 1]) };
+  const flags = { EPILOGUE: pick(uniform, [0, 1, 2, 3]), BIAS: pick(uniform, [0, 1]) };
   const test = product(uniform, { rows: 8, columns: 8 * WG }, flags, tiny);
   return {
     ...test,

@@ -13,6 +13,7 @@ const variants = [
   { EPILOGUE: 1, BIAS: 1, ...small },
   { EPILOGUE: 2, BIAS: 0, ...small },
   { EPILOGUE: 2, BIAS: 1, ...small },
+  { EPILOGUE: 3, BIAS: 1, ...small },
   { EPILOGUE: 1, BIAS: 1, TM: 4, TN: 1, WX: 8, WY: 8, BK: 16 },
   { EPILOGUE: 2, BIAS: 0, TM: 4, TN: 2, WX: 8, WY: 8, BK: 16 },
   { EPILOGUE: 0, BIAS: 1, TM: 8, TN: 2, WX: 8, WY: 8, BK: 16 },
@@ -23,8 +24,8 @@ const CASES = 48;
 
 /** Mutants meet the small tile first. */
 function variantOf(seed: number) {
-  if (seed < 42) return variants[seed % 6]!;
-  return seed < CASES ? variants[6]! : variants[7 + (seed % 3)]!;
+  if (seed < 42) return variants[seed % 7]!;
+  return seed < CASES ? variants[7]! : variants[8 + (seed % 3)]!;
 }
 
 function make(seed: number, tiny = false) {

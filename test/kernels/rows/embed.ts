@@ -20,22 +20,26 @@ function make(seed: number, tiny = false) {
   const tokens = Uint32Array.from({ length: 4 }, () => Math.floor(uniform() * vocabulary));
   const rows = new Uint32Array(4 * (T + spare)).map(() => Math.floor(uniform() * 1e6));
   const want = new Float64Array(T * D);
+  const scale = Math.fround(pick(uniform, [1, 1, 0.37, 25.3]));
   for (let t = 0; t < T; t++) {
     const slot = Math.floor(uniform() * 4);
     const id = pick(uniform, [Math.floor(uniform() * vocabulary), 0x80000000 + slot, vocabulary, 0x7fffffff]);
     const token = Math.min(id >= 0x80000000 ? tokens[slot]! : id, vocabulary - 1);
     rows[4 * t + 3] = id;
-    want.set(values.subarray(token * D, (token + 1) * D), t * D);
+    want.set(
+      values.subarray(token * D, (token + 1) * D).map((value) => scale * value),
+      t * D,
+    );
   }
   return {
-    label: `T ${T} D ${D} V ${vocabulary} BITS ${BITS} GROUP ${GROUP} WG ${WG}`,
+    label: `T ${T} D ${D} V ${vocabulary} BITS ${BITS} GROUP ${GROUP} WG ${WG} scale ${scale}`,
     constants: { WG, BITS, GROUP, D },
-    params: { rows: T, stride, vocabulary },
+    params: { rows: T, stride, vocabulary, scale },
     grid: [T + spare, 1, 1] as const,
     buffers: { rows, tokens, words, scales, hidden: new Float32Array(T * D + 3).fill(7) },
     want: { hidden: want },
     terms: 1,
-    magnitude: 512, // scale·q: 2·255, where the minimum may cancel it
+    magnitude: 512 * scale, // scale·q of a weight: 2·255, where the minimum may cancel it
   };
 }
 
@@ -47,6 +51,11 @@ export default spec({
   mutants: [
     ["ignores sampled tokens", "token = tokens[token & 0x7fffffffu];", ""],
     ["reads beyond the vocabulary", "token = min(token, params.vocabulary - 1u);", ""],
+    [
+      "weights as they are",
+      "params.scale * (affine.x * element(word, i) + affine.y)",
+      "affine.x * element(word, i) + affine.y",
+    ],
     ["scales of the wrong group", "j * perWord / GROUP", "j / GROUP"],
   ],
 });

@@ -12,18 +12,20 @@ function make(seed: number, tiny = false) {
   const rows = Uint32Array.from({ length: M }, () => Math.floor(uniform() * T));
   const weight = floats(uniform, D, 2);
   const eps = Math.fround(1e-5);
+  const ADD = pick(uniform, [0, 0, 1]);
+  const before = floats(uniform, M * D, 3);
   const want = new Float64Array(M * D);
   for (let i = 0; i < M; i++) {
     const row = x.subarray((useRows ? rows[i]! : i) * D).subarray(0, D);
     const scale = 1 / Math.sqrt(row.reduce((sum, v) => sum + v * v, 0) / D + eps);
-    for (let j = 0; j < D; j++) want[i * D + j] = row[j]! * scale * weight[j]!;
+    for (let j = 0; j < D; j++) want[i * D + j] = ADD * before[i * D + j]! + row[j]! * scale * weight[j]!;
   }
   return {
-    label: `T ${T} D ${D} M ${M} WG ${WG} useRows ${useRows}`,
-    constants: { WG, D },
+    label: `T ${T} D ${D} M ${M} WG ${WG} useRows ${useRows} ADD ${ADD}`,
+    constants: { WG, D, ADD },
     params: { useRows, eps },
     grid: [M, 1, 1] as const,
-    buffers: { x, rows, weight, y: new Float32Array(M * D + 4).fill(7) },
+    buffers: { x, rows, weight, y: Float32Array.from([...before, 7, 7, 7, 7]) },
     want: { y: want },
     terms: D,
     ulps: 4, // inverseSqrt: 2 ULP, two products
@@ -39,5 +41,6 @@ export default spec({
     ["missing epsilon", "/ f32(D) + params.eps", "/ f32(D)"],
     ["ignores rows", "row = rows[wg.x];", "row = wg.x;"],
     ["stripe off by one", "i < width; i += WG) {\n    let", "i + 1u < width; i += WG) {\n    let"],
+    ["overwrites", "y[wg.x * width + i] += value", "y[wg.x * width + i] = value"],
   ],
 });

@@ -49,7 +49,8 @@ function make(seed: number) {
       raw.push(...group.values);
       if (BITS <= 8) want.scales[(first / GROUP) * stride + column] = group.pair;
       group.values.forEach((value, i) => {
-        const bits = BITS === 32 ? floatBits(Math.fround(value)) : BITS === 16 ? halfBits(value) : group.q[i]!;
+        const bits =
+          BITS === 32 ? floatBits(Math.fround(value)) : BITS === 16 ? halfBits(Math.fround(value)) : group.q[i]!;
         place(want.words, BITS, { k: first + i, column, stride }, bits);
       });
     }
@@ -72,7 +73,8 @@ export default spec({
   make: (seed) => make(seed),
   race: "no workgroup memory; the interpreter computes column_of once for all invocations",
   mutants: [
-    ["rows stay permuted", "let head = max(params.headRows, 1u);", "let head = 1u;"],
+    ["rows stay permuted", "params.interleaved == 1u", "false"],
+    ["pairs of turned rows part", "let part = select(rest / 2u, pairs, isTurned);", "let part = params.headRows / 2u;"],
     [
       "truncates",
       "round((source(first + i) - affine.y) / affine.x)",

@@ -8,7 +8,7 @@ import { PagePool } from "../../../src/kv/pages.ts";
 import { readConfig } from "../../../src/load/read.ts";
 import { assemble, makeReady } from "../../../src/load/running.ts";
 import { checkOptions } from "../../../src/load/settings.ts";
-import { nameWeights } from "../../../src/model/families/llama.ts";
+import { nameWeights } from "../../../src/model/names.ts";
 import { type Batch, GREEDY } from "../../../src/model/model.ts";
 import type { Transformer } from "../../../src/model/transformer.ts";
 import { WeightLoader } from "../../../src/model/weights/loader.ts";

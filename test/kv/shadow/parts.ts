@@ -35,6 +35,7 @@ const cache = new KvCache(gpu, {
 });
 const noise = (size: number) => Uint32Array.from({ length: size / 4 }, () => Math.floor(Math.random() * 2 ** 32) & 0xbbffbbff); // prettier-ignore
 for (const { buffers } of cache.writtenArenas) for (const buffer of buffers) gpu.write(buffer, 0, noise(buffer.size));
+const rope = gpu.buffer("rope", bounds.context * 64 * 4, "scratch");
 const query = gpu.buffer("query", 64 * 9 * 64 * 4, "scratch");
 const context: SystemContext = {
   gpu,
@@ -42,7 +43,7 @@ const context: SystemContext = {
   cache,
   query,
   records: { buffer: cache.lists.inputs, offset: 0, size: 64 * 16 },
-  rope: gpu.buffer("rope", bounds.context * 64 * 4, "scratch"),
+  ropeOf: () => rope,
   keep: gpu.buffer("keep", 3 * 1024 * 4, "scratch"),
   keepStride: 1024,
 };

@@ -150,11 +150,12 @@ class Shadow {
   #recall(owner: number): Row[] {
     const known = this.#recalled.get(owner);
     if (known) return known;
-    const { G, E, frequencies } = this.#model.shape;
+    const { G, E, turns } = this.#model.shape;
+    const { frequencies } = turns[owner]!;
     const width = G * E;
     const lists = Array.from({ length: G }, (_, group) => this.#lists.get(`${owner}.${group}`)!);
     const rows = Array.from({ length: this.#prompt }, (_, t) =>
-      rotate(Float64Array.from(lists.flatMap(({ keys }) => [...keys[t]!])), -t, frequencies),
+      rotate(Float64Array.from(lists.flatMap(({ keys }) => [...keys[t]!])), -t, frequencies, E),
     );
     const { rank, half } = this.#options;
     const full = rank >= width;
@@ -170,7 +171,7 @@ class Shadow {
           ),
       rounds: 4,
       round: half ? toHalf : (value) => value,
-    }).map((row, t) => rotate(row, t, frequencies));
+    }).map((row, t) => rotate(row, t, frequencies, E));
     this.#recalled.set(owner, made);
     return made;
   }

@@ -188,7 +188,8 @@ function recall(
   store: number,
   { firstRow, count }: Choosers,
 ): AnyDispatch<StepSizes> {
-  const { cache, model, records, rope } = context;
+  const { cache, model, records } = context;
+  const rope = context.ropeOf(store);
   const { kvHeads: G, headWidth: E } = model;
   const { stores, scratch, capacity } = stateOf(context, shape);
   const { factors, up, values } = stores[store]!;

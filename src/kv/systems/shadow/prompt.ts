@@ -97,7 +97,7 @@ interface KeyRange {
 }
 
 function keysOf({ context, shape, store }: Job, arena: Arena, range: KeyRange): AnyDispatch<StepSizes> {
-  const { cache, model, rope, gpu } = context;
+  const { cache, model, gpu } = context;
   const { kvHeads: G, headWidth: E } = model;
   const { scratch } = stateOf(context, shape);
   const WG = threadsOf(context).alone;
@@ -108,7 +108,7 @@ function keysOf({ context, shape, store }: Job, arena: Arena, range: KeyRange): 
     buffers: {
       table: cache.lists.table,
       kv: arena.buffers[cache.bundleOf(store)]!,
-      rope,
+      rope: context.ropeOf(store),
       pivot: range.pivot ? scratch.pivot : gpu.unused,
       x: range.pivot ? scratch.keys : scratch.pivot,
     },

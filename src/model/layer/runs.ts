@@ -1,0 +1,77 @@
+// Which heads of a projection one dispatch makes, and where they go.
+import { assert } from "../../errors.ts";
+import type { ModelContext, QkvProjection } from "../context.ts";
+import type { Sizes } from "../ops/sizes.ts";
+
+/** Which heads of a projection. */
+export type HeadRange = "all" | "queries" | "keysValues";
+
+export interface QkvProduct {
+  layer: number;
+  qkv: QkvProjection;
+  range: HeadRange;
+  /** First record of its rows in `lists.inputs`. */
+  rowAt: number;
+  rows: (sizes: Sizes) => number;
+}
+
+/** Consecutive heads of a projection that one dispatch makes, the arena that it writes, and how they are turned. */
+export interface HeadRun {
+  first: number;
+  count: number;
+  kv: GPUBuffer;
+  arena: number;
+  rotation: number;
+}
+
+/** Stores that one dispatch fills: they lie in one bundle and are turned alike. */
+interface Stretch {
+  bundle: number;
+  first: number;
+  count: number;
+  rotation: number;
+}
+
+/** Keys are turned as their owner's are. */
+const rotationOf = ({ cache, config }: ModelContext, store: number): number =>
+  config.rotationOf[cache.shape.layout.owners[store]!]!;
+
+function stretchesOf(model: ModelContext, { firstStore, stores }: QkvProjection): Stretch[] {
+  return model.cache.bundlesIn(firstStore, stores).flatMap(({ bundle, first, count }) => {
+    const stretches: Stretch[] = [];
+    for (let store = first; store < first + count; store++) {
+      const rotation = rotationOf(model, store);
+      const last = stretches.at(-1);
+      if (last?.rotation === rotation) last.count++;
+      else stretches.push({ bundle, first: store, count: 1, rotation });
+    }
+    return stretches;
+  });
+}
+
+/** Queries are turned as the keys that they meet are. */
+const queriesOf = (model: ModelContext, { layer, qkv }: QkvProduct): HeadRun => ({
+  first: 0,
+  count: qkv.queries,
+  kv: model.cache.arenas[0]!.buffers[0]!,
+  arena: 0,
+  rotation: rotationOf(model, model.cache.shape.layout.reads[layer]!),
+});
+
+export function runsOf(model: ModelContext, product: QkvProduct): HeadRun[] {
+  const { cache, config } = model;
+  const { queries, firstStore, stores } = product.qkv;
+  const queryRun = queriesOf(model, product);
+  if (product.range === "queries" || stores === 0) return [queryRun];
+  const runs = stretchesOf(model, product.qkv).flatMap(({ bundle, first, count, rotation }) =>
+    cache.writtenArenas.map(({ number, buffers }): HeadRun => {
+      const begin = queries + 2 * (first - firstStore) * config.kvHeads;
+      return { first: begin, count: 2 * count * config.kvHeads, kv: buffers[bundle]!, arena: number, rotation };
+    }),
+  );
+  const [firstRun, ...otherRuns] = runs;
+  assert(firstRun, "a product with stores writes at least one buffer");
+  if (product.range !== "all") return runs;
+  if (firstRun.rotation !== queryRun.rotation) return [queryRun, ...runs];
+  return [{ ...firstRun, first: 0, count: firstRun.count + queries }, ...otherRuns];
+}

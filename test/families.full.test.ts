@@ -1,0 +1,5 @@
+import { recipes, test } from "./families.ts";
+
+test.describe.configure({ mode: "parallel" });
+
+for (const variant of ["granite", "olmo2", "ministral3", "phi3-short", "qwen3-head-36"]) recipes(variant);
