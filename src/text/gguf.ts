@@ -3,7 +3,7 @@
 import { ModelError, UnsupportedError } from "../errors.ts";
 import { nameOf } from "./fields.ts";
 import type { TokenizerFiles } from "./schema.ts";
-import { GPT2_SPLIT, byteLevel } from "./split.ts";
+import { GPT2_SPLIT } from "./split.ts";
 
 type Metadata = ReadonlyMap<string, unknown>;
 
@@ -145,12 +145,13 @@ function byteLevelFiles(metadata: Metadata, tokens: readonly string[], types: Ty
     ignore_merges: preset.ignoreMerges ?? false,
   };
   const specials = specialsOf(metadata, tokens, {});
-  const splits = preset.splits.flatMap((regex) => byteLevel(regex).slice(0, 1));
+  const splits = preset.splits.map((regex) => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated" }));
+  const bytes = { type: "ByteLevel", use_regex: false };
   return {
     json: {
       model,
       normalizer: preset.normalizer ?? null,
-      pre_tokenizer: { type: "Sequence", pretokenizers: [...splits, ...byteLevel().slice(1)] },
+      pre_tokenizer: { type: "Sequence", pretokenizers: [...splits, bytes] },
       post_processor: frame(metadata, specials, preset.addBos ?? false),
       decoder: { type: "ByteLevel" },
       added_tokens: addedTokens(tokens, types, specials),
@@ -176,12 +177,10 @@ function sentencePieceFiles(metadata: Metadata, tokens: readonly string[], types
   return {
     json: {
       model: {
-        type: "BPE",
+        type: "SentencePiece",
         vocab: vocabularyOf(tokens),
-        merges: mergesFromScores(tokens, scores, types),
+        scores: Array.from(tokens, (_, id) => (types(id) === NORMAL ? scores[id]! : null)),
         unk_token: specials["unk_token"]?.text ?? null,
-        fuse_unk: true,
-        byte_fallback: true,
       },
       normalizer: {
         type: "Sequence",
@@ -194,33 +193,6 @@ function sentencePieceFiles(metadata: Metadata, tokens: readonly string[], types
     },
     config: configOf(specials),
   };
-}
-
-/**
- * Sentencepiece joins, again and again, the neighbours whose union scores best, leftmost first among equals. As merges:
- * every way to cut a piece in two, ordered by the piece's score. Between cuts of one piece the longer left part goes
- * first, which is leftmost wherever two of them overlap.
- */
-function mergesFromScores(tokens: readonly string[], scores: ArrayLike<number>, types: Types): [string, string][] {
-  const normal = new Map<string, number>();
-  for (const [id, token] of tokens.entries()) if (types(id) === NORMAL) normal.set(token, scores[id]!);
-  const cuts: { left: string; right: string; score: number }[] = [];
-  for (const [piece, score] of normal) {
-    for (let index = 1; index < piece.length; index++) {
-      const left = piece.slice(0, index);
-      const right = piece.slice(index);
-      if (isSymbol(left, normal) && isSymbol(right, normal)) cuts.push({ left, right, score });
-    }
-  }
-  cuts.sort((a, b) => b.score - a.score || b.left.length - a.left.length);
-  return cuts.map(({ left, right }) => [left, right]);
-}
-
-/** What may stand in the text while it is being merged: a piece, or a single character whether a piece or not. */
-function isSymbol(text: string, pieces: ReadonlyMap<string, number>): boolean {
-  if (pieces.has(text)) return true;
-  const code = text.codePointAt(0)!;
-  return text.length === (code > 0xffff ? 2 : 1) && (code < 0xd800 || code > 0xdfff);
 }
 
 /** The first of several tokens with the same text counts when encoding. */

@@ -2,6 +2,8 @@
 // that a text decoded token by token and one decoded at once cannot differ.
 
 import { ModelError, UnsupportedError } from "../errors.ts";
+import { fromAlphabet } from "./alphabet.ts";
+import { type Fields, fieldsOf, isFields, listOf } from "./fields.ts";
 
 export interface DecodeRules {
   /** Each character of a piece stands for one byte, in GPT-2's alphabet. */
@@ -9,42 +11,50 @@ export interface DecodeRules {
   /** Pieces <0x00> … <0xFF> are single bytes. */
   byteFallback: boolean;
   /** Replacements made in every piece, in this order. */
-  replace: readonly (readonly [from: string, to: string])[];
+  replace: (readonly [from: string, to: string])[];
+  /** What the first piece of a text loses wherever it stands in it: the mark of a space; "" for nothing. */
+  firstLoses: string;
   /** Spaces that a whole text loses at its start: those the encoder had put there. */
   leadingSpaces: number;
+  /** Stands before every piece but a text's first; not before one that begins with `continuation`, which goes. */
+  separator: string;
+  continuation: string;
+  /** Spaces before punctuation go, as BERT's tokenizers have it. */
+  cleanUp: boolean;
 }
 
-const DECODERS = "ByteLevel, Metaspace, or a Sequence of Replace, ByteFallback, Fuse and Strip";
+const DECODERS = "ByteLevel, Metaspace, WordPiece, or a Sequence of Replace, ByteFallback, Fuse and Strip";
 
-/** Reads the `decoder` of tokenizer.json. Errors: ModelError, UnsupportedError. */
+/** Reads the `decoder` of tokenizer.json. Without one, pieces are words. Errors: ModelError, UnsupportedError. */
 export function decodeRules(decoder: unknown): DecodeRules {
-  const rules = { byteLevel: false, byteFallback: false, replace: [] as [string, string][], leadingSpaces: 0 };
-  const decoders = decodersOf(decoder);
-  if (decoders.length === 0) throw unsupported("none");
-  for (const each of decoders) addRules(rules, each);
+  const rules: DecodeRules = {
+    byteLevel: false,
+    byteFallback: false,
+    replace: [],
+    firstLoses: "",
+    leadingSpaces: 0,
+    separator: decoder === null ? " " : "",
+    continuation: "",
+    cleanUp: false,
+  };
+  let fused = false;
+  for (const each of decodersOf(decoder)) {
+    addRules(rules, each, fused);
+    fused ||= each["type"] === "Fuse";
+  }
   return rules;
 }
 
-/** An entry of tokenizer.json. */
-type Decoder = Record<string, unknown>;
-
 /** A Sequence holds several. */
-function decodersOf(decoder: unknown): Decoder[] {
+function decodersOf(decoder: unknown): Fields[] {
   if (decoder === null) return [];
-  if (typeof decoder !== "object")
-    throw new ModelError("tokenizer.json: decoder is not an object. Is the file damaged?");
-  const outer: Decoder = { ...decoder };
+  const outer = fieldsOf(decoder, "decoder");
   if (outer["type"] !== "Sequence") return [outer];
-  const members: unknown = outer["decoders"];
-  if (!Array.isArray(members))
-    throw new ModelError("tokenizer.json: decoder.decoders is not a list. Is the file damaged?");
-  return members.map((member: unknown): Decoder => {
-    if (typeof member === "object" && member !== null) return { ...member };
-    throw new ModelError("tokenizer.json: decoder.decoders holds a non-object. Is the file damaged?");
-  });
+  return listOf(outer["decoders"], "decoder.decoders").map((member) => fieldsOf(member, "decoder.decoders[…]"));
 }
 
-function addRules(rules: DecodeRules & { replace: [string, string][] }, decoder: Decoder): void {
+/** `fused`: what is done here is done to the whole text, not to each piece. */
+function addRules(rules: DecodeRules, decoder: Fields, fused: boolean): void {
   switch (decoder["type"]) {
     case "ByteLevel":
       rules.byteLevel = true;
@@ -54,14 +64,22 @@ function addRules(rules: DecodeRules & { replace: [string, string][] }, decoder:
       return;
     case "Fuse":
       return;
-    case "Metaspace":
-      rules.replace.push([textOf(decoder["replacement"] ?? "\u2581"), " "]);
-      rules.leadingSpaces = decoder["prepend_scheme"] === "never" ? 0 : 1;
+    case "Metaspace": {
+      const mark = textOf(decoder["replacement"] ?? "\u2581");
+      rules.firstLoses = decoder["prepend_scheme"] === "never" ? "" : mark;
+      rules.replace.push([mark, " "]);
+      return;
+    }
+    case "WordPiece":
+      rules.separator = " ";
+      rules.continuation = textOf(decoder["prefix"] ?? "##", true);
+      rules.cleanUp = decoder["cleanup"] !== false;
       return;
     case "Replace":
-      rules.replace.push([patternOf(decoder["pattern"]), textOf(decoder["content"], true)]);
+      rules.replace.push([patternOf(decoder["pattern"], fused), textOf(decoder["content"], true)]);
       return;
     case "Strip":
+      if (!fused) throw unsupported("a Strip of each piece");
       rules.leadingSpaces = strippedSpaces(decoder);
       return;
     default:
@@ -77,12 +95,14 @@ function textOf(value: unknown, empty = false): string {
   throw new ModelError("tokenizer.json: a decoder step lacks its text. Is the file damaged?");
 }
 
-function patternOf(pattern: unknown): string {
-  if (typeof pattern === "object" && pattern !== null && "Regex" in pattern) throw unsupported("Replace with a Regex");
-  return textOf(typeof pattern === "object" && pattern !== null && "String" in pattern ? pattern.String : undefined);
+function patternOf(pattern: unknown, fused: boolean): string {
+  if (isFields(pattern) && "Regex" in pattern) throw unsupported("Replace with a Regex");
+  const text = textOf(isFields(pattern) ? pattern["String"] : undefined);
+  if (fused && Array.from(text).length > 1) throw unsupported("a Replace across pieces");
+  return text;
 }
 
-function strippedSpaces(decoder: Decoder): number {
+function strippedSpaces(decoder: Fields): number {
   const { content, start = 0, stop = 0 } = decoder;
   if (content === " " && stop === 0 && typeof start === "number" && Number.isInteger(start) && start >= 0) return start;
   throw unsupported("a Strip other than of spaces at the start");
@@ -91,42 +111,39 @@ function strippedSpaces(decoder: Decoder): number {
 const UTF8 = new TextEncoder();
 const BYTE_PIECE = /^<0x[0-9A-Fa-f]{2}>$/;
 
-/** The bytes a piece of the vocabulary stands for. */
-export function pieceBytes(piece: string, rules: DecodeRules): Uint8Array {
-  if (rules.byteLevel) return alphabetBytes(piece) ?? UTF8.encode(piece);
+/** The bytes a piece of the vocabulary stands for. `first`: a text begins with it. */
+export function pieceBytes(piece: string, rules: DecodeRules, first: boolean): Uint8Array {
+  if (rules.byteLevel) return fromAlphabet(piece) ?? UTF8.encode(piece);
   if (rules.byteFallback && BYTE_PIECE.test(piece)) return Uint8Array.of(Number.parseInt(piece.slice(3, 5), 16));
-  return literalBytes(piece, rules);
+  return literalBytes(piece, rules, first);
 }
 
 /** The bytes of a token that is written as it is read: `<think>`, `<|user|>`. */
-export function literalBytes(content: string, rules: DecodeRules): Uint8Array {
-  return UTF8.encode(rules.replace.reduce((text, [from, to]) => text.replaceAll(from, to), content));
+export function literalBytes(content: string, rules: DecodeRules, first: boolean): Uint8Array {
+  const own = first && rules.firstLoses ? content.replaceAll(rules.firstLoses, "") : content;
+  const replaced = rules.replace.reduce((text, [from, to]) => text.replaceAll(from, () => to), own);
+  const separated = first ? replaced : separatedPiece(replaced, rules);
+  return UTF8.encode(rules.cleanUp ? cleanedUp(separated) : separated);
 }
 
-/** null if a character is not in the alphabet. */
-function alphabetBytes(piece: string): Uint8Array | null {
-  const bytes = new Uint8Array(piece.length);
-  for (let index = 0; index < piece.length; index++) {
-    const byte = BYTE_OF.get(piece.charCodeAt(index));
-    if (byte === undefined) return null;
-    bytes[index] = byte;
-  }
-  return bytes;
+function separatedPiece(piece: string, { separator, continuation }: DecodeRules): string {
+  const continues = continuation !== "" && piece.startsWith(continuation);
+  return continues ? piece.slice(continuation.length) : separator + piece;
 }
 
-/**
- * GPT-2's alphabet: UTF-16 unit → byte. Printable Latin-1 stands for itself; the 68 other bytes, in order, for U+0100 on.
- * All units lie below U+0144, so one unit is one character.
- */
-const BYTE_OF: ReadonlyMap<number, number> = byteAlphabet();
+/** As the reference lists them: applied one after the other, to each piece. */
+const CLEANER: readonly (readonly [from: string, to: string])[] = [
+  [" .", "."],
+  [" ?", "?"],
+  [" !", "!"],
+  [" ,", ","],
+  [" ' ", "'"],
+  [" n't", "n't"],
+  [" 'm", "'m"],
+  [" do not", " don't"],
+  [" 's", "'s"],
+  [" 've", "'ve"],
+  [" 're", "'re"],
+];
 
-function isPrintable(byte: number): boolean {
-  return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-}
-
-function byteAlphabet(): Map<number, number> {
-  const bytes = new Map<number, number>();
-  let next = 0x100;
-  for (let byte = 0; byte < 256; byte++) bytes.set(isPrintable(byte) ? byte : next++, byte);
-  return bytes;
-}
+const cleanedUp = (piece: string): string => CLEANER.reduce((text, [from, to]) => text.replaceAll(from, to), piece);

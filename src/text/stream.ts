@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { type Tokenizer, spacesAtStart } from "./tokenizer.ts";
 
 /** What a stream needs of a tokenizer. */
-export type TokenBytes = Pick<Tokenizer, "bytesOf" | "leadingSpaces">;
+export type TokenBytes = Pick<Tokenizer, "bytesOf" | "isText" | "leadingSpaces">;
 
 /**
  * Decodes one reply token by token. The texts returned, joined, are `tokenizer.decode(tokens, {skipSpecial: true})` up
@@ -19,6 +19,8 @@ export class TextStream {
   /** Decoded but kept back: the longest prefix of a stop string that the text ends with. */
   private held = "";
   private stopped = false;
+  /** No token of the text has come yet. */
+  private first = true;
 
   /** Errors: InputError for an empty stop string. */
   constructor(tokenizer: TokenBytes, stop: readonly string[]) {
@@ -29,7 +31,8 @@ export class TextStream {
 
   /** Text that became safe to show. O(bytes of the token · stop strings). After a stop: always empty and stopped. */
   push(token: number): { text: string; stopped: boolean } {
-    const bytes = this.stopped ? null : this.tokenizer.bytesOf(token);
+    const bytes = this.stopped ? null : this.tokenizer.bytesOf(token, this.first);
+    this.first &&= !this.tokenizer.isText(token);
     const text = bytes === null || bytes.length === 0 ? "" : this.release(this.decoder.decode(bytes, { stream: true }));
     return { text, stopped: this.stopped };
   }

@@ -1,16 +1,20 @@
-// Strings → token ids by @huggingface/tokenizers; ids → strings by our own byte rules (pieces.ts).
+// Strings → token ids through the stages of tokenizer.json (schema.ts); ids → strings by rules on bytes (pieces.ts).
 
-import { Tokenizer as Encoder } from "@huggingface/tokenizers";
+import type { Section } from "./added.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { isFields, nameOf } from "./fields.ts";
 import { literalBytes, pieceBytes } from "./pieces.ts";
 import { type CheckedTokenizer, type TokenizerFiles, checkTokenizer } from "./schema.ts";
+import type { Part } from "./split.ts";
 
 export type { TokenizerFiles } from "./schema.ts";
 
 const NO_BYTES = new Uint8Array(0);
 /** Spaces, letters, digits and bytes outside ASCII: one pass through every stage of a tokenizer. */
 const SAMPLE = " A 12\n\u00e9\u4f60\u{1f600}";
+/** Words whose ids are kept, and how long they may be in UTF-16 units: a text repeats most of its words. */
+const KEPT_WORDS = 16_384;
+const KEPT_LENGTH = 64;
 
 /** A model's tokenizer. Immutable; safe to share between sessions. */
 export class Tokenizer {
@@ -24,13 +28,12 @@ export class Tokenizer {
   /** Spaces a decoded text loses at its very start. */
   readonly leadingSpaces: number;
 
-  private readonly encoder: Encoder;
   private readonly checked: CheckedTokenizer;
-  private readonly cache = new Map<number, Uint8Array>();
+  private readonly bytes = new Map<number, Uint8Array>();
+  private readonly words = new Map<string, readonly number[]>();
 
-  private constructor(checked: CheckedTokenizer, encoder: Encoder, specials: Record<string, string>) {
+  private constructor(checked: CheckedTokenizer, specials: Record<string, string>) {
     this.checked = checked;
-    this.encoder = encoder;
     this.specials = specials;
     this.bosToken = specials["bos_token"] ?? null;
     this.eosToken = specials["eos_token"] ?? null;
@@ -41,7 +44,7 @@ export class Tokenizer {
   /** Errors: ModelError if the files are damaged, UnsupportedError if the tokenizer is of a kind not known here. */
   static create(files: TokenizerFiles): Tokenizer {
     const checked = checkTokenizer(files);
-    const tokenizer = new Tokenizer(checked, createEncoder(checked.json), specialsOf(files.config));
+    const tokenizer = new Tokenizer(checked, specialsOf(files.config));
     tokenizer.encode(SAMPLE);
     return tokenizer;
   }
@@ -54,18 +57,33 @@ export class Tokenizer {
   encode(text: string, options: { addSpecial?: boolean } = {}): number[] {
     if (typeof text !== "string")
       throw new InputError(`tokenizer: got ${nameOf(text)}, want a string. Pass text.`, { code: "bad-prompt" });
+    const { literal, frame } = this.checked.stages;
     const wellFormed = text.replace(/\p{Surrogate}/gu, "\ufffd");
-    const ids = this.encodeChecked(wellFormed, options.addSpecial ?? true);
-    if (ids.every((id) => id !== undefined)) return ids;
-    throw new ModelError("tokenizer.json: it makes tokens that it gives no id. Is the file damaged?");
+    const ids = literal.split(wellFormed).flatMap((section) => this.encodeSection(section));
+    return options.addSpecial === false ? ids : frame(ids);
   }
 
-  private encodeChecked(text: string, addSpecial: boolean): (number | undefined)[] {
-    try {
-      return this.encoder.encode(text, { add_special_tokens: addSpecial }).ids;
-    } catch (error) {
-      throw new ModelError(`tokenizer.json: encoding fails: ${reason(error)}. Is the file damaged?`, { cause: error });
-    }
+  private encodeSection(section: Section): number[] {
+    if ("id" in section) return [section.id];
+    const { normalize, normalized } = this.checked.stages;
+    return normalized
+      .split(normalize(section.text))
+      .flatMap((part) =>
+        "id" in part ? [part.id] : this.encodePart({ text: part.text, first: section.start + part.start === 0 }),
+      );
+  }
+
+  private encodePart(part: Part): number[] {
+    return this.checked.stages.split(part).flatMap(({ text }) => this.encodeWord(text));
+  }
+
+  private encodeWord(word: string): readonly number[] {
+    const known = this.words.get(word);
+    if (known) return known;
+    const ids = this.checked.stages.model.encode(word);
+    if (this.words.size >= KEPT_WORDS) this.words.clear();
+    if (word.length <= KEPT_LENGTH) this.words.set(word, ids);
+    return ids;
   }
 
   /**
@@ -73,7 +91,8 @@ export class Tokenizer {
    * U+FFFD, ids without a token as nothing.
    */
   decode(tokens: readonly number[], options: { skipSpecial?: boolean } = {}): string {
-    const pieces = tokens.map((id) => (options.skipSpecial ? this.bytesOf(id) : this.allBytesOf(id)));
+    const kept = tokens.filter((id) => this.checked.pieces.has(id) && !(options.skipSpecial && this.isSpecial(id)));
+    const pieces = kept.map((id, index) => this.allBytesOf(id, index === 0));
     const bytes = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
     let offset = 0;
     for (const piece of pieces) {
@@ -86,7 +105,7 @@ export class Tokenizer {
 
   /** Id of the token with exactly this text (in the vocabulary's spelling), or null. */
   idOf(token: string): number | null {
-    return this.encoder.token_to_id(token) ?? null;
+    return this.checked.ids.get(token) ?? null;
   }
 
   /** Control tokens: they steer the model and are no part of a text. */
@@ -94,19 +113,25 @@ export class Tokenizer {
     return this.checked.added.get(id)?.special ?? false;
   }
 
-  /** The bytes a token adds to a text: none for special tokens and ids without a token. Not to be written to. */
-  bytesOf(id: number): Uint8Array {
-    return this.isSpecial(id) ? NO_BYTES : this.allBytesOf(id);
+  /** Whether a token is a part of a text: no control token, and no id without a token. */
+  isText(id: number): boolean {
+    return this.checked.pieces.has(id) && !this.isSpecial(id);
   }
 
-  private allBytesOf(id: number): Uint8Array {
-    const known = this.cache.get(id);
+  /**
+   * The bytes a token adds to a text, `first` if no token of the text comes before it: none for special tokens and ids
+   * without a token. Not to be written to.
+   */
+  bytesOf(id: number, first = false): Uint8Array {
+    return this.isText(id) ? this.allBytesOf(id, first) : NO_BYTES;
+  }
+
+  private allBytesOf(id: number, first: boolean): Uint8Array {
+    const known = first ? undefined : this.bytes.get(id);
     if (known) return known;
     const { pieces, added, decode } = this.checked;
-    const piece = pieces.get(id);
-    if (piece === undefined) return NO_BYTES;
-    const bytes = added.has(id) ? literalBytes(piece, decode) : pieceBytes(piece, decode);
-    this.cache.set(id, bytes);
+    const bytes = (added.has(id) ? literalBytes : pieceBytes)(pieces.get(id)!, decode, first);
+    if (!first) this.bytes.set(id, bytes);
     return bytes;
   }
 }
@@ -117,16 +142,6 @@ export function spacesAtStart(text: string, limit: number): number {
   while (count < limit && text[count] === " ") count++;
   return count;
 }
-
-function createEncoder(json: object): Encoder {
-  try {
-    return new Encoder(json, {});
-  } catch (error) {
-    throw new ModelError(`tokenizer.json: ${reason(error)}. Is the file damaged?`, { cause: error });
-  }
-}
-
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 200);
 
 /** The `…_token` entries, each a string or an object with `content`. */
 function specialsOf(config: unknown): Record<string, string> {

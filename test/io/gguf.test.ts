@@ -258,6 +258,14 @@ test("types without a kernel are named", async () => {
   await expectError(openWith({ tensors: [{ ...first!, typeId: 99 }, ...others] }), UnsupportedError, "type 99");
 });
 
+test("a tensor that is not needed may be of any type", async () => {
+  const first = tensor("blk.0.attn_rot_embd", "F32", [256]);
+  for (const typeId of [16, 26, 99]) {
+    const { tensors } = await openWith({ tensors: [...smallTensors(), { ...first, typeId }] });
+    expect(tensors.size).toBe(11);
+  }
+});
+
 test("tensors that belong to no dense llama are refused", async () => {
   const withTensor = (name: string, type: GgmlType = "F32", shape = [256]) =>
     openWith({ tensors: [...smallTensors(), tensor(name, type, shape)] });

@@ -13,6 +13,7 @@ const pieces = Tokenizer.create(tokenizerFromGguf(sentencePieceMetadata()));
 const chunks = (tokens: readonly Uint8Array[], leadingSpaces = 0): TokenBytes => ({
   leadingSpaces,
   bytesOf: (id) => tokens[id]!,
+  isText: () => true,
 });
 
 /** All texts returned, the rest at the end last. */

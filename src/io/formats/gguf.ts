@@ -34,7 +34,7 @@ const tensorTypes: ReadonlyMap<number, TensorType> = new Map([
   [39, "MXFP4"],
 ]);
 
-/** For messages only. */
+/** Without a kernel. */
 const otherTypes: ReadonlyMap<number, string> = new Map([
   [9, "Q8_1"],
   [15, "Q8_K"],
@@ -55,6 +55,9 @@ const otherTypes: ReadonlyMap<number, string> = new Map([
   [40, "NVFP4"],
 ]);
 
+/** What a GGUF's tensors may be in. */
+export const KNOWN_TYPES: readonly TensorType[] = [...tensorTypes.values()];
+
 /** A tensor as the file describes it. */
 export interface GgufTensor {
   /** ggml's name, e.g. blk.0.attn_q.weight. */
@@ -73,11 +76,13 @@ export interface Gguf {
   metadata: ReadonlyMap<string, unknown>;
   /** In file order. */
   tensors: readonly GgufTensor[];
+  /** Types, by name, of the tensors whose type has no kernel. */
+  others: ReadonlyMap<string, string>;
 }
 
 /**
- * Reads everything but the tensors. Throws UnsupportedError for big-endian files, unknown versions and tensor types
- * without a kernel, ModelError for everything that contradicts itself or the file's size.
+ * Reads everything but the tensors. Throws UnsupportedError for big-endian files and unknown versions, ModelError for
+ * everything that contradicts itself or the file's size.
  */
 export async function readGguf(file: ByteFile, signal?: AbortSignal): Promise<Gguf> {
   const header = new Header(file, signal);
@@ -93,8 +98,12 @@ export async function readGguf(file: ByteFile, signal?: AbortSignal): Promise<Gg
   const described: Described[] = [];
   for (let i = 0; i < tensorCount; i++) described.push(await describe(header));
   const dataStart = alignUp(header.position, alignmentOf(metadata, header));
-  const tensors = place(described, dataStart, metadata, header).map((tensor) => ({ ...tensor, file }));
-  return { metadata, tensors };
+  const placed = place(described, dataStart, metadata, header);
+  return {
+    metadata,
+    tensors: placed.flatMap(({ type, ...tensor }) => (typeof type === "number" ? [] : [{ ...tensor, type, file }])),
+    others: new Map(placed.flatMap(({ name, type }) => (typeof type === "number" ? [[name, nameOfType(type)]] : []))),
+  };
 }
 
 async function readMagic(header: Header): Promise<void> {
@@ -114,10 +123,15 @@ async function readMagic(header: Header): Promise<void> {
   );
 }
 
-/** A tensor before its place is known to be right; `offset` counts from the start of the data. */
-interface Described extends Omit<GgufTensor, "file"> {
-  elements: number;
+/**
+ * A tensor before its place is known to be right; `offset` counts from the start of the data. A type without a kernel is
+ * its number, and takes no known bytes.
+ */
+interface Described extends Omit<GgufTensor, "file" | "type"> {
+  type: TensorType | number;
 }
+
+const nameOfType = (id: number): string => otherTypes.get(id) ?? `type ${id}`;
 
 async function describe(header: Header): Promise<Described> {
   const name = await header.string("a tensor name");
@@ -125,21 +139,19 @@ async function describe(header: Header): Promise<Described> {
   if (dimensions < 1 || dimensions > 4) header.fail(`tensor ${quote(name)}: dimensions`, dimensions, "1 to 4");
   const shape: number[] = [];
   for (let i = 0; i < dimensions; i++) shape.unshift(await header.u64());
-  const elements = elementCount(shape);
-  if (!(elements > 0)) header.fail(`tensor ${quote(name)}: impossible shape`, quote(shape), "counts above 0");
+  if (!(elementCount(shape) > 0))
+    header.fail(`tensor ${quote(name)}: impossible shape`, quote(shape), "counts above 0");
   const typeId = await header.u32();
-  const type = tensorTypes.get(typeId);
-  if (type === undefined) {
-    throw new UnsupportedError(
-      `${header.name}: tensor ${quote(name)} has a type without a kernel; got ${otherTypes.get(typeId) ?? `type ${typeId}`}, want one of ${[...tensorTypes.values()].join(", ")}. Take another quantisation of the model.`,
-    );
-  }
-  const block = TENSOR_BLOCKS[type];
-  if (shape.at(-1)! % block.elements !== 0) {
-    header.fail(`tensor ${quote(name)}: row length`, shape.at(-1), `a multiple of ${block.elements} for ${type}`);
-  }
-  const byteLength = (elements / block.elements) * block.bytes;
-  return { name, shape, type, elements, byteLength, offset: await header.u64() };
+  const type = tensorTypes.get(typeId) ?? typeId;
+  const byteLength = typeof type === "number" ? 0 : bytesOf(type, shape, name, header);
+  return { name, shape, type, byteLength, offset: await header.u64() };
+}
+
+function bytesOf(type: TensorType, shape: readonly number[], name: string, header: Header): number {
+  const { elements, bytes } = TENSOR_BLOCKS[type];
+  if (shape.at(-1)! % elements !== 0)
+    header.fail(`tensor ${quote(name)}: row length`, shape.at(-1), `a multiple of ${elements} for ${type}`);
+  return (elementCount(shape) / elements) * bytes;
 }
 
 function alignmentOf(metadata: ReadonlyMap<string, unknown>, header: Header): number {
@@ -155,7 +167,7 @@ function place(
   dataStart: number,
   metadata: ReadonlyMap<string, unknown>,
   header: Header,
-): Omit<GgufTensor, "file">[] {
+): Described[] {
   const alignment = alignmentOf(metadata, header);
   const sorted = described.toSorted((a, b) => a.offset - b.offset);
   const names = new Set<string>();

@@ -24,7 +24,11 @@ export async function readWholeGguf(file: ByteFile, signal?: AbortSignal): Promi
     parts.push(i === own ? { gguf, file } : await openPart(file, name, count, signal));
   const [first] = parts;
   return {
-    gguf: { metadata: first!.gguf.metadata, tensors: parts.flatMap((part) => part.gguf.tensors) },
+    gguf: {
+      metadata: first!.gguf.metadata,
+      tensors: parts.flatMap((part) => part.gguf.tensors),
+      others: new Map(parts.flatMap((part) => [...part.gguf.others])),
+    },
     file: first!.file,
   };
 }

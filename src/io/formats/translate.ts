@@ -4,7 +4,7 @@ import { ModelError, UnsupportedError } from "../../errors.ts";
 import { quote } from "../files/bytes.ts";
 import type { ByteFile } from "../files/bytes.ts";
 import { type Architecture, architectureOf, given, widthsOf } from "./architectures.ts";
-import type { Gguf, GgufTensor } from "./gguf.ts";
+import { type Gguf, type GgufTensor, KNOWN_TYPES } from "./gguf.ts";
 import { Keys } from "./keys.ts";
 import { unfused } from "./names.ts";
 import type { StoredTensor } from "./tensor.ts";
@@ -52,6 +52,7 @@ export function translateGguf(gguf: Gguf, file: ByteFile): Translated {
   const prefix = keys.text("general.architecture") ?? keys.fail("general.architecture", undefined, "a name");
   const architecture = architectureOf(prefix, file.name);
   refuseVariants(keys, prefix, architecture);
+  refuseTypes(gguf, file);
   const config = { ...makeConfig(keys, prefix, gguf.tensors), ...architecture.config(keys, prefix) };
   const headsOf = (module: string | undefined): number => {
     if (!architecture.interleaved) return 0;
@@ -153,6 +154,19 @@ function makeGenerationConfig(keys: Keys): Record<string, unknown> {
   };
 }
 
+/** Rotary tables of old conversions: recomputed here. */
+const UNNEEDED = /^blk\.\d+\.attn_rot_embd/;
+
+/** What is not needed may be of any type. */
+function refuseTypes({ others }: Gguf, file: ByteFile): void {
+  for (const [name, type] of others) {
+    if (UNNEEDED.test(name)) continue;
+    throw new UnsupportedError(
+      `${file.name}: tensor ${quote(name)} has a type without a kernel; got ${type}, want one of ${KNOWN_TYPES.join(", ")}. Take another quantisation of the model.`,
+    );
+  }
+}
+
 function translateTensor(
   tensor: GgufTensor,
   layers: number,
@@ -160,8 +174,7 @@ function translateTensor(
   headsOf: (module: string | undefined) => number,
 ): StoredTensor[] {
   const { name, shape, type, byteLength, file, offset } = tensor;
-  // Rotary tables of old conversions: recomputed here.
-  if (/^blk\.\d+\.attn_rot_embd/.test(name)) return [];
+  if (UNNEEDED.test(name)) return [];
   const [, layer, module, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   const known = Object.hasOwn(globalNames, name) ? globalNames[name] : undefined;
   const inLayer = module !== undefined && Object.hasOwn(names, module) ? names[module] : undefined;
