@@ -4,7 +4,8 @@ import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, platform, release, totalmem } from "node:os";
 import { dirname } from "node:path";
-import { BENCH_HELP, parseBench, resolveModel } from "./arguments.mjs";
+import { BENCH_HELP, parseBench } from "./arguments/bench.mjs";
+import { resolveModel } from "./arguments/models.mjs";
 import { columns, command, inPage, pollPage, print, quit } from "./command.mjs";
 
 async function main(argv) {

@@ -2,7 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { StringDecoder } from "node:string_decoder";
-import { START_HELP, parseStart, resolveModel, resolveStudent } from "./arguments.mjs";
+import { resolveModel, resolveStudent } from "./arguments/models.mjs";
+import { START_HELP, parseStart } from "./arguments/start.mjs";
 import { command, inPage, onQuit, print, quit, showProgress } from "./command.mjs";
 
 async function main(argv) {

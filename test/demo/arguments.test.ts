@@ -5,7 +5,9 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "playwright/test";
-import { parseBench, parseStart, resolveModel } from "../../demo/server/arguments.mjs";
+import { parseBench } from "../../demo/server/arguments/bench.mjs";
+import { resolveModel } from "../../demo/server/arguments/models.mjs";
+import { parseStart } from "../../demo/server/arguments/start.mjs";
 
 const START = join(import.meta.dirname, "../../demo/server/start.mjs");
 const BENCH = join(import.meta.dirname, "../../demo/server/bench.mjs");

@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import type { Locator, Page } from "playwright";
 import { expect } from "playwright/test";
-import { parseBench } from "../../demo/server/arguments.mjs";
+import { parseBench } from "../../demo/server/arguments/bench.mjs";
 import { shapesFor } from "../../demo/bench/compare.ts";
 import type { CompareResult } from "../../demo/bench/compare.ts";
 import { sidewaysOverflow, test, type Visit, wait, watched } from "./visit.ts";

@@ -1,0 +1,29 @@
+export interface ReplyArguments {
+  page?: undefined;
+  /** One of the two: text, or token ids. */
+  prompt?: string;
+  tokens?: number[];
+  system?: string;
+  raw: boolean;
+  model: string;
+  json: boolean;
+  software?: boolean;
+  /** As typed. */
+  student?: string;
+  load: {
+    /** As typed: the engine checks it. */
+    kv?: string;
+    swiftkv?: { layers: number; group: number } | false;
+    context?: number;
+  };
+  generate: Record<string, number>;
+}
+
+export interface PageArguments {
+  page: true;
+  port?: number;
+  open: boolean;
+}
+
+export const START_HELP: string;
+export function parseStart(argv: readonly string[]): { help: true } | ReplyArguments | PageArguments;
