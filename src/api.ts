@@ -95,7 +95,10 @@ export interface LoadOptions {
   sequences?: number;
   /** Most bytes of one buffer of the cache, which lies in several where it is larger. Default: what the adapter allows. */
   arenaBytes?: number;
-  /** "auto" measures kernel variants on this adapter once and remembers the answer. "off" takes the defaults. Default "auto". */
+  /**
+   * "auto" measures kernel variants on this adapter, where it has a choice, for at most a few seconds of a load, and
+   * remembers the answers; the next load goes on with what is left. "off" takes the defaults. Default "auto".
+   */
   tune?: "auto" | "off";
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
@@ -120,6 +123,8 @@ export interface LoadProgress {
   /** Bytes so far and in all; 0 where not yet known. */
   loadedBytes: number;
   totalBytes: number;
+  /** How far this phase has come, from 0 to 1; null where that cannot be told. "compile" goes on during "download". */
+  share: number | null;
   /** The file or tensor being worked on. */
   item: string;
 }
@@ -271,6 +276,8 @@ export interface ModelInfo {
   /** Tokens of context the model was trained for. */
   trainedContext: number;
   hasChatTemplate: boolean;
+  /** What the chat template reads beside the conversation: names for `ChatPrompt.variables`, such as "enable_thinking". */
+  templateVariables: readonly string[];
   /** Sampling defaults from generation_config.json (the engine's own default stays greedy). */
   sampling: Sampling;
   /** How this engine runs it; null = every token through every layer. */

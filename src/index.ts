@@ -1,7 +1,7 @@
 // The public surface: what an embedder may rely on.
 export type * from "./api.ts";
 export { KV_FORMATS } from "./api.ts";
-export type { ErrorCode, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
+export type { ErrorCode, GgufChoice, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
 export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
 export { parseRecipe, type Recipe } from "./kv/recipe.ts";
 export { convert, distil, exportStudent, load, saveCheckpoint, saveStudent } from "./load.ts";

@@ -53,6 +53,6 @@ function view(name: string): (progress: LoadProgress) => void {
     if (elapsed < 1500 || speed <= 0 || loaded >= total) return "";
     return `, ${seconds((total - loaded) / speed)} left`;
   };
-  show({ phase: "open", loadedBytes: 0, totalBytes: 0, item: "" });
+  show({ phase: "open", loadedBytes: 0, totalBytes: 0, share: null, item: "" });
   return show;
 }

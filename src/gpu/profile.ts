@@ -16,6 +16,8 @@ export interface AdapterProfile {
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
   /** Rows of a prompt chunk in a measurement, at most: enough to fill the adapter, few enough to be over soon. */
   tuningRows: number;
+  /** Milliseconds of a load that measuring may take: what is left over is for the next one. */
+  tuningMs: number;
   /** Bytes to copy, and threads that multiply, where its peaks are measured. */
   peaks: { copyBytes: number; fmaThreads: number };
 }
@@ -28,6 +30,7 @@ const SOFTWARE: AdapterProfile = {
   combineThreads: 4,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
   tuningRows: 48,
+  tuningMs: 1000,
   peaks: { copyBytes: 32 * 2 ** 20, fmaThreads: 1 << 12 },
 };
 
@@ -39,6 +42,7 @@ const HARDWARE: AdapterProfile = {
   combineThreads: 64,
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
   tuningRows: Infinity,
+  tuningMs: 2000,
   peaks: { copyBytes: 128 * 2 ** 20, fmaThreads: 1 << 18 },
 };
 
