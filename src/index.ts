@@ -6,6 +6,7 @@ export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError 
 export { parseRecipe, type Recipe } from "./kv/recipe.ts";
 export { convert, distil, exportStudent, load, saveCheckpoint, saveStudent } from "./load.ts";
 export { sampleChats, type SampleOptions } from "./chat/sample.ts";
+export { describeAdapter } from "./gpu/device.ts";
 export { type AdapterPeaks, measureAdapter } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";
 export const VERSION = "0.1.0";

@@ -65,7 +65,7 @@ export class Gpu {
     this.counts = root?.counts ?? { submits: 0, dispatches: 0, readbacks: 0, readbackBytes: 0, objectsCreated: 0 };
     this.bytes = { weights: root?.bytes.weights ?? 0, kv: 0, scratch: 0 };
     if (!compiled.has(device)) compiled.set(device, new Map());
-    this.adapter = describe(device);
+    this.adapter = describe(device.adapterInfo, device.features);
     this.profile = profileOf(this.adapter);
     void device.lost.then(({ reason, message }) => {
       if (this.#root.#closed) return;
@@ -80,6 +80,14 @@ export class Gpu {
   /** Opens the fastest adapter, or wraps `device`. Throws UnsupportedError if there is none. */
   static async open(device?: GPUDevice): Promise<Gpu> {
     if (device) return new Gpu(device, false);
+    const adapter = await Gpu.find();
+    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
+    const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+    return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+  }
+
+  /** The fastest adapter. Throws UnsupportedError if there is none. */
+  static async find(): Promise<GPUAdapter> {
     const gpu = globalThis.navigator?.gpu; // Node before 21 has no navigator
     if (!gpu) {
       throw new UnsupportedError(
@@ -94,9 +102,7 @@ export class Gpu {
         { code: "no-adapter" },
       );
     }
-    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
-    const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
-    return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+    return adapter;
   }
 
   /** Buffers of its own on the same device, with the same kernels and counts. May read the weights of what it came from. */
@@ -265,9 +271,15 @@ export class Gpu {
   }
 }
 
-function describe(device: GPUDevice): AdapterInfo {
-  const { vendor = "", architecture = "", description = "" } = device.adapterInfo ?? {};
+/** What `load` would run on. Throws UnsupportedError where there is nothing. */
+export async function describeAdapter(): Promise<AdapterInfo> {
+  const { info, features } = await Gpu.find();
+  return describe(info, features);
+}
+
+function describe(info: Partial<GPUAdapterInfo> | undefined, features: GPUSupportedFeatures): AdapterInfo {
+  const { vendor = "", architecture = "", description = "" } = info ?? {};
   const software = /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${description}`);
   const name = [vendor, description || architecture].filter(Boolean).join(" · ") || "unknown adapter";
-  return { name, software, features: [...device.features].sort() };
+  return { name, software, features: [...features].sort() };
 }

@@ -49,7 +49,10 @@ async function open(profile: BrowserContext): Promise<Visit> {
   const page = await profile.newPage();
   const faults: string[] = [];
   page.setDefaultTimeout(60_000);
-  await page.addInitScript(() => localStorage.clear());
+  await page.addInitScript(() => {
+    localStorage.clear();
+    indexedDB.deleteDatabase("longprompt-conversations");
+  });
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => {
     const { url } = message.location();

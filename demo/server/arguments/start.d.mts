@@ -1,9 +1,14 @@
 export interface ReplyArguments {
   page?: undefined;
-  /** One of the two: text, or token ids. */
+  /** One of the three: text, a file with messages, or token ids. */
   prompt?: string;
+  messages?: string;
   tokens?: number[];
   system?: string;
+  /** For the chat template; tools and documents are files. */
+  variables?: Record<string, unknown>;
+  tools?: string;
+  documents?: string;
   raw: boolean;
   model: string;
   json: boolean;
@@ -26,4 +31,4 @@ export interface PageArguments {
 }
 
 export const START_HELP: string;
-export function parseStart(argv: readonly string[]): { help: true } | ReplyArguments | PageArguments;
+export function parseStart(argv: readonly string[], piped?: string): { help: true } | ReplyArguments | PageArguments;
