@@ -3,14 +3,14 @@
 import { expect, test } from "playwright/test";
 import { loopWatch } from "../../demo/shared/loop.ts";
 import { samplingFor } from "../../demo/shared/sampling.ts";
+import type { Sampling } from "../../src/index.ts";
 
 test("the files' own recommendation wins, then the card, then a cautious setting", () => {
   const greedy = { temperature: 0 };
   expect(samplingFor({ name: "x", sampling: { temperature: 0.9, topK: 5 } })).toEqual({ temperature: 0.9, topK: 5 });
-  expect(samplingFor({ name: "SmolLM2-135M-Instruct.Q4_1", sampling: greedy })).toEqual({
-    temperature: 0.2,
-    topP: 0.9,
-  });
+  const named = (name: string): Sampling => samplingFor({ name, sampling: greedy });
+  expect(named("HuggingFaceTB/SmolLM2-360M-Instruct")).toEqual({ temperature: 0.2, topP: 0.9 });
+  expect(named("SmolLM2-135M-Instruct.Q4_1")).toEqual({ temperature: 0 });
   expect(samplingFor({ name: "Qwen/Qwen2.5-0.5B-Instruct", sampling: greedy })).toMatchObject({ topK: 20 });
   expect(samplingFor({ name: "something else", sampling: greedy }).temperature).toBeLessThanOrEqual(0.5);
 });
