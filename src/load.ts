@@ -160,7 +160,10 @@ async function loadModel(
   return { ...model, parameters: loader.parameters, hash };
 }
 
+/** From now on reports how many of the kernels that are still missing have been compiled. */
 function showCompiling(gpu: Gpu, report: Report): void {
-  gpu.onKernel = () => report({ phase: "compile", share: gpu.kernels.compiled / gpu.kernels.asked });
-  gpu.onKernel();
+  const { compiled } = gpu.kernels;
+  gpu.onKernel = () =>
+    report({ phase: "compile", share: (gpu.kernels.compiled - compiled) / (gpu.kernels.asked - compiled) });
+  report({ phase: "compile" });
 }

@@ -9,7 +9,7 @@ import { nameOfSource, picker } from "../shared/picker.ts";
 import { embeddedStudent } from "../shared/students.ts";
 import { explain, type Remedy, troubleCard } from "../shared/trouble.ts";
 import { about } from "./about.ts";
-import { type Kept, lastModel, recall, rememberModel, titleOf } from "./archive.ts";
+import { type Kept, lastModel, recall, rememberModel } from "./archive.ts";
 import { box as makeBox } from "./box.ts";
 import { connectComposer } from "./composer.ts";
 import { conversation } from "./conversation.ts";
@@ -86,7 +86,10 @@ function show(view: View): void {
   find("picker-back", HTMLElement).hidden = state.engine === null;
   find("model-button", HTMLElement).hidden = state.engine === null || view === "loading";
   find("new-chat", HTMLElement).hidden = view !== "chat" || state.engine === null;
-  if (view === "picker") void showKept(open);
+  if (view === "picker") {
+    document.title = "longprompt";
+    void showKept(open);
+  }
   if (view === "chat") showOffer();
 }
 
@@ -119,7 +122,6 @@ async function open(kept: Kept): Promise<void> {
 
 function showConversation(): void {
   chat.show();
-  find("chat-title", HTMLElement).textContent = state.turns.length > 0 ? titleOf(state) : "New conversation";
   starters.hidden = state.turns.length > 0;
   if (state.turns.length === 0) welcome();
   show("chat");

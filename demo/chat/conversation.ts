@@ -108,7 +108,13 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
   const foot = make("footer", {}, figures, tools);
   const heading = make("h2", { className: "speaker", textContent: speaker });
   const element = make("article", { className: "message model busy" }, heading, body, progress, foot);
-  const show = markdownView(body);
+  const showAnswer = markdownView(body);
+  const thoughts = thoughtsView(body);
+  const show = (whole: string): void => {
+    const { thought, answer } = withoutThought(whole);
+    thoughts(thought);
+    showAnswer(answer);
+  };
   const started = performance.now();
   let firstToken = 0;
   let readTokens = 0;
@@ -163,6 +169,22 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
       figures.textContent = line.charAt(0).toUpperCase() + line.slice(1);
     },
     settle: () => regenerate.remove(),
+  };
+}
+
+/** What a model thinks aloud before it answers; the answer may be still to come. */
+export function withoutThought(text: string): { thought: string; answer: string } {
+  const [all = "", thought = ""] = /^\s*<think>([^]*?)(?:<\/think>|$)/.exec(text) ?? [];
+  return { thought: thought.trim(), answer: text.slice(all.length) };
+}
+
+/** Thoughts stand folded before the answer, where there are any. */
+function thoughtsView(answer: HTMLElement): (text: string) => void {
+  const text = make("div", { className: "folded-text", tabIndex: 0 });
+  const folded = make("details", { className: "folded" }, make("summary", { textContent: "Thoughts" }), text);
+  return (thought) => {
+    if (thought && !folded.isConnected) answer.before(folded);
+    if (text.textContent !== thought) text.textContent = thought;
   };
 }
 

@@ -7,7 +7,7 @@ import { loopWatch } from "../shared/loop.ts";
 import { count } from "../shared/numbers.ts";
 import { explain, tooLong, type Trouble, troubleCard } from "../shared/trouble.ts";
 import type { Remedy } from "../shared/trouble.ts";
-import { keep, type KeptTurn } from "./archive.ts";
+import { keep, type KeptTurn, titleOf } from "./archive.ts";
 import type { Box } from "./box.ts";
 import { follow, reply, stream, userMessage } from "./conversation.ts";
 import type { Conversation, Reply } from "./conversation.ts";
@@ -128,6 +128,7 @@ export function talk(parts: Parts): Talk {
   };
 
   const save = (): void => {
+    showTitle(state);
     const { id, turns, loaded } = state;
     if (id === null || !loaded || turns.length === 0) return;
     const source = typeof loaded.source === "string" ? loaded.source : null;
@@ -177,6 +178,7 @@ export function talk(parts: Parts): Talk {
   return {
     send,
     show() {
+      showTitle(state);
       list.clear();
       last = null;
       for (const turn of state.turns) {
@@ -202,6 +204,13 @@ function asked({ content, long = 0 }: KeptTurn): HTMLElement {
 function speakerOf({ mode, engine, loaded }: State): string {
   const name = loaded?.name ?? "Reply";
   return mode.swiftkv && engine?.model.undistilled && !engine.model.calibration ? `${name}, untrained SwiftKV` : name;
+}
+
+/** The conversation's name, as the page's heading and in its tab. */
+function showTitle({ turns }: State): void {
+  const title = turns.length > 0 ? titleOf({ turns }) : "New conversation";
+  find("chat-title", HTMLElement).textContent = title;
+  document.title = turns.length > 0 ? `${title} · longprompt` : "longprompt";
 }
 
 /** Cards and suggestions at the end. */

@@ -1,6 +1,7 @@
-// How replies are sampled by default, and how one that goes round in circles is noticed.
+// How replies are sampled by default, how one that goes round in circles is noticed, and where thoughts end.
 
 import { expect, test } from "playwright/test";
+import { withoutThought } from "../../demo/chat/conversation.ts";
 import { loopWatch } from "../../demo/shared/loop.ts";
 import { samplingFor } from "../../demo/shared/sampling.ts";
 import type { Sampling } from "../../src/index.ts";
@@ -30,4 +31,10 @@ test("a loop is noticed, whatever its length; a list, a refrain and a row of dot
   expect(noticedAt(Array.from({ length: 40 }, (_, i) => [1, 2, 100 + i, 3]).flat())).toBe(-1);
   expect(noticedAt([...times(3, ramp(0, 40)), ...ramp(500, 200)])).toBe(-1);
   expect(noticedAt([...ramp(0, 20), ...times(50, [7]), ...ramp(100, 20)])).toBe(-1);
+});
+
+test("thoughts are told from the answer, also while they are being written", () => {
+  expect(withoutThought("<think>\na < b\n</think>\n\nYes.")).toEqual({ thought: "a < b", answer: "\n\nYes." });
+  expect(withoutThought("<think>\nso far")).toEqual({ thought: "so far", answer: "" });
+  expect(withoutThought("I <think> so.")).toEqual({ thought: "", answer: "I <think> so." });
 });
