@@ -14,10 +14,10 @@ export interface AdapterProfile {
   combineThreads: number;
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
-  /** Rows of a prompt chunk in a measurement, at most: enough to fill the adapter, few enough to be over soon. */
-  tuningRows: number;
   /** Milliseconds of a load that measuring may take: what is left over is for the next one. */
   tuningMs: number;
+  /** Rows of a prompt chunk in a measurement, at most: enough to fill the adapter, few enough to be over soon. */
+  tuningRows: number;
   /** Bytes to copy, and threads that multiply, where its peaks are measured. */
   peaks: { copyBytes: number; fmaThreads: number };
 }
@@ -29,8 +29,8 @@ const SOFTWARE: AdapterProfile = {
   normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
   combineThreads: 4,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
-  tuningRows: 48,
   tuningMs: 1000,
+  tuningRows: 48,
   peaks: { copyBytes: 32 * 2 ** 20, fmaThreads: 1 << 12 },
 };
 
@@ -41,8 +41,8 @@ const HARDWARE: AdapterProfile = {
   normThreads: 128,
   combineThreads: 64,
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
-  tuningRows: Infinity,
   tuningMs: 2000,
+  tuningRows: Infinity,
   peaks: { copyBytes: 128 * 2 ** 20, fmaThreads: 1 << 18 },
 };
 
