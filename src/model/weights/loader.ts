@@ -36,6 +36,8 @@ export class WeightLoader {
   /** What to do with each tensor once its bytes are here. */
   readonly #jobs = new Map<string, ((bytes: Uint8Array<ArrayBuffer>) => Promise<void>)[]>();
   #staging: GPUBuffer | null = null;
+  /** Bytes uploaded since the GPU was last waited for. */
+  #queued = 0;
   /** Number of weights named so far. */
   parameters = 0;
   /** A line for each tensor of the ordinary model that has been loaded, for `hash`. */
@@ -137,7 +139,14 @@ export class WeightLoader {
       const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, headRows, firstRow };
       await Program.once(this.#gpu, `pack ${tensor.name}`, [packer(tensor.type, matrix, raw, params)]);
     }
-    // One tensor at a time in flight: queued uploads must not exhaust memory.
+    await this.#bound(bytes.byteLength);
+  }
+
+  /** Queued uploads must not exhaust memory; waiting for each of them would leave the GPU idle meanwhile. */
+  async #bound(bytes: number): Promise<void> {
+    this.#queued += bytes;
+    if (this.#queued < SLICE_BYTES) return;
+    this.#queued = 0;
     await this.#gpu.device.queue.onSubmittedWorkDone();
   }
 
