@@ -149,8 +149,7 @@ async function loadModel(
   const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
   // Before the download, so that a cache too large for this adapter is known at once.
   const early = student ? null : assemble(gpu, config, weights, settings, loader);
-  const arrival = loader.load(signal).then(() => showCompiling(gpu, report));
-  await Promise.all([arrival, early && compile(early, settings)]);
+  await loadCompiling(loader, signal, () => showCompiling(gpu, report), early && (() => compile(early, settings)));
   const hash = await loader.hash();
   if (stored) checkBase(stored, checkpoint.name, hash);
   const converted = { ...config, swiftkv: student };
@@ -158,6 +157,22 @@ async function loadModel(
   if (early) await choose(model, { report, signal });
   else await makeReady(model, settings, { report, signal });
   return { ...model, parameters: loader.parameters, hash };
+}
+
+/**
+ * Loads, and compiles meanwhile. Pipelines are compiled in the order in which they are asked for: those that pack weights
+ * come first, or the weights would wait for all others.
+ */
+async function loadCompiling(
+  loader: WeightLoader,
+  signal: AbortSignal | undefined,
+  onLoaded: () => void,
+  compileEarly: (() => Promise<void>) | null,
+): Promise<void> {
+  let begin = (): void => {};
+  const steady = new Promise<void>((resolve) => (begin = resolve));
+  const arrival = loader.load(signal, begin).then(onLoaded);
+  await Promise.all([arrival, steady.then(compileEarly)]);
 }
 
 /** From now on reports how many of the kernels that are still missing have been compiled. */

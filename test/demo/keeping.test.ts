@@ -12,9 +12,9 @@ test.beforeAll(async ({ browserWithGpu, site }) => {
   page = await context.newPage();
   page.setDefaultTimeout(60_000);
   await page.route("**/fable/tokenizer_config.json", async (route) => {
-    const response = await route.fetch();
+    const response = await fetch(route.request().url()); // whole, whatever range was asked for
     const config = (await response.json()) as { chat_template: string };
-    await route.fulfill({ response, json: { ...config, chat_template: config.chat_template + THINKING } });
+    await route.fulfill({ json: { ...config, chat_template: config.chat_template + THINKING } });
   });
   await loadFable(page, site);
   await newChat({ page, faults: [] }, 8);

@@ -97,7 +97,7 @@ export async function ask(page: Page, text: string): Promise<{ text: string; fig
 
 export async function ended(page: Page): Promise<{ text: string; figures: string }> {
   const reply = replies(page).last();
-  await expect(reply.locator(".figures")).toHaveText(/read [\d,]+ tokens/i, wait);
+  await expect(reply.locator(".figures")).toHaveText(/read [\d,]+ tokens?/i, wait);
   await expect(send(page)).toBeVisible();
   return { text: await reply.locator(".body").innerText(), figures: await reply.locator(".figures").innerText() };
 }

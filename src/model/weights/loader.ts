@@ -189,18 +189,33 @@ export class WeightLoader {
     return buffer;
   }
 
-  /** Reads every tensor that was named, in file order, at most one at a time. */
-  async load(signal?: AbortSignal): Promise<void> {
-    for (const name of this.#source.tensors.keys()) {
+  /**
+   * Reads every tensor that was named, in file order, at most one at a time. `onSteady` is called once: when those that are
+   * left need no kernels but those of tensors before them.
+   */
+  async load(signal?: AbortSignal, onSteady: () => void = () => {}): Promise<void> {
+    const fresh = this.#repeatedKinds();
+    for (const [name, tensor] of this.#source.tensors) {
       const jobs = this.#jobs.get(name);
       if (!jobs) continue;
       signal?.throwIfAborted();
       const bytes = await this.#source.read(name, signal);
       for (const job of jobs) await job(bytes);
-      if (isOrdinary(name)) this.#prints.push(await printOf(this.#source.tensors.get(name)!, bytes));
+      if (isOrdinary(name)) this.#prints.push(await printOf(tensor, bytes));
+      if (fresh.delete(kindOf(tensor)) && fresh.size === 0) onSteady();
     }
+    if (fresh.size > 0) onSteady();
     if (this.#staging) this.#gpu.release(this.#staging);
     this.#staging = null;
+  }
+
+  /** Types and shapes that come in several tensors, as those of layers. */
+  #repeatedKinds(): Set<string> {
+    const kinds = [...this.#source.tensors]
+      .filter(([name]) => this.#jobs.has(name))
+      .map(([, tensor]) => kindOf(tensor));
+    const repeated = new Set(kinds.filter((kind, i) => kinds.indexOf(kind) < i));
+    return repeated.size > 0 ? repeated : new Set(kinds.slice(0, 1));
   }
 
   /** Tells the ordinary model apart from others, once it is loaded: docs/recovery.md, "The hash". */
@@ -208,6 +223,8 @@ export class WeightLoader {
     return hashOf(this.#prints);
   }
 }
+
+const kindOf = ({ type, shape }: TensorInfo): string => `${type} ${shape}`;
 
 /** Of the lines of all tensors. */
 export const hashOf = (prints: readonly string[]): Promise<string> =>
