@@ -195,6 +195,7 @@ export class WeightLoader {
    */
   async load(signal?: AbortSignal, onSteady: () => void = () => {}): Promise<void> {
     const fresh = this.#repeatedKinds();
+    if (fresh.size === 0) onSteady();
     for (const [name, tensor] of this.#source.tensors) {
       const jobs = this.#jobs.get(name);
       if (!jobs) continue;
@@ -204,7 +205,6 @@ export class WeightLoader {
       if (isOrdinary(name)) this.#prints.push(await printOf(tensor, bytes));
       if (fresh.delete(kindOf(tensor)) && fresh.size === 0) onSteady();
     }
-    if (fresh.size > 0) onSteady();
     if (this.#staging) this.#gpu.release(this.#staging);
     this.#staging = null;
   }
