@@ -95,10 +95,7 @@ export interface LoadOptions {
   sequences?: number;
   /** Most bytes of one buffer of the cache, which lies in several where it is larger. Default: what the adapter allows. */
   arenaBytes?: number;
-  /**
-   * "auto" measures kernel variants on this adapter, where it has a choice, for at most a few seconds of a load, and
-   * remembers the answers; the next load goes on with what is left. "off" takes the defaults. Default "auto".
-   */
+  /** "auto" measures kernel variants for a few seconds of a load, remembers them and goes on next time; "off" takes the defaults. Default "auto". */
   tune?: "auto" | "off";
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
