@@ -100,7 +100,7 @@ export interface LoadOptions {
   sequences?: number;
   /** Most bytes of one buffer of the cache, which lies in several where it is larger. Default: what the adapter allows. */
   arenaBytes?: number;
-  /** "auto" measures kernel variants on this adapter once and remembers the answer. "off" takes the defaults. Default "auto". */
+  /** "auto" measures kernel variants for a few seconds of a load, remembers them and goes on next time; "off" takes the defaults. Default "auto". */
   tune?: "auto" | "off";
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
@@ -125,6 +125,8 @@ export interface LoadProgress {
   /** Bytes so far and in all; 0 where not yet known. */
   loadedBytes: number;
   totalBytes: number;
+  /** How far this phase has come, from 0 to 1; null where that cannot be told. "compile" goes on during "download". */
+  share: number | null;
   /** The file or tensor being worked on. */
   item: string;
 }
@@ -276,6 +278,8 @@ export interface ModelInfo {
   /** Tokens of context the model was trained for. */
   trainedContext: number;
   hasChatTemplate: boolean;
+  /** What the chat template reads beside the conversation: names for `ChatPrompt.variables`, such as "enable_thinking". */
+  templateVariables: readonly string[];
   /** Sampling defaults from generation_config.json (the engine's own default stays greedy). */
   sampling: Sampling;
   /** How this engine runs it; null = every token through every layer. */

@@ -33,6 +33,16 @@ export type ModelCode = "bad-file" | "not-found" | "not-public" | "gated" | "net
 
 export type InputCode = "bad-option" | "bad-source" | "bad-prompt" | "context-too-small" | "disposed" | "no-timestamps";
 
+/** A GGUF file that can be loaded instead. */
+export interface GgufChoice {
+  /** For `load`. */
+  source: string;
+  /** As its name says: "Q4_K_M". */
+  precision: string;
+  /** Of all its parts; null where the host did not say. */
+  bytes: number | null;
+}
+
 interface ErrorDetails<Code extends ErrorCode> {
   /** Default: what the class names as its own. */
   code?: Code;
@@ -59,10 +69,13 @@ export class UnsupportedError extends EngineError {
 export class ModelError extends EngineError {
   override readonly name = "ModelError";
   readonly code: ModelCode;
+  /** Where a repository holds no checkpoint but GGUF files: those that run, the best choice first. */
+  readonly choices: readonly GgufChoice[];
 
-  constructor(message: string, details: ErrorDetails<ModelCode> = {}) {
+  constructor(message: string, details: ErrorDetails<ModelCode> & { choices?: readonly GgufChoice[] } = {}) {
     super(message, details);
     this.code = details.code ?? "bad-file";
+    this.choices = details.choices ?? [];
   }
 }
 

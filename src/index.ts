@@ -1,11 +1,12 @@
 // The public surface: what an embedder may rely on.
 export type * from "./api.ts";
 export { KV_FORMATS } from "./api.ts";
-export type { ErrorCode, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
+export type { ErrorCode, GgufChoice, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
 export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
 export { parseRecipe, type Recipe } from "./kv/recipe.ts";
 export { convert, distil, exportStudent, load, saveCheckpoint, saveStudent } from "./load.ts";
 export { sampleChats, type SampleOptions } from "./chat/sample.ts";
+export { describeAdapter } from "./gpu/device.ts";
 export { type AdapterPeaks, measureAdapter } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";
 export const VERSION = "0.1.0";

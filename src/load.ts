@@ -6,7 +6,15 @@ import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
 import { layoutOf } from "./kv/systems/swiftkv/layout.ts";
 import { LoadedEngine } from "./load/engine.ts";
 import { readConfig, readLanguage, samplingDefaults } from "./load/read.ts";
-import { assemble, assembleStudent, makeReady, type Report, type RunningModel } from "./load/running.ts";
+import {
+  assemble,
+  assembleStudent,
+  choose,
+  compile,
+  makeReady,
+  type Report,
+  type RunningModel,
+} from "./load/running.ts";
 import { checkOptions, type Settings } from "./load/settings.ts";
 import { checkBase, readStudent, type StoredStudent } from "./load/student.ts";
 import type { ModelConfig } from "./model/config.ts";
@@ -21,20 +29,29 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   const started = performance.now();
   const settings = checkOptions(options);
   const { signal } = options;
-  const report: Report = (progress) => options.onProgress?.({ loadedBytes: 0, totalBytes: 0, item: "", ...progress });
+  const report: Report = (progress) =>
+    options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });
   report({ phase: "open" });
   const gpu = await Gpu.open(options.device);
   let checkpoint: Checkpoint | null = null;
   try {
     checkpoint = await openCheckpoint(source, {
       signal,
+      mostBytes: gpu.device.limits.maxBufferSize,
       onBytes: (loadedBytes, totalBytes, item) =>
-        report({ phase: totalBytes > 0 ? "download" : "open", loadedBytes, totalBytes, item }),
+        report({
+          phase: totalBytes > 0 ? "download" : "open",
+          loadedBytes,
+          totalBytes,
+          share: totalBytes > 0 ? loadedBytes / totalBytes : null,
+          item,
+        }),
     });
     const shape = await readShape(checkpoint, options);
     report({ phase: "tokenizer" });
     const language = readLanguage(checkpoint);
     const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, { ...shape, settings, options, report }));
+    gpu.onKernel = () => {};
     report({ phase: "ready" });
     const identity = {
       name: checkpoint.name,
@@ -132,11 +149,36 @@ async function loadModel(
   const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
   // Before the download, so that a cache too large for this adapter is known at once.
   const early = student ? null : assemble(gpu, config, weights, settings, loader);
-  await loader.load(signal);
+  await loadCompiling(loader, signal, () => showCompiling(gpu, report), early && (() => compile(early, settings)));
   const hash = await loader.hash();
   if (stored) checkBase(stored, checkpoint.name, hash);
   const converted = { ...config, swiftkv: student };
   const model = early ?? (await assembleStudent(gpu, converted, weights, settings, stored?.fit ?? null));
-  await makeReady(model, settings, { report, signal });
+  if (early) await choose(model, { report, signal });
+  else await makeReady(model, settings, { report, signal });
   return { ...model, parameters: loader.parameters, hash };
+}
+
+/**
+ * Loads, and compiles meanwhile. Pipelines are compiled in the order in which they are asked for: those that pack weights
+ * come first, or the weights would wait for all others.
+ */
+async function loadCompiling(
+  loader: WeightLoader,
+  signal: AbortSignal | undefined,
+  onLoaded: () => void,
+  compileEarly: (() => Promise<void>) | null,
+): Promise<void> {
+  let begin = (): void => {};
+  const steady = new Promise<void>((resolve) => (begin = resolve));
+  const arrival = loader.load(signal, begin).then(onLoaded);
+  await Promise.all([arrival, steady.then(compileEarly)]);
+}
+
+/** From now on reports how many of the kernels that are still missing have been compiled. */
+function showCompiling(gpu: Gpu, report: Report): void {
+  const { compiled } = gpu.kernels;
+  gpu.onKernel = () =>
+    report({ phase: "compile", share: (gpu.kernels.compiled - compiled) / (gpu.kernels.asked - compiled) });
+  report({ phase: "compile" });
 }

@@ -4,6 +4,7 @@ import { expect, test } from "playwright/test";
 import { TokenEngine } from "../src/engine/engine.ts";
 import { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "../src/errors.ts";
 import { openCheckpoint } from "../src/io/checkpoint.ts";
+import { load } from "../src/load.ts";
 import { ChatTemplate } from "../src/text/chat.ts";
 import { FakeModel } from "./engine/fake.ts";
 
@@ -66,4 +67,14 @@ test("a prompt that cannot be taken", async () => {
   expect(await check([1], 0)).toBe("bad-option");
   const template = new ChatTemplate("{{ raise_exception('no') }}", {});
   expect(await codeOf(() => template.render([{ role: "user", content: "a" }]))).toBe("bad-prompt");
+});
+
+test("where there is no navigator, as in Node 20, load says what is missing", async () => {
+  const own = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  Reflect.deleteProperty(globalThis, "navigator");
+  try {
+    await expect(load("org/model")).rejects.toMatchObject({ name: "UnsupportedError", code: "no-webgpu" });
+  } finally {
+    if (own) Object.defineProperty(globalThis, "navigator", own);
+  }
 });

@@ -118,7 +118,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   engine: ["kv/blocks", "kv/pages", "kv/residence", "model/model"],
   chat: ["engine", "model/model", "text"],
   load: ["gpu", "kv", "model", "train", "engine", "text", "io", "chat"],
-  index: ["load", "kv/recipe", "gpu/measure", "model/cost", "chat/sample"],
+  index: ["load", "kv/recipe", "gpu/device", "gpu/measure", "model/cost", "chat/sample"],
 };
 
 // Within a room, places (folders, or files directly in it) from the lowest up: each imports itself and those before it.

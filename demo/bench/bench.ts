@@ -14,6 +14,7 @@ import { FRONTIERS, measure } from "./measure.ts";
 import type { BenchOptions, BenchProgress, BenchResult } from "./measure.ts";
 import { nameOfSource, picker } from "../shared/picker.ts";
 import { showResult } from "./report.ts";
+import { fileKind, wrongFile } from "../shared/dropped.ts";
 import { explain, troubleCard } from "../shared/trouble.ts";
 
 /** K's share of the layers, by where its boxes are. */
@@ -209,4 +210,7 @@ function connect(): void {
 connect();
 const asked = new URLSearchParams(location.search).get("model");
 choose(asked ?? chosen.source, asked ? nameOfSource(asked) : chosen.name);
-void picker(find("picker-list", HTMLElement), choose);
+void picker(find("picker-list", HTMLElement), {
+  onChoose: choose,
+  onWrong: async (file) => trouble.replaceChildren(wrongFile(file.name, await fileKind(file))),
+});

@@ -51,9 +51,9 @@ export interface BenchRow {
   frontier: number;
   /** The frontier, or slightly less where the new tokens would not fit after it. */
   promptTokens: number;
-  /** percentOfFma, percentOfCopy: medians of the runs, each relative to the peak measured before it. */
-  prefill: Spread & { gflops: number; percentOfFma: number };
-  decode: Spread & { gbs: number; percentOfCopy: number };
+  /** percentOfFma, percentOfCopy: medians of the runs, each relative to the peak measured before it; fma, copy: of the peaks. */
+  prefill: Spread & { gflops: number; percentOfFma: number; fmaGflops: number };
+  decode: Spread & { gbs: number; percentOfCopy: number; copyGBs: number };
   /** Time of a new token relative to the same run at the first frontier, median: the cost of context. */
   decodeToFirst: number;
   /** Median milliseconds to the first token. */
@@ -278,8 +278,14 @@ function rowOf(engine: Engine, length: Length, samples: Samples, newTokens: numb
       ...prefill,
       gflops: (gflop / length.promptTokens) * prefill.median,
       percentOfFma: spread(ofFma).median,
+      fmaGflops: middle(samples.prefill.map(({ peaks }) => peaks)).fmaGflops,
     },
-    decode: { ...decode, gbs: gb * decode.median, percentOfCopy: spread(ofCopy).median },
+    decode: {
+      ...decode,
+      gbs: gb * decode.median,
+      percentOfCopy: spread(ofCopy).median,
+      copyGBs: middle(samples.decode.map(({ peaks }) => peaks)).copyGBs,
+    },
     decodeToFirst: spread(toFirst).median,
     firstTokenMs: spread(valuesOf(samples.prefill)).median,
   };

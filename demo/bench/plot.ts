@@ -34,6 +34,23 @@ export function plot(series: Series): SVGSVGElement {
     const height = y((top / 1.08) * level);
     root.append(shape("line", { class: "grid", x1: PAD.left, x2: WIDTH - PAD.right, y1: height, y2: height }));
   }
+  if (points.length >= LEAST_FOR_A_LINE) drawLine(root, points, place);
+  for (const point of points) {
+    root.append(shape("circle", { class: "dot", cx: x(point.x), cy: y(point.median), r: 3.5 }));
+    root.append(label("value", x(point.x), y(point.max) - 9, figure(point.median)));
+    root.append(label("tick", x(point.x), HEIGHT - 10, short(point.x)));
+  }
+  return root;
+}
+
+/** Two points have nothing between them that a line could show. */
+const LEAST_FOR_A_LINE = 3;
+
+function drawLine(
+  root: SVGSVGElement,
+  points: Series["points"],
+  place: (point: { x: number }, value: number) => string,
+): void {
   const band = [
     ...points.map((point) => place(point, point.max)),
     ...points.toReversed().map((point) => place(point, point.min)),
@@ -42,12 +59,6 @@ export function plot(series: Series): SVGSVGElement {
   root.append(
     shape("polyline", { class: "line", points: points.map((point) => place(point, point.median)).join(" ") }),
   );
-  for (const point of points) {
-    root.append(shape("circle", { class: "dot", cx: x(point.x), cy: y(point.median), r: 3.5 }));
-    root.append(label("value", x(point.x), y(point.max) - 9, figure(point.median)));
-    root.append(label("tick", x(point.x), HEIGHT - 10, short(point.x)));
-  }
-  return root;
 }
 
 /** 2048 → 2K, 2016 → 2.0K */

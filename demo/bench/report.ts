@@ -76,12 +76,12 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
     figure(row.prefill.median),
     `${figure(row.prefill.min)} – ${figure(row.prefill.max)}`,
     figure(row.prefill.gflops),
-    percent(row.prefill.percentOfFma),
+    shareOf(row.prefill.percentOfFma, row.prefill.fmaGflops),
     seconds(row.firstTokenMs),
     figure(row.decode.median),
     `${figure(row.decode.min)} – ${figure(row.decode.max)}`,
     figure(row.decode.gbs),
-    percent(row.decode.percentOfCopy),
+    shareOf(row.decode.percentOfCopy, row.decode.copyGBs),
     `${row.decodeToFirst.toFixed(2)} ×`,
   ]);
   const head = [
@@ -89,20 +89,25 @@ function speeds({ rows, skipped, options }: BenchResult): HTMLElement {
     "Prefill tok/s",
     "min – max",
     "GFLOP/s",
-    "of FMA",
+    "of FMA peak",
     "First token",
     "Decode tok/s",
     "min – max",
     "GB/s",
-    "of copy",
+    "of copy peak",
     `to ${first}`,
   ];
   const last = ` The last column: time of a new token against that at ${first}.`;
   const left = skipped.length > 0 ? ` Beyond the context, left out: ${skipped.map(count).join(", ")}.` : "";
   const timed = options.decodeRuns === options.runs ? "" : ` of prefill and ${options.decodeRuns} of decode`;
-  const runs = `Median of ${options.runs} runs${timed} after ${options.warmups} to warm up, ${options.newTokens} new tokens each. Prompts are read anew every time; new tokens are written at all lengths in turn. Shares are of what the adapter could do just before each run.`;
+  const each = options.runs === 1 ? "One run" : `Median of ${options.runs} runs`;
+  const runs = `${each}${timed} after ${options.warmups} to warm up, ${options.newTokens} new tokens each. Prompts are read anew every time; new tokens are written at all lengths in turn. Shares are of what the adapter could do just before each run, which stands beside them; where a run beat it, the machine was unsteady.`;
   return table("Speed", head, [{ rows: body }], runs + last + left);
 }
+
+/** A share of a peak, with the peak. */
+const shareOf = (share: number, peak: number): string =>
+  `${share > 100 ? "unsteady," : `${percent(share)} of`} ${figure(peak)}`;
 
 function kernelTable(
   { phase, tokens, rows }: BenchResult["kernels"][number],
@@ -115,7 +120,15 @@ function kernelTable(
     // A kernel is compared with the limit that it is closer to.
     const share = Math.max(gbs / peak.copyGBs, gflops / peak.fmaGflops);
     const time = [figure(row.microseconds / 1e3), percent((100 * row.microseconds) / total)];
-    return [row.label, row.kernel, count(row.calls), ...time, figure(gbs), figure(gflops), percent(100 * share)];
+    return [
+      row.label,
+      row.kernel,
+      count(row.calls),
+      ...time,
+      figure(gbs),
+      figure(gflops),
+      share > 1 ? "unsteady" : percent(100 * share),
+    ];
   });
   const head = ["Step", "Kernel", "Calls", "ms", "of all", "GB/s", "GFLOP/s", "of peak"];
   const title =
@@ -126,7 +139,7 @@ function kernelTable(
     title,
     head,
     [{ rows: body }],
-    `${figure(total / 1e3)} ms together. Peak is copy bandwidth or FMA, whichever is nearer.`,
+    `${figure(total / 1e3)} ms together. Peak is copy bandwidth (${figure(peak.copyGBs)} GB/s) or FMA (${figure(peak.fmaGflops)} GFLOP/s), whichever is nearer.`,
     "kernels",
   );
 }

@@ -1,52 +1,47 @@
-// The chat page: a model, a conversation, a box to write in.
+// The chat page: a model, a conversation, a box to write in. Here its parts are put together; each has a file of its own.
 
-import { UnsupportedError } from "../../src/index.ts";
-import type { Turn } from "../shared/turn.ts";
-import type { Engine, GenerationResult, ModelSource, Prompt, Session } from "../../src/index.ts";
-import { about } from "./about.ts";
-import { faster } from "./faster.ts";
-import { conversation, follow, reply, stream, userMessage } from "./conversation.ts";
-import type { Reply } from "./conversation.ts";
-import { connectComposer } from "./composer.ts";
+import { describeAdapter, EngineError } from "../../src/index.ts";
+import type { Engine, ModelSource } from "../../src/index.ts";
 import { embedded } from "../shared/catalogue.ts";
-import { button, find, make } from "../shared/dom.ts";
+import { find } from "../shared/dom.ts";
+import { fileKind, wrongFile } from "../shared/dropped.ts";
+import { nameOfSource, picker } from "../shared/picker.ts";
+import { embeddedStudent } from "../shared/students.ts";
+import { explain, type Remedy, troubleCard } from "../shared/trouble.ts";
+import { about } from "./about.ts";
+import { type Kept, lastModel, recall, rememberModel } from "./archive.ts";
+import { box as makeBox } from "./box.ts";
+import { connectComposer } from "./composer.ts";
+import { conversation } from "./conversation.ts";
+import { faster } from "./faster.ts";
+import { showKept } from "./kept.ts";
 import { loadShowing } from "./loading.ts";
 import { longText } from "./longtext.ts";
 import { showNotice } from "./notice.ts";
-import { count } from "../shared/numbers.ts";
 import { closePanel, sidePanel } from "./panels.ts";
-import { nameOfSource, picker } from "../shared/picker.ts";
+import { newPlace, type Place, places } from "./places.ts";
 import { ribbon } from "./ribbon.ts";
 import { settingsForm } from "./settings.ts";
 import { fromPage } from "./shelf.ts";
-import { followUps, showStarters } from "./starters.ts";
-import { embeddedStudent } from "../shared/students.ts";
+import { showStarters } from "./starters.ts";
+import { begin, promptOf } from "./state.ts";
 import { swiftkvPanel } from "./swiftkv.ts";
-import { explain, troubleCard } from "../shared/trouble.ts";
+import { talk } from "./talk.ts";
 import type { RunMode } from "./twin.ts";
 import type { Work } from "./work.ts";
 
-const text = find("composer-text", HTMLTextAreaElement);
 const sendButton = find("send", HTMLButtonElement);
 const stopButton = find("stop", HTMLButtonElement);
 const starters = find("starters", HTMLElement);
+const pickerTrouble = find("picker-trouble", HTMLElement);
 
-let engine: Engine | null = null;
-let session: Session | null = null;
-let loaded: { source: ModelSource; name: string } | null = null;
-let messages: Turn[] = [];
-/** How the engine runs the model. */
-let mode: RunMode = { swiftkv: null, kv: "f16", student: null };
-/** Tokens whose keys and values the engine has; 0 when they must be computed again. */
-let held = 0;
-let running: AbortController | null = null;
-/** The running generation, if any. A session is disposed only after it has ended. */
-let active: Promise<unknown> = Promise.resolve();
-let lastReply: Reply | null = null;
+const state = begin();
+/** The model that the conversation on view was had with, where none is loaded. */
+let wanted: Kept["model"] | null = null;
 
-const chat = conversation();
+const list = conversation();
 const drawRibbon = ribbon();
-const settings = settingsForm(() => drawDraft());
+const settings = settingsForm(() => box.draw());
 const settingsPanel = sidePanel("settings");
 const sidesPanel = sidePanel("swiftkv");
 const panel = swiftkvPanel({
@@ -57,336 +52,293 @@ const panel = swiftkvPanel({
   onStop: () => stop(),
 });
 const reading = faster({
-  engine: () => engine!, // `occupy` does nothing without one
-  mode: () => mode,
+  engine: () => state.engine!, // `occupy` does nothing without one
+  mode: () => state.mode,
   adopt(next, as) {
     adopt(next, as);
     settings.keep(as.kv);
   },
-  messages: () => messages,
-  conversation: () => [...messages.map(({ content }) => content), draft()].join("\n\n"),
-  write: (list) => promptOf(list),
+  messages: () => state.turns,
+  conversation: () => [...state.turns.map(({ content }) => content), box.content()].join("\n\n"),
+  write: (turns) => promptOf(state, settings, turns),
   panel: () => panel,
 });
 const attachment = longText({
-  tokens: (content) => engine?.tokenize(content).length ?? null,
-  room: () => (engine ? engine.model.context - held - 32 : null),
-  onChange: () => drawDraft(),
+  tokens: (content) => state.engine?.tokenize(content).length ?? null,
+  room: () => (state.engine ? state.engine.model.context - state.held - 32 : null),
+  onChange: () => box.fit(),
 });
+const box = makeBox({ state, settings, attachment, draw: drawRibbon });
+const remedies: Partial<Record<Remedy, () => unknown>> = {
+  newChat: () => newChat(),
+  reload: () => reload(),
+  pickModel: () => goTo(null),
+  settings: () => settingsPanel.open(),
+};
+const chat = talk({ state, box, list, settings, panel: () => panel, drawRibbon, setRunning, remedies });
 
-// Views
+// Places
 
 type View = "picker" | "loading" | "chat";
 
 function show(view: View): void {
   for (const id of ["picker", "loading", "chat"] as const) find(id, HTMLElement).hidden = id !== view;
-  find("picker-back", HTMLElement).hidden = engine === null;
-  find("model-button", HTMLElement).hidden = engine === null || view === "loading";
-  find("new-chat", HTMLElement).hidden = view !== "chat";
-  if (view === "chat") text.focus({ preventScroll: true });
+  find("picker-back", HTMLElement).hidden = state.engine === null;
+  find("model-button", HTMLElement).hidden = state.engine === null || view === "loading";
+  find("new-chat", HTMLElement).hidden = view !== "chat" || state.engine === null;
+  if (view === "picker") {
+    document.title = "longprompt";
+    void showKept(open);
+  }
+  if (view === "chat") showOffer();
+}
+
+const address = places((place) => void moveTo(place));
+
+/** Shows a place and makes it an entry of the history. */
+function goTo(place: Place): void {
+  address.go(place);
+  void moveTo(place);
+}
+
+async function moveTo(place: Place): Promise<void> {
+  if (!find("loading", HTMLElement).hidden) find("loading-cancel", HTMLButtonElement).click();
+  if (place === null) return show("picker");
+  if (place === state.id) return show("chat");
+  const kept = await recall(place);
+  if (kept) return open(kept);
+  address.stay(null); // an empty conversation, or one that was deleted
+  show("picker");
+}
+
+/** Takes up a kept conversation, with the model that is loaded or the one it was had with. */
+async function open(kept: Kept): Promise<void> {
+  await halt();
+  wanted = kept.model;
+  Object.assign(state, { id: kept.id, turns: [...kept.turns], held: 0 });
+  address.go(kept.id);
+  showConversation();
+}
+
+function showConversation(): void {
+  chat.show();
+  starters.hidden = state.turns.length > 0;
+  if (state.turns.length === 0) welcome();
+  show("chat");
+  box.fit();
+}
+
+/** Without a model a conversation can be read, and the model is offered. */
+function showOffer(): void {
+  const { engine } = state;
+  find("composer", HTMLElement).hidden = engine === null;
+  find("offer", HTMLElement).hidden = engine !== null;
+  if (engine) return box.text.focus({ preventScroll: true });
+  const load = find("offer-load", HTMLButtonElement);
+  const { name = "a model", source = null } = wanted ?? {};
+  find("offer-text", HTMLElement).textContent = source
+    ? `${name} wrote here.`
+    : `${name} wrote here. It came from your own disk: choose its files again to go on.`;
+  load.hidden = source === null;
+  load.textContent = `Load ${name}`;
 }
 
 // The model
 
+/** The model in use and the conversation stay until the new one is ready. */
 async function loadModel(source: ModelSource, name: string): Promise<void> {
   const student = source === embedded.source ? fromPage(embeddedStudent) : null;
-  const trouble = find("picker-trouble", HTMLElement);
-  trouble.replaceChildren();
-  await halt();
-  dropEngine();
-  loaded = { source, name };
-  show("loading");
   const options = settings.load();
+  pickerTrouble.replaceChildren();
+  show("loading");
+  let next: Engine;
   try {
-    engine = await loadShowing(source, name, {
+    next = await loadShowing(source, name, {
       ...options,
       teacher: true, // so that SwiftKV can be switched off
       ...(student ? { student: student.source } : {}),
     });
   } catch (error) {
-    show("picker");
-    if (error instanceof DOMException && error.name === "AbortError") return;
-    const card = troubleCard(explain(error), {
-      retry: () => loadModel(source, name),
-      settings: settingsPanel.open,
-    });
-    trouble.replaceChildren(card);
-    card.scrollIntoView({ block: "nearest" });
-    return;
+    return showFailure(error, source, name);
   }
-  adopt(engine, { swiftkv: engine.model.swiftkv, kv: options.kv, student });
+  await halt();
+  dropEngine();
+  state.loaded = { source, name };
+  if (typeof source === "string") rememberModel({ source, name });
+  adopt(next, { swiftkv: next.model.swiftkv, kv: options.kv, student });
   find("model-label", HTMLElement).textContent = name;
   find("settings-reload", HTMLElement).hidden = false;
-  showNotice(engine.stats());
-  show("chat");
-  if (messages.length === 0) welcome();
-  drawDraft();
+  showNotice(next.stats());
+  state.id ??= newPlace();
+  if (address.isAsking) address.stay(state.id);
+  else address.go(state.id);
+  showConversation();
+}
+
+function showFailure(error: unknown, source: ModelSource, name: string): void {
+  show(address.here() === null ? "picker" : "chat");
+  if (error instanceof DOMException && error.name === "AbortError") return;
+  show("picker");
+  const again = (): Promise<void> => loadModel(source, name);
+  const unload = (): Promise<void> => {
+    dropEngine();
+    return again();
+  };
+  const actions = { retry: again, settings: settingsPanel.open, ...(state.engine ? { unload } : {}) };
+  const card = troubleCard(explain(error), actions, ({ source: file }) => loadModel(file, nameOfSource(file)));
+  pickerTrouble.replaceChildren(card);
+  card.scrollIntoView({ block: "nearest" });
 }
 
 function adopt(next: Engine, as: RunMode): void {
-  engine = next;
-  session = next.session();
-  mode = as;
-  held = 0;
-  about(next, loaded?.name ?? next.model.name);
-  panel.show(next, mode);
+  Object.assign(state, { engine: next, session: next.session(), mode: as, held: 0 });
+  about(next, state.loaded?.name ?? next.model.name);
+  panel.show(next, as);
   settings.adopt(next.model);
 }
 
 function dropEngine(): void {
-  session?.dispose();
-  engine?.dispose();
-  engine = session = null;
-  held = 0;
+  state.session?.dispose();
+  state.engine?.dispose();
+  Object.assign(state, { engine: null, session: null, held: 0 });
   panel.reset();
   sidesPanel.hide();
 }
 
-const reload = (): Promise<void> | undefined => (loaded ? loadModel(loaded.source, loaded.name) : undefined);
+const reload = (): Promise<void> | undefined =>
+  state.loaded ? loadModel(state.loaded.source, state.loaded.name) : undefined;
 
 function welcome(): void {
+  const { engine, loaded } = state;
   if (!engine || !loaded) return;
   showStarters(starters, engine.model, `${loaded.name} is ready.`, (starter) => {
-    text.value = starter.text;
+    box.set({ text: starter.text, long: "" });
     if (starter.longText === "ask") attachment.open();
     else if (starter.longText) attachment.set(starter.longText, "Sample text");
-    fitBox();
-    if (starter.wait) text.focus();
-    else void send();
+    if (starter.wait) box.text.focus();
+    else void chat.send();
   });
-  starters.hidden = false;
 }
-
-// Dense or SwiftKV
 
 /** Engine work other than replies: Stop ends it, the panel shows its progress and errors. */
 async function occupy(work: Work, task: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  if (!engine || running) return;
+  if (!state.engine || state.running) return;
   const controller = new AbortController();
   panel.trouble(null);
   setRunning(controller, work);
-  active = task(controller.signal).catch((error: unknown) => {
+  state.active = task(controller.signal).catch((error: unknown) => {
     if (controller.signal.aborted) return;
     panel.trouble(troubleCard(explain(error), { reload, settings: settingsPanel.open }));
   });
-  await active;
+  await state.active;
   setRunning(null);
-  drawDraft();
+  box.draw();
 }
 
 const sayMode = (): void => {
-  find("announcer", HTMLElement).textContent =
-    `Runs ${mode.swiftkv ? "with SwiftKV" : "dense"}, ${mode.kv} keys and values`;
+  const { swiftkv, kv } = state.mode;
+  find("announcer", HTMLElement).textContent = `Runs ${swiftkv ? "with SwiftKV" : "dense"}, ${kv} keys and values`;
 };
 
-// The conversation
-
-function promptOf(list: readonly Turn[]): Prompt {
-  if (engine && !engine.model.hasChatTemplate) return { text: list.map((message) => message.content).join("") };
-  const system = settings.system();
-  return { messages: system ? [{ role: "system", content: system }, ...list] : list };
-}
-
-/** The long text comes first, so that its keys and values are reused by every later question. */
-const draft = (): string => [attachment.get(), text.value.trim()].filter(Boolean).join("\n");
-
-async function send(): Promise<void> {
-  const content = draft();
-  if (!engine || running || content === "") return;
-  const kept = { text: text.value, long: attachment.get() };
-  const note = kept.long ? `${count(engine.tokenize(kept.long).length)} tokens` : "";
-  const element = userMessage(kept.text.trim(), kept.long, note);
-  starters.hidden = true;
-  lastReply?.settle();
-  removeTrouble();
-  chat.toEnd();
-  chat.add(element);
-  messages.push({ role: "user", content });
-  text.value = "";
-  attachment.set("");
-  fitBox();
-  const outcome = await answer();
-  if (outcome !== "refused") return;
-  messages.pop();
-  element.remove();
-  text.value = kept.text;
-  if (kept.long) attachment.set(kept.long);
-  fitBox(); // leaves less room for the card
-  const card = document.getElementById("chat-trouble");
-  if (card) chat.reveal(card);
-}
-
-/** Generates the reply to `messages`. "refused" = there was no token, and the question may be withdrawn. */
-function answer(): Promise<"done" | "refused"> {
-  const outcome = generate();
-  active = outcome;
-  return outcome;
-}
-
-async function generate(): Promise<"done" | "refused"> {
-  if (!engine || !session || !loaded) return "refused";
-  const view = reply(
-    mode.swiftkv && engine.model.undistilled && !engine.model.calibration
-      ? `${loaded.name}, untrained SwiftKV`
-      : loaded.name,
-    regenerate,
-  );
-  chat.add(view.element);
-  setRunning(new AbortController(), "reply");
-  const watch = follow(view, { held, context: engine.model.context, draw: drawRibbon, scroll: chat.follow });
-  try {
-    const generation = session.generate(promptOf(messages), {
-      ...settings.generate(),
-      ...(running ? { signal: running.signal } : {}),
-      onPrefill: watch.reading,
-    });
-    const result = await stream(generation, watch.writing);
-    finish(result, view);
-    return "done";
-  } catch (error) {
-    view.element.remove();
-    showTrouble(error);
-    return "refused";
-  } finally {
-    setRunning(null);
-    drawDraft();
-  }
-}
-
-function finish(result: GenerationResult, view: Reply): void {
-  view.done(result);
-  held = result.stats.promptTokens + result.stats.newTokens;
-  const { promptTokens, reusedTokens, newTokens, prefillMs } = result.stats;
-  if (reusedTokens === 0 && newTokens > 0) panel.record({ milliseconds: prefillMs, promptTokens });
-  messages.push({ role: "assistant", content: result.text });
-  lastReply = view;
-  find("announcer", HTMLElement).textContent = `${loaded?.name ?? "Reply"}: ${result.text}`;
-  chat.follow();
-  offerFollowUps();
-}
-
-async function regenerate(): Promise<void> {
-  if (running || messages.at(-1)?.role !== "assistant") return;
-  const last = messages.pop();
-  const view = lastReply;
-  if (view) view.element.hidden = true;
-  if ((await answer()) === "done") return view?.element.remove();
-  if (last) messages.push(last);
-  if (view) view.element.hidden = false;
-}
+// What runs
 
 async function newChat(): Promise<void> {
   await halt();
-  messages = [];
-  held = 0;
-  lastReply = null;
-  chat.clear();
-  session?.dispose();
-  session = engine?.session() ?? null;
-  welcome();
-  drawDraft();
-  text.focus();
+  state.session?.dispose();
+  Object.assign(state, { id: newPlace(), turns: [], held: 0, session: state.engine?.session() ?? null });
+  address.go(state.id);
+  showConversation();
 }
 
-const stop = (): void => running?.abort();
+const stop = (): void => state.running?.abort();
 
 /** Stops the generation and waits for its end. */
 async function halt(): Promise<void> {
   stop();
-  await active.catch(() => {});
+  await state.active.catch(() => {});
 }
 
 function setRunning(controller: AbortController | null, work: Work = "none"): void {
   const hadFocus = document.activeElement === stopButton || document.activeElement === sendButton;
-  running = controller;
+  state.running = controller;
   sendButton.hidden = controller !== null;
   stopButton.hidden = controller === null;
   panel.work(work);
-  if (hadFocus) (controller ? stopButton : text).focus({ preventScroll: true });
+  if (hadFocus) (controller ? stopButton : box.text).focus({ preventScroll: true });
 }
 
-function offerFollowUps(): void {
-  removeTrouble();
-  const open = followUps(messages);
-  if (open.length === 0) return;
-  const buttons = open.map((question) =>
-    button(question, "quiet", () => {
-      text.value = question;
-      void send();
-    }),
-  );
-  chat.add(make("div", { id: "follow-ups", className: "actions" }, ...buttons));
+// Files that are dropped outside of the zone for models
+
+async function takeFile(file: File): Promise<void> {
+  const kind = await fileKind(file);
+  const inChat = state.engine !== null && !find("chat", HTMLElement).hidden;
+  if (kind === "text" && inChat) return useText(file);
+  if (kind === "model") return loadModel([file], file.name.replace(/\.gguf$/i, ""));
+  refuse(file);
 }
 
-function showTrouble(error: unknown): void {
-  const again =
-    messages.length > 0 && messages.at(-1)?.role === "assistant" ? {} : { retry: () => (removeTrouble(), send()) };
-  const card = troubleCard(explain(error), {
-    ...again,
-    newChat,
-    reload,
-    pickModel: () => show("picker"),
-    settings: () => settingsPanel.open(),
-  });
-  card.id = "chat-trouble";
-  chat.add(card);
+async function refuse(file: File): Promise<void> {
+  const card = wrongFile(file.name, await fileKind(file), () => useText(file));
+  goTo(null);
+  pickerTrouble.replaceChildren(card);
+  card.scrollIntoView({ block: "nearest" });
 }
 
-const removeTrouble = (): void => {
-  document.getElementById("chat-trouble")?.remove();
-  document.getElementById("follow-ups")?.remove();
-};
-
-// The box
-
-let measured = { text: "", tokens: 0 };
-let draftTimer = 0;
-
-/** Shows how many tokens the draft would add. Tokenizing a book takes a while, so it waits for a pause in typing. */
-function drawDraft(): void {
-  clearTimeout(draftTimer);
-  draftTimer = window.setTimeout(() => {
-    if (!engine || running) return;
-    const content = draft();
-    const full =
-      held > 0 ? content : [settings.system(), ...messages.map((message) => message.content), content].join("\n");
-    if (full !== measured.text) measured = { text: full, tokens: full.trim() ? engine.tokenize(full).length : 0 };
-    drawRibbon({ context: engine.model.context, held, waiting: measured.tokens, reply: 0 });
-  }, 120);
-}
-
-function fitBox(): void {
-  text.style.height = "auto";
-  text.style.height = `${text.scrollHeight}px`;
-  drawDraft();
+/** It waits in the box where no model is loaded yet. */
+async function useText(file: File): Promise<void> {
+  attachment.set(await file.text(), file.name);
+  pickerTrouble.replaceChildren();
+  if (state.engine && state.id !== null) goTo(state.id);
+  else find("picker-list", HTMLElement).querySelector("button")?.focus();
 }
 
 function connectPage(): void {
-  find("model-button", HTMLButtonElement).addEventListener("click", () => show("picker"));
-  find("picker-back", HTMLButtonElement).addEventListener("click", () => show("chat"));
+  find("model-button", HTMLButtonElement).addEventListener("click", () => goTo(null));
+  find("picker-back", HTMLButtonElement).addEventListener("click", () => goTo(state.id));
   find("new-chat", HTMLButtonElement).addEventListener("click", () => void newChat());
   find("settings-reload", HTMLButtonElement).addEventListener("click", () => void reload());
+  find("offer-load", HTMLButtonElement).addEventListener("click", () => {
+    if (wanted?.source) void loadModel(wanted.source, wanted.name);
+  });
+  find("offer-other", HTMLButtonElement).addEventListener("click", () => goTo(null));
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
-    if (running) stop();
+    if (state.running) stop();
     else closePanel();
   });
   // A file that misses the drop zone would otherwise replace the page.
   addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", async (event) => {
+  addEventListener("drop", (event) => {
+    if (event.defaultPrevented) return; // the zone has it
     event.preventDefault();
     const file = event.dataTransfer?.files[0];
-    if (file && engine && !find("chat", HTMLElement).hidden) attachment.set(await file.text(), file.name);
+    if (file) void takeFile(file);
   });
 }
 
-connectComposer({ text, attachment, onInput: fitBox, onSend: () => void send() });
+/** Says before any download what models would run on. */
+async function showAdapter(): Promise<void> {
+  try {
+    const { software } = await describeAdapter();
+    if (software) find("picker-lead", HTMLElement).textContent = ON_PROCESSOR;
+  } catch (error) {
+    if (error instanceof EngineError && pickerTrouble.childElementCount === 0)
+      pickerTrouble.append(troubleCard(explain(error), {}));
+  }
+}
+
+const ON_PROCESSOR =
+  "longprompt runs language models inside this page. What you write stays here. This browser has no graphics card to use: models run on the processor, about a hundred times slower. Take a small one.";
+
+connectComposer({ text: box.text, attachment, onInput: box.fit, onSend: () => void chat.send() });
 stopButton.addEventListener("click", stop);
 connectPage();
-void picker(find("picker-list", HTMLElement), (source, name) => void loadModel(source, name));
-if (!("gpu" in navigator))
-  find("picker-trouble", HTMLElement).append(
-    troubleCard(explain(new UnsupportedError("navigator.gpu is undefined", { code: "no-webgpu" })), {}),
-  );
+void picker(find("picker-list", HTMLElement), {
+  onChoose: (source, name) => void loadModel(source, name),
+  last: lastModel(),
+  onWrong: (file) => void refuse(file),
+});
+void showAdapter();
 const asked = new URLSearchParams(location.search).get("model");
 if (asked) void loadModel(asked, nameOfSource(asked));
+else void moveTo(address.here());

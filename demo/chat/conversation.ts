@@ -86,7 +86,10 @@ export interface Reply {
   reading(done: number, total: number, reused: number): void;
   /** The whole text so far. */
   writing(text: string, tokens: number): void;
-  done(result: GenerationResult): void;
+  /** `looped`: it was stopped because it went round in circles. */
+  done(result: GenerationResult, looped: boolean): void;
+  /** A reply of an earlier visit. */
+  restore(text: string): void;
   /** Removes "Regenerate", because the conversation has continued. */
   settle(): void;
 }
@@ -105,7 +108,13 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
   const foot = make("footer", {}, figures, tools);
   const heading = make("h2", { className: "speaker", textContent: speaker });
   const element = make("article", { className: "message model busy" }, heading, body, progress, foot);
-  const show = markdownView(body);
+  const showAnswer = markdownView(body);
+  const thoughts = thoughtsView(body);
+  const show = (whole: string): void => {
+    const { thought, answer } = withoutThought(whole);
+    thoughts(thought);
+    showAnswer(answer);
+  };
   const started = performance.now();
   let firstToken = 0;
   let readTokens = 0;
@@ -117,6 +126,14 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
     copy.textContent = "Copied";
     setTimeout(() => (copy.textContent = "Copy"), 1500);
   });
+  const end = (whole: string): void => {
+    text = whole;
+    show(text);
+    progress.classList.add("over");
+    element.classList.remove("busy");
+    figures.textContent = "";
+    tools.replaceChildren(copy, regenerate);
+  };
   return {
     element,
     reading(done, total, reused) {
@@ -137,31 +154,48 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
       const speed = tokens > 1 && now > firstToken ? ` · ${rate((1000 * (tokens - 1)) / (now - firstToken))}` : "";
       figures.textContent = `Writing, ${count(tokens)} tokens${speed}`;
     },
-    done({ stats, finish, text: whole }) {
-      text = whole;
-      show(text);
-      progress.classList.add("over");
-      element.classList.remove("busy");
+    restore: end,
+    done({ stats, finish, text: whole }, looped) {
+      end(whole);
       const fresh = stats.promptTokens - stats.reusedTokens;
       const reused = stats.reusedTokens > 0 ? `, ${count(stats.reusedTokens)} reused` : "";
       const parts = [
-        finish === "abort" ? "Stopped" : finish === "length" ? "Cut at the limit" : "",
-        `read ${count(fresh)} tokens in ${seconds(stats.prefillMs)} (${rate(stats.prefillTokensPerSecond)}${reused})`,
+        looped ? "Stopped: it repeated itself" : finish === "abort" ? "Stopped" : "",
+        finish === "length" ? "cut at the limit" : "",
+        `read ${count(fresh)} ${fresh === 1 ? "token" : "tokens"} in ${seconds(stats.prefillMs)} (${rate(stats.prefillTokensPerSecond)}${reused})`,
         stats.newTokens > 1 ? `wrote ${count(stats.newTokens)} at ${rate(stats.decodeTokensPerSecond)}` : "",
       ];
       const line = parts.filter(Boolean).join(" · ");
       figures.textContent = line.charAt(0).toUpperCase() + line.slice(1);
-      tools.replaceChildren(copy, regenerate);
     },
     settle: () => regenerate.remove(),
   };
 }
 
-/** Follows a generation to its end; `onText` runs once a frame with the text so far. Rejects as the generation does. */
-export async function stream(
-  generation: Generation,
-  onText: (soFar: string, tokens: number) => void,
-): Promise<GenerationResult> {
+/** What a model thinks aloud before it answers; the answer may be still to come. */
+export function withoutThought(text: string): { thought: string; answer: string } {
+  const [all = "", thought = ""] = /^\s*<think>([^]*?)(?:<\/think>|$)/.exec(text) ?? [];
+  return { thought: thought.trim(), answer: text.slice(all.length) };
+}
+
+/** Thoughts stand folded before the answer, where there are any. */
+function thoughtsView(answer: HTMLElement): (text: string) => void {
+  const text = make("div", { className: "folded-text", tabIndex: 0 });
+  const folded = make("details", { className: "folded" }, make("summary", { textContent: "Thoughts" }), text);
+  return (thought) => {
+    if (thought && !folded.isConnected) answer.before(folded);
+    if (text.textContent !== thought) text.textContent = thought;
+  };
+}
+
+interface Listening {
+  /** Once a frame, with the text so far. */
+  onText: (soFar: string, tokens: number) => void;
+  onToken: (id: number) => void;
+}
+
+/** Follows a generation to its end. Rejects as the generation does. */
+export async function stream(generation: Generation, { onText, onToken }: Listening): Promise<GenerationResult> {
   generation.result.catch(() => {}); // the loop throws the same error
   let soFar = "";
   let tokens = 0;
@@ -174,6 +208,7 @@ export async function stream(
     for await (const token of generation) {
       soFar += token.text;
       tokens++;
+      onToken(token.id);
       frame ||= requestAnimationFrame(paint);
     }
   } finally {

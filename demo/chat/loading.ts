@@ -2,16 +2,34 @@
 
 import { load } from "../../src/index.ts";
 import type { Engine, LoadOptions, LoadProgress, ModelSource } from "../../src/index.ts";
-import { find } from "../shared/dom.ts";
+import { find, setProgress } from "../shared/dom.ts";
 import { bytes, seconds } from "../shared/numbers.ts";
 
-const PHASES: Record<LoadProgress["phase"], string> = {
+type Phase = LoadProgress["phase"];
+
+const PHASES: Record<Phase, string> = {
   open: "Opening",
   download: "Reading the weights",
   tokenizer: "Preparing the tokenizer",
   compile: "Compiling for your GPU",
   tune: "Measuring your GPU, once",
   ready: "Ready",
+};
+
+/** Where each phase begins and ends on the bar, by what it takes of the wait. Compiling has begun during the download. */
+const SPANS: Record<Phase, readonly [number, number]> = {
+  open: [0, 0.03],
+  tokenizer: [0.03, 0.05],
+  download: [0.05, 0.75],
+  compile: [0.75, 0.95],
+  tune: [0.95, 1],
+  ready: [1, 1],
+};
+
+/** How far loading has come, from 0 to 1. */
+export const shareOf = ({ phase, share }: Pick<LoadProgress, "phase" | "share">): number => {
+  const [from, to] = SPANS[phase];
+  return from + (share ?? 0) * (to - from);
 };
 
 /** Loads while the view shows the progress. Rejects with an AbortError when the user cancels. */
@@ -33,26 +51,28 @@ function view(name: string): (progress: LoadProgress) => void {
   const bar = find("loading-bar", HTMLElement);
   const phaseLine = find("loading-phase", HTMLElement);
   const byteLine = find("loading-bytes", HTMLElement);
-  const started = performance.now();
-  let firstBytes = -1; // bytes from the cache must not count towards the speed
-  const show = ({ phase, loadedBytes, totalBytes }: LoadProgress): void => {
+  const pace = paceOf();
+  const show = (progress: LoadProgress): void => {
+    const { phase, loadedBytes, totalBytes, share } = progress;
     const text = PHASES[phase];
     if (phaseLine.textContent !== text) phaseLine.textContent = text;
-    const known = totalBytes > 0;
-    const percent = phase === "open" ? 0 : known ? (100 * loadedBytes) / totalBytes : 100;
-    bar.classList.toggle("endless", !known || phase === "compile" || phase === "tune");
-    bar.style.setProperty("--done", `${percent}%`);
-    if (known) bar.setAttribute("aria-valuenow", String(Math.round(percent)));
-    else bar.removeAttribute("aria-valuenow");
-    if (firstBytes < 0 && phase === "download") firstBytes = loadedBytes;
-    byteLine.textContent = known ? `${bytes(loadedBytes)} of ${bytes(totalBytes)}${pace(loadedBytes, totalBytes)}` : "";
+    setProgress(bar, shareOf(progress));
+    bar.classList.toggle("busy", share === null || phase === "compile"); // a kernel may take seconds
+    byteLine.textContent = totalBytes > 0 ? `${bytes(loadedBytes)} of ${bytes(totalBytes)}${pace(progress)}` : "";
   };
-  const pace = (loaded: number, total: number): string => {
-    const elapsed = performance.now() - started;
-    const speed = (loaded - Math.max(0, firstBytes)) / elapsed;
-    if (elapsed < 1500 || speed <= 0 || loaded >= total) return "";
-    return `, ${seconds((total - loaded) / speed)} left`;
-  };
-  show({ phase: "open", loadedBytes: 0, totalBytes: 0, item: "" });
+  show({ phase: "open", loadedBytes: 0, totalBytes: 0, share: null, item: "" });
   return show;
+}
+
+/** The time that the rest of the download takes, once it can be told. */
+function paceOf(): (progress: LoadProgress) => string {
+  const started = performance.now();
+  let firstBytes = -1; // bytes from the cache must not count towards the speed
+  return ({ loadedBytes, totalBytes }) => {
+    if (firstBytes < 0) firstBytes = loadedBytes;
+    const elapsed = performance.now() - started;
+    const speed = (loadedBytes - firstBytes) / elapsed;
+    if (elapsed < 1500 || speed <= 0 || loadedBytes >= totalBytes) return "";
+    return `, ${seconds((totalBytes - loadedBytes) / speed)} left`;
+  };
 }

@@ -1,6 +1,7 @@
 // The long text that goes before a question: pasted, typed or read from a file, shown as a chip in the composer.
 
 import { button, find, make } from "../shared/dom.ts";
+import { fileKind } from "../shared/dropped.ts";
 import { count } from "../shared/numbers.ts";
 
 /** A paste of at least this many characters becomes an attachment instead of filling the box. */
@@ -65,6 +66,11 @@ export function longText({ tokens, room, onChange }: LongTextOptions): LongText 
   };
   const read = async (chosen: File | undefined): Promise<void> => {
     if (!chosen) return;
+    if ((await fileKind(chosen)) !== "text") {
+      size.textContent = `${chosen.name} is no plain text. Save it as plain text first.`;
+      size.classList.add("over");
+      return;
+    }
     area.value = await chosen.text();
     opened = chosen.name;
     measure();

@@ -2,6 +2,7 @@
 
 import type { GenerateOptions, LoadOptions, ModelInfo, Sampling } from "../../src/index.ts";
 import { find } from "../shared/dom.ts";
+import { samplingFor } from "../shared/sampling.ts";
 import { recipeList } from "./recipelist.ts";
 import { DEFAULT_RECIPE, offered } from "./recipes.ts";
 
@@ -15,12 +16,15 @@ const names = Object.keys(NUMBERS) as NumberName[];
 /** Default context in tokens, for models that were trained for more. */
 const MOST_CONTEXT = 32768;
 
-/** Sampling for models that recommend none. */
-const DEFAULTS: Sampling = { temperature: 0.7, topP: 0.95 };
+/** Variables of chat templates that switch thinking on and off, and whether a template thinks if they are left out. */
+const THINKING = { enable_thinking: true, thinking: false } as const;
+type ThinkingName = keyof typeof THINKING;
 
 export interface Settings {
   system(): string;
   generate(): GenerateOptions;
+  /** For the chat template. */
+  variables(): Record<string, boolean>;
   load(): LoadOptions & { kv: string };
   /** The recipe for keys and values has changed; the next model starts with it. */
   keep(kv: string): void;
@@ -33,7 +37,8 @@ export function settingsForm(onSystem: () => void): Settings {
   const form = find("settings-form", HTMLFormElement);
   const showPrices = recipeList();
   const field = (name: string): Field => fieldOf(form, name);
-  let advice: Sampling = DEFAULTS;
+  let advice: Sampling = {};
+  let thinking: ThinkingName | null = null;
   let touched = false;
   let model: ModelInfo | null = null;
 
@@ -61,7 +66,7 @@ export function settingsForm(onSystem: () => void): Settings {
   });
 
   field("kv").value = DEFAULT_RECIPE;
-  showSampling(DEFAULTS);
+  showSampling(advice);
   touched = restore(form);
   showOutputs(form);
 
@@ -75,6 +80,7 @@ export function settingsForm(onSystem: () => void): Settings {
       const maxTokens = whole(field("maxTokens").value);
       return { ...sampling, ...(seed === null ? {} : { seed }), ...(maxTokens ? { maxTokens } : {}) };
     },
+    variables: () => (thinking ? { [thinking]: find("thinking", HTMLInputElement).checked } : {}),
     load() {
       const context = whole(field("context").value);
       return { kv: offered(field("kv").value), ...(context ? { context } : {}) };
@@ -85,14 +91,22 @@ export function settingsForm(onSystem: () => void): Settings {
     },
     adopt(loaded) {
       model = loaded;
-      // The engine reports greedy for a model that recommends nothing; small models then repeat themselves.
-      advice = loaded.sampling.temperature ? loaded.sampling : DEFAULTS;
+      advice = samplingFor(loaded);
+      thinking = offerThinking(loaded);
       if (!touched) showSampling(advice);
       for (const option of find("context", HTMLSelectElement).options)
         option.disabled = Number(option.value) > loaded.trainedContext;
       showMemory();
     },
   };
+}
+
+/** Shows the switch where the model's template has one. */
+function offerThinking({ templateVariables }: ModelInfo): ThinkingName | null {
+  const found = templateVariables.find((name): name is ThinkingName => name in THINKING) ?? null;
+  find("thinking-field", HTMLElement).hidden = found === null;
+  if (found) find("thinking", HTMLInputElement).checked = THINKING[found];
+  return found;
 }
 
 type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement | RadioNodeList;

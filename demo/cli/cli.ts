@@ -11,8 +11,11 @@ import type {
   LoadProgress,
   ModelInfo,
   Prompt,
+  Sampling,
 } from "../../src/index.ts";
+import { loopWatch } from "../shared/loop.ts";
 import { bytes, count, rate } from "../shared/numbers.ts";
+import { samplingFor } from "../shared/sampling.ts";
 
 interface Request {
   source: string;
@@ -61,8 +64,12 @@ export const failure = (error: unknown): Failure => ({
   code: error instanceof EngineError ? error.code : null,
 });
 
+/** Token ids are for experiments: greedy unless something is said. */
+const samplingOf = (prompt: Prompt, model: ModelInfo): Sampling => ("tokens" in prompt ? {} : samplingFor(model));
+
 async function answer(engine: Engine, { prompt, generate }: Request): Promise<GenerationResult> {
-  const generation = engine.session().generate(prompt, { ...generate, onPrefill: showReading });
+  const options = { ...samplingOf(prompt, engine.model), ...generate, onPrefill: showReading };
+  const generation = engine.session().generate(prompt, options);
   generation.result.catch(() => {}); // the loop below throws the same error
   let first = true;
   for await (const token of generation) {
@@ -86,15 +93,21 @@ export function showLoading(): (progress: LoadProgress) => void {
   };
 }
 
-function figures({ stats, finish }: GenerationResult, engine: EngineStats, model: ModelInfo): string {
+function figures({ stats, finish, tokens }: GenerationResult, engine: EngineStats, model: ModelInfo): string {
   const reading = `${count(stats.promptTokens)} prompt tokens in ${Math.round(stats.prefillMs)} ms (${rate(stats.prefillTokensPerSecond)})`;
   const writing = `${count(stats.newTokens)} new at ${rate(stats.decodeTokensPerSecond)}, ended by ${finish}`;
   const dropped = stats.evictedTokens > 0 ? `, ${count(Math.round(stats.evictedTokens))} prompt tokens dropped` : "";
   const memory = `weights ${bytes(engine.weightBytes)}, cache ${bytes(engine.kvBytes)} (${model.kv}, ${bytes(stats.kvBytesPerToken)} a prompt token${dropped})`;
   const speed = engine.adapter.software ? " (software: a GPU is about a hundred times faster)" : "";
   const loading = `load ${Math.round(engine.loadMs)} ms`;
-  return `[${[engine.adapter.name + speed, loading, reading, writing, memory, ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
+  const loop = repeats(tokens) ? ["it repeats itself: --temperature 0.7 or --repetition-penalty 1.1 may help"] : [];
+  return `[${[engine.adapter.name + speed, loading, reading, writing, ...loop, memory, ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
 }
+
+const repeats = (tokens: readonly number[]): boolean => {
+  const watch = loopWatch();
+  return tokens.some((token) => watch(token));
+};
 
 function swiftkvFigures({ swiftkv, layers, undistilled, calibration }: ModelInfo): string[] {
   if (!swiftkv) return [];

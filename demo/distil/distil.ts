@@ -6,6 +6,7 @@ import { embedded } from "../shared/catalogue.ts";
 import { find, saveFile, setProgress } from "../shared/dom.ts";
 import { count, figure, seconds as time } from "../shared/numbers.ts";
 import { nameOfSource, picker } from "../shared/picker.ts";
+import { fileKind, wrongFile } from "../shared/dropped.ts";
 import { explain, troubleCard } from "../shared/trouble.ts";
 import { curve } from "./curve.ts";
 
@@ -185,4 +186,7 @@ function connect(): void {
 connect();
 const asked = new URLSearchParams(location.search).get("model");
 choose(asked ?? chosen.source, asked ? nameOfSource(asked) : chosen.name);
-void picker(find("picker-list", HTMLElement), choose);
+void picker(find("picker-list", HTMLElement), {
+  onChoose: choose,
+  onWrong: async (file) => trouble.replaceChildren(wrongFile(file.name, await fileKind(file))),
+});

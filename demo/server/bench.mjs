@@ -4,7 +4,8 @@ import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, platform, release, totalmem } from "node:os";
 import { dirname } from "node:path";
-import { BENCH_HELP, parseBench, resolveModel } from "./arguments.mjs";
+import { BENCH_HELP, parseBench } from "./arguments/bench.mjs";
+import { resolveModel } from "./arguments/models.mjs";
 import { columns, command, inPage, pollPage, print, quit } from "./command.mjs";
 
 async function main(argv) {
@@ -58,7 +59,7 @@ function table(result) {
       ],
       result.rows.map(speedRow),
     ),
-    `median of ${options.runs} runs (decode ${options.decodeRuns}), ${options.newTokens} new tokens each; lengths in turn while decoding; shares of what was measured before each run`,
+    `${options.runs === 1 ? "one run" : `median of ${options.runs} runs`} (decode ${options.decodeRuns}), ${options.newTokens} new tokens each; lengths in turn while decoding; shares of what was measured before each run`,
     ...result.kernels.flatMap((kernels) => [
       "",
       `kernels of ${kernels.phase} at ${kernels.tokens} tokens`,
@@ -107,13 +108,16 @@ function comparisonRow(variant, at) {
   ];
 }
 
+/** A share of a peak, with the peak; more than all of it says that the machine was unsteady. */
+const shareOf = (share, peak) => `${share > 100 ? "unsteady," : `${short(share)} % of`} ${short(peak)}`;
+
 const speedRow = ({ promptTokens, prefill, decode, decodeToFirst, firstTokenMs }) => [
   promptTokens,
   ...[prefill.median, prefill.min, prefill.max, prefill.gflops].map(short),
-  `${short(prefill.percentOfFma)} %`,
+  shareOf(prefill.percentOfFma, prefill.fmaGflops),
   short(firstTokenMs),
   ...[decode.median, decode.min, decode.max, decode.gbs].map(short),
-  `${short(decode.percentOfCopy)} %`,
+  shareOf(decode.percentOfCopy, decode.copyGBs),
   `${decodeToFirst.toFixed(2)} ×`,
 ];
 
@@ -121,7 +125,8 @@ function kernelColumns(rows, { copyGBs, fmaGflops }) {
   const cells = rows.map(({ label, kernel, calls, microseconds, bytes, flops }) => {
     const [gbs, gflops] = [bytes / microseconds / 1e3, flops / microseconds / 1e3];
     const share = 100 * Math.max(gbs / copyGBs, gflops / fmaGflops);
-    return [`${label} (${kernel})`, calls, short(microseconds / 1e3), short(gbs), short(gflops), `${short(share)} %`];
+    const ofPeak = share > 100 ? "unsteady" : `${short(share)} %`;
+    return [`${label} (${kernel})`, calls, short(microseconds / 1e3), short(gbs), short(gflops), ofPeak];
   });
   return columns(["step (kernel)", "calls", "ms", "GB/s", "GFLOP/s", "of peak"], cells);
 }

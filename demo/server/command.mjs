@@ -1,7 +1,7 @@
 // What the commands share: a page in a browser, tables, texts, and cleaning up on exit.
 
 import { readFile } from "node:fs/promises";
-import { UsageError } from "./arguments.mjs";
+import { UsageError } from "./arguments/read.mjs";
 
 const closers = [];
 let quitting = false;

@@ -2,7 +2,9 @@
 
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CONVERT_HELP, parseConvert, resolveModel, STUDENT_FILE, UsageError } from "./arguments.mjs";
+import { resolveModel, STUDENT_FILE } from "./arguments/models.mjs";
+import { UsageError } from "./arguments/read.mjs";
+import { CONVERT_HELP, parseConvert } from "./arguments/students.mjs";
 import { command, inPage, onQuit, print, quit, readText, showProgress } from "./command.mjs";
 
 /** Beside the file: the same facts for people. */

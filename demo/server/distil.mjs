@@ -4,7 +4,9 @@
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { DISTIL_HELP, parseDistil, resolveModel, resolveStudent, STUDENT_FILE, UsageError } from "./arguments.mjs";
+import { resolveModel, resolveStudent, STUDENT_FILE } from "./arguments/models.mjs";
+import { UsageError } from "./arguments/read.mjs";
+import { DISTIL_HELP, parseDistil } from "./arguments/students.mjs";
 import { command, inPage, onQuit, print, quit, readText, showProgress } from "./command.mjs";
 
 const FILES = { student: STUDENT_FILE, checkpoint: "checkpoint.safetensors" };

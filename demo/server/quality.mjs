@@ -2,7 +2,9 @@
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { QUALITY_HELP, UsageError, parseQuality, resolveModel, resolveStudent } from "./arguments.mjs";
+import { resolveModel, resolveStudent } from "./arguments/models.mjs";
+import { QUALITY_HELP, parseQuality } from "./arguments/quality.mjs";
+import { UsageError } from "./arguments/read.mjs";
 import { columns, command, inPage, pollPage, print, quit } from "./command.mjs";
 
 async function main(argv) {

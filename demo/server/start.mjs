@@ -1,19 +1,46 @@
 // `npm start`: the chat page, or with --prompt one reply on the command line.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fstatSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { StringDecoder } from "node:string_decoder";
-import { START_HELP, parseStart, resolveModel, resolveStudent } from "./arguments.mjs";
+import { resolveModel, resolveStudent } from "./arguments/models.mjs";
+import { UsageError } from "./arguments/read.mjs";
+import { START_HELP, parseStart } from "./arguments/start.mjs";
 import { command, inPage, onQuit, print, quit, showProgress } from "./command.mjs";
 
 async function main(argv) {
-  const options = parseStart(argv);
+  const options = parseStart(argv, await pipedText(argv));
   if (options.help) return print(`${START_HELP}\n`);
   if (options.page) return page(options);
   const model = await resolveModel(options.model);
   const student = options.student === undefined ? undefined : await resolveStudent(options.student);
-  const prompt = options.prompt === "-" ? await standardInput() : options.prompt;
+  const text = options.prompt === "-" ? await standardInput() : options.prompt;
+  if (text?.trim() === "") throw new UsageError("the prompt is empty, want a text. Give one after --prompt.");
+  const prompt = promptOf({ ...options, prompt: text, ...(await filesOf(options)) });
   await reply({ ...options, prompt }, model, student);
   await quit(0);
+}
+
+/** Options that name JSON files. */
+const JSON_FILES = ["messages", "tools", "documents"];
+
+async function filesOf(options) {
+  const named = JSON_FILES.filter((name) => options[name] !== undefined);
+  return Object.fromEntries(await Promise.all(named.map(async (name) => [name, await readJson(name, options[name])])));
+}
+
+async function readJson(option, path) {
+  const text = await readFile(path, "utf8").catch(({ code }) => {
+    throw new UsageError(`--${option} ${path} cannot be read: ${code}`);
+  });
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`--${option} ${path} is no JSON: ${error.message}`);
+  }
 }
 
 async function page({ port = 5173, open }) {
@@ -45,16 +72,33 @@ async function reply(options, model, student) {
 
 const requestOf = (options, source, student) => ({
   source,
-  prompt: promptOf(options),
+  prompt: options.prompt,
   load: student === undefined ? options.load : { ...options.load, student },
   generate: options.generate,
 });
 
-function promptOf({ prompt, tokens, system, raw }) {
+function promptOf({ prompt, messages, tokens, system, raw, variables, tools, documents }) {
   if (tokens) return { tokens };
   if (raw) return { text: prompt };
   const instruction = system === undefined ? [] : [{ role: "system", content: system }];
-  return { messages: [...instruction, { role: "user", content: prompt }] };
+  return { messages: messages ?? [...instruction, { role: "user", content: prompt }], variables, tools, documents };
+}
+
+/** Milliseconds to wait for a first piece of text where nothing else says that there is one. */
+const PIPE_PATIENCE = 300;
+
+/**
+ * Text that is piped in where no option names a prompt, or undefined. A pipe may be open and never written to, as under a
+ * service: then the page is wanted.
+ */
+async function pipedText(argv) {
+  const source = fstatSync(0, { throwIfNoEntry: false });
+  if (!source?.isFIFO() && !source?.isFile()) return undefined;
+  if (argv.some((word) => /^--(prompt|messages|tokens|help|port|no-open)\b|^-h$/.test(word))) return undefined;
+  const arrived = await Promise.race([once(process.stdin, "readable"), sleep(PIPE_PATIENCE, null)]);
+  if (arrived === null) process.stdin.destroy();
+  const text = arrived === null ? "" : await standardInput();
+  return text.trim() === "" ? undefined : text;
 }
 
 async function standardInput() {

@@ -6,6 +6,7 @@ import { bytes } from "./numbers.ts";
 export interface Choice {
   name: string;
   note: string;
+  /** Of the download, and its precision where the name does not say it. */
   size: string;
   source: ModelSource;
 }
@@ -16,7 +17,7 @@ export const asset = (path: string): string => new URL(path, document.baseURI).p
 export const embedded: Choice = {
   name: "Fable",
   note: "Comes with the page. Tells short stories and finds notes in a long text; knows nothing else.",
-  size: "8 MB",
+  size: "8 MB, f16",
   source: asset("models/fable/"),
 };
 
@@ -24,20 +25,25 @@ export const hub: readonly Choice[] = [
   {
     name: "SmolLM2 135M",
     note: "The smallest that chats. Simple questions, short texts.",
-    size: "269 MB",
+    size: "269 MB, bf16",
     source: "HuggingFaceTB/SmolLM2-135M-Instruct",
   },
   {
     name: "SmolLM2 360M",
     note: "Steadier answers at a small size.",
-    size: "724 MB",
+    size: "724 MB, bf16",
     source: "HuggingFaceTB/SmolLM2-360M-Instruct",
   },
-  { name: "Qwen2.5 0.5B", note: "Many languages, long context.", size: "988 MB", source: "Qwen/Qwen2.5-0.5B-Instruct" },
+  {
+    name: "Qwen2.5 0.5B",
+    note: "Many languages, long context.",
+    size: "988 MB, bf16",
+    source: "Qwen/Qwen2.5-0.5B-Instruct",
+  },
   {
     name: "Llama 3.2 1B",
     note: "The most capable here. Wants a GPU with 4\u00a0GB or more.",
-    size: "2.5 GB",
+    size: "2.5 GB, bf16",
     source: "unsloth/Llama-3.2-1B-Instruct",
   },
 ];

@@ -4,12 +4,22 @@ import type { ModelSource } from "../../src/index.ts";
 import { droppedFiles, embedded, hub, localChoices } from "./catalogue.ts";
 import type { Choice } from "./catalogue.ts";
 import { make } from "./dom.ts";
+import { fileKind } from "./dropped.ts";
+import { RUNS } from "./trouble.ts";
 import type { Properties } from "./dom.ts";
 
 export type OnChoose = (source: ModelSource, name: string) => void;
 
+export interface PickerOptions {
+  onChoose: OnChoose;
+  /** The model of the last visit, offered first. */
+  last?: { source: string; name: string } | null;
+  /** Files were dropped that are no model. */
+  onWrong: (file: File) => void;
+}
+
 /** Fills `target` with models to choose, a field for any other, and a drop zone for the user's own files. The benchmark page uses it too. */
-export async function picker(target: HTMLElement, onChoose: OnChoose): Promise<void> {
+export async function picker(target: HTMLElement, { onChoose, last = null, onWrong }: PickerOptions): Promise<void> {
   const row = (choice: Choice): HTMLElement => {
     const button = make(
       "button",
@@ -23,19 +33,23 @@ export async function picker(target: HTMLElement, onChoose: OnChoose): Promise<v
   };
   const list = (title: string, choices: readonly Choice[]): HTMLElement =>
     group(title, make("ul", {}, ...choices.map(row)));
-  const hint =
-    "Llama, Mistral, Qwen, Gemma 3, Phi, Granite, OLMo 2 and SmolLM models, as .safetensors or .gguf. Downloads are kept in this browser.";
+  const hint = `${RUNS} Downloads are kept in this browser.`;
   const others = group(
     "Any other model",
     otherForm(onChoose),
-    dropZone(onChoose),
+    dropZone(onChoose, onWrong),
     make("p", { className: "hint", textContent: hint }),
   );
   const online = list("From Hugging Face", hub);
-  target.replaceChildren(list("Included", [embedded]), online, others);
+  const again = last && list("Last used", [{ name: last.name, note: noteOf(last), size: "", source: last.source }]);
+  target.replaceChildren(...(again ? [again] : []), list("Included", [embedded]), online, others);
   const local = await localChoices();
   if (local.length > 0) online.before(list("In the models folder", local));
 }
+
+/** What is known of it, else where it comes from. */
+const noteOf = ({ source }: { source: string }): string =>
+  [embedded, ...hub].find((choice) => choice.source === source)?.note ?? source;
 
 const group = (title: string, ...children: HTMLElement[]): HTMLElement =>
   make("section", { className: "model-group" }, make("h2", { textContent: title }), ...children);
@@ -75,14 +89,16 @@ export function nameOfSource(source: string): string {
   return hub.find((choice) => choice.source === source)?.name ?? source.replace(/\/+$/, "").split("/").at(-1) ?? source;
 }
 
-function dropZone(onChoose: OnChoose): HTMLElement {
-  const take = (files: readonly File[]): void => {
-    if (files.length > 0) onChoose(files, nameOfFiles(files));
+function dropZone(onChoose: OnChoose, onWrong: (file: File) => void): HTMLElement {
+  const take = async (files: readonly File[]): Promise<void> => {
+    const kinds = await Promise.all(files.map(fileKind));
+    if (kinds.includes("model")) onChoose(files, nameOfFiles(files));
+    else if (files[0]) onWrong(files[0]);
   };
   const choose = (label: string, properties: Properties<"input">): HTMLElement => {
     const input = make("input", { type: "file", className: "unseen", ...properties });
     input.addEventListener("change", () => {
-      take([...(input.files ?? [])]);
+      void take([...(input.files ?? [])]);
       input.value = "";
     });
     return make("label", { className: "quiet file" }, label, input);
@@ -109,7 +125,7 @@ function dropZone(onChoose: OnChoose): HTMLElement {
   zone.addEventListener("drop", async (event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    if (event.dataTransfer) take(await droppedFiles(event.dataTransfer));
+    if (event.dataTransfer) void take(await droppedFiles(event.dataTransfer));
   });
   return zone;
 }

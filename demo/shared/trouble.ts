@@ -1,11 +1,12 @@
 // Errors as cards: what happened, and what to do about it.
 
-import { EngineError } from "../../src/index.ts";
-import type { ErrorCode } from "../../src/index.ts";
+import { EngineError, ModelError } from "../../src/index.ts";
+import type { ErrorCode, GgufChoice } from "../../src/index.ts";
 import { button, make } from "./dom.ts";
+import { bytes, count } from "./numbers.ts";
 
 /** Actions that a card can offer; the page decides which of them it supports. */
-export type Remedy = "retry" | "newChat" | "pickModel" | "reload" | "settings";
+export type Remedy = "retry" | "newChat" | "pickModel" | "reload" | "settings" | "unload" | "useText";
 
 interface Card {
   title: string;
@@ -17,6 +18,8 @@ interface Card {
 export interface Trouble extends Card {
   /** The error's message. */
   detail: string;
+  /** Files to load instead, the best choice first. */
+  choices?: readonly GgufChoice[];
 }
 
 const LABELS: Record<Remedy, string> = {
@@ -25,11 +28,15 @@ const LABELS: Record<Remedy, string> = {
   pickModel: "Choose another model",
   reload: "Load the model again",
   settings: "Open settings",
+  unload: "Unload the model in use and try again",
+  useText: "Use it as a long text",
 };
 
 /** Explains an error of `load` or `generate`. */
 export function explain(error: unknown): Trouble {
   const detail = error instanceof Error ? error.message : String(error);
+  if (error instanceof ModelError && error.choices.length > 0)
+    return { ...SEVERAL, detail: "", choices: error.choices };
   return { ...cardOf(error), detail };
 }
 
@@ -37,6 +44,42 @@ function cardOf(error: unknown): Card {
   if (!(error instanceof EngineError)) return UNKNOWN;
   if (error.code === "no-webgpu" && globalThis.isSecureContext === false) return INSECURE;
   return CARDS[error.code];
+}
+
+const SEVERAL: Card = {
+  title: "This repository holds GGUF files: choose one",
+  text: "Fewer bits are a smaller download and less memory; below 4 bits a small model answers noticeably worse.",
+  advice: [],
+  remedies: [],
+};
+
+/** What runs, in a sentence. docs/formats.md has it in detail. */
+export const RUNS = "Models of the Llama, SmolLM, Mistral and Qwen families run, as .safetensors or .gguf.";
+
+/** Of a message that does not fit. All in tokens. */
+export interface Excess {
+  /** The message alone, and the conversation with it. */
+  message: number;
+  all: number;
+  /** What the model has room for, and what it was trained for. */
+  context: number;
+  trained: number;
+}
+
+/** `context-too-small` with advice that helps: a new chat only where the message fits into one. */
+export function tooLong({ message, all, context, trained }: Excess, error: unknown): Trouble {
+  const fits = message < context;
+  const advice = fits
+    ? [`Start a new chat: alone, the message fits (${count(message)} tokens).`, "Or shorten it."]
+    : [`Shorten it by ${count(message - context + 1)} tokens or more: alone, it already has ${count(message)}.`];
+  const more = `Give the model a larger context in the settings: it was trained for ${count(trained)} tokens.`;
+  return {
+    ...CARDS["context-too-small"],
+    text: `Together with this message, the conversation has ${count(all)} tokens; ${count(context - 1)} fit. The message is back in the box below.`,
+    advice: trained > context ? [...advice, more] : advice,
+    remedies: [...(fits ? ["newChat" as const] : []), ...(trained > context ? ["settings" as const] : []), "pickModel"],
+    detail: error instanceof Error ? error.message : String(error),
+  };
 }
 
 const INSECURE: Card = {
@@ -73,7 +116,7 @@ const CARDS: Record<ErrorCode, Card> = {
       "Close other tabs that use the GPU.",
       "Take a smaller model, a smaller context, or a smaller format for keys and values.",
     ],
-    remedies: ["pickModel", "settings", "reload"],
+    remedies: ["unload", "pickModel", "settings", "reload"],
   },
   "device-lost": {
     title: "The GPU went away",
@@ -86,9 +129,9 @@ const CARDS: Record<ErrorCode, Card> = {
   },
   "context-too-small": {
     title: "Too long for the context",
-    text: "The conversation with this message needs more tokens than the model has room for. It is back in the box below.",
-    advice: ["Shorten it, or start a new chat.", "If the model was trained for more, give it a larger context."],
-    remedies: ["newChat", "settings"],
+    text: "The conversation with this message needs more tokens than the model has room for.",
+    advice: ["Shorten the message."],
+    remedies: [],
   },
   "not-public": {
     title: "No such model, or not a public one",
@@ -129,7 +172,7 @@ const CARDS: Record<ErrorCode, Card> = {
   "unsupported-model": {
     title: "This engine cannot run that model",
     text: "Its architecture or its file format is not among those implemented.",
-    advice: ["Llama, Mistral, Qwen, Gemma 3, Phi, Granite, OLMo 2 and SmolLM models run, as .safetensors or .gguf."],
+    advice: [RUNS],
     remedies: ["pickModel"],
   },
   "bad-file": {
@@ -177,8 +220,12 @@ const UNKNOWN: Card = {
   remedies: ["retry", "reload", "pickModel"],
 };
 
-/** The card. Only actions that `act` has become buttons. */
-export function troubleCard(trouble: Trouble, act: Partial<Record<Remedy, () => unknown>>): HTMLElement {
+/** The card. Only actions that `act` has become buttons. `onChoose`: one of the files was chosen. */
+export function troubleCard(
+  trouble: Trouble,
+  act: Partial<Record<Remedy, () => unknown>>,
+  onChoose: (choice: GgufChoice) => unknown = () => {},
+): HTMLElement {
   const actions = trouble.remedies.flatMap((remedy) => {
     const action = act[remedy];
     return action ? [button(LABELS[remedy], "quiet", action)] : [];
@@ -188,8 +235,18 @@ export function troubleCard(trouble: Trouble, act: Partial<Record<Remedy, () => 
     { className: "trouble", attributes: { role: "alert" } },
     make("h2", { textContent: trouble.title }),
     make("p", { textContent: trouble.text }),
-    make("ul", {}, ...trouble.advice.map((line) => make("li", { textContent: line }))),
-    make("p", { className: "detail", textContent: trouble.detail }),
-    make("div", { className: "actions" }, ...actions),
+    trouble.advice.length > 0
+      ? make("ul", {}, ...trouble.advice.map((line) => make("li", { textContent: line })))
+      : null,
+    trouble.detail ? make("p", { className: "detail", textContent: trouble.detail }) : null,
+    make("div", { className: "actions" }, ...choiceButtons(trouble.choices ?? [], onChoose), ...actions),
   );
 }
+
+/** Precision and size on each; the first is the one to take. */
+const choiceButtons = (choices: readonly GgufChoice[], onChoose: (choice: GgufChoice) => unknown): HTMLElement[] =>
+  choices.map((choice, index) => {
+    const size = choice.bytes === null ? "" : `, ${bytes(choice.bytes)}`;
+    const label = `${index === 0 ? "Load " : ""}${choice.precision}${size}`;
+    return button(label, index === 0 ? "primary" : "quiet", () => onChoose(choice));
+  });

@@ -1,6 +1,6 @@
 // The adapter, the device and everything made on it. Every GPU object of the engine is made here, so it can be counted.
 import type { AdapterInfo } from "../api.ts";
-import { DeviceLostError, UnsupportedError } from "../errors.ts";
+import { assert, DeviceLostError, UnsupportedError } from "../errors.ts";
 import { type AdapterProfile, profileOf } from "./profile.ts";
 import { type Bindable, bytesOf, Kernel, type KernelSource } from "./kernel.ts";
 
@@ -41,6 +41,10 @@ export class Gpu {
   readonly counts: Counts;
   /** Bytes in use by purpose; a fork counts the weights that it shares. */
   readonly bytes: Record<Purpose, number>;
+  /** Kernels that were asked of this, and how many of them are compiled. */
+  readonly kernels = { asked: 0, compiled: 0 };
+  /** Called when another kernel is compiled. */
+  onKernel: () => void = () => {};
   readonly #buffers = new Map<GPUBuffer, Purpose>();
   readonly #ownsDevice: boolean;
   /** Whose weights are shared: this, or what it was forked from. */
@@ -51,6 +55,7 @@ export class Gpu {
   #closed = false;
   #unused: GPUBuffer | null = null;
   #lost: DeviceLostError | null = null;
+  #disposed = false;
   #validation: string | null = null;
 
   private constructor(device: GPUDevice, ownsDevice: boolean, root?: Gpu) {
@@ -60,7 +65,7 @@ export class Gpu {
     this.counts = root?.counts ?? { submits: 0, dispatches: 0, readbacks: 0, readbackBytes: 0, objectsCreated: 0 };
     this.bytes = { weights: root?.bytes.weights ?? 0, kv: 0, scratch: 0 };
     if (!compiled.has(device)) compiled.set(device, new Map());
-    this.adapter = describe(device);
+    this.adapter = describe(device.adapterInfo, device.features);
     this.profile = profileOf(this.adapter);
     void device.lost.then(({ reason, message }) => {
       if (this.#root.#closed) return;
@@ -75,7 +80,15 @@ export class Gpu {
   /** Opens the fastest adapter, or wraps `device`. Throws UnsupportedError if there is none. */
   static async open(device?: GPUDevice): Promise<Gpu> {
     if (device) return new Gpu(device, false);
-    const { gpu } = navigator;
+    const adapter = await Gpu.find();
+    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
+    const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+    return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+  }
+
+  /** The fastest adapter. Throws UnsupportedError if there is none. */
+  static async find(): Promise<GPUAdapter> {
+    const gpu = globalThis.navigator?.gpu; // Node before 21 has no navigator
     if (!gpu) {
       throw new UnsupportedError(
         "WebGPU: this browser does not offer it; got no navigator.gpu. Use a current Chrome, Edge, Firefox or Safari over https or on localhost.",
@@ -89,9 +102,7 @@ export class Gpu {
         { code: "no-adapter" },
       );
     }
-    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
-    const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
-    return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+    return adapter;
   }
 
   /** Buffers of its own on the same device, with the same kernels and counts. May read the weights of what it came from. */
@@ -124,6 +135,7 @@ export class Gpu {
 
   /** A buffer of `size` bytes (rounded up to 4, at least 16), zeroed, usable as storage and for copies. */
   buffer(label: string, size: number, purpose: Purpose, usage = 0): GPUBuffer {
+    assert(!this.#disposed, `GPU buffer ${label}: asked for after dispose()`); // it would never be freed
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
     const bytes = Math.max(16, Math.ceil(size / 4) * 4);
     const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
@@ -182,8 +194,20 @@ export class Gpu {
       this.counts.objectsCreated++;
       made = Kernel.create(this.device, source, constants, lengths);
       kernels.set(key, made);
+      this.#count(made);
     }
     return made;
+  }
+
+  #count(made: Promise<Kernel>): void {
+    this.kernels.asked++;
+    made.then(
+      () => {
+        this.kernels.compiled++;
+        this.onKernel();
+      },
+      () => {}, // whoever asked for it throws
+    );
   }
 
   #fixedLengths(buffers: Readonly<Record<string, Bindable>>): Readonly<Record<string, number>> {
@@ -243,6 +267,7 @@ export class Gpu {
 
   /** Frees its buffers. Weights that forks read, and the device, go with the last of them. */
   dispose(): void {
+    this.#disposed = true;
     const shared = this.#root === this && this.#users > 1;
     for (const [buffer, purpose] of this.#buffers) {
       if (!shared || (purpose !== "weights" && buffer !== this.#unused)) this.release(buffer);
@@ -257,9 +282,15 @@ export class Gpu {
   }
 }
 
-function describe(device: GPUDevice): AdapterInfo {
-  const { vendor = "", architecture = "", description = "" } = device.adapterInfo ?? {};
+/** What `load` would run on. Throws UnsupportedError where there is nothing. */
+export async function describeAdapter(): Promise<AdapterInfo> {
+  const { info, features } = await Gpu.find();
+  return describe(info, features);
+}
+
+function describe(info: Partial<GPUAdapterInfo> | undefined, features: GPUSupportedFeatures): AdapterInfo {
+  const { vendor = "", architecture = "", description = "" } = info ?? {};
   const software = /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${description}`);
   const name = [vendor, description || architecture].filter(Boolean).join(" · ") || "unknown adapter";
-  return { name, software, features: [...device.features].sort() };
+  return { name, software, features: [...features].sort() };
 }

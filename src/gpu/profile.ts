@@ -14,6 +14,8 @@ export interface AdapterProfile {
   combineThreads: number;
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
+  /** Milliseconds of a load that measuring may take: what is left over is for the next one. */
+  tuningMs: number;
   /** Rows of a prompt chunk in a measurement, at most: enough to fill the adapter, few enough to be over soon. */
   tuningRows: number;
   /** Tokens of the cache that are allocated at load, where the caller names none; more as they are used. */
@@ -29,6 +31,7 @@ const SOFTWARE: AdapterProfile = {
   normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
   combineThreads: 4,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
+  tuningMs: 1000,
   tuningRows: 48,
   reservedTokens: 8192, // growing means compiling: lengths are fixed
   peaks: { copyBytes: 32 * 2 ** 20, fmaThreads: 1 << 12 },
@@ -41,6 +44,7 @@ const HARDWARE: AdapterProfile = {
   normThreads: 128,
   combineThreads: 64,
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
+  tuningMs: 2000,
   tuningRows: Infinity,
   reservedTokens: 4096,
   peaks: { copyBytes: 128 * 2 ** 20, fmaThreads: 1 << 18 },

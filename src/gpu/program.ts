@@ -47,6 +47,10 @@ interface BoundDispatch<D> {
 /** Parameters of a dispatch lie at a dynamic offset; 256 is the largest minUniformBufferOffsetAlignment WebGPU allows. */
 const PARAMS_BYTES = 256;
 
+/** The kernels of all dispatches; what is not yet compiled is compiled at once. */
+export const compileAll = (gpu: Gpu, dispatches: readonly AnyDispatch<never>[]): Promise<Kernel[]> =>
+  Promise.all(dispatches.map(({ kernel, constants, buffers }) => gpu.kernel(kernel, constants, buffers)));
+
 export class Program<D extends object> {
   readonly #gpu: Gpu;
   readonly #dispatches: BoundDispatch<D>[] = [];
@@ -67,9 +71,7 @@ export class Program<D extends object> {
     label: string,
     dispatches: readonly AnyDispatch<D>[],
   ): Promise<Program<D>> {
-    const kernels = await Promise.all(
-      dispatches.map(({ kernel, constants, buffers }) => gpu.kernel(kernel, constants, buffers)),
-    );
+    const kernels = await compileAll(gpu, dispatches);
     const { UNIFORM, COPY_DST } = GPUBufferUsage;
     const size = Math.max(1, dispatches.length) * PARAMS_BYTES;
     const program = new Program<D>(gpu, gpu.buffer(`${label} params`, size, "scratch", UNIFORM | COPY_DST));

@@ -54,6 +54,8 @@ export interface OpenOptions {
   onBytes?: ((loaded: number, total: number, item: string) => void) | undefined;
   /** Default https://huggingface.co. */
   hubUrl?: string | undefined;
+  /** Of a file that is proposed where there are several, at most. Default: any. */
+  mostBytes?: number | undefined;
   /** Default: the global one. */
   fetch?: typeof fetch | undefined;
   /** Where downloads from other origins are kept. Default: the global one, where there is one. */
@@ -79,6 +81,7 @@ export const openContext = (options: OpenOptions): SourceContext => ({
   network: new Network(options.fetch ?? globalThis.fetch, options.retryMs ?? 300),
   caches: options.caches ?? globalCaches(),
   hubUrl: (options.hubUrl ?? "https://huggingface.co").replace(/\/+$/, ""),
+  mostBytes: options.mostBytes ?? Infinity,
   signal: options.signal,
 });
 
@@ -114,10 +117,7 @@ async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Pro
   const texts = new Texts(folder, signal, onBytes);
   const config = await texts.object("config.json");
   if (!config) {
-    throw new ModelError(
-      `${folder.name}: no config.json; got no such file, want a Hugging Face checkpoint.${folder.hint}`,
-      { code: "not-found" },
-    );
+    throw await absent(folder, "no config.json; got no such file, want a Hugging Face checkpoint.", signal);
   }
   const json = await texts.object("tokenizer.json");
   const tokenizerConfig = (await texts.object("tokenizer_config.json")) ?? {};
@@ -135,6 +135,15 @@ async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Pro
     // Last: its response stays open, and the first tensor is read on from the header.
     ...(await openTensors(folder, texts, signal)),
   };
+}
+
+/** The error for a folder without a checkpoint: it names the GGUF file to take instead. */
+async function absent(folder: Folder, what: string, signal?: AbortSignal): Promise<ModelError> {
+  const choices = (await folder.ggufs?.(signal)) ?? [];
+  const [best] = choices;
+  const size = best?.bytes ? `, ${(best.bytes / 1e6).toFixed(0)} MB` : "";
+  const hint = best ? ` It has GGUF files; load one by its URL: ${best.source} (${best.precision}${size})` : "";
+  return new ModelError(`${folder.name}: ${what}${hint}`, { code: "not-found", choices });
 }
 
 /** The small files of a folder; null for those that are not there. */
@@ -201,10 +210,9 @@ async function openTensors(folder: Folder, texts: Texts, signal?: AbortSignal): 
   if (whole) return named(await readSafetensors(whole, signal));
   const index = await texts.object("model.safetensors.index.json");
   if (!index) {
-    throw new ModelError(
-      `${folder.name}: no weights; got neither model.safetensors nor model.safetensors.index.json, want one. Only safetensors and GGUF can be read.${folder.hint}`,
-      { code: "not-found" },
-    );
+    const what =
+      "no weights; got neither model.safetensors nor model.safetensors.index.json, want one. Only safetensors and GGUF can be read.";
+    throw await absent(folder, what, signal);
   }
   const shards: Tensors[] = [];
   for (const [shard, names] of readShardMap(index, `${folder.name}/model.safetensors.index.json`))

@@ -51,6 +51,7 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
     context: bounds.context,
     trainedContext: config.context,
     hasChatTemplate: language.template !== null,
+    templateVariables: language.template?.variables ?? [],
     swiftkv: config.swiftkv,
     kvShape: kvModelOf(config),
     kv: String(recipe),

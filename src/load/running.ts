@@ -75,17 +75,34 @@ export async function assembleStudent(
   return assemble(gpu, config, await makeStudent(gpu, config, weights, fit), settings);
 }
 
-/** Kernels chosen and compiled. */
-export async function makeReady(
+/**
+ * Compiles the kernels, with the variants that earlier visits found fastest. Needs no weights: it can go on while they
+ * come, and takes as long on a CPU adapter.
+ */
+export async function compile({ transformer }: RunningModel, { tune }: Settings): Promise<void> {
+  if (tune === "auto") await transformer.recall(remembered(transformer.fingerprint));
+  await transformer.compile();
+}
+
+/** Measures the variants that no visit has measured yet, once the weights are there, and compiles what it chose. */
+export async function choose(
   { transformer }: RunningModel,
-  { tune }: Settings,
   { report, signal }: { report: Report; signal: AbortSignal | undefined },
 ): Promise<void> {
-  if (tune === "auto") {
-    report({ phase: "tune" });
-    await transformer.tune(remembered(transformer.fingerprint));
-  }
-  report({ phase: "compile" });
+  signal?.throwIfAborted();
+  if (!transformer.isUntuned) return;
+  report({ phase: "tune" });
+  await transformer.tune(remembered(transformer.fingerprint));
   signal?.throwIfAborted();
   await transformer.compile();
+}
+
+/** Both, for a model whose weights are there. */
+export async function makeReady(
+  model: RunningModel,
+  settings: Settings,
+  how: Parameters<typeof choose>[1],
+): Promise<void> {
+  await compile(model, settings);
+  await choose(model, how);
 }

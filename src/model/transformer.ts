@@ -20,7 +20,7 @@ import type { Sizes } from "./ops/sizes.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
-import { type Memory, tune } from "./tune.ts";
+import { type Memory, type Question, recall, tune } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 
 export interface TransformerOptions extends KvBounds {
@@ -60,6 +60,7 @@ export class Transformer implements Model {
   /** For steps of which logits are read. */
   #wide: Readback | null = null;
   readonly #programs = new Map<string, Promise<Program<Sizes>>>();
+  #unmeasured: readonly Question[] = [];
   readonly #rows: Uint32Array<ArrayBuffer>;
 
   constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: TransformerOptions) {
@@ -122,9 +123,22 @@ export class Transformer implements Model {
     await Promise.all([...programs, this.#sampler.compile()]);
   }
 
-  /** Measures the kernel variants on this adapter, or recalls what was measured before. Before the first request. */
-  tune(memory: Memory): Promise<void> {
-    return tune(this.#model, memory);
+  /** Takes over which kernel variants earlier visits found fastest on this adapter. Before `compile`. */
+  async recall(memory: Memory): Promise<void> {
+    this.#unmeasured = await recall(this.#model, memory);
+  }
+
+  /** Measures what `recall` did not find, for a limited time. Before the first request, with weights on the GPU. */
+  async tune(memory: Memory): Promise<void> {
+    await tune(this.#model, this.#unmeasured, memory);
+    this.#unmeasured = [];
+    for (const program of this.#programs.values()) (await program).dispose(); // they run the variants of before
+    this.#programs.clear();
+  }
+
+  /** Whether there is anything for `tune` to measure. */
+  get isUntuned(): boolean {
+    return this.#unmeasured.length > 0;
   }
 
   #program(kind: keyof typeof BUILDERS, tileRows: number): Promise<Program<Sizes>> {

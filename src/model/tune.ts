@@ -1,6 +1,6 @@
 // Which kernel variant is fastest on this adapter: measured once for each family and shape, then remembered.
 import { timeDispatches } from "../gpu/measure.ts";
-import type { AnyDispatch } from "../gpu/program.ts";
+import { type AnyDispatch, compileAll } from "../gpu/program.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { chunkOf, decodeAttention, decodingRows, prefillAttention, splitsFor } from "./layer/attention.ts";
 import { plainProduct } from "./layer/place.ts";
@@ -18,7 +18,7 @@ export interface Memory {
 }
 
 /** One thing to choose: family and shape, and the dispatches of each candidate at the sizes that matter. */
-interface Question {
+export interface Question {
   key: string;
   sizes: Sizes;
   candidates: readonly { name: string; dispatches: () => AnyDispatch<Sizes>[] }[];
@@ -27,21 +27,37 @@ interface Question {
 /** Tokens of context for decode attention. */
 const CONTEXT = 1024;
 
-/** Answers every question of this model from memory, or by measuring. Writes over activations and the cache. */
-export async function tune(model: ModelContext, memory: Memory): Promise<void> {
+/** Takes over what earlier visits measured and what needs no measurement. Gives back what is open. */
+export async function recall(model: ModelContext, memory: Memory): Promise<Question[]> {
+  const all = [...new Map(questions(model).map((question) => [question.key, question])).values()];
+  const known = await Promise.all(all.map(({ key, candidates }) => (candidates[1] ? memory.get(key) : undefined)));
+  return all.filter((question, i) => {
+    const { key, candidates } = question;
+    const found = candidates[1] ? candidates.find(({ name }) => name === known[i]) : candidates[0];
+    if (found) model.variants.choose(key, found.name);
+    return !found;
+  });
+}
+
+/**
+ * Answers questions until the profile's time for it is over; the first candidates stand for the others, and the next visit
+ * goes on. Writes over activations and the cache.
+ */
+export async function tune(model: ModelContext, open: readonly Question[], memory: Memory): Promise<void> {
+  const until = performance.now() + model.profile.tuningMs;
   prepareRows(model);
-  for (const question of questions(model)) {
-    const known = await memory.get(question.key);
-    const found = question.candidates.find(({ name }) => name === known)?.name ?? (await measure(model, question));
-    model.variants.choose(question.key, found);
-    if (found !== known) await memory.set(question.key, found);
+  for (const question of open) {
+    if (performance.now() > until) return;
+    const fastest = await measure(model, question);
+    model.variants.choose(question.key, fastest);
+    await memory.set(question.key, fastest);
   }
 }
 
-/** Name of the fastest candidate. A single one needs no measurement. */
+/** Name of the fastest candidate. They are compiled side by side. */
 async function measure({ gpu }: ModelContext, { candidates, sizes }: Question): Promise<string> {
-  let best = { name: candidates[0]!.name, ms: Infinity };
-  if (candidates.length === 1) return best.name;
+  await Promise.all(candidates.map(({ dispatches }) => compileAll(gpu, dispatches())));
+  let best = { name: "", ms: Infinity };
   for (const { name, dispatches } of candidates) {
     const ms = await timeDispatches(gpu, dispatches(), sizes);
     if (ms < best.ms) best = { name, ms };

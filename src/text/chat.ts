@@ -23,6 +23,13 @@ export class ChatTemplate {
     this.#specials = specials;
   }
 
+  /** What it reads beside the conversation and the tokenizer's special tokens, as `enable_thinking`. */
+  get variables(): string[] {
+    return this.#template.variables.filter(
+      (name) => !RESERVED.includes(name) && !/^(bos|eos|pad|unk|sep|cls|mask)_token$/.test(name),
+    );
+  }
+
   /**
    * The prompt text; encode it with `addSpecial: false`. Errors: InputError for malformed messages or options and for a
    * conversation the template refuses, ModelError if it fails.

@@ -5,7 +5,9 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "playwright/test";
-import { parseBench, parseStart, resolveModel } from "../../demo/server/arguments.mjs";
+import { parseBench } from "../../demo/server/arguments/bench.mjs";
+import { resolveModel } from "../../demo/server/arguments/models.mjs";
+import { parseStart } from "../../demo/server/arguments/start.mjs";
 
 const START = join(import.meta.dirname, "../../demo/server/start.mjs");
 const BENCH = join(import.meta.dirname, "../../demo/server/bench.mjs");
@@ -39,7 +41,7 @@ test("a full command line is read into engine options", () => {
   });
 });
 
-test("the default is greedy, fable and nothing the engine would not choose itself", () => {
+test("the default is fable and nothing the engine would not choose itself", () => {
   expect(parseStart(["--prompt", "hi"])).toMatchObject({ model: "fable", raw: false, load: {}, generate: {} });
 });
 
@@ -159,6 +161,8 @@ test("every refusal is one line on standard error, exit code 1, no stack", async
     [START, ["--prompt", "a", "--model", "nonsense"], /unknown model/],
     [START, ["--prompt", "a", "--model", "./missing.gguf"], /no such file/],
     [START, ["--prompt", "a", "--max-tokens", "many"], /--max-tokens/],
+    [START, ["--prompt", " "], /the prompt is empty, want a text/],
+    [START, ["--messages", "missing.json"], /--messages missing\.json cannot be read: ENOENT/],
     [START, ["--prompt", "a", "--swiftkv", "4,"], /--swiftkv is "4,", want K or K,G/],
     [BENCH, ["--frontiers", "0"], /--frontiers/],
     [MODEL, ["nonsense"], /unknown model.*smollm2-135m-instruct/],
@@ -178,4 +182,30 @@ test("every refusal is one line on standard error, exit code 1, no stack", async
 
 test("--help is not an error", async () => {
   for (const script of [START, BENCH]) expect(await run(script, ["--help"])).toMatchObject({ code: 0, err: "" });
+});
+
+test("the chat template's options: variables as JSON or words, files by name", () => {
+  const line =
+    "--messages m.json --tools t.json --documents d.json --variable enable_thinking=false --variable style=a=b";
+  expect(parseStart(line.split(" "))).toMatchObject({
+    messages: "m.json",
+    tools: "t.json",
+    documents: "d.json",
+    variables: { enable_thinking: false, style: "a=b" },
+  });
+  const refused: readonly [string, RegExp][] = [
+    ["--prompt hi --variable thinking", /NAME=VALUE/],
+    ["--prompt hi --raw --tools t.json", /--tools needs the chat template/],
+    ["--tokens 1 --variable a=1", /--variable cannot go with --tokens/],
+    ["--messages m.json --system S", /--system cannot go with --messages/],
+  ];
+  for (const [words, message] of refused) expect(() => parseStart(words.split(" ")), words).toThrow(message);
+});
+
+test("piped text stands for --prompt where nothing else does", () => {
+  expect(parseStart([], "hi")).toMatchObject({ prompt: "hi", model: "fable" });
+  expect(parseStart(["--model", "a/b"], "hi")).toMatchObject({ prompt: "hi", model: "a/b" });
+  expect(parseStart(["--prompt", "own"], "hi")).toMatchObject({ prompt: "own" });
+  expect(parseStart([])).toMatchObject({ page: true });
+  expect(() => parseStart(["--model", "a/b"])).toThrow(/--model needs --prompt or --tokens/);
 });

@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import type { Page } from "playwright";
 import { expect } from "playwright/test";
-import { parseBench } from "../../demo/server/arguments.mjs";
+import { parseBench } from "../../demo/server/arguments/bench.mjs";
 import { shapesFor } from "../../demo/bench/compare.ts";
 import type { CompareResult } from "../../demo/bench/compare.ts";
 import { sidewaysOverflow, test, type Visit, wait, watched } from "./visit.ts";
@@ -86,6 +86,8 @@ test.describe("benchmark", () => {
     const speed = page.getByRole("region", { name: "Speed" });
     await expect(speed.getByRole("rowheader")).toHaveText(["64", "256"]);
     await expect(speed.getByRole("cell")).toHaveCount(20);
+    await expect(speed.getByRole("cell", { name: /^([\d.]+ % of|unsteady,) [\d.,]+$/ })).toHaveCount(4);
+    await expect(page.locator(".plot polyline")).toHaveCount(0); // nothing is known between two points
     for (const { phase, rows } of result.kernels) {
       const table = page.getByRole("region", { name: phase === "prefill" ? /^Kernels, prefill/ : /^Kernels, one new/ });
       await expect(table.getByRole("rowheader")).toHaveText(rows.map((kernel) => kernel.label));

@@ -53,7 +53,7 @@ for (const [way, stop] of [
     expect(first.text).toMatch(/\w+ \w+/);
     await set(page, { "Max tokens": "2" });
     const second = await ask(page, "What is in the box?");
-    const [, read, reused] = /read ([\d,]+) tokens in .*, ([\d,]+) reused\)/.exec(second.figures) ?? [];
+    const [, read, reused] = /read ([\d,]+) tokens? in .*, ([\d,]+) reused\)/.exec(second.figures) ?? [];
     expect(Number(reused), second.figures).toBeGreaterThan(15); // the first question has more tokens than that
     expect(Number(read)).toBeLessThan(40);
   });
@@ -85,8 +85,12 @@ test("a prompt that is too long comes back with a card that says so and leads on
   await expect(card.getByRole("heading")).toBeInViewport();
   await expect(card).toContainText(/got \d{4} tokens, want at most 2047/);
   await expect(box(page)).toHaveValue(long);
-  await card.getByRole("button", { name: "Start a new chat" }).click();
-  await expect(card).toHaveCount(0);
+  await expect(card).toContainText(/Shorten it by [\d,]+ tokens/);
+  await expect(card.getByRole("button", { name: "Start a new chat" })).toHaveCount(0); // it would not help
+  await expect(page.getByText(/[\d,]+ tokens too many/)).toBeVisible();
+  await expect(page.getByRole("button", { name: "Send" })).toBeDisabled();
+  await box(page).fill(STORY);
+  await expect(page.getByRole("button", { name: "Send" })).toBeEnabled();
   expect((await ask(page, STORY)).figures).toMatch(/wrote 12/);
 });
 

@@ -5,7 +5,9 @@ import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "playwright/test";
-import { parseConvert, parseStart, resolveStudent } from "../../demo/server/arguments.mjs";
+import { resolveStudent } from "../../demo/server/arguments/models.mjs";
+import { parseStart } from "../../demo/server/arguments/start.mjs";
+import { parseConvert } from "../../demo/server/arguments/students.mjs";
 import { STORY } from "./visit.ts";
 
 const SERVER = join(import.meta.dirname, "../../demo/server");

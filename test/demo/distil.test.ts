@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "playwright/test";
 import { sampleText } from "../../demo/chat/sample.ts";
-import { parseDistil } from "../../demo/server/arguments.mjs";
+import { parseDistil } from "../../demo/server/arguments/students.mjs";
 import { STORY, test, wait } from "./visit.ts";
 
 const SCRIPT = join(import.meta.dirname, "../../demo/server/distil.mjs");

@@ -96,3 +96,22 @@ for (const [code, title, advice] of [
     await expect(page.getByRole("button", { name: /^Fable/ })).toBeVisible();
   });
 }
+
+test("a repository of GGUF files offers those that run, with precision and size", async ({ site }) => {
+  const headers = { "access-control-allow-origin": "*" };
+  const sizes = { "m-BF16.gguf": 9e8, "m-IQ2_XS.gguf": 1e8, "m-Q4_K_M.gguf": 4e8 };
+  const files = Object.entries(sizes).map(([path, size]) => ({ path, size, rfilename: path }));
+  await page.route("https://huggingface.co/**", (route) => {
+    const url = route.request().url();
+    if (url.includes("/tree/")) return route.fulfill({ headers, json: files });
+    if (url.includes("/api/")) return route.fulfill({ headers, json: { sha: "a".repeat(40), siblings: files } });
+    return route.fulfill({ status: 404, headers, body: "" });
+  });
+  await page.goto(`${site}/?model=someone/some-GGUF`);
+  const card = page.getByRole("alert");
+  await expect(card.getByRole("heading")).toHaveText("This repository holds GGUF files: choose one");
+  await expect(card.getByRole("button")).toHaveText(["Load Q4_K_M, 400 MB", "BF16, 900 MB"]);
+  await card.getByRole("button", { name: /Q4_K_M/ }).click();
+  await expect(card.getByRole("heading")).toHaveText("There is no such model"); // the file itself was asked for
+  await expect(card).toContainText("m-Q4_K_M.gguf");
+});

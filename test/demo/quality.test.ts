@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "playwright/test";
-import { parseQuality } from "../../demo/server/arguments.mjs";
+import { parseQuality } from "../../demo/server/arguments/quality.mjs";
 import type { QualityRow } from "../../demo/quality/report.ts";
 import { sidewaysOverflow, test, wait, watched } from "./visit.ts";
 

@@ -1,7 +1,9 @@
 // Every code of the engine's errors has its card, and the words of an error choose nothing.
 
 import { expect, test } from "playwright/test";
-import { explain } from "../../demo/shared/trouble.ts";
+import { shareOf } from "../../demo/chat/loading.ts";
+import { fileKind } from "../../demo/shared/dropped.ts";
+import { explain, tooLong } from "../../demo/shared/trouble.ts";
 import { DeviceLostError, InputError, ModelError, UnsupportedError } from "../../src/index.ts";
 import type { ErrorCode, InputCode, ModelCode, UnsupportedCode } from "../../src/index.ts";
 
@@ -50,4 +52,40 @@ test("on an insecure address the way out is another address", () => {
   } finally {
     Reflect.deleteProperty(globalThis, "isSecureContext");
   }
+});
+
+test("a repository of GGUF files is no failure: its files are offered", () => {
+  const choices = [{ source: "https://x/m-Q4_K_M.gguf", precision: "Q4_K_M", bytes: 4e8 }];
+  const error = new ModelError("x: no config.json", { code: "not-found", choices });
+  expect(explain(error)).toMatchObject({ title: expect.stringContaining("choose one"), choices });
+});
+
+test("too long: the advice helps", () => {
+  const error = input("context-too-small");
+  const alone = tooLong({ message: 3000, all: 3500, context: 2048, trained: 2048 }, error);
+  expect(alone.remedies).toEqual(["pickModel"]);
+  expect(alone.advice).toEqual(["Shorten it by 953 tokens or more: alone, it already has 3,000."]);
+  const full = tooLong({ message: 100, all: 2100, context: 2048, trained: 8192 }, error);
+  expect(full.remedies).toEqual(["newChat", "settings", "pickModel"]);
+  expect(full.advice.join()).toMatch(/alone, the message fits \(100 tokens\).*trained for 8,192 tokens/);
+});
+
+test("files are told apart by name, then by content", async () => {
+  const kind = (name: string, content: BlobPart, type = ""): Promise<string> =>
+    fileKind(new File([content], name, { type }));
+  expect(await kind("x.gguf", "")).toBe("model");
+  expect(await kind("config.json", "{}")).toBe("model");
+  expect(await kind("notes.txt", "Grüße")).toBe("text");
+  expect(await kind("notes", "é".repeat(3000))).toBe("text"); // the sample ends within a character or not
+  expect(await kind("photo.jpg", new Uint8Array([255, 216]), "image/jpeg")).toBe("picture");
+  expect(await kind("paper.pdf", "%PDF")).toBe("document");
+  expect(await kind("tool.bin", new Uint8Array([0, 1, 2, 255]))).toBe("other");
+});
+
+test("every phase of loading has its own part of the bar, and none goes back", () => {
+  const phases = ["open", "tokenizer", "download", "compile", "tune", "ready"] as const;
+  const places = phases.flatMap((phase) => [null, 0.5, 1].map((share) => shareOf({ phase, share })));
+  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  expect(shareOf({ phase: "download", share: 1 })).toBeLessThan(0.8);
+  expect(places.at(-1)).toBe(1);
 });

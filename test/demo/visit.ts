@@ -49,7 +49,10 @@ async function open(profile: BrowserContext): Promise<Visit> {
   const page = await profile.newPage();
   const faults: string[] = [];
   page.setDefaultTimeout(60_000);
-  await page.addInitScript(() => localStorage.clear());
+  await page.addInitScript(() => {
+    localStorage.clear();
+    indexedDB.deleteDatabase("longprompt-conversations");
+  });
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => {
     const { url } = message.location();
@@ -94,7 +97,7 @@ export async function ask(page: Page, text: string): Promise<{ text: string; fig
 
 export async function ended(page: Page): Promise<{ text: string; figures: string }> {
   const reply = replies(page).last();
-  await expect(reply.locator(".figures")).toHaveText(/read [\d,]+ tokens/i, wait);
+  await expect(reply.locator(".figures")).toHaveText(/read [\d,]+ tokens?/i, wait);
   await expect(send(page)).toBeVisible();
   return { text: await reply.locator(".body").innerText(), figures: await reply.locator(".figures").innerText() };
 }

@@ -282,6 +282,36 @@ test("hub: absent, private and gated models, and GGUF repositories, are told apa
   await expectError(openHub(ggufs.server), ModelError, `${hubUrl}/org/model/resolve/${commit}/a.Q4_0.gguf`);
 });
 
+test("hub: of several GGUF files the one to take is proposed by size, with its precision", async () => {
+  const sizes = {
+    "m-BF16.gguf": 9e9,
+    "m-IQ2_XXS.gguf": 1e8, // without an implementation
+    "m-Q2_K.gguf": 2e8,
+    "m-Q4_K_M.gguf": 4e8,
+    "m-Q8_0-00001-of-00002.gguf": 5e8,
+    "m-Q8_0-00002-of-00002.gguf": 3e8,
+    "mmproj-m-F16.gguf": 1e7,
+    "README.md": 10,
+  };
+  const { server } = hub(new Map(Object.keys(sizes).map((path) => [path, smallGguf()])));
+  const tree = Object.entries(sizes).map(([path, size]) => ({ type: "file", path, size }));
+  const treeUrl = `${hubUrl}/api/models/org/model/tree/${commit}?recursive=true`;
+  const proposed = async (mostBytes: number): Promise<ModelError> => {
+    const opening = openCheckpoint("org/model", { fetch: server.fetch, hubUrl, retryMs, mostBytes });
+    const error: unknown = await opening.catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ModelError);
+    return error as ModelError;
+  };
+  const named = ({ choices }: ModelError) => choices.map(({ precision }) => precision);
+  expect(named(await proposed(Infinity)), "no sizes known").toEqual(["Q4_K_M", "Q8_0", "BF16", "Q2_K"]);
+  server.files.set(treeUrl, encode(JSON.stringify(tree)));
+  const error = await proposed(Infinity);
+  expect(error.message).toMatch(/by its URL: \S*\/m-Q4_K_M\.gguf \(Q4_K_M, 400 MB\)$/);
+  expect(named(error)).toEqual(["Q4_K_M", "Q8_0", "BF16", "Q2_K"]);
+  expect(error.choices[1]).toMatchObject({ bytes: 8e8, source: expect.stringMatching(/00001-of-00002\.gguf$/) });
+  expect(named(await proposed(3e8)), "only Q2_K fits").toEqual(["Q2_K", "Q4_K_M", "Q8_0", "BF16"]);
+});
+
 // The cache
 
 const offline: typeof fetch = async () => {

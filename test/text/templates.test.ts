@@ -110,6 +110,22 @@ test("a long conversation is no endless one", () => {
   expect(render(source, turns)).toHaveLength(turns.reduce((sum, { role }) => sum + role.length + 3 + 999, 0));
 });
 
+test("what a template reads beside the conversation is known by name", () => {
+  const variables = (source: string): string[] => new ChatTemplate(source, {}).variables;
+  const own =
+    "{% set ns = namespace(a=1) %}{% for m in messages if m %}{{ loop.index }}{{ ns.a }}{{ bos_token }}{% endfor %}";
+  expect(variables(`${own}{{ tools }}{{ range(3) }}`)).toEqual([]);
+  expect(variables("{% if enable_thinking is defined and not enable_thinking %}-{% endif %}")).toEqual([
+    "enable_thinking",
+  ]);
+  expect(variables("{% if a is not defined %}{% set a = true %}{% endif %}{{ a }}")).toEqual(["a"]);
+  expect(variables("{% set a = a | default(1) %}{% set b = 2 %}{{ b }}")).toEqual(["a"]);
+  expect(variables("{% macro f(x, y=z) %}{{ x }}{{ y }}{% endmacro %}{{ f(u.v[w]) }}")).toEqual(["z", "u", "w"]);
+  expect(variables("{% for a, b in messages %}{{ a }}{{ b }}{% endfor %}{% with c = d %}{{ c }}{% endwith %}")).toEqual(
+    ["d"],
+  );
+});
+
 test("tools, documents and variables reach the template; a variable may replace a special token", () => {
   const source = "{{ tools[0].name }}{{ documents[0].title }}{{ enable_thinking }}{{ bos_token }}{{ tools is none }}";
   const all = {

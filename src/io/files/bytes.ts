@@ -1,6 +1,7 @@
 // What a model file looks like to the readers, whatever it is made of: a size, and bytes in ranges.
 
 import { ModelError } from "../../errors.ts";
+import type { GgufChoice } from "../../errors.ts";
 
 export interface ReadOptions {
   signal?: AbortSignal | undefined;
@@ -29,8 +30,8 @@ export interface ByteFile {
 export interface Folder {
   /** For messages and as the model's name. */
   readonly name: string;
-  /** Ends the message about an absent checkpoint: what else lies there. May be empty. */
-  readonly hint: string;
+  /** GGUF files that lie there, the best choice first: where there is no checkpoint, they can be loaded one by one. */
+  ggufs?(signal?: AbortSignal): Promise<readonly GgufChoice[]>;
   /** Asking for a file that is not there costs a request and leaves a line in the browser's console. */
   readonly unlisted?: boolean;
   /** `path` is a plain file name. Null if there is no such file. */

@@ -3,6 +3,7 @@
 
 import { ModelError } from "../../errors.ts";
 import type { ByteFile, Folder } from "./bytes.ts";
+import { ggufChoices, type ListedFile } from "./choices.ts";
 import { isObject } from "./bytes.ts";
 import { deleteCached, openCached, readNote, writeNote } from "./cache.ts";
 import { refuseForbidden, Unreachable } from "./http.ts";
@@ -35,20 +36,29 @@ interface Snapshot {
   files: readonly string[] | null;
 }
 
-/** Throws ModelError if there is no such model, it is gated, or the hub cannot be reached and nothing is cached. */
-export async function openHub(
-  { id, revision }: HubId,
-  hubUrl: string,
-  network: Network,
-  caches: CacheStorage | undefined,
-  signal?: AbortSignal,
-): Promise<Folder> {
-  const snapshot = await resolve({ id, revision }, hubUrl, network, caches, signal);
+/** Where models are looked for, and with what. */
+interface Hub {
+  /** Without a slash at the end. */
+  hubUrl: string;
+  network: Network;
+  caches: CacheStorage | undefined;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * Throws ModelError if there is no such model, it is gated, or the hub cannot be reached and nothing is cached. `mostBytes`:
+ * of a GGUF file to propose.
+ */
+export async function openHub({ id, revision }: HubId, hub: Hub & { mostBytes: number }): Promise<Folder> {
+  const { hubUrl, network, caches, mostBytes } = hub;
+  const snapshot = await resolve({ id, revision }, hub);
   const root = `${hubUrl}/${id}/resolve/${encodeURIComponent(snapshot?.commit ?? revision)}/`;
-  const ggufs = snapshot?.files?.filter((file) => file.endsWith(".gguf")) ?? [];
   return {
     name: id,
-    hint: ggufs.length > 0 ? ` It has GGUF files; load one by its URL: ${root}${ggufs[0]}` : "",
+    ggufs: async () => {
+      if (!snapshot?.files?.some((path) => /\.gguf$/i.test(path))) return [];
+      return ggufChoices(await listed(id, snapshot.commit, snapshot.files, hub), root, mostBytes);
+    },
     open: async (path, signal): Promise<ByteFile | null> => {
       if (snapshot?.files && !snapshot.files.includes(path)) return null;
       const isImmutable = snapshot !== null;
@@ -57,14 +67,20 @@ export async function openHub(
   };
 }
 
+/** The files with their sizes, which only the tree of a commit has; without sizes where the hub does not tell. */
+async function listed(id: string, commit: string, files: readonly string[], hub: Hub): Promise<ListedFile[]> {
+  const url = `${hub.hubUrl}/api/models/${id}/tree/${commit}?recursive=true`;
+  const { body } = await hub.network.json(url, hub.signal, 1).catch(() => ({ body: null }));
+  const entries: unknown[] = Array.isArray(body) ? body : [];
+  const sizes = new Map(entries.filter(isObject).map(({ path, size }) => [path, size]));
+  return files.map((path) => {
+    const size = sizes.get(path);
+    return { path, bytes: typeof size === "number" ? size : null };
+  });
+}
+
 /** Null from a mirror without the hub's API: then the revision is used by name. */
-async function resolve(
-  { id, revision }: HubId,
-  hubUrl: string,
-  network: Network,
-  caches: CacheStorage | undefined,
-  signal?: AbortSignal,
-): Promise<Snapshot | null> {
+async function resolve({ id, revision }: HubId, { hubUrl, network, caches, signal }: Hub): Promise<Snapshot | null> {
   const url = `${hubUrl}/api/models/${id}/revision/${encodeURIComponent(revision)}`;
   const remembered = parseSnapshot(await readNote(caches, url));
   if (remembered?.commit === revision) return remembered;

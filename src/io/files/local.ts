@@ -71,7 +71,6 @@ export function openPicked(files: readonly File[]): ByteFile | Folder {
   const root = config.slice(0, -"config.json".length);
   return {
     name: root.split("/").at(-2) ?? "files",
-    hint: "",
     open: async (path) => {
       const file = byPath.get(root + path);
       return file ? new BlobFile(file, path) : null;
@@ -99,7 +98,7 @@ export async function openHandle(handle: FileSystemDirectoryHandle): Promise<Byt
     const file = await handleFile(handle, path);
     return file ? new BlobFile(file, path) : null;
   };
-  if (await open("config.json")) return { name: handle.name || "files", hint: "", open };
+  if (await open("config.json")) return { name: handle.name || "files", open };
   const files: File[] = [];
   for await (const entry of handle.values()) {
     const file = entry.kind === "file" ? await handleFile(handle, entry.name) : null;

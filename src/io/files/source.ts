@@ -14,6 +14,8 @@ export interface SourceContext {
   caches: CacheStorage | undefined;
   /** Without a slash at the end. */
   hubUrl: string;
+  /** Of a file to propose. */
+  mostBytes: number;
   signal: AbortSignal | undefined;
 }
 
@@ -41,10 +43,10 @@ export async function openSource(source: ModelSource, context: SourceContext): P
 }
 
 async function openNamed(source: string, context: SourceContext): Promise<ByteFile | Folder> {
-  const { hubUrl, network, caches, signal } = context;
+  const { hubUrl } = context;
   const isUrl = /^([a-z]+:|\.{0,2}\/)|(\.gguf|\/)$/i.test(source);
   const id = isUrl ? parseHubUrl(absoluteUrl(source), hubUrl) : parseHubId(source);
-  if (id) return openHub(id, hubUrl, network, caches, signal);
+  if (id) return openHub(id, context);
   if (isUrl) return openUrl(absoluteUrl(source), context);
   throw new InputError(
     `model source: not understood; got "${source}", want a URL, /path/, or org/name of a hub model.`,
@@ -67,7 +69,6 @@ async function openUrl(url: URL, context: SourceContext): Promise<ByteFile | Fol
   url.pathname = url.pathname.replace(/(\/config\.json|\/?)$/, "/");
   return {
     name: decodeURIComponent(url.pathname.split("/").at(-2) || url.host),
-    hint: "",
     unlisted: true,
     open: (path, signal) => {
       const file = new URL(url);

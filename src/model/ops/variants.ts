@@ -143,7 +143,10 @@ export function qkvWideGrid({ kernel, rows }: QkvWide, count: number, heads: num
   return [Math.min(heads, ceilDiv(QKV_WORKGROUPS, Math.max(1, down))), down, 1];
 }
 
-/** Shaders run on a CPU: registers and subgroups of 4 are fast, workgroup memory and barriers are slow. */
+/**
+ * Shaders run on a CPU: registers and subgroups of 4 are fast, workgroup memory and barriers are slow. There is nothing to
+ * measure: what comes near the one that is listed lay within the noise (docs/log.md), and each candidate is a compilation.
+ */
 function softwareCandidates(subgroupSize: number, { heads, kvHeads, headWidth }: ModelConfig): Candidates {
   const quad = subgroupSize >= 4;
   const fits = quad && headWidth <= 128;
@@ -152,10 +155,10 @@ function softwareCandidates(subgroupSize: number, { heads, kvHeads, headWidth }:
   return {
     qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16)],
     qkvWide: fits ? [qkvQuads] : qkvTiles(headWidth).slice(0, 1),
-    gemv: quad ? [cols(4, 16), cols(4, 24), cols(4, 32)] : [split(8, 8)],
-    gemm: quad ? [quads, registers(8)] : [registers(8)],
-    prefill: fits ? [prefillQuad] : [prefillTile(32)],
-    decode: [...(fits && heads / kvHeads <= 8 ? [decodeQuad] : []), ...(quad ? [subgroup(4)] : []), workgroup(64, 4)],
+    gemv: [quad ? cols(4, 24) : split(8, 8)],
+    gemm: [quad ? quads : registers(8)],
+    prefill: [fits ? prefillQuad : prefillTile(32)],
+    decode: [fits && heads / kvHeads <= 8 ? decodeQuad : quad ? subgroup(4) : workgroup(64, 4)],
   };
 }
 

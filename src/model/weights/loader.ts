@@ -58,6 +58,8 @@ export class WeightLoader {
   /** What to do with each tensor once its bytes are here. */
   readonly #jobs = new Map<string, ((bytes: Uint8Array<ArrayBuffer>) => Promise<void>)[]>();
   #staging: GPUBuffer | null = null;
+  /** Bytes uploaded since the GPU was last waited for. */
+  #queued = 0;
   /** Number of weights named so far. */
   parameters = 0;
   /** A line for each tensor of the ordinary model that has been loaded, for `hash`. */
@@ -163,7 +165,14 @@ export class WeightLoader {
       const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, ...form, firstRow };
       await Program.once(this.#gpu, `pack ${tensor.name}`, [packer(tensor.type, matrix, raw, params)]);
     }
-    // One tensor at a time in flight: queued uploads must not exhaust memory.
+    await this.#bound(bytes.byteLength);
+  }
+
+  /** Queued uploads must not exhaust memory; waiting for each of them would leave the GPU idle meanwhile. */
+  async #bound(bytes: number): Promise<void> {
+    this.#queued += bytes;
+    if (this.#queued < SLICE_BYTES) return;
+    this.#queued = 0;
     await this.#gpu.device.queue.onSubmittedWorkDone();
   }
 
@@ -221,18 +230,33 @@ export class WeightLoader {
     });
   }
 
-  /** Reads every tensor that was named, in file order, at most one at a time. */
-  async load(signal?: AbortSignal): Promise<void> {
-    for (const name of this.#source.tensors.keys()) {
+  /**
+   * Reads every tensor that was named, in file order, at most one at a time. `onSteady` is called once: when those that are
+   * left need no kernels but those of tensors before them.
+   */
+  async load(signal?: AbortSignal, onSteady: () => void = () => {}): Promise<void> {
+    const fresh = this.#repeatedKinds();
+    if (fresh.size === 0) onSteady();
+    for (const [name, tensor] of this.#source.tensors) {
       const jobs = this.#jobs.get(name);
       if (!jobs) continue;
       signal?.throwIfAborted();
       const bytes = await this.#source.read(name, signal);
       for (const job of jobs) await job(bytes);
-      if (isOrdinary(name)) this.#prints.push(await printOf(this.#source.tensors.get(name)!, bytes));
+      if (isOrdinary(name)) this.#prints.push(await printOf(tensor, bytes));
+      if (fresh.delete(kindOf(tensor)) && fresh.size === 0) onSteady();
     }
     if (this.#staging) this.#gpu.release(this.#staging);
     this.#staging = null;
+  }
+
+  /** Types and shapes that come in several tensors, as those of layers. */
+  #repeatedKinds(): Set<string> {
+    const kinds = [...this.#source.tensors]
+      .filter(([name]) => this.#jobs.has(name))
+      .map(([, tensor]) => kindOf(tensor));
+    const repeated = new Set(kinds.filter((kind, i) => kinds.indexOf(kind) < i));
+    return repeated.size > 0 ? repeated : new Set(kinds.slice(0, 1));
   }
 
   /** Tells the ordinary model apart from others, once it is loaded: docs/recovery.md, "The hash". */
@@ -240,6 +264,8 @@ export class WeightLoader {
     return hashOf(this.#prints);
   }
 }
+
+const kindOf = ({ type, shape }: TensorInfo): string => `${type} ${shape}`;
 
 /** Of the lines of all tensors. */
 export const hashOf = (prints: readonly string[]): Promise<string> =>

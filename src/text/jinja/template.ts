@@ -2,6 +2,7 @@
 import { Budget, evaluate, Scope } from "./evaluate.ts";
 import { checkField } from "./globals.ts";
 import { Loop } from "./loop.ts";
+import { freeNames } from "./names.ts";
 import { type Body, CAPTURED, type ForLoop, type Signature, type Statement, type Target } from "./nodes.ts";
 import { parse } from "./parser.ts";
 import { str } from "./print.ts";
@@ -46,6 +47,11 @@ export class Template {
   /** Errors: TemplateFailure if `source` is no template, or has a tag that is not supported. */
   constructor(source: string) {
     this.#body = parse(source);
+  }
+
+  /** Names that it reads and does not make. */
+  get variables(): string[] {
+    return freeNames(this.#body);
   }
 
   /** Errors: Refusal if the template raises an exception, TemplateFailure if it fails. */

@@ -1,0 +1,71 @@
+// Conversations kept in this browser. Where it refuses storage, they last as long as the page.
+
+import { createStore, del, entries, get, set, type UseStore } from "idb-keyval";
+import type { Turn } from "../shared/turn.ts";
+
+/** A turn as it is kept. */
+export type KeptTurn = Turn & {
+  /** Characters of the long text at its beginning, which is shown folded. */
+  long?: number;
+  /** The model that wrote it. */
+  speaker?: string;
+};
+
+export interface Kept {
+  id: string;
+  /** The model that answered last. `source`: null where it came from the user's disk. */
+  model: { source: string | null; name: string };
+  turns: readonly KeptTurn[];
+  /** Milliseconds since 1970. */
+  changed: number;
+}
+
+let store: UseStore | null = null;
+
+/** `work` with the database; `otherwise` where there is none. */
+async function withStore<T>(work: (own: UseStore) => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await work((store ??= createStore("longprompt-conversations", "conversations")));
+  } catch {
+    return otherwise;
+  }
+}
+
+export const keep = (kept: Kept): Promise<void> => withStore((own) => set(kept.id, kept, own), undefined);
+export const forget = (id: string): Promise<void> => withStore((own) => del(id, own), undefined);
+export const recall = (id: string): Promise<Kept | undefined> =>
+  withStore((own) => get<Kept>(id, own), undefined as Kept | undefined);
+
+/** All of them, the latest first. */
+export async function conversations(): Promise<Kept[]> {
+  const all = await withStore((own) => entries<string, Kept>(own), []);
+  return all.map(([, kept]) => kept).toSorted((a, b) => b.changed - a.changed);
+}
+
+/** What it is about: the beginning of its first question. */
+export function titleOf({ turns }: Pick<Kept, "turns">): string {
+  const [first] = turns;
+  const question = first?.content.slice(first.long ?? 0).trim() || "Long text";
+  return question.length > 70 ? `${question.slice(0, 69).trimEnd()}…` : question;
+}
+
+const LAST = "longprompt.model";
+
+/** The model that was loaded last, if it can be loaded again by its name. */
+export function lastModel(): { source: string; name: string } | null {
+  try {
+    const value: unknown = JSON.parse(localStorage.getItem(LAST) ?? "null");
+    const { source, name } = (value ?? {}) as Record<string, unknown>;
+    return typeof source === "string" && typeof name === "string" ? { source, name } : null;
+  } catch {
+    return null;
+  }
+}
+
+export function rememberModel(model: { source: string; name: string }): void {
+  try {
+    localStorage.setItem(LAST, JSON.stringify(model));
+  } catch {
+    // Private windows may refuse storage.
+  }
+}

@@ -1,0 +1,22 @@
+export interface BenchArguments {
+  model: string;
+  out?: string;
+  software?: boolean;
+  headed: boolean;
+  /** Dense against SwiftKV. */
+  compared: boolean;
+  options: {
+    frontiers?: number[];
+    runs?: number;
+    warmups?: number;
+    newTokens?: number;
+    /** As typed; a list when compared. */
+    kv?: string | string[];
+    context?: number;
+    profile?: false;
+    shapes?: { layers: number; group: number }[];
+  };
+}
+
+export const BENCH_HELP: string;
+export function parseBench(argv: readonly string[]): { help: true } | BenchArguments;
