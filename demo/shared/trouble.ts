@@ -54,7 +54,8 @@ const SEVERAL: Card = {
 };
 
 /** What runs, in a sentence. docs/formats.md has it in detail. */
-export const RUNS = "Models of the Llama, SmolLM, Mistral and Qwen families run, as .safetensors or .gguf.";
+export const RUNS =
+  "Models of the Llama, Mistral, Qwen, Gemma 3, Phi, Granite, OLMo 2 and SmolLM families run, as .safetensors or .gguf.";
 
 /** Of a message that does not fit. All in tokens. */
 export interface Excess {
