@@ -3,7 +3,7 @@ import { expect } from "playwright/test";
 import { makeCheckpoint, readGolden } from "./golden/checkpoint.ts";
 import { toFiles } from "./golden/folder.ts";
 import { asGguf } from "./golden/gguf.ts";
-import { job, source, testWith } from "./golden/serve.ts";
+import { job, source, testWith, worst } from "./golden/serve.ts";
 import { kiviReply } from "./kv/kivi/rule.ts";
 import { pyramidReply } from "./kv/pyramid/rule.ts";
 import { shadowReply } from "./kv/shadow/rule.ts";
@@ -45,5 +45,19 @@ export function recipes(variant: string): void {
       expect((await call("answer", variant, job(tokens, 12))).tokens, kv).toEqual(reply(model, tokens));
     }
     await call("close", variant);
+  });
+}
+
+/** What enters the last layer makes its keys and values without loss. */
+export function calibrated(variant: string): void {
+  test(`${variant} with a calibrated last layer: the log-probabilities of transformers`, async ({ call }) => {
+    const { config, prompt, logprobs } = readGolden(variant);
+    const [layers, V] = [Number(config.num_hidden_layers) - 1, Number(config.vocab_size)];
+    const calibrate = Array.from({ length: 900 }, (_, i) => 3 + ((31 * i * i + 17 * i + (i >> 3)) % (V - 3)));
+    await call("open", "dense", source(variant), { kv: "f32", context: 128, chunk: 64 });
+    await call("twin", "student", "dense", { layers, group: 1 }, { calibrate, window: 50 });
+    // f16 rounds each weight by 2⁻¹² of itself, as in calibration.test.ts.
+    expect(worst(await call("score", "student", prompt), logprobs)).toBeLessThan(5e-3);
+    for (const name of ["dense", "student"]) await call("close", name);
   });
 }

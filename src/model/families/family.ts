@@ -97,15 +97,18 @@ export const attentionBiases = (config: Reader): Pick<Traits, "qkvBias" | "outpu
   outputBias: config.flag("attention_output_bias", config.flag("attention_bias")),
 });
 
-/**
- * `sliding_window` in the layers that `slides` names, by `layer_types` where the file has them. One that no text of the
- * trained length exceeds is none.
- */
-export function windowsOf(config: Reader, { layers, context }: Sizes, slides: (layer: number) => boolean): number[] {
+type LayerRule = (layer: number) => boolean;
+
+/** Layers that see a window: by `layer_types` where the file has them, else those that `slides` names. */
+export function slidingLayers(config: Reader, layers: number, slides: LayerRule): boolean[] {
+  const types = config.list("layer_types");
+  return perLayer(layers, (layer) => (types.length > 0 ? types[layer] === "sliding_attention" : slides(layer)));
+}
+
+/** `sliding_window` in the layers that have one. A window that no text of the trained length exceeds is none. */
+export function windowsOf(config: Reader, { layers, context }: Sizes, slides: LayerRule): number[] {
   if (!config.has("sliding_window")) return perLayer(layers, () => 0);
   const window = config.count("sliding_window", 1 << 24);
-  if (window >= context) return perLayer(layers, () => 0);
-  const types = config.list("layer_types");
-  const isSliding = (layer: number) => (types.length > 0 ? types[layer] === "sliding_attention" : slides(layer));
-  return perLayer(layers, (layer) => (isSliding(layer) ? window : 0));
+  const most = window >= context ? 0 : window;
+  return slidingLayers(config, layers, slides).map((isSliding) => (isSliding ? most : 0));
 }

@@ -2,7 +2,7 @@
 import { UnsupportedError } from "../../errors.ts";
 import type { Reader } from "../reader.ts";
 import { readScaling, type RopeTensors, type Rotation } from "../rotation.ts";
-import { attentionBiases, type Family, perLayer, type Sizes, type Traits, windowsOf } from "./family.ts";
+import { attentionBiases, type Family, type Sizes, slidingLayers, type Traits, windowsOf } from "./family.ts";
 
 export const gemma3: Family = {
   architecture: "Gemma3ForCausalLM",
@@ -25,7 +25,7 @@ export const gemma3: Family = {
     headNorm: true,
     embeddingScale: Math.sqrt(sizes.hiddenSize),
     attentionScale: 1 / Math.sqrt(config.positive("query_pre_attn_scalar")),
-    ...slidingLayers(refuseCaps(config), sizes, tensors),
+    ...layerKinds(refuseCaps(config), sizes, tensors),
   }),
 };
 
@@ -38,17 +38,17 @@ function refuseCaps(config: Reader): Reader {
 }
 
 /** Every sixth layer sees everything and turns slowly; the others have a window and a rotation of their own. */
-function slidingLayers(
+function layerKinds(
   config: Reader,
   sizes: Sizes,
   tensors: RopeTensors,
 ): Pick<Traits, "windows" | "rotations" | "rotationOf"> {
   const pattern = config.count("sliding_window_pattern", 1 << 10, 6);
-  const windows = windowsOf(config, sizes, (layer) => (layer + 1) % pattern !== 0);
+  const slides = (layer: number): boolean => (layer + 1) % pattern !== 0;
   return {
-    windows,
+    windows: windowsOf(config, sizes, slides),
     rotations: [rotation(config, "full", sizes, tensors), rotation(config, "sliding", sizes, {})],
-    rotationOf: perLayer(sizes.layers, (layer) => (windows[layer] === 0 ? 0 : 1)),
+    rotationOf: slidingLayers(config, sizes.layers, slides).map(Number),
   };
 }
 
