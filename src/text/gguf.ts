@@ -178,7 +178,7 @@ function sentencePieceFiles(metadata: Metadata, tokens: readonly string[], types
     json: {
       model: {
         type: "SentencePiece",
-        vocab: vocabularyOf(tokens),
+        pieces: tokens,
         scores: Array.from(tokens, (_, id) => (types(id) === NORMAL ? scores[id]! : null)),
         unk_token: specials["unk_token"]?.text ?? null,
       },

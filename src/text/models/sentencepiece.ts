@@ -4,29 +4,36 @@
 import { type Fields, fail, listOf } from "../fields.ts";
 import { mergeAll, type Pairs } from "./merging.ts";
 import { byteTokens, type Model, type Vocabulary } from "./model.ts";
-import { unknownOf, vocabularyOf } from "./vocabulary.ts";
+import { unknownOf } from "./vocabulary.ts";
 
 /** Characters that are no piece get numbers from here on, for as long as they may still be joined. */
 const STRANGERS = 2 ** 23;
 
 export class SentencePieces implements Model {
   readonly vocabulary: Vocabulary;
-  /** Text of every symbol: pieces by id, other characters by number. */
-  private readonly texts = new Map<number, string>();
-  private readonly strangers = new Map<string, number>();
+  private readonly pieces: readonly string[];
+  /** Characters that are no piece, by number less STRANGERS, and their numbers. */
+  private readonly strangers: string[] = [];
+  private readonly numbers = new Map<string, number>();
   /** Place in the order of scores, by id, of the pieces that joining may make. Equal scores have equal places. */
   private readonly order: ReadonlyMap<number, number>;
   private readonly unknown: number | undefined;
   private readonly pairs: Pairs;
 
-  /** `model`: `vocab`, `scores` by id with null for what joining never makes, `unk_token`. Errors: ModelError. */
+  /**
+   * `model`: `pieces` by id, of which the first of several alike counts; `scores`, null for what joining never makes;
+   * `unk_token`. Errors: ModelError.
+   */
   constructor(model: Fields) {
-    this.vocabulary = vocabularyOf(model["vocab"]);
-    for (const [text, id] of this.vocabulary) this.texts.set(id, text);
+    this.pieces = listOf(model["pieces"], "model.pieces").map((piece, id) =>
+      typeof piece === "string" ? piece : fail(`model.pieces[${id}] is not a string`),
+    );
+    if (this.pieces.length === 0 || this.pieces.length > STRANGERS) fail("model.pieces has no possible length");
+    this.vocabulary = new Map(this.pieces.map((piece, id) => [piece, id] as const).reverse());
     this.order = orderOf(listOf(model["scores"], "model.scores"));
     this.unknown = unknownOf(model["unk_token"], this.vocabulary);
     const union = (left: number, right: number): number | undefined =>
-      this.vocabulary.get(this.texts.get(left)! + this.texts.get(right)!);
+      this.vocabulary.get(this.textOf(left) + this.textOf(right));
     this.pairs = {
       rank: (left, right) => this.order.get(union(left, right) ?? -1),
       joined: (left, right) => union(left, right)!,
@@ -38,7 +45,7 @@ export class SentencePieces implements Model {
     const ids: number[] = [];
     for (const symbol of merged) {
       if (symbol < STRANGERS) ids.push(symbol);
-      else ids.push(...this.spelled(this.texts.get(symbol)!, ids.at(-1)));
+      else ids.push(...this.spelled(this.textOf(symbol), ids.at(-1)));
     }
     return ids;
   }
@@ -47,12 +54,15 @@ export class SentencePieces implements Model {
   private symbolOf(character: string): number {
     const id = this.vocabulary.get(character);
     if (id !== undefined && this.order.has(id)) return id;
-    const known = this.strangers.get(character);
+    const known = this.numbers.get(character);
     if (known !== undefined) return known;
-    const number = STRANGERS + this.strangers.size;
-    this.strangers.set(character, number);
-    this.texts.set(number, character);
+    const number = STRANGERS + this.strangers.push(character) - 1;
+    this.numbers.set(character, number);
     return number;
+  }
+
+  private textOf(symbol: number): string {
+    return symbol < STRANGERS ? this.pieces[symbol]! : this.strangers[symbol - STRANGERS]!;
   }
 
   /** The bytes of a character that is no piece; else the unknown token, once for a run of them. */
