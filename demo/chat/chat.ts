@@ -180,7 +180,8 @@ function showFailure(error: unknown, source: ModelSource, name: string): void {
   if (error instanceof DOMException && error.name === "AbortError") return;
   show("picker");
   const again = (): Promise<void> => loadModel(source, name);
-  const unload = (): Promise<void> => {
+  const unload = async (): Promise<void> => {
+    await halt();
     dropEngine();
     return again();
   };

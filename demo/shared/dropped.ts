@@ -41,7 +41,7 @@ const AS_TEXT = "To ask about what it says, save it as plain text and add that i
 
 /** Says what the file is and what to drop instead. `useText`: for a text, where the page can use one. */
 export function wrongFile(name: string, kind: FileKind, useText?: () => unknown): HTMLElement {
-  const advice = kind === "text" ? [] : kind === "document" ? [AS_TEXT] : [];
+  const advice = kind === "document" ? [AS_TEXT] : [];
   return troubleCard(
     { title: `${name} is ${NAMES[kind]}`, text: MODEL_IS, advice, remedies: ["useText"], detail: "" },
     kind === "text" && useText ? { useText } : {},
