@@ -2,7 +2,7 @@
 import { startColumns } from "../../../src/kv/systems/shadow/state.ts";
 import { attendOne, type HeadView, type Model, rotate, toHalf } from "../../reference.ts";
 import { type GreedyReply, greedyReply } from "../greedy.ts";
-import { chunkWeights, inChunks, largest, leastCosine, lowRank, meanOf, type Row } from "./math.ts";
+import { chunkWeights, inChunks, largest, leastCosine, lowRank, meanOf, type Row, toCodes, toEighths } from "./math.ts";
 
 export interface ShadowOptions {
   chunk: number;
@@ -11,8 +11,8 @@ export interface ShadowOptions {
   local: number;
   /** At least the width of a store's keys: all of it. */
   rank: number;
-  /** Numbers of the state are stored as f16, as the engine does; else exactly. */
-  half: boolean;
+  /** How factors and landmarks are stored, and values that are brought back; null: exactly. */
+  stored: { keys: "f16" | "int8"; values: "f16" } | null;
   /** Layers that share a store choose each for themselves, or the first for all. */
   select: "layer" | "group";
 }
@@ -94,12 +94,11 @@ class Shadow {
 
   /** The prompt's last query: everything is made, the last layer that reads the store has the last word. */
   #take({ keys, values, owner, group }: HeadView): void {
-    const { chunk, outliers, half } = this.#options;
-    const round = half ? toHalf : (value: number) => value;
+    const { chunk, outliers, stored } = this.#options;
     const chunks = inChunks(keys.slice(0, this.#slots), chunk);
     const unlike = chunks.map((rows, i) => (i === 0 ? 2 : -leastCosine(rows)));
     const out = largest(unlike, outliers);
-    const landmarks = chunks.map((rows) => meanOf(rows).map(round));
+    const landmarks = chunks.map((rows) => roundLandmark(meanOf(rows), stored));
     const first = this.#choose(landmarks, out.chosen, group);
     this.margin = Math.min(this.margin, out.margin);
     this.#lists.set(`${owner}.${group}`, {
@@ -134,7 +133,7 @@ class Shadow {
 
   /** Keys and values of a chunk as the list has them now. */
   #chunk(list: List, owner: number, group: number, index: number): readonly [Row[], Row[]] {
-    const { chunk, half } = this.#options;
+    const { chunk, stored } = this.#options;
     const [from, to] = [index * chunk, (index + 1) * chunk];
     const values = list.values.slice(from, to);
     if (list.exact.has(index)) return [list.keys.slice(from, to), values];
@@ -142,7 +141,7 @@ class Shadow {
     const keys = this.#recall(owner).slice(from, to);
     return [
       keys.map((row) => row.subarray(group * E, (group + 1) * E)),
-      half ? values.map((row) => row.map(toHalf)) : values,
+      stored ? values.map((row) => row.map(toHalf)) : values,
     ];
   }
 
@@ -156,7 +155,7 @@ class Shadow {
     const rows = Array.from({ length: this.#prompt }, (_, t) =>
       rotate(Float64Array.from(lists.flatMap(({ keys }) => [...keys[t]!])), -t, frequencies),
     );
-    const { rank, half } = this.#options;
+    const { rank, stored } = this.#options;
     const full = rank >= width;
     const columns = full ? width : Math.min(width, 4 * Math.ceil((rank + 8) / 4));
     const start = startColumns(width, columns);
@@ -169,11 +168,16 @@ class Shadow {
             Float64Array.from({ length: width }, (_k, k) => start[k * columns + j]!),
           ),
       rounds: 4,
-      round: half ? toHalf : (value) => value,
+      round: !stored ? (value) => value : stored.keys === "int8" ? toEighths : toHalf,
     }).map((row, t) => rotate(row, t, frequencies));
     this.#recalled.set(owner, made);
     return made;
   }
+}
+
+function roundLandmark(landmark: Row, stored: ShadowOptions["stored"]): Row {
+  if (!stored) return landmark;
+  return stored.keys === "int8" ? toCodes(landmark) : landmark.map(toHalf);
 }
 
 export function shadowReply(
