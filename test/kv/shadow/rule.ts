@@ -15,6 +15,8 @@ export interface ShadowOptions {
   stored: { keys: "f16" | "int8"; values: "f16" } | null;
   /** Layers that share a store choose each for themselves, or the first for all. */
   select: "layer" | "group";
+  /** What a token chooses is there for the next one. */
+  late?: boolean;
 }
 
 /** What one list holds of its prompt. */
@@ -27,12 +29,23 @@ interface List {
   exact: Set<number>;
   keys: Row[];
   values: Row[];
+  /** What is there from the next token on. */
+  coming: number[] | null;
 }
 
 export interface ShadowReply extends GreedyReply {
   /** Least distance of a score that was chosen from one that was not. */
   margin: number;
-  /** Chunks that were wanted after the prompt, and how many of them had to be brought back. */
+  choices: Choice[];
+  /** Chunks that had to be brought back. */
+  missing: number;
+}
+
+/** Chunks that a KV head wanted of its list, and how many of them were not there. */
+interface Choice {
+  /** Tokens after the prompt before this one. */
+  step: number;
+  layer: number;
   wanted: number;
   missing: number;
 }
@@ -52,8 +65,7 @@ class Shadow {
   #queries: Row = new Float64Array();
   #planned = new Set<number>();
   margin = Infinity;
-  wanted = 0;
-  missing = 0;
+  readonly choices: Choice[] = [];
 
   constructor(model: Model, prompt: number, options: ShadowOptions) {
     this.#model = model;
@@ -78,7 +90,7 @@ class Shadow {
       return attendOne(query, keys, values);
     }
     const list = this.#lists.get(`${owner}.${group}`)!;
-    if (!this.#planned.has(group) && this.#chooses(owner)) this.#plan(list, group);
+    if (!this.#planned.has(group) && this.#chooses(owner)) this.#plan(list, group, position);
     this.#planned.add(group);
     const seen = [...list.outliers, ...list.resident].map((each) => this.#chunk(list, owner, group, each));
     return attendOne(
@@ -108,6 +120,7 @@ class Shadow {
       exact: new Set([...out.chosen, ...first]),
       keys: keys.slice(0, this.#prompt),
       values: values.slice(0, this.#prompt),
+      coming: null,
     });
   }
 
@@ -122,13 +135,13 @@ class Shadow {
     return chosen;
   }
 
-  #plan(list: List, group: number): void {
+  #plan(list: List, group: number, position: number): void {
+    if (list.coming) replace(list, list.coming);
     const next = this.#choose(list.landmarks, list.outliers, group);
-    const missing = next.filter((chunk) => !list.resident.includes(chunk));
-    for (const gone of list.resident.filter((chunk) => !next.includes(chunk))) list.exact.delete(gone);
-    this.wanted += next.length;
-    this.missing += missing.length;
-    list.resident = next;
+    const missing = next.filter((chunk) => !list.resident.includes(chunk)).length;
+    this.choices.push({ step: position - this.#prompt, layer: this.#layer, wanted: next.length, missing });
+    if (this.#options.late) list.coming = next;
+    else replace(list, next);
   }
 
   /** Keys and values of a chunk as the list has them now. */
@@ -180,6 +193,11 @@ function roundLandmark(landmark: Row, stored: ShadowOptions["stored"]): Row {
   return stored.keys === "int8" ? toCodes(landmark) : landmark.map(toHalf);
 }
 
+function replace(list: List, next: number[]): void {
+  for (const gone of list.resident.filter((chunk) => !next.includes(chunk))) list.exact.delete(gone);
+  list.resident = next;
+}
+
 export function shadowReply(
   model: Model,
   prompt: readonly number[],
@@ -193,6 +211,6 @@ export function shadowReply(
       if (name === "query") shadow.enter(layer, rows);
     },
   });
-  const { margin, wanted, missing } = shadow;
-  return { ...reply, margin, wanted, missing };
+  const { margin, choices } = shadow;
+  return { ...reply, margin, choices, missing: choices.reduce((sum, { missing }) => sum + missing, 0) };
 }

@@ -1,0 +1,113 @@
+// ShadowKV with the values of prompts in JavaScript's memory: what comes at once (host-sync), and what comes one token late.
+import { expect } from "playwright/test";
+import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
+import { toFiles } from "../../golden/folder.ts";
+import { job, source, testWith, worst } from "../../golden/serve.ts";
+import type { ShadowReply } from "./rule.ts";
+import { expected, toy } from "./toy.ts";
+
+const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).dtype));
+
+const SETTINGS = { chunk: 4, outliers: 3, selected: 4, local: 16, rank: 1024, select: "group" } as const;
+const recipe = (values: string, budget = 16) =>
+  `f32+shadow:chunk=4,outliers=3,budget=${budget},local=16,rank=full,select=group,values=${values}`;
+const PLACE = { context: 256, chunk: 64, sequences: 1 } as const;
+const TOKENS = 12;
+
+/** Tokens of the reply that are computed after the prompt: all but the first. */
+const STEPS = TOKENS - 1;
+
+/** [layers] of the chunks wanted, the share that was there; null where a layer does not choose. */
+function hitRates({ choices }: ShadowReply, layers: number): (number | null)[] {
+  return Array.from({ length: layers }, (_, layer) => {
+    const own = choices.filter((each) => each.layer === layer && each.step < STEPS);
+    const sum = (count: "wanted" | "missing") => own.reduce((all, each) => all + each[count], 0);
+    return own.length > 0 ? 1 - sum("missing") / sum("wanted") : null;
+  });
+}
+
+/** Of the first `steps` of them. */
+const missed = ({ choices }: ShadowReply, steps: number): number =>
+  choices.filter(({ step }) => step < steps).reduce((sum, { missing }) => sum + missing, 0);
+
+for (const variant of ["llama-gqa-tied", "llama-swiftkv-g3"] as const) {
+  test(`${variant}: at once is what the GPU's own values give; late is what the reference gives`, async ({ call }) => {
+    const one = toy(variant);
+    const { L, E } = one.model.shape;
+    const chunkBytes = SETTINGS.chunk * E * 2;
+    const [{ prompt, ...want }] = expected(one, TOKENS, SETTINGS, { count: 1 }) as [ReturnType<typeof expected>[0]];
+    await call("open", "gpu", source(variant), { kv: recipe("f16"), ...PLACE });
+    const gpu = await call("answer", "gpu", job(prompt, TOKENS));
+    expect(gpu.tokens).toEqual(want.tokens);
+    const counted = (await call("stats", "gpu")).recall!;
+    expect([counted.late, counted.tokens, counted.hostBytes, counted.uploadedBytes]).toEqual([false, STEPS, 0, 0]);
+    expect(worst(counted.hitRates.map(Number), hitRates(want, L).map(Number))).toBeLessThan(1e-12);
+
+    await call("open", "sync", source(variant), { kv: recipe("host-sync"), ...PLACE });
+    const sync = await call("answer", "sync", job(prompt, TOKENS));
+    expect([sync.tokens, sync.logprobs]).toEqual([gpu.tokens, gpu.logprobs]);
+    const synced = (await call("stats", "sync")).recall!;
+    expect(synced.uploadedBytes).toBe(missed(want, STEPS) * chunkBytes);
+    expect(synced.hitRates).toEqual(counted.hitRates);
+
+    const [late] = expected(one, TOKENS, { ...SETTINGS, late: true }, { count: 1 }) as [ReturnType<typeof expected>[0]];
+    await call("open", "late", source(variant), { kv: recipe("host"), ...PLACE });
+    const got = await call("answer", "late", job(late.prompt, TOKENS));
+    expect(got.tokens).toEqual(late.tokens);
+    expect(worst(got.logprobs, late.logprobs)).toBeLessThan(late.allowed);
+    const brought = (await call("stats", "late")).recall!;
+    expect([brought.late, brought.tokens]).toEqual([true, STEPS]);
+    expect(worst(brought.hitRates.map(Number), hitRates(late, L).map(Number))).toBeLessThan(1e-12);
+    expect(brought.uploadedBytes).toBe(missed(late, STEPS - 1) * chunkBytes); // the last token's would be the next one's
+    for (const name of ["gpu", "sync", "late"]) await call("close", name);
+  });
+}
+
+const VARIANT = "llama-gqa-tied";
+
+test("where a reply wants what is there, nothing goes up, and late is at once", async ({ call }) => {
+  const budget = 76;
+  const one = toy(VARIANT);
+  const settings = { ...SETTINGS, selected: budget / SETTINGS.chunk };
+  const [{ prompt }] = expected(one, 6, settings, { count: 1, misses: false }) as [ReturnType<typeof expected>[0]];
+  const replies = [];
+  for (const values of ["f16", "host-sync", "host"]) {
+    await call("open", "still", source(VARIANT), { kv: recipe(values, budget), ...PLACE });
+    const { tokens, logprobs } = await call("answer", "still", job(prompt, 6));
+    replies.push({ tokens, logprobs });
+    const { uploadedBytes, hitRates: rates } = (await call("stats", "still")).recall!;
+    expect([uploadedBytes, ...rates]).toEqual([0, ...rates.map(() => 1)]);
+  }
+  expect(replies[1]).toEqual(replies[0]);
+  expect(replies[2]).toEqual(replies[0]);
+  await call("close", "still");
+});
+
+test("batches, aborts and preemptions leave nothing behind; a reply is what it is alone", async ({ call }) => {
+  const one = toy(VARIANT);
+  const options = { ...SETTINGS, late: true };
+  const [a, b] = expected(one, TOKENS, options);
+  const jobs = [a!, b!, a!].map(({ prompt }) => job(prompt, TOKENS));
+  const place = { kv: recipe("host"), context: 448, sequences: 3, chunk: 64 };
+  await call("open", "many", source(VARIANT), place);
+  const check = (replies: { tokens: number[] }[]) =>
+    expect(replies.map(({ tokens }) => tokens)).toEqual([a, b, a].map((each) => each!.tokens));
+  check(await call("answers", "many", jobs));
+  for (const abortAfter of [-1, 1, 5])
+    expect((await call("answer", "many", { ...jobs[0]!, abortAfter })).finish).toBe("abort");
+  await call("answers", "many", [{ ...jobs[0]!, abortAfter: 3 }, { ...jobs[1]!, abortAfter: 7 }, { ...jobs[2]!, abortAfter: 5 }]); // prettier-ignore
+  check(await call("answers", "many", jobs));
+  const { objectsCreated } = await call("stats", "many");
+  check(await call("answers", "many", jobs));
+  expect((await call("stats", "many")).objectsCreated).toBe(objectsCreated);
+  await call("answer", "many", job(one.tokens.slice(0, 20), 2)); // short, kept whole: the values of the others are not needed
+  expect((await call("stats", "many")).recall!.hostBytes).toBe(0);
+  await call("close", "many");
+});
+
+test("a choice for each layer is refused where it comes late", async ({ call }) => {
+  const kv = recipe("host").replace("group", "layer");
+  await expect(call("open", "bad", source(VARIANT), { kv, ...PLACE })).rejects.toThrow(
+    /kv: shadow:select; got layer with values=host, want group/,
+  );
+});
