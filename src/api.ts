@@ -234,10 +234,7 @@ export interface Generation extends AsyncIterable<Token> {
   readonly result: Promise<GenerationResult>;
 }
 
-/**
- * Replies that end together, as those of one conversation. It holds no cache between calls: the engine keeps keys and
- * values of earlier prompts, of any session, until it needs the room, and computes only what is new in a prompt.
- */
+/** Replies that end together, as of one conversation. Keys and values of earlier prompts are the engine's, and reused. */
 export interface Session {
   /**
    * Throws InputError before any work if the prompt does not fit into the context. Where the replies under way together

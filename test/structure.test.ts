@@ -137,6 +137,7 @@ const ORDER: Record<string, readonly string[]> = {
     "layer",
     "sample",
     "step",
+    "between",
     "activations",
     "swiftkv",
     "families",

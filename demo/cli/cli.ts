@@ -93,7 +93,22 @@ function figures({ stats, finish }: GenerationResult, engine: EngineStats, model
   const memory = `weights ${bytes(engine.weightBytes)}, cache ${bytes(engine.kvBytes)} (${model.kv}, ${bytes(stats.kvBytesPerToken)} a prompt token${dropped})`;
   const speed = engine.adapter.software ? " (software: a GPU is about a hundred times faster)" : "";
   const loading = `load ${Math.round(engine.loadMs)} ms`;
-  return `[${[engine.adapter.name + speed, loading, reading, writing, memory, ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
+  return `[${[engine.adapter.name + speed, loading, reading, writing, memory, ...recallFigures(engine), ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+
+/** Of a recipe that brings back parts of the prompt: how much of what tokens wanted was there, and what was uploaded for them. */
+function recallFigures({ recall }: EngineStats): string[] {
+  const rates = recall?.hitRates.filter((rate) => rate !== null) ?? [];
+  if (!recall || rates.length === 0) return [];
+  const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
+  const there = `${percent(mean)} of the chunks wanted were there (${percent(Math.min(...rates))} to ${percent(Math.max(...rates))} by layer)`;
+  if (recall.hostBytes === 0) return [there];
+  const late = recall.late ? ", each token reads what the one before it chose" : "";
+  return [
+    `${there}, ${bytes(recall.uploadedBytes / recall.tokens)} uploaded a token, ${bytes(recall.hostBytes)} of values in host memory${late}`,
+  ];
 }
 
 function swiftkvFigures({ swiftkv, layers, undistilled, calibration }: ModelInfo): string[] {
