@@ -18,6 +18,12 @@ interface ExportSizes {
   tokens: number;
 }
 
+/** What goes up at once: by store where its lists are told, and how many words there are. */
+interface Round {
+  lists: Map<number, number>;
+  words: number;
+}
+
 /** [stores] where in uploads the lists of a store are told; −1: not in this round. */
 interface BringSizes {
   rows: number;
@@ -127,35 +133,28 @@ export class ValueServer {
   /** What all lists of a step missed comes to its places: in one upload, or in several where it does not fit. */
   async bring(moves: readonly ArrayBuffer[], sequences: readonly number[]): Promise<void> {
     const stores = moves.map((each) => this.#host.missing(new Uint32Array(each), sequences));
-    let round: { lists: number[]; used: number } = this.#emptyRound();
+    let round: Round = { lists: new Map(), words: 0 };
     for (const [store, lists] of stores.entries()) {
       if (lists.every(({ chunks }) => chunks.length === 0)) continue;
       const words = this.#host.wordsFor(lists);
       assert(words <= this.#upload.length, `uploads of ${words} words, room for ${this.#upload.length}`);
-      if (round.used + words > this.#upload.length) {
+      if (round.words + words > this.#upload.length) {
         await this.#bringRound(round, sequences.length);
-        round = this.#emptyRound();
+        round = { lists: new Map(), words: 0 };
       }
-      this.#host.write(this.#upload, round.used, store, lists);
-      round.lists[store] = round.used;
-      round.used += words;
+      this.#host.write(this.#upload, round.words, store, lists);
+      round.lists.set(store, round.words);
+      round.words += words;
     }
-    if (round.used > 0) await this.#bringRound(round, sequences.length);
+    if (round.words > 0) await this.#bringRound(round, sequences.length);
   }
 
-  #emptyRound(): { lists: number[]; used: number } {
-    return { lists: this.#context.cache.shape.layout.reads.slice(0, 0), used: 0 };
-  }
-
-  async #bringRound({ lists, used }: { lists: readonly number[]; used: number }, rows: number): Promise<void> {
+  async #bringRound({ lists, words }: Round, rows: number): Promise<void> {
     const { gpu, cache, model } = this.#context;
-    const told = lists.filter((at) => at >= 0).length * rows * model.kvHeads;
     const program = await (this.#bringing ??= this.#bringProgram());
-    program.prepare({
-      rows,
-      lists: Array.from({ length: cache.shape.layout.stores }, (_, store) => lists[store] ?? -1),
-    });
-    this.#send(used, told);
+    const stores = Array.from({ length: cache.shape.layout.stores }, (_, store) => lists.get(store) ?? -1);
+    program.prepare({ rows, lists: stores });
+    this.#send(words, lists.size * rows * model.kvHeads);
     const encoder = gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     program.encode(pass);
