@@ -2,7 +2,7 @@
 import { expect } from "playwright/test";
 import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
-import { job, source, testWith, worst } from "../../golden/serve.ts";
+import { job, source, testWith, tolerance, worst } from "../../golden/serve.ts";
 import type { ShadowReply } from "./rule.ts";
 import { expected, toy } from "./toy.ts";
 
@@ -112,6 +112,17 @@ test("batches, aborts and preemptions leave nothing behind; a reply is what it i
   await call("answer", "many", job(one.tokens.slice(0, 20), 2)); // short, kept whole: the values of the others are not needed
   expect((await call("stats", "many")).recall!.hostBytes).toBe(0);
   await call("close", "many");
+});
+
+test("the order of places is of no consequence, the record of them is", async ({ harness }) => {
+  const { tokens, golden } = toy(VARIANT);
+  const setting = [source(VARIANT), tokens] as const;
+  const [as, exchanged, wrong] = (await harness.evaluate(async ([address, prompt]) => {
+    const { permuted } = (await import("/test/kv/shadow/permuted.ts" as string)) as typeof import("./permuted.ts");
+    return permuted(address, prompt);
+  }, setting)) as [number[], number[], number[]];
+  expect(worst(exchanged, as)).toBeLessThan(tolerance(golden));
+  expect(worst(wrong, as)).toBeGreaterThan(100 * tolerance(golden));
 });
 
 test("a choice for each layer is refused where it comes late", async ({ call }) => {

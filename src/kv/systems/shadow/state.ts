@@ -72,9 +72,12 @@ const roomFor = (tokens: number, { chunk }: ShadowShape): number => alignUp(toke
 
 const made = new WeakMap<KvCache, ShadowState>();
 
+/** Of a cache whose first program has been made. */
+export const knownState = (cache: KvCache): ShadowState | undefined => made.get(cache);
+
 /** Made once per cache, with the first program. */
 export function stateOf(context: SystemContext, shape: ShadowShape): ShadowState {
-  const known = made.get(context.cache);
+  const known = knownState(context.cache);
   if (known) return known;
   const { maxPages, layout } = context.cache.shape;
   const capacity = alignedBlocks(maxPages) * BLOCK_TOKENS;
