@@ -3,6 +3,7 @@ import { expect } from "playwright/test";
 import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
 import { job, source, testWith, tolerance, worst } from "../../golden/serve.ts";
+import { HostValues } from "../../../src/kv/systems/shadow/host.ts";
 import type { ShadowReply } from "./rule.ts";
 import { expected, toy } from "./toy.ts";
 
@@ -123,6 +124,45 @@ test("the order of places is of no consequence, the record of them is", async ({
   }, setting)) as [number[], number[], number[]];
   expect(worst(exchanged, as)).toBeLessThan(tolerance(golden));
   expect(worst(wrong, as)).toBeGreaterThan(100 * tolerance(golden));
+});
+
+test("what does not fit goes up in rounds, each with the words at which the values of its lists begin", () => {
+  const host = new HostValues({ stores: 4, kvHeads: 2, words: 3, chunk: 2, selected: 5 });
+  const number = (store: number, head: number, token: number, word: number) => 1000 * store + 100 * head + 3 * token + word; // prettier-ignore
+  const valuesOf = (store: number, head: number, tokens: number[]) =>
+    tokens.flatMap((token) => [0, 1, 2].map((word) => number(store, head, token, word)));
+  host.open(7, 12);
+  for (let store = 0; store < 4; store++) {
+    for (const [begin, tokens] of [
+      [0, [0, 1, 2, 3, 4]],
+      [5, [5, 6, 7, 8, 9, 10, 11]],
+    ] as const)
+      // prettier-ignore
+      host.fill(7, store, begin, Uint32Array.from([0, 1].flatMap((head) => valuesOf(store, head, [...tokens]))));
+  }
+  const chunks = [[[5, 0], [3]], [[], []], [[1], []], [[], [2, 4]]]; // prettier-ignore
+  const moves = (lists: number[][]) =>
+    Uint32Array.from(lists.flatMap((list) => Array.from({ length: 11 }, (_, i) => i === 0 ? list.length : i % 2 === 0 ? list[i / 2 - 1] ?? 99 : 99))); // prettier-ignore
+  const upload = new Uint32Array(29);
+  const rounds = [];
+  for (const { lists, words } of host.rounds(
+    chunks.map((each) => host.missing(moves(each), [7])),
+    upload,
+  )) {
+    // prettier-ignore
+    rounds.push([...lists.keys()]);
+    expect(words).toBeLessThanOrEqual(upload.length);
+    for (const [store, at] of lists) {
+      for (const [head, list] of chunks[store]!.entries()) {
+        const want = list.flatMap((chunk) => valuesOf(store, head, [2 * chunk, 2 * chunk + 1]));
+        expect([...upload.subarray(upload[at + head]!, upload[at + head]! + want.length)]).toEqual(want);
+      }
+    }
+  }
+  expect(rounds).toEqual([[0, 2], [3]]); // 20 and 8 words, then 14
+  expect(host.bytes).toBe(4 * 4 * 2 * 12 * 3);
+  host.keepOnly(new Set([1]));
+  expect(host.bytes).toBe(0);
 });
 
 test("a choice for each layer is refused where it comes late", async ({ call }) => {

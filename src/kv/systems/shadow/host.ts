@@ -1,4 +1,5 @@
 // Values of prompts in JavaScript's memory, and what goes up of them. Knows nothing of the GPU.
+import { assert } from "../../../errors.ts";
 
 /** Widths in 32-bit words, and heads. */
 export interface HostShape {
@@ -23,6 +24,12 @@ interface Missing {
   sequence: number;
   head: number;
   chunks: readonly number[];
+}
+
+/** What goes up at once: by store the word at which its lists are told, and how many words there are. */
+export interface Round {
+  lists: ReadonlyMap<number, number>;
+  words: number;
 }
 
 export class HostValues {
@@ -67,6 +74,25 @@ export class HostValues {
       const chunks = Array.from({ length: moves[at]! }, (_chunk, i) => moves[at + 2 + 2 * i]!);
       return { sequence: sequences[Math.floor(list / kvHeads)]!, head: list % kvHeads, chunks };
     });
+  }
+
+  /** [stores] of what lists miss, in `upload`: as much as fits, which must be gone before the next round is asked for. */
+  *rounds(stores: readonly (readonly Missing[])[], upload: Uint32Array): Generator<Round> {
+    let lists = new Map<number, number>();
+    let words = 0;
+    for (const [store, missing] of stores.entries()) {
+      if (missing.every(({ chunks }) => chunks.length === 0)) continue;
+      const more = this.wordsFor(missing);
+      assert(more <= upload.length, `one store misses ${more} words, room for ${upload.length}`);
+      if (words + more > upload.length) {
+        yield { lists, words };
+        [lists, words] = [new Map(), 0];
+      }
+      this.write(upload, words, store, missing);
+      lists.set(store, words);
+      words += more;
+    }
+    if (words > 0) yield { lists, words };
   }
 
   /** Words that `write` writes. */

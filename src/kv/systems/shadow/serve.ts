@@ -1,10 +1,9 @@
 // Values that JavaScript keeps: how they come to it at a prompt's end, and back to the GPU chunk by chunk.
-import { assert } from "../../../errors.ts";
 import { Program } from "../../../gpu/program.ts";
 import { type Part, Readback } from "../../../gpu/readback.ts";
 import type { KvCache } from "../../cache.ts";
 import type { PromptEndSizes, SystemContext } from "../../system.ts";
-import { HostValues } from "./host.ts";
+import { HostValues, type Round } from "./host.ts";
 import { recall } from "./recall.ts";
 import { chunksOf, type ShadowShape, valueWords } from "./shape.ts";
 import { stateOf } from "./state.ts";
@@ -16,12 +15,6 @@ interface ExportSizes {
   sequence: number;
   begin: number;
   tokens: number;
-}
-
-/** What goes up at once: by store where its lists are told, and how many words there are. */
-interface Round {
-  lists: Map<number, number>;
-  words: number;
 }
 
 /** [stores] where in uploads the lists of a store are told; −1: not in this round. */
@@ -133,20 +126,7 @@ export class ValueServer {
   /** What all lists of a step missed comes to its places: in one upload, or in several where it does not fit. */
   async bring(moves: readonly ArrayBuffer[], sequences: readonly number[]): Promise<void> {
     const stores = moves.map((each) => this.#host.missing(new Uint32Array(each), sequences));
-    let round: Round = { lists: new Map(), words: 0 };
-    for (const [store, lists] of stores.entries()) {
-      if (lists.every(({ chunks }) => chunks.length === 0)) continue;
-      const words = this.#host.wordsFor(lists);
-      assert(words <= this.#upload.length, `uploads of ${words} words, room for ${this.#upload.length}`);
-      if (round.words + words > this.#upload.length) {
-        await this.#bringRound(round, sequences.length);
-        round = { lists: new Map(), words: 0 };
-      }
-      this.#host.write(this.#upload, round.words, store, lists);
-      round.lists.set(store, round.words);
-      round.words += words;
-    }
-    if (round.words > 0) await this.#bringRound(round, sequences.length);
+    for (const round of this.#host.rounds(stores, this.#upload)) await this.#bringRound(round, sequences.length);
   }
 
   async #bringRound({ lists, words }: Round, rows: number): Promise<void> {
