@@ -56,6 +56,7 @@ export class Program<D extends object> {
   readonly #params: GPUBuffer;
   readonly #view: DataView<ArrayBuffer>;
   #grids: Grid[] = [];
+  #pauses = false;
   #sizes = "";
 
   private constructor(gpu: Gpu, buffer: GPUBuffer) {
@@ -97,6 +98,7 @@ export class Program<D extends object> {
     const group = kernel.bind(buffers, this.#params);
     this.#gpu.counts.objectsCreated++;
     const offset = this.#dispatches.length * PARAMS_BYTES;
+    this.#pauses ||= awaits !== undefined;
     this.#dispatches.push({ label, source, pipeline, group, offset, params, grid, bytes, flops, awaits });
   }
 
@@ -121,7 +123,7 @@ export class Program<D extends object> {
 
   /** Whether the CPU has a part in it. */
   get pauses(): boolean {
-    return this.#dispatches.some(({ awaits }) => awaits);
+    return this.#pauses;
   }
 
   /** As `encode`, in a pass and a submit for each stretch before which the CPU has a part. */

@@ -1,5 +1,5 @@
 // What each decoded row does before its attention: score the landmarks, choose chunks, and bring those that are missing into
-// the private pages. Also the choice at a prompt's end, by its last query. No step of it waits for the CPU.
+// the private pages. Also the choice at a prompt's end, by its last query. Nothing of it waits for the CPU but `values=host-sync`.
 import { ceilDiv } from "../../../errors.ts";
 import { shadow_plan, shadow_rank, shadow_scores, top_slots } from "../../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../../gpu/program.ts";
