@@ -215,10 +215,7 @@ export interface GenerationStats {
   newTokens: number;
   /** Bytes of the cache per token of this prompt: tokens that are given up or stored in fewer bits count so. */
   kvBytesPerToken: number;
-  /**
-   * Tokens of this prompt that the tokens after it no longer see: the mean over layers and KV heads, which keep different
-   * ones. 0 where nothing was dropped.
-   */
+  /** Tokens of this prompt that those after it do not see: the mean over layers and KV heads. 0: nothing was dropped. */
   evictedTokens: number;
   /** Time from the call to the first token. */
   prefillMs: number;
@@ -244,10 +241,7 @@ export interface Generation extends AsyncIterable<Token> {
   readonly result: Promise<GenerationResult>;
 }
 
-/**
- * Replies that end together, as those of one conversation. It holds no cache between calls: the engine keeps keys and
- * values of earlier prompts, of any session, until it needs the room, and computes only what is new in a prompt.
- */
+/** Replies that end together, as of one conversation. Keys and values of earlier prompts are the engine's, and reused. */
 export interface Session {
   /**
    * Throws InputError before any work if the prompt does not fit into the context. Where the replies under way together
@@ -325,6 +319,18 @@ export interface ModelFlops {
   lastAttention: number;
 }
 
+/** How a recipe that brings back parts of prompts fares, since load; null under any other. */
+export interface RecallStats {
+  /** Tokens that chose what they read of their prompts, and whether each reads what the one before it chose. */
+  tokens: number;
+  late: boolean;
+  /** [layers] of the parts wanted, the share that was there; null where a layer has chosen nothing. */
+  hitRates: readonly (number | null)[];
+  /** Bytes of values in JavaScript's memory, and of those that went to the GPU from there. */
+  hostBytes: number;
+  uploadedBytes: number;
+}
+
 export interface EngineStats {
   adapter: AdapterInfo;
   loadMs: number;
@@ -333,8 +339,9 @@ export interface EngineStats {
   kvBytes: number;
   /** Of a prompt as long as the context, under this recipe. */
   kvBytesPerToken: number;
-  /** Most bytes of the cache that running replies held at once. */
+  /** Most bytes of the cache that running replies held at once: pages, and what stands for prompts beside them. */
   kvPeakBytes: number;
+  recall: RecallStats | null;
   /** Activations, tables, staging. */
   scratchBytes: number;
   /** How often a reply gave its room to an older one and was computed again. */

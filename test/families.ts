@@ -20,7 +20,15 @@ const TOKENS = 110;
 const CONTEXT = 128; // the original context of phi3-short
 
 const KIVI = { kbits: 8, vbits: 8, rotate: false, recent: 32, chunk: 64 };
-const SHADOW = { chunk: 4, outliers: 3, selected: 4, local: 16, select: "layer", rank: 1024, half: true } as const;
+const SHADOW = {
+  chunk: 4,
+  outliers: 3,
+  selected: 4,
+  local: 16,
+  select: "layer",
+  rank: 1024,
+  stored: { keys: "f16", values: "f16" },
+} as const;
 const PYRAMID = { budget: 48, window: 8, beta: 4 };
 
 /** A recipe, and the reference's reply with it. */

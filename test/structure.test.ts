@@ -140,6 +140,7 @@ const ORDER: Record<string, readonly string[]> = {
     "layer",
     "sample",
     "step",
+    "between",
     "activations",
     "swiftkv",
     "names",

@@ -101,7 +101,22 @@ function figures({ stats, finish, tokens }: GenerationResult, engine: EngineStat
   const speed = engine.adapter.software ? " (software: a GPU is about a hundred times faster)" : "";
   const loading = `load ${Math.round(engine.loadMs)} ms`;
   const loop = repeats(tokens) ? ["it repeats itself: --temperature 0.7 or --repetition-penalty 1.1 may help"] : [];
-  return `[${[engine.adapter.name + speed, loading, reading, writing, ...loop, memory, ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
+  return `[${[engine.adapter.name + speed, loading, reading, writing, ...loop, memory, ...recallFigures(engine), ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+
+/** Of a recipe that brings back parts of the prompt: how much of what tokens wanted was there, and what was uploaded for them. */
+function recallFigures({ recall }: EngineStats): string[] {
+  const rates = recall?.hitRates.filter((rate) => rate !== null) ?? [];
+  if (!recall || rates.length === 0) return [];
+  const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
+  const there = `${percent(mean)} of the chunks wanted were there (${percent(Math.min(...rates))} to ${percent(Math.max(...rates))} by layer)`;
+  if (recall.hostBytes === 0) return [there];
+  const late = recall.late ? ", each token reads what the one before it chose" : "";
+  return [
+    `${there}, ${bytes(recall.uploadedBytes / recall.tokens)} uploaded a token, ${bytes(recall.hostBytes)} of values in host memory${late}`,
+  ];
 }
 
 const repeats = (tokens: readonly number[]): boolean => {

@@ -4,6 +4,7 @@
 //   table     [*, listLength, columns]  vec4u  read
 //   wanted    [M·G, SELECTED]           u32    read        ascending
 //   resident  [*, SELECTED]             u32    read_write  the chunk in each place, by sequence and KV head
+//   tally     [*, M, G]                 vec2u  read_write  by layer: chunks wanted and chunks missing so far
 //   moves     [M·G, 1 + 2·SELECTED]     u32    write       how many, then (place, chunk): free places and missing chunks, ascending
 //
 // dispatch  (G, M, 1): one workgroup per KV head and row
@@ -21,14 +22,16 @@ struct Params {
   listLength: u32,  // table entries of a list: its head, then pages
   columns: u32,     // lists of a sequence
   column: u32,      // the list of KV head 0
+  tally: u32,       // of row 0 and KV head 0
 }
 
 @group(0) @binding(0) var<storage, read> rows: array<vec4u>;
 @group(0) @binding(1) var<storage, read> table: array<vec4u>;
 @group(0) @binding(2) var<storage, read> wanted: array<u32>;
 @group(0) @binding(3) var<storage, read_write> resident: array<u32>;
-@group(0) @binding(4) var<storage, read_write> moves: array<u32>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> tally: array<vec2u>;
+@group(0) @binding(5) var<storage, read_write> moves: array<u32>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 var<workgroup> wantedBits: array<atomic<u32>, WORDS>;
 var<workgroup> residentBits: array<atomic<u32>, WORDS>;
@@ -74,7 +77,10 @@ fn shadow_plan(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
     if (i < local) { places += counts[i].x; missing += counts[i].y; }
     all += counts[i].x;
   }
-  if (local == 0u) { moves[to] = all; }
+  if (local == 0u) {
+    moves[to] = all;
+    tally[params.tally + wg.y * G + wg.x] += vec2u(SELECTED, all);
+  }
   for (var i = begin; i < end; i++) {
     let old = resident[held + i];
     let fresh = wanted[asked + i];

@@ -3,20 +3,22 @@
 //   q          [T, H, E/4]               vec4f  read
 //   rows       [T]                       vec4u  read
 //   table      [*, listLength, columns]  vec4u  read
-//   landmarks  [G, E/2, stride/4]        vec4u  read   pairs of f16
+//   landmarks  [G, ROWS, stride/4]       vec4u  read   see shadow_landmarks
 //   outliers   [*, G, OUTLIERS]          u32    read   chunks that are always there
 //   products   [M, H, stride/4]          vec4f  write
 //
 // dispatch  (⌈span / (4·WG)⌉, G, M): four chunks per thread
-// cost      bytes 2·M·G·E·span, flops 2·M·H·E·span: memory bound
+// cost      bytes M·G·E·BITS/8·span, flops 2·M·H·E·span: memory bound
 // why       All query heads of a KV head share what is read, and four chunks what is read of a query: on a CPU adapter loads
-//           cost most. A list that has given up nothing has no chunks to recall.
+//           cost most. Codes of 8 bits are multiplied as they are: scale and minimum are the same for all channels of a chunk.
+//           A list that has given up nothing has no chunks to recall.
 // uses      lib/four_keys.wgsl
 
 override WG: u32 = 64;       // threads per workgroup
 override E: u32 = 64;        // head width, a multiple of 4
 override G: u32 = 3;         // KV heads
 override OUTLIERS: u32 = 24;
+override BITS: u32 = 16;     // of a number of a landmark: 16 or 8
 const R: u32 = 3;            // query heads of a KV head
 
 struct Params {
@@ -40,6 +42,11 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> products: array<vec4f>;
 @group(0) @binding(6) var<uniform> params: Params;
 
+override ROWS: u32 = E * BITS / 32u + select(0u, 1u, BITS == 8u);
+
+// One code of each of four chunks.
+fn codes_at(words: vec4u, low: u32) -> vec4f { return vec4f((words >> vec4u(low)) & vec4u(0xffu)); }
+
 @compute @workgroup_size(WG)
 fn shadow_scores(@builtin(workgroup_id) wg: vec3u, @builtin(global_invocation_id) id: vec3u) {
   if (4u * id.x >= params.span) { return; }
@@ -56,17 +63,33 @@ fn shadow_scores(@builtin(workgroup_id) wg: vec3u, @builtin(global_invocation_id
   var sums: array<vec4f, R>;
   let query = (row * G + wg.y) * R * (E / 4u);
   let fours = params.stride / 4u;
-  if (4u * id.x < chunks) {
+  let at = wg.y * ROWS * fours + first + id.x;
+  if (4u * id.x < chunks && BITS == 16u) {
     for (var e4 = 0u; e4 < E / 4u; e4++) {
-      let at = (wg.y * (E / 2u) + 2u * e4) * fours + first + id.x;
-      let a = landmarks[at];
-      let b = landmarks[at + fours];
+      let a = landmarks[at + 2u * e4 * fours];
+      let b = landmarks[at + (2u * e4 + 1u) * fours];
       let key0 = half_floats(a);
       let key1 = half_floats(a >> vec4u(16u));
       let key2 = half_floats(b);
       let key3 = half_floats(b >> vec4u(16u));
       for (var h = 0u; h < R; h++) { sums[h] = plus(sums[h], q[query + h * (E / 4u) + e4], key0, key1, key2, key3); }  // unrolled
     }
+  }
+  if (4u * id.x < chunks && BITS == 8u) {
+    var queries: array<f32, R>;  // the sum of its channels, which the minimum is multiplied with
+    for (var e4 = 0u; e4 < E / 4u; e4++) {
+      let words = landmarks[at + e4 * fours];
+      let code0 = codes_at(words, 0u);
+      let code1 = codes_at(words, 8u);
+      let code2 = codes_at(words, 16u);
+      let code3 = codes_at(words, 24u);
+      for (var h = 0u; h < R; h++) { sums[h] = plus(sums[h], q[query + h * (E / 4u) + e4], code0, code1, code2, code3); }  // unrolled
+      for (var h = 0u; h < R; h++) { queries[h] += dot(q[query + h * (E / 4u) + e4], vec4f(1.0)); }  // unrolled
+    }
+    let pairs = landmarks[at + E / 4u * fours];
+    let scales = half_floats(pairs);
+    let minima = half_floats(pairs >> vec4u(16u));
+    for (var h = 0u; h < R; h++) { sums[h] = sums[h] * scales + queries[h] * minima; }  // unrolled
   }
   for (var h = 0u; h < R; h++) {
     products[((wg.z * G + wg.y) * R + h) * fours + id.x] = select(vec4f(-3e38), sums[h] * params.scale, recallable);

@@ -22,8 +22,9 @@ struct Params {
   column: u32,      // the list of KV head 0
   row: u32,         // row of the table, of which no page has been given up
   arena: u32,       // number of the buffer bound as `kv`
+  begin: u32,       // first token that is taken, and how many are
   tokens: u32,
-  first: u32,       // place of token 0 in `values`
+  first: u32,       // place of token `begin` in `values`
   capacity: u32,    // tokens that there is room for
 }
 
@@ -45,8 +46,8 @@ fn page_value(page: u32, slot: u32, e: u32) -> f32 {
 
 @compute @workgroup_size(WG)
 fn shadow_values(@builtin(global_invocation_id) id: vec3u) {
-  let token = id.x;
-  if (token >= params.tokens) { return; }
+  if (id.x >= params.tokens) { return; }
+  let token = params.begin + id.x;
   let head = id.y / (E / GROUP);
   let group = id.y % (E / GROUP);
   let list = params.row * params.listLength * params.columns + params.column + head;
@@ -61,7 +62,7 @@ fn shadow_values(@builtin(global_invocation_id) id: vec3u) {
     least = min(least, number);
     most = max(most, number);
   }
-  let at = (head * params.capacity + params.first + token) * VALUE_WORDS;
+  let at = (head * params.capacity + params.first + id.x) * VALUE_WORDS;
   let to = at + group * (GROUP * V_BITS / 32u);
   if (V_BITS == 16u) {
     for (var i = 0u; i < GROUP / 2u; i++) { values[to + i] = pack_half(vec2f(numbers[2u * i], numbers[2u * i + 1u])); }

@@ -84,9 +84,12 @@ export class TokenEngine {
   }
 
   #notePeak(): void {
-    const { blockBytes, pageBytes } = this.#model.cache;
+    const { blockBytes, pageBytes, stateBytes } = this.#model.cache;
     const blocks = this.#pool.held.reduce((sum, count, tier) => sum + count * blockBytes[tier]!, 0);
-    this.#peakBytes = Math.max(this.#peakBytes, blocks + (this.#privatePages?.taken ?? 0) * pageBytes);
+    const pages = (this.#privatePages?.taken ?? 0) * pageBytes;
+    const regions = this.#privatePages?.regions;
+    const state = regions ? regions.taken * stateBytes.block + regions.count * stateBytes.prompt : 0;
+    this.#peakBytes = Math.max(this.#peakBytes, blocks + pages + state);
   }
 
   #residence(): Residence {

@@ -28,6 +28,8 @@ export interface Dispatch<K extends KernelSource, D> {
   /** Bytes moved and floating-point operations, as in the shader's `cost` line. */
   bytes: (sizes: D) => number;
   flops: (sizes: D) => number;
+  /** What the CPU does before it, once the GPU has been given all that comes before. */
+  awaits?: (sizes: D) => Promise<void>;
 }
 
 /** A dispatch with everything that is made once. */
@@ -42,6 +44,7 @@ interface BoundDispatch<D> {
   grid: (sizes: D) => Grid;
   bytes: (sizes: D) => number;
   flops: (sizes: D) => number;
+  awaits: ((sizes: D) => Promise<void>) | undefined;
 }
 
 /** Parameters of a dispatch lie at a dynamic offset; 256 is the largest minUniformBufferOffsetAlignment WebGPU allows. */
@@ -57,6 +60,7 @@ export class Program<D extends object> {
   readonly #params: GPUBuffer;
   readonly #view: DataView<ArrayBuffer>;
   #grids: Grid[] = [];
+  #pauses = false;
   #sizes = "";
 
   private constructor(gpu: Gpu, buffer: GPUBuffer) {
@@ -91,12 +95,13 @@ export class Program<D extends object> {
     program.dispose();
   }
 
-  #add(kernel: Kernel, { label, buffers, params, grid, bytes, flops }: AnyDispatch<D>): void {
+  #add(kernel: Kernel, { label, buffers, params, grid, bytes, flops, awaits }: AnyDispatch<D>): void {
     const { source, pipeline } = kernel;
     const group = kernel.bind(buffers, this.#params);
     this.#gpu.counts.objectsCreated++;
     const offset = this.#dispatches.length * PARAMS_BYTES;
-    this.#dispatches.push({ label, source, pipeline, group, offset, params, grid, bytes, flops });
+    this.#pauses ||= awaits !== undefined;
+    this.#dispatches.push({ label, source, pipeline, group, offset, params, grid, bytes, flops, awaits });
   }
 
   /** Parameters and grids for the coming step: one write, and none if nothing changed. */
@@ -111,7 +116,29 @@ export class Program<D extends object> {
 
   /** Encodes all dispatches of the prepared step. */
   encode(pass: GPUComputePassEncoder): void {
-    for (const [index, each] of this.#dispatches.entries()) this.#dispatch(pass, each, this.#grids[index]!);
+    this.#encode(pass, 0, this.#dispatches.length);
+  }
+
+  #encode(pass: GPUComputePassEncoder, first: number, end: number): void {
+    for (let i = first; i < end; i++) this.#dispatch(pass, this.#dispatches[i]!, this.#grids[i]!);
+  }
+
+  /** Whether the CPU has a part in it. */
+  get pauses(): boolean {
+    return this.#pauses;
+  }
+
+  /** As `encode`, in a pass and a submit for each stretch before which the CPU has a part. */
+  async run(sizes: D): Promise<void> {
+    const starts = [...this.#dispatches.keys()].filter((i) => this.#dispatches[i]!.awaits);
+    for (const [i, first] of [0, ...starts].entries()) {
+      await this.#dispatches[first]?.awaits?.(sizes);
+      const encoder = this.#gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      this.#encode(pass, first, starts[i] ?? this.#dispatches.length);
+      pass.end();
+      this.#gpu.submit(encoder);
+    }
   }
 
   #dispatch(pass: GPUComputePassEncoder, each: BoundDispatch<D>, grid: Grid): void {

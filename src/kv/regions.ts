@@ -16,16 +16,21 @@ interface Region {
 export class Regions {
   /** In order. */
   readonly #taken: Region[] = [];
-  readonly #count: number;
+  readonly #blocks: number;
 
-  /** `count` blocks in all, a multiple of ALIGN. */
-  constructor(count: number) {
-    this.#count = count;
+  /** `blocks` blocks in all, a multiple of ALIGN. */
+  constructor(blocks: number) {
+    this.#blocks = blocks;
   }
 
   /** Blocks of all regions together. */
   get taken(): number {
     return this.#taken.reduce((sum, { first, end }) => sum + end - first, 0);
+  }
+
+  /** Regions that are taken. */
+  get count(): number {
+    return this.#taken.length;
   }
 
   /** The first block of a region of `blocks` blocks; null where there is no room. */
@@ -34,7 +39,7 @@ export class Regions {
     let index = 0;
     while (index < this.#taken.length && this.#taken[index]!.first < first + blocks) first = this.#taken[index++]!.end;
     const end = first + alignedBlocks(blocks);
-    if (end > this.#count) return null;
+    if (end > this.#blocks) return null;
     this.#taken.splice(index, 0, { first, end, users: 1 });
     return first;
   }

@@ -41,6 +41,8 @@ export interface CachePlan {
   /** [tiers] bytes of a block, and bytes of a private page. */
   blockBytes: readonly number[];
   pageBytes: number;
+  /** Bytes of what stands for a prompt beside its pages: for each block of its region, and for all. */
+  stateBytes: { block: number; prompt: number };
   /** What is kept of a prompt of `tokens` tokens; null: all of it. */
   retain: (tokens: number) => Retention | null;
 }
@@ -57,6 +59,7 @@ export const plainPlan = (blocks: number): CachePlan => ({
   privatePages: null,
   blockBytes: [0],
   pageBytes: 0,
+  stateBytes: { block: 0, prompt: 0 },
   retain: () => null,
 });
 

@@ -6,7 +6,7 @@ import type { PageFormat, WrittenFormat } from "./format.ts";
 import { type Layout, ordinaryLayout } from "./layout.ts";
 import { alignedBlocks } from "./regions.ts";
 import type { CachePlan, Retention, Tier } from "./residence.ts";
-import type { KvBounds, KvSystem, Retaining } from "./system.ts";
+import type { KvBounds, KvSystem, Retaining, StateBytes } from "./system.ts";
 
 /** What a cache is built from, for one model. */
 export interface ResolvedCache {
@@ -64,12 +64,23 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
     tiers: tiers.map(({ blocks }) => blocks),
     blockBytes: tiers.map(({ format }) => columns * BLOCK_TOKENS * tokenBytes(format, model)),
     pageBytes: BLOCK_TOKENS * tokenBytes(written, model),
+    stateBytes: stateBytesOf(resolved.systems),
     recent: sealed?.recent ?? Infinity,
     windowRows: retaining?.windowRows ?? 0,
     privatePages: stores && { stores, kvHeads: model.kvHeads, stateBlocks: stateBlocksOf(resolved, bounds) },
     retain: (tokens) => retaining?.retain(tokens) ?? null,
   };
 }
+
+/** Of all systems together. */
+const stateBytesOf = (systems: readonly KvSystem[]): StateBytes =>
+  systems.reduce(
+    (sum, { stateBytes = { block: 0, prompt: 0 } }) => ({
+      block: sum.block + stateBytes.block,
+      prompt: sum.prompt + stateBytes.prompt,
+    }),
+    { block: 0, prompt: 0 },
+  );
 
 /** Bytes of one token in one list. */
 const tokenBytes = (format: PageFormat, { headWidth }: KvModel): number => (format.words(headWidth) * 4) / BLOCK_TOKENS;
@@ -83,8 +94,8 @@ export function bytesOf(resolved: ResolvedCache, tokens: number): number {
   const older = sealed ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS) * BLOCK_TOKENS - gone) : 0;
   const exact = tokens - gone - older;
   const live = exact * tokenBytes(written, model) + (sealed ? older * tokenBytes(sealed.format, model) : 0);
-  const states = retention ? systems.map(({ stateBytes }) => stateBytes?.(tokens) ?? 0) : [];
-  const state = states.reduce((sum, bytes) => sum + bytes, 0);
+  const { block, prompt } = stateBytesOf(systems);
+  const state = retention ? retention.liveFrom * block + prompt : 0;
   return columns * live + keptTokens(retention) * tokenBytes(written, model) + state;
 }
 

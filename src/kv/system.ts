@@ -1,9 +1,10 @@
 // What a cache system can ask of the engine. A system lives in one folder of kv/systems/ and fills in the parts it needs;
 // everything else (lists, arenas, programs, the scheduler) takes these parts as they are. docs/add-a-system.md goes
 // through an example.
-import type { KvModel } from "../api.ts";
+import type { KvModel, RecallStats } from "../api.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AnyDispatch } from "../gpu/program.ts";
+import type { Part } from "../gpu/readback.ts";
 import type { KvCache } from "./cache.ts";
 import type { SealedFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
@@ -80,6 +81,32 @@ export interface ExtraPartials {
   write(layer: number, context: PartialContext): AnyDispatch<StepSizes>[];
 }
 
+/** A step about to run. */
+export interface StepFacts {
+  sizes: StepSizes;
+  /** Sequence of each decoding row. */
+  decoding: readonly number[];
+}
+
+/** What the CPU does for a system between steps: reads what one left, writes what the next one needs. */
+export interface Between {
+  /** Most bytes that `reads` asks for. */
+  mostBytes: number;
+  /** Parts of buffers that are read back with the results of this step, if it has results. Called before it is encoded. */
+  reads(step: StepFacts): readonly Part[];
+  /** What they held after the step; once per step, in order. */
+  take(step: StepFacts, parts: readonly ArrayBuffer[]): void;
+  /**
+   * Awaited before anything of a step is written (lists and records are still those of the step before) and after all
+   * steps launched have been taken: a system that has this gives up that a step is prepared while another one runs.
+   * `running`: sequences of the coming step that were there before it.
+   */
+  before?(running: ReadonlySet<number>): Promise<void>;
+  /** The cache has grown: programs of its own that bind pages, lists or records must be built anew, from this. */
+  rebuild?(context: SystemContext): void;
+  stats(): RecallStats;
+}
+
 /** Tensors of the checkpoint that is being loaded. */
 export interface SystemTensors {
   has(name: string): boolean;
@@ -104,6 +131,11 @@ export interface Retaining {
   select(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
 }
 
+export interface StateBytes {
+  block: number;
+  prompt: number;
+}
+
 export interface KvSystem {
   name: string;
   /** Which store a layer reads and fills. At most one system of a recipe has a layout. */
@@ -119,8 +151,10 @@ export interface KvSystem {
   weights?(tensors: SystemTensors): void;
   /** Their bytes. */
   extraWeightBytes?: number;
-  /** Bytes on the GPU that stand for a prompt of `tokens` tokens of which a part is given up, beside its pages. */
-  stateBytes?(tokens: number): number;
+  /** Bytes on the GPU that stand for what is given up of a prompt, beside its pages: for each block given up, and for all. */
+  stateBytes?: StateBytes;
+  /** Made once, with the model. At most one system of a recipe has it. */
+  between?(context: SystemContext): Between;
 }
 
 /** An option of a system: a whole or decimal number within bounds. */

@@ -247,7 +247,8 @@ export class LoadedEngine implements Engine {
     const { weights: weightBytes, kv: kvBytes, scratch: scratchBytes } = gpu.bytes;
     const { preemptions, peakBytes: kvPeakBytes } = this.#speaker.engine;
     const { kvBytesPerToken } = this.#speaker.price(bounds.context);
-    const measured = { loadMs, weightBytes, kvBytes, kvPeakBytes, scratchBytes, kvBytesPerToken, preemptions };
+    const recall = this.#loaded.transformer.recallStats;
+    const measured = { loadMs, weightBytes, kvBytes, kvPeakBytes, recall, scratchBytes, kvBytesPerToken, preemptions };
     return { adapter: gpu.adapter, ...measured, variants: variants.chosen, ...gpu.counts };
   }
 

@@ -1,5 +1,5 @@
 // A loaded model behind the Model interface: one submit per step, one small readback.
-import type { KernelTime } from "../api.ts";
+import type { KernelTime, RecallStats } from "../api.ts";
 import { assert, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
@@ -11,6 +11,7 @@ import { readPages, writePages } from "../kv/saved.ts";
 import { planOf, privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
 import type { KvBounds } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
+import { BetweenSteps, type Reading } from "./between.ts";
 import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./forward.ts";
@@ -20,6 +21,7 @@ import type { Sizes } from "./ops/sizes.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
+import { contextOf } from "./layer/systems.ts";
 import { type Memory, type Question, recall, tune } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 
@@ -56,6 +58,7 @@ export class Transformer implements Model {
   readonly #gpu: Gpu;
   readonly #model: ModelContext;
   readonly #sampler: Sampler;
+  readonly #between: BetweenSteps;
   readonly #readback: Readback;
   /** For steps of which logits are read. */
   #wide: Readback | null = null;
@@ -97,8 +100,20 @@ export class Transformer implements Model {
       tokens: this.#sampler.tokens,
       variants,
     };
-    this.#readback = new Readback(gpu, this.#sampler.resultBytes(logitCount), READBACK_DEPTH);
+    const [between] = kv.systems.flatMap((system) => system.between?.(contextOf(this.#model, spans.lower)) ?? []);
+    this.#between = new BetweenSteps(between ?? null);
+    this.#readback = new Readback(gpu, this.#resultBytes(logitCount), READBACK_DEPTH);
     this.#rows = new Uint32Array((spans.lower.first + rows) * 4);
+  }
+
+  /** Of a step with so many logit rows, at most: what they sampled, and what a system reads. */
+  #resultBytes(logitRows: number): number {
+    return this.#sampler.resultBytes(logitRows) + this.#between.mostBytes;
+  }
+
+  /** How a recipe that brings back parts of prompts fares. */
+  get recallStats(): RecallStats | null {
+    return this.#between.stats();
   }
 
   /** Adapter and driver: what a measurement holds for. */
@@ -160,49 +175,65 @@ export class Transformer implements Model {
     ropes.splice(0, ropes.length, ...makeRopes(this.#gpu, config, cache, this.cache.context));
     for (const program of this.#programs.values()) void program.then((old) => old.dispose());
     this.#programs.clear();
+    this.#between.rebuild(contextOf(this.#model, this.#model.spans.lower));
   }
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
     this.#gpu.check();
+    await this.#between.before(batch);
     await this.reserve(roomOf(batch, this.#model.cache));
     this.#writeLists(batch);
     const stages = await this.#prepare(batch);
     const seals = await this.#model.cache.prepareSeals(batch.moves);
+    const decoding = batch.rows.slice(0, batch.decodeRows).map(({ sequence }) => sequence);
+    const reading = this.#between.reading({ sizes: stages[0]!.sizes, decoding });
     const encoder = this.#gpu.device.createCommandEncoder();
     if (seals) encodePass(encoder, [seals]);
     this.#model.cache.encodeCopies(encoder, batch.moves);
-    encodePass(
-      encoder,
-      stages.map(({ program }) => program),
-    );
-    if (batch.logitRows.length === 0) return this.#submitSilent(encoder);
-    return this.#submitSampled(encoder, batch.logitRows);
+    const open = await this.#encodeStages(encoder, stages);
+    if (batch.logitRows.length === 0) return this.#submitSilent(open);
+    return this.#submitSampled(open, batch.logitRows, reading);
+  }
+
+  /** Returns the encoder that goes on. Where the CPU has a part in a program, all has been submitted. */
+  async #encodeStages(encoder: GPUCommandEncoder, stages: readonly Stage[]): Promise<GPUCommandEncoder> {
+    const programs = stages.map(({ program }) => program);
+    if (!programs.some(({ pauses }) => pauses)) {
+      encodePass(encoder, programs);
+      return encoder;
+    }
+    this.#gpu.submit(encoder);
+    for (const { program, sizes } of stages) await program.run(sizes);
+    return this.#gpu.device.createCommandEncoder();
   }
 
   /** 8 bytes per row come back, and 4·V more of each that asks for its logits. */
   #submitSampled(
     encoder: GPUCommandEncoder,
     logitRows: readonly LogitRow[],
+    reading: Reading,
   ): { read: () => Promise<readonly Sampled[]> } {
     const count = logitRows.length;
     const bytes = this.#sampler.resultBytes(count);
     const results = { source: this.#sampler.result, offset: 0, bytes };
     if (!logitRows.some(({ logits }) => logits)) {
-      const read = this.#readback.submit(encoder, [results]);
+      const read = this.#readback.submit(encoder, [results, ...reading.parts]);
+      reading.take(read());
       return { read: async () => decodeResults(await read(), count) };
     }
     const wanted = [...logitRows.keys()].filter((i) => logitRows[i]!.logits);
     const rowBytes = 4 * this.limits.vocabulary;
     const { logits: source } = this.#model.activations;
     const rows = wanted.map((i) => ({ source, offset: i * rowBytes, bytes: rowBytes }));
-    const read = this.#logitsReadback().submit(encoder, [results, ...rows]);
-    return { read: async () => withLogits(await read(), count, wanted) };
+    const read = this.#logitsReadback().submit(encoder, [results, ...rows, ...reading.parts]);
+    reading.take(read());
+    return { read: async () => withLogits(await read(), count, wanted, this.limits.vocabulary) };
   }
 
   /** Made when logits are first asked for: staging of sequences · 4·V bytes, several times. */
   #logitsReadback(): Readback {
     const { logitCount, sequences, vocabulary } = this.limits;
-    const bytes = this.#sampler.resultBytes(logitCount) + sequences * 4 * vocabulary;
+    const bytes = this.#resultBytes(logitCount) + sequences * 4 * vocabulary;
     return (this.#wide ??= new Readback(this.#gpu, bytes, READBACK_DEPTH));
   }
 
@@ -382,10 +413,9 @@ function decodeResults(bytes: ArrayBuffer, count: number): Sampled[] {
 }
 
 /** Results, and behind them the logits of the rows `wanted`. */
-function withLogits(bytes: ArrayBuffer, count: number, wanted: readonly number[]): Sampled[] {
+function withLogits(bytes: ArrayBuffer, count: number, wanted: readonly number[], vocabulary: number): Sampled[] {
   const results = decodeResults(bytes, count);
-  const all = new Float32Array(bytes, count * 8);
-  const vocabulary = all.length / wanted.length;
+  const all = new Float32Array(bytes, count * 8, wanted.length * vocabulary);
   for (const [at, row] of wanted.entries()) results[row]!.logits = all.slice(at * vocabulary, (at + 1) * vocabulary);
   return results;
 }

@@ -130,10 +130,12 @@ test("every two of the eleven systems have a verdict", () => {
 });
 
 test("words stand for numbers, in what is read and in what is written", () => {
-  const text = "shadow:budget=auto,rank=full,chunk=8,outliers=24,local=32,values=int4,select=layer";
+  const text = "shadow:budget=auto,rank=full,chunk=8,outliers=24,local=32,values=int4,keys=f16,select=auto";
   expect(parseRecipe("shadow:rank=full,values=int4").toString()).toBe(text);
   expect(parseRecipe(text).toString()).toBe(text);
-  expect(() => parseRecipe("shadow:values=4")).toThrow("kv: shadow:values; got 4, want f16 or int8 or int4.");
+  expect(() => parseRecipe("shadow:values=4")).toThrow(
+    "kv: shadow:values; got 4, want f16 or int8 or int4 or host or host-sync.",
+  );
   expect(() => parseRecipe("shadow:rank=1")).toThrow(
     "kv: shadow:rank; got 1, want a whole number from 2 to 4096 or auto or full.",
   );

@@ -9,7 +9,8 @@ import { recordsOf } from "../../kv/lists.ts";
 import type { ModelContext, Span } from "../context.ts";
 import type { Sizes } from "../ops/sizes.ts";
 
-const contextOf = ({ systemContext, cache }: ModelContext, span: Span): SystemContext => ({
+/** What a system's dispatches for these rows work on. */
+export const contextOf = ({ systemContext, cache }: ModelContext, span: Span): SystemContext => ({
   ...systemContext,
   records: recordsOf(cache.lists, span),
 });

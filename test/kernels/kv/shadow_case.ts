@@ -99,6 +99,25 @@ export const halves =
     return null;
   };
 
+/** A byte as a signed number. */
+export const signed = (byte: number): number => ((byte & 0xff) << 24) >> 24;
+
+/** Every word of `want` has codes of its four numbers, steps of 8/127 and cut at ±8; all others are as before. */
+export const eighths =
+  (before: Uint32Array, want: ReadonlyMap<number, readonly Near[]>): Verdict =>
+  (words) => {
+    for (let at = 0; at < before.length; at++) {
+      const four = want.get(at);
+      if (!four && words[at] !== before[at]) return `[${at}] was written, want untouched`;
+      for (const [i, { value, error }] of (four ?? []).entries()) {
+        const code = signed(words[at]! >>> (8 * i));
+        const exact = Math.max(-127, Math.min(127, (value * 127) / 8));
+        if (Math.abs(code - exact) > 0.5 + (error * 127) / 8) return `[${at}] code ${i} is ${code}, want ${exact}`;
+      }
+    }
+    return null;
+  };
+
 /** Random f16 numbers in ±scale, none subnormal, as pairs in words, and their values. */
 export function drawHalves(uniform: () => number, count: number, scale = 1) {
   const bits = Uint16Array.from(floats(uniform, count, scale), normalBits);

@@ -39,6 +39,9 @@ function make(seed: number, tiny = false) {
   const resident = new Uint32Array(2 * G * SELECTED).fill(0x7fffffff);
   const wanted = new Uint32Array(count * G * SELECTED);
   const moves = new Uint32Array(count * G * (1 + 2 * SELECTED)).fill(0xdeadbeef);
+  const tallyAt = pick(uniform, [0, 5]);
+  const tally = Uint32Array.from({ length: 2 * (tallyAt + count * G + 1) }, (_, i) => 7 * i);
+  const wantTally = tally.slice();
   const [wantResident, wantMoves] = [resident.slice(), moves.slice()];
   for (let m = 0; m < count; m++) {
     const sequence = 1 - m;
@@ -55,6 +58,8 @@ function make(seed: number, tiny = false) {
       const missing = active ? next.filter((chunk) => !old.includes(chunk)) : [];
       const to = (m * G + g) * (1 + 2 * SELECTED);
       wantMoves[to] = missing.length;
+      if (active) wantTally[2 * (tallyAt + m * G + g)]! += SELECTED;
+      wantTally[2 * (tallyAt + m * G + g) + 1]! += missing.length;
       for (const [i, chunk] of missing.entries()) {
         wantMoves.set([places[i]!, chunk], to + 1 + 2 * i);
         wantResident[held + places[i]!] = chunk;
@@ -64,10 +69,10 @@ function make(seed: number, tiny = false) {
   return {
     label: `${count} rows, ${G} heads, ${SELECTED} of ${most} chunks, WG ${WG}`,
     constants: { WG, G, SELECTED, WORDS },
-    params: { firstRow, listLength, columns, column },
+    params: { firstRow, listLength, columns, column, tally: tallyAt },
     grid: [G, count, 1] as const,
-    buffers: { rows, table, wanted, resident, moves },
-    want: { resident: wantResident, moves: wantMoves },
+    buffers: { rows, table, wanted, resident, tally, moves },
+    want: { resident: wantResident, tally: wantTally, moves: wantMoves },
     terms: 1,
   };
 }
@@ -85,6 +90,8 @@ export default spec({
     ],
     ["lists that gave up nothing", "if (head.x == 0u) {", "if (false) {"],
     ["forgets what it fetched", "resident[held + moves[to + 1u + 2u * i]] = moves[to + 2u + 2u * i];", ""],
+    ["what was wanted is not counted", "+= vec2u(SELECTED, all)", "+= vec2u(0u, all)"],
+    ["counts of another row", "params.tally + wg.y * G + wg.x", "params.tally + wg.x"],
     ["chunks modulo 32", "wantedBits[wanted[asked + i] / 32u]", "wantedBits[0]"],
   ],
 });

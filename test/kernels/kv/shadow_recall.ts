@@ -3,23 +3,31 @@ import { pageWords } from "../attn_case.ts";
 import { halfOf } from "../matrix.ts";
 import { judgePages, type PageWrite } from "../pages.ts";
 import { floats, pick, random, spec } from "../spec.ts";
-import { drawHalves, drawRope } from "./shadow_case.ts";
+import { drawHalves, drawRope, signed } from "./shadow_case.ts";
 
-/** [G, E, KV_BITS, V_BITS, GROUP, RANK, CHUNK, OUTLIERS, SELECTED] */
+/** [G, E, KV_BITS, V_BITS, GROUP, RANK, BITS, HOST, CHUNK, OUTLIERS, SELECTED] */
 const SHAPES = [
-  [3, 64, 16, 8, 32, 48, 8, 3, 9],
-  [1, 8, 32, 16, 8, 8, 4, 1, 12],
-  [2, 24, 8, 4, 8, 10, 4, 5, 5],
-  [2, 72, 4, 8, 8, 2, 16, 1, 3],
+  [3, 64, 16, 8, 32, 48, 8, 0, 8, 3, 9],
+  [1, 8, 32, 16, 8, 8, 16, 1, 4, 1, 12],
+  [2, 24, 8, 4, 8, 12, 16, 0, 4, 5, 5],
+  [2, 72, 4, 8, 8, 4, 8, 0, 16, 1, 3],
+  [2, 24, 16, 16, 8, 8, 16, 1, 8, 2, 6],
 ] as const;
+
+/** In ±1: pairs of f16, or fours of codes in steps of 8/127. */
+function drawFactors(uniform: () => number, count: number, bits: number) {
+  if (bits === 16) return drawHalves(uniform, count);
+  const bytes = Uint8Array.from({ length: count }, () => Math.round(32 * uniform() - 16));
+  return { words: new Uint32Array(bytes.buffer), values: Float64Array.from(bytes, (byte) => (signed(byte) * 8) / 127) };
+}
 
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
   const upTo = (most: number) => Math.floor(uniform() * most);
-  const [G, E, KV_BITS, V_BITS, GROUP, RANK, CHUNK, OUTLIERS, SELECTED] = tiny
-    ? ([1, 8, 32, 8, 8, 2, 4, 1, 2] as const)
+  const [G, E, KV_BITS, V_BITS, GROUP, RANK, BITS, HOST, CHUNK, OUTLIERS, SELECTED] = tiny
+    ? ([1, 8, 32, 8, 8, 4, 16, 0, 4, 1, 2] as const)
     : SHAPES[seed % SHAPES.length]!;
-  const LANES = tiny ? 2 : [4, 32][Math.floor(seed / 4) % 2]!;
+  const LANES = tiny ? 2 : [4, 32][Math.floor(seed / SHAPES.length) % 2]!;
   const shape = { E, KV_BITS };
   const workgroups = pick(uniform, [1, 2, SELECTED]);
   const [count, firstRow] = [tiny ? 1 : pick(uniform, [1, 2]), pick(uniform, [0, 1])];
@@ -33,15 +41,19 @@ function make(seed: number, tiny = false) {
   const table = new Uint32Array(2 * listLength * columns * 4).fill(0xfffffff0);
   const rows = new Uint32Array((firstRow + count) * 4).fill(0xffffff00);
   const VALUE_WORDS = (E * V_BITS) / 32 + (V_BITS < 16 ? E / GROUP : 0);
-  const factors = drawHalves(uniform, capacity * RANK);
+  const factors = drawFactors(uniform, capacity * RANK, BITS);
   const up = floats(uniform, 2 * (RANK + 1) * G * E);
   const rope = drawRope(capacity, E);
-  const values = Uint32Array.from({ length: G * capacity * VALUE_WORDS }, () => upTo(2 ** 32));
+  const lists = HOST ? pick(uniform, [0, 3]) : 0; // words before the first one told
+  const told = HOST ? lists + count * G : 0;
+  const tokens = HOST ? count * G * SELECTED * CHUNK : G * capacity;
+  const values = Uint32Array.from({ length: told + tokens * VALUE_WORDS }, () => upTo(2 ** 32));
   const pairs = drawHalves(uniform, 2 * values.length).words;
   const isPair = (i: number) => V_BITS === 16 || i % VALUE_WORDS >= (E * V_BITS) / 32;
-  for (let i = 0; i < values.length; i++) if (isPair(i)) values[i] = pairs[i]!;
+  for (let i = told; i < values.length; i++) if (isPair(i - told)) values[i] = pairs[i]!;
   const kv = new Uint32Array(count * G * pages * words).fill(0xdeadbeef);
   const moves = new Uint32Array(count * G * (1 + 2 * SELECTED)).fill(0xdeadbeef);
+  const last = count * G - 1; // lists' values lie in the opposite order
   const writes: PageWrite[] = [];
   for (let m = 0; m < count; m++) {
     const sequence = 1 - m;
@@ -56,6 +68,7 @@ function make(seed: number, tiny = false) {
           ((sequence * listLength + 1 + i) * columns + column + g) * 4,
         );
       const missing = upTo(SELECTED + 1);
+      if (HOST) values[lists + m * G + g] = told + (last - (m * G + g)) * SELECTED * CHUNK * VALUE_WORDS;
       moves[(m * G + g) * (1 + 2 * SELECTED)] = missing;
       for (let i = 0; i < missing; i++) {
         const [place, chunk] = [SELECTED - 1 - i, upTo(chunks)];
@@ -76,7 +89,9 @@ function make(seed: number, tiny = false) {
             return e < E / 2 ? value * cos - flat[e + E / 2]! * sin : value * cos + flat[e - E / 2]! * sin;
           });
           writes.push({ ...at, kind: "k", values: key, error: 8 * Math.sqrt(RANK + 2) * 2 ** -24 * (2 * RANK + 2) });
-          const from = (g * capacity + region + token) * VALUE_WORDS;
+          const from = HOST
+            ? told + ((last - (m * G + g)) * SELECTED + i) * CHUNK * VALUE_WORDS + t * VALUE_WORDS
+            : (g * capacity + region + token) * VALUE_WORDS;
           const value = Float64Array.from({ length: E }, (_, e) => {
             const word = values[from + Math.floor((e * V_BITS) / 32)]! >>> ((e * V_BITS) % 32);
             if (V_BITS === 16) return halfOf(word & 0xffff);
@@ -89,9 +104,9 @@ function make(seed: number, tiny = false) {
     }
   }
   return {
-    label: `${count} rows, ${G}×${E} of ${KV_BITS} bits, rank ${RANK}, values of ${V_BITS} bits, chunks of ${CHUNK}`,
-    constants: { LANES, E, G, KV_BITS, V_BITS, GROUP, RANK, OUTLIERS, SELECTED, CHUNK },
-    params: { firstRow, listLength, columns, column, capacity, workgroups },
+    label: `${count} rows, ${G}×${E} of ${KV_BITS} bits, rank ${RANK} of ${BITS} bits, values of ${V_BITS} bits${HOST ? " from the host" : ""}, chunks of ${CHUNK}`,
+    constants: { LANES, E, G, KV_BITS, V_BITS, GROUP, RANK, BITS, HOST, OUTLIERS, SELECTED, CHUNK },
+    params: { firstRow, listLength, columns, column, capacity, workgroups, lists },
     grid: [workgroups, G, count] as const,
     buffers: { rows, table, moves, factors: factors.words, up, rope, values, kv },
     want: { kv: (got: Uint32Array) => judgePages(shape, writes, kv, got.subarray(0, kv.length)) },
@@ -101,7 +116,7 @@ function make(seed: number, tiny = false) {
 
 export default spec({
   kernel: shadow_recall,
-  cases: 48,
+  cases: 50,
   make: (seed) => make(seed),
   race: () => make(0, true),
   mutants: [
@@ -111,6 +126,10 @@ export default spec({
     ["over the outliers", "(OUTLIERS + moves[at + 1u + 2u * taken]) * CHUNK", "moves[at + 1u + 2u * taken] * CHUNK"],
     ["more than are missing", "taken < moves[at]", "taken < SELECTED"],
     ["another region", "32u * table[list].z", "0u"],
+    ["factors of another four", "factors[first + i / 2u]", "factors[first]"],
+    ["the first two of four", "select(four.xy, four.zw, i % 2u == 1u)", "four.xy"],
+    ["values of the list's first missing chunk", "+ taken * CHUNK * VALUE_WORDS", ""],
+    ["another list's values", "values[params.lists + row * G + head]", "values[params.lists]"],
     ["another token's values", "+ i / E * VALUE_WORDS", ""],
   ],
 });

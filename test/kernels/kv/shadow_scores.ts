@@ -10,10 +10,31 @@ const SHAPES = [
   [7, 1, 24],
 ] as const;
 
+/** Pairs of f16; or codes of 8 bits and behind them their scale and minimum. And channel e of chunk n of a KV head. */
+function drawLandmarks(uniform: () => number, { G, E, stride, BITS }: Record<"G" | "E" | "stride" | "BITS", number>) {
+  if (BITS === 16) {
+    const { words, values } = drawHalves(uniform, G * E * stride);
+    const at = (g: number, e: number, n: number) => 2 * ((g * (E / 2) + Math.floor(e / 2)) * stride + n) + (e % 2);
+    return { words, value: (g: number, e: number, n: number) => values[at(g, e, n)]! };
+  }
+  const ROWS = E / 4 + 1;
+  const words = Uint32Array.from({ length: G * ROWS * stride }, () => Math.floor(uniform() * 2 ** 32));
+  const pairs = drawHalves(uniform, 2 * G * stride, 1 / 255);
+  for (let i = 0; i < G * stride; i++)
+    words[(Math.floor(i / stride) * ROWS + E / 4) * stride + (i % stride)] = pairs.words[i]!;
+  const value = (g: number, e: number, n: number) => {
+    const code = (words[(g * ROWS + Math.floor(e / 4)) * stride + n]! >>> (8 * (e % 4))) & 0xff;
+    const pair = 2 * (g * stride + n);
+    return pairs.values[pair + 1]! + pairs.values[pair]! * code;
+  };
+  return { words, value };
+}
+
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
   const [H, G, E] = tiny ? ([4, 2, 8] as const) : SHAPES[seed % SHAPES.length]!;
   const [R, WG, OUTLIERS] = [H / G, tiny ? 4 : 32, tiny ? 1 : [3, 24, 1][seed % 3]!];
+  const BITS = [16, 8][Math.floor(seed / 3) % 2]!;
   const [count, firstRow] = [tiny ? 1 : pick(uniform, [1, 2, 3]), pick(uniform, [0, 2])];
   const [sequences, perPage] = [3, pick(uniform, [2, 4, 8])];
   const livePages = tiny ? 2 : pick(uniform, [1, 9, 30]);
@@ -39,7 +60,7 @@ function make(seed: number, tiny = false) {
   const order = pick(uniform, [[0, 1, 2], [2, 0, 1]]); // prettier-ignore
   for (let m = 0; m < count; m++) rows[(firstRow + m) * 4 + 2] = order[m]!;
   const q = floats(uniform, (firstRow + count) * H * E, 2);
-  const { words: landmarks, values } = drawHalves(uniform, G * E * stride);
+  const { words: landmarks, value } = drawLandmarks(uniform, { G, E, stride, BITS });
   const outliers = Uint32Array.from({ length: sequences * G * OUTLIERS }, () => Math.floor(uniform() * stride));
   const scale = 1 / Math.sqrt(E);
   const want = new Float64Array(count * H * stride).fill(Number.NaN);
@@ -53,16 +74,15 @@ function make(seed: number, tiny = false) {
         let sum = 0;
         for (let e = 0; e < E; e++) {
           const column = (n < limit ? region * perPage : 0) + n;
-          const at = 2 * ((Math.floor(h / R) * (E / 2) + Math.floor(e / 2)) * stride + column) + (e % 2);
-          sum += q[((firstRow + m) * H + h) * E + e]! * values[at]!;
+          sum += q[((firstRow + m) * H + h) * E + e]! * value(Math.floor(h / R), e, column);
         }
         want[(m * H + h) * stride + n] = n < limit && !out.includes(n) ? sum * scale : Math.fround(-3e38);
       }
     }
   }
   return {
-    label: `${H}/${G}×${E}, ${count} rows, ${span} chunks of which ${chunks || "listed"}`,
-    constants: { WG, E, G, R, OUTLIERS },
+    label: `${H}/${G}×${E}, ${count} rows, ${span} chunks of ${BITS} bits, of which ${chunks || "listed"}`,
+    constants: { WG, E, G, R, OUTLIERS, BITS },
     params: { firstRow, listLength, columns, column, chunks, region: own, perPage, span, stride, scale },
     grid: [ceilDiv(span, 4 * WG), G, count] as const,
     buffers: { q, rows, table, landmarks, outliers, products: new Float32Array(want.length).fill(Number.NaN) },
@@ -83,6 +103,9 @@ export default spec({
     ["another head's query", "+ h * (E / 4u) + e4", "+ e4"],
     ["not scaled", "sums[h] * params.scale", "sums[h]"],
     ["another sequence", "sequence * G + wg.y", "wg.y"],
-    ["another region", "e4) * fours + first + id.x", "e4) * fours + id.x"],
+    ["another region", "* fours + first + id.x", "* fours + id.x"],
+    ["no minimum", "+ queries[h] * minima", ""],
+    ["the scale of another chunk", "sums[h] * scales", "sums[h] * scales.x"],
+    ["codes of the first four channels", "landmarks[at + e4 * fours]", "landmarks[at]"],
   ],
 });

@@ -1,7 +1,7 @@
 import { ceilDiv } from "../../../src/errors.ts";
 import { shadow_values } from "../../../src/gpu/kernels.gen.ts";
-import { halfOf } from "../matrix.ts";
 import { pick, random, spec, type Verdict } from "../spec.ts";
+import { judgeCodes } from "./codes.ts";
 import { drawPrompt, halfWrong, promptShape } from "./shadow_case.ts";
 
 /** Bits of a kept value and channels of a group, for each of the shapes of prompts. */
@@ -16,22 +16,6 @@ const KEPT = [
   [4, 8],
 ] as const;
 
-/** What is wrong with a group of codes and its pair, if anything. */
-function judgeGroup(numbers: Float64Array, codes: readonly number[], pair: number, top: number): string | null {
-  const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
-  const slack = 2 ** -22 * (Math.abs(least) + Math.abs(most));
-  const wrong =
-    halfWrong(pair, { value: (most - least) / top, error: slack / top }) ?? halfWrong(pair >>> 16, { value: least, error: 0 }); // prettier-ignore
-  if (wrong) return `pair ${wrong}`;
-  const [scale, minimum] = [halfOf(pair & 0xffff), halfOf(pair >>> 16)];
-  for (const [i, code] of codes.entries()) {
-    const exact = Math.max(0, Math.min(top, (numbers[i]! - minimum) / (scale || 1)));
-    const off = 2 ** -21 * ((Math.abs(numbers[i]!) + Math.abs(minimum)) / (scale || 1));
-    if (Math.abs(code - exact) > 0.5 + off) return `code ${i} is ${code}, want ${exact}`;
-  }
-  return null;
-}
-
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
   const shape = promptShape(seed, tiny);
@@ -39,7 +23,8 @@ function make(seed: number, tiny = false) {
   const [V_BITS, GROUP] = tiny ? ([8, 8] as const) : KEPT[seed % KEPT.length]!;
   const WG = tiny ? 4 : 32;
   const tokens = tiny ? 5 : pick(uniform, [1, 32, 45, 96]);
-  const { table, kv, token, row, params } = drawPrompt(uniform, shape, tokens);
+  const begin = pick(uniform, [0, 32, 41]);
+  const { table, kv, token, row, params } = drawPrompt(uniform, shape, begin + tokens);
   const place = pick(uniform, [0, 64]);
   const capacity = place + tokens + pick(uniform, [0, 3]);
   const VALUE_WORDS = (E * V_BITS) / 32 + (V_BITS < 16 ? E / GROUP : 0);
@@ -47,18 +32,18 @@ function make(seed: number, tiny = false) {
   const judge: Verdict = (words) => {
     const rest = words.slice();
     for (let t = 0; t < tokens; t++) {
-      if (!token(t).here) continue;
+      if (!token(begin + t).here) continue;
       for (let g = 0; g < G; g++) {
         const at = (g * capacity + place + t) * VALUE_WORDS;
         rest.set(values.subarray(at, at + VALUE_WORDS), at);
-        const numbers = token(t).value(g);
+        const numbers = token(begin + t).value(g);
         const stored = (e: number) => words[at + Math.floor((e * V_BITS) / 32)]! >>> ((e * V_BITS) % 32);
         for (let first = 0; first < E; first += GROUP) {
           const group = Array.from({ length: GROUP }, (_, i) => first + i);
           const wrong =
             V_BITS === 16
               ? group.map((e) => halfWrong(stored(e), { value: numbers[e]!, error: 2 ** -22 })).find((each) => each)
-              : judgeGroup(
+              : judgeCodes(
                   numbers.subarray(first, first + GROUP),
                   group.map((e) => stored(e) & (2 ** V_BITS - 1)),
                   words[at + (E * V_BITS) / 32 + first / GROUP]!,
@@ -72,9 +57,9 @@ function make(seed: number, tiny = false) {
     return stray < 0 ? null : `[${stray}] was written, want untouched`;
   };
   return {
-    label: `${G}×${E} ${KV_BITS} → ${V_BITS} bits, groups of ${GROUP}, ${tokens} tokens`,
+    label: `${G}×${E} ${KV_BITS} → ${V_BITS} bits, groups of ${GROUP}, ${tokens} tokens from ${begin}`,
     constants: { WG, E, G, KV_BITS, V_BITS, GROUP },
-    params: { ...params, row, tokens, first: place, capacity },
+    params: { ...params, row, begin, tokens, first: place, capacity },
     grid: [ceilDiv(tokens, WG), (G * E) / GROUP, 1] as const,
     buffers: { table, kv, values },
     want: { values: judge },
@@ -93,6 +78,7 @@ export default spec({
     ["the largest as minimum", "code_pair(least, most, V_BITS)", "code_pair(most, least, V_BITS)"],
     ["codes of the first group", "group * GROUP + i", "i"],
     ["another head", "(head * params.capacity", "(0u * params.capacity"],
-    ["another region", "params.first + token", "token"],
+    ["another region", "params.first + id.x", "id.x"],
+    ["always from the first token", "params.begin + id.x", "id.x"],
   ],
 });

@@ -19,7 +19,9 @@ const SHAPE = {
   local: 32,
   rank: 48,
   width: 192,
+  keyBits: 16,
   valueBits: 16,
+  host: null,
   group: 32,
 } as const;
 const RECIPE = "f32+shadow:budget=512,rank=48,values=f16";

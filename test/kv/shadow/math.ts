@@ -1,5 +1,5 @@
 // The formulas of ShadowKV in float64, one list or store at a time.
-import { logSoftmax } from "../../reference.ts";
+import { logSoftmax, toHalf } from "../../reference.ts";
 
 export type Row = Float64Array;
 
@@ -56,6 +56,17 @@ function orthonormal(columns: Row[]): { columns: Row[]; lengths: number[] } {
     return length;
   });
   return { columns: done, lengths };
+}
+
+/** A factor as 8 bits hold it. */
+export const toEighths = (factor: number): number =>
+  (Math.max(-127, Math.min(127, Math.round((factor * 127) / 8))) * 8) / 127;
+
+/** A landmark as codes of 8 bits, a scale and a minimum hold it. */
+export function toCodes(row: Row): Row {
+  const [least, most] = [Math.min(...row), Math.max(...row)];
+  const [scale, minimum] = [toHalf((most - least) / 255), toHalf(least)];
+  return row.map((value) => minimum + scale * Math.max(0, Math.min(255, Math.round((value - minimum) / (scale || 1)))));
 }
 
 export interface LowRank {

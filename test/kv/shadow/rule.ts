@@ -2,7 +2,7 @@
 import { startColumns } from "../../../src/kv/systems/shadow/state.ts";
 import { attendOne, type HeadView, type Model, rotate, toHalf } from "../../reference.ts";
 import { type GreedyReply, greedyReply } from "../greedy.ts";
-import { chunkWeights, inChunks, largest, leastCosine, lowRank, meanOf, type Row } from "./math.ts";
+import { chunkWeights, inChunks, largest, leastCosine, lowRank, meanOf, type Row, toCodes, toEighths } from "./math.ts";
 
 export interface ShadowOptions {
   chunk: number;
@@ -11,10 +11,12 @@ export interface ShadowOptions {
   local: number;
   /** At least the width of a store's keys: all of it. */
   rank: number;
-  /** Numbers of the state are stored as f16, as the engine does; else exactly. */
-  half: boolean;
+  /** How factors and landmarks are stored, and values that are brought back; null: exactly. */
+  stored: { keys: "f16" | "int8"; values: "f16" } | null;
   /** Layers that share a store choose each for themselves, or the first for all. */
   select: "layer" | "group";
+  /** What a token chooses is there for the next one. */
+  late?: boolean;
 }
 
 /** What one list holds of its prompt. */
@@ -27,12 +29,23 @@ interface List {
   exact: Set<number>;
   keys: Row[];
   values: Row[];
+  /** What is there from the next token on. */
+  coming: number[] | null;
 }
 
 export interface ShadowReply extends GreedyReply {
   /** Least distance of a score that was chosen from one that was not. */
   margin: number;
-  /** Chunks that were wanted after the prompt, and how many of them had to be brought back. */
+  choices: Choice[];
+  /** Chunks that had to be brought back. */
+  missing: number;
+}
+
+/** Chunks that a KV head wanted of its list, and how many of them were not there. */
+interface Choice {
+  /** Tokens after the prompt before this one. */
+  step: number;
+  layer: number;
   wanted: number;
   missing: number;
 }
@@ -52,8 +65,7 @@ class Shadow {
   #queries: Row = new Float64Array();
   #planned = new Set<number>();
   margin = Infinity;
-  wanted = 0;
-  missing = 0;
+  readonly choices: Choice[] = [];
 
   constructor(model: Model, prompt: number, options: ShadowOptions) {
     this.#model = model;
@@ -78,7 +90,7 @@ class Shadow {
       return attendOne(query, keys, values);
     }
     const list = this.#lists.get(`${owner}.${group}`)!;
-    if (!this.#planned.has(group) && this.#chooses(owner)) this.#plan(list, group);
+    if (!this.#planned.has(group) && this.#chooses(owner)) this.#plan(list, group, position);
     this.#planned.add(group);
     const seen = [...list.outliers, ...list.resident].map((each) => this.#chunk(list, owner, group, each));
     return attendOne(
@@ -94,12 +106,11 @@ class Shadow {
 
   /** The prompt's last query: everything is made, the last layer that reads the store has the last word. */
   #take({ keys, values, owner, group }: HeadView): void {
-    const { chunk, outliers, half } = this.#options;
-    const round = half ? toHalf : (value: number) => value;
+    const { chunk, outliers, stored } = this.#options;
     const chunks = inChunks(keys.slice(0, this.#slots), chunk);
     const unlike = chunks.map((rows, i) => (i === 0 ? 2 : -leastCosine(rows)));
     const out = largest(unlike, outliers);
-    const landmarks = chunks.map((rows) => meanOf(rows).map(round));
+    const landmarks = chunks.map((rows) => roundLandmark(meanOf(rows), stored));
     const first = this.#choose(landmarks, out.chosen, group);
     this.margin = Math.min(this.margin, out.margin);
     this.#lists.set(`${owner}.${group}`, {
@@ -109,6 +120,7 @@ class Shadow {
       exact: new Set([...out.chosen, ...first]),
       keys: keys.slice(0, this.#prompt),
       values: values.slice(0, this.#prompt),
+      coming: null,
     });
   }
 
@@ -123,18 +135,18 @@ class Shadow {
     return chosen;
   }
 
-  #plan(list: List, group: number): void {
+  #plan(list: List, group: number, position: number): void {
+    if (list.coming) replace(list, list.coming);
     const next = this.#choose(list.landmarks, list.outliers, group);
-    const missing = next.filter((chunk) => !list.resident.includes(chunk));
-    for (const gone of list.resident.filter((chunk) => !next.includes(chunk))) list.exact.delete(gone);
-    this.wanted += next.length;
-    this.missing += missing.length;
-    list.resident = next;
+    const missing = next.filter((chunk) => !list.resident.includes(chunk)).length;
+    this.choices.push({ step: position - this.#prompt, layer: this.#layer, wanted: next.length, missing });
+    if (this.#options.late) list.coming = next;
+    else replace(list, next);
   }
 
   /** Keys and values of a chunk as the list has them now. */
   #chunk(list: List, owner: number, group: number, index: number): readonly [Row[], Row[]] {
-    const { chunk, half } = this.#options;
+    const { chunk, stored } = this.#options;
     const [from, to] = [index * chunk, (index + 1) * chunk];
     const values = list.values.slice(from, to);
     if (list.exact.has(index)) return [list.keys.slice(from, to), values];
@@ -142,7 +154,7 @@ class Shadow {
     const keys = this.#recall(owner).slice(from, to);
     return [
       keys.map((row) => row.subarray(group * E, (group + 1) * E)),
-      half ? values.map((row) => row.map(toHalf)) : values,
+      stored ? values.map((row) => row.map(toHalf)) : values,
     ];
   }
 
@@ -157,7 +169,7 @@ class Shadow {
     const rows = Array.from({ length: this.#prompt }, (_, t) =>
       rotate(Float64Array.from(lists.flatMap(({ keys }) => [...keys[t]!])), -t, frequencies, E),
     );
-    const { rank, half } = this.#options;
+    const { rank, stored } = this.#options;
     const full = rank >= width;
     const columns = full ? width : Math.min(width, 4 * Math.ceil((rank + 8) / 4));
     const start = startColumns(width, columns);
@@ -170,11 +182,21 @@ class Shadow {
             Float64Array.from({ length: width }, (_k, k) => start[k * columns + j]!),
           ),
       rounds: 4,
-      round: half ? toHalf : (value) => value,
+      round: !stored ? (value) => value : stored.keys === "int8" ? toEighths : toHalf,
     }).map((row, t) => rotate(row, t, frequencies, E));
     this.#recalled.set(owner, made);
     return made;
   }
+}
+
+function roundLandmark(landmark: Row, stored: ShadowOptions["stored"]): Row {
+  if (!stored) return landmark;
+  return stored.keys === "int8" ? toCodes(landmark) : landmark.map(toHalf);
+}
+
+function replace(list: List, next: number[]): void {
+  for (const gone of list.resident.filter((chunk) => !next.includes(chunk))) list.exact.delete(gone);
+  list.resident = next;
 }
 
 export function shadowReply(
@@ -190,6 +212,6 @@ export function shadowReply(
       if (name === "query") shadow.enter(layer, rows);
     },
   });
-  const { margin, wanted, missing } = shadow;
-  return { ...reply, margin, wanted, missing };
+  const { margin, choices } = shadow;
+  return { ...reply, margin, choices, missing: choices.reduce((sum, { missing }) => sum + missing, 0) };
 }

@@ -3,45 +3,10 @@ import { expect } from "playwright/test";
 import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
 import { job, source, testWith, tolerance, worst } from "../../golden/serve.ts";
-import { createModel } from "../../reference.ts";
-import { shadowReply, type ShadowOptions, type ShadowReply } from "./rule.ts";
+import { parseRecipe } from "../../../src/kv/recipe.ts";
+import { type Expected, expected, type Toy, toy } from "./toy.ts";
 
 const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).dtype));
-
-/** A toy model, and 173 tokens for it. */
-function toy(variant: string) {
-  const golden = readGolden(variant);
-  const { config, tensors } = makeCheckpoint(variant);
-  const { prompt } = golden;
-  const tokens = [...prompt, ...prompt.toReversed(), ...prompt.slice(7, 30), ...prompt];
-  return { golden, model: createModel(config, tensors), tokens };
-}
-
-type Toy = ReturnType<typeof toy>;
-
-/** What the reference says, and how far log-probabilities may be from it. */
-interface Expected extends ShadowReply {
-  prompt: readonly number[];
-  allowed: number;
-}
-
-/**
- * Replies to prompts of two lengths. Rounding to f16 moves log-probabilities by so much, and a number near a tie may fall to
- * the other side; prompts where rounding moves a token, or what is brought back, are passed over.
- */
-function expected({ golden, model, tokens }: Toy, count: number, options: Omit<ShadowOptions, "half">): Expected[] {
-  const found: Expected[] = [];
-  for (let length = tokens.length; found.length < 2 && length > 100; length -= 7) {
-    const prompt = tokens.slice(0, length);
-    const want = shadowReply(model, prompt, count, { ...options, half: true });
-    const exact = shadowReply(model, prompt, count, { ...options, half: false });
-    const moved = String([exact.missing, exact.tokens]) !== String([want.missing, want.tokens]);
-    const allowed = tolerance(golden) + 2 * worst(exact.logprobs, want.logprobs);
-    if (!moved && want.missing > 0) found.push({ ...want, prompt, allowed });
-  }
-  expect(found.length, "no prompt serves").toBe(2);
-  return found;
-}
 
 const SETTINGS = { chunk: 4, outliers: 3, selected: 4, local: 16, select: "layer" } as const;
 const TEXT = "f32+shadow:chunk=4,outliers=3,budget=16,local=16,values=f16";
@@ -68,6 +33,18 @@ for (const variant of ["llama-gqa-tied", "qwen3", "qwen2", "llama-swiftkv-g3"] a
 const VARIANT = "llama-gqa-tied";
 const KV = `${TEXT},rank=full`;
 const FULL = { ...SETTINGS, rank: 1024 };
+
+test("factors and landmarks in 8 bits: replies are those of the reference", async ({ call }) => {
+  const one = toy(VARIANT);
+  const kv = `${TEXT},rank=8,keys=int8`;
+  await call("open", "eight", source(VARIANT), { kv, context: 256, chunk: 64 });
+  for (const { prompt, ...want } of expected(one, 16, { ...SETTINGS, rank: 8 }, { keys: "int8", wanted: 1 })) {
+    const got = await call("answer", "eight", job(prompt, 16));
+    expect(got.tokens, `${prompt.length} tokens`).toEqual(want.tokens);
+    expect(worst(got.logprobs, want.logprobs)).toBeLessThan(want.allowed);
+  }
+  await call("close", "eight");
+});
 
 test("where arenas are small, pages of all of them are read", async ({ call }) => {
   const one = toy(VARIANT);
@@ -174,32 +151,63 @@ test("every written format goes with every format of values; the first token com
   await call("close", "format");
 });
 
-test("bytes are those of the formula, and allocated is what it says for a whole context", async ({ call }) => {
-  const one = toy("qwen3");
-  const { L, G, E } = one.model.shape;
+/** Bytes of what stands for a token given up, and for a prompt, of one store. */
+function formula(
+  { shape: { G, E } }: Toy["model"],
+  kept: { keys: 8 | 16; values: 0 | 8; rank: number; chunks: number },
+) {
   const width = G * E;
-  const [chunk, outliers, selected, rank, context] = [4, 3, 4, 8, 256];
-  const kv = `f16+shadow:chunk=4,outliers=3,budget=16,local=16,values=int8,rank=${rank}`;
-  await call("open", "bytes", source("qwen3"), { kv, context, sequences: 1 });
-  const got = await call("answer", "bytes", job(one.tokens, 2));
-  const tokens = one.tokens.length;
-  const old = 32 * Math.floor((tokens - 16) / 32);
-  const factors = 2 * rank;
-  const values = width + 4 * (width / 16); // groups of 16: the largest power of two in 32 that divides a head
-  const landmarks = (2 * width) / chunk;
-  const fixed = 4 * ((rank + 1) * width + G * (outliers + selected));
-  const exact = 4 * width * (tokens - old + (outliers + selected) * chunk);
-  expect(got.kvBytesPerToken).toBeCloseTo((L * (old * (factors + values + landmarks) + fixed + exact)) / tokens, 9);
-  const pages = context + (32 * G * Math.ceil(((outliers + selected) * chunk) / 32)) / G;
-  const state = context * (factors + values + landmarks) + fixed;
-  expect((await call("stats", "bytes")).kvBytes).toBe(L * (4 * width * pages + state));
-  await call("close", "bytes");
+  const landmark = (width * kept.keys) / 8 + (kept.keys === 8 ? 4 * G : 0);
+  const value = kept.values === 0 ? 0 : width + 4 * (width / 16); // groups of 16: the largest divisor of 64 in a head
+  return {
+    token: (kept.rank * kept.keys) / 8 + value + landmark / 4,
+    prompt: 4 * ((kept.rank + 1) * width + G * kept.chunks),
+  };
+}
+
+for (const [name, options, keys, values] of [
+  ["", "values=int8", 16, 8],
+  [", keys in 8 bits", "values=int8,keys=int8", 8, 8],
+  [", values in JavaScript's memory", "values=host,keys=int8", 8, 0],
+] as const) {
+  test(`bytes are those of the formula, allocated and held${name}`, async ({ call }) => {
+    const one = toy("qwen3");
+    const { L, G, E } = one.model.shape;
+    const [outliers, selected, rank, context] = [3, 4, 8, 256];
+    const kv = `f16+shadow:chunk=4,outliers=3,budget=16,local=16,rank=${rank},${options}`;
+    await call("open", "bytes", source("qwen3"), { kv, context, sequences: 1 });
+    const got = await call("answer", "bytes", job(one.tokens, 2));
+    const tokens = one.tokens.length;
+    const old = 32 * Math.floor((tokens - 16) / 32);
+    const { token, prompt } = formula(one.model, { keys, values, rank, chunks: outliers + selected });
+    const [exact, kept] = [4 * G * E, (outliers + selected) * 4];
+    const whole = exact * (tokens - old + kept) + old * token + prompt;
+    expect(got.kvBytesPerToken).toBeCloseTo((L * whole) / tokens, 9);
+    const pages = 32 * Math.ceil(kept / 32);
+    const { kvBytes, kvPeakBytes, recall } = await call("stats", "bytes");
+    expect(kvBytes).toBe(L * (exact * (context + pages) + context * token + prompt));
+    // At the prompt's end all of it is there besides what comes to stand for it, whose room is a multiple of two blocks.
+    const region = 64 * Math.ceil(old / 64);
+    expect(kvPeakBytes).toBe(L * (exact * (32 * Math.ceil(tokens / 32) + pages) + region * token + prompt));
+    expect(recall!.hostBytes).toBe(values === 0 ? L * old * 2 * G * E : 0);
+    await call("close", "bytes");
+  });
+}
+
+test("against f16 at 16,384 tokens and keys of 192 numbers: a third and a quarter of the bytes, a fifth and an eighth", () => {
+  const model = { layers: 30, heads: 9, kvHeads: 3, headWidth: 64, windows: Array<number>(30).fill(0) };
+  const bytes = (kv: string) => parseRecipe(kv).price({ ...model, context: 16384, swiftkv: null }, 16384).kvBytes;
+  const gain = (options: string) => bytes("f16") / bytes(`shadow:rank=48,chunk=16,outliers=8,budget=256,${options}`);
+  expect(gain("values=int4")).toBeGreaterThan(3);
+  expect(gain("values=int4,keys=int8")).toBeGreaterThan(4);
+  expect(gain("values=host")).toBeGreaterThan(5);
+  expect(gain("values=host,keys=int8")).toBeGreaterThan(8);
 });
 
 test("what cannot be is refused, with what would do", async ({ call }) => {
   const refused = async (kv: string, message: RegExp, variant = VARIANT) =>
     await expect(call("open", "bad", source(variant), { kv, context: 128 })).rejects.toThrow(message);
-  await refused("shadow:values=int2", /kv: shadow:values; got int2, want f16 or int8 or int4/);
+  await refused("shadow:values=int2", /kv: shadow:values; got int2, want f16 or int8 or int4 or host or host-sync/);
   await refused(
     "shadow:budget=most",
     /kv: shadow:budget; got most, want a whole number from 4 to 1048576 or auto or all/,

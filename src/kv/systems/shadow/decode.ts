@@ -1,25 +1,15 @@
 // What each decoded row does before its attention: score the landmarks, choose chunks, and bring those that are missing into
-// the private pages. Also the choice at a prompt's end, by its last query. No step of it waits for the CPU.
+// the private pages. Also the choice at a prompt's end, by its last query. Nothing of it waits for the CPU but `values=host-sync`.
 import { ceilDiv } from "../../../errors.ts";
-import { shadow_plan, shadow_rank, shadow_recall, shadow_scores, top_slots } from "../../../gpu/kernels.gen.ts";
+import { shadow_plan, shadow_rank, shadow_scores, top_slots } from "../../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../../gpu/program.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
-import { columnOf } from "../../layout.ts";
 import type { StepSizes, SystemContext } from "../../system.ts";
-import type { ShadowShape } from "./shape.ts";
+import { recall } from "./recall.ts";
+import { type Choosers, decodingRows, listsOf, threadsOf } from "./rows.ts";
+import { serverOf } from "./serve.ts";
+import { landmarkWords, type ShadowShape } from "./shape.ts";
 import { stateOf } from "./state.ts";
-
-/** Rows whose queries choose. */
-export interface Choosers {
-  firstRow: (sizes: StepSizes) => number;
-  count: (sizes: StepSizes) => number;
-  /** Chunks to choose from; 0: of each list what its head says. */
-  chunks: (sizes: StepSizes) => number;
-  /** Block of chunk 0, where `chunks` says how many there are. */
-  region: (sizes: StepSizes) => number;
-  /** The most that a list has. */
-  span: (sizes: StepSizes) => number;
-}
 
 /** Where the chosen chunks of list 0 go. */
 export interface Choice {
@@ -27,41 +17,31 @@ export interface Choice {
   list: (sizes: StepSizes) => number;
 }
 
-/** Threads of a workgroup, where they work alone and where they wait for each other; those that bring chunks back, and workgroups. */
-export const threadsOf = ({ gpu }: SystemContext) =>
-  gpu.profile.kernels === "registers"
-    ? { alone: 16, together: 16, lanes: 4, movers: 2 }
-    : { alone: 64, together: 256, lanes: 64, movers: 64 };
-
-/** Rows that decode, one of each sequence; none while all their prompts are whole. */
-function decoding({ cache }: SystemContext, { chunk }: ShadowShape): Choosers {
-  const { sequences } = cache.shape;
-  return {
-    firstRow: () => 0,
-    count: ({ decodeRows, pagesGivenUp }) => (pagesGivenUp > 0 ? Math.min(decodeRows, sequences) : 0),
-    chunks: () => 0,
-    region: () => 0,
-    span: ({ pagesGivenUp }) => (pagesGivenUp * BLOCK_TOKENS) / chunk,
-  };
-}
-
-/** Where a store's lists are. */
-export const listsOf = ({ cache, model }: SystemContext, store: number) => ({
-  listLength: cache.lists.listLength,
-  columns: cache.columns,
-  column: columnOf(store, model.kvHeads),
+/** Rows that decode choose by what the heads of their lists say. */
+const decoding = (context: SystemContext, { chunk }: ShadowShape): Choosers => ({
+  firstRow: () => 0,
+  count: (s) => decodingRows(context, s),
+  chunks: () => 0,
+  region: () => 0,
+  span: ({ pagesGivenUp }) => (pagesGivenUp * BLOCK_TOKENS) / chunk,
 });
 
-/** The chunks that `layer` wants of the prompts of decoding rows come to the store's private pages. */
+/**
+ * The chunks that `layer` wants of the prompts of decoding rows come to the store's private pages: at once, or where values
+ * come late, before the next step.
+ */
 export function recallChunks(context: SystemContext, shape: ShadowShape, layer: number): AnyDispatch<StepSizes>[] {
   const store = context.cache.shape.layout.reads[layer]!;
   const { scratch } = stateOf(context, shape);
   const rows = decoding(context, shape);
-  return [
+  const chosen = [
     ...chooseChunks(context, shape, store, rows, { buffer: scratch.wanted, list: () => 0 }),
-    plan(context, shape, store, rows),
-    recall(context, shape, store, rows),
+    plan(context, shape, layer, rows),
   ];
+  if (shape.host === "late") return chosen;
+  const back = recall(context, shape, store, rows, () => 0);
+  if (shape.host === null) return [...chosen, back];
+  return [...chosen, { ...back, awaits: (s) => serverOf(context, shape).bringNow(store, decodingRows(context, s)) }];
 }
 
 /** Writes, for each row and KV head, the `selected` chunks of most weight. */
@@ -92,7 +72,7 @@ function scores(
   const WG = threadsOf(context).alone;
   return dispatch({
     kernel: shadow_scores,
-    constants: { WG, E, G, R: H / G, OUTLIERS: shape.outliers },
+    constants: { WG, E, G, R: H / G, OUTLIERS: shape.outliers, BITS: shape.keyBits },
     label: `store ${store} landmark scores`,
     buffers: { q: query, rows: records, table: cache.lists.table, landmarks, outliers, products: scratch.products },
     params: (s: StepSizes) => ({
@@ -106,7 +86,7 @@ function scores(
       scale: context.attentionScale,
     }),
     grid: (s) => [ceilDiv(span(s), 4 * WG), G, count(s)],
-    bytes: (s) => count(s) * (2 * G * E + 4 * H) * span(s),
+    bytes: (s) => count(s) * (4 * landmarkWords(shape, G) + 4 * H) * span(s),
     flops: (s) => 2 * count(s) * H * E * span(s),
   });
 }
@@ -163,51 +143,26 @@ function choose(
 function plan(
   context: SystemContext,
   shape: ShadowShape,
-  store: number,
+  layer: number,
   { firstRow, count }: Choosers,
 ): AnyDispatch<StepSizes> {
   const { cache, model, records } = context;
-  const { stores, scratch, chunks } = stateOf(context, shape);
+  const store = cache.shape.layout.reads[layer]!;
+  const { stores, scratch, chunks, tally } = stateOf(context, shape);
   const { kvHeads: G } = model;
-  const { wanted, moves } = scratch;
+  const { resident, moves } = stores[store]!;
   return dispatch({
     kernel: shadow_plan,
     constants: { WG: threadsOf(context).together, G, SELECTED: shape.selected, WORDS: ceilDiv(chunks, 32) },
     label: `store ${store} missing chunks`,
-    buffers: { rows: records, table: cache.lists.table, wanted, resident: stores[store]!.resident, moves },
-    params: (s: StepSizes) => ({ ...listsOf(context, store), firstRow: firstRow(s) }),
+    buffers: { rows: records, table: cache.lists.table, wanted: scratch.wanted, resident, tally, moves },
+    params: (s: StepSizes) => ({
+      ...listsOf(context, store),
+      firstRow: firstRow(s),
+      tally: layer * cache.shape.sequences * G,
+    }),
     grid: (s) => [G, count(s), 1],
     bytes: (s) => 20 * count(s) * G * shape.selected,
     flops: () => 0,
-  });
-}
-
-function recall(
-  context: SystemContext,
-  shape: ShadowShape,
-  store: number,
-  { firstRow, count }: Choosers,
-): AnyDispatch<StepSizes> {
-  const { cache, model, records } = context;
-  const rope = context.ropeOf(store);
-  const { kvHeads: G, headWidth: E } = model;
-  const { stores, scratch, capacity } = stateOf(context, shape);
-  const { factors, up, values } = stores[store]!;
-  const { chunk: CHUNK, rank: RANK, outliers: OUTLIERS, selected: SELECTED, valueBits: V_BITS, group: GROUP } = shape;
-  const { lanes: LANES, movers } = threadsOf(context);
-  const workgroups = Math.min(SELECTED, movers);
-  const constants = { LANES, E, G, KV_BITS: cache.written.bits };
-  const kv = cache.privateArena!.buffers[cache.bundleOf(store)]!;
-  // At most: how many are missing is on the GPU.
-  const tokens = (s: StepSizes) => count(s) * G * SELECTED * CHUNK;
-  return dispatch({
-    kernel: shadow_recall,
-    constants: { ...constants, V_BITS, GROUP, RANK, OUTLIERS, SELECTED, CHUNK },
-    label: `store ${store} recall`,
-    buffers: { rows: records, table: cache.lists.table, moves: scratch.moves, factors, up, rope, values, kv },
-    params: (s: StepSizes) => ({ ...listsOf(context, store), firstRow: firstRow(s), capacity, workgroups }),
-    grid: (s) => [workgroups, G, count(s)],
-    bytes: (s) => tokens(s) * (2 * RANK + (E * (V_BITS + 2 * cache.written.bits)) / 8),
-    flops: (s) => 2 * tokens(s) * RANK * E,
   });
 }

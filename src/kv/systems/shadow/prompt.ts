@@ -9,7 +9,6 @@ import {
   shadow_maps,
   shadow_orthogonal,
   shadow_project,
-  shadow_values,
   top_slots,
   transpose,
 } from "../../../gpu/kernels.gen.ts";
@@ -17,9 +16,11 @@ import { type AnyDispatch, dispatch, type Grid } from "../../../gpu/program.ts";
 import type { Arena } from "../../arena.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
 import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
-import { chooseChunks, listsOf, threadsOf } from "./decode.ts";
-import { chunksOf, keptTokens, type ShadowShape } from "./shape.ts";
+import { chooseChunks } from "./decode.ts";
+import { listsOf, threadsOf } from "./rows.ts";
+import { chunksOf, factorWords, keptTokens, type ShadowShape } from "./shape.ts";
 import { stateOf } from "./state.ts";
+import { copyValues } from "./values.ts";
 
 /** Rounds of subspace iteration. */
 const ROUNDS = 4;
@@ -248,51 +249,31 @@ const givenUp = (shape: ShadowShape, s: StepSizes): number => chunksOf(tokensOf(
 function project({ context, shape, store }: Job, tile: Tile): AnyDispatch<StepSizes> {
   const { stores, scratch } = stateOf(context, shape);
   const { keys: x, down, shift } = scratch;
-  const { width: D, rank: RANK } = shape;
+  const { width: D, rank: RANK, keyBits: BITS } = shape;
   const WG = 16;
   const tokens = (s: StepSizes) => inTile(tile, givenUp(shape, s));
   return dispatch({
     kernel: shadow_project,
-    constants: { WG, D, RANK },
+    constants: { WG, D, RANK, BITS },
     label: `store ${store} factors`,
     buffers: { x, down, shift, factors: stores[store]!.factors },
     params: (s: StepSizes) => ({ first: regionOf(s) + tile.first, tokens: tokens(s) }),
     grid: (s) => [ceilDiv(RANK / 4, WG), ceilDiv(tokens(s), 8), 1],
-    bytes: (s) => tokens(s) * (4 * D + 2 * RANK),
+    bytes: (s) => tokens(s) * (4 * D + 4 * factorWords(shape)),
     flops: (s) => 2 * tokens(s) * D * RANK,
   });
 }
 
+/** Values that the CPU keeps are read once the step is over. */
 function keepValues({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
-  const { cache, model } = context;
-  const { kvHeads: G, headWidth: E } = model;
   const { stores, capacity } = stateOf(context, shape);
-  const { valueBits: V_BITS, group: GROUP } = shape;
-  const WG = threadsOf(context).alone;
-  const tokens = (s: StepSizes) => givenUp(shape, s);
-  return cache.writtenArenas.map((arena) =>
-    dispatch({
-      kernel: shadow_values,
-      constants: { WG, E, G, KV_BITS: cache.written.bits, V_BITS, GROUP },
-      label: `store ${store} values`,
-      buffers: {
-        table: cache.lists.table,
-        kv: arena.buffers[cache.bundleOf(store)]!,
-        values: stores[store]!.values,
-      },
-      params: (s: StepSizes) => ({
-        ...listsOf(context, store),
-        row: sequenceOf(s),
-        arena: arena.number,
-        tokens: tokens(s),
-        first: regionOf(s),
-        capacity,
-      }),
-      grid: (s) => [ceilDiv(tokens(s), WG), (G * E) / GROUP, 1],
-      bytes: (s) => (tokens(s) * G * E * (cache.written.bits + V_BITS)) / 8,
-      flops: () => 0,
-    }),
-  );
+  const { values } = stores[store]!;
+  if (!values) return [];
+  return copyValues(context, shape, store, {
+    buffer: values,
+    capacity: () => capacity,
+    range: (s: StepSizes) => ({ sequence: sequenceOf(s), begin: 0, tokens: givenUp(shape, s), first: regionOf(s) }),
+  });
 }
 
 function landmarks({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
@@ -304,7 +285,7 @@ function landmarks({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
   return cache.writtenArenas.map((arena) =>
     dispatch({
       kernel: shadow_landmarks,
-      constants: { WG, E, G, KV_BITS: cache.written.bits, CHUNK: shape.chunk },
+      constants: { WG, E, G, KV_BITS: cache.written.bits, BITS: shape.keyBits, CHUNK: shape.chunk },
       label: `store ${store} landmarks`,
       buffers: {
         table: cache.lists.table,

@@ -2,6 +2,7 @@
 import type { KvModel } from "../../../api.ts";
 import { ceilDiv } from "../../../errors.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
+import type { StateBytes } from "../../system.ts";
 
 /** The options of a recipe for one model: every number is known. */
 export interface ShadowShape {
@@ -17,9 +18,13 @@ export interface ShadowShape {
   rank: number;
   /** Channels of all KV heads together. */
   width: number;
+  /** Bits of a factor and of a number of a landmark: what stands for keys. */
+  keyBits: 16 | 8;
   /** Bits of a kept value; where it has fewer than 16, `group` channels share a scale and a minimum. */
   valueBits: 16 | 8 | 4;
   group: number;
+  /** Values are in JavaScript's memory: what a token misses comes before the next token, or (`sync`) before its own attention. */
+  host: "late" | "sync" | null;
 }
 
 /** Bytes of a 32-bit word. */
@@ -36,24 +41,30 @@ export const chunksOf = (tokens: number, shape: ShadowShape): number =>
 /** Tokens of a list in private pages. */
 export const keptTokens = ({ outliers, selected, chunk }: ShadowShape): number => (outliers + selected) * chunk;
 
+/** Words of a token's factors. */
+export const factorWords = ({ rank, keyBits }: ShadowShape): number => (rank * keyBits) / 32;
+
+/** Words of a chunk's landmarks; codes of 8 bits have a scale and a minimum for each KV head. */
+export const landmarkWords = ({ width, keyBits }: ShadowShape, kvHeads: number): number =>
+  (width * keyBits) / 32 + (keyBits === 8 ? kvHeads : 0);
+
 /** Words of a kept value of one KV head: numbers, then a pair (scale, minimum) for each group. */
 export const valueWords = ({ valueBits, group }: ShadowShape, headWidth: number): number =>
   (headWidth * valueBits) / 32 + (valueBits < 16 ? headWidth / group : 0);
 
-/** Bytes of a store, of one token and of all. */
-export function storeBytes(shape: ShadowShape, { kvHeads, headWidth }: KvModel): { token: number; fixed: number } {
+/** Bytes on the GPU of what stands for a prompt in all stores. */
+export function stateBytesOf(shape: ShadowShape, { kvHeads, headWidth }: KvModel, stores: number): StateBytes {
   const { rank, width, chunk } = shape;
-  const landmark = (width / 2) * WORD;
-  return {
-    token: (rank / 2) * WORD + kvHeads * valueWords(shape, headWidth) * WORD + landmark / chunk,
-    fixed: (rank + 1) * width * WORD + kvHeads * (shape.outliers + shape.selected) * WORD,
-  };
+  const values = shape.host ? 0 : kvHeads * valueWords(shape, headWidth);
+  const token = factorWords(shape) + values + landmarkWords(shape, kvHeads) / chunk;
+  const fixed = (rank + 1) * width + kvHeads * (shape.outliers + shape.selected);
+  return { block: stores * BLOCK_TOKENS * WORD * token, prompt: stores * WORD * fixed };
 }
 
 const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
 
 /** Channels of a value that share a scale, at most; they divide the head. */
-const MOST_GROUP = 32;
+const MOST_GROUP = 64;
 
 export const groupOf = (headWidth: number): number => divisor(headWidth, MOST_GROUP);
 

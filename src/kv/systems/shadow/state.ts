@@ -6,22 +6,24 @@ import { BLOCK_TOKENS } from "../../blocks.ts";
 import { alignedBlocks } from "../../regions.ts";
 import type { KvCache } from "../../cache.ts";
 import type { SystemContext } from "../../system.ts";
-import { type ShadowShape, valueWords } from "./shape.ts";
+import { factorWords, landmarkWords, type ShadowShape, valueWords } from "./shape.ts";
 
 /** What one store keeps of the prompts of all sequences. */
 export interface StoreState {
-  /** [G, E/2, chunks] pairs of f16 */
+  /** [G, E/2, chunks] pairs of f16; or [G, E/4 + 1, chunks] codes, then their pair */
   landmarks: GPUBuffer;
-  /** [tokens, rank/2] pairs of f16 */
+  /** [tokens, rank·keyBits/32] */
   factors: GPUBuffer;
   /** [sequences, rank + 1, G·E] f32: keys before rotation = factors · the first rows + the last */
   up: GPUBuffer;
-  /** [G, tokens, words] */
-  values: GPUBuffer;
+  /** [G, tokens, words]; null where JavaScript keeps them */
+  values: GPUBuffer | null;
   /** [sequences, G, outliers] u32: chunks */
   outliers: GPUBuffer;
   /** [sequences, G, selected] u32: the chunk in each place */
   resident: GPUBuffer;
+  /** [sequences, G, 1 + 2·selected] u32; one for all stores where values are on the GPU */
+  moves: GPUBuffer;
 }
 
 /** What the dispatches of all layers write in turn. */
@@ -47,11 +49,10 @@ export interface Scratch {
   shift: GPUBuffer;
   /** [G, chunks] */
   unlike: GPUBuffer;
-  /** [sequences, H, chunks], [sequences, G, chunks], [sequences, G, selected], [sequences, G, 1 + 2·selected] */
+  /** [sequences, H, chunks], [sequences, G, chunks], [sequences, G, selected] */
   products: GPUBuffer;
   ranks: GPUBuffer;
   wanted: GPUBuffer;
-  moves: GPUBuffer;
 }
 
 export interface ShadowState {
@@ -60,6 +61,10 @@ export interface ShadowState {
   chunks: number;
   stores: readonly StoreState[];
   scratch: Scratch;
+  /** [layers, sequences, G] vec2u: chunks wanted and missing so far, by row */
+  tally: GPUBuffer;
+  /** Values that JavaScript sends: for some stores words at which those of each list begin, and these. Null where it keeps none. */
+  uploads: GPUBuffer | null;
 }
 
 /** Chunks of so many tokens: kernels look at four at a time. */
@@ -67,15 +72,23 @@ const roomFor = (tokens: number, { chunk }: ShadowShape): number => alignUp(toke
 
 const made = new WeakMap<KvCache, ShadowState>();
 
+/** Of a cache whose first program has been made. */
+export const knownState = (cache: KvCache): ShadowState | undefined => made.get(cache);
+
 /** Made once per cache, with the first program. */
 export function stateOf(context: SystemContext, shape: ShadowShape): ShadowState {
-  const known = made.get(context.cache);
+  const known = knownState(context.cache);
   if (known) return known;
   const { maxPages, layout } = context.cache.shape;
   const capacity = alignedBlocks(maxPages) * BLOCK_TOKENS;
   const chunks = roomFor(capacity, shape);
-  const stores = Array.from({ length: layout.stores }, (_, store) => makeStore(context, shape, capacity, store));
-  const state = { capacity, chunks, stores, scratch: makeScratch(context, shape, capacity) };
+  const moves = shape.host ? null : movesOf(context, shape, "moves");
+  const stores = Array.from({ length: layout.stores }, (_, store) => ({
+    ...makeStore(context, shape, capacity, store),
+    moves: moves ?? movesOf(context, shape, `moves of store ${store}`),
+  }));
+  const scratch = makeScratch(context, shape, capacity);
+  const state = { capacity, chunks, stores, scratch, tally: tallyOf(context), uploads: uploadsOf(context, shape) };
   made.set(context.cache, state);
   return state;
 }
@@ -85,13 +98,30 @@ function makeStore({ gpu, cache, model }: SystemContext, shape: ShadowShape, cap
   const { sequences } = cache.shape;
   const make = (label: string, words: number) => gpu.buffer(`shadow ${label} of store ${store}`, 4 * words, "kv");
   return {
-    landmarks: make("landmarks", (shape.width / 2) * roomFor(capacity, shape)),
-    factors: make("factors", (shape.rank / 2) * capacity),
+    landmarks: make("landmarks", landmarkWords(shape, G) * roomFor(capacity, shape)),
+    factors: make("factors", factorWords(shape) * capacity),
     up: make("map", sequences * (shape.rank + 1) * shape.width),
-    values: make("values", G * valueWords(shape, E) * capacity),
+    values: shape.host ? null : make("values", G * valueWords(shape, E) * capacity),
     outliers: make("outliers", sequences * G * shape.outliers),
     resident: make("resident chunks", sequences * G * shape.selected),
   };
+}
+
+const movesOf = ({ gpu, cache, model }: SystemContext, { selected }: ShadowShape, label: string): GPUBuffer =>
+  gpu.buffer(`shadow ${label}`, 4 * cache.shape.sequences * model.kvHeads * (1 + 2 * selected), "scratch");
+
+const tallyOf = ({ gpu, cache, model }: SystemContext): GPUBuffer =>
+  gpu.buffer("shadow tally", 8 * model.layers * cache.shape.sequences * model.kvHeads, "scratch");
+
+/** Words of uploads, at least: what most tokens miss goes up at once. */
+const UPLOAD_WORDS = 2 ** 18;
+
+/** Room for all that the lists of one store can miss. */
+function uploadsOf({ gpu, cache, model }: SystemContext, shape: ShadowShape): GPUBuffer | null {
+  if (!shape.host) return null;
+  const list = 1 + shape.selected * shape.chunk * valueWords(shape, model.headWidth);
+  const words = Math.max(UPLOAD_WORDS, cache.shape.sequences * model.kvHeads * list);
+  return gpu.buffer("shadow uploads", 4 * words, "scratch");
 }
 
 /** Numbers of keys that are looked at together, at most: 16 MiB, and as much again turned. */
@@ -124,7 +154,6 @@ function makeScratch({ gpu, cache, model }: SystemContext, shape: ShadowShape, c
     products: make("products", sequences * H * chunks),
     ranks: make("ranks", sequences * G * chunks),
     wanted: make("wanted chunks", sequences * G * selected),
-    moves: make("moves", sequences * G * (1 + 2 * selected)),
   };
 }
 

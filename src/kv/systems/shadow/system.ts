@@ -5,6 +5,7 @@ import type { KvModel } from "../../../api.ts";
 import { alignUp, InputError } from "../../../errors.ts";
 import type { KvBounds, KvSystem, Options, SystemDefinition } from "../../system.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
+import { betweenSteps } from "./between.ts";
 import { recallChunks } from "./decode.ts";
 import { takePrompt } from "./prompt.ts";
 import {
@@ -15,12 +16,15 @@ import {
   keptTokens,
   pagesGivenUp,
   type ShadowShape,
-  storeBytes,
+  stateBytesOf,
 } from "./shape.ts";
 
 const AUTO = 0;
 const ALL = 2 ** 31;
-const BY_GROUP = 1;
+const [BY_LAYER, BY_GROUP] = [1, 2];
+/** Bits of a value; below 0: 16 bits, kept by JavaScript. */
+const VALUES = { f16: 16, int8: 8, int4: 4, host: -1, "host-sync": -2 };
+const HOSTS: Readonly<Record<number, ShadowShape["host"]>> = { [-1]: "late", [-2]: "sync" };
 
 export const shadow: SystemDefinition = {
   name: "shadow",
@@ -30,8 +34,9 @@ export const shadow: SystemDefinition = {
     chunk: { least: 4, most: 16, among: [4, 8, 16], default: 8 },
     outliers: { least: 1, most: 1024, default: 24 },
     local: { least: 1, most: 4096, default: 32 },
-    values: { least: 0, most: 0, among: [], words: { f16: 16, int8: 8, int4: 4 }, default: 8 },
-    select: { least: 0, most: 0, among: [], words: { layer: 0, group: BY_GROUP }, default: 0 },
+    values: { least: 0, most: 0, among: [], words: VALUES, default: 8 },
+    keys: { least: 0, most: 0, among: [], words: { f16: 16, int8: 8 }, default: 16 },
+    select: { least: 0, most: 0, among: [], words: { auto: AUTO, layer: BY_LAYER, group: BY_GROUP }, default: AUTO },
   },
   create: (options, model, bounds) =>
     options.budget === ALL ? { name: "shadow" } : createSystem(shapeOf(options, model), options, model, bounds),
@@ -42,7 +47,7 @@ const MOST_NUMBERS = 4096;
 
 function shapeOf(options: Options, model: KvModel): ShadowShape {
   const { kvHeads, headWidth } = model;
-  const { budget, rank, chunk, outliers, local, values } = options as Record<string, number>;
+  const { budget, rank, chunk, outliers, local, values, keys } = options as Record<string, number>;
   const width = kvHeads * headWidth;
   if (chunk! * headWidth > MOST_NUMBERS) {
     throw new InputError(
@@ -57,9 +62,20 @@ function shapeOf(options: Options, model: KvModel): ShadowShape {
     local: local!,
     rank: alignUp(wanted, 4),
     width,
-    valueBits: values as ShadowShape["valueBits"],
+    keyBits: keys as ShadowShape["keyBits"],
+    valueBits: (values! < 0 ? 16 : values) as ShadowShape["valueBits"],
+    host: HOSTS[values!] ?? null,
     group: groupOf(headWidth),
   };
+}
+
+/** What is brought late is one choice for each place: there is no room for those of several layers. */
+function choosesByGroup({ host }: ShadowShape, select: number): boolean {
+  if (host !== "late") return select === BY_GROUP;
+  if (select !== BY_LAYER) return true;
+  throw new InputError(
+    "kv: shadow:select; got layer with values=host, want group. Take values=host-sync or leave select out.",
+  );
 }
 
 function createSystem(shape: ShadowShape, { select }: Options, model: KvModel, { context }: KvBounds): KvSystem {
@@ -67,8 +83,8 @@ function createSystem(shape: ShadowShape, { select }: Options, model: KvModel, {
   const layout = layoutOf(layers, swiftkv);
   const columns = layout.stores * kvHeads;
   const most = Math.min(context, keptTokens(shape));
+  const byGroup = choosesByGroup(shape, select!);
   const retains = (tokens: number) => chunksOf(tokens, shape) > shape.outliers + shape.selected;
-  const { token, fixed } = storeBytes(shape, model);
   return {
     name: "shadow",
     retaining: {
@@ -86,9 +102,10 @@ function createSystem(shape: ShadowShape, { select }: Options, model: KvModel, {
     },
     at(place, layer, context) {
       const [first] = readersOf(layout, layout.reads[layer]!);
-      const chooses = select !== BY_GROUP || layer === first;
+      const chooses = !byGroup || layer === first;
       return place === "afterHeads" && chooses ? recallChunks(context, shape, layer) : [];
     },
-    stateBytes: (tokens) => layout.stores * (chunksOf(tokens, shape) * shape.chunk * token + fixed),
+    stateBytes: stateBytesOf(shape, model, layout.stores),
+    between: (context) => betweenSteps(context, shape),
   };
 }

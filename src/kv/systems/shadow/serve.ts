@@ -1,0 +1,176 @@
+// Values that JavaScript keeps: how they come to it at a prompt's end, and back to the GPU chunk by chunk.
+import { Program } from "../../../gpu/program.ts";
+import { type Part, Readback } from "../../../gpu/readback.ts";
+import type { KvCache } from "../../cache.ts";
+import type { PromptEndSizes, SystemContext } from "../../system.ts";
+import { HostValues, type Round } from "./host.ts";
+import { recall } from "./recall.ts";
+import { chunksOf, type ShadowShape, valueWords } from "./shape.ts";
+import { stateOf } from "./state.ts";
+import { copyValues, type Range } from "./values.ts";
+
+/** Values of one store, in `keys` of the scratch. */
+interface ExportSizes {
+  store: number;
+  sequence: number;
+  begin: number;
+  tokens: number;
+}
+
+/** [stores] where in uploads the lists of a store are told; −1: not in this round. */
+interface BringSizes {
+  rows: number;
+  lists: readonly number[];
+}
+
+export class ValueServer {
+  #context: SystemContext;
+  readonly #shape: ShadowShape;
+  readonly #host: HostValues;
+  readonly #upload: Uint32Array<ArrayBuffer>;
+  readonly #exports: Readback;
+  readonly #moves: Readback;
+  #exporting: Promise<Program<ExportSizes>> | null = null;
+  #bringing: Promise<Program<BringSizes>> | null = null;
+  /** Of the step under way: the sequence of each decoding row. */
+  decoding: readonly number[] = [];
+  uploadedBytes = 0;
+
+  constructor(context: SystemContext, shape: ShadowShape) {
+    const { gpu, cache, model } = context;
+    const { kvHeads, headWidth } = model;
+    const { chunk, selected, width } = shape;
+    const { scratch, uploads } = stateOf(context, shape);
+    this.#context = context;
+    this.#shape = shape;
+    const { stores } = cache.shape.layout;
+    this.#host = new HostValues({ stores, kvHeads, words: valueWords(shape, headWidth), chunk, selected });
+    this.#upload = new Uint32Array(uploads!.size / 4);
+    this.#exports = new Readback(gpu, scratch.tile * width * 2, 1);
+    this.#moves = new Readback(gpu, this.movesBytes, 1);
+  }
+
+  /** The cache has other buffers now. */
+  rebuild(context: SystemContext): void {
+    this.#context = context;
+    for (const program of [this.#exporting, this.#bringing]) void program?.then((old) => old.dispose());
+    this.#exporting = this.#bringing = null;
+  }
+
+  get hostBytes(): number {
+    return this.#host.bytes;
+  }
+
+  /** Of one store. */
+  get movesBytes(): number {
+    const { stores } = stateOf(this.#context, this.#shape);
+    return stores[0]!.moves.size;
+  }
+
+  keepOnly(running: ReadonlySet<number>): void {
+    this.#host.keepOnly(running);
+  }
+
+  /** Reads the values of what is given up of a prompt that has just ended: its lists still lead to them. */
+  async keepPrompt({ sequence, tokens }: PromptEndSizes): Promise<void> {
+    const count = chunksOf(tokens, this.#shape) * this.#shape.chunk;
+    const { tile } = stateOf(this.#context, this.#shape).scratch;
+    this.#host.open(sequence, count);
+    for (let store = 0; store < this.#context.cache.shape.layout.stores; store++) {
+      for (let begin = 0; begin < count; begin += tile)
+        await this.#export({ store, sequence, begin, tokens: Math.min(tile, count - begin) });
+    }
+  }
+
+  async #export(sizes: ExportSizes): Promise<void> {
+    const { gpu } = this.#context;
+    const program = await (this.#exporting ??= this.#exportProgram());
+    program.prepare(sizes);
+    const encoder = gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    program.encode(pass);
+    pass.end();
+    const { keys } = stateOf(this.#context, this.#shape).scratch;
+    const bytes = sizes.tokens * this.#shape.width * 2;
+    const values = await this.#exports.submit(encoder, [{ source: keys, offset: 0, bytes }])();
+    this.#host.fill(sizes.sequence, sizes.store, sizes.begin, new Uint32Array(values));
+  }
+
+  #exportProgram(): Promise<Program<ExportSizes>> {
+    const { gpu, cache } = this.#context;
+    const { keys: buffer } = stateOf(this.#context, this.#shape).scratch;
+    const dispatches = Array.from({ length: cache.shape.layout.stores }, (_, own) => {
+      const range = ({ store, sequence, begin, tokens }: ExportSizes): Range => ({
+        sequence,
+        begin,
+        tokens: store === own ? tokens : 0,
+        first: 0,
+      });
+      const capacity = ({ tokens }: ExportSizes) => tokens;
+      return copyValues(this.#context, this.#shape, own, { buffer, capacity, range });
+    });
+    return Program.build(gpu, "values for JavaScript", dispatches.flat());
+  }
+
+  /** host-sync: what a store's lists miss in this step, for the dispatch that comes next. */
+  async bringNow(store: number, rows: number): Promise<void> {
+    if (rows === 0) return;
+    const { gpu } = this.#context;
+    const { moves } = stateOf(this.#context, this.#shape).stores[store]!;
+    const part = { source: moves, offset: 0, bytes: moves.size };
+    const read = await this.#moves.submit(gpu.device.createCommandEncoder(), [part])();
+    const lists = this.#host.missing(new Uint32Array(read), this.decoding.slice(0, rows));
+    this.#host.write(this.#upload, 0, store, lists);
+    this.#send(this.#host.wordsFor(lists), lists.length);
+  }
+
+  /** Parts that `bring` wants. */
+  get parts(): Part[] {
+    const { stores } = stateOf(this.#context, this.#shape);
+    return stores.map(({ moves }) => ({ source: moves, offset: 0, bytes: moves.size }));
+  }
+
+  /** What all lists of a step missed comes to its places: in one upload, or in several where it does not fit. */
+  async bring(moves: readonly ArrayBuffer[], sequences: readonly number[]): Promise<void> {
+    const stores = moves.map((each) => this.#host.missing(new Uint32Array(each), sequences));
+    for (const round of this.#host.rounds(stores, this.#upload)) await this.#bringRound(round, sequences.length);
+  }
+
+  async #bringRound({ lists, words }: Round, rows: number): Promise<void> {
+    const { gpu, cache, model } = this.#context;
+    const program = await (this.#bringing ??= this.#bringProgram());
+    const stores = Array.from({ length: cache.shape.layout.stores }, (_, store) => lists.get(store) ?? -1);
+    program.prepare({ rows, lists: stores });
+    this.#send(words, lists.size * rows * model.kvHeads);
+    const encoder = gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    program.encode(pass);
+    pass.end();
+    gpu.submit(encoder);
+  }
+
+  #bringProgram(): Promise<Program<BringSizes>> {
+    const { gpu, cache } = this.#context;
+    const dispatches = Array.from({ length: cache.shape.layout.stores }, (_, store) => {
+      const rows = { firstRow: () => 0, count: (s: BringSizes) => (s.lists[store]! < 0 ? 0 : s.rows) };
+      return recall(this.#context, this.#shape, store, rows, (s: BringSizes) => Math.max(0, s.lists[store]!));
+    });
+    return Program.build(gpu, "values from JavaScript", dispatches);
+  }
+
+  /** `told`: words that are no values. */
+  #send(words: number, told: number): void {
+    const { uploads } = stateOf(this.#context, this.#shape);
+    this.#context.gpu.write(uploads!, 0, this.#upload.subarray(0, words));
+    this.uploadedBytes += 4 * (words - told);
+  }
+}
+
+const made = new WeakMap<KvCache, ValueServer>();
+
+/** One for a cache whose values are in JavaScript's memory. */
+export function serverOf(context: SystemContext, shape: ShadowShape): ValueServer {
+  const server = made.get(context.cache) ?? new ValueServer(context, shape);
+  made.set(context.cache, server);
+  return server;
+}
