@@ -62,16 +62,16 @@ export class BytePairs implements Model {
 
 function pairsOf(merges: readonly unknown[], vocabulary: Vocabulary): Pairs {
   const ranks = new Map<number, number>();
-  const results = new Map<number, number>();
+  const results = new Int32Array(merges.length);
   for (const [rank, merge] of merges.entries()) {
     const [left, right] = mergeOf(merge, rank);
     const key = idOf(left, vocabulary, rank) * WIDTH + idOf(right, vocabulary, rank);
     ranks.set(key, rank);
-    results.set(key, idOf(left + right, vocabulary, rank));
+    results[rank] = idOf(left + right, vocabulary, rank);
   }
   return {
     rank: (left, right) => ranks.get(left * WIDTH + right),
-    joined: (left, right) => results.get(left * WIDTH + right)!,
+    joined: (left, right) => results[ranks.get(left * WIDTH + right)!]!,
   };
 }
 
