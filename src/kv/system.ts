@@ -102,8 +102,6 @@ export interface Between {
    * `running`: sequences of the coming step that were there before it.
    */
   before?(running: ReadonlySet<number>): Promise<void>;
-  /** The cache has grown: programs of its own that bind pages, lists or records must be built anew, from this. */
-  rebuild?(context: SystemContext): void;
   stats(): RecallStats;
 }
 

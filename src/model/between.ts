@@ -1,7 +1,7 @@
 // What the CPU does between steps for a recipe's system that asks for it.
 import type { RecallStats } from "../api.ts";
 import type { Part } from "../gpu/readback.ts";
-import type { Between, StepFacts, SystemContext } from "../kv/system.ts";
+import type { Between, StepFacts } from "../kv/system.ts";
 import type { Batch } from "./model.ts";
 
 /** What is read with a step. */
@@ -33,11 +33,6 @@ export class BetweenSteps {
     if (!this.#between?.before) return;
     await this.#taken;
     await this.#between.before(new Set(lists.filter(({ enters }) => !enters).map(({ sequence }) => sequence)));
-  }
-
-  /** The cache has other buffers now. */
-  rebuild(context: SystemContext): void {
-    this.#between?.rebuild?.(context);
   }
 
   /** Before the step is encoded. */

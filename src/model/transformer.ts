@@ -5,34 +5,23 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { KvCache } from "../kv/cache.ts";
 import { type CachePlan, chunkRowsOf, GONE, type Holdings } from "../kv/residence.ts";
 import { readPages, writePages } from "../kv/saved.ts";
-import { planOf, privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
-import type { KvBounds } from "../kv/system.ts";
+import { planOf } from "../kv/shape.ts";
 import { allocate, keepBuffer } from "./activations.ts";
 import { BetweenSteps, type Reading } from "./between.ts";
 import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./forward.ts";
-import { ropeTable } from "./ops/rope.ts";
 import { type Batch, LAST_SAMPLED, GREEDY, type LogitRow, type Model, type Row, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
+import { type CacheOptions, makeCache, makeRopes, roomOf } from "./room.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
 import { contextOf } from "./layer/systems.ts";
 import { type Memory, type Question, recall, tune } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
-
-export interface TransformerOptions extends KvBounds {
-  /** How keys and values are kept. */
-  kv: ResolvedCache;
-  /** Most bytes of one buffer of the cache. */
-  arenaBytes: number;
-  /** Tokens that there is room for at first; null: what suits the kind of adapter. */
-  reserve: number | null;
-}
 
 /** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
 const NARROW_ROWS = [1, 2, 4, 8] as const;
@@ -66,7 +55,7 @@ export class Transformer implements Model {
   #unmeasured: readonly Question[] = [];
   readonly #rows: Uint32Array<ArrayBuffer>;
 
-  constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: TransformerOptions) {
+  constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: CacheOptions) {
     this.#gpu = gpu;
     const { rows, sequences, kv } = options;
     const { vocabulary } = config;
@@ -175,7 +164,6 @@ export class Transformer implements Model {
     ropes.splice(0, ropes.length, ...makeRopes(this.#gpu, config, cache, this.cache.context));
     for (const program of this.#programs.values()) void program.then((old) => old.dispose());
     this.#programs.clear();
-    this.#between.rebuild(contextOf(this.#model, this.#model.spans.lower));
   }
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
@@ -368,41 +356,6 @@ const encodePass = (encoder: GPUCommandEncoder, programs: readonly Pick<Program<
   for (const program of programs) program.encode(pass);
   pass.end();
 };
-
-/** By rotation, for the positions that there is room for. */
-const makeRopes = (gpu: Gpu, config: ModelConfig, { room }: KvCache, context: number): ModelContext["ropes"] =>
-  config.rotations.map((rotation) => {
-    const { values, queryTurns } = ropeTable(rotation, config, { room: room * BLOCK_TOKENS, context });
-    const table = gpu.buffer("rope table", values.byteLength, "scratch");
-    gpu.write(table, 0, values);
-    return { table, queryTurns };
-  });
-
-function makeCache(gpu: Gpu, config: ModelConfig, options: TransformerOptions, records: number): KvCache {
-  const { kv, sequences, context, arenaBytes, reserve } = options;
-  const { kvHeads, headWidth } = config;
-  const maxPages = blocksFor(context);
-  return new KvCache(gpu, {
-    layout: kv.layout,
-    kvHeads,
-    headWidth,
-    tiers: tiersOf(kv, options),
-    privatePages: privatePagesOf(kv, options),
-    sequences,
-    maxPages,
-    room: Math.min(maxPages, blocksFor(reserve ?? gpu.profile.reservedTokens)),
-    arenaBytes,
-    records,
-  });
-}
-
-/** Room that a step's pages need: in the tiers of their blocks, and in lists. */
-const roomOf = ({ lists, moves }: Batch, cache: KvCache): number =>
-  Math.max(
-    0,
-    ...lists.flatMap(({ pages }) => pages.map(({ index, block }) => Math.max(index + 1, cache.roomFor(block)))),
-    ...moves.map(({ to }) => cache.roomFor(to)),
-  );
 
 function decodeResults(bytes: ArrayBuffer, count: number): Sampled[] {
   const view = new DataView(bytes);

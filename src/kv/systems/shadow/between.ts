@@ -84,10 +84,6 @@ class HostBetween extends GpuBetween {
     this.#server.keepOnly(running);
   }
 
-  rebuild(context: SystemContext): void {
-    this.#server.rebuild(context);
-  }
-
   override stats() {
     const { hostBytes, uploadedBytes } = this.#server;
     return { ...super.stats(), hostBytes, uploadedBytes };

@@ -23,15 +23,34 @@ interface BringSizes {
   lists: readonly number[];
 }
 
+/** A program that is built anew where lists or pages have come to lie in other buffers. */
+class Built<D extends object> {
+  readonly #build: () => Promise<Program<D>>;
+  #program: Promise<Program<D>> | null = null;
+  #buffers: readonly GPUBuffer[] = [];
+
+  constructor(build: () => Promise<Program<D>>) {
+    this.#build = build;
+  }
+
+  for({ lists, arenas }: KvCache): Promise<Program<D>> {
+    const buffers = [lists.inputs, ...arenas.flatMap((arena) => arena.buffers)];
+    if (this.#program && buffers.every((buffer, i) => buffer === this.#buffers[i])) return this.#program;
+    void this.#program?.then((old) => old.dispose());
+    this.#buffers = buffers;
+    return (this.#program = this.#build());
+  }
+}
+
 export class ValueServer {
-  #context: SystemContext;
+  readonly #made: SystemContext;
   readonly #shape: ShadowShape;
   readonly #host: HostValues;
   readonly #upload: Uint32Array<ArrayBuffer>;
   readonly #exports: Readback;
   readonly #moves: Readback;
-  #exporting: Promise<Program<ExportSizes>> | null = null;
-  #bringing: Promise<Program<BringSizes>> | null = null;
+  readonly #exporting = new Built(() => this.#exportProgram());
+  readonly #bringing = new Built(() => this.#bringProgram());
   /** Of the step under way: the sequence of each decoding row. */
   decoding: readonly number[] = [];
   uploadedBytes = 0;
@@ -40,31 +59,24 @@ export class ValueServer {
     const { gpu, cache, model } = context;
     const { kvHeads, headWidth } = model;
     const { chunk, selected, width } = shape;
-    const { scratch, uploads } = stateOf(context, shape);
-    this.#context = context;
+    const { scratch, uploads, stores: states } = stateOf(context, shape);
+    this.#made = context;
     this.#shape = shape;
     const { stores } = cache.shape.layout;
     this.#host = new HostValues({ stores, kvHeads, words: valueWords(shape, headWidth), chunk, selected });
     this.#upload = new Uint32Array(uploads!.size / 4);
     this.#exports = new Readback(gpu, scratch.tile * width * 2, 1);
-    this.#moves = new Readback(gpu, this.movesBytes, 1);
+    this.#moves = new Readback(gpu, states[0]!.moves.size, 1);
   }
 
-  /** The cache has other buffers now. */
-  rebuild(context: SystemContext): void {
-    this.#context = context;
-    for (const program of [this.#exporting, this.#bringing]) void program?.then((old) => old.dispose());
-    this.#exporting = this.#bringing = null;
+  /** With the records where they are now. */
+  get #context(): SystemContext {
+    const { records, cache } = this.#made;
+    return { ...this.#made, records: { ...records, buffer: cache.lists.inputs } };
   }
 
   get hostBytes(): number {
     return this.#host.bytes;
-  }
-
-  /** Of one store. */
-  get movesBytes(): number {
-    const { stores } = stateOf(this.#context, this.#shape);
-    return stores[0]!.moves.size;
   }
 
   keepOnly(running: ReadonlySet<number>): void {
@@ -84,7 +96,7 @@ export class ValueServer {
 
   async #export(sizes: ExportSizes): Promise<void> {
     const { gpu } = this.#context;
-    const program = await (this.#exporting ??= this.#exportProgram());
+    const program = await this.#exporting.for(this.#context.cache);
     program.prepare(sizes);
     const encoder = gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -138,7 +150,7 @@ export class ValueServer {
 
   async #bringRound({ lists, words }: Round, rows: number): Promise<void> {
     const { gpu, cache, model } = this.#context;
-    const program = await (this.#bringing ??= this.#bringProgram());
+    const program = await this.#bringing.for(cache);
     const stores = Array.from({ length: cache.shape.layout.stores }, (_, store) => lists.get(store) ?? -1);
     program.prepare({ rows, lists: stores });
     this.#send(words, lists.size * rows * model.kvHeads);
