@@ -1,7 +1,9 @@
 // The public types, and the lists they come from. Implementations live in the rooms below; src/index.ts re-exports
 // everything an embedder needs. Errors and their codes: src/errors.ts.
 
+export type * from "./figures.ts";
 export type * from "./students.ts";
+import type { KernelTime, ModelFlops } from "./figures.ts";
 import type { CalibrateOptions, CalibrationInfo, DistillationInfo } from "./students.ts";
 
 /** Where a model comes from. */
@@ -296,8 +298,6 @@ export interface ModelInfo {
   hash: string;
   flops: ModelFlops;
 }
-
-export type { KernelTime, ModelFlops } from "./figures.ts";
 
 /** How a recipe that brings back parts of prompts fares, since load; null under any other. */
 export interface RecallStats {
