@@ -33,17 +33,16 @@ function keyPage(page: readonly Float64Array[], { kbits, rotate }: KiviRule): Fl
   return turn(rows, rotate);
 }
 
-/** 32 values, in groups of up to 32 channels each. */
+/** 32 values, in groups of up to 32 channels each. A head that is padded has zeros up to the next multiple of 8. */
 function valuePage(page: readonly Float64Array[], { vbits, rotate }: KiviRule): Float64Array[] {
-  const width = page[0]!.length;
+  const { length } = page[0]!;
+  const width = 8 * Math.ceil(length / 8);
   const group = [32, 16, 8].find((size) => width % size === 0)!;
-  const rows = turn(page, rotate).map((row) =>
-    Float64Array.from(
-      Array.from({ length: width / group }, (_, g) =>
-        coded([...row.subarray(g * group, (g + 1) * group)], vbits),
-      ).flat(),
-    ),
-  );
+  const rows = turn(page, rotate).map((row) => {
+    const padded = [...row, ...Array.from({ length: width - length }, () => 0)];
+    const groups = Array.from({ length: width / group }, (_, g) => padded.slice(g * group, (g + 1) * group));
+    return Float64Array.from(groups.flatMap((each) => coded(each, vbits))).subarray(0, length);
+  });
   return turn(rows, rotate);
 }
 
