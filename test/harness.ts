@@ -125,7 +125,8 @@ async function answer(name: string, { prompt, options, abortAfter = 0 }: Job): P
   const controller = new AbortController();
   const session = engines.get(name)!.session();
   let prefills = 0;
-  const onPrefill = () => {
+  const onPrefill = (done: number) => {
+    report(`${name}: ${done} tokens of the prompt are read`);
     if (++prefills === -abortAfter) controller.abort();
   };
   const reply = session.generate(prompt, { ...options, signal: controller.signal, onPrefill });

@@ -39,7 +39,7 @@ for (const [model, file] of [
   test.describe(model, () => {
     skipWithout(model, file);
     test.beforeAll(async ({ call }) => {
-      await call("open", model, `/test-models/${model}/${file}`, { kv: "f32", context: 1024 });
+      await call("open", model, `/test-models/${model}/${file}`, { kv: "f32", context: 1024, chunk: 64 }); // each step a sign of life
     });
     test.afterAll(({ call }) => call("close", model));
 
