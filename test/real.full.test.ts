@@ -30,16 +30,17 @@ const clearTokens = (item: Case): number[] => {
   return unclear < 0 ? item.tokens : item.tokens.slice(0, unclear);
 };
 
-for (const [model, file] of [
-  [GEMMA, GEMMA_GGUF],
-  [CODER, CODER_GGUF],
+// Tokens of a step: each step is a sign of life, and comes within a minute on a CPU.
+for (const [model, file, chunk] of [
+  [GEMMA, GEMMA_GGUF, 64],
+  [CODER, CODER_GGUF, 16],
 ] as const) {
   const golden = new URL(`golden/${model}.json`, import.meta.url);
   const { cases } = JSON.parse(readFileSync(golden, "utf8")) as { cases: Case[] };
   test.describe(model, () => {
     skipWithout(model, file);
     test.beforeAll(async ({ call }) => {
-      await call("open", model, `/test-models/${model}/${file}`, { kv: "f32", context: 1024, chunk: 64 }); // each step a sign of life
+      await call("open", model, `/test-models/${model}/${file}`, { kv: "f32", context: 1024, chunk });
     });
     test.afterAll(({ call }) => call("close", model));
 
