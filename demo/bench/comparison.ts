@@ -2,6 +2,7 @@
 
 import { variantName } from "./compare.ts";
 import type { CompareResult, CompareRow, CompareVariant } from "./compare.ts";
+import type { Spread } from "./measure.ts";
 import { make } from "../shared/dom.ts";
 import { bytes, count, figure, percent } from "../shared/numbers.ts";
 import { linesPlot, marker } from "./plot.ts";
@@ -105,30 +106,35 @@ const readingChart = (title: string, variants: readonly CompareVariant[], top: n
   });
 
 /** The cost of context: a line that does not rise has none. */
-function writingChart({ variants, options }: CompareResult): HTMLElement {
-  const lines = variants.map((variant, index) => ({
-    name: variantName(variant, options.kv),
-    index,
-    points: variant.rows.map(({ promptTokens, decodeMs }) => ({ x: promptTokens, ...decodeMs, predicted: null })),
-  }));
-  const top = Math.max(...lines.flatMap(({ points }) => points.map(({ max }) => max)));
-  return chart({ title: "A new token", note: " after so many", lines, top, format: perToken, axis: axisIn(top) });
-}
+const writingChart = (result: CompareResult): HTMLElement =>
+  chartOfAll(result, ({ decodeMs }) => decodeMs, {
+    title: "A new token",
+    note: " after so many",
+    format: perToken,
+    axisIn,
+  });
 
-function bytesChart({ variants, options }: CompareResult): HTMLElement {
+const bytesChart = (result: CompareResult): HTMLElement =>
+  chartOfAll(result, ({ promptBytes: y }) => ({ median: y, min: y, max: y }), {
+    title: "Keys and values",
+    note: " of a prompt",
+    format: bytes,
+    axisIn: () => bytes,
+  });
+
+/** A line for each variant, whatever its recipe. */
+function chartOfAll(
+  { variants, options }: CompareResult,
+  figureOf: (row: CompareRow) => Pick<Spread, "median" | "min" | "max">,
+  { axisIn, ...texts }: Pick<Chart, "title" | "note" | "format"> & { axisIn: (top: number) => Chart["axis"] },
+): HTMLElement {
   const lines = variants.map((variant, index) => ({
     name: variantName(variant, options.kv),
     index,
-    points: variant.rows.map(({ promptTokens: x, promptBytes: y }) => ({
-      x,
-      median: y,
-      min: y,
-      max: y,
-      predicted: null,
-    })),
+    points: variant.rows.map((row) => ({ x: row.promptTokens, ...figureOf(row), predicted: null })),
   }));
   const top = Math.max(...lines.flatMap(({ points }) => points.map(({ max }) => max)));
-  return chart({ title: "Keys and values", note: " of a prompt", lines, top, format: bytes, axis: bytes });
+  return chart({ ...texts, lines, top, axis: axisIn(top) });
 }
 
 interface Chart extends LinesOptions {

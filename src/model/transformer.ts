@@ -136,8 +136,7 @@ export class Transformer implements Model {
   async tune(memory: Memory): Promise<void> {
     await tune(this.#model, this.#unmeasured, memory);
     this.#unmeasured = [];
-    for (const program of this.#programs.values()) (await program).dispose(); // they run the variants of before
-    this.#programs.clear();
+    await this.#forgetPrograms(); // they run the variants of before
   }
 
   /** Whether there is anything for `tune` to measure. */
@@ -152,6 +151,12 @@ export class Transformer implements Model {
     return program;
   }
 
+  /** They are built anew when they are next needed. What has been launched runs to its end. */
+  async #forgetPrograms(): Promise<void> {
+    for (const program of this.#programs.values()) (await program).dispose();
+    this.#programs.clear();
+  }
+
   /**
    * Makes room for `blocks` blocks of each tier and sequences of as many pages. The cache, the page lists and the rotations grow
    * with what is used, at least twofold, up to the context; programs are then built anew. Throws UnsupportedError where there is no memory.
@@ -162,8 +167,7 @@ export class Transformer implements Model {
     await cache.grow(blocks);
     for (const { table } of ropes) this.#gpu.release(table);
     ropes.splice(0, ropes.length, ...makeRopes(this.#gpu, config, cache, this.cache.context));
-    for (const program of this.#programs.values()) void program.then((old) => old.dispose());
-    this.#programs.clear();
+    await this.#forgetPrograms();
   }
 
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {

@@ -84,16 +84,7 @@ export function fableMetadata(pre: string): Map<string, unknown> {
   ]);
 }
 
-/** Seeded uniform numbers in [0, 1): mulberry32. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+export { seeded } from "./fixtures/lines.mjs";
 
 /** Key/value part of a GGUF v3 file (its first 8 MB). */
 export function ggufMetadata(file: string): Map<string, unknown> {

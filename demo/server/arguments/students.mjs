@@ -18,21 +18,22 @@ export const CONVERT_HELP = `npm run convert -- --layers K --text FILE --out DIR
   --json                   one line of JSON instead of text
   --software               run on the CPU (SwiftShader)`;
 
-const CONVERT = {
+/** Options of both. */
+const COMMON = {
   model: { type: "string" },
   chats: { type: "string" },
-  full: { type: "boolean" },
   layers: { type: "string" },
   group: { type: "string" },
   text: { type: "string", multiple: true },
   tokens: { type: "string" },
   out: { type: "string" },
   window: { type: "string" },
-  ridge: { type: "string" },
   json: { type: "boolean" },
   software: { type: "boolean" },
   help: { type: "boolean", short: "h" },
 };
+
+const CONVERT = { ...COMMON, full: { type: "boolean" }, ridge: { type: "string" } };
 
 /** Reads the arguments of `npm run convert`.
  * @param {readonly string[]} argv
@@ -42,15 +43,9 @@ export function parseConvert(argv) {
   if (values.help) return { help: true };
   checkNeeded(values);
   return {
-    model: values.model ?? "fable",
-    texts: values.text ?? [],
-    out: values.out,
-    json: values.json ?? false,
-    software: values.software,
-    shape: { layers: integer(values, "layers", 0), group: integer(values, "group", 1) ?? 1 },
+    ...commonOf(values),
     load: {},
     full: values.full ?? false,
-    data: dataOf(values),
     calibrate: defined({
       window: integer(values, "window", 2),
       ridge: number(values, "ridge", 1e-12, 0.999),
@@ -81,13 +76,7 @@ export const DISTIL_HELP = `npm run distil -- --layers K --text FILE --out DIR
   --software               run on the CPU (SwiftShader)`;
 
 const DISTIL = {
-  model: { type: "string" },
-  chats: { type: "string" },
-  layers: { type: "string" },
-  group: { type: "string" },
-  text: { type: "string", multiple: true },
-  tokens: { type: "string" },
-  out: { type: "string" },
+  ...COMMON,
   resume: { type: "boolean" },
   start: { type: "string" },
   folded: { type: "boolean" },
@@ -96,13 +85,9 @@ const DISTIL = {
   warmup: { type: "string" },
   temperature: { type: "string" },
   "hidden-weight": { type: "string" },
-  window: { type: "string" },
   batch: { type: "string" },
   seed: { type: "string" },
   "checkpoint-every": { type: "string" },
-  json: { type: "boolean" },
-  software: { type: "boolean" },
-  help: { type: "boolean", short: "h" },
 };
 
 /** Reads the arguments of `npm run distil`.
@@ -117,15 +102,9 @@ export function parseDistil(argv) {
   const window = integer(values, "window", 2);
   const room = Math.ceil((window ?? 512) / 32) * 32;
   return {
-    model: values.model ?? "fable",
-    texts: values.text ?? [],
-    out: values.out,
-    json: values.json ?? false,
-    software: values.software,
+    ...commonOf(values),
     start: values.start,
     resume: values.resume ?? false,
-    data: dataOf(values),
-    shape: { layers: integer(values, "layers", 0), group: integer(values, "group", 1) ?? 1 },
     // The same kernels every time: another order of sums would make a training that goes on another one.
     load: { context: room, chunk: room, tune: "off" },
     distil: defined({
@@ -150,4 +129,13 @@ function checkNeeded(values) {
     if (values[name] === undefined) throw new UsageError(`--${name} is missing. --help shows what it is.`);
 }
 
-const dataOf = (values) => defined({ tokens: integer(values, "tokens", 2), chats: integer(values, "chats", 1) });
+/** What both make of the options that both have. */
+const commonOf = (values) => ({
+  model: values.model ?? "fable",
+  texts: values.text ?? [],
+  out: values.out,
+  json: values.json ?? false,
+  software: values.software,
+  shape: { layers: integer(values, "layers", 0), group: integer(values, "group", 1) ?? 1 },
+  data: defined({ tokens: integer(values, "tokens", 2), chats: integer(values, "chats", 1) }),
+});
