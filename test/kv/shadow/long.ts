@@ -1,17 +1,11 @@
 // A reply after a long prompt with ShadowKV, and which chunks its lists held. Runs in a page.
 import { TokenEngine } from "../../../src/engine/engine.ts";
 import { Gpu } from "../../../src/gpu/device.ts";
-import { openCheckpoint } from "../../../src/io/checkpoint.ts";
-import { layoutOf } from "../../../src/kv/systems/swiftkv/layout.ts";
 import type { ShadowShape } from "../../../src/kv/systems/shadow/shape.ts";
 import { stateOf } from "../../../src/kv/systems/shadow/state.ts";
-import { readConfig } from "../../../src/load/read.ts";
-import { assemble, makeReady } from "../../../src/load/running.ts";
-import { checkOptions } from "../../../src/load/settings.ts";
-import { nameWeights } from "../../../src/model/names.ts";
 import { GREEDY } from "../../../src/model/model.ts";
 import type { Transformer } from "../../../src/model/transformer.ts";
-import { WeightLoader } from "../../../src/model/weights/loader.ts";
+import { fileAt, loadWeights, running } from "./open.ts";
 
 export interface LongReply {
   tokens: number[];
@@ -30,17 +24,10 @@ export interface LongSetting {
 
 export async function longReply({ model, recipe, shape, prompt, count }: LongSetting, say: (text: string) => void) {
   const gpu = await Gpu.open();
-  const file = new File([await (await fetch(model)).blob()], model.split("/").at(-1)!);
-  const checkpoint = await openCheckpoint([file]);
-  const { config } = await readConfig(checkpoint, undefined);
-  const loader = new WeightLoader(gpu, checkpoint, "keep");
-  const weights = nameWeights(loader, config, layoutOf(config.layers, null));
-  await loader.load();
+  const loaded = await loadWeights(gpu, [await fileAt(model)]);
   const context = prompt.length + count + 32;
-  const settings = checkOptions({ kv: recipe, context, chunk: 512, tune: "off", sequences: 1 });
-  const running = assemble(gpu, config, weights, settings);
-  await makeReady(running, settings, { report: () => {}, signal: undefined });
-  const engine = new TokenEngine(running.transformer);
+  const transformer = await running(gpu, loaded, { kv: recipe, context, chunk: 512 });
+  const engine = new TokenEngine(transformer);
   const tokensOf = async (maxTokens: number) => {
     const tokens: number[] = [];
     const onPrefill = (done: number) => say(`${done} tokens of the prompt are read`);
@@ -49,9 +36,9 @@ export async function longReply({ model, recipe, shape, prompt, count }: LongSet
     return tokens;
   };
   await tokensOf(1);
-  const first = await residents(gpu, running.transformer, shape);
+  const first = await residents(gpu, transformer, shape);
   const tokens = await tokensOf(count); // the prompt's blocks are still there
-  const last = await residents(gpu, running.transformer, shape);
+  const last = await residents(gpu, transformer, shape);
   gpu.dispose();
   return { tokens, first, last };
 }

@@ -1,18 +1,12 @@
 // What a decoded token costs after prompts of several lengths, dense and with ShadowKV, in turns: for speed only. Nothing is read
 // as a prompt: the cache is filled with noise, and a prompt's end is run over it. Runs in a page.
 import { Gpu } from "../../../src/gpu/device.ts";
-import { openCheckpoint } from "../../../src/io/checkpoint.ts";
-import { layoutOf } from "../../../src/kv/systems/swiftkv/layout.ts";
 import { blocksFor } from "../../../src/kv/blocks.ts";
 import { PagePool } from "../../../src/kv/pages.ts";
-import { readConfig } from "../../../src/load/read.ts";
-import { assemble, makeReady } from "../../../src/load/running.ts";
-import { checkOptions } from "../../../src/load/settings.ts";
-import { nameWeights } from "../../../src/model/names.ts";
 import { type Batch, GREEDY } from "../../../src/model/model.ts";
 import type { Transformer } from "../../../src/model/transformer.ts";
-import { WeightLoader } from "../../../src/model/weights/loader.ts";
 import { random } from "../../kernels/spec.ts";
+import { fileAt, loadWeights, running } from "./open.ts";
 
 export interface Measured {
   recipe: string;
@@ -36,20 +30,13 @@ const END_ROWS = 32;
 
 export async function measure({ model, recipes, lengths, rounds }: Setting, say: (text: string) => void) {
   const gpu = await Gpu.open();
-  const file = new File([await (await fetch(model)).blob()], model.split("/").at(-1)!);
-  const checkpoint = await openCheckpoint([file]);
-  const { config } = await readConfig(checkpoint, undefined);
-  const loader = new WeightLoader(gpu, checkpoint, "keep");
-  const weights = nameWeights(loader, config, layoutOf(config.layers, null));
-  await loader.load();
+  const loaded = await loadWeights(gpu, [await fileAt(model)]);
   const context = Math.max(...lengths) + 64;
   const models: { recipe: string; transformer: Transformer }[] = [];
   for (const recipe of recipes) {
-    const settings = checkOptions({ kv: recipe, context, chunk: 64, tune: "off", sequences: 1 });
-    const running = assemble(gpu, config, weights, settings);
-    await makeReady(running, settings, { report: () => {}, signal: undefined });
-    fillWithNoise(gpu, running.transformer);
-    models.push({ recipe, transformer: running.transformer });
+    const transformer = await running(gpu, loaded, { kv: recipe, context, chunk: 64, reserve: context });
+    fillWithNoise(gpu, transformer);
+    models.push({ recipe, transformer });
     say(`${recipe} is ready`);
   }
   const results: Measured[] = [];

@@ -1,18 +1,12 @@
 // A token after a prompt, with two of the selected chunks of every list in each other's place. Runs in a page.
 import { Gpu } from "../../../src/gpu/device.ts";
-import { openCheckpoint } from "../../../src/io/checkpoint.ts";
 import { blocksFor } from "../../../src/kv/blocks.ts";
 import { PagePool } from "../../../src/kv/pages.ts";
 import type { KeptPages } from "../../../src/kv/residence.ts";
 import { knownState } from "../../../src/kv/systems/shadow/state.ts";
-import { layoutOf } from "../../../src/kv/systems/swiftkv/layout.ts";
-import { readConfig } from "../../../src/load/read.ts";
-import { assemble, makeReady } from "../../../src/load/running.ts";
-import { checkOptions } from "../../../src/load/settings.ts";
-import { nameWeights } from "../../../src/model/names.ts";
 import { type Batch, GREEDY } from "../../../src/model/model.ts";
 import type { Transformer } from "../../../src/model/transformer.ts";
-import { WeightLoader } from "../../../src/model/weights/loader.ts";
+import { loadWeights, running } from "./open.ts";
 
 /** Chunks of 8 slots, four a page: page 0 of each list holds outliers, page 1 selected chunks. */
 const SELECTED = 4;
@@ -21,7 +15,8 @@ const KV = "f32+shadow:chunk=8,outliers=4,budget=32,local=16,values=f16,rank=8";
 /** Logits of the token after `prompt`: as it is; with chunks exchanged; and with only the record of them exchanged. */
 export async function permuted(address: string, prompt: readonly number[]): Promise<number[][]> {
   const gpu = await Gpu.open();
-  const transformer = await open(gpu, address);
+  const loaded = await loadWeights(gpu, new URL(address, location.href).href);
+  const transformer = await running(gpu, loaded, { kv: KV, context: 256, chunk: 256 });
   const kept = keptOf(transformer, prompt.length);
   const results: number[][] = [];
   for (const exchange of [[], [pages, records], [records]]) {
@@ -32,18 +27,6 @@ export async function permuted(address: string, prompt: readonly number[]): Prom
   }
   gpu.dispose();
   return results;
-}
-
-async function open(gpu: Gpu, address: string): Promise<Transformer> {
-  const checkpoint = await openCheckpoint(new URL(address, location.href).href);
-  const { config } = await readConfig(checkpoint, undefined);
-  const loader = new WeightLoader(gpu, checkpoint, "keep");
-  const weights = nameWeights(loader, config, layoutOf(config.layers, null));
-  await loader.load();
-  const settings = checkOptions({ kv: KV, context: 256, chunk: 256, tune: "off", sequences: 1 });
-  const running = assemble(gpu, config, weights, settings);
-  await makeReady(running, settings, { report: () => {}, signal: undefined });
-  return running.transformer;
 }
 
 function keptOf({ cache }: Transformer, tokens: number): KeptPages {
