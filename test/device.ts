@@ -55,7 +55,7 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
   const layout = layoutOf(5, { layers: 1, group: 2 });
   const make = (arenaBytes: number) =>
     new KvCache(gpu, { ...shape, layout, sequences: 1, maxPages: 9, room: 9, arenaBytes });
-  const kept = { tokens: [40, 33, 5, 1, 64, 32], liveFrom: 3, region: 0 };
+  const kept = { tokens: [40, 33, 5, 1, 64, 32], liveFrom: 3, region: 0, standing: 0 };
   const from = {
     tokens: [],
     tiers: [0, 0],

@@ -5,7 +5,7 @@
 //   landmarks  [G, ROWS, stride]         u32    write  by KV head, channels and chunk: pairs of f16; or fours of codes, then a pair
 //   unlike     [G, stride]               f32    write  −(least cosine of a key of the chunk and the landmark); of chunk 0: 2
 //
-// dispatch  (⌈chunks / WG⌉, G, 1): one thread per chunk
+// dispatch  (⌈chunks / WG⌉, G, 1): one thread per chunk, from chunk `begin` on
 // cost      bytes 32·pages·G·E·KV_BITS/8, flops 5·32·pages·G·E: memory bound, once per prompt and store
 // why       Keys are those that attention sees, rotated. Chunks whose keys point apart are not well stood for by a mean: they are
 //           kept as they are. So is chunk 0, which queries look at whatever they look for. Chunks lie innermost in
@@ -24,8 +24,9 @@ struct Params {
   listLength: u32,  // table entries of a list: its head, then pages
   columns: u32,     // lists of a sequence
   column: u32,      // the list of KV head 0
-  row: u32,         // row of the table, of which no page has been given up
+  row: u32,         // row of the table, whose pages with these chunks have not been given up
   arena: u32,       // number of the buffer bound as `kv`
+  begin: u32,       // first chunk, and how many there are
   chunks: u32,
   first: u32,       // place of chunk 0 in `landmarks`
   stride: u32,      // chunks that there is room for
@@ -59,8 +60,8 @@ fn write_codes(page: u32, slot: u32, at: u32, least: f32, most: f32) {
 
 @compute @workgroup_size(WG)
 fn shadow_landmarks(@builtin(global_invocation_id) id: vec3u) {
-  let chunk = id.x;
-  if (chunk >= params.chunks) { return; }
+  if (id.x >= params.chunks) { return; }
+  let chunk = params.begin + id.x;
   let list = params.row * params.listLength * params.columns + params.column + id.y;
   let entry = table[list + (1u + chunk * CHUNK / 32u) * params.columns];
   if (entry.z != params.arena) { return; }

@@ -10,6 +10,7 @@ import {
   type ListEdits,
   type LogitRow,
   type PromptEnd,
+  type Retiring,
   type Row,
 } from "../model/model.ts";
 import type { Sequence } from "./sequence.ts";
@@ -70,20 +71,23 @@ export class Draft {
     this.#moves.push(...cache.seal(count));
   }
 
-  /** The finished step, or null if there is nothing in it. `running`: everybody whose lists may have changed. */
-  plan(running: readonly Sequence[]): PlannedStep | null {
+  /** The finished step, or null if there is nothing in it. `running`: everybody whose lists may have changed; `standing`: see Batch. */
+  plan(running: readonly Sequence[], standing: readonly number[]): PlannedStep | null {
     const decodeRows = this.#rows.length;
     if (decodeRows === 0 && !this.#chunk) return null;
     const lists = running.map((sequence) => this.#listEdits(sequence));
     const chunk = this.#chunk && this.#runChunk(this.#chunk);
     const [rows, logitRows, moves] = [this.#rows, this.#logitRows, this.#moves];
-    const promptEnd = this.#promptEnd;
-    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, arrivals: this.#arrivals };
+    const [promptEnd, retiring] = [this.#promptEnd, this.#retire(decodeRows)];
+    const arrivals = this.#arrivals;
+    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, retiring, standing, arrivals };
     return { batch, owners: this.#owners, entered: this.#entered, chunk };
   }
 
   #listEdits(sequence: Sequence): ListEdits {
-    return { sequence: numberOf(sequence), enters: this.#entered.includes(sequence), ...sequence.cache.takeEdits() };
+    const position = this.#rows[this.#owners.indexOf(sequence)]?.position;
+    const edits = sequence.cache.takeEdits(position);
+    return { sequence: numberOf(sequence), enters: this.#entered.includes(sequence), ...edits };
   }
 
   #runChunk({ sequence, count }: { sequence: Sequence; count: number }): { sequence: Sequence; done: number } {
@@ -102,8 +106,21 @@ export class Draft {
   }
 
   #endPrompt(sequence: Sequence, rows: number): void {
-    const kept = sequence.cache.keep();
+    const kept = sequence.cache.keep(numberOf(sequence));
     if (kept) this.#promptEnd = { sequence: numberOf(sequence), tokens: sequence.cache.length, rows, kept };
+  }
+
+  /** Of the replies that go on in this step, the page that has waited longest. */
+  #retire(decodeRows: number): Retiring | null {
+    const due = this.#owners.slice(0, decodeRows).map((sequence, i) => {
+      const { position } = this.#rows[i]!;
+      return { sequence, position, overdue: sequence.cache.overdue(position) };
+    });
+    for (const { sequence, position, overdue } of due.sort((a, b) => b.overdue - a.overdue)) {
+      const page = overdue >= 0 ? sequence.cache.retire(position) : null;
+      if (page) return { sequence: numberOf(sequence), ...page };
+    }
+    return null;
   }
 
   #row(sequence: Sequence, token: number, index: number): void {

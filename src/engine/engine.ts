@@ -55,7 +55,7 @@ export class TokenEngine {
     const { tiers, privatePages } = model.cache;
     this.#pool = new BlockPool(tiers);
     this.#privatePages = privatePages && new PagePool(privatePages);
-    this.#scheduler = new Scheduler(model.limits, model.cache);
+    this.#scheduler = new Scheduler(model.limits, model.cache, this.#privatePages?.standing ?? null);
   }
 
   /** Tokens of context that one request can have. */
@@ -211,12 +211,18 @@ export class TokenEngine {
     return { step, read };
   }
 
-  /** A step failed: so do the requests that ran. Those that wait may try; what lies in the cache cannot be trusted. */
+  /** A step failed: so do the requests that ran. Those that wait may try. */
   #fail(error: unknown): void {
     const { running, waiting } = this.#scheduler;
     const failed = running.length > 0 ? running : waiting; // some request must fail, or the loop would never end
     for (const sequence of failed.slice()) this.#end(sequence, null, error);
+    this.#forgetAll();
+  }
+
+  /** What lies in the cache cannot be trusted. */
+  #forgetAll(): void {
     this.#pool.forgetAll();
+    this.#privatePages?.standing?.clear();
   }
 
   async #settle({ step: { batch, owners, chunk }, read }: Launched): Promise<void> {
@@ -285,7 +291,7 @@ export class TokenEngine {
 
   /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. */
   overwriting<T>(work: () => Promise<T>): Promise<T> {
-    return this.#alone(() => work().finally(() => this.#pool.forgetAll()));
+    return this.#alone(() => work().finally(() => this.#forgetAll()));
   }
 
   /** Runs `work` alone once all that came before it is done; what comes after it waits. An abort takes it out of the line. */

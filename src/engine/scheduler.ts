@@ -2,7 +2,8 @@
 // is given out in order of age. Where it is short the youngest is preempted: it returns its blocks, waits at the
 // front of the line, and is recomputed later. So the oldest always proceeds, and no request fails for lack of room.
 import { assert } from "../errors.ts";
-import { type CachePlan, chunkRowsOf } from "../kv/residence.ts";
+import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
+import type { Standing } from "../kv/standing.ts";
 import type { Model } from "../model/model.ts";
 import { Draft, type PlannedStep } from "./draft.ts";
 import type { Sequence } from "./sequence.ts";
@@ -10,14 +11,16 @@ import type { Sequence } from "./sequence.ts";
 export class Scheduler {
   readonly #limits: Model["limits"];
   readonly #windowRows: number;
+  readonly #standing: Standing | null;
   /** Oldest first, and all older than those that wait: room is given out in this order only. */
   readonly #running: Sequence[] = [];
   /** Oldest first. */
   readonly #waiting: Sequence[] = [];
   #preemptions = 0;
 
-  constructor(limits: Model["limits"], { windowRows }: CachePlan) {
+  constructor(limits: Model["limits"], { windowRows }: CachePlan, standing: Standing | null) {
     this.#limits = limits;
+    this.#standing = standing;
     this.#windowRows = windowRows;
   }
 
@@ -63,7 +66,7 @@ export class Scheduler {
     // A sequence preempted just now may have a token in flight, and is first in the line.
     if (this.#preemptions === preempted)
       for (const sequence of this.#admit(before, draft)) this.#prefill(sequence, chunkRows, draft);
-    return draft.plan(this.#running);
+    return draft.plan(this.#running, this.#standing?.numbers ?? []);
   }
 
   #decode(sequence: Sequence, draft: Draft): void {
@@ -100,7 +103,7 @@ export class Scheduler {
     while (this.#running.length < this.#limits.sequences && this.#waiting.length > 0) {
       const next = this.#waiting[0]!;
       if (next.arrival >= before || !this.#fits(next)) break;
-      next.enter(this.#freeNumber());
+      next.enter(this.#numberFor(next));
       this.#running.push(this.#waiting.shift()!);
       draft.enter(next);
     }
@@ -115,10 +118,10 @@ export class Scheduler {
     return missing.reduce((sum, count) => sum + count, demand) <= next.cache.free;
   }
 
-  #freeNumber(): number {
+  #numberFor({ request }: Sequence): number {
     const taken = new Set(this.#running.map(({ number }) => number));
-    let number = 0;
-    while (taken.has(number)) number++;
-    return number;
+    const all = Array.from({ length: this.#limits.sequences }, (_, number) => number);
+    const free = all.filter((number) => !taken.has(number));
+    return this.#standing?.best(request.prompt, free) ?? free[0]!;
   }
 }

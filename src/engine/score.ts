@@ -42,7 +42,17 @@ async function scoreChunk(
     const forced = all[start + i + 1] ?? all[0]!;
     return { row: i, sequence: 0, sampling: GREEDY, counter: 0, forced };
   });
-  const { read } = await model.submit({ rows, decodeRows: 0, logitRows, lists, moves, promptEnd: null, arrivals: [] });
+  const { read } = await model.submit({
+    rows,
+    decodeRows: 0,
+    logitRows,
+    lists,
+    moves,
+    promptEnd: null,
+    retiring: null,
+    standing: [],
+    arrivals: [],
+  });
   const results = await read();
   cache.append(chunk); // only now: what a failed step was to compute must not be found
   return results;

@@ -114,9 +114,9 @@ export class Sequence {
 
   /** Gives number and blocks back. What it has generated stays; a token in flight may still be added to it. */
   leave(): void {
+    this.cache.dispose(this.number);
     this.number = null;
     this.inFlight = 0;
-    this.cache.dispose();
   }
 
   /** Progress of the prompt; an input computed again reports only what is new. */

@@ -10,7 +10,8 @@ import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
 import { ALL_SLOTS, type Entry, PageLists } from "./lists.ts";
 import type { BlockMove } from "./blocks.ts";
-import type { KeptPages, Tier } from "./residence.ts";
+import type { Tier } from "./plan.ts";
+import type { KeptPages } from "./residence.ts";
 
 export interface CacheShape {
   layout: Layout;

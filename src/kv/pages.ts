@@ -1,6 +1,7 @@
 // Private pages and how many use them, and the regions of what stands for prompts beside them. The lists of a store share its pages, whatever KV head they belong to.
 import { assert } from "../errors.ts";
 import { Regions } from "./regions.ts";
+import { Standing } from "./standing.ts";
 
 /** What is shared out. */
 export interface PrivatePages {
@@ -21,9 +22,11 @@ export class PagePool {
   readonly #count: number;
   /** Null where pages are all that is kept of a prompt. */
   readonly regions: Regions | null;
+  readonly standing: Standing | null;
 
   constructor({ stores, kvHeads, stateBlocks }: PrivatePages) {
     this.regions = stateBlocks === null ? null : new Regions(stateBlocks);
+    this.standing = this.regions && new Standing(this.regions);
     this.#free = stores.map((count) => Array.from({ length: count }, (_, page) => page));
     this.#users = stores.map(() => new Map());
     this.#kvHeads = kvHeads;

@@ -4,7 +4,7 @@ import { KV_FORMATS, type KvFormat, type KvModel, type RecipePrice, type RecipeS
 import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import { checkPairs } from "./pairs.ts";
-import { chunkRowsOf } from "./residence.ts";
+import { chunkRowsOf } from "./plan.ts";
 import { bytesOf, evictedOf, resolve, type ResolvedCache } from "./shape.ts";
 import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
 import { SYSTEMS } from "./systems/index.ts";

@@ -1,4 +1,4 @@
-// Rooms for what stands for the prompts of sequences beside their pages: consecutive blocks, shared out first come, first fit.
+// Rooms for what stands for the prompts of sequences beside their pages: consecutive blocks, placed so that they can grow.
 import { assert } from "../errors.ts";
 
 /** Regions begin and end on a multiple of so many blocks. */
@@ -8,9 +8,18 @@ export const alignedBlocks = (blocks: number): number => ALIGN * Math.ceil(block
 
 interface Region {
   first: number;
+  /** Blocks that are in use, of those before `end`. */
+  filled: number;
   end: number;
-  /** Residences that use it. */
+  /** Residences that use it; 0: what is there may be of use to a later one. */
   users: number;
+}
+
+/** Consecutive free blocks, after the region `index − 1` and before `index`. */
+interface Gap {
+  index: number;
+  first: number;
+  blocks: number;
 }
 
 export class Regions {
@@ -23,25 +32,65 @@ export class Regions {
     this.#blocks = blocks;
   }
 
-  /** Blocks of all regions together. */
+  get #used(): Region[] {
+    return this.#taken.filter(({ users }) => users > 0);
+  }
+
+  /** Blocks of all regions in use together. */
   get taken(): number {
-    return this.#taken.reduce((sum, { first, end }) => sum + end - first, 0);
+    return this.#used.reduce((sum, { first, end }) => sum + end - first, 0);
   }
 
-  /** Regions that are taken. */
+  /** Regions in use. */
   get count(): number {
-    return this.#taken.length;
+    return this.#used.length;
   }
 
-  /** The first block of a region of `blocks` blocks; null where there is no room. */
+  #gaps(): Gap[] {
+    return Array.from({ length: this.#taken.length + 1 }, (_, index) => {
+      const first = this.#taken[index - 1]?.end ?? 0;
+      return { index, first, blocks: (this.#taken[index]?.first ?? this.#blocks) - first };
+    });
+  }
+
+  /**
+   * The first block of a region of `blocks` blocks; null where no gap has room. It lies in the largest one, with half of what
+   * is left of it on either side, so that this region and the one before it can both grow.
+   */
   take(blocks: number): number | null {
-    let first = 0;
-    let index = 0;
-    while (index < this.#taken.length && this.#taken[index]!.first < first + blocks) first = this.#taken[index++]!.end;
-    const end = first + alignedBlocks(blocks);
-    if (end > this.#blocks) return null;
-    this.#taken.splice(index, 0, { first, end, users: 1 });
+    const wanted = alignedBlocks(blocks);
+    const largest = this.#gaps().reduce((best, gap) => (gap.blocks > best.blocks ? gap : best));
+    const left = largest.blocks - wanted;
+    if (left < 0) return null;
+    const first = largest.first + (largest.index === 0 ? 0 : ALIGN * Math.floor(left / 2 / ALIGN));
+    this.#taken.splice(largest.index, 0, { first, filled: blocks, end: first + wanted, users: 1 });
     return first;
+  }
+
+  /** One block more, where `filled` are in use. False where another user has gone further, or something is in the way. */
+  extend(first: number, filled: number): boolean {
+    return this.#at(first).filled === filled && this.resize(first, filled + 1);
+  }
+
+  /** Makes it a region of `blocks` blocks. False, and as it was, where something is in the way. */
+  resize(first: number, blocks: number): boolean {
+    const region = this.#at(first);
+    const next = this.#taken[this.#taken.indexOf(region) + 1]?.first ?? this.#blocks;
+    const end = first + alignedBlocks(blocks);
+    if (end > next) return false;
+    Object.assign(region, { filled: blocks, end });
+    return true;
+  }
+
+  /** A user leaves; the first `filled` blocks stay as they are. False, and gone, where others use the region or nothing is to stay. */
+  rest(first: number, filled: number): boolean {
+    const region = this.#at(first);
+    if (region.users > 1 || filled === 0) {
+      this.release(first);
+      return false;
+    }
+    Object.assign(region, { users: 0, filled, end: first + alignedBlocks(filled) });
+    return true;
   }
 
   share(first: number): void {
@@ -50,7 +99,7 @@ export class Regions {
 
   release(first: number): void {
     const region = this.#at(first);
-    region.users--;
+    region.users = Math.max(0, region.users - 1);
     if (region.users === 0) this.#taken.splice(this.#taken.indexOf(region), 1);
   }
 

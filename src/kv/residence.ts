@@ -2,22 +2,9 @@
 // own. Pure bookkeeping; what it asks of the GPU are edits, applied before the next step.
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS, type BlockMove, type BlockPool, blocksFor, type Holder, ROOT } from "./blocks.ts";
-import type { PageFormat } from "./format.ts";
-import type { PagePool, PrivatePages } from "./pages.ts";
-
-/** Storage for blocks in one format. */
-export interface Tier {
-  format: PageFormat;
-  blocks: number;
-}
-
-/** The part of a prompt that is kept, in private pages: what it held of its first blocks besides is released. */
-export interface Retention {
-  /** [columns] tokens kept in each list of those before page `liveFrom`; ceil(tokens / 32) ≤ liveFrom. */
-  tokens: readonly number[];
-  /** Pages before this one are given up; those from it on stay as they are. */
-  liveFrom: number;
-}
+import type { PagePool } from "./pages.ts";
+import type { CachePlan, Retention } from "./plan.ts";
+import { type Left, sharedTokens } from "./standing.ts";
 
 /** A retention with its private pages. */
 export interface KeptPages extends Retention {
@@ -25,43 +12,15 @@ export interface KeptPages extends Retention {
   pages: readonly (readonly number[])[];
   /** First block of the region in which a system's state stands for the pages given up; 0 where no system has one. */
   region: number;
+  /** Blocks of it that were made for an earlier prompt. */
+  standing: number;
 }
 
-/** What the engine must know of a cache to share it out. */
-export interface CachePlan {
-  /** Tokens of context of all sequences together. */
-  context: number;
-  /** Blocks by tier. With a second tier, a block goes there once all its tokens are older than `recent`. */
-  tiers: readonly number[];
-  recent: number;
-  /** The last chunk of a prompt has at least so many rows, and all of them run every layer. */
-  windowRows: number;
-  /** Null where nothing is kept in private. */
-  privatePages: PrivatePages | null;
-  /** [tiers] bytes of a block, and bytes of a private page. */
-  blockBytes: readonly number[];
-  pageBytes: number;
-  /** Bytes of what stands for a prompt beside its pages: for each block of its region, and for all. */
-  stateBytes: { block: number; prompt: number };
-  /** What is kept of a prompt of `tokens` tokens; null: all of it. */
-  retain: (tokens: number) => Retention | null;
+/** A page of a reply that goes with the next edits: what stands for it is made in this step. */
+export interface RetiringPage {
+  index: number;
+  region: number;
 }
-
-/** Rows of a prompt's chunk, of those of a step: always so many, whatever decodes beside it, so that no result depends on it. */
-export const chunkRowsOf = ({ rows, sequences }: { rows: number; sequences: number }): number => rows - sequences + 1;
-
-/** A cache of one tier that keeps everything. */
-export const plainPlan = (blocks: number): CachePlan => ({
-  context: blocks * BLOCK_TOKENS,
-  tiers: [blocks],
-  recent: Infinity,
-  windowRows: 0,
-  privatePages: null,
-  blockBytes: [0],
-  pageBytes: 0,
-  stateBytes: { block: 0, prompt: 0 },
-  retain: () => null,
-});
 
 /** Changes that must be on the GPU before the sequence's next row. */
 export interface Edits {
@@ -100,6 +59,10 @@ export class Residence implements Holder {
   #kept: KeptPages | null = null;
   /** Kept, but its lists and blocks change with the next edits only: the step that selects still reads them. */
   #keeping: KeptPages | null = null;
+  /** Blocks given up at the prompt's end: what stands for them may serve a later prompt, as rows of a reply may not. */
+  #madeFor = 0;
+  /** What stands for the first live page has been made; it goes with the edits before the row at this position. */
+  #retiring: { goesAt: number } | null = null;
   readonly #changed = new Set<number>();
   #keptChanged = false;
 
@@ -286,27 +249,64 @@ export class Residence implements Holder {
   // ---- parts of a prompt ----
 
   /**
-   * At the end of a prompt: takes private pages for what stays of it. Returns null where all of it stays, also for want of a
-   * region for what stands for the rest.
+   * At the end of a prompt, of the sequence with this number: takes private pages for what stays of it. Returns null where all
+   * of it stays, also for want of a region for what stands for the rest.
    */
-  keep(): KeptPages | null {
+  keep(number: number): KeptPages | null {
     const retention = this.#plan.retain(this.length);
     if (!retention) return null;
     assert(this.#privatePages && !this.#kept, "a part of a prompt is kept once, in private pages");
-    const region = this.#takeRegion(retention.liveFrom);
-    if (region === null) return null;
-    this.#keeping = { ...retention, region, pages: this.#privatePages.take(retention.tokens.map(blocksFor)) };
+    const place = this.#takeRegion(number, retention.liveFrom);
+    if (!place) return null;
+    this.#keeping = { ...retention, ...place, pages: this.#privatePages.take(retention.tokens.map(blocksFor)) };
+    this.#madeFor = retention.liveFrom;
     return this.#keeping;
   }
 
-  #takeRegion(blocks: number): number | null {
-    const { regions } = this.#privatePages!;
-    return regions ? regions.take(blocks) : 0;
+  #takeRegion(number: number, blocks: number): Pick<KeptPages, "region" | "standing"> | null {
+    const { regions, standing } = this.#privatePages!;
+    if (!regions || !standing) return { region: 0, standing: 0 };
+    const left = standing.take(number);
+    const stands = left ? this.#standsFor(left, blocks) : 0;
+    if (left && stands > 0 && regions.resize(left.region, blocks)) return { region: left.region, standing: stands };
+    if (left) regions.release(left.region);
+    let region = regions.take(blocks);
+    while (region === null && standing.dropOldest()) region = regions.take(blocks);
+    return region === null ? null : { region, standing: 0 };
   }
 
-  /** What has changed since the last call. Blocks that are given up go with it: the step that read them is launched. */
-  takeEdits(): Edits {
+  /** Blocks of this prompt, of those that it gives up, that an earlier one's state stands for as its own would. */
+  #standsFor({ tokens }: Left, blocks: number): number {
+    const base = this.#plan.baseBlocks(blocks);
+    if (this.#plan.baseBlocks(tokens.length / BLOCK_TOKENS) !== base) return 0;
+    const shared = Math.floor(sharedTokens(tokens, this.tokens) / BLOCK_TOKENS);
+    return shared < base ? 0 : Math.min(shared, blocks);
+  }
+
+  /** How long ago, at the row at `position`, what stands for the next page of the reply should have been made; below 0: not yet. */
+  overdue(position: number): number {
+    const { retiring } = this.#plan;
+    if (!retiring || !this.#kept || this.#retiring) return -1;
+    return position - (this.#kept.liveFrom + 1) * BLOCK_TOKENS - retiring.after;
+  }
+
+  /** The next page, which goes once it is time: in the step of `position` what stands for it is made. Null where there is no room. */
+  retire(position: number): RetiringPage | null {
+    const { liveFrom: index, region } = this.#kept!;
+    const due = position - this.overdue(position);
+    if (!this.#privatePages!.regions!.extend(region, index)) return null;
+    this.#retiring = { goesAt: Math.max(position + 1, due + this.#plan.retiring!.within) };
+    return { index, region };
+  }
+
+  /**
+   * What has changed since the last call, before the row at `position` where it has one. Blocks that are given up go with it: the
+   * step that read them is launched.
+   */
+  takeEdits(position = 0): Edits {
     if (this.#keeping) this.#giveUp(this.#keeping);
+    const retires = this.#retiring && this.#retiring.goesAt <= position;
+    if (this.#kept && retires) this.#giveUp({ ...this.#kept, liveFrom: this.#kept.liveFrom + 1 });
     const kept = this.#keptChanged ? this.#kept : null;
     this.#keptChanged = false;
     const pages = [...this.#changed].map((index) => ({ index, block: this.blocks[index]! }));
@@ -317,8 +317,8 @@ export class Residence implements Holder {
   #giveUp(kept: KeptPages): void {
     this.#kept = kept;
     this.#keptChanged = true;
-    this.#keeping = null;
-    for (let index = kept.liveFrom - 1; index >= 0; index--) {
+    this.#keeping = this.#retiring = null;
+    for (let index = kept.liveFrom - 1; index >= 0 && this.blocks[index] !== GONE; index--) {
       this.#pool.release(this.blocks[index]!, this);
       this.blocks[index] = GONE;
     }
@@ -372,18 +372,27 @@ export class Residence implements Holder {
     this.#settle();
   }
 
-  /** The sequence is over: its blocks stay findable, a partly filled last one included, but they are free to be taken. */
-  dispose(): void {
+  /**
+   * The sequence is over: its blocks stay findable, a partly filled last one included, but they are free to be taken. What
+   * stands for its prompt stays under `number`; without one it goes.
+   */
+  dispose(number: number | null = null): void {
     const kept = this.#kept ?? this.#keeping;
     const open = this.#openBlock(1);
     if (!kept && open !== null && this.#pool.references(this.blocks[open]!) === 1) this.#publish(open);
     for (const block of this.blocks.splice(0).reverse()) if (block !== GONE) this.#pool.release(block, this);
     if (kept) this.#privatePages!.release(kept.pages);
-    if (kept) this.#privatePages!.regions?.release(kept.region);
+    if (kept) this.#leaveRegion(kept.region, number);
     this.tokens.length = 0;
     this.#published = this.#settled = this.#pinnedUntil = 0;
-    this.#kept = this.#keeping = null;
+    this.#kept = this.#keeping = this.#retiring = null;
     this.#keptChanged = false;
     this.#changed.clear();
+  }
+
+  #leaveRegion(region: number, number: number | null): void {
+    const { regions, standing } = this.#privatePages!;
+    if (number === null) regions?.release(region);
+    else standing?.put(number, { region, tokens: this.tokens.slice(0, this.#madeFor * BLOCK_TOKENS) });
   }
 }

@@ -5,7 +5,7 @@ import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import type { PageFormat, WrittenFormat } from "./format.ts";
 import { type Layout, ordinaryLayout } from "./layout.ts";
 import { alignedBlocks } from "./regions.ts";
-import type { CachePlan, Retention, Tier } from "./residence.ts";
+import type { CachePlan, Retention, Tier } from "./plan.ts";
 import type { KvBounds, KvSystem, Retaining, StateBytes } from "./system.ts";
 
 /** What a cache is built from, for one model. */
@@ -69,6 +69,8 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
     windowRows: retaining?.windowRows ?? 0,
     privatePages: stores && { stores, kvHeads: model.kvHeads, stateBlocks: stateBlocksOf(resolved, bounds) },
     retain: (tokens) => retaining?.retain(tokens) ?? null,
+    baseBlocks: (given) => retaining?.basePages?.(given) ?? given,
+    retiring: retaining?.retiring ? { after: retaining.retiring.after, within: bounds.sequences } : null,
   };
 }
 

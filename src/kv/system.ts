@@ -8,7 +8,7 @@ import type { Part } from "../gpu/readback.ts";
 import type { KvCache } from "./cache.ts";
 import type { SealedFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
-import type { Retention } from "./residence.ts";
+import type { Retention } from "./plan.ts";
 
 /** What a cache is made for. */
 export interface KvBounds {
@@ -29,6 +29,8 @@ export interface StepSizes {
   pagesGivenUp: number;
   /** Set where a prompt ends with this step of which only a part stays. */
   promptEnd: PromptEndSizes | null;
+  /** Set where a page of a reply goes after this step. */
+  retiring: RetiringSizes | null;
 }
 
 export interface PromptEndSizes {
@@ -40,9 +42,19 @@ export interface PromptEndSizes {
   kept: number;
   /** First block of the region for what stands for the rest. */
   region: number;
+  /** Tokens for which it stands there already, made for an earlier prompt that began alike; whole blocks. */
+  standing: number;
   /** First of the rows that decide what stays, and how many there are (at most `windowRows`). */
   windowAt: number;
   windowRows: number;
+}
+
+export interface RetiringSizes {
+  sequence: number;
+  /** Its index in the lists of the sequence: tokens 32·page … 32·page + 31. */
+  page: number;
+  /** First block of the region for what stands for the pages given up; it has room for this one. */
+  region: number;
 }
 
 /** What a system's dispatches work on. */
@@ -99,9 +111,9 @@ export interface Between {
   /**
    * Awaited before anything of a step is written (lists and records are still those of the step before) and after all
    * steps launched have been taken: a system that has this gives up that a step is prepared while another one runs.
-   * `running`: sequences of the coming step that were there before it.
+   * `known`: sequences of the coming step that were there before it, and those that are over of which something stands.
    */
-  before?(running: ReadonlySet<number>): Promise<void>;
+  before?(known: ReadonlySet<number>): Promise<void>;
   stats(): RecallStats;
 }
 
@@ -125,8 +137,17 @@ export interface Retaining {
   retain(tokens: number): Retention | null;
   /** Tokens that are given up can still be brought back, from a state of the system's own: none counts as evicted. */
   recalls?: boolean;
+  /** What stands for so many pages rests on the first of them, as many as this says: a later prompt that has these in common goes on from it. */
+  basePages?(pages: number): number;
   /** Dispatches that write `keep` for the lists of a store, encoded after the attention of the last layer that reads it. */
   select(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
+  /** Pages of the reply, too, are given up after such a prompt. Only with `recalls`. */
+  retiring?: {
+    /** Tokens that are younger than all of a page that is. */
+    after: number;
+    /** Dispatches that make what stands for the page, encoded where those of `select` are. */
+    take(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
+  };
 }
 
 export interface StateBytes {

@@ -29,10 +29,11 @@ export class BetweenSteps {
   }
 
   /** Before anything of the batch is written. */
-  async before({ lists }: Batch): Promise<void> {
+  async before({ lists, standing }: Batch): Promise<void> {
     if (!this.#between?.before) return;
     await this.#taken;
-    await this.#between.before(new Set(lists.filter(({ enters }) => !enters).map(({ sequence }) => sequence)));
+    const running = lists.filter(({ enters }) => !enters).map(({ sequence }) => sequence);
+    await this.#between.before(new Set([...running, ...standing]));
   }
 
   /** Before the step is encoded. */

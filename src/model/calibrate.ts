@@ -1,6 +1,6 @@
 // One pass of an ordinary model over a calibration text, window by window, and the sums that it leaves. docs/recovery.md.
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { chunkRowsOf } from "../kv/residence.ts";
+import { chunkRowsOf } from "../kv/plan.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { tapped } from "./forward.ts";
@@ -71,7 +71,17 @@ function chunkOf(tokens: readonly number[], start: number, end: number): Batch {
   const page = (_: unknown, index: number) => ({ index, block: index });
   const pages = start === 0 ? Array.from({ length: blocksFor(tokens.length) }, page) : [];
   const lists = [{ sequence: 0, enters: start === 0, pages, kept: null }];
-  return { rows, decodeRows: 0, logitRows: [], lists, moves: [], promptEnd: null, arrivals: [] };
+  return {
+    rows,
+    decodeRows: 0,
+    logitRows: [],
+    lists,
+    moves: [],
+    promptEnd: null,
+    retiring: null,
+    standing: [],
+    arrivals: [],
+  };
 }
 
 /** Tokens that a window can have: its blocks are of the tier that projections write. */

@@ -1,6 +1,7 @@
 // What the engine knows of a model: rows of tokens go in, sampled tokens come out. A fake implements it in tests.
 import type { BlockMove } from "../kv/blocks.ts";
-import type { CachePlan, Edits, Holdings, KeptPages } from "../kv/residence.ts";
+import type { CachePlan } from "../kv/plan.ts";
+import type { Edits, Holdings, KeptPages, RetiringPage } from "../kv/residence.ts";
 
 /** Sampling of one row, all fields set. Meanings as in api.ts. */
 export interface RowSampling {
@@ -90,6 +91,11 @@ export interface PromptEnd {
   kept: KeptPages;
 }
 
+/** A page of the reply of a decoding sequence that its lists lose after this step: what stands for it is made before. */
+export interface Retiring extends RetiringPage {
+  sequence: number;
+}
+
 /** One step. Rows of decoding sequences come first, then the rows of at most one prompt chunk. */
 export interface Batch {
   rows: readonly Row[];
@@ -102,6 +108,9 @@ export interface Batch {
   moves: readonly BlockMove[];
   /** Set where a prompt ends with this step of which only a part stays. */
   promptEnd: PromptEnd | null;
+  retiring: Retiring | null;
+  /** Numbers of sequences that are over, but what stands for their prompts is kept for later ones. */
+  standing: readonly number[];
   /** Sequences that enter with a penalty or a bias: from this step on the counts and biases of their numbers are theirs. */
   arrivals: readonly Arrival[];
 }

@@ -1,5 +1,6 @@
 // What changes from step to step, worked out from its batch.
 import { assert } from "../errors.ts";
+import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { KvCache } from "../kv/cache.ts";
 import type { PromptEndSizes } from "../kv/system.ts";
 import { splitsFor } from "./layer/attention.ts";
@@ -28,7 +29,8 @@ export function continuingRows({ rows, decodeRows, logitRows, promptEnd }: Batch
   return rows.length - tail < continuing.length ? [...rows.keys()] : continuing;
 }
 
-export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, promptEnd }: Batch, tile: number): Sizes {
+export function sizesOf(model: ModelContext, batch: Batch, tile: number): Sizes {
+  const { rows, decodeRows, logitRows, promptEnd } = batch;
   const alone = tile === 0 ? rows.slice(0, decodeRows) : rows;
   return {
     ...listSizes(model, rows, alone),
@@ -38,6 +40,7 @@ export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, prom
     inPlace: rows.length,
     queried: false,
     promptEnd: promptEnd && endSizes(promptEnd, rows.length, model),
+    retiring: retiringSizes(batch),
   };
 }
 
@@ -45,12 +48,8 @@ export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, prom
  * Past the boundary. Where all rows lie in front already, they are what the step is (a decoding batch, or a text being
  * scored); else each looks at its own pages alone.
  */
-export function upperSizesOf(
-  model: ModelContext,
-  { rows, decodeRows, logitRows, promptEnd }: Batch,
-  continuing: readonly number[],
-  tiles: Tiles,
-): Sizes {
+export function upperSizesOf(model: ModelContext, batch: Batch, continuing: readonly number[], tiles: Tiles): Sizes {
+  const { rows, decodeRows, logitRows, promptEnd } = batch;
   const moved = continuing.findIndex((row, i) => row !== i);
   const count = continuing.length;
   const inPlace = moved < 0 ? count : moved;
@@ -68,6 +67,7 @@ export function upperSizesOf(
     inPlace,
     queried: moved < 0 && tiles.all > 0,
     promptEnd: promptEnd && endSizes(promptEnd, count, model),
+    retiring: retiringSizes(batch),
   };
 }
 
@@ -83,6 +83,9 @@ function listSizes(
   const splitting = splitsFor(profile, mostPages(cache, alone.length > 0 ? alone : rows.slice(-1)));
   return { arenas, pagesGivenUp, ...splitting, chunkSplits: Math.min(MOST_CHUNK_SPLITS, splitting.splits) };
 }
+
+const retiringSizes = ({ retiring }: Batch): Sizes["retiring"] =>
+  retiring && { sequence: retiring.sequence, page: retiring.index, region: retiring.region };
 
 /** Pages of the longest list that these rows read. */
 const mostPages = (cache: KvCache, rows: readonly Row[]): number =>
@@ -100,6 +103,7 @@ function endSizes(
     tokens,
     kept: Math.max(...kept.tokens),
     region: kept.region,
+    standing: kept.standing * BLOCK_TOKENS,
     windowAt: count - windowRows,
     windowRows,
   };

@@ -5,7 +5,8 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { type CachePlan, chunkRowsOf, GONE, type Holdings } from "../kv/residence.ts";
+import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
+import { GONE, type Holdings } from "../kv/residence.ts";
 import { readPages, writePages } from "../kv/saved.ts";
 import { planOf } from "../kv/shape.ts";
 import { allocate, keepBuffer } from "./activations.ts";
@@ -345,6 +346,8 @@ export class Transformer implements Model {
       lists: [{ sequence: 0, enters: true, pages: Array.from({ length: blocksFor(first + count) }, page), kept: null }],
       moves: [],
       promptEnd: null,
+      retiring: null,
+      standing: [],
       arrivals: [],
     };
     await this.reserve(roomOf(batch, this.#model.cache));

@@ -101,6 +101,7 @@ function questions(model: ModelContext): Question[] {
     inPlace: 1,
     queried: false,
     promptEnd: null,
+    retiring: null,
   };
   const chunk: Sizes = { ...one, rows: rowsOf(model), decodeRows: 0 };
   const layer = Object.values(products(model, 0));

@@ -3,7 +3,8 @@
 // depends on: counter, seed, the sequence's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
 // the output.
 import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
-import { type CachePlan, GONE, type Holdings, type KeptPages, plainPlan } from "../../src/kv/residence.ts";
+import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
+import { GONE, type Holdings, type KeptPages } from "../../src/kv/residence.ts";
 import { alignedBlocks } from "../../src/kv/regions.ts";
 import {
   adjusted,
@@ -51,7 +52,9 @@ export function retainingPlan(blocks: number, budget: number, sequences: number)
 /** The same, but what is given up is seen all the same: it moves to a region of the state. */
 export function recallingPlan(blocks: number, budget: number, sequences: number): CachePlan {
   const plan = retainingPlan(blocks, budget, sequences);
-  return { ...plan, privatePages: { ...plan.privatePages!, stateBlocks: alignedBlocks(blocks) } };
+  const privatePages = { ...plan.privatePages!, stateBlocks: alignedBlocks(blocks) };
+  const baseBlocks = (given: number) => Math.ceil(given / 2);
+  return { ...plan, privatePages, baseBlocks, retiring: { after: 1 + (budget % 12), within: sequences } };
 }
 
 const recalls = ({ privatePages }: CachePlan): boolean => (privatePages?.stateBlocks ?? null) !== null;
@@ -214,6 +217,7 @@ export class FakeModel implements Model {
     }
     const results = fails ? [] : batch.logitRows.map((row) => this.#sample(row, batch.rows[row.row]!.cacheIndex));
     if (batch.promptEnd) this.#compact(batch.promptEnd);
+    if (batch.retiring) this.#retire(batch.retiring);
     return results;
   }
 
@@ -234,13 +238,21 @@ export class FakeModel implements Model {
     this.#tables[sequence]!.fill(NaN, 0, kept.liveFrom);
   }
 
-  #compact({ sequence, kept: { tokens, pages, liveFrom, region } }: PromptEnd): void {
-    if (recalls(this.cache))
-      for (let i = 0; i < liveFrom * BLOCK_TOKENS; i++)
-        this.#state[region * BLOCK_TOKENS + i] = this.#live(sequence, i);
+  #compact({ sequence, kept: { tokens, pages, liveFrom, region, standing } }: PromptEnd): void {
+    if (recalls(this.cache)) this.#stand(sequence, region, standing, liveFrom);
     for (const [i, source] of keptSlots(tokens[0]!, liveFrom).entries()) {
       this.#pages[pages[0]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS] = this.#live(sequence, source);
     }
+  }
+
+  #retire({ sequence, region, index }: NonNullable<Batch["retiring"]>): void {
+    this.#stand(sequence, region, index, index + 1);
+  }
+
+  /** Makes what stands for these blocks of the sequence. */
+  #stand(sequence: number, region: number, first: number, end: number): void {
+    for (let i = first * BLOCK_TOKENS; i < end * BLOCK_TOKENS; i++)
+      this.#state[region * BLOCK_TOKENS + i] = this.#live(sequence, i);
   }
 
   #live(sequence: number, index: number): number {

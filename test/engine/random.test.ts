@@ -3,7 +3,7 @@ import { expect, test } from "playwright/test";
 import { GREEDY, type RowSampling } from "../../src/model/model.ts";
 import { pick, random } from "../kernels/spec.ts";
 import { collect, make, request, words } from "./drive.ts";
-import { type CachePlan, plainPlan } from "../../src/kv/residence.ts";
+import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
 import { continuation, type FakeModel, recallingPlan, retainingPlan, tieredPlan } from "./fake.ts";
 
 interface Job {
@@ -87,7 +87,7 @@ const settled = async () => {
 };
 
 test("500 random conversations that go on, branch and are aborted: tokens of an engine that never branched", async () => {
-  const seen = { followed: 0, aborted: 0, kept: 0 };
+  const seen = { followed: 0, aborted: 0, kept: 0, retired: 0, stood: 0 };
   for (let seed = 0; seed < 500; seed++) {
     const uniform = random(70_000 + seed);
     const upTo = (most: number) => Math.floor(uniform() * most);
@@ -99,7 +99,7 @@ test("500 random conversations that go on, branch and are aborted: tokens of an 
     for (let turn = 0; turn < 3; turn++) {
       const replies = Array.from({ length: 1 + upTo(3) }, async (_, i) => {
         const prompt = [...pick(uniform, texts), ...words(seed * 100 + turn * 10 + i, 1 + upTo(30))];
-        const most = 1 + upTo(40);
+        const most = 1 + upTo(60);
         const stop = new AbortController();
         const run = made.engine.generate(request(prompt, most), stop.signal);
         const cut = uniform() < 0.3 ? upTo(most) : -1;
@@ -115,8 +115,13 @@ test("500 random conversations that go on, branch and are aborted: tokens of an 
     }
     await settled();
     expectAllFree(made, cache, `seed ${seed}`);
-    seen.kept += made.model.batches.some(({ promptEnd }) => promptEnd) ? 1 : 0;
+    const { batches } = made.model;
+    seen.kept += batches.some(({ promptEnd }) => promptEnd) ? 1 : 0;
+    seen.retired += batches.filter(({ retiring }) => retiring).length;
+    seen.stood += batches.filter(({ promptEnd }) => promptEnd && promptEnd.kept.standing > 0).length;
   }
+  expect(seen.retired).toBeGreaterThan(100);
+  expect(seen.stood).toBeGreaterThan(50);
   expect(seen.followed).toBeGreaterThan(500);
   expect(seen.aborted).toBeGreaterThan(200);
   expect(seen.kept).toBeGreaterThan(250);

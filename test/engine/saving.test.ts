@@ -2,7 +2,8 @@
 import { expect, test } from "playwright/test";
 import { BlockPool } from "../../src/kv/blocks.ts";
 import { PagePool } from "../../src/kv/pages.ts";
-import { plainPlan, Residence } from "../../src/kv/residence.ts";
+import { plainPlan } from "../../src/kv/plan.ts";
+import { Residence } from "../../src/kv/residence.ts";
 import { collect, make, request, words } from "./drive.ts";
 import { continuation, retainingPlan, tieredPlan } from "./fake.ts";
 
@@ -43,7 +44,7 @@ test("a copy shares blocks and private pages until one of the two writes, and th
   const residence = new Residence(pool, plan, pages);
   residence.reserve(170);
   residence.append(words(4, 170));
-  expect(residence.keep()!.pages[0]!.length).toBe(2);
+  expect(residence.keep(0)!.pages[0]!.length).toBe(2);
   residence.takeEdits();
   const copy = residence.copy();
   expect(copy.holdings).toEqual(residence.holdings);
@@ -80,7 +81,7 @@ test("saved holdings come back into private pages of their own", () => {
   const residence = make();
   residence.reserve(100);
   residence.append(words(5, 100));
-  residence.keep();
+  residence.keep(0);
   residence.takeEdits();
   const restored = make();
   const holdings = restored.restore(residence.holdings);

@@ -9,6 +9,7 @@ import pool_max from "./kv/pool_max.ts";
 import shadow_keep from "./kv/shadow_keep.ts";
 import shadow_keys from "./kv/shadow_keys.ts";
 import shadow_landmarks from "./kv/shadow_landmarks.ts";
+import shadow_down from "./kv/shadow_down.ts";
 import shadow_maps from "./kv/shadow_maps.ts";
 import shadow_orthogonal from "./kv/shadow_orthogonal.ts";
 import shadow_plan from "./kv/shadow_plan.ts";
@@ -75,6 +76,7 @@ export const specs: readonly KernelSpec[] = [
   shadow_keep,
   shadow_keys,
   shadow_landmarks,
+  shadow_down,
   shadow_maps,
   shadow_orthogonal,
   shadow_plan,

@@ -33,6 +33,8 @@ export async function eachRow(
       ],
       moves: [],
       promptEnd: null,
+      retiring: null,
+      standing: [],
       arrivals: [],
     });
     await read();

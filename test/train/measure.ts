@@ -50,6 +50,8 @@ async function prefill(): Promise<void> {
     lists: [{ sequence: 0, enters: true, pages: Array.from({ length: T / 32 }, page), kept: null }],
     moves: [],
     promptEnd: null,
+    retiring: null,
+    standing: [],
     arrivals: [],
   });
   await read();

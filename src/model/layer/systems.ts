@@ -19,15 +19,22 @@ export const contextOf = ({ systemContext, cache }: ModelContext, span: Span): S
 export const atPlace = (model: ModelContext, place: Place, layer: number, span: Span): AnyDispatch<Sizes>[] =>
   model.systems.flatMap((system) => system.at?.(place, layer, contextOf(model, span)) ?? []);
 
-/** At the end of a prompt of which only some tokens stay: which, and their move, once the last layer has read a store. */
+/** Once the last layer has read a store: at the end of a prompt of which only some tokens stay, which, and their move; and what stands for a page that goes. */
 export function keepTokens(model: ModelContext, layer: number, span: Span): AnyDispatch<Sizes>[] {
   const { layout } = model.cache.shape;
   const store = layout.reads[layer]!;
   const retaining = model.systems.find((system) => system.retaining)?.retaining;
   if (!retaining || readersOf(layout, store).at(-1) !== layer) return [];
-  const dispatches = [...retaining.select(store, contextOf(model, span)), ...moves(model, store)];
-  return dispatches.map((each) => ({ ...each, grid: (s: Sizes) => (s.promptEnd ? each.grid(s) : [0, 0, 0]) }));
+  const ends = [...retaining.select(store, contextOf(model, span)), ...moves(model, store)];
+  const retires = retaining.retiring?.take(store, contextOf(model, span)) ?? [];
+  return [
+    ...onlyIf(({ promptEnd }) => promptEnd !== null, ends),
+    ...onlyIf(({ retiring }) => retiring !== null, retires),
+  ];
 }
+
+const onlyIf = (wanted: (sizes: StepSizes) => boolean, dispatches: AnyDispatch<StepSizes>[]): AnyDispatch<Sizes>[] =>
+  dispatches.map((each) => ({ ...each, grid: (s: Sizes) => (wanted(s) ? each.grid(s) : [0, 0, 0]) }));
 
 /** One dispatch per arena that holds tokens of whole prompts. */
 function moves({ cache, systemContext, config }: ModelContext, store: number): AnyDispatch<StepSizes>[] {

@@ -34,15 +34,16 @@ function make(seed: number, tiny = false) {
   const ROWS = BITS === 8 ? E / 4 + 1 : E / 2;
   const tokens = tiny ? 10 : pick(uniform, [CHUNK, 32, 33 + CHUNK, 100, 160]);
   const { table, kv, token, row, params } = drawPrompt(uniform, shape, tokens);
-  const chunks = Math.floor(tokens / CHUNK);
+  const end = Math.floor(tokens / CHUNK);
+  const begin = pick(uniform, [0, 0, Math.floor(end / 2)]);
   const first = pick(uniform, [0, 8]);
-  const stride = first + chunks + pick(uniform, [0, 3]);
+  const stride = first + end + pick(uniform, [0, 3]);
   const landmarks = new Uint32Array(G * ROWS * stride).fill(0xdeadbeef);
   const unlike = new Float32Array(G * stride).fill(Number.NaN);
   const wantLandmarks = new Map<number, [Near, Near]>();
   const means = new Map<number, Float64Array>(); // by first word
   const wantUnlike = new Float64Array(G * stride).fill(Number.NaN);
-  for (let chunk = 0; chunk < chunks; chunk++) {
+  for (let chunk = begin; chunk < end; chunk++) {
     if (!token(chunk * CHUNK).here) continue;
     for (let g = 0; g < G; g++) {
       const keys = Array.from({ length: CHUNK }, (_, i) => token(chunk * CHUNK + i).key(g));
@@ -59,10 +60,10 @@ function make(seed: number, tiny = false) {
     }
   }
   return {
-    label: `${G}×${E} ${KV_BITS} bits, ${chunks} chunks of ${CHUNK}, landmarks of ${BITS} bits`,
+    label: `${G}×${E} ${KV_BITS} bits, chunks ${begin} … ${end - 1} of ${CHUNK}, landmarks of ${BITS} bits`,
     constants: { WG, E, G, KV_BITS, BITS, CHUNK },
-    params: { ...params, row, chunks, first, stride },
-    grid: [ceilDiv(chunks, WG), G, 1] as const,
+    params: { ...params, row, begin, chunks: end - begin, first, stride },
+    grid: [ceilDiv(end - begin, WG), G, 1] as const,
     buffers: { table, kv, landmarks, unlike },
     want: {
       landmarks: BITS === 8 ? coded(landmarks, means, { E, stride }) : halves(landmarks, wantLandmarks),
@@ -80,6 +81,7 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(1, true),
   mutants: [
+    ["the first chunks, whichever are meant", "params.begin + id.x", "id.x"],
     ["the sum instead of the mean", "mean /= f32(CHUNK);", ""],
     ["the first chunk like any other", "select(-cosine, 2.0, chunk == 0u)", "-cosine"],
     ["the first key only", "products[i] / max(sqrt(squares[i] * square), 1e-8)", "products[0] / max(sqrt(squares[0] * square), 1e-8)"], // prettier-ignore

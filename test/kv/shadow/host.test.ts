@@ -131,7 +131,7 @@ test("what does not fit goes up in rounds, each with the words at which the valu
   const number = (store: number, head: number, token: number, word: number) => 1000 * store + 100 * head + 3 * token + word; // prettier-ignore
   const valuesOf = (store: number, head: number, tokens: number[]) =>
     tokens.flatMap((token) => [0, 1, 2].map((word) => number(store, head, token, word)));
-  host.open(7, 12);
+  host.open(7, 12, 0);
   for (let store = 0; store < 4; store++) {
     for (const [begin, tokens] of [
       [0, [0, 1, 2, 3, 4]],

@@ -17,6 +17,7 @@ const SHAPE = {
   outliers: 24,
   selected: 64,
   local: 32,
+  reply: null,
   rank: 48,
   width: 192,
   keyBits: 16,

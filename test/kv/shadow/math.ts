@@ -71,6 +71,8 @@ export function toCodes(row: Row): Row {
 
 export interface LowRank {
   rank: number;
+  /** How many rows, from the first on, say which directions are kept and how much they weigh. */
+  known: number;
   /** Taken off each row; null: nothing. */
   mean: Row | null;
   /** [D][M] what the iteration begins with; null: every channel is kept. */
@@ -80,13 +82,14 @@ export interface LowRank {
   round: (factor: number) => number;
 }
 
-/** Rows as their factors give them back: of the directions in which rows vary most. */
-export function lowRank(rows: readonly Row[], { rank, mean, start, rounds, round }: LowRank): Row[] {
-  const centred = rows.map((row) => row.map((value, k) => value - (mean?.[k] ?? 0)));
+/** Rows as their factors give them back: of the directions in which the first `known` rows vary most. */
+export function lowRank(all: readonly Row[], { rank, known, mean, start, rounds, round }: LowRank): Row[] {
+  const centred = all.map((row) => row.map((value, k) => value - (mean?.[k] ?? 0)));
+  const rows = centred.slice(0, known);
   const width = centred[0]!.length;
   const gram = Array.from({ length: width }, (_, k) => {
     const sums = new Float64Array(width);
-    for (const row of centred) for (let i = 0; i < width; i++) sums[i]! += row[k]! * row[i]!;
+    for (const row of rows) for (let i = 0; i < width; i++) sums[i]! += row[k]! * row[i]!;
     return sums;
   });
   let basis = { columns: unit(width), lengths: unit(width).map(() => rows.length) };

@@ -78,6 +78,8 @@ const step = (parts: Partial<Batch> & Pick<Batch, "rows" | "decodeRows">): Batch
   lists: [],
   moves: [],
   promptEnd: null,
+  retiring: null,
+  standing: [],
   arrivals: [],
   ...parts,
 });
@@ -87,7 +89,12 @@ async function endPrompt(transformer: Transformer, tokens: number): Promise<numb
   const { cache } = transformer;
   const retention = cache.retain(tokens);
   const pool = cache.privatePages && new PagePool(cache.privatePages);
-  const kept = retention && { ...retention, region: 0, pages: pool!.take(retention.tokens.map(blocksFor)) };
+  const kept = retention && {
+    ...retention,
+    region: 0,
+    standing: 0,
+    pages: pool!.take(retention.tokens.map(blocksFor)),
+  };
   const rows = Array.from({ length: END_ROWS }, (_, i) => rowAt(tokens - END_ROWS + i, i));
   const pages = Array.from({ length: blocksFor(tokens + 32) }, page);
   const end = step({

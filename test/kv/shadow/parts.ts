@@ -52,9 +52,14 @@ const context: SystemContext = {
 cache.openSequence(0);
 for (let i = 0; i < blocksFor(tokens); i++) cache.setPage(0, i, i);
 const retention = plan.retain(tokens)!;
-const kept = { ...retention, region: 0, pages: new PagePool(plan.privatePages!).take(retention.tokens.map(blocksFor)) };
+const kept = {
+  ...retention,
+  region: 0,
+  standing: 0,
+  pages: new PagePool(plan.privatePages!).take(retention.tokens.map(blocksFor)),
+};
 const system = kv.systems.at(-1)!;
-const end = { sequence: 0, region: 0, tokens, kept: retention.tokens[0]!, windowAt: 0, windowRows: 1 };
+const end = { sequence: 0, region: 0, standing: 0, tokens, kept: retention.tokens[0]!, windowAt: 0, windowRows: 1 };
 
 const ask = () =>
   gpu.write(
@@ -91,11 +96,17 @@ async function time(
 }
 
 ask();
-await time("end", system.retaining!.select(0, context), { rows: 1, decodeRows: 0, pagesGivenUp: 0, promptEnd: end });
+await time("end", system.retaining!.select(0, context), {
+  rows: 1,
+  decodeRows: 0,
+  pagesGivenUp: 0,
+  promptEnd: end,
+  retiring: null,
+});
 cache.setKept(0, kept);
 const parts = system.at!("afterHeads", 0, context);
 const whole = await Program.build(gpu, "whole", parts);
-const decoding = { rows: 1, decodeRows: 1, pagesGivenUp: retention.liveFrom, promptEnd: null };
+const decoding = { rows: 1, decodeRows: 1, pagesGivenUp: retention.liveFrom, promptEnd: null, retiring: null };
 whole.prepare(decoding);
 const run = async () => {
   const encoder = gpu.device.createCommandEncoder();

@@ -31,7 +31,12 @@ export async function permuted(address: string, prompt: readonly number[]): Prom
 
 function keptOf({ cache }: Transformer, tokens: number): KeptPages {
   const retention = cache.retain(tokens)!;
-  return { ...retention, region: 0, pages: new PagePool(cache.privatePages!).take(retention.tokens.map(blocksFor)) };
+  return {
+    ...retention,
+    region: 0,
+    standing: 0,
+    pages: new PagePool(cache.privatePages!).take(retention.tokens.map(blocksFor)),
+  };
 }
 
 const run = async (transformer: Transformer, batch: Batch) => (await transformer.submit(batch)).read();
@@ -39,6 +44,8 @@ const run = async (transformer: Transformer, batch: Batch) => (await transformer
 const step = (parts: Pick<Batch, "rows" | "decodeRows" | "lists" | "promptEnd">): Batch => ({
   logitRows: [{ row: parts.rows.length - 1, sequence: 0, sampling: GREEDY, counter: 0, forced: null, logits: true }],
   moves: [],
+  retiring: null,
+  standing: [],
   arrivals: [],
   ...parts,
 });

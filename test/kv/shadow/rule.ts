@@ -9,6 +9,8 @@ export interface ShadowOptions {
   outliers: number;
   selected: number;
   local: number;
+  /** A page of the reply is given up once all its tokens are `within` tokens more than `after` tokens old; without: never. */
+  reply?: { after: number; within: number };
   /** At least the width of a store's keys: all of it. */
   rank: number;
   /** How factors and landmarks are stored, and values that are brought back; null: exactly. */
@@ -50,6 +52,13 @@ interface Choice {
   missing: number;
 }
 
+/** Of so many pages, the first ones whose keys say what the factors are: whole quarters of a power of two. */
+function basePages(pages: number): number {
+  let power = 4;
+  while (2 * power <= pages) power *= 2;
+  return pages < 4 ? pages : pages - (pages % (power / 4));
+}
+
 /** Tokens of the pages given up. */
 export const givenUp = (tokens: number, { local }: ShadowOptions): number =>
   Math.max(0, 32 * Math.floor((tokens - local) / 32));
@@ -58,7 +67,9 @@ class Shadow {
   readonly #model: Model;
   readonly #options: ShadowOptions;
   readonly #prompt: number;
-  readonly #slots: number;
+  readonly #atEnd: number;
+  /** Tokens of the pages given up, as the row under way sees it. */
+  #slots: number;
   readonly #lists = new Map<string, List>();
   readonly #recalled = new Map<number, Row[]>();
   #layer = 0;
@@ -71,7 +82,7 @@ class Shadow {
     this.#model = model;
     this.#options = options;
     this.#prompt = prompt;
-    this.#slots = givenUp(prompt, options);
+    this.#slots = this.#atEnd = givenUp(prompt, options);
   }
 
   /** The queries of a layer are known: its heads come next. */
@@ -83,13 +94,14 @@ class Shadow {
   attend(head: HeadView): Row {
     const { query, keys, values, position, owner, group } = head;
     const { chunk, outliers, selected } = this.#options;
-    if (this.#slots / chunk <= outliers + selected || position < this.#prompt - 1)
+    if (this.#atEnd / chunk <= outliers + selected || position < this.#prompt - 1)
       return attendOne(query, keys, values);
     if (position === this.#prompt - 1) {
       this.#take(head);
       return attendOne(query, keys, values);
     }
     const list = this.#lists.get(`${owner}.${group}`)!;
+    this.#retire(list, head);
     if (!this.#planned.has(group) && this.#chooses(owner)) this.#plan(list, group, position);
     this.#planned.add(group);
     const seen = [...list.outliers, ...list.resident].map((each) => this.#chunk(list, owner, group, each));
@@ -98,6 +110,16 @@ class Shadow {
       [...seen.flatMap(([some]) => some), ...keys.slice(this.#slots)],
       [...seen.flatMap(([, some]) => some), ...values.slice(this.#slots)],
     );
+  }
+
+  /** What was old enough for the token before has landmarks now, and keys and values are brought back from what was made. */
+  #retire(list: List, { keys, values, position }: HeadView): void {
+    const { chunk, reply, stored } = this.#options;
+    const old = reply ? 32 * Math.floor((position - reply.after - reply.within) / 32) : 0;
+    this.#slots = Math.max(this.#atEnd, old);
+    [list.keys, list.values] = [[...keys], [...values]];
+    const fresh = inChunks(keys.slice(chunk * list.landmarks.length, this.#slots), chunk);
+    list.landmarks.push(...fresh.map((rows) => roundLandmark(meanOf(rows), stored)));
   }
 
   #chooses(owner: number): boolean {
@@ -158,24 +180,27 @@ class Shadow {
     ];
   }
 
-  /** All keys of a store through their factors. */
+  /** Keys of a store that have been given up, through their factors; those of the end of a prompt besides. */
   #recall(owner: number): Row[] {
-    const known = this.#recalled.get(owner);
-    if (known) return known;
+    const count = Math.max(this.#prompt, this.#slots);
+    const recalled = this.#recalled.get(owner);
+    if (recalled && recalled.length >= count) return recalled;
     const { G, E, turns } = this.#model.shape;
     const { frequencies } = turns[owner]!;
     const width = G * E;
     const lists = Array.from({ length: G }, (_, group) => this.#lists.get(`${owner}.${group}`)!);
-    const rows = Array.from({ length: this.#prompt }, (_, t) =>
+    const rows = Array.from({ length: count }, (_, t) =>
       rotate(Float64Array.from(lists.flatMap(({ keys }) => [...keys[t]!])), -t, frequencies, E),
     );
     const { rank, stored } = this.#options;
+    const known = 32 * basePages(this.#atEnd / 32);
     const full = rank >= width;
     const columns = full ? width : Math.min(width, 4 * Math.ceil((rank + 8) / 4));
     const start = startColumns(width, columns);
     const made = lowRank(rows, {
       rank: Math.min(rank, width),
-      mean: meanOf(rows),
+      known,
+      mean: meanOf(rows.slice(0, known)),
       start: full
         ? null
         : Array.from({ length: columns }, (_, j) =>

@@ -75,7 +75,14 @@ const error = (got: ArrayLike<number>, want: ArrayLike<number>) =>
 /** Keys of all heads in a row, as five factors give them back. Enough rounds reach the singular vectors. */
 function recalled(): Row[] {
   const rows = made[0]!.keys.map((key, t) => Float64Array.from([...key, ...made[1]!.keys[t]!]));
-  return lowRank(rows, { rank: RANK, mean: null, start: columns(G * E, G * E), rounds: 2000, round: (x) => x });
+  return lowRank(rows, {
+    rank: RANK,
+    known: rows.length,
+    mean: null,
+    start: columns(G * E, G * E),
+    rounds: 2000,
+    round: (x) => x,
+  });
 }
 
 function columns(width: number, count: number): Row[] {
@@ -154,7 +161,7 @@ test("after four rounds with eight spare columns keys are off by at most a twent
     });
     const lost = (rounds: number) => {
       const setting = { rank, mean: meanOf(rows), rounds, round: (x: number) => x };
-      const back = lowRank(rows, { ...setting, start: columns(width, rank + 8) });
+      const back = lowRank(rows, { ...setting, known: rows.length, start: columns(width, rank + 8) });
       return rows.reduce((sum, each, t) => sum + each.reduce((own, x, k) => own + (x - back[t]![k]!) ** 2, 0), 0);
     };
     expect(Math.sqrt(lost(4) / lost(200)), `spectrum falling by ${fall}`).toBeLessThan(1.05);

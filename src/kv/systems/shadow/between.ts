@@ -1,5 +1,5 @@
 // What the CPU does for ShadowKV between steps: it counts what was there, and brings values that it keeps.
-import type { Between, PromptEndSizes, StepFacts, SystemContext } from "../../system.ts";
+import type { Between, PromptEndSizes, RetiringSizes, StepFacts, SystemContext } from "../../system.ts";
 import { decodingRows } from "./rows.ts";
 import { serverOf } from "./serve.ts";
 import type { ShadowShape } from "./shape.ts";
@@ -50,8 +50,9 @@ class GpuBetween implements Between {
 class HostBetween extends GpuBetween {
   readonly #server: ReturnType<typeof serverOf>;
   readonly #late: boolean;
-  /** Of the step that was taken last: a prompt whose values are still in its blocks, and what its lists missed. */
+  /** Of the step that was taken last: a prompt, and a page, whose values are still in their blocks, and what its lists missed. */
   #ended: PromptEndSizes | null = null;
+  #retired: RetiringSizes | null = null;
   #missed: { moves: readonly ArrayBuffer[]; sequences: readonly number[] } | null = null;
 
   constructor(context: SystemContext, shape: ShadowShape, late: boolean) {
@@ -73,15 +74,17 @@ class HostBetween extends GpuBetween {
   override take(step: StepFacts, [tally, ...moves]: readonly ArrayBuffer[]): void {
     super.take(step, tally ? [tally] : []);
     this.#ended = step.sizes.promptEnd;
+    this.#retired = step.sizes.retiring;
     this.#missed = moves.length > 0 ? { moves, sequences: step.decoding.slice(0, this.rows(step)) } : null;
   }
 
-  async before(running: ReadonlySet<number>): Promise<void> {
-    const [ended, missed] = [this.#ended, this.#missed];
-    this.#ended = this.#missed = null;
+  async before(known: ReadonlySet<number>): Promise<void> {
+    const [ended, retired, missed] = [this.#ended, this.#retired, this.#missed];
+    this.#ended = this.#retired = this.#missed = null;
     if (missed) await this.#server.bring(missed.moves, missed.sequences);
     if (ended) await this.#server.keepPrompt(ended);
-    this.#server.keepOnly(running);
+    if (retired) await this.#server.keepPage(retired);
+    this.#server.keepOnly(known);
   }
 
   override stats() {

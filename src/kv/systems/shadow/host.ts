@@ -14,6 +14,7 @@ export interface HostShape {
 }
 
 interface Prompt {
+  /** That there is room for. */
   tokens: number;
   /** [stores] of [G, tokens, words] */
   stores: readonly Uint32Array<ArrayBuffer>[];
@@ -32,6 +33,9 @@ export interface Round {
   words: number;
 }
 
+/** Replies grow a page at a time: room for more is made in steps that are larger. */
+const GROWTH = 1.125;
+
 export class HostValues {
   readonly #shape: HostShape;
   readonly #prompts = new Map<number, Prompt>();
@@ -45,11 +49,25 @@ export class HostValues {
     return sizes.reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  /** Room for the first `tokens` tokens of a prompt, in place of what the sequence had. */
-  open(sequence: number, tokens: number): void {
+  /** Room for the first `tokens` tokens of a sequence; of what it had, the first `kept` stay. */
+  open(sequence: number, tokens: number, kept: number): void {
+    const old = kept > 0 ? this.#prompts.get(sequence) : undefined;
+    if (old && old.tokens >= tokens) return;
     const { stores, kvHeads, words } = this.#shape;
-    const one = () => new Uint32Array(kvHeads * tokens * words);
-    this.#prompts.set(sequence, { tokens, stores: Array.from({ length: stores }, one) });
+    const room = old ? Math.max(tokens, Math.ceil(GROWTH * old.tokens)) : tokens;
+    const opened = Array.from({ length: stores }, () => new Uint32Array(kvHeads * room * words));
+    for (const [store, to] of opened.entries()) if (old) this.#copy(old, store, kept, { tokens: room, to });
+    this.#prompts.set(sequence, { tokens: room, stores: opened });
+  }
+
+  /** The first `kept` tokens of each head, into room for `tokens`. */
+  #copy(old: Prompt, store: number, kept: number, { tokens, to }: { tokens: number; to: Uint32Array }): void {
+    const { kvHeads, words } = this.#shape;
+    for (let head = 0; head < kvHeads; head++) {
+      const from = head * old.tokens * words;
+      const values = old.stores[store]!.subarray(from, from + Math.min(kept, old.tokens) * words);
+      to.set(values, head * tokens * words);
+    }
   }
 
   /** `values` [G, count, words]: those of tokens from … from + count − 1. */
@@ -61,9 +79,9 @@ export class HostValues {
       stores[store]!.set(values.subarray(head * each, (head + 1) * each), (head * tokens + from) * words);
   }
 
-  /** Other sequences are over. */
-  keepOnly(running: ReadonlySet<number>): void {
-    for (const sequence of this.#prompts.keys()) if (!running.has(sequence)) this.#prompts.delete(sequence);
+  /** Nothing of other sequences is wanted any more. */
+  keepOnly(known: ReadonlySet<number>): void {
+    for (const sequence of this.#prompts.keys()) if (!known.has(sequence)) this.#prompts.delete(sequence);
   }
 
   /** Lists of a store and what they miss, from the words of `shadow_plan`: [rows, G, 1 + 2·selected]. */

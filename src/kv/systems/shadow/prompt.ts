@@ -4,33 +4,22 @@ import { ceilDiv } from "../../../errors.ts";
 import {
   gemm_regs,
   shadow_keep,
-  shadow_keys,
-  shadow_landmarks,
   shadow_maps,
   shadow_orthogonal,
-  shadow_project,
   top_slots,
   transpose,
 } from "../../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../../gpu/program.ts";
-import type { Arena } from "../../arena.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
 import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
 import { chooseChunks } from "./decode.ts";
 import { listsOf, threadsOf } from "./rows.ts";
-import { chunksOf, factorWords, keptTokens, type ShadowShape } from "./shape.ts";
+import { basePages, chunksOf, keptTokens, pagesGivenUp, type ShadowShape } from "./shape.ts";
 import { stateOf } from "./state.ts";
-import { copyValues } from "./values.ts";
+import { type Job, keepValues, keysOf, knownMap, landmarksOf, project, type Range } from "./tokens.ts";
 
 /** Rounds of subspace iteration. */
 const ROUNDS = 4;
-
-/** What dispatches of a store need. */
-interface Job {
-  context: SystemContext;
-  shape: ShadowShape;
-  store: number;
-}
 
 /** Consecutive tokens of a prompt. */
 interface Tile {
@@ -39,28 +28,39 @@ interface Tile {
 }
 
 const tokensOf = ({ promptEnd }: StepSizes): number => promptEnd?.tokens ?? 0;
-/** First token of the prompt's region. */
-const regionOf = ({ promptEnd }: StepSizes): number => (promptEnd?.region ?? 0) * BLOCK_TOKENS;
 const sequenceOf = ({ promptEnd }: StepSizes): number => promptEnd?.sequence ?? 0;
+/** Tokens whose keys say what the map is: the first ones. */
+const baseOf = (s: StepSizes, shape: ShadowShape): number => BLOCK_TOKENS * basePages(pagesGivenUp(tokensOf(s), shape));
+/** Tokens for which it is all there already, but outliers and landmarks. */
+const standingOf = ({ promptEnd }: StepSizes): number => promptEnd?.standing ?? 0;
 const inTile = ({ first, most }: Tile, tokens: number): number => Math.max(0, Math.min(most, tokens - first));
+
+/** The prompt's tokens from `begin` on, before `end`. */
+const rangeOf = (s: StepSizes, begin: number, end: number): Range => ({
+  sequence: sequenceOf(s),
+  begin,
+  tokens: Math.max(0, end - begin),
+  first: (s.promptEnd?.region ?? 0) * BLOCK_TOKENS + begin,
+});
 
 export function takePrompt(context: SystemContext, shape: ShadowShape, store: number): AnyDispatch<StepSizes>[] {
   const job = { context, shape, store };
   const tiles = tilesOf(job);
-  const again = tiles.length > 1; // else the keys are still there
+  const stands = (s: StepSizes) => standingOf(s) > 0;
   return [
-    ...pivotKey(job),
-    ...tiles.flatMap((tile, i) => [...tileKeys(job, tile), turn(job, tile), addGram(job, tile, i > 0)]),
-    ...basis(job),
-    maps(job),
-    ...tiles.flatMap((tile) => [...(again ? tileKeys(job, tile) : []), project(job, tile)]),
-    ...keepValues(job),
-    ...landmarks(job),
+    ...where((s) => !stands(s), newMap(job, tiles)),
+    ...where(stands, [knownMap(job, sequenceOf)]),
+    ...tiles.flatMap((tile) => factors(job, tile)),
+    ...keepValues(job, (s) => rangeOf(s, standingOf(s), givenUp(shape, s))),
+    ...landmarksOf(job, (s) => rangeOf(s, 0, givenUp(shape, s))),
     chooseOutliers(job),
     ...chooseFirst(job),
     listKept(job),
   ];
 }
+
+const where = (wanted: (s: StepSizes) => boolean, dispatches: AnyDispatch<StepSizes>[]): AnyDispatch<StepSizes>[] =>
+  dispatches.map((each) => ({ ...each, grid: (s) => (wanted(s) ? each.grid(s) : [0, 0, 0]) }));
 
 function tilesOf({ context, shape }: Job): Tile[] {
   const { capacity, scratch } = stateOf(context, shape);
@@ -68,62 +68,28 @@ function tilesOf({ context, shape }: Job): Tile[] {
   return Array.from({ length: ceilDiv(capacity, most) }, (_, i) => ({ first: i * most, most }));
 }
 
-/** The last token's key, of whatever arena it lies in. */
-const pivotKey = (job: Job): AnyDispatch<StepSizes>[] =>
-  job.context.cache.writtenArenas.map((arena) =>
-    keysOf(job, arena, {
-      label: "pivot",
-      first: (s) => Math.max(0, tokensOf(s) - 1),
-      tokens: (s) => Math.min(1, tokensOf(s)),
-      pivot: false,
-    }),
-  );
-
-const tileKeys = (job: Job, tile: Tile): AnyDispatch<StepSizes>[] =>
-  job.context.cache.writtenArenas.map((arena) =>
-    keysOf(job, arena, {
-      label: "keys",
-      first: () => tile.first,
-      tokens: (s) => inTile(tile, tokensOf(s)),
-      pivot: true,
-    }),
-  );
-
-interface KeyRange {
-  label: string;
-  first: (sizes: StepSizes) => number;
-  tokens: (sizes: StepSizes) => number;
-  /** Less the pivot, into `keys`; else it is the pivot. */
-  pivot: boolean;
+/** Of the keys of the prompt's base, less that of its last token. */
+function newMap(job: Job, tiles: readonly Tile[]): AnyDispatch<StepSizes>[] {
+  const base = (s: StepSizes) => baseOf(s, job.shape);
+  const last = (s: StepSizes) => rangeOf(s, Math.max(0, base(s) - 1), base(s));
+  return [
+    ...keysOf(job, "pivot", last),
+    ...tiles.flatMap((tile, i) => [
+      ...keysOf(job, "keys", (s) => rangeOf(s, tile.first, tile.first + inTile(tile, base(s)))),
+      turn(job, tile),
+      addGram(job, tile, i > 0),
+    ]),
+    ...basis(job),
+    maps(job),
+  ];
 }
 
-function keysOf({ context, shape, store }: Job, arena: Arena, range: KeyRange): AnyDispatch<StepSizes> {
-  const { cache, model, gpu } = context;
-  const { kvHeads: G, headWidth: E } = model;
-  const { scratch } = stateOf(context, shape);
-  const WG = threadsOf(context).alone;
-  return dispatch({
-    kernel: shadow_keys,
-    constants: { WG, E, G, KV_BITS: cache.written.bits, PIVOT: Number(range.pivot) },
-    label: `store ${store} ${range.label}`,
-    buffers: {
-      table: cache.lists.table,
-      kv: arena.buffers[cache.bundleOf(store)]!,
-      rope: context.ropeOf(store),
-      pivot: range.pivot ? scratch.pivot : gpu.unused,
-      x: range.pivot ? scratch.keys : scratch.pivot,
-    },
-    params: (s: StepSizes) => ({
-      ...listsOf(context, store),
-      row: sequenceOf(s),
-      arena: arena.number,
-      first: range.first(s),
-      tokens: range.tokens(s),
-    }),
-    grid: (s) => [ceilDiv(range.tokens(s), WG), (G * E) / 8, 1],
-    bytes: (s) => range.tokens(s) * G * E * (cache.written.bits / 8 + 4),
-    flops: (s) => 4 * range.tokens(s) * G * E,
-  });
+function factors(job: Job, tile: Tile): AnyDispatch<StepSizes>[] {
+  const range = (s: StepSizes) => {
+    const end = tile.first + inTile(tile, givenUp(job.shape, s));
+    return rangeOf(s, Math.min(end, Math.max(tile.first, standingOf(s))), end);
+  };
+  return [...keysOf(job, "keys", range), project(job, range)];
 }
 
 /** keys → their transpose and ones. */
@@ -131,7 +97,7 @@ function turn({ context, shape, store }: Job, tile: Tile): AnyDispatch<StepSizes
   const { scratch } = stateOf(context, shape);
   const { width: depth } = shape;
   const WG = 64;
-  const rows = (s: StepSizes) => inTile(tile, tokensOf(s));
+  const rows = (s: StepSizes) => inTile(tile, baseOf(s, shape));
   return dispatch({
     kernel: transpose,
     constants: { WG },
@@ -153,7 +119,7 @@ const gemmGrid = (rows: number, columns: number): Grid => [ceilDiv(columns, 8 * 
 function addGram({ context, shape, store }: Job, tile: Tile, adds: boolean): AnyDispatch<StepSizes> {
   const { scratch } = stateOf(context, shape);
   const { width } = shape;
-  const depth = (s: StepSizes) => inTile(tile, tokensOf(s));
+  const depth = (s: StepSizes) => inTile(tile, baseOf(s, shape));
   return dispatch({
     kernel: gemm_regs,
     constants: { EPILOGUE: Number(adds), BIAS: 0, WG: GEMM_THREADS },
@@ -220,7 +186,7 @@ function orthogonal({ context, shape, store }: Job): AnyDispatch<StepSizes> {
     constants: { WG: threadsOf(context).together, D, M },
     label: `store ${store} basis`,
     buffers: { gram, y, q, sigma },
-    params: (s: StepSizes) => ({ tokens: tokensOf(s) }),
+    params: (s: StepSizes) => ({ tokens: baseOf(s, shape) }),
     grid: () => [1, 1, 1],
     bytes: () => 4 * D * M * M,
     flops: () => 4 * D * M * M,
@@ -236,7 +202,7 @@ function maps({ context, shape, store }: Job): AnyDispatch<StepSizes> {
     constants: { WG: threadsOf(context).together, D, M, RANK },
     label: `store ${store} maps`,
     buffers: { gram, pivot, q, sigma, down, shift, up: stores[store]!.up },
-    params: (s: StepSizes) => ({ tokens: tokensOf(s), sequence: sequenceOf(s) }),
+    params: (s: StepSizes) => ({ tokens: baseOf(s, shape), sequence: sequenceOf(s) }),
     grid: () => [RANK + 1, 1, 1],
     bytes: () => 12 * D * RANK,
     flops: () => 4 * D * RANK,
@@ -245,68 +211,6 @@ function maps({ context, shape, store }: Job): AnyDispatch<StepSizes> {
 
 /** Tokens of the pages given up. */
 const givenUp = (shape: ShadowShape, s: StepSizes): number => chunksOf(tokensOf(s), shape) * shape.chunk;
-
-function project({ context, shape, store }: Job, tile: Tile): AnyDispatch<StepSizes> {
-  const { stores, scratch } = stateOf(context, shape);
-  const { keys: x, down, shift } = scratch;
-  const { width: D, rank: RANK, keyBits: BITS } = shape;
-  const WG = 16;
-  const tokens = (s: StepSizes) => inTile(tile, givenUp(shape, s));
-  return dispatch({
-    kernel: shadow_project,
-    constants: { WG, D, RANK, BITS },
-    label: `store ${store} factors`,
-    buffers: { x, down, shift, factors: stores[store]!.factors },
-    params: (s: StepSizes) => ({ first: regionOf(s) + tile.first, tokens: tokens(s) }),
-    grid: (s) => [ceilDiv(RANK / 4, WG), ceilDiv(tokens(s), 8), 1],
-    bytes: (s) => tokens(s) * (4 * D + 4 * factorWords(shape)),
-    flops: (s) => 2 * tokens(s) * D * RANK,
-  });
-}
-
-/** Values that the CPU keeps are read once the step is over. */
-function keepValues({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
-  const { stores, capacity } = stateOf(context, shape);
-  const { values } = stores[store]!;
-  if (!values) return [];
-  return copyValues(context, shape, store, {
-    buffer: values,
-    capacity: () => capacity,
-    range: (s: StepSizes) => ({ sequence: sequenceOf(s), begin: 0, tokens: givenUp(shape, s), first: regionOf(s) }),
-  });
-}
-
-function landmarks({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
-  const { cache, model } = context;
-  const { kvHeads: G, headWidth: E } = model;
-  const { stores, scratch, chunks: stride } = stateOf(context, shape);
-  const WG = threadsOf(context).alone;
-  const chunks = (s: StepSizes) => chunksOf(tokensOf(s), shape);
-  return cache.writtenArenas.map((arena) =>
-    dispatch({
-      kernel: shadow_landmarks,
-      constants: { WG, E, G, KV_BITS: cache.written.bits, BITS: shape.keyBits, CHUNK: shape.chunk },
-      label: `store ${store} landmarks`,
-      buffers: {
-        table: cache.lists.table,
-        kv: arena.buffers[cache.bundleOf(store)]!,
-        landmarks: stores[store]!.landmarks,
-        unlike: scratch.unlike,
-      },
-      params: (s: StepSizes) => ({
-        ...listsOf(context, store),
-        row: sequenceOf(s),
-        arena: arena.number,
-        chunks: chunks(s),
-        first: regionOf(s) / shape.chunk,
-        stride,
-      }),
-      grid: (s) => [ceilDiv(chunks(s), WG), G, 1],
-      bytes: (s) => (givenUp(shape, s) * G * E * cache.written.bits) / 8,
-      flops: (s) => 5 * givenUp(shape, s) * G * E,
-    }),
-  );
-}
 
 function chooseOutliers({ context, shape, store }: Job): AnyDispatch<StepSizes> {
   const { kvHeads: G } = context.model;

@@ -2,12 +2,13 @@
 import { Program } from "../../../gpu/program.ts";
 import { type Part, Readback } from "../../../gpu/readback.ts";
 import type { KvCache } from "../../cache.ts";
-import type { PromptEndSizes, SystemContext } from "../../system.ts";
+import type { PromptEndSizes, RetiringSizes, SystemContext } from "../../system.ts";
 import { HostValues, type Round } from "./host.ts";
 import { recall } from "./recall.ts";
 import { chunksOf, type ShadowShape, valueWords } from "./shape.ts";
 import { stateOf } from "./state.ts";
-import { copyValues, type Range } from "./values.ts";
+import { pageRange } from "./retire.ts";
+import { copyValues, type Range } from "./tokens.ts";
 
 /** Values of one store, in `keys` of the scratch. */
 interface ExportSizes {
@@ -84,13 +85,24 @@ export class ValueServer {
   }
 
   /** Reads the values of what is given up of a prompt that has just ended: its lists still lead to them. */
-  async keepPrompt({ sequence, tokens }: PromptEndSizes): Promise<void> {
+  async keepPrompt({ sequence, tokens, standing }: PromptEndSizes): Promise<void> {
     const count = chunksOf(tokens, this.#shape) * this.#shape.chunk;
+    this.#host.open(sequence, count, standing);
+    await this.#exportAll(sequence, Math.min(standing, count), count);
+  }
+
+  /** Reads the values of a page of a reply that has just been given up, likewise. */
+  async keepPage(page: RetiringSizes): Promise<void> {
+    const { sequence, begin, tokens } = pageRange(page);
+    this.#host.open(sequence, begin + tokens, begin);
+    await this.#exportAll(sequence, begin, begin + tokens);
+  }
+
+  async #exportAll(sequence: number, first: number, end: number): Promise<void> {
     const { tile } = stateOf(this.#context, this.#shape).scratch;
-    this.#host.open(sequence, count);
     for (let store = 0; store < this.#context.cache.shape.layout.stores; store++) {
-      for (let begin = 0; begin < count; begin += tile)
-        await this.#export({ store, sequence, begin, tokens: Math.min(tile, count - begin) });
+      for (let begin = first; begin < end; begin += tile)
+        await this.#export({ store, sequence, begin, tokens: Math.min(tile, end - begin) });
     }
   }
 
@@ -119,7 +131,7 @@ export class ValueServer {
         first: 0,
       });
       const capacity = ({ tokens }: ExportSizes) => tokens;
-      return copyValues(this.#context, this.#shape, own, { buffer, capacity, range });
+      return copyValues({ context: this.#context, shape: this.#shape, store: own }, { buffer, capacity, range });
     });
     return Program.build(gpu, "values for JavaScript", dispatches.flat());
   }

@@ -14,6 +14,8 @@ export interface ShadowShape {
   selected: number;
   /** Tokens at a prompt's end that stay as they are, at least. */
   local: number;
+  /** Last tokens of a reply that stay as they are, at least; null: all of it. */
+  reply: number | null;
   /** Factors of a token in each store; all KV heads share them. A multiple of 4. */
   rank: number;
   /** Channels of all KV heads together. */
@@ -33,6 +35,15 @@ const WORD = 4;
 /** Pages of a prompt that are given up; the rest, `local` tokens and up to 31 more, stays as it is. */
 export const pagesGivenUp = (tokens: number, { local }: ShadowShape): number =>
   Math.max(0, Math.floor((tokens - local) / BLOCK_TOKENS));
+
+/**
+ * Of so many pages, the first ones, at least four fifths: their keys alone say which directions are kept. It is a step of a
+ * quarter of a power of two, so a later turn mostly finds that the same pages count, and is then what a fresh engine makes.
+ */
+export function basePages(pages: number): number {
+  const step = Math.max(1, 2 ** Math.floor(Math.log2(Math.max(1, pages))) / 4);
+  return Math.floor(step * Math.floor(pages / step));
+}
 
 /** Chunks of the pages given up. */
 export const chunksOf = (tokens: number, shape: ShadowShape): number =>

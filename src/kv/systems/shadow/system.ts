@@ -8,7 +8,9 @@ import { layoutOf, readersOf } from "../swiftkv/layout.ts";
 import { betweenSteps } from "./between.ts";
 import { recallChunks } from "./decode.ts";
 import { takePrompt } from "./prompt.ts";
+import { takePage } from "./retire.ts";
 import {
+  basePages,
   chunksOf,
   defaultBudget,
   defaultRank,
@@ -34,6 +36,7 @@ export const shadow: SystemDefinition = {
     chunk: { least: 4, most: 16, among: [4, 8, 16], default: 8 },
     outliers: { least: 1, most: 1024, default: 24 },
     local: { least: 1, most: 4096, default: 32 },
+    reply: { least: 1, most: 2 ** 20, words: { all: ALL }, default: 512 },
     values: { least: 0, most: 0, among: [], words: VALUES, default: 8 },
     keys: { least: 0, most: 0, among: [], words: { f16: 16, int8: 8 }, default: 16 },
     select: { least: 0, most: 0, among: [], words: { auto: AUTO, layer: BY_LAYER, group: BY_GROUP }, default: AUTO },
@@ -47,7 +50,7 @@ const MOST_NUMBERS = 4096;
 
 function shapeOf(options: Options, model: KvModel): ShadowShape {
   const { kvHeads, headWidth } = model;
-  const { budget, rank, chunk, outliers, local, values, keys } = options as Record<string, number>;
+  const { budget, rank, chunk, outliers, local, reply, values, keys } = options as Record<string, number>;
   const width = kvHeads * headWidth;
   if (chunk! * headWidth > MOST_NUMBERS) {
     throw new InputError(
@@ -60,6 +63,7 @@ function shapeOf(options: Options, model: KvModel): ShadowShape {
     outliers: outliers!,
     selected: Math.ceil((budget === AUTO ? defaultBudget(model) : budget!) / chunk!),
     local: local!,
+    reply: reply === ALL ? null : Math.max(reply!, local!),
     rank: alignUp(wanted, 4),
     width,
     keyBits: keys as ShadowShape["keyBits"],
@@ -91,6 +95,7 @@ function createSystem(shape: ShadowShape, { select }: Options, model: KvModel, {
       windowRows: 1,
       most: Array.from({ length: layout.stores }, () => most),
       recalls: true,
+      basePages,
       retain: (tokens) =>
         retains(tokens)
           ? {
@@ -99,6 +104,9 @@ function createSystem(shape: ShadowShape, { select }: Options, model: KvModel, {
             }
           : null,
       select: (store, context) => takePrompt(context, shape, store),
+      ...(shape.reply && {
+        retiring: { after: shape.reply, take: (store, context) => takePage(context, shape, store) },
+      }),
     },
     at(place, layer, context) {
       const [first] = readersOf(layout, layout.reads[layer]!);
