@@ -100,7 +100,7 @@ for (const [values, select, late] of [
     const first = text.slice(0, 280);
     const options = { ...SETTINGS, rank: 8, select, late, stored: { keys: "f16", values: "f16" } } as const;
     const kv = `${TEXT},rank=8,values=${values},select=${select}`;
-    await call("open", "turns", source(VARIANT), { kv, context: 512, chunk: 64, sequences: 1 });
+    await call("open", "turns", source(VARIANT), { kv, context: 1024, chunk: 64, sequences: 1 });
     const ask = async (prompt: readonly number[], count: number) => {
       const before = (await call("stats", "turns")).dispatches;
       const reply = await call("answer", "turns", job(prompt, count));
@@ -117,6 +117,7 @@ for (const [values, select, late] of [
     };
     check(await ask(second, 12));
     await ask(text.slice(3, 40), 2); // kept whole: what stands stays
+    await ask(first, 2);
     const again = await ask(second, 12);
     check(again);
     await ask(text.slice(9, 300), 2); // something else comes to stand in its place
