@@ -9,6 +9,7 @@ import {
   LAST_SAMPLED,
   type ListEdits,
   type LogitRow,
+  type MadeTokens,
   type PromptEnd,
   type Row,
 } from "../model/model.ts";
@@ -34,6 +35,7 @@ export class Draft {
   readonly #moves: BlockMove[] = [];
   #chunk: { sequence: Sequence; count: number } | null = null;
   #promptEnd: PromptEnd | null = null;
+  #made: MadeTokens | null = null;
 
   /** Whether the step runs a part of an input already: a step has one at most. */
   get hasChunk(): boolean {
@@ -52,6 +54,7 @@ export class Draft {
   /** A row for the token that the sequence sampled last, or was to. There is room in its cache. */
   decode(sequence: Sequence): void {
     this.#reserve(sequence, sequence.inFlight + 1);
+    sequence.cache.complete(sequence.inFlight + 1);
     const last = sequence.request.forced?.[sequence.launched - 1] ?? LAST_SAMPLED; // forced ones are not on the GPU
     this.#row(sequence, last, sequence.cache.length + sequence.inFlight);
     this.#wantLogits(sequence);
@@ -62,6 +65,8 @@ export class Draft {
   prefill(sequence: Sequence, count: number): void {
     assert(!this.#chunk && count > 0, `a step runs one chunk of at least one token, got ${count}`);
     this.#reserve(sequence, count);
+    const made = sequence.completes(count) ? sequence.cache.complete(count) : null;
+    this.#made = made && { ...made, sequence: numberOf(sequence) };
     this.#chunk = { sequence, count };
   }
 
@@ -77,8 +82,8 @@ export class Draft {
     const lists = running.map((sequence) => this.#listEdits(sequence));
     const chunk = this.#chunk && this.#runChunk(this.#chunk);
     const [rows, logitRows, moves] = [this.#rows, this.#logitRows, this.#moves];
-    const promptEnd = this.#promptEnd;
-    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, arrivals: this.#arrivals };
+    const [promptEnd, made] = [this.#promptEnd, this.#made];
+    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, made, arrivals: this.#arrivals };
     return { batch, owners: this.#owners, entered: this.#entered, chunk };
   }
 

@@ -36,13 +36,24 @@ async function scoreChunk(
 ): Promise<readonly Sampled[]> {
   const start = cache.length;
   const moves = [...cache.seal(cache.dueBlocks), ...cache.reserve(chunk.length)];
+  const range = cache.complete(chunk.length);
+  const made = range && { ...range, sequence: 0 };
   const lists = [{ sequence: 0, enters: start === 0, ...cache.takeEdits() }];
   const rows = chunk.map((token, i): Row => ({ token, position: start + i, cacheIndex: start + i, sequence: 0 }));
   const logitRows = rows.map((_, i): LogitRow => {
     const forced = all[start + i + 1] ?? all[0]!;
     return { row: i, sequence: 0, sampling: GREEDY, counter: 0, forced };
   });
-  const { read } = await model.submit({ rows, decodeRows: 0, logitRows, lists, moves, promptEnd: null, arrivals: [] });
+  const { read } = await model.submit({
+    rows,
+    decodeRows: 0,
+    logitRows,
+    lists,
+    moves,
+    promptEnd: null,
+    made,
+    arrivals: [],
+  });
   const results = await read();
   cache.append(chunk); // only now: what a failed step was to compute must not be found
   return results;

@@ -33,15 +33,25 @@ export class Regions {
     return this.#taken.length;
   }
 
+  /** Whether there is room for a region of `blocks` blocks. */
+  fits(blocks: number): boolean {
+    return this.#find(blocks).end <= this.#blocks;
+  }
+
   /** The first block of a region of `blocks` blocks; null where there is no room. */
   take(blocks: number): number | null {
-    let first = 0;
-    let index = 0;
-    while (index < this.#taken.length && this.#taken[index]!.first < first + blocks) first = this.#taken[index++]!.end;
-    const end = first + alignedBlocks(blocks);
+    const { first, end, index } = this.#find(blocks);
     if (end > this.#blocks) return null;
     this.#taken.splice(index, 0, { first, end, users: 1 });
     return first;
+  }
+
+  /** The first gap for so many blocks, or what lies behind all regions; `index`: before which of them. */
+  #find(blocks: number): { first: number; end: number; index: number } {
+    let first = 0;
+    let index = 0;
+    while (index < this.#taken.length && this.#taken[index]!.first < first + blocks) first = this.#taken[index++]!.end;
+    return { first, end: first + alignedBlocks(blocks), index };
   }
 
   share(first: number): void {

@@ -2,22 +2,9 @@
 // own. Pure bookkeeping; what it asks of the GPU are edits, applied before the next step.
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS, type BlockMove, type BlockPool, blocksFor, type Holder, ROOT } from "./blocks.ts";
-import type { PageFormat } from "./format.ts";
-import type { PagePool, PrivatePages } from "./pages.ts";
-
-/** Storage for blocks in one format. */
-export interface Tier {
-  format: PageFormat;
-  blocks: number;
-}
-
-/** The part of a prompt that is kept, in private pages: what it held of its first blocks besides is released. */
-export interface Retention {
-  /** [columns] tokens kept in each list of those before page `liveFrom`; ceil(tokens / 32) ≤ liveFrom. */
-  tokens: readonly number[];
-  /** Pages before this one are given up; those from it on stay as they are. */
-  liveFrom: number;
-}
+import { LaterBlocks, type LaterPool, type Made } from "./later.ts";
+import type { PagePool } from "./pages.ts";
+import type { CachePlan, Retention } from "./plan.ts";
 
 /** A retention with its private pages. */
 export interface KeptPages extends Retention {
@@ -27,46 +14,10 @@ export interface KeptPages extends Retention {
   region: number;
 }
 
-/** What the engine must know of a cache to share it out. */
-export interface CachePlan {
-  /** Tokens of context of all sequences together. */
-  context: number;
-  /** Blocks by tier. With a second tier, a block goes there once all its tokens are older than `recent`. */
-  tiers: readonly number[];
-  recent: number;
-  /** The last chunk of a prompt has at least so many rows, and all of them run every layer. */
-  windowRows: number;
-  /** Null where nothing is kept in private. */
-  privatePages: PrivatePages | null;
-  /** [tiers] bytes of a block, and bytes of a private page. */
-  blockBytes: readonly number[];
-  pageBytes: number;
-  /** Bytes of what stands for a prompt beside its pages: for each block of its region, and for all. */
-  stateBytes: { block: number; prompt: number };
-  /** What is kept of a prompt of `tokens` tokens; null: all of it. */
-  retain: (tokens: number) => Retention | null;
-}
-
-/** Rows of a prompt's chunk, of those of a step: always so many, whatever decodes beside it, so that no result depends on it. */
-export const chunkRowsOf = ({ rows, sequences }: { rows: number; sequences: number }): number => rows - sequences + 1;
-
-/** A cache of one tier that keeps everything. */
-export const plainPlan = (blocks: number): CachePlan => ({
-  context: blocks * BLOCK_TOKENS,
-  tiers: [blocks],
-  recent: Infinity,
-  windowRows: 0,
-  privatePages: null,
-  blockBytes: [0],
-  pageBytes: 0,
-  stateBytes: { block: 0, prompt: 0 },
-  retain: () => null,
-});
-
 /** Changes that must be on the GPU before the sequence's next row. */
 export interface Edits {
-  /** Page `index` is now `block`. */
-  pages: { index: number; block: number }[];
+  /** Page `index` is now `block`, and where prompts are streamed, `later` block: PASSING, or none yet. */
+  pages: { index: number; block: number; later?: number | undefined }[];
   /** From now on the lists begin with these. */
   kept: KeptPages | null;
 }
@@ -88,6 +39,8 @@ export class Residence implements Holder {
   readonly #pool: BlockPool;
   readonly #plan: CachePlan;
   readonly #privatePages: PagePool | null;
+  /** Set where prompts are streamed. */
+  readonly later: LaterBlocks | null;
   /** By page index; GONE before `liveFrom`. */
   readonly blocks: number[] = [];
   /** Slot i of the sequence holds, or held, token i. */
@@ -103,10 +56,11 @@ export class Residence implements Holder {
   readonly #changed = new Set<number>();
   #keptChanged = false;
 
-  constructor(pool: BlockPool, plan: CachePlan, privatePages: PagePool | null) {
+  constructor(pool: BlockPool, plan: CachePlan, privatePages: PagePool | null, laterPool: LaterPool | null = null) {
     this.#pool = pool;
     this.#plan = plan;
     this.#privatePages = privatePages;
+    this.later = laterPool && new LaterBlocks(laterPool);
   }
 
   get length(): number {
@@ -123,6 +77,11 @@ export class Residence implements Holder {
   /** Whether only a part of this prompt stays. */
   retains(prompt: readonly number[]): boolean {
     return this.#plan.retain(prompt.length) !== null;
+  }
+
+  /** Pages of this prompt that are given up at its end. */
+  pagesGivenUp(prompt: readonly number[]): number {
+    return this.#plan.retain(prompt.length)?.liveFrom ?? 0;
   }
 
   /**
@@ -179,9 +138,10 @@ export class Residence implements Holder {
     return this.#pool.free(this.#pool.lastTier);
   }
 
-  /** Whether `reserve(count)` finds enough free blocks. */
-  fits(count: number): boolean {
-    return this.#needed(count) <= this.#pool.free(0);
+  /** Whether `reserve(count)`, and `complete(count)` where it is to follow, find enough free blocks. */
+  fits(count: number, completes: boolean): boolean {
+    const missing = completes ? (this.later?.missing(this.length + count, this.#passing(count)) ?? 0) : 0;
+    return this.#needed(count) <= this.#pool.free(0) && missing <= (this.later?.free ?? 0);
   }
 
   /** Free blocks that `count` more tokens need: new ones, and one for the copy of a block that others hold too. */
@@ -199,7 +159,7 @@ export class Residence implements Holder {
    * room, one in which an earlier prompt continued differently. The caller has checked `fits`.
    */
   reserve(count: number): BlockMove[] {
-    assert(this.fits(count), `reserve ${count} tokens with ${this.#pool.free(0)} blocks free`);
+    assert(this.fits(count, false), `reserve ${count} tokens with ${this.#pool.free(0)} blocks free`);
     const want = blocksFor(this.length + count);
     const more = Math.max(0, want - this.blocks.length);
     const open = this.#openBlock(count);
@@ -227,6 +187,25 @@ export class Residence implements Holder {
     this.blocks[index] = to;
     this.#changed.add(index);
     return { from, to };
+  }
+
+  /** Pages whose keys and values of later stores pass, where the prompt ends with `count` more tokens and a part of it is given up. */
+  #passing(count: number): number {
+    const end = this.length + count;
+    const liveFrom = end === this.#pinnedUntil ? this.#plan.retain(end)!.liveFrom : 0;
+    return this.#privatePages?.regions?.fits(liveFrom) ? liveFrom : 0;
+  }
+
+  /**
+   * With the step that appends `count` tokens to the reserved room, keys and values of all stores must be there for every
+   * token: makes room for those of later stores. Returns the tokens for which they are to be made from what blocks hold;
+   * null where blocks hold them all. Rows that decode write their own.
+   */
+  complete(count: number): Made | null {
+    if (!this.later) return null;
+    const { changed, made } = this.later.extend(this.length + count, this.#passing(count));
+    for (const index of changed) this.#changed.add(index);
+    return made;
   }
 
   /** Keys and values of `tokens` have been computed into the reserved room. Blocks they fill become findable. */
@@ -309,7 +288,11 @@ export class Residence implements Holder {
     if (this.#keeping) this.#giveUp(this.#keeping);
     const kept = this.#keptChanged ? this.#kept : null;
     this.#keptChanged = false;
-    const pages = [...this.#changed].map((index) => ({ index, block: this.blocks[index]! }));
+    const pages = [...this.#changed].map((index) => ({
+      index,
+      block: this.blocks[index]!,
+      later: this.later?.at(index),
+    }));
     this.#changed.clear();
     return { pages: pages.filter(({ block }) => block !== GONE), kept };
   }
@@ -318,6 +301,7 @@ export class Residence implements Holder {
     this.#kept = kept;
     this.#keptChanged = true;
     this.#keeping = null;
+    this.later?.giveUp(kept.liveFrom);
     for (let index = kept.liveFrom - 1; index >= 0; index--) {
       this.#pool.release(this.blocks[index]!, this);
       this.blocks[index] = GONE;
@@ -334,7 +318,7 @@ export class Residence implements Holder {
 
   /** Another residence of the same, which shares everything until one of them writes. Only between two steps. */
   copy(): Residence {
-    assert(!this.#keeping, "copy while a part of a prompt is being kept");
+    assert(!this.#keeping && !this.later, "copy while a part of a prompt is being kept, or of one that was streamed");
     const other = new Residence(this.#pool, this.#plan, this.#privatePages);
     for (const block of this.blocks) if (block !== GONE) this.#pool.retain(block, other);
     if (this.#kept) this.#privatePages!.share(this.#kept.pages);
@@ -380,6 +364,7 @@ export class Residence implements Holder {
     for (const block of this.blocks.splice(0).reverse()) if (block !== GONE) this.#pool.release(block, this);
     if (kept) this.#privatePages!.release(kept.pages);
     if (kept) this.#privatePages!.regions?.release(kept.region);
+    this.later?.dispose();
     this.tokens.length = 0;
     this.#published = this.#settled = this.#pinnedUntil = 0;
     this.#kept = this.#keeping = null;

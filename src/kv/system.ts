@@ -8,7 +8,7 @@ import type { Part } from "../gpu/readback.ts";
 import type { KvCache } from "./cache.ts";
 import type { SealedFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
-import type { Retention } from "./residence.ts";
+import type { Retention } from "./plan.ts";
 
 /** What a cache is made for. */
 export interface KvBounds {
@@ -125,6 +125,11 @@ export interface Retaining {
   retain(tokens: number): Retention | null;
   /** Tokens that are given up can still be brought back, from a state of the system's own: none counts as evicted. */
   recalls?: boolean;
+  /**
+   * `select` reads stores one after another, each when the last layer that reads it has, and nothing reads whole prompts
+   * later: prompts can be streamed (streaming.ts). `refusal`: why not under these options; null: they can.
+   */
+  streams?: { refusal: string | null };
   /** Dispatches that write `keep` for the lists of a store, encoded after the attention of the last layer that reads it. */
   select(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
 }

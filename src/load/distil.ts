@@ -2,7 +2,7 @@
 import type { CalibrationProgress, DistilOptions, SwiftKv } from "../api.ts";
 import { alignUp, InputError, UnsupportedError } from "../errors.ts";
 import { layoutOf, sameShape } from "../kv/systems/swiftkv/layout.ts";
-import { chunkRowsOf } from "../kv/residence.ts";
+import { chunkRowsOf } from "../kv/plan.ts";
 import { mostWindowTokens } from "../model/calibrate.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Fit, QkvProjection, Weights } from "../model/context.ts";

@@ -1,6 +1,6 @@
 // One pass of an ordinary model over a calibration text, window by window, and the sums that it leaves. docs/recovery.md.
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { chunkRowsOf } from "../kv/residence.ts";
+import { chunkRowsOf } from "../kv/plan.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { tapped } from "./forward.ts";

@@ -20,9 +20,10 @@ interface Tiles {
  * Rows that go past the boundary: those whose logits are wanted, and at a prompt's end the last rows of its chunk, whose
  * queries say what stays. Ascending. Where bringing them to the front would write over others, all rows continue.
  */
-export function continuingRows({ rows, decodeRows, logitRows, promptEnd }: Batch, windowRows: number): number[] {
+export function continuingRows({ rows, decodeRows, logitRows, promptEnd, made }: Batch, windowRows: number): number[] {
   const wanted = logitRows.map(({ row }) => row);
-  if (!promptEnd || windowRows <= 1) return wanted;
+  const last = rows.length - 1; // of a chunk with whose end layers past the boundary have something to do
+  if (!promptEnd || windowRows <= 1) return (promptEnd || made) && !wanted.includes(last) ? [...wanted, last] : wanted;
   const tail = Math.min(windowRows, promptEnd.rows);
   const continuing = [...Array(decodeRows).keys(), ...Array.from({ length: tail }, (_, i) => rows.length - tail + i)];
   return rows.length - tail < continuing.length ? [...rows.keys()] : continuing;
@@ -37,6 +38,7 @@ export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, prom
     decodeRows,
     inPlace: rows.length,
     queried: false,
+    made: null,
     promptEnd: promptEnd && endSizes(promptEnd, rows.length, model),
   };
 }
@@ -47,7 +49,7 @@ export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, prom
  */
 export function upperSizesOf(
   model: ModelContext,
-  { rows, decodeRows, logitRows, promptEnd }: Batch,
+  { rows, decodeRows, logitRows, promptEnd, made = null }: Batch,
   continuing: readonly number[],
   tiles: Tiles,
 ): Sizes {
@@ -67,6 +69,7 @@ export function upperSizesOf(
     decodeRows: own,
     inPlace,
     queried: moved < 0 && tiles.all > 0,
+    made,
     promptEnd: promptEnd && endSizes(promptEnd, count, model),
   };
 }

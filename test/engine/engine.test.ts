@@ -1,6 +1,6 @@
 // The engine with a model that needs no GPU: paging, sharing, scheduling, abort.
 import { expect, test } from "playwright/test";
-import { plainPlan } from "../../src/kv/residence.ts";
+import { plainPlan } from "../../src/kv/plan.ts";
 import { collect, make, request, stepReached, words } from "./drive.ts";
 import { continuation } from "./fake.ts";
 

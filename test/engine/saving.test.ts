@@ -2,7 +2,8 @@
 import { expect, test } from "playwright/test";
 import { BlockPool } from "../../src/kv/blocks.ts";
 import { PagePool } from "../../src/kv/pages.ts";
-import { plainPlan, Residence } from "../../src/kv/residence.ts";
+import { plainPlan } from "../../src/kv/plan.ts";
+import { Residence } from "../../src/kv/residence.ts";
 import { collect, make, request, words } from "./drive.ts";
 import { continuation, retainingPlan, tieredPlan } from "./fake.ts";
 

@@ -3,7 +3,8 @@ import { expect, test } from "playwright/test";
 import { BlockPool } from "../../src/kv/blocks.ts";
 import { PagePool } from "../../src/kv/pages.ts";
 import { Regions } from "../../src/kv/regions.ts";
-import { plainPlan, Residence } from "../../src/kv/residence.ts";
+import { plainPlan } from "../../src/kv/plan.ts";
+import { Residence } from "../../src/kv/residence.ts";
 import { random } from "../kernels/spec.ts";
 
 test("no two regions overlap, each begins on an even block, and room that is free is found", () => {

@@ -70,7 +70,7 @@ function tilesOf({ context, shape }: Job): Tile[] {
 
 /** The last token's key, of whatever arena it lies in. */
 const pivotKey = (job: Job): AnyDispatch<StepSizes>[] =>
-  job.context.cache.writtenArenas.map((arena) =>
+  job.context.cache.writtenArenasOf(job.store).map((arena) =>
     keysOf(job, arena, {
       label: "pivot",
       first: (s) => Math.max(0, tokensOf(s) - 1),
@@ -80,7 +80,7 @@ const pivotKey = (job: Job): AnyDispatch<StepSizes>[] =>
   );
 
 const tileKeys = (job: Job, tile: Tile): AnyDispatch<StepSizes>[] =>
-  job.context.cache.writtenArenas.map((arena) =>
+  job.context.cache.writtenArenasOf(job.store).map((arena) =>
     keysOf(job, arena, {
       label: "keys",
       first: () => tile.first,
@@ -282,7 +282,7 @@ function landmarks({ context, shape, store }: Job): AnyDispatch<StepSizes>[] {
   const { stores, scratch, chunks: stride } = stateOf(context, shape);
   const WG = threadsOf(context).alone;
   const chunks = (s: StepSizes) => chunksOf(tokensOf(s), shape);
-  return cache.writtenArenas.map((arena) =>
+  return cache.writtenArenasOf(store).map((arena) =>
     dispatch({
       kernel: shadow_landmarks,
       constants: { WG, E, G, KV_BITS: cache.written.bits, BITS: shape.keyBits, CHUNK: shape.chunk },

@@ -31,7 +31,7 @@ export function copyValues<D>(
   const { kvHeads: G, headWidth: E } = model;
   const { valueBits: V_BITS, group: GROUP } = shape;
   const WG = threadsOf(context).alone;
-  return cache.writtenArenas.map((arena) =>
+  return cache.writtenArenasOf(store).map((arena) =>
     dispatch({
       kernel: shadow_values,
       constants: { WG, E, G, KV_BITS: cache.written.bits, V_BITS, GROUP },

@@ -1,0 +1,58 @@
+// How a cache is shared out: what the engine must know of it, in numbers.
+import { BLOCK_TOKENS } from "./blocks.ts";
+import type { PageFormat } from "./format.ts";
+import type { StreamedPlan } from "./later.ts";
+import type { PrivatePages } from "./pages.ts";
+
+/** Storage for blocks in one format. */
+export interface Tier {
+  format: PageFormat;
+  blocks: number;
+}
+
+/** The part of a prompt that is kept, in private pages: what it held of its first blocks besides is released. */
+export interface Retention {
+  /** [columns] tokens kept in each list of those before page `liveFrom`; ceil(tokens / 32) ≤ liveFrom. */
+  tokens: readonly number[];
+  /** Pages before this one are given up; those from it on stay as they are. */
+  liveFrom: number;
+}
+
+/** What the engine must know of a cache to share it out. */
+export interface CachePlan {
+  /** Tokens of context of all sequences together. */
+  context: number;
+  /** Blocks by tier. With a second tier, a block goes there once all its tokens are older than `recent`. */
+  tiers: readonly number[];
+  recent: number;
+  /** The last chunk of a prompt has at least so many rows, and all of them run every layer. */
+  windowRows: number;
+  /** Null where nothing is kept in private. */
+  privatePages: PrivatePages | null;
+  /** [tiers] bytes of a block, and bytes of a private page. */
+  blockBytes: readonly number[];
+  pageBytes: number;
+  /** Bytes of what stands for a prompt beside its pages: for each block of its region, and for all. */
+  stateBytes: { block: number; prompt: number };
+  /** Set where prompts are streamed: blocks hold no keys and values of later stores. */
+  streamed: StreamedPlan | null;
+  /** What is kept of a prompt of `tokens` tokens; null: all of it. */
+  retain: (tokens: number) => Retention | null;
+}
+
+/** Rows of a prompt's chunk, of those of a step: always so many, whatever decodes beside it, so that no result depends on it. */
+export const chunkRowsOf = ({ rows, sequences }: { rows: number; sequences: number }): number => rows - sequences + 1;
+
+/** A cache of one tier that keeps everything. */
+export const plainPlan = (blocks: number): CachePlan => ({
+  context: blocks * BLOCK_TOKENS,
+  tiers: [blocks],
+  recent: Infinity,
+  windowRows: 0,
+  privatePages: null,
+  blockBytes: [0],
+  pageBytes: 0,
+  stateBytes: { block: 0, prompt: 0 },
+  streamed: null,
+  retain: () => null,
+});
