@@ -31,6 +31,8 @@ export type RecipeSpec =
 
 /** What a cache must know of a model: enough to price a recipe. */
 export interface KvModel {
+  /** D */
+  hiddenSize: number;
   /** L */
   layers: number;
   /** H */
@@ -54,6 +56,10 @@ export interface RecipePrice {
   kvBytesPerToken: number;
   /** Tokens of the prompt that later tokens do not see: the mean over all layers and heads. 0: they see all. */
   evictedTokens: number;
+  /** Most bytes at once: as its end is reached, all that was read of the prompt is there beside what stays. */
+  peakBytes: number;
+  /** Whether the prompt of a SwiftKV student keeps one number for each of the model's channels in place of the keys and values of later layers, and why; null: it cannot. */
+  streaming: string | null;
   /** Weights that the systems bring along. */
   extraWeightBytes: number;
 }

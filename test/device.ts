@@ -51,7 +51,14 @@ function breakMappings(count: number): void {
 async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: boolean }> {
   const gpu = await Gpu.open(await openDevice());
   const { f16: format } = WRITTEN_FORMATS;
-  const shape = { kvHeads: 2, headWidth: 8, tiers: [{ format, blocks: 9 }], privatePages: [6, 4, 8], records: 16 };
+  const shape = {
+    kvHeads: 2,
+    headWidth: 8,
+    tiers: [{ format, blocks: 9 }],
+    privatePages: [6, 4, 8],
+    streamed: null,
+    records: 16,
+  };
   const layout = layoutOf(5, { layers: 1, group: 2 });
   const make = (arenaBytes: number) =>
     new KvCache(gpu, { ...shape, layout, sequences: 1, maxPages: 9, room: 9, arenaBytes });

@@ -115,7 +115,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   kv: ["gpu"],
   model: ["gpu", "kv"],
   train: ["gpu", "kv", "model"],
-  engine: ["kv/blocks", "kv/pages", "kv/plan", "kv/residence", "kv/standing", "model/model"],
+  engine: ["kv/blocks", "kv/later", "kv/pages", "kv/plan", "kv/residence", "kv/standing", "model/model"],
   chat: ["engine", "model/model", "text"],
   load: ["gpu", "kv", "model", "train", "engine", "text", "io", "chat"],
   index: ["load", "kv/recipe", "gpu/device", "gpu/measure", "model/cost", "chat/sample"],

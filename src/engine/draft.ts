@@ -9,6 +9,7 @@ import {
   LAST_SAMPLED,
   type ListEdits,
   type LogitRow,
+  type MadeTokens,
   type PromptEnd,
   type Retiring,
   type Row,
@@ -35,6 +36,7 @@ export class Draft {
   readonly #moves: BlockMove[] = [];
   #chunk: { sequence: Sequence; count: number } | null = null;
   #promptEnd: PromptEnd | null = null;
+  #made: MadeTokens | null = null;
 
   /** Whether the step runs a part of an input already: a step has one at most. */
   get hasChunk(): boolean {
@@ -53,6 +55,7 @@ export class Draft {
   /** A row for the token that the sequence sampled last, or was to. There is room in its cache. */
   decode(sequence: Sequence): void {
     this.#reserve(sequence, sequence.inFlight + 1);
+    sequence.cache.complete(sequence.inFlight + 1);
     const last = sequence.request.forced?.[sequence.launched - 1] ?? LAST_SAMPLED; // forced ones are not on the GPU
     this.#row(sequence, last, sequence.cache.length + sequence.inFlight);
     this.#wantLogits(sequence);
@@ -63,6 +66,8 @@ export class Draft {
   prefill(sequence: Sequence, count: number): void {
     assert(!this.#chunk && count > 0, `a step runs one chunk of at least one token, got ${count}`);
     this.#reserve(sequence, count);
+    const made = sequence.completes(count) ? sequence.cache.complete(count) : null;
+    this.#made = made && { ...made, sequence: numberOf(sequence) };
     this.#chunk = { sequence, count };
   }
 
@@ -78,9 +83,9 @@ export class Draft {
     const lists = running.map((sequence) => this.#listEdits(sequence));
     const chunk = this.#chunk && this.#runChunk(this.#chunk);
     const [rows, logitRows, moves] = [this.#rows, this.#logitRows, this.#moves];
-    const [promptEnd, retiring] = [this.#promptEnd, this.#retire(decodeRows)];
-    const arrivals = this.#arrivals;
-    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, retiring, standing, arrivals };
+    const [promptEnd, made, arrivals] = [this.#promptEnd, this.#made, this.#arrivals];
+    const retiring = this.#retire(decodeRows);
+    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, retiring, standing, made, arrivals };
     return { batch, owners: this.#owners, entered: this.#entered, chunk };
   }
 

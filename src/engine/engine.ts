@@ -3,9 +3,10 @@
 import type { FinishReason } from "../api.ts";
 import { InputError } from "../errors.ts";
 import { BlockPool } from "../kv/blocks.ts";
+import { LaterPool } from "../kv/later.ts";
 import { PagePool } from "../kv/pages.ts";
 import { type Holdings, Residence } from "../kv/residence.ts";
-import type { Model, Sampled } from "../model/model.ts";
+import type { Batch, Model, Sampled } from "../model/model.ts";
 import type { PlannedStep } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
 import { scoreText } from "./score.ts";
@@ -42,6 +43,7 @@ export class TokenEngine {
   readonly #model: Model;
   readonly #pool: BlockPool;
   readonly #privatePages: PagePool | null;
+  readonly #later: LaterPool | null;
   readonly #scheduler: Scheduler;
   readonly #exclusive: Exclusive[] = [];
   /** Requests and exclusive work so far: each takes its place in one line. */
@@ -52,9 +54,10 @@ export class TokenEngine {
 
   constructor(model: Model) {
     this.#model = model;
-    const { tiers, privatePages } = model.cache;
+    const { tiers, privatePages, streamed } = model.cache;
     this.#pool = new BlockPool(tiers);
     this.#privatePages = privatePages && new PagePool(privatePages);
+    this.#later = streamed && new LaterPool(streamed);
     this.#scheduler = new Scheduler(model.limits, model.cache, this.#privatePages?.standing ?? null);
   }
 
@@ -83,17 +86,24 @@ export class TokenEngine {
     return this.#peakBytes;
   }
 
-  #notePeak(): void {
-    const { blockBytes, pageBytes, stateBytes } = this.#model.cache;
+  /** Later blocks in use. */
+  get takenLater(): number {
+    return this.#later?.taken ?? 0;
+  }
+
+  #notePeak({ promptEnd }: Batch): void {
+    const { blockBytes, pageBytes, stateBytes, streamed } = this.#model.cache;
     const blocks = this.#pool.held.reduce((sum, count, tier) => sum + count * blockBytes[tier]!, 0);
     const pages = (this.#privatePages?.taken ?? 0) * pageBytes;
     const regions = this.#privatePages?.regions;
     const state = regions ? regions.taken * stateBytes.block + regions.count * stateBytes.prompt : 0;
-    this.#peakBytes = Math.max(this.#peakBytes, blocks + pages + state);
+    const passing = promptEnd && streamed ? promptEnd.kept.liveFrom * streamed.passingBytes : 0;
+    const later = this.takenLater * (streamed?.blockBytes ?? 0);
+    this.#peakBytes = Math.max(this.#peakBytes, blocks + pages + state + later + passing);
   }
 
   #residence(): Residence {
-    return new Residence(this.#pool, this.#model.cache, this.#privatePages);
+    return new Residence(this.#pool, this.#model.cache, this.#privatePages, this.#later);
   }
 
   /** How often a request gave its room to an older one and was computed again. */
@@ -206,7 +216,7 @@ export class TokenEngine {
 
   async #launch(step: PlannedStep): Promise<Launched> {
     for (const sequence of step.entered) this.#tell(sequence, () => sequence.report(sequence.reused!));
-    this.#notePeak();
+    this.#notePeak(step.batch);
     const { read } = await this.#model.submit(step.batch);
     return { step, read };
   }

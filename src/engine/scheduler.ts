@@ -70,21 +70,22 @@ export class Scheduler {
   }
 
   #decode(sequence: Sequence, draft: Draft): void {
-    if (this.#makeRoom(sequence, sequence.inFlight + 1, draft)) draft.decode(sequence);
+    if (this.#makeRoom(sequence, sequence.inFlight + 1, true, draft)) draft.decode(sequence);
   }
 
   #prefill(sequence: Sequence, most: number, draft: Draft): void {
     const count = sequence.nextChunk(most, this.#windowRows);
-    if (count > 0 && !draft.hasChunk && this.#makeRoom(sequence, count, draft)) draft.prefill(sequence, count);
+    if (count === 0 || draft.hasChunk) return;
+    if (this.#makeRoom(sequence, count, sequence.completes(count), draft)) draft.prefill(sequence, count);
   }
 
-  /** Room for `count` more tokens, if need be at the cost of the youngest. False if that is the sequence itself. */
-  #makeRoom(sequence: Sequence, count: number, draft: Draft): boolean {
+  /** Room for `count` more tokens, with which the input is complete or not, if need be at the cost of the youngest. False if that is the sequence itself. */
+  #makeRoom(sequence: Sequence, count: number, completes: boolean, draft: Draft): boolean {
     const { cache } = sequence;
     const due = cache.dueBlocks;
     while (cache.free < due) if (this.#setBackYoungest() === sequence) return false;
     draft.seal(cache, due);
-    while (!cache.fits(count)) if (this.#setBackYoungest() === sequence) return false;
+    while (!cache.fits(count, completes)) if (this.#setBackYoungest() === sequence) return false;
     return true;
   }
 
@@ -115,7 +116,9 @@ export class Scheduler {
     if (this.#running.length === 0) return true;
     const missing = this.#running.map(({ expectedBlocks, cache }) => Math.max(0, expectedBlocks - cache.settledBlocks));
     const demand = next.expectedBlocks - next.sharedBlocks;
-    return missing.reduce((sum, count) => sum + count, demand) <= next.cache.free;
+    if (missing.reduce((sum, count) => sum + count, demand) > next.cache.free) return false;
+    const later = this.#running.reduce((sum, { expectedLater }) => sum + expectedLater, next.expectedLater);
+    return later <= (next.cache.later?.free ?? 0);
   }
 
   #numberFor({ request }: Sequence): number {

@@ -36,6 +36,8 @@ async function scoreChunk(
 ): Promise<readonly Sampled[]> {
   const start = cache.length;
   const moves = [...cache.seal(cache.dueBlocks), ...cache.reserve(chunk.length)];
+  const range = cache.complete(chunk.length);
+  const made = range && { ...range, sequence: 0 };
   const lists = [{ sequence: 0, enters: start === 0, ...cache.takeEdits() }];
   const rows = chunk.map((token, i): Row => ({ token, position: start + i, cacheIndex: start + i, sequence: 0 }));
   const logitRows = rows.map((_, i): LogitRow => {
@@ -51,6 +53,7 @@ async function scoreChunk(
     promptEnd: null,
     retiring: null,
     standing: [],
+    made,
     arrivals: [],
   });
   const results = await read();

@@ -79,6 +79,12 @@ export class Sequence {
     return left <= most ? left : Math.min(most, left - window);
   }
 
+  /** Whether a chunk of `count` tokens ends the input, or a prompt of which a part may stay: logits, or choices, follow from it. */
+  completes(count: number): boolean {
+    const { length } = this.cache;
+    return length + count === this.input.length || length + count === this.request.prompt.length;
+  }
+
   /** Tokens read so far. */
   get generated(): number[] {
     return this.output.items.map(({ token }) => token);
@@ -92,10 +98,20 @@ export class Sequence {
 
   /** Blocks it can be expected to hold before long: for its input, what is in flight, and a block more if it gets there. */
   get expectedBlocks(): number {
+    return blocksFor(this.#expectedTokens);
+  }
+
+  get #expectedTokens(): number {
     const { prompt, maxTokens } = this.request;
     const most = prompt.length + maxTokens - 1; // the last token is never run
     const now = Math.max(prompt.length + this.output.items.length, this.cache.length + this.inFlight);
-    return blocksFor(Math.min(most, now + BLOCK_TOKENS));
+    return Math.min(most, now + BLOCK_TOKENS);
+  }
+
+  /** Later blocks that it can be expected to take before long beside those it has. */
+  get expectedLater(): number {
+    const { cache, request } = this;
+    return cache.later?.missing(this.#expectedTokens, cache.pagesGivenUp(request.prompt)) ?? 0;
   }
 
   /** Blocks of its input that running sequences hold: it needs no room for those. */

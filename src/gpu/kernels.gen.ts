@@ -1397,6 +1397,63 @@ export const hadamard_query = {
   "code": "// hadamard_query — turned_query[t, h, :] = query[t, h, :] · Hadamard, block by block: queries for keys in that basis\n//\n//   query         [T, H, E]  f32  read\n//   turned_query  [T, H, E]  f32  write\n//\n// dispatch  (H, M, 1): one workgroup per head and row\n// cost      bytes 8·M·H·E, flops M·H·E·log₂ BLOCK: latency bound\n// why       Pages of one format may be turned and others not, so the queries stay as they are beside.\n// uses      lib/hadamard.wgsl\n\noverride WG: u32 = 64;     // threads per workgroup\noverride H: u32 = 9;       // query heads\noverride E: u32 = 64;      // head width\noverride BLOCK: u32 = 64;  // a power of two that divides E\n\nstruct Params { firstRow: u32 }  // row of workgroup y = 0\n\n@group(0) @binding(0) var<storage, read> query: array<f32>;\n@group(0) @binding(1) var<storage, read_write> turned_query: array<f32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\nvar<workgroup> turned: array<f32, E>;\n\n@compute @workgroup_size(WG)\nfn hadamard_query(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let at = ((params.firstRow + wg.y) * H + wg.x) * E;\n  for (var e = local; e < E; e += WG) { turned[e] = query[at + e]; }\n  workgroupBarrier();\n  for (var apart = 1u; apart < BLOCK; apart *= 2u) {\n    hadamard_stage(apart, E, local);\n    workgroupBarrier();\n  }\n  for (var e = local; e < E; e += WG) { turned_query[at + e] = turned[e] * hadamard_scale(); }\n}\n\n// lib/hadamard.wgsl — numbers in workgroup memory times the Walsh–Hadamard matrix\n// needs     turned: array<f32> in workgroup memory, WG, BLOCK\n//\n// The matrix of ±1/√BLOCK is symmetric and orthogonal: applied twice it gives the numbers back. BLOCK is a power of two; 1\n// leaves everything as it is. A kernel runs the stages apart = 1, 2, 4, … BLOCK/2, each with a barrier behind it (which the race\n// detector does not see in a function), and scales what it reads.\n\n// One stage over numbers 0 … count−1 of `turned`, which are whole blocks.\nfn hadamard_stage(apart: u32, count: u32, local: u32) {\n  for (var i = local; i < count / 2u; i += WG) {\n    let at = i / apart * 2u * apart + i % apart;\n    let pair = vec2f(turned[at], turned[at + apart]);\n    turned[at] = pair.x + pair.y;\n    turned[at + apart] = pair.x - pair.y;\n  }\n}\n\nfn hadamard_scale() -> f32 { return inverseSqrt(f32(BLOCK)); }\n"
 } as const;
 
+export const keep_inputs = {
+  "name": "keep_inputs",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "kept": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 24,
+    "fields": {
+      "rowAt": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "tableAt": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 20,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "D": 576,
+    "BITS": 16,
+    "WG": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// keep_inputs — what enters the layer at the boundary, row by row, into the blocks of their sequences\n//\n//   x     [T, D]  f32    read\n//   rows  [*]     vec4u  read        row records, then the page table\n//   kept  [*]     u32    read_write  [32 slots of a block, words]: D numbers of f32; or the length of the row in f32, then D/2 pairs of f16\n//\n// dispatch  (T, 1, 1): one workgroup per row\n// cost      bytes T·D·(4 + BITS/8): latency bound\n// why       Keys and values of all later stores are a projection of it, so a prompt needs nothing else of those. Rows may\n//           have single channels beyond what f16 holds: divided by its length (root mean square) no row has. A row whose\n//           block lies in another buffer than `kept` is another dispatch's.\n// uses      lib/row_sum.wgsl lib/pack_half.wgsl lib/input_words.wgsl\n\noverride D: u32 = 576;    // row width, a multiple of 4\noverride BITS: u32 = 16;  // of a kept number: 32 or 16\noverride WG: u32 = 64;    // threads per workgroup, a power of two\n\nstruct Params {\n  rowAt: u32,       // record of row 0\n  column: u32,      // the list of inputs\n  columns: u32,     // lists of a sequence\n  listLength: u32,  // table entries of a list: its head, then pages\n  tableAt: u32,     // first entry of the page table in `rows`\n  arena: u32,       // number of the buffer bound as `kept`\n}\n\n@group(0) @binding(0) var<storage, read> x: array<f32>;\n@group(0) @binding(1) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(2) var<storage, read_write> kept: array<u32>;\n@group(0) @binding(3) var<uniform> params: Params;\n\nvar<workgroup> partial: array<f32, WG>;\n\n@compute @workgroup_size(WG)\nfn keep_inputs(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {\n  let row = rows[params.rowAt + wg.x];\n  let entry = rows[params.tableAt + (row.z * params.listLength + 1u + row.y / 32u) * params.columns + params.column];\n  if (entry.z != params.arena) { return; }\n  let source = wg.x * D;\n  let to = entry.x + row.y % 32u * input_words();\n  if (BITS == 32u) {\n    for (var i = lane; i < D; i += WG) { kept[to + i] = bitcast<u32>(x[source + i]); }\n    return;\n  }\n  var squares = 0.0;\n  for (var i = lane; i < D; i += WG) { squares += x[source + i] * x[source + i]; }\n  let length = max(sqrt(row_sum(lane, squares) / f32(D)), 1e-30);\n  if (lane == 0u) { kept[to] = bitcast<u32>(length); }\n  for (var i = lane; i < D / 2u; i += WG) {\n    kept[to + 1u + i] = pack_half(vec2f(x[source + 2u * i], x[source + 2u * i + 1u]) / length);\n  }\n}\n\n// lib/row_sum.wgsl — a sum over the threads of a workgroup\n// needs     WG, a power of two; var<workgroup> partial: array<f32, WG>\n\n// Σ value over all threads, for each of them. The barrier before lets `partial` be used again.\nfn row_sum(lane: u32, value: f32) -> f32 {\n  workgroupBarrier();\n  partial[lane] = value;\n  workgroupBarrier();\n  for (var half = WG / 2u; half > 0u; half /= 2u) {\n    if (lane < half) { partial[lane] += partial[lane + half]; }\n    workgroupBarrier();\n  }\n  return partial[0];\n}\n\n// lib/pack_half.wgsl — f16 as the GPU stores it\n\n// The pair as f16, to nearest, ties to even, at most ±65504: pack2x16float alone may round and overflow as it likes.\nfn pack_half(pair: vec2f) -> u32 {\n  let value = clamp(pair, vec2f(-65504.0), vec2f(65504.0));\n  let bits = bitcast<vec2u>(value);\n  let normal = bitcast<vec2f>((bits + 0xfffu + ((bits >> vec2u(13u)) & vec2u(1u))) & vec2u(0xffffe000u));\n  let small = round(value * 16777216.0) / 16777216.0;  // below 2⁻¹⁴ f16 counts in steps of 2⁻²⁴\n  return pack2x16float(select(normal, small, abs(value) < vec2f(6.103515625e-5)));\n}\n\n// lib/input_words.wgsl — how what enters the layer at the boundary lies in a block\n// needs     D, BITS\n\n// Words of a slot.\nfn input_words() -> u32 { return select(D, D / 2u + 1u, BITS == 16u); }\n"
+} as const;
+
 export const kivi_seal = {
   "name": "kivi_seal",
   "bindings": {
@@ -3569,6 +3626,71 @@ export const swiglu_back = {
   "features": [],
   "snippets": {},
   "code": "// swiglu_back — dx of y = silu(gate)·up: dgate = dy·up·σ(gate)·(1 + gate·(1 − σ(gate))), dup = dy·silu(gate)\n//\n//   x   [T, 2F]  vec4f  read   columns alternate in fours: gate, up\n//   dy  [T, F]   vec4f  read\n//   dx  [T, 2F]  vec4f  write\n//\n// dispatch  (ceil(T·F / 4 / WG), 1, 1): four gates and their ups per invocation, in turns where the grid is smaller\n// cost      bytes 20·T·F, flops 12·T·F: memory bound\n// why       As swiglu.\n\noverride WG: u32 = 64;  // threads per workgroup\n\nstruct Params {\n  count: u32,  // T·F / 4\n}\n\n@group(0) @binding(0) var<storage, read> x: array<vec4f>;\n@group(0) @binding(1) var<storage, read> dy: array<vec4f>;\n@group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;\n@group(0) @binding(3) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn swiglu_back(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {\n  for (var i = id.x; i < params.count; i += grid.x * WG) {\n    let gate = x[2u * i];\n    let sigma = 1.0 / (1.0 + exp(-gate));\n    dx[2u * i] = dy[i] * x[2u * i + 1u] * sigma * (1.0 + gate * (1.0 - sigma));\n    dx[2u * i + 1u] = dy[i] * gate * sigma;\n  }\n}\n"
+} as const;
+
+export const take_inputs = {
+  "name": "take_inputs",
+  "bindings": {
+    "rows": {
+      "binding": 0,
+      "type": "storage"
+    },
+    "kept": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "x": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 32,
+    "fields": {
+      "recordAt": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "sequence": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "tableAt": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 28,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "D": 576,
+    "BITS": 16,
+    "WG": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// take_inputs — what entered the layer at the boundary for tokens first, first + 1 … of a sequence, back from its blocks, and their records\n//\n//   rows  [*]     vec4u  read_write  row records, of which those from `recordAt` on are written, then the page table\n//   kept  [*]     u32    read        as keep_inputs writes it\n//   x     [T, D]  f32    write\n//\n// dispatch  (T, 1, 1): one workgroup per token\n// cost      bytes T·D·(4 + BITS/8): memory bound\n// why       With records they are rows like any others: the kernels that project rows to keys and values take them as they\n//           are. A token whose block lies in another buffer than `kept` is another dispatch's.\n// uses      lib/input_words.wgsl\n\noverride D: u32 = 576;    // row width, a multiple of 4\noverride BITS: u32 = 16;  // of a kept number: 32 or 16\noverride WG: u32 = 64;    // threads per workgroup\n\nstruct Params {\n  recordAt: u32,    // record of token `first`\n  first: u32,       // token of row 0: its position, and its slot\n  sequence: u32,\n  column: u32,      // the list of inputs\n  columns: u32,     // lists of a sequence\n  listLength: u32,  // table entries of a list: its head, then pages\n  tableAt: u32,     // first entry of the page table in `rows`\n  arena: u32,       // number of the buffer bound as `kept`\n}\n\n@group(0) @binding(0) var<storage, read_write> rows: array<vec4u>;\n@group(0) @binding(1) var<storage, read> kept: array<u32>;\n@group(0) @binding(2) var<storage, read_write> x: array<f32>;\n@group(0) @binding(3) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn take_inputs(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {\n  let token = params.first + wg.x;\n  let list = params.sequence * params.listLength;\n  let entry = rows[params.tableAt + (list + 1u + token / 32u) * params.columns + params.column];\n  if (entry.z != params.arena) { return; }\n  if (lane == 0u) { rows[params.recordAt + wg.x] = vec4u(token, token, params.sequence, 0u); }\n  let source = entry.x + token % 32u * input_words();\n  let to = wg.x * D;\n  if (BITS == 32u) {\n    for (var i = lane; i < D; i += WG) { x[to + i] = bitcast<f32>(kept[source + i]); }\n  } else {\n    let length = bitcast<f32>(kept[source]);\n    for (var i = lane; i < D / 2u; i += WG) {\n      let pair = length * unpack2x16float(kept[source + 1u + i]);\n      x[to + 2u * i] = pair.x;\n      x[to + 2u * i + 1u] = pair.y;\n    }\n  }\n}\n\n// lib/input_words.wgsl — how what enters the layer at the boundary lies in a block\n// needs     D, BITS\n\n// Words of a slot.\nfn input_words() -> u32 { return select(D, D / 2u + 1u, BITS == 16u); }\n"
 } as const;
 
 export const teach_hidden = {

@@ -34,7 +34,7 @@ export interface Stretch {
   bytes: number;
 }
 
-/** Pages `pages[bundle]` to a buffer, one buffer per bundle. */
+/** Pages `pages[bundle]` to a buffer, one buffer per bundle; none of a bundle without pages. */
 export class Arena {
   readonly number: number;
   readonly format: PageFormat;
@@ -58,7 +58,13 @@ export class Arena {
     return this.#buffers;
   }
 
+  /** Whether it has pages of the bundle's stores. */
+  has(bundle: number): boolean {
+    return this.buffers[bundle] !== this.#gpu.unused;
+  }
+
   #make(pages: number, bundle: number): GPUBuffer {
+    if (pages === 0) return this.#gpu.unused;
     return this.#gpu.buffer(`${this.#label}, bundle ${bundle}`, pages * this.pageWords * 4, "kv");
   }
 
@@ -68,7 +74,7 @@ export class Arena {
    */
   protected async growBundle(bundle: number, pages: number): Promise<void> {
     const old = this.#buffers[bundle]!;
-    if (old.size >= pages * this.pageWords * 4) return;
+    if (pages === 0 || old.size >= pages * this.pageWords * 4) return;
     const made = await this.#gpu.allocate(() => this.#make(pages, bundle));
     const encoder = this.#gpu.device.createCommandEncoder();
     encoder.copyBufferToBuffer(old, 0, made, 0, old.size);
@@ -78,6 +84,14 @@ export class Arena {
   }
 }
 
+interface BlockPlace {
+  /** One without stores has no pages here. */
+  bundles: readonly Bundle[];
+  first: number;
+  count: number;
+  room: number;
+}
+
 /** An arena for blocks `first` … `first + count − 1`, of which the first ones are there: the pages of a block lie side by side, by store and KV head. */
 export class BlockArena extends Arena {
   readonly first: number;
@@ -85,12 +99,7 @@ export class BlockArena extends Arena {
   readonly #kvHeads: number;
   readonly #bundles: readonly Bundle[];
 
-  constructor(
-    gpu: Gpu,
-    number: number,
-    shape: PageShape,
-    { bundles, first, count, room }: { bundles: readonly Bundle[]; first: number; count: number; room: number },
-  ) {
+  constructor(gpu: Gpu, number: number, shape: PageShape, { bundles, first, count, room }: BlockPlace) {
     const pages = bundles.map((bundle) => bundle.count * Math.min(count, room) * shape.kvHeads);
     super(gpu, number, shape, pages, `kv ${shape.format.name} blocks from ${first}`);
     this.first = first;
@@ -115,6 +124,47 @@ export class BlockArena extends Arena {
     const before = (block - this.first) * count + (store - first);
     return { arena: this.number, bundle, word: before * this.#kvHeads * this.pageWords };
   }
+}
+
+/** Pages of prompts by their index, of one store at a time: all of its bundles have the same buffer. */
+export class PassingArena extends BlockArena {
+  readonly #passes: readonly boolean[];
+  readonly #unused: GPUBuffer;
+
+  /** `passes` [bundles]: whose stores pass. */
+  constructor(
+    gpu: Gpu,
+    number: number,
+    shape: PageShape,
+    passes: readonly boolean[],
+    place: Omit<BlockPlace, "bundles">,
+  ) {
+    super(gpu, number, shape, { ...place, bundles: [{ first: 0, count: 1 }] });
+    this.#passes = passes;
+    this.#unused = gpu.unused;
+  }
+
+  override get buffers(): readonly GPUBuffer[] {
+    const [only] = super.buffers;
+    return this.#passes.map((each) => (each ? only! : this.#unused));
+  }
+
+  /** Of its page `index`, KV head 0. */
+  page(index: number): PagePlace {
+    return this.place(index, 0, 0);
+  }
+}
+
+/** Arenas for blocks `start` … `start + blocks − 1`, none of whose buffers exceeds `most` bytes where a block takes `blockBytes`. */
+export function split<A>(
+  { start, blocks, room, blockBytes, most }: Record<"start" | "blocks" | "room" | "blockBytes" | "most", number>,
+  make: (place: { first: number; count: number; room: number }) => A,
+): A[] {
+  const each = Math.max(1, Math.min(blocks, Math.floor(most / blockBytes)));
+  return Array.from({ length: Math.ceil(blocks / each) }, (_, i) => {
+    const done = i * each;
+    return make({ first: start + done, count: Math.min(each, blocks - done), room: Math.max(0, room - done) });
+  });
 }
 
 /** Stores that one projection fills lie together, at most `most` to a bundle; the others alone. */

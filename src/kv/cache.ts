@@ -3,7 +3,7 @@
 import { assert } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
-import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords, type Stretch } from "./arena.ts";
+import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords, split, type Stretch } from "./arena.ts";
 import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import { type PageMove, Sealer } from "./edits.ts";
 import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
@@ -11,7 +11,9 @@ import type { Layout } from "./layout.ts";
 import { ALL_SLOTS, type Entry, PageLists } from "./lists.ts";
 import type { BlockMove } from "./blocks.ts";
 import type { Tier } from "./plan.ts";
-import type { KeptPages } from "./residence.ts";
+import type { KeptPages } from "./kept.ts";
+import type { Edits } from "./residence.ts";
+import { StreamedBuffers, type StreamedShape } from "./streamed.ts";
 
 export interface CacheShape {
   layout: Layout;
@@ -23,6 +25,8 @@ export interface CacheShape {
   tiers: readonly Tier[];
   /** [stores] private pages of each store, for sequences that keep a part of their prompt; null: none do. */
   privatePages: readonly number[] | null;
+  /** Set where prompts are streamed. */
+  streamed: StreamedShape | null;
   /** Sequences that can take part in a step at once. */
   sequences: number;
   /** Pages of the longest sequence. */
@@ -43,6 +47,7 @@ export class KvCache {
   readonly #blockArenas: readonly BlockArena[];
   /** Private pages of all sequences, where a recipe keeps parts of prompts. */
   readonly privateArena: Arena | null;
+  readonly streamed: StreamedBuffers | null;
   readonly #gpu: Gpu;
   /** One block of one store, on its way to another one of the same format. */
   readonly #staging: GPUBuffer;
@@ -63,11 +68,13 @@ export class KvCache {
     const largest = Math.max(...shape.tiers.map((tier) => tier.blocks * this.#blockBytes(tier.format)));
     this.bundles = bundlesOf(shape.layout, Math.max(1, Math.floor(most / largest)));
     this.#blockArenas = this.#makeBlockArenas(most);
-    this.privateArena = this.#makePrivateArena(this.#blockArenas.length);
-    this.arenas = this.privateArena ? [...this.#blockArenas, this.privateArena] : this.#blockArenas;
+    this.streamed = this.#makeStreamed(most);
+    const whole = [...this.#blockArenas, ...(this.streamed?.arenas ?? [])];
+    this.privateArena = this.#makePrivateArena(whole.length);
+    this.arenas = this.privateArena ? [...whole, this.privateArena] : whole;
     const pages = Math.min(this.#room, shape.maxPages);
     this.lists = new PageLists(gpu, { ...shape, sequences: shape.sequences + 1, columns: this.columns, pages });
-    this.#staging = gpu.buffer("block copy", this.#blockBytes(this.written), "scratch");
+    this.#staging = gpu.buffer("block copy", this.#stagedBytes(), "scratch");
     const seals = shape.tiers.some(({ format }) => isSealed(format));
     const sealable = shape.tiers[0]!.blocks * this.columns;
     this.#sealer = seals ? new Sealer(gpu, this.arenas, shape.headWidth, sealable) : null;
@@ -81,14 +88,30 @@ export class KvCache {
     return this.shape.tiers[0]!.format as WrittenFormat;
   }
 
-  /** Arenas that projections write: those of the first tier. */
-  get writtenArenas(): readonly BlockArena[] {
+  /** Arenas that lists of a store lead to. */
+  arenasOf(store: number): readonly Arena[] {
+    const bundle = this.bundleOf(store);
+    return this.arenas.filter((arena) => arena.has(bundle));
+  }
+
+  /** Those that projections write: of the first tier, or where prompts are streamed, later and passing ones. */
+  writtenArenasOf(store: number): readonly Arena[] {
+    if (this.#isLater(store)) return this.streamed!.arenas;
     const [{ blocks }] = this.shape.tiers as [Tier];
     return this.#blockArenas.filter(({ first }) => first < blocks);
   }
 
-  /** Lists of a sequence: stores · KV heads. */
+  #isLater(store: number): boolean {
+    return this.streamed !== null && store >= this.streamed.shape.firstStore;
+  }
+
+  /** Lists of a sequence: stores · KV heads, and where prompts are streamed, that of their inputs. */
   get columns(): number {
+    return this.inputColumn + (this.shape.streamed ? 1 : 0);
+  }
+
+  /** The list of what enters the boundary's layer. */
+  get inputColumn(): number {
     return this.shape.layout.stores * this.shape.kvHeads;
   }
 
@@ -109,21 +132,48 @@ export class KvCache {
     return kvHeads * pageWords({ format, kvHeads, headWidth }) * 4;
   }
 
+  /** Of the largest stretch of a block. */
+  #stagedBytes(): number {
+    return Math.max(this.#blockBytes(this.written), this.streamed?.inputStretch(0).bytes ?? 0);
+  }
+
   /** No buffer may exceed `most` bytes, so a tier of many blocks lies in several arenas. */
   #makeBlockArenas(most: number): BlockArena[] {
     const { tiers, kvHeads, headWidth } = this.shape;
-    const arenas: BlockArena[] = [];
-    let start = 0;
-    for (const { format, blocks } of tiers) {
-      const each = Math.max(1, Math.min(blocks, Math.floor(most / this.#blockBytes(format))));
-      for (let done = 0; done < blocks; done += each) {
-        const count = Math.min(each, blocks - done);
-        const place = { bundles: this.bundles, first: start + done, count, room: Math.max(0, this.#room - done) };
-        arenas.push(new BlockArena(this.#gpu, arenas.length, { format, kvHeads, headWidth }, place));
-      }
+    const bundles = this.bundles.map((bundle) =>
+      this.shape.streamed && this.#beyond(bundle) ? { ...bundle, count: 0 } : bundle,
+    );
+    let [start, number] = [0, 0];
+    return tiers.flatMap(({ format, blocks }) => {
+      const size = { start, blocks, room: this.#room, blockBytes: this.#blockBytes(format), most };
       start += blocks;
-    }
-    return arenas;
+      return split(
+        size,
+        (place) => new BlockArena(this.#gpu, number++, { format, kvHeads, headWidth }, { ...place, bundles }),
+      );
+    });
+  }
+
+  /** Whether blocks hold nothing of a bundle. */
+  #beyond({ first }: Bundle): boolean {
+    return first >= (this.shape.streamed?.firstStore ?? Infinity);
+  }
+
+  #makeStreamed(most: number): StreamedBuffers | null {
+    const { streamed, kvHeads, headWidth, tiers, maxPages } = this.shape;
+    if (!streamed) return null;
+    const pages = { format: this.written, kvHeads, headWidth };
+    const [{ blocks }] = tiers as [Tier];
+    const [room, number] = [this.#room, this.#blockArenas.length];
+    return new StreamedBuffers(this.#gpu, streamed, {
+      bundles: this.bundles,
+      pages,
+      blocks,
+      maxPages,
+      room,
+      most,
+      number,
+    });
   }
 
   #makePrivateArena(number: number): Arena | null {
@@ -152,14 +202,19 @@ export class KvCache {
     return block < first.blocks ? 0 : first.blocks;
   }
 
+  /** Later blocks that there is room for. */
+  get laterRoom(): number {
+    return this.streamed?.room ?? 0;
+  }
+
   /**
-   * Makes room for `blocks` blocks, and as many again as there are, so that what is copied is never more than what is used.
-   * Programs that bind pages or lists must be built anew. Throws UnsupportedError where there is no memory; what is there
+   * Makes room for `blocks` blocks and `later` later blocks; where there is too little, as many again as there are, so that
+   * what is copied is never more than what is used. Programs that bind pages or lists must be built anew. Throws UnsupportedError where there is no memory; what is there
    * stays as it is.
    */
-  async grow(blocks: number): Promise<void> {
-    const most = Math.max(...this.shape.tiers.map((tier) => tier.blocks));
-    const room = Math.min(most, Math.max(blocks, 2 * this.#room));
+  async grow(blocks: number, later: number): Promise<void> {
+    const room = grown(this.#room, blocks, Math.max(...this.shape.tiers.map((tier) => tier.blocks)));
+    await this.streamed?.grow(room, grown(this.laterRoom, later, this.streamed.shape.blocks));
     for (const arena of this.#blockArenas) await arena.grow(room - (arena.first - this.#tierStart(arena.first)));
     await this.lists.grow(Math.min(room, this.shape.maxPages));
     this.#sealer?.forget();
@@ -175,9 +230,11 @@ export class KvCache {
   /** Where the pages of a block lie, store by store (KV head 0 of each). */
   #places(block: number): { arena: BlockArena; places: PagePlace[] } {
     const arena = this.#arenaOf(block);
-    const places = this.bundles.flatMap(({ first, count }, bundle) =>
-      Array.from({ length: count }, (_, i) => arena.place(block, bundle, first + i)),
-    );
+    const places = this.bundles
+      .filter((bundle) => !this.#beyond(bundle))
+      .flatMap(({ first, count }, bundle) =>
+        Array.from({ length: count }, (_, i) => arena.place(block, bundle, first + i)),
+      );
     return { arena, places };
   }
 
@@ -188,22 +245,26 @@ export class KvCache {
     this.lists.setHeaders(sequence, () => ({ kept: 0, liveFrom: 0, region: 0 }));
   }
 
-  /** Makes `block` live page `index` of the sequence, in every list. */
-  setPage(sequence: number, index: number, block: number): void {
+  /** Makes `block` live page `index` of the sequence, in every list; where prompts are streamed, `later` in those of later stores. */
+  setPage(sequence: number, { index, block, later }: Edits["pages"][number]): void {
     const { kvHeads } = this.shape;
     const { arena, places } = this.#places(block);
-    this.#used[sequence]!.add(arena.number);
+    const used = this.#used[sequence]!.add(arena.number);
+    if (this.streamed && later !== undefined) used.add(this.streamed.laterArena(later, index));
     this.lists.setEntries(sequence, index, (column) => {
-      const word = places[Math.floor(column / kvHeads)]!.word + (column % kvHeads) * arena.pageWords;
-      return [word, ALL_SLOTS, arena.number, index * BLOCK_TOKENS];
+      if (this.streamed && column === this.inputColumn) return this.streamed.inputEntry(block, index);
+      const [store, head] = [Math.floor(column / kvHeads), column % kvHeads];
+      if (this.#isLater(store)) return this.streamed!.laterEntry(later, store, head, index);
+      return [places[store]!.word + head * arena.pageWords, ALL_SLOTS, arena.number, index * BLOCK_TOKENS];
     });
   }
 
   /** The sequence has its first pages no longer, but private ones in each list. */
   setKept(sequence: number, kept: KeptPages): void {
-    this.#used[sequence]?.add(this.privateArena!.number);
+    const used = this.#used[sequence]?.add(this.privateArena!.number);
+    for (const arena of this.streamed?.passing ?? []) used?.delete(arena.number);
     const { liveFrom, region } = kept;
-    this.lists.setHeaders(sequence, (column) => ({ kept: kept.pages[column]!.length, liveFrom, region }));
+    this.lists.setHeaders(sequence, (column) => ({ kept: kept.pages[column]?.length ?? 0, liveFrom, region }));
     const most = Math.max(...kept.pages.map(({ length }) => length));
     this.#fewer[sequence] = kept.liveFrom - most;
     this.#givenUp[sequence] = kept.liveFrom;
@@ -215,7 +276,7 @@ export class KvCache {
   /** Slots of the last page beyond the kept tokens hold nothing. Kept tokens lie before every later query: position 0 will do. */
   #keptEntry({ pages, tokens }: KeptPages, column: number, index: number): Entry {
     const arena = this.privateArena!;
-    const page = pages[column]![index];
+    const page = pages[column]?.[index];
     if (page === undefined) return [0, 0, arena.number, 0];
     const left = tokens[column]! - index * BLOCK_TOKENS;
     const word = (this.#privateFirst(Math.floor(column / this.shape.kvHeads)) + page) * arena.pageWords;
@@ -241,7 +302,8 @@ export class KvCache {
   stretchesOfBlock(block: number): Stretch[] {
     const { arena, places } = this.#places(block);
     const bytes = this.shape.kvHeads * arena.pageWords * 4;
-    return places.map(({ bundle, word }) => ({ buffer: arena.buffers[bundle]!, offset: word * 4, bytes }));
+    const own = places.map(({ bundle, word }) => ({ buffer: arena.buffers[bundle]!, offset: word * 4, bytes }));
+    return this.streamed ? [...own, this.streamed.inputStretch(block)] : own;
   }
 
   /** Where private pages lie, list after list. */
@@ -283,19 +345,17 @@ export class KvCache {
   /** Encodes the moves within a format. */
   encodeCopies(encoder: GPUCommandEncoder, moves: readonly BlockMove[]): void {
     for (const { from, to } of moves) {
-      const [source, target] = [this.#places(from), this.#places(to)];
-      if (source.arena.format === target.arena.format) this.#copy(encoder, source, target);
+      if (this.#arenaOf(from).format !== this.#arenaOf(to).format) continue;
+      const targets = this.stretchesOfBlock(to);
+      for (const [i, source] of this.stretchesOfBlock(from).entries()) this.#copy(encoder, source, targets[i]!);
     }
   }
 
   /** By way of a staging buffer: source and target may be one buffer. */
-  #copy(encoder: GPUCommandEncoder, source: Placed, target: Placed): void {
-    const bytes = this.#blockBytes(source.arena.format);
-    for (const [i, from] of source.places.entries()) {
-      const to = target.places[i]!;
-      encoder.copyBufferToBuffer(source.arena.buffers[from.bundle]!, from.word * 4, this.#staging, 0, bytes);
-      encoder.copyBufferToBuffer(this.#staging, 0, target.arena.buffers[to.bundle]!, to.word * 4, bytes);
-    }
+  #copy(encoder: GPUCommandEncoder, source: Stretch, target: Stretch): void {
+    const { bytes } = source;
+    encoder.copyBufferToBuffer(source.buffer, source.offset, this.#staging, 0, bytes);
+    encoder.copyBufferToBuffer(this.#staging, 0, target.buffer, target.offset, bytes);
   }
 
   #pageMoves(source: Placed, target: Placed): PageMove[] {
@@ -307,6 +367,10 @@ export class KvCache {
     );
   }
 }
+
+/** Room for `wanted`, at least twofold where it grows, at most `most`. */
+const grown = (room: number, wanted: number, most: number): number =>
+  wanted <= room ? room : Math.min(most, Math.max(wanted, 2 * room));
 
 interface Placed {
   arena: BlockArena;

@@ -1,6 +1,7 @@
 // How a cache is shared out: what it has room for, what a block costs, and which part of a prompt stays.
 import { BLOCK_TOKENS } from "./blocks.ts";
 import type { PageFormat } from "./format.ts";
+import type { StreamedPlan } from "./later.ts";
 import type { PrivatePages } from "./pages.ts";
 
 /** Storage for blocks in one format. */
@@ -42,6 +43,8 @@ export interface CachePlan {
   pageBytes: number;
   /** Bytes of what stands for a prompt beside its pages: for each block of its region, and for all. */
   stateBytes: { block: number; prompt: number };
+  /** Set where prompts are streamed: blocks hold no keys and values of later stores. */
+  streamed: StreamedPlan | null;
   /** What is kept of a prompt of `tokens` tokens; null: all of it. */
   retain: (tokens: number) => Retention | null;
   /** What stands for so many blocks of a prompt rests on the first of them, as many as this says. */
@@ -63,6 +66,7 @@ export const plainPlan = (blocks: number): CachePlan => ({
   blockBytes: [0],
   pageBytes: 0,
   stateBytes: { block: 0, prompt: 0 },
+  streamed: null,
   retain: () => null,
   baseBlocks: (given) => given,
   retiring: null,

@@ -5,7 +5,7 @@ import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import { checkPairs } from "./pairs.ts";
 import { chunkRowsOf } from "./plan.ts";
-import { bytesOf, evictedOf, resolve, type ResolvedCache } from "./shape.ts";
+import { bytesOf, evictedOf, peakOf, resolve, type ResolvedCache } from "./shape.ts";
 import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
 import { SYSTEMS } from "./systems/index.ts";
 import { layoutOf } from "./systems/swiftkv/layout.ts";
@@ -63,7 +63,8 @@ export class Recipe {
     const kvBytes = bytesOf(resolved, tokens);
     const extraWeightBytes = resolved.systems.reduce((sum, { extraWeightBytes = 0 }) => sum + extraWeightBytes, 0);
     const evictedTokens = evictedOf(resolved, tokens);
-    return { kvBytes, kvBytesPerToken: kvBytes / tokens, evictedTokens, extraWeightBytes };
+    const [peakBytes, streaming] = [peakOf(resolved, tokens), resolved.streamingReason];
+    return { kvBytes, kvBytesPerToken: kvBytes / tokens, evictedTokens, peakBytes, streaming, extraWeightBytes };
   }
 
   /** Doubts about the combination, each a sentence. Impossible ones were refused when the recipe was read. */

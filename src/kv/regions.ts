@@ -46,11 +46,17 @@ export class Regions {
     return this.#used.length;
   }
 
-  #gaps(): Gap[] {
-    return Array.from({ length: this.#taken.length + 1 }, (_, index) => {
-      const first = this.#taken[index - 1]?.end ?? 0;
-      return { index, first, blocks: (this.#taken[index]?.first ?? this.#blocks) - first };
+  /** Between some regions, in order. */
+  #gaps(regions: readonly Region[]): Gap[] {
+    return Array.from({ length: regions.length + 1 }, (_, index) => {
+      const first = regions[index - 1]?.end ?? 0;
+      return { index, first, blocks: (regions[index]?.first ?? this.#blocks) - first };
     });
+  }
+
+  /** Whether there is room for a region of `blocks` blocks, once nothing rests any more. */
+  fits(blocks: number): boolean {
+    return this.#gaps(this.#used).some((gap) => gap.blocks >= alignedBlocks(blocks));
   }
 
   /**
@@ -59,7 +65,7 @@ export class Regions {
    */
   take(blocks: number): number | null {
     const wanted = alignedBlocks(blocks);
-    const largest = this.#gaps().reduce((best, gap) => (gap.blocks > best.blocks ? gap : best));
+    const largest = this.#gaps(this.#taken).reduce((best, gap) => (gap.blocks > best.blocks ? gap : best));
     const left = largest.blocks - wanted;
     if (left < 0) return null;
     const first = largest.first + (largest.index === 0 ? 0 : ALIGN * Math.floor(left / 2 / ALIGN));

@@ -2,30 +2,15 @@
 // own. Pure bookkeeping; what it asks of the GPU are edits, applied before the next step.
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS, type BlockMove, type BlockPool, blocksFor, type Holder, ROOT } from "./blocks.ts";
+import { type KeptPages, KeptPart, type RetiringPage } from "./kept.ts";
+import { LaterBlocks, type LaterPool, type Made } from "./later.ts";
 import type { PagePool } from "./pages.ts";
-import type { CachePlan, Retention } from "./plan.ts";
-import { type Left, sharedTokens } from "./standing.ts";
-
-/** A retention with its private pages. */
-export interface KeptPages extends Retention {
-  /** [columns][⌈tokens / 32⌉] page numbers among those of the list's store. */
-  pages: readonly (readonly number[])[];
-  /** First block of the region in which a system's state stands for the pages given up; 0 where no system has one. */
-  region: number;
-  /** Blocks of it that were made for an earlier prompt. */
-  standing: number;
-}
-
-/** A page of a reply that goes with the next edits: what stands for it is made in this step. */
-export interface RetiringPage {
-  index: number;
-  region: number;
-}
+import type { CachePlan } from "./plan.ts";
 
 /** Changes that must be on the GPU before the sequence's next row. */
 export interface Edits {
-  /** Page `index` is now `block`. */
-  pages: { index: number; block: number }[];
+  /** Page `index` is now `block`, and where prompts are streamed, `later` block: PASSING, or none yet. */
+  pages: { index: number; block: number; later?: number | undefined }[];
   /** From now on the lists begin with these. */
   kept: KeptPages | null;
 }
@@ -47,6 +32,8 @@ export class Residence implements Holder {
   readonly #pool: BlockPool;
   readonly #plan: CachePlan;
   readonly #privatePages: PagePool | null;
+  /** Set where prompts are streamed. */
+  readonly later: LaterBlocks | null;
   /** By page index; GONE before `liveFrom`. */
   readonly blocks: number[] = [];
   /** Slot i of the sequence holds, or held, token i. */
@@ -56,20 +43,16 @@ export class Residence implements Holder {
   #pinnedUntil = 0;
   /** Blocks before this index lie in the last tier, or are gone. */
   #settled = 0;
-  #kept: KeptPages | null = null;
-  /** Kept, but its lists and blocks change with the next edits only: the step that selects still reads them. */
-  #keeping: KeptPages | null = null;
-  /** Blocks given up at the prompt's end: what stands for them may serve a later prompt, as rows of a reply may not. */
-  #madeFor = 0;
-  /** What stands for the first live page has been made; it goes with the edits before the row at this position. */
-  #retiring: { goesAt: number } | null = null;
+  readonly #kept: KeptPart;
   readonly #changed = new Set<number>();
   #keptChanged = false;
 
-  constructor(pool: BlockPool, plan: CachePlan, privatePages: PagePool | null) {
+  constructor(pool: BlockPool, plan: CachePlan, privatePages: PagePool | null, laterPool: LaterPool | null = null) {
     this.#pool = pool;
     this.#plan = plan;
     this.#privatePages = privatePages;
+    this.#kept = new KeptPart(plan, privatePages);
+    this.later = laterPool && new LaterBlocks(laterPool);
   }
 
   get length(): number {
@@ -86,6 +69,11 @@ export class Residence implements Holder {
   /** Whether only a part of this prompt stays. */
   retains(prompt: readonly number[]): boolean {
     return this.#plan.retain(prompt.length) !== null;
+  }
+
+  /** Pages of this prompt that are given up at its end. */
+  pagesGivenUp(prompt: readonly number[]): number {
+    return this.#plan.retain(prompt.length)?.liveFrom ?? 0;
   }
 
   /**
@@ -142,9 +130,10 @@ export class Residence implements Holder {
     return this.#pool.free(this.#pool.lastTier);
   }
 
-  /** Whether `reserve(count)` finds enough free blocks. */
-  fits(count: number): boolean {
-    return this.#needed(count) <= this.#pool.free(0);
+  /** Whether `reserve(count)`, and `complete(count)` where it is to follow, find enough free blocks. */
+  fits(count: number, completes: boolean): boolean {
+    const missing = completes ? (this.later?.missing(this.length + count, this.#passing(count)) ?? 0) : 0;
+    return this.#needed(count) <= this.#pool.free(0) && missing <= (this.later?.free ?? 0);
   }
 
   /** Free blocks that `count` more tokens need: new ones, and one for the copy of a block that others hold too. */
@@ -162,7 +151,7 @@ export class Residence implements Holder {
    * room, one in which an earlier prompt continued differently. The caller has checked `fits`.
    */
   reserve(count: number): BlockMove[] {
-    assert(this.fits(count), `reserve ${count} tokens with ${this.#pool.free(0)} blocks free`);
+    assert(this.fits(count, false), `reserve ${count} tokens with ${this.#pool.free(0)} blocks free`);
     const want = blocksFor(this.length + count);
     const more = Math.max(0, want - this.blocks.length);
     const open = this.#openBlock(count);
@@ -192,11 +181,29 @@ export class Residence implements Holder {
     return { from, to };
   }
 
+  /** Pages whose keys and values of later stores pass, where the prompt ends with `count` more tokens and a part of it is given up. */
+  #passing(count: number): number {
+    const end = this.length + count;
+    return end === this.#pinnedUntil ? this.#kept.blocksGivenUp(end) : 0;
+  }
+
+  /**
+   * With the step that appends `count` tokens to the reserved room, keys and values of all stores must be there for every
+   * token: makes room for those of later stores. Returns the tokens for which they are to be made from what blocks hold;
+   * null where blocks hold them all. Rows that decode write their own.
+   */
+  complete(count: number): Made | null {
+    if (!this.later) return null;
+    const { changed, made } = this.later.extend(this.length + count, this.#passing(count));
+    for (const index of changed) this.#changed.add(index);
+    return made;
+  }
+
   /** Keys and values of `tokens` have been computed into the reserved room. Blocks they fill become findable. */
   append(tokens: readonly number[]): void {
     for (const token of tokens) this.tokens.push(token);
     assert(this.blocks.length * BLOCK_TOKENS >= this.length, "append without reserve");
-    if (this.#kept || this.#keeping) return; // rows computed after a part was dropped must not be reused
+    if (this.#kept.any) return; // rows computed after a part was dropped must not be reused
     while ((this.#published + 1) * BLOCK_TOKENS <= this.length) this.#publish(this.#published++);
   }
 
@@ -248,55 +255,17 @@ export class Residence implements Holder {
 
   // ---- parts of a prompt ----
 
-  /**
-   * At the end of a prompt, of the sequence with this number: takes private pages for what stays of it. Returns null where all
-   * of it stays, also for want of a region for what stands for the rest.
-   */
+  /** At the end of the prompt: see `KeptPart`. */
   keep(number: number): KeptPages | null {
-    const retention = this.#plan.retain(this.length);
-    if (!retention) return null;
-    assert(this.#privatePages && !this.#kept, "a part of a prompt is kept once, in private pages");
-    const place = this.#takeRegion(number, retention.liveFrom);
-    if (!place) return null;
-    this.#keeping = { ...retention, ...place, pages: this.#privatePages.take(retention.tokens.map(blocksFor)) };
-    this.#madeFor = retention.liveFrom;
-    return this.#keeping;
+    return this.#kept.keep(this.tokens, number);
   }
 
-  #takeRegion(number: number, blocks: number): Pick<KeptPages, "region" | "standing"> | null {
-    const { regions, standing } = this.#privatePages!;
-    if (!regions || !standing) return { region: 0, standing: 0 };
-    const left = standing.take(number);
-    const stands = left ? this.#standsFor(left, blocks) : 0;
-    if (left && stands > 0 && regions.resize(left.region, blocks)) return { region: left.region, standing: stands };
-    if (left) regions.release(left.region);
-    let region = regions.take(blocks);
-    while (region === null && standing.dropOldest()) region = regions.take(blocks);
-    return region === null ? null : { region, standing: 0 };
-  }
-
-  /** Blocks of this prompt, of those that it gives up, that an earlier one's state stands for as its own would. */
-  #standsFor({ tokens }: Left, blocks: number): number {
-    const base = this.#plan.baseBlocks(blocks);
-    if (this.#plan.baseBlocks(tokens.length / BLOCK_TOKENS) !== base) return 0;
-    const shared = Math.floor(sharedTokens(tokens, this.tokens) / BLOCK_TOKENS);
-    return shared < base ? 0 : Math.min(shared, blocks);
-  }
-
-  /** How long ago, at the row at `position`, what stands for the next page of the reply should have been made; below 0: not yet. */
   overdue(position: number): number {
-    const { retiring } = this.#plan;
-    if (!retiring || !this.#kept || this.#retiring) return -1;
-    return position - (this.#kept.liveFrom + 1) * BLOCK_TOKENS - retiring.after;
+    return this.#kept.overdue(position);
   }
 
-  /** The next page, which goes once it is time: in the step of `position` what stands for it is made. Null where there is no room. */
   retire(position: number): RetiringPage | null {
-    const { liveFrom: index, region } = this.#kept!;
-    const due = position - this.overdue(position);
-    if (!this.#privatePages!.regions!.extend(region, index)) return null;
-    this.#retiring = { goesAt: Math.max(position + 1, due + this.#plan.retiring!.within) };
-    return { index, region };
+    return this.#kept.retire(position);
   }
 
   /**
@@ -304,21 +273,23 @@ export class Residence implements Holder {
    * step that read them is launched.
    */
   takeEdits(position = 0): Edits {
-    if (this.#keeping) this.#giveUp(this.#keeping);
-    const retires = this.#retiring && this.#retiring.goesAt <= position;
-    if (this.#kept && retires) this.#giveUp({ ...this.#kept, liveFrom: this.#kept.liveFrom + 1 });
-    const kept = this.#keptChanged ? this.#kept : null;
+    if (this.#kept.advance(position)) this.#giveUp(this.#kept.now!.liveFrom);
+    const kept = this.#keptChanged ? this.#kept.now : null;
     this.#keptChanged = false;
-    const pages = [...this.#changed].map((index) => ({ index, block: this.blocks[index]! }));
+    const pages = [...this.#changed].map((index) => ({
+      index,
+      block: this.blocks[index]!,
+      later: this.later?.at(index),
+    }));
     this.#changed.clear();
     return { pages: pages.filter(({ block }) => block !== GONE), kept };
   }
 
-  #giveUp(kept: KeptPages): void {
-    this.#kept = kept;
+  /** Pages before `liveFrom`. */
+  #giveUp(liveFrom: number): void {
     this.#keptChanged = true;
-    this.#keeping = this.#retiring = null;
-    for (let index = kept.liveFrom - 1; index >= 0 && this.blocks[index] !== GONE; index--) {
+    this.later?.giveUp(liveFrom);
+    for (let index = liveFrom - 1; index >= 0 && this.blocks[index] !== GONE; index--) {
       this.#pool.release(this.blocks[index]!, this);
       this.blocks[index] = GONE;
     }
@@ -329,17 +300,18 @@ export class Residence implements Holder {
 
   get holdings(): Holdings {
     const tiers = this.blocks.map((block) => (block === GONE ? GONE : this.#pool.tierOf(block)));
-    return { tokens: [...this.tokens], blocks: [...this.blocks], tiers, kept: this.#kept };
+    return { tokens: [...this.tokens], blocks: [...this.blocks], tiers, kept: this.#kept.now };
   }
 
   /** Another residence of the same, which shares everything until one of them writes. Only between two steps. */
   copy(): Residence {
-    assert(!this.#keeping, "copy while a part of a prompt is being kept");
+    assert(
+      !this.#kept.ending && !this.later,
+      "copy while a part of a prompt is being kept, or of one that was streamed",
+    );
     const other = new Residence(this.#pool, this.#plan, this.#privatePages);
     for (const block of this.blocks) if (block !== GONE) this.#pool.retain(block, other);
-    if (this.#kept) this.#privatePages!.share(this.#kept.pages);
-    if (this.#kept) this.#privatePages!.regions?.share(this.#kept.region);
-    other.#fill({ ...this.holdings, published: this.#published });
+    other.#fill({ ...this.holdings, kept: this.#kept.share(), published: this.#published });
     return other;
   }
 
@@ -356,9 +328,7 @@ export class Residence implements Holder {
   restore({ tokens, tiers, kept }: Holdings): Holdings {
     assert(this.length === 0, "restore into a residence that holds tokens");
     const blocks = tiers.map((tier) => (tier === GONE ? GONE : this.#pool.take(this, tier)));
-    assert(!kept || !this.#privatePages!.regions, "what stands for a prompt beside its pages is not saved");
-    const own = kept && { ...kept, pages: this.#privatePages!.take(kept.tokens.map(blocksFor)) };
-    this.#fill({ tokens, blocks, kept: own, published: 0 });
+    this.#fill({ tokens, blocks, kept: this.#kept.restore(kept), published: 0 });
     this.append([]); // what is whole becomes findable
     return this.holdings;
   }
@@ -366,7 +336,7 @@ export class Residence implements Holder {
   #fill({ tokens, blocks, kept, published }: Omit<Holdings, "tiers"> & { published: number }): void {
     for (const token of tokens) this.tokens.push(token);
     for (const block of blocks) this.#changed.add(this.blocks.push(block) - 1);
-    this.#kept = kept;
+    this.#kept.set(kept);
     this.#keptChanged = kept !== null;
     this.#published = published;
     this.#settle();
@@ -377,22 +347,15 @@ export class Residence implements Holder {
    * stands for its prompt stays under `number`; without one it goes.
    */
   dispose(number: number | null = null): void {
-    const kept = this.#kept ?? this.#keeping;
+    const kept = this.#kept.any;
     const open = this.#openBlock(1);
     if (!kept && open !== null && this.#pool.references(this.blocks[open]!) === 1) this.#publish(open);
     for (const block of this.blocks.splice(0).reverse()) if (block !== GONE) this.#pool.release(block, this);
-    if (kept) this.#privatePages!.release(kept.pages);
-    if (kept) this.#leaveRegion(kept.region, number);
+    this.#kept.dispose(this.tokens, number);
+    this.later?.dispose();
     this.tokens.length = 0;
     this.#published = this.#settled = this.#pinnedUntil = 0;
-    this.#kept = this.#keeping = this.#retiring = null;
     this.#keptChanged = false;
     this.#changed.clear();
-  }
-
-  #leaveRegion(region: number, number: number | null): void {
-    const { regions, standing } = this.#privatePages!;
-    if (number === null) regions?.release(region);
-    else standing?.put(number, { region, tokens: this.tokens.slice(0, this.#madeFor * BLOCK_TOKENS) });
   }
 }

@@ -5,7 +5,9 @@ import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import type { PageFormat, WrittenFormat } from "./format.ts";
 import { type Layout, ordinaryLayout } from "./layout.ts";
 import { alignedBlocks } from "./regions.ts";
+import type { StreamedPlan } from "./later.ts";
 import type { CachePlan, Retention, Tier } from "./plan.ts";
+import { type Streaming, streamedBytes, streamingOf } from "./streaming.ts";
 import type { KvBounds, KvSystem, Retaining, StateBytes } from "./system.ts";
 
 /** What a cache is built from, for one model. */
@@ -16,17 +18,20 @@ export interface ResolvedCache {
   layout: Layout;
   sealed: NonNullable<KvSystem["sealed"]> | null;
   retaining: Retaining | null;
+  streaming: Streaming | null;
+  /** Why prompts are streamed or not; null where there is nothing to stream. */
+  streamingReason: string | null;
 }
 
 export function resolve(model: KvModel, written: WrittenFormat, systems: readonly KvSystem[]): ResolvedCache {
-  return {
-    model,
+  const parts = {
     written,
-    systems,
     layout: systems.find(({ layout }) => layout)?.layout ?? ordinaryLayout(model.layers),
     sealed: systems.find(({ sealed }) => sealed)?.sealed ?? null,
     retaining: systems.find(({ retaining }) => retaining)?.retaining ?? null,
   };
+  const { streaming, why } = streamingOf(model, parts);
+  return { model, systems, ...parts, streaming, streamingReason: why };
 }
 
 /** Blocks of the first tier where older ones leave it: two chunks, and the recent tokens of each sequence. */
@@ -55,16 +60,16 @@ const stateBlocksOf = ({ retaining }: ResolvedCache, { context }: KvBounds): num
   retaining?.recalls ? alignedBlocks(blocksFor(context)) : null;
 
 export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
-  const { sealed, retaining, model, layout, written } = resolved;
+  const { sealed, retaining, model, written } = resolved;
   const stores = privatePagesOf(resolved, bounds);
   const tiers = tiersOf(resolved, bounds);
-  const columns = layout.stores * model.kvHeads;
   return {
     context: alignUp(bounds.context, BLOCK_TOKENS),
     tiers: tiers.map(({ blocks }) => blocks),
-    blockBytes: tiers.map(({ format }) => columns * BLOCK_TOKENS * tokenBytes(format, model)),
+    blockBytes: tiers.map(({ format }) => BLOCK_TOKENS * blockTokenBytes(resolved, format)),
     pageBytes: BLOCK_TOKENS * tokenBytes(written, model),
     stateBytes: stateBytesOf(resolved.systems),
+    streamed: streamedPlanOf(resolved, bounds),
     recent: sealed?.recent ?? Infinity,
     windowRows: retaining?.windowRows ?? 0,
     privatePages: stores && { stores, kvHeads: model.kvHeads, stateBlocks: stateBlocksOf(resolved, bounds) },
@@ -72,6 +77,24 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
     baseBlocks: (given) => retaining?.basePages?.(given) ?? given,
     retiring: retaining?.retiring ? { after: retaining.retiring.after, within: bounds.sequences } : null,
   };
+}
+
+/** Bytes of a token in a block: of all stores, or where prompts are streamed, of those before the boundary and of what enters it. */
+function blockTokenBytes({ model, layout, written, streaming }: ResolvedCache, format: PageFormat): number {
+  const all = layout.stores * model.kvHeads * tokenBytes(format, model);
+  if (!streaming) return all;
+  const { input, later } = streamedBytes(model, layout, written, streaming);
+  return all - later + input;
+}
+
+/** As many later blocks as blocks: a reply alone may be as long as the context. */
+function streamedPlanOf(
+  { model, layout, written, streaming }: ResolvedCache,
+  { context }: KvBounds,
+): StreamedPlan | null {
+  if (!streaming) return null;
+  const { later, one } = streamedBytes(model, layout, written, streaming);
+  return { blocks: blocksFor(context), blockBytes: BLOCK_TOKENS * later, passingBytes: BLOCK_TOKENS * one };
 }
 
 /** Of all systems together. */
@@ -89,16 +112,33 @@ const tokenBytes = (format: PageFormat, { headWidth }: KvModel): number => (form
 
 /** Bytes of keys and values after a prompt of `tokens` tokens: what is kept of it, and of that what has changed format. */
 export function bytesOf(resolved: ResolvedCache, tokens: number): number {
-  const { model, written, sealed, retaining, layout, systems } = resolved;
+  const { model, written, sealed, retaining, layout, systems, streaming } = resolved;
   const columns = layout.stores * model.kvHeads;
   const retention = retaining?.retain(tokens) ?? null;
+  const inputs = streaming ? streamedBytes(model, layout, written, streaming).input : 0;
   const gone = (retention?.liveFrom ?? 0) * BLOCK_TOKENS;
   const older = sealed ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS) * BLOCK_TOKENS - gone) : 0;
   const exact = tokens - gone - older;
   const live = exact * tokenBytes(written, model) + (sealed ? older * tokenBytes(sealed.format, model) : 0);
   const { block, prompt } = stateBytesOf(systems);
   const state = retention ? retention.liveFrom * block + prompt : 0;
-  return columns * live + keptTokens(retention) * tokenBytes(written, model) + state;
+  return columns * live + exact * inputs + keptTokens(retention) * tokenBytes(written, model) + state;
+}
+
+/** Most bytes that a reply alone holds, at the end of a prompt of `tokens` tokens: its blocks, beside what is kept of them. */
+export function peakOf(resolved: ResolvedCache, tokens: number): number {
+  const { retaining, sealed } = resolved;
+  const bounds = { context: tokens, rows: tokens, sequences: 1 };
+  const { blockBytes, pageBytes, stateBytes, streamed } = planOf(resolved, bounds);
+  const retention = retaining?.retain(tokens) ?? null;
+  const liveFrom = retention?.liveFrom ?? 0;
+  const settled = sealed && !retention ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS)) : 0;
+  const blocks = (blocksFor(tokens) - settled) * blockBytes[0]! + settled * (blockBytes[1] ?? 0);
+  const pages = (retention?.tokens ?? []).reduce((sum, kept) => sum + blocksFor(kept), 0) * pageBytes;
+  const state = retention && retaining!.recalls ? alignedBlocks(liveFrom) * stateBytes.block + stateBytes.prompt : 0;
+  const passing = streamed ? liveFrom * streamed.passingBytes : 0;
+  const later = streamed ? (blocksFor(tokens) - liveFrom) * streamed.blockBytes : 0;
+  return blocks + pages + state + passing + later;
 }
 
 /** Tokens of a prompt of `tokens` tokens that no later token sees: the mean over the lists. */

@@ -139,6 +139,11 @@ export interface Retaining {
   recalls?: boolean;
   /** What stands for so many pages rests on the first of them, as many as this says: a later prompt that has these in common goes on from it. */
   basePages?(pages: number): number;
+  /**
+   * `select` reads stores one after another, each when the last layer that reads it has, and nothing reads whole prompts
+   * later: prompts can be streamed (streaming.ts). `refusal`: why not under these options; null: they can.
+   */
+  streams?: { refusal: string | null };
   /** Dispatches that write `keep` for the lists of a store, encoded after the attention of the last layer that reads it. */
   select(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
   /** Pages of the reply, too, are given up after such a prompt. Only with `recalls`. */

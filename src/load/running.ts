@@ -55,7 +55,17 @@ function nameSystemWeights({ name, weights }: KvSystem, tensors: SystemTensors |
   weights(tensors);
 }
 
-export const kvModelOf = ({ layers, heads, kvHeads, headWidth, windows, context, swiftkv }: ModelConfig): KvModel => ({
+export const kvModelOf = ({
+  hiddenSize,
+  layers,
+  heads,
+  kvHeads,
+  headWidth,
+  windows,
+  context,
+  swiftkv,
+}: ModelConfig): KvModel => ({
+  hiddenSize,
   layers,
   heads,
   kvHeads,

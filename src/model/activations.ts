@@ -53,15 +53,16 @@ const hasBasis = ({ arenas }: KvCache): boolean => arenas.some(({ format }) => i
 /** Partials of one head that a step can have: of rows that read lists of their own, or of a chunk's rows. */
 function mostPartials(
   gpu: Gpu,
-  { arenas, shape }: KvCache,
+  cache: KvCache,
   { rows, sequences, spans, extra }: { rows: number; sequences: number; spans: Spans; extra: number },
 ): number {
-  const { layout } = shape;
+  const { layout, privatePages } = cache.shape;
   const hasUpper = layout.boundary < layout.reads.length;
-  const alone = Math.max(MOST_NARROW, sequences, hasUpper && shape.privatePages ? spans.upper.count : 0);
-  const decoding = alone * (gpu.profile.splitting.most * arenas.length + extra);
-  const sealed = arenas.filter(({ format }) => isSealed(format)).length;
-  const ofChunk = arenas.length - sealed + sealed * MOST_CHUNK_SPLITS + extra;
+  const alone = Math.max(MOST_NARROW, sequences, hasUpper && privatePages ? spans.upper.count : 0);
+  const most = Math.max(...layout.reads.map((store) => cache.arenasOf(store).length)); // arenas of a layer
+  const decoding = alone * (gpu.profile.splitting.most * most + extra);
+  const sealed = cache.arenas.filter(({ format }) => isSealed(format)).length;
+  const ofChunk = most - sealed + sealed * MOST_CHUNK_SPLITS + extra;
   return Math.max(decoding, ofChunk > 1 ? rows * ofChunk : 0);
 }
 

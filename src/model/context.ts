@@ -133,20 +133,24 @@ export interface Span {
   count: number;
 }
 
-/** Records of the rows that continue past the boundary, then of all rows of the step. */
+/** Records of the rows that continue past the boundary, then of all rows of the step, then where prompts are streamed, of tokens taken back. */
 export interface Spans {
   upper: Span;
   lower: Span;
+  taken: Span;
 }
 
 /** Records that begin on a multiple of 256 bytes, where a binding may. */
 const SPAN_ALIGN = 16;
 
 /** `tail`: rows that continue beside those whose logits are wanted. */
-export function spansOf(rows: number, tail: number): Spans {
+export function spansOf(rows: number, tail: number, streams: boolean): Spans {
   const count = alignUp(MOST_LOGIT_ROWS + 2 * tail, SPAN_ALIGN);
-  return { upper: { first: 0, count }, lower: { first: count, count: rows } };
+  const taken = { first: count + rows, count: streams ? rows : 0 };
+  return { upper: { first: 0, count }, lower: { first: count, count: rows }, taken };
 }
+
+export const recordsIn = ({ taken }: Spans): number => taken.first + taken.count;
 
 /** Everything a program of this model is built from. */
 export interface ModelContext {

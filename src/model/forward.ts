@@ -8,6 +8,7 @@ import { recordsOf } from "../kv/lists.ts";
 import { attention } from "./layer/attention.ts";
 import { addNormed, linear, outputProduct, products, trimHeads } from "./layer/products.ts";
 import { projectQkv } from "./layer/qkv.ts";
+import { keepInputs, makeStore, ownRows } from "./layer/streamed.ts";
 import type { HeadRange } from "./layer/runs.ts";
 import { embedRows, finalNorm, gatherRows } from "./ops/rows.ts";
 import type { Sizes } from "./ops/sizes.ts";
@@ -43,8 +44,10 @@ export function lower(model: ModelContext, tileRows: number): Promise<Program<Si
   const { boundary, reads } = model.cache.shape.layout;
   const dispatches = [embedding(model)];
   for (let layer = 0; layer < boundary; layer++) dispatches.push(...wholeLayer(model, tileRows, layer));
-  if (boundary < reads.length)
-    dispatches.push(...projectRows(model, tileRows, boundary, tileRows > 0 ? "all" : "keysValues"));
+  if (boundary < reads.length) {
+    const range = tileRows > 0 ? "all" : "keysValues";
+    dispatches.push(...keepInputs(model), ...projectRows(model, tileRows, boundary, range, ownRows(model, tileRows)));
+  }
   return Program.build(model.gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, dispatches);
 }
 
@@ -53,14 +56,14 @@ function embedding({ config, weights, activations, tokens, cache, spans }: Model
   return embedRows(weights.embedding, { rows, tokens, hidden: activations.hidden }, config.embeddingScale);
 }
 
-/** A layer's heads for every row. */
-const projectRows = (model: ModelContext, tileRows: number, layer: number, range: HeadRange) =>
+/** A layer's heads for every row, or the first ones. */
+const projectRows = (model: ModelContext, tileRows: number, layer: number, range: HeadRange, rows = everyRow) =>
   projectQkv(model, tileRows, {
     layer,
     range,
     qkv: model.weights.layers[layer]!.qkv,
     rowAt: model.spans.lower.first,
-    rows: everyRow,
+    rows,
   });
 
 const wholeLayer = (model: ModelContext, tileRows: number, layer: number): AnyDispatch<Sizes>[] => [
@@ -92,6 +95,7 @@ export function upper(model: ModelContext, tileRows: number): Promise<Program<Si
     const { qkv } = weights.layers[layer]!;
     const rows = layer === boundary ? (s: Sizes) => (s.queried ? 0 : s.rows) : everyRow;
     dispatches.push(
+      ...makeStore(model, layer),
       ...projectQkv(model, tileRows, { layer, range: "queries", qkv, rowAt: span.first, rows }),
       ...rest(model, layer, tileRows, span),
     );

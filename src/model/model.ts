@@ -1,7 +1,9 @@
 // What the engine knows of a model: rows of tokens go in, sampled tokens come out. A fake implements it in tests.
 import type { BlockMove } from "../kv/blocks.ts";
+import type { Made } from "../kv/later.ts";
 import type { CachePlan } from "../kv/plan.ts";
-import type { Edits, Holdings, KeptPages, RetiringPage } from "../kv/residence.ts";
+import type { KeptPages, RetiringPage } from "../kv/kept.ts";
+import type { Edits, Holdings } from "../kv/residence.ts";
 
 /** Sampling of one row, all fields set. Meanings as in api.ts. */
 export interface RowSampling {
@@ -96,6 +98,11 @@ export interface Retiring extends RetiringPage {
   sequence: number;
 }
 
+/** Where prompts are streamed: tokens of a sequence whose keys and values of later stores are made in a step. */
+export interface MadeTokens extends Made {
+  sequence: number;
+}
+
 /** One step. Rows of decoding sequences come first, then the rows of at most one prompt chunk. */
 export interface Batch {
   rows: readonly Row[];
@@ -111,6 +118,8 @@ export interface Batch {
   retiring: Retiring | null;
   /** Numbers of sequences that are over, but what stands for their prompts is kept for later ones. */
   standing: readonly number[];
+  /** Set where prompts are streamed and the logits of a chunk's row are wanted: tokens of its sequence, its own rows included. */
+  made?: MadeTokens | null;
   /** Sequences that enter with a penalty or a bias: from this step on the counts and biases of their numbers are theirs. */
   arrivals: readonly Arrival[];
 }

@@ -2,7 +2,9 @@
 import type { Gpu } from "../gpu/device.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { KvCache } from "../kv/cache.ts";
+import { PASSING } from "../kv/later.ts";
 import { privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
+import type { StreamedShape } from "../kv/streamed.ts";
 import type { KvBounds } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelContext } from "./context.ts";
@@ -23,18 +25,35 @@ export function makeCache(gpu: Gpu, config: ModelConfig, options: CacheOptions, 
   const { kv, sequences, context, arenaBytes, reserve } = options;
   const { kvHeads, headWidth } = config;
   const maxPages = blocksFor(context);
+  const room = Math.min(maxPages, blocksFor(reserve ?? gpu.profile.reservedTokens));
   return new KvCache(gpu, {
     layout: kv.layout,
     kvHeads,
     headWidth,
     tiers: tiersOf(kv, options),
     privatePages: privatePagesOf(kv, options),
+    streamed: streamedShape(kv, config, room, maxPages),
     sequences,
     maxPages,
-    room: Math.min(maxPages, blocksFor(reserve ?? gpu.profile.reservedTokens)),
+    room,
     arenaBytes,
     records,
   });
+}
+
+/** Later blocks beyond the longest prompt that stays whole that there is room for at first: of its reply. */
+const REPLY_BLOCKS = 4;
+
+/** Later blocks hold what is not given up of prompts, and replies; more of them come as they are needed. */
+function streamedShape(
+  { streaming, retaining }: ResolvedCache,
+  { hiddenSize }: ModelConfig,
+  room: number,
+  blocks: number,
+): StreamedShape | null {
+  if (!streaming) return null;
+  const whole = blocksFor(Math.max(...retaining!.most)) + REPLY_BLOCKS;
+  return { ...streaming, inputWidth: hiddenSize, blocks, room: Math.min(room, whole) };
 }
 
 /** By rotation, for the positions that there is room for. */
@@ -45,6 +64,10 @@ export const makeRopes = (gpu: Gpu, config: ModelConfig, { room }: KvCache, cont
     gpu.write(table, 0, values);
     return { table, queryTurns };
   });
+
+/** Room that a step's pages need of later blocks. */
+export const laterRoomOf = ({ lists }: Batch): number =>
+  Math.max(0, ...lists.flatMap(({ pages }) => pages.map(({ later = PASSING }) => (later === PASSING ? 0 : later + 1))));
 
 /** Room that a step's pages need: in the tiers of their blocks, and in lists. */
 export const roomOf = ({ lists, moves }: Batch, cache: KvCache): number =>

@@ -21,9 +21,10 @@ interface Tiles {
  * Rows that go past the boundary: those whose logits are wanted, and at a prompt's end the last rows of its chunk, whose
  * queries say what stays. Ascending. Where bringing them to the front would write over others, all rows continue.
  */
-export function continuingRows({ rows, decodeRows, logitRows, promptEnd }: Batch, windowRows: number): number[] {
+export function continuingRows({ rows, decodeRows, logitRows, promptEnd, made }: Batch, windowRows: number): number[] {
   const wanted = logitRows.map(({ row }) => row);
-  if (!promptEnd || windowRows <= 1) return wanted;
+  const last = rows.length - 1; // of a chunk with whose end layers past the boundary have something to do
+  if (!promptEnd || windowRows <= 1) return (promptEnd || made) && !wanted.includes(last) ? [...wanted, last] : wanted;
   const tail = Math.min(windowRows, promptEnd.rows);
   const continuing = [...Array(decodeRows).keys(), ...Array.from({ length: tail }, (_, i) => rows.length - tail + i)];
   return rows.length - tail < continuing.length ? [...rows.keys()] : continuing;
@@ -39,6 +40,7 @@ export function sizesOf(model: ModelContext, batch: Batch, tile: number): Sizes 
     decodeRows,
     inPlace: rows.length,
     queried: false,
+    made: null,
     promptEnd: promptEnd && endSizes(promptEnd, rows.length, model),
     retiring: retiringSizes(batch),
   };
@@ -49,7 +51,7 @@ export function sizesOf(model: ModelContext, batch: Batch, tile: number): Sizes 
  * scored); else each looks at its own pages alone.
  */
 export function upperSizesOf(model: ModelContext, batch: Batch, continuing: readonly number[], tiles: Tiles): Sizes {
-  const { rows, decodeRows, logitRows, promptEnd } = batch;
+  const { rows, decodeRows, logitRows, promptEnd, made = null } = batch;
   const moved = continuing.findIndex((row, i) => row !== i);
   const count = continuing.length;
   const inPlace = moved < 0 ? count : moved;
@@ -66,6 +68,7 @@ export function upperSizesOf(model: ModelContext, batch: Batch, continuing: read
     decodeRows: own,
     inPlace,
     queried: moved < 0 && tiles.all > 0,
+    made,
     promptEnd: promptEnd && endSizes(promptEnd, count, model),
     retiring: retiringSizes(batch),
   };

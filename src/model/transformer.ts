@@ -12,11 +12,11 @@ import { planOf } from "../kv/shape.ts";
 import { allocate, keepBuffer } from "./activations.ts";
 import { BetweenSteps, type Reading } from "./between.ts";
 import type { ModelConfig } from "./config.ts";
-import { type ModelContext, MOST_LOGIT_ROWS, spansOf, type Weights } from "./context.ts";
+import { type ModelContext, MOST_LOGIT_ROWS, recordsIn, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./forward.ts";
 import { type Batch, LAST_SAMPLED, GREEDY, type LogitRow, type Model, type Row, type Sampled } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
-import { type CacheOptions, makeCache, makeRopes, roomOf } from "./room.ts";
+import { type CacheOptions, laterRoomOf, makeCache, makeRopes, roomOf } from "./room.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
@@ -63,8 +63,8 @@ export class Transformer implements Model {
     this.cache = planOf(kv, options);
     const logitCount = vocabulary % 4 === 0 ? MOST_LOGIT_ROWS : MOST_NARROW;
     this.limits = { rows, sequences, logitCount, vocabulary };
-    const spans = spansOf(rows, this.cache.windowRows);
-    const cache = makeCache(gpu, config, options, spans.lower.first + rows);
+    const spans = spansOf(rows, this.cache.windowRows, kv.streaming !== null);
+    const cache = makeCache(gpu, config, options, recordsIn(spans));
     const activations = allocate(gpu, config, this.limits, cache, spans, extraCount(kv.systems));
     this.#sampler = new Sampler(gpu, activations.logits, { rows: logitCount, sequences, vocabulary });
     const ropes = makeRopes(gpu, config, cache, this.cache.context);
@@ -159,13 +159,13 @@ export class Transformer implements Model {
   }
 
   /**
-   * Makes room for `blocks` blocks of each tier and sequences of as many pages. The cache, the page lists and the rotations grow
+   * Makes room for `blocks` blocks of each tier and sequences of as many pages, and `later` later blocks. The cache, the page lists and the rotations grow
    * with what is used, at least twofold, up to the context; programs are then built anew. Throws UnsupportedError where there is no memory.
    */
-  async reserve(blocks: number): Promise<void> {
+  async reserve(blocks: number, later = 0): Promise<void> {
     const { cache, config, ropes } = this.#model;
-    if (blocks <= cache.room) return;
-    await cache.grow(blocks);
+    if (blocks <= cache.room && later <= cache.laterRoom) return;
+    await cache.grow(blocks, later);
     for (const { table } of ropes) this.#gpu.release(table);
     ropes.splice(0, ropes.length, ...makeRopes(this.#gpu, config, cache, this.cache.context));
     await this.#forgetPrograms();
@@ -174,7 +174,7 @@ export class Transformer implements Model {
   async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
     this.#gpu.check();
     await this.#between.before(batch);
-    await this.reserve(roomOf(batch, this.#model.cache));
+    await this.reserve(roomOf(batch, this.#model.cache), laterRoomOf(batch));
     this.#writeLists(batch);
     const stages = await this.#prepare(batch);
     const seals = await this.#model.cache.prepareSeals(batch.moves);
@@ -266,7 +266,7 @@ export class Transformer implements Model {
     for (const { sequence, enters, pages, kept } of lists) {
       if (enters) cache.openSequence(sequence);
       if (kept) cache.setKept(sequence, kept);
-      for (const { index, block } of pages) cache.setPage(sequence, index, block);
+      for (const page of pages) cache.setPage(sequence, page);
     }
     if (promptEnd) cache.prepareKept(promptEnd.kept);
   }
@@ -280,11 +280,11 @@ export class Transformer implements Model {
     const tiles = { all: tileFor(rows.length), upper: tileFor(continuing.length) };
     const sizes = sizesOf(this.#model, batch, tiles.all);
     const stages: Stage[] = [{ program: await this.#program("lower", tiles.all), sizes }];
+    if (this.#hasUpper && continuing.length > 0) {
+      const upperSizes = upperSizesOf(this.#model, batch, continuing, tiles);
+      stages.push({ program: await this.#program("upper", tiles.upper), sizes: upperSizes });
+    }
     if (logitRows.length > 0) {
-      if (this.#hasUpper) {
-        const upperSizes = upperSizesOf(this.#model, batch, continuing, tiles);
-        stages.push({ program: await this.#program("upper", tiles.upper), sizes: upperSizes });
-      }
       stages.push({ program: await this.#program("logits", tileFor(logitRows.length)), sizes });
       stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
@@ -307,14 +307,11 @@ export class Transformer implements Model {
     const from = this.#hasUpper ? 0 : spans.lower.first;
     const records = this.#rows.subarray(from * 4, (spans.lower.first + rows.length) * 4);
     this.#gpu.write(cache.lists.inputs, from * 16, records);
-    if (logitRows.length === 0) return;
     const place = (row: number) => (this.#hasUpper ? continuing.indexOf(row) : row);
-    this.#gpu.write(
-      activations.wanted,
-      0,
-      Uint32Array.from(logitRows, ({ row }) => place(row)),
-    );
-    if (this.#hasUpper) this.#gpu.write(activations.continuing, 0, Uint32Array.from(continuing));
+    const wanted = Uint32Array.from(logitRows, ({ row }) => place(row));
+    if (wanted.length > 0) this.#gpu.write(activations.wanted, 0, wanted);
+    if (this.#hasUpper && continuing.length > 0)
+      this.#gpu.write(activations.continuing, 0, Uint32Array.from(continuing));
   }
 
   /**
@@ -337,7 +334,8 @@ export class Transformer implements Model {
       cacheIndex: first + i,
       sequence: 0,
     }));
-    const page = (_: unknown, index: number) => ({ index, block: index });
+    const later = (index: number) => (this.#model.cache.streamed ? index : undefined);
+    const page = (_: unknown, index: number) => ({ index, block: index, later: later(index) });
     const last = { row: count - 1, sequence: 0, sampling: GREEDY, counter: 0, forced: null };
     const batch: Batch = {
       rows,
@@ -348,9 +346,10 @@ export class Transformer implements Model {
       promptEnd: null,
       retiring: null,
       standing: [],
+      made: this.#model.cache.streamed && { sequence: 0, from: first, to: first + count },
       arrivals: [],
     };
-    await this.reserve(roomOf(batch, this.#model.cache));
+    await this.reserve(roomOf(batch, this.#model.cache), laterRoomOf(batch));
     this.#writeLists(batch);
     const times: KernelTime[] = [];
     for (const { program, sizes } of await this.#prepare(batch)) times.push(...(await program.profile(sizes)));

@@ -1,6 +1,7 @@
 // Which kernel variant is fastest on this adapter: measured once for each family and shape, then remembered.
 import { timeDispatches } from "../gpu/measure.ts";
 import { type AnyDispatch, compileAll } from "../gpu/program.ts";
+import { PASSING } from "../kv/later.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { chunkOf, decodeAttention, decodingRows, prefillAttention, splitsFor } from "./layer/attention.ts";
 import { plainProduct } from "./layer/place.ts";
@@ -75,7 +76,8 @@ function prepareRows(model: ModelContext): void {
   const { gpu, cache, spans } = model;
   const [count, context] = [rowsOf(model), contextOf(model)];
   cache.openSequence(0);
-  for (let index = 0; index * BLOCK_TOKENS < context; index++) cache.setPage(0, index, index);
+  for (let index = 0; index * BLOCK_TOKENS < context; index++)
+    cache.setPage(0, { index, block: index, later: PASSING });
   const first = Math.max(0, context - count);
   const rows = Array.from({ length: count }, (_, i) => [
     Math.min(first + i, context - 1),
@@ -102,6 +104,7 @@ function questions(model: ModelContext): Question[] {
     queried: false,
     promptEnd: null,
     retiring: null,
+    made: null,
   };
   const chunk: Sizes = { ...one, rows: rowsOf(model), decodeRows: 0 };
   const layer = Object.values(products(model, 0));
@@ -119,12 +122,12 @@ function questions(model: ModelContext): Question[] {
     decodeAttention(
       model,
       0,
-      decodingRows(spans.lower, (s) => s.rows),
+      decodingRows(model, 0, spans.lower, (s) => s.rows),
       variant,
     ),
   );
   const prefillCandidates = candidatesOf(prefill, (variant) =>
-    prefillAttention(model, 0, chunkOf(model, spans.lower), variant),
+    prefillAttention(model, 0, chunkOf(model, 0, spans.lower), variant),
   );
   return [
     ...[...layer, outputProduct(model)].map(decoding),
@@ -155,7 +158,9 @@ function qkvQuestions(
 ): Question[] {
   const { qkvNarrow, qkvWide } = model.variants.candidates;
   const range = qkv.stores > 1 ? "keysValues" : qkv.stores === 1 ? "all" : "queries";
-  const product = { layer: 0, qkv, range, rowAt: model.spans.lower.first, rows: (s: Sizes) => s.rows } as const;
+  const rows = { rowAt: model.spans.lower.first, rows: (s: Sizes) => s.rows };
+  const isLater = model.cache.streamed && qkv.stores > 0 && qkv.firstStore >= model.cache.streamed.shape.firstStore;
+  const product = { layer: 0, qkv, range, ...rows, ...(isLater && { store: qkv.firstStore }) } as const;
   return [
     {
       key: qkvNarrowKey(qkv.matrix),

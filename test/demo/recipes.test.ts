@@ -9,6 +9,7 @@ import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 const model = (swiftkv: ModelInfo["swiftkv"] = null, name = "fable"): Pick<ModelInfo, "name" | "kvShape"> => ({
   name,
   kvShape: {
+    hiddenSize: 192,
     layers: 8,
     heads: 6,
     kvHeads: 2,

@@ -3,8 +3,10 @@
 // depends on: counter, seed, the sequence's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
 // the output.
 import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
+import { PASSING } from "../../src/kv/later.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
-import { GONE, type Holdings, type KeptPages } from "../../src/kv/residence.ts";
+import type { KeptPages } from "../../src/kv/kept.ts";
+import { GONE, type Holdings } from "../../src/kv/residence.ts";
 import { alignedBlocks } from "../../src/kv/regions.ts";
 import {
   adjusted,
@@ -55,6 +57,11 @@ export function recallingPlan(blocks: number, budget: number, sequences: number)
   const privatePages = { ...plan.privatePages!, stateBlocks: alignedBlocks(blocks) };
   const baseBlocks = (given: number) => Math.ceil(given / 2);
   return { ...plan, privatePages, baseBlocks, retiring: { after: 1 + (budget % 12), within: sequences } };
+}
+
+/** The same with prompts streamed: what rows see lies in later blocks, or passes; blocks hold what it is made from. */
+export function streamingPlan(blocks: number, budget: number, sequences: number): CachePlan {
+  return { ...recallingPlan(blocks, budget, sequences), streamed: { blocks, blockBytes: 3, passingBytes: 1 } };
 }
 
 const recalls = ({ privatePages }: CachePlan): boolean => (privatePages?.stateBlocks ?? null) !== null;
@@ -144,6 +151,9 @@ export class FakeModel implements Model {
   onStep: (step: number) => void = () => {};
   /** By block: the token of each slot. */
   readonly #blocks: number[][];
+  /** By later block, and by slot of the prompt that passes. */
+  readonly #later: number[][];
+  readonly #passing: number[];
   /** By private page. */
   readonly #pages: number[][];
   /** By slot: tokens of prompts' regions. */
@@ -151,6 +161,8 @@ export class FakeModel implements Model {
   /** By sequence. */
   readonly #kept: (KeptPages | null)[];
   readonly #tables: number[][];
+  /** By sequence: later blocks of its pages. */
+  readonly #laterTables: (number | undefined)[][];
   readonly #lastToken: number[];
   readonly #adjustments: Adjustments[];
 
@@ -160,10 +172,13 @@ export class FakeModel implements Model {
     const empty = (count: number) =>
       Array.from({ length: count }, () => Array.from({ length: BLOCK_TOKENS }, () => -1));
     this.#blocks = empty(cache.tiers.reduce((sum, count) => sum + count, 0));
+    this.#later = empty(cache.streamed?.blocks ?? 0);
+    this.#passing = Array.from({ length: blocks * BLOCK_TOKENS }, () => -1);
     this.#pages = empty(cache.privatePages?.stores[0] ?? 0);
     this.#state = Array.from({ length: (cache.privatePages?.stateBlocks ?? 0) * BLOCK_TOKENS }, () => -1);
     this.#kept = Array.from({ length: sequences }, () => null);
     this.#tables = Array.from({ length: sequences }, () => []);
+    this.#laterTables = Array.from({ length: sequences }, () => []);
     this.#lastToken = Array.from({ length: sequences }, () => -1);
     this.#adjustments = Array.from({ length: sequences }, () => ({ counts: new Map(), bias: [] }));
   }
@@ -208,16 +223,19 @@ export class FakeModel implements Model {
     for (const { from, to } of this.#inOrder(batch.moves)) this.#blocks[to] = [...this.#blocks[from]!];
     for (const edits of batch.lists) this.#edit(edits);
     const writers = new Map<number, number>();
-    for (const { token, cacheIndex, sequence } of batch.rows) {
+    for (const [i, { token, cacheIndex, sequence }] of batch.rows.entries()) {
       const block = this.#tables[sequence]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
       if ((writers.get(block) ?? sequence) !== sequence)
         throw new Error(`block ${block}: two sequences write to it in one step`);
       writers.set(block, sequence);
       this.#blocks[block]![cacheIndex % BLOCK_TOKENS] = token === LAST_SAMPLED ? this.#lastToken[sequence]! : token;
+      if (i < batch.decodeRows) this.#makeLater(sequence, cacheIndex);
     }
+    for (let i = batch.made?.from ?? 0; i < (batch.made?.to ?? 0); i++) this.#makeLater(batch.made!.sequence, i);
     const results = fails ? [] : batch.logitRows.map((row) => this.#sample(row, batch.rows[row.row]!.cacheIndex));
     if (batch.promptEnd) this.#compact(batch.promptEnd);
     if (batch.retiring) this.#retire(batch.retiring);
+    this.#passing.fill(-3);
     return results;
   }
 
@@ -231,8 +249,11 @@ export class FakeModel implements Model {
   }
 
   #edit({ sequence, enters, pages, kept }: ListEdits): void {
-    if (enters) [this.#tables[sequence], this.#kept[sequence]] = [[], null];
-    for (const { index, block } of pages) this.#tables[sequence]![index] = block;
+    if (enters) [this.#tables[sequence], this.#laterTables[sequence], this.#kept[sequence]] = [[], [], null];
+    for (const { index, block, later } of pages) {
+      this.#tables[sequence]![index] = block;
+      this.#laterTables[sequence]![index] = later;
+    }
     if (!kept) return;
     this.#kept[sequence] = kept;
     this.#tables[sequence]!.fill(NaN, 0, kept.liveFrom);
@@ -256,7 +277,28 @@ export class FakeModel implements Model {
   }
 
   #live(sequence: number, index: number): number {
+    if (this.cache.streamed) {
+      const [holder, slot] = this.#laterSlot(sequence, index);
+      return holder[slot]!;
+    }
+    return this.#inBlock(sequence, index);
+  }
+
+  #inBlock(sequence: number, index: number): number {
     return this.#blocks[this.#tables[sequence]![Math.floor(index / BLOCK_TOKENS)]!]![index % BLOCK_TOKENS]!;
+  }
+
+  /** Where streamed prompts have what rows see of a token. */
+  #laterSlot(sequence: number, index: number): [number[], number] {
+    const later = this.#laterTables[sequence]![Math.floor(index / BLOCK_TOKENS)];
+    if (later === undefined) throw new Error(`token ${index} of sequence ${sequence} has no later block`);
+    return later === PASSING ? [this.#passing, index] : [this.#later[later]!, index % BLOCK_TOKENS];
+  }
+
+  #makeLater(sequence: number, index: number): void {
+    if (!this.cache.streamed) return;
+    const [holder, slot] = this.#laterSlot(sequence, index);
+    holder[slot] = this.#inBlock(sequence, index);
   }
 
   #spoil({ rows }: Batch): void {

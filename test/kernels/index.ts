@@ -3,6 +3,7 @@ import type { KernelSpec } from "./spec.ts";
 import compact from "./kv/compact.ts";
 import hadamard_partials from "./kv/hadamard_partials.ts";
 import hadamard_query from "./kv/hadamard_query.ts";
+import keep_inputs from "./kv/keep_inputs.ts";
 import kivi_seal from "./kv/kivi_seal.ts";
 import { kiviReaders } from "./kv/kivi_read.ts";
 import pool_max from "./kv/pool_max.ts";
@@ -18,6 +19,7 @@ import shadow_rank from "./kv/shadow_rank.ts";
 import shadow_recall from "./kv/shadow_recall.ts";
 import shadow_scores from "./kv/shadow_scores.ts";
 import shadow_values from "./kv/shadow_values.ts";
+import take_inputs from "./kv/take_inputs.ts";
 import top_slots from "./kv/top_slots.ts";
 import window_score from "./kv/window_score.ts";
 import window_sums from "./kv/window_sums.ts";
@@ -71,6 +73,7 @@ export const specs: readonly KernelSpec[] = [
   compact,
   hadamard_partials,
   hadamard_query,
+  keep_inputs,
   kivi_seal,
   pool_max,
   shadow_keep,
@@ -85,6 +88,7 @@ export const specs: readonly KernelSpec[] = [
   shadow_recall,
   shadow_scores,
   shadow_values,
+  take_inputs,
   top_slots,
   window_score,
   window_sums,

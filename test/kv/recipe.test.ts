@@ -7,6 +7,7 @@ import { defineSystem } from "../../src/kv/recipe.ts";
 import type { SystemDefinition } from "../../src/kv/system.ts";
 
 const MODEL: KvModel = {
+  hiddenSize: 192,
   layers: 4,
   heads: 6,
   kvHeads: 2,
@@ -75,6 +76,8 @@ test("a price counts what is kept, in the format it has then", () => {
     kvBytes: 1000 * lists * 128,
     kvBytesPerToken: lists * 128,
     evictedTokens: 0,
+    peakBytes: 32 * 32 * lists * 128, // whole blocks
+    streaming: null,
     extraWeightBytes: 0,
   });
   expect(price("int8", 10).kvBytesPerToken).toBe(lists * (64 + 8));
@@ -88,6 +91,8 @@ test("a price counts what is kept, in the format it has then", () => {
     kvBytes: lists * 128 * (100 + 40),
     kvBytesPerToken: (lists * 128 * 140) / 1000,
     evictedTokens: 30 * 32 - 100,
+    peakBytes: lists * 128 * 32 * (32 + 4), // private pages beside all blocks
+    streaming: null,
     extraWeightBytes: 7,
   });
 });
@@ -130,7 +135,7 @@ test("every two of the eleven systems have a verdict", () => {
 });
 
 test("words stand for numbers, in what is read and in what is written", () => {
-  const text = "shadow:budget=auto,rank=full,chunk=8,outliers=24,local=32,values=int4,keys=f16,select=auto";
+  const text = "shadow:budget=auto,rank=full,chunk=8,outliers=24,local=32,values=int4,keys=f16,select=auto,stream=auto";
   expect(parseRecipe("shadow:rank=full,values=int4").toString()).toBe(text);
   expect(parseRecipe(text).toString()).toBe(text);
   expect(() => parseRecipe("shadow:values=4")).toThrow(

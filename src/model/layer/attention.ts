@@ -33,14 +33,14 @@ export interface Target {
 /** softmax(q·K · scale)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
 export function attention(model: ModelContext, layer: number, { prefill, span }: Target): AnyDispatch<Sizes>[] {
   const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
-  const decoding = withExtra(model, decodingRows(span, alone));
+  const decoding = withExtra(model, decodingRows(model, layer, span, alone));
   const dispatches = [
     ...decodeAttention(model, layer, decoding, model.variants.decode),
     ...extraPartials(model, layer, decoding),
     combine(model, layer, decoding),
   ];
   if (!prefill) return dispatches;
-  const chunk = withExtra(model, chunkOf(model, span));
+  const chunk = withExtra(model, chunkOf(model, layer, span));
   return [
     ...dispatches,
     ...prefillAttention(model, layer, chunk, model.variants.prefill),
@@ -50,26 +50,40 @@ export function attention(model: ModelContext, layer: number, { prefill, span }:
   ];
 }
 
+/** Arenas that lists of the layer's store lead to. */
+const arenasOf = ({ cache }: ModelContext, layer: number): readonly Arena[] =>
+  cache.arenasOf(cache.shape.layout.reads[layer]!);
+
+/** Numbers of the arenas of a layer that the step's rows read. */
+function usedOf(model: ModelContext, layer: number): (sizes: Sizes) => number[] {
+  const own = new Set(arenasOf(model, layer).map(({ number }) => number));
+  return ({ arenas }) => arenas.filter((arena) => own.has(arena));
+}
+
 /** Rows 0 … count−1, each over the pages of its own sequence: a partial per arena and split. */
-export const decodingRows = (span: Span, count: (sizes: Sizes) => number): Readers => ({
-  span,
-  firstRow: () => 0,
-  count,
-  entries: ({ arenas, splits }) => arenas.length * splits,
-  entry: ({ arenas, splits }, { number }) => arenas.indexOf(number) * splits,
-});
+export function decodingRows(model: ModelContext, layer: number, span: Span, count: (sizes: Sizes) => number): Readers {
+  const used = usedOf(model, layer);
+  return {
+    span,
+    firstRow: () => 0,
+    count,
+    entries: (s) => used(s).length * s.splits,
+    entry: (s, { number }) => used(s).indexOf(number) * s.splits,
+  };
+}
 
 /** The rows of a prompt chunk, all of one sequence: a partial per written arena, then one per sealed arena and split. */
-export function chunkOf({ cache }: ModelContext, span: Span): Readers {
-  const sealed = (arena: number) => isSealed(cache.arenas[arena]!.format);
-  const writtenCount = ({ arenas }: Sizes) => arenas.filter((arena) => !sealed(arena)).length;
+export function chunkOf(model: ModelContext, layer: number, span: Span): Readers {
+  const used = usedOf(model, layer);
+  const sealed = (arena: number) => isSealed(model.cache.arenas[arena]!.format);
+  const writtenCount = (s: Sizes) => used(s).filter((arena) => !sealed(arena)).length;
   return {
     span,
     firstRow: (s) => s.decodeRows,
     count: chunkRows,
-    entries: (s) => writtenCount(s) + (s.arenas.length - writtenCount(s)) * s.chunkSplits,
+    entries: (s) => writtenCount(s) + (used(s).length - writtenCount(s)) * s.chunkSplits,
     entry: (s, { number }) => {
-      const before = s.arenas.filter((arena) => arena < number && sealed(arena) === sealed(number)).length;
+      const before = used(s).filter((arena) => arena < number && sealed(arena) === sealed(number)).length;
       return sealed(number) ? writtenCount(s) + before * s.chunkSplits : before;
     },
   };
@@ -128,7 +142,7 @@ export function decodeAttention(
 ): AnyDispatch<Sizes>[] {
   const kernel = families.attn_decode[variant.kernel];
   const constants = decodeConstants(model, variant);
-  const written = model.cache.arenas.filter(({ format }) => !isSealed(format));
+  const written = arenasOf(model, layer).filter(({ format }) => !isSealed(format));
   return [
     ...written.map((arena) => overRows(model, layer, readers, arena, { kernel, constants })),
     ...sealedAttention(model, layer, readers, decodeSplitting),
@@ -142,7 +156,7 @@ function sealedAttention(
   readers: Readers,
   splitting: Splitting,
 ): AnyDispatch<Sizes>[] {
-  const sealed = model.cache.arenas.filter(({ format }) => isSealed(format));
+  const sealed = arenasOf(model, layer).filter(({ format }) => isSealed(format));
   if (sealed.length === 0) return [];
   const format = sealed[0]!.format as SealedFormat; // a recipe seals into one format
   const reader = sealedReader(model, format);
@@ -207,7 +221,7 @@ export function prefillAttention(
 ): AnyDispatch<Sizes>[] {
   const { heads: H, kvHeads: G, headWidth: E } = model.config;
   const constants = { WG: variant.threads, H, G, E, KV_BITS: model.cache.written.bits };
-  const written = model.cache.arenas.filter(({ format }) => !isSealed(format));
+  const written = arenasOf(model, layer).filter(({ format }) => !isSealed(format));
   return written.map((arena) =>
     dispatch({
       kernel: families.attn_prefill[variant.kernel],

@@ -28,13 +28,24 @@ const headEpsilon = ({ normEpsilon, fileHeadWidth, headWidth }: ModelConfig): nu
   (normEpsilon * fileHeadWidth) / headWidth;
 
 /** Constants, parameters and buffers that all four kernels have. */
-function shared({ config, cache, activations, ropes }: ModelContext, { qkv, rowAt, rows }: QkvProduct, run: HeadRun) {
+function shared(
+  { config, cache, activations, ropes }: ModelContext,
+  { qkv, rowAt, rows, input }: QkvProduct,
+  run: HeadRun,
+) {
   const { hiddenSize: depth, kvHeads: G, headWidth: E, headNorm, normEpsilon } = config;
   const { table: rope, queryTurns } = ropes[run.rotation]!;
   const { biased, biasAt, queryNormAt, keyNormAt, buffer: vectors } = qkv.vectors;
   return {
     constants: { E, KV_BITS: cache.written.bits, BIAS: biased ? 1 : 0, HEAD_NORM: headNorm ? 1 : 0 },
-    buffers: { x: activations.hidden, vectors, rows: cache.lists.inputs, rope, q: activations.query, kv: run.kv },
+    buffers: {
+      x: input ?? activations.hidden,
+      vectors,
+      rows: cache.lists.inputs,
+      rope,
+      q: activations.query,
+      kv: run.kv,
+    },
     params: (s: Sizes) => ({
       rows: rows(s),
       rowAt,
@@ -59,7 +70,8 @@ function shared({ config, cache, activations, ropes }: ModelContext, { qkv, rowA
 }
 
 /** "qkv", "q" or "kv", and how many stores are filled where there are several. */
-function labelOf({ layer, qkv: { stores }, range }: QkvProduct): string {
+function labelOf({ layer, qkv: { stores }, range, store }: QkvProduct): string {
+  if (store !== undefined) return `layer ${layer} kv of store ${store}`;
   const heads = range === "queries" || stores === 0 ? "q" : range === "keysValues" ? "kv" : "qkv";
   return `layer ${layer} ${heads}${stores > 1 && heads !== "q" ? ` of ${stores} stores` : ""}`;
 }

@@ -1,5 +1,6 @@
 // Which heads of a projection one dispatch makes, and where they go.
 import { assert } from "../../errors.ts";
+import type { Arena } from "../../kv/arena.ts";
 import type { ModelContext, QkvProjection } from "../context.ts";
 import type { Sizes } from "../ops/sizes.ts";
 
@@ -13,6 +14,10 @@ export interface QkvProduct {
   /** First record of its rows in `lists.inputs`. */
   rowAt: number;
   rows: (sizes: Sizes) => number;
+  /** Of keys and values, those of this store alone, also where they pass; default: all that the projection makes. */
+  store?: number;
+  /** Its rows; default: the residual stream. */
+  input?: GPUBuffer;
 }
 
 /** Consecutive heads of a projection that one dispatch makes, the arena that it writes, and how they are turned. */
@@ -36,7 +41,10 @@ interface Stretch {
 const rotationOf = ({ cache, config }: ModelContext, store: number): number =>
   config.rotationOf[cache.shape.layout.owners[store]!]!;
 
-function stretchesOf(model: ModelContext, { firstStore, stores }: QkvProjection): Stretch[] {
+function stretchesOf(model: ModelContext, { qkv: { firstStore, stores }, store }: QkvProduct): Stretch[] {
+  if (store !== undefined) {
+    return [{ bundle: model.cache.bundleOf(store), first: store, count: 1, rotation: rotationOf(model, store) }];
+  }
   return model.cache.bundlesIn(firstStore, stores).flatMap(({ bundle, first, count }) => {
     const stretches: Stretch[] = [];
     for (let store = first; store < first + count; store++) {
@@ -58,13 +66,19 @@ const queriesOf = (model: ModelContext, { layer, qkv }: QkvProduct): HeadRun => 
   rotation: rotationOf(model, model.cache.shape.layout.reads[layer]!),
 });
 
+/** Rows of a step write nothing that passes: what does is made from inputs that are kept. */
+function arenasOf({ cache }: ModelContext, { store }: QkvProduct, first: number): readonly Arena[] {
+  const arenas = cache.writtenArenasOf(first);
+  return store === undefined ? arenas.filter(({ number }) => !cache.streamed?.isPassing(number)) : arenas;
+}
+
 export function runsOf(model: ModelContext, product: QkvProduct): HeadRun[] {
-  const { cache, config } = model;
+  const { config } = model;
   const { queries, firstStore, stores } = product.qkv;
   const queryRun = queriesOf(model, product);
   if (product.range === "queries" || stores === 0) return [queryRun];
-  const runs = stretchesOf(model, product.qkv).flatMap(({ bundle, first, count, rotation }) =>
-    cache.writtenArenas.map(({ number, buffers }): HeadRun => {
+  const runs = stretchesOf(model, product).flatMap(({ bundle, first, count, rotation }) =>
+    arenasOf(model, product, first).map(({ number, buffers }): HeadRun => {
       const begin = queries + 2 * (first - firstStore) * config.kvHeads;
       return { first: begin, count: 2 * count * config.kvHeads, kv: buffers[bundle]!, arena: number, rotation };
     }),

@@ -41,7 +41,7 @@ function moves({ cache, systemContext, config }: ModelContext, store: number): A
   const { lists, privateArena } = cache;
   const bundle = cache.bundleOf(store);
   const { kvHeads, headWidth } = config;
-  return cache.writtenArenas.map((from) =>
+  return cache.writtenArenasOf(store).map((from) =>
     dispatch({
       kernel: compact,
       constants: { E: headWidth, KV_BITS: cache.written.bits },

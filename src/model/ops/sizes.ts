@@ -1,5 +1,6 @@
 // What the dispatches of a step are sized by.
 import type { StepSizes } from "../../kv/system.ts";
+import type { MadeTokens } from "../model.ts";
 
 /** What changes from step to step. */
 export interface Sizes extends StepSizes {
@@ -16,4 +17,6 @@ export interface Sizes extends StepSizes {
   inPlace: number;
   /** Past the boundary: the first layer's queries have been made together with its keys and values. */
   queried: boolean;
+  /** Past the boundary, where prompts are streamed: tokens whose keys and values of later stores are made from their inputs. */
+  made: MadeTokens | null;
 }

@@ -11,6 +11,7 @@ const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).d
 
 /** SmolLM2-135M. */
 const SMOLLM2 = {
+  hiddenSize: 576,
   layers: 30,
   heads: 9,
   kvHeads: 3,

@@ -8,6 +8,7 @@ import { collect, request, words } from "../../engine/drive.ts";
 import { FakeModel } from "../../engine/fake.ts";
 
 const MODEL: KvModel = {
+  hiddenSize: 192,
   layers: 4,
   heads: 4,
   kvHeads: 2,

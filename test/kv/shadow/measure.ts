@@ -62,7 +62,7 @@ export async function measure({ model, recipes, lengths, rounds }: Setting, say:
 function fillWithNoise(gpu: Gpu, { context: { cache } }: Transformer): void {
   const uniform = random(1);
   const words = Uint32Array.from({ length: 2 ** 18 }, () => Math.floor(uniform() * 2 ** 32) & 0xbbffbbff);
-  for (const { buffers } of cache.writtenArenas) {
+  for (const { buffers } of cache.writtenArenasOf(0)) {
     for (const buffer of buffers) {
       for (let at = 0; at < buffer.size; at += words.byteLength)
         gpu.write(buffer, at, words.subarray(0, Math.min(words.length, (buffer.size - at) / 4)));

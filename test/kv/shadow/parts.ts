@@ -17,7 +17,16 @@ Object.defineProperty(globalThis, "navigator", { value: { gpu: dawn }, configura
 
 const tokens = Number(argv[2] ?? 4096);
 const bounds = { context: tokens + 64, rows: 64, sequences: 1 };
-const model = { layers: 1, heads: 9, kvHeads: 3, headWidth: 64, windows: [0], context: 8192, swiftkv: null };
+const model = {
+  hiddenSize: 576,
+  layers: 1,
+  heads: 9,
+  kvHeads: 3,
+  headWidth: 64,
+  windows: [0],
+  context: 8192,
+  swiftkv: null,
+};
 const gpu = await Gpu.open();
 const kv = parseRecipe("shadow:budget=512").resolve(model, bounds);
 const plan = planOf(kv, bounds);
@@ -27,6 +36,7 @@ const cache = new KvCache(gpu, {
   kvHeads: 3,
   headWidth: 64,
   tiers: tiersOf(kv, bounds),
+  streamed: null,
   privatePages: privatePagesOf(kv, bounds),
   sequences: 1,
   maxPages: bounds.context / 32,
@@ -35,7 +45,8 @@ const cache = new KvCache(gpu, {
   records: 64,
 });
 const noise = (size: number) => Uint32Array.from({ length: size / 4 }, () => Math.floor(Math.random() * 2 ** 32) & 0xbbffbbff); // prettier-ignore
-for (const { buffers } of cache.writtenArenas) for (const buffer of buffers) gpu.write(buffer, 0, noise(buffer.size));
+for (const { buffers } of cache.writtenArenasOf(0))
+  for (const buffer of buffers) gpu.write(buffer, 0, noise(buffer.size));
 const rope = gpu.buffer("rope", bounds.context * 64 * 4, "scratch");
 const query = gpu.buffer("query", 64 * 9 * 64 * 4, "scratch");
 const context: SystemContext = {
@@ -50,7 +61,7 @@ const context: SystemContext = {
   keepStride: 1024,
 };
 cache.openSequence(0);
-for (let i = 0; i < blocksFor(tokens); i++) cache.setPage(0, i, i);
+for (let i = 0; i < blocksFor(tokens); i++) cache.setPage(0, { index: i, block: i });
 const retention = plan.retain(tokens)!;
 const kept = {
   ...retention,

@@ -2,7 +2,7 @@
 import { Gpu } from "../../../src/gpu/device.ts";
 import { blocksFor } from "../../../src/kv/blocks.ts";
 import { PagePool } from "../../../src/kv/pages.ts";
-import type { KeptPages } from "../../../src/kv/residence.ts";
+import type { KeptPages } from "../../../src/kv/kept.ts";
 import { knownState } from "../../../src/kv/systems/shadow/state.ts";
 import { type Batch, GREEDY } from "../../../src/model/model.ts";
 import type { Transformer } from "../../../src/model/transformer.ts";

@@ -195,7 +195,14 @@ for (const [name, options, keys, values] of [
 }
 
 test("against f16 at 16,384 tokens and keys of 192 numbers: a third and a quarter of the bytes, a fifth and an eighth", () => {
-  const model = { layers: 30, heads: 9, kvHeads: 3, headWidth: 64, windows: Array<number>(30).fill(0) };
+  const model = {
+    hiddenSize: 576,
+    layers: 30,
+    heads: 9,
+    kvHeads: 3,
+    headWidth: 64,
+    windows: Array<number>(30).fill(0),
+  };
   const bytes = (kv: string) => parseRecipe(kv).price({ ...model, context: 16384, swiftkv: null }, 16384).kvBytes;
   const gain = (options: string) => bytes("f16") / bytes(`shadow:rank=48,chunk=16,outliers=8,budget=256,${options}`);
   expect(gain("values=int4")).toBeGreaterThan(3);

@@ -48,7 +48,7 @@ function scratchOf({ gpu, cache, model }: SystemContext, windowRows: number): Sc
   const stride = cache.shape.maxPages * BLOCK_TOKENS;
   const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
   const scratch = {
-    sums: make("window sums", 2 * heads * windowRows * cache.writtenArenas.length * MOST_SPLITS),
+    sums: make("window sums", 2 * heads * windowRows * cache.writtenArenasOf(0).length * MOST_SPLITS),
     scores: make("window scores", (1 + sharedStores(cache).length) * kvHeads * stride),
     pooled: make("pooled scores", kvHeads * stride),
     stride,
@@ -86,9 +86,10 @@ function scoreRow({ cache, model }: SystemContext, store: number): number {
 /** The layer's scores of the slots that may be given up, written over or added to those of layers before it that read the store. */
 export function scoreSlots(context: SystemContext, scoring: Scoring): AnyDispatch<StepSizes>[] {
   const { cache } = context;
+  const arenas = cache.writtenArenasOf(cache.shape.layout.reads[scoring.layer]!);
   return [
-    ...cache.writtenArenas.map((arena) => sumDispatch(context, scoring, arena)),
-    ...cache.writtenArenas.map((arena) => scoreDispatch(context, scoring, arena)),
+    ...arenas.map((arena) => sumDispatch(context, scoring, arena)),
+    ...arenas.map((arena) => scoreDispatch(context, scoring, arena)),
   ];
 }
 
@@ -125,11 +126,12 @@ const costOf = ({ model, cache }: SystemContext, pages: number, windowRows: numb
 
 function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): AnyDispatch<StepSizes> {
   const { cache, model } = context;
-  const { constants, buffers, params } = common(context, scoring, arena);
+  const { constants, buffers, params, store } = common(context, scoring, arena);
   const pages = ({ promptEnd }: StepSizes) => blocksFor(promptEnd?.tokens ?? 0);
   const queries = ({ promptEnd }: StepSizes) => ((promptEnd?.windowRows ?? 0) * model.heads) / model.kvHeads;
   const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
-  const place = cache.writtenArenas.findIndex(({ number }) => number === arena.number);
+  const arenas = cache.writtenArenasOf(store);
+  const place = arenas.findIndex(({ number }) => number === arena.number);
   return atPromptEnd({
     kernel: window_sums,
     constants,
@@ -137,7 +139,7 @@ function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): An
     buffers: { ...buffers, sums: scratchOf(context, scoring.windowRows).sums },
     params: (s) => {
       const { splits, pagesPerSplit } = splitsOf(Math.max(1, pages(s)));
-      const entries = cache.writtenArenas.length * splits;
+      const entries = arenas.length * splits;
       return { ...params(s.promptEnd), pagesPerSplit, entries, entry: place * splits };
     },
     grid: (s) => [model.kvHeads, splitsOf(pages(s)).splits, ceilDiv(queries(s), 2 * constants.WG)],
@@ -160,7 +162,7 @@ function scoreDispatch(context: SystemContext, scoring: Scoring, arena: Arena): 
     buffers: { ...buffers, sums, scores },
     params: ({ promptEnd }) => {
       const { splits } = splitsOf(Math.max(1, blocksFor(promptEnd?.tokens ?? 0)));
-      const entries = cache.writtenArenas.length * splits;
+      const entries = cache.writtenArenasOf(store).length * splits;
       return { ...params(promptEnd), entries, first: scoreRow(context, store), stride };
     },
     grid: (s) => [model.kvHeads, pages(s), 1],

@@ -22,6 +22,7 @@ import {
 } from "./shape.ts";
 
 const AUTO = 0;
+const OFF = 1;
 const ALL = 2 ** 31;
 const [BY_LAYER, BY_GROUP] = [1, 2];
 /** Bits of a value; below 0: 16 bits, kept by JavaScript. */
@@ -40,6 +41,7 @@ export const shadow: SystemDefinition = {
     values: { least: 0, most: 0, among: [], words: VALUES, default: 8 },
     keys: { least: 0, most: 0, among: [], words: { f16: 16, int8: 8 }, default: 16 },
     select: { least: 0, most: 0, among: [], words: { auto: AUTO, layer: BY_LAYER, group: BY_GROUP }, default: AUTO },
+    stream: { least: 0, most: 0, among: [], words: { auto: AUTO, off: OFF }, default: AUTO },
   },
   create: (options, model, bounds) =>
     options.budget === ALL ? { name: "shadow" } : createSystem(shapeOf(options, model), options, model, bounds),
@@ -82,7 +84,18 @@ function choosesByGroup({ host }: ShadowShape, select: number): boolean {
   );
 }
 
-function createSystem(shape: ShadowShape, { select }: Options, model: KvModel, { context }: KvBounds): KvSystem {
+/** Why prompts of a student are not streamed; null: nothing is against it here. */
+function streamRefusal({ host }: ShadowShape, stream: number): string | null {
+  if (stream === OFF) return "the recipe says stream=off";
+  return host ? "values go to JavaScript's memory once a prompt has ended, from all of its blocks" : null;
+}
+
+function createSystem(
+  shape: ShadowShape,
+  { select, stream }: Options,
+  model: KvModel,
+  { context }: KvBounds,
+): KvSystem {
   const { layers, kvHeads, swiftkv } = model;
   const layout = layoutOf(layers, swiftkv);
   const columns = layout.stores * kvHeads;
@@ -96,6 +109,7 @@ function createSystem(shape: ShadowShape, { select }: Options, model: KvModel, {
       most: Array.from({ length: layout.stores }, () => most),
       recalls: true,
       basePages,
+      streams: { refusal: streamRefusal(shape, stream!) },
       retain: (tokens) =>
         retains(tokens)
           ? {

@@ -31,7 +31,7 @@ export function keysOf({ context, shape, store }: Job, to: "keys" | "pivot", ran
   const { scratch } = stateOf(context, shape);
   const WG = threadsOf(context).alone;
   const less = to === "keys";
-  return cache.writtenArenas.map((arena) =>
+  return cache.writtenArenasOf(store).map((arena) =>
     dispatch({
       kernel: shadow_keys,
       constants: { WG, E, G, KV_BITS: cache.written.bits, PIVOT: Number(less) },
@@ -99,7 +99,7 @@ export function landmarksOf({ context, shape, store }: Job, range: RangeOf): Any
   const { stores, scratch, chunks: stride } = stateOf(context, shape);
   const { chunk: CHUNK, keyBits: BITS } = shape;
   const WG = threadsOf(context).alone;
-  return cache.writtenArenas.map((arena) =>
+  return cache.writtenArenasOf(store).map((arena) =>
     dispatch({
       kernel: shadow_landmarks,
       constants: { WG, E, G, KV_BITS: cache.written.bits, BITS, CHUNK },
@@ -137,7 +137,7 @@ export function copyValues<D>(
   const { kvHeads: G, headWidth: E } = model;
   const { valueBits: V_BITS, group: GROUP } = shape;
   const WG = threadsOf(context).alone;
-  return cache.writtenArenas.map((arena) =>
+  return cache.writtenArenasOf(store).map((arena) =>
     dispatch({
       kernel: shadow_values,
       constants: { WG, E, G, KV_BITS: cache.written.bits, V_BITS, GROUP },

@@ -1,0 +1,158 @@
+// What one sequence keeps of its prompt in private pages, with the region of what stands for the rest; and which pages of
+// its reply follow. Pure bookkeeping.
+import { assert } from "../errors.ts";
+import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
+import type { PagePool } from "./pages.ts";
+import type { CachePlan, Retention } from "./plan.ts";
+import { type Left, sharedTokens } from "./standing.ts";
+
+/** A retention with its private pages. */
+export interface KeptPages extends Retention {
+  /** [columns][⌈tokens / 32⌉] page numbers among those of the list's store. */
+  pages: readonly (readonly number[])[];
+  /** First block of the region in which a system's state stands for the pages given up; 0 where no system has one. */
+  region: number;
+  /** Blocks of it that were made for an earlier prompt. */
+  standing: number;
+}
+
+/** A page of a reply that goes once it is time: what stands for it is made in this step. */
+export interface RetiringPage {
+  index: number;
+  region: number;
+}
+
+export class KeptPart {
+  readonly #plan: CachePlan;
+  readonly #pool: PagePool | null;
+  #now: KeptPages | null = null;
+  /** Kept, but lists and blocks change with the next edits only: the step that selects still reads them. */
+  #next: KeptPages | null = null;
+  /** Blocks given up at the prompt's end: what stands for them may serve a later prompt, as rows of a reply may not. */
+  #madeFor = 0;
+  /** What stands for the first live page has been made; it goes with the edits before the row at this position. */
+  #retiring: { goesAt: number } | null = null;
+
+  constructor(plan: CachePlan, pool: PagePool | null) {
+    this.#plan = plan;
+    this.#pool = pool;
+  }
+
+  /** As lists say; null: nothing has been given up. */
+  get now(): KeptPages | null {
+    return this.#now;
+  }
+
+  /** Whether a part is kept, or will be with the next edits. */
+  get any(): boolean {
+    return (this.#now ?? this.#next) !== null;
+  }
+
+  /** A prompt is ending: the next edits make the change. */
+  get ending(): boolean {
+    return this.#next !== null;
+  }
+
+  /** Blocks that a prompt of so many tokens gives up; none where there is no region for what stands for them. */
+  blocksGivenUp(tokens: number): number {
+    const blocks = this.#plan.retain(tokens)?.liveFrom ?? 0;
+    return (this.#pool?.regions?.fits(blocks) ?? true) ? blocks : 0;
+  }
+
+  /**
+   * At the end of `prompt`, of the sequence with this number: takes private pages for what stays of it. Returns null where all
+   * of it stays, also for want of a region for what stands for the rest.
+   */
+  keep(prompt: readonly number[], number: number): KeptPages | null {
+    const retention = this.#plan.retain(prompt.length);
+    if (!retention) return null;
+    assert(this.#pool && !this.any, "a part of a prompt is kept once, in private pages");
+    const place = this.#takeRegion(prompt, number, retention.liveFrom);
+    if (!place) return null;
+    this.#next = { ...retention, ...place, pages: this.#pool.take(retention.tokens.map(blocksFor)) };
+    this.#madeFor = retention.liveFrom;
+    return this.#next;
+  }
+
+  #takeRegion(
+    prompt: readonly number[],
+    number: number,
+    blocks: number,
+  ): Pick<KeptPages, "region" | "standing"> | null {
+    const { regions, standing } = this.#pool!;
+    if (!regions || !standing) return { region: 0, standing: 0 };
+    const left = standing.take(number);
+    const stands = left ? this.#standsFor(left, prompt, blocks) : 0;
+    if (left && stands > 0 && regions.resize(left.region, blocks)) return { region: left.region, standing: stands };
+    if (left) regions.release(left.region);
+    let region = regions.take(blocks);
+    while (region === null && standing.dropOldest()) region = regions.take(blocks);
+    return region === null ? null : { region, standing: 0 };
+  }
+
+  /** Blocks of this prompt, of those that it gives up, that an earlier one's state stands for as its own would. */
+  #standsFor({ tokens }: Left, prompt: readonly number[], blocks: number): number {
+    const base = this.#plan.baseBlocks(blocks);
+    if (this.#plan.baseBlocks(tokens.length / BLOCK_TOKENS) !== base) return 0;
+    const shared = Math.floor(sharedTokens(tokens, prompt) / BLOCK_TOKENS);
+    return shared < base ? 0 : Math.min(shared, blocks);
+  }
+
+  /** How long ago, at the row at `position`, what stands for the next page of the reply should have been made; below 0: not yet. */
+  overdue(position: number): number {
+    const { retiring } = this.#plan;
+    if (!retiring || !this.#now || this.#retiring) return -1;
+    return position - (this.#now.liveFrom + 1) * BLOCK_TOKENS - retiring.after;
+  }
+
+  /** The next page, which goes once it is time: in the step of `position` what stands for it is made. Null where there is no room. */
+  retire(position: number): RetiringPage | null {
+    const { liveFrom: index, region } = this.#now!;
+    const due = position - this.overdue(position);
+    if (!this.#pool!.regions!.extend(region, index)) return null;
+    this.#retiring = { goesAt: Math.max(position + 1, due + this.#plan.retiring!.within) };
+    return { index, region };
+  }
+
+  /** Whether lists change before the row at `position`: then `now` says how they begin. */
+  advance(position: number): boolean {
+    const retires = this.#retiring && this.#retiring.goesAt <= position;
+    if (!this.#next && !retires) return false;
+    this.#now = this.#next ?? { ...this.#now!, liveFrom: this.#now!.liveFrom + 1 };
+    this.#next = this.#retiring = null;
+    return true;
+  }
+
+  /** Another sequence keeps the same. */
+  share(): KeptPages | null {
+    if (!this.#now) return null;
+    this.#pool!.share(this.#now.pages);
+    this.#pool!.regions?.share(this.#now.region);
+    return this.#now;
+  }
+
+  /** What is kept from now on; its pages are the caller's. */
+  set(kept: KeptPages | null): void {
+    this.#now = kept;
+  }
+
+  /** Takes private pages as another cache of the same plan held them. */
+  restore(kept: KeptPages | null): KeptPages | null {
+    assert(!kept || !this.#pool!.regions, "what stands for a prompt beside its pages is not saved");
+    return kept && { ...kept, pages: this.#pool!.take(kept.tokens.map(blocksFor)) };
+  }
+
+  /** The sequence is over. What stands for its prompt, which began with `tokens`, stays under `number`; without one it goes. */
+  dispose(tokens: readonly number[], number: number | null): void {
+    const kept = this.#now ?? this.#next;
+    if (kept) this.#pool!.release(kept.pages);
+    if (kept) this.#leaveRegion(kept.region, tokens, number);
+    this.#now = this.#next = this.#retiring = null;
+  }
+
+  #leaveRegion(region: number, tokens: readonly number[], number: number | null): void {
+    const { regions, standing } = this.#pool!;
+    if (number === null) regions?.release(region);
+    else standing?.put(number, { region, tokens: tokens.slice(0, this.#madeFor * BLOCK_TOKENS) });
+  }
+}
