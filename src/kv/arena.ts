@@ -34,7 +34,7 @@ export interface Stretch {
   bytes: number;
 }
 
-/** Pages `pages[bundle]` to a buffer, one buffer per bundle; none of a bundle without pages. */
+/** Pages `pages[bundle]` to a buffer, one buffer per bundle; null: it has none of the bundle's stores. */
 export class Arena {
   readonly number: number;
   readonly format: PageFormat;
@@ -44,13 +44,13 @@ export class Arena {
   /** [bundles] */
   readonly #buffers: GPUBuffer[];
 
-  constructor(gpu: Gpu, number: number, shape: PageShape, pages: readonly number[], label: string) {
+  constructor(gpu: Gpu, number: number, shape: PageShape, pages: readonly (number | null)[], label: string) {
     this.#gpu = gpu;
     this.#label = label;
     this.number = number;
     this.format = shape.format;
     this.pageWords = pageWords(shape);
-    this.#buffers = pages.map((count, bundle) => this.#make(count, bundle));
+    this.#buffers = pages.map((count, bundle) => (count === null ? gpu.unused : this.#make(count, bundle)));
   }
 
   /** [bundles]; other ones once the arena has grown. */
@@ -64,7 +64,6 @@ export class Arena {
   }
 
   #make(pages: number, bundle: number): GPUBuffer {
-    if (pages === 0) return this.#gpu.unused;
     return this.#gpu.buffer(`${this.#label}, bundle ${bundle}`, pages * this.pageWords * 4, "kv");
   }
 
@@ -74,7 +73,7 @@ export class Arena {
    */
   protected async growBundle(bundle: number, pages: number): Promise<void> {
     const old = this.#buffers[bundle]!;
-    if (pages === 0 || old.size >= pages * this.pageWords * 4) return;
+    if (old.size >= pages * this.pageWords * 4) return;
     const made = await this.#gpu.allocate(() => this.#make(pages, bundle));
     const encoder = this.#gpu.device.createCommandEncoder();
     encoder.copyBufferToBuffer(old, 0, made, 0, old.size);
@@ -100,7 +99,8 @@ export class BlockArena extends Arena {
   readonly #bundles: readonly Bundle[];
 
   constructor(gpu: Gpu, number: number, shape: PageShape, { bundles, first, count, room }: BlockPlace) {
-    const pages = bundles.map((bundle) => bundle.count * Math.min(count, room) * shape.kvHeads);
+    const most = Math.min(count, room) * shape.kvHeads;
+    const pages = bundles.map((bundle) => (bundle.count === 0 ? null : bundle.count * most));
     super(gpu, number, shape, pages, `kv ${shape.format.name} blocks from ${first}`);
     this.first = first;
     this.count = count;
@@ -115,7 +115,8 @@ export class BlockArena extends Arena {
   /** Makes room for its first `room` blocks, at most for all. What is there stays where it is. Errors as for a bundle. */
   async grow(room: number): Promise<void> {
     const pages = Math.min(room, this.count) * this.#kvHeads;
-    for (const [bundle, { count }] of this.#bundles.entries()) await this.growBundle(bundle, count * pages);
+    for (const [bundle, { count }] of this.#bundles.entries())
+      if (count > 0) await this.growBundle(bundle, count * pages);
   }
 
   /** Where the page of `block` for KV head 0 of `store` lies; the other heads' pages follow. */
