@@ -3,6 +3,14 @@
 // Those of a prompt's pages that are given up at its end never have any: they pass, store after store, through one arena.
 import { assert } from "../errors.ts";
 import { blocksFor } from "./blocks.ts";
+import type { WrittenFormat } from "./format.ts";
+
+/** How prompts are streamed. */
+export interface Streaming {
+  /** The first store that blocks hold nothing of; all after it likewise. */
+  firstStore: number;
+  inputs: WrittenFormat;
+}
 
 /** What a cache that streams prompts shares out beside its blocks. */
 export interface StreamedPlan {

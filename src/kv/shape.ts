@@ -5,9 +5,9 @@ import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import type { PageFormat, WrittenFormat } from "./format.ts";
 import { type Layout, ordinaryLayout } from "./layout.ts";
 import { alignedBlocks } from "./regions.ts";
-import type { StreamedPlan } from "./later.ts";
+import type { StreamedPlan, Streaming } from "./later.ts";
 import type { CachePlan, Retention, Tier } from "./plan.ts";
-import { type Streaming, streamedBytes, streamingOf } from "./streaming.ts";
+import { streamedBytes, streamingOf } from "./streaming.ts";
 import type { KvBounds, KvSystem, Retaining, StateBytes } from "./system.ts";
 
 /** What a cache is built from, for one model. */

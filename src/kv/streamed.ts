@@ -13,9 +13,8 @@ import {
   type Stretch,
 } from "./arena.ts";
 import { BLOCK_TOKENS } from "./blocks.ts";
-import { PASSING } from "./later.ts";
+import { PASSING, type Streaming } from "./later.ts";
 import { ALL_SLOTS, type Entry } from "./lists.ts";
-import type { Streaming } from "./streaming.ts";
 
 /** How a cache streams. */
 export interface StreamedShape extends Streaming {
