@@ -78,7 +78,8 @@ export class Draft {
     const chunk = this.#chunk && this.#runChunk(this.#chunk);
     const [rows, logitRows, moves] = [this.#rows, this.#logitRows, this.#moves];
     const promptEnd = this.#promptEnd;
-    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, arrivals: this.#arrivals };
+    const attended = running.filter(({ request }) => request.attended).map(numberOf);
+    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, arrivals: this.#arrivals, attended };
     return { batch, owners: this.#owners, entered: this.#entered, chunk };
   }
 

@@ -28,7 +28,8 @@ export function continuingRows({ rows, decodeRows, logitRows, promptEnd }: Batch
   return rows.length - tail < continuing.length ? [...rows.keys()] : continuing;
 }
 
-export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, promptEnd }: Batch, tile: number): Sizes {
+export function sizesOf(model: ModelContext, batch: Batch, tile: number): Sizes {
+  const { rows, decodeRows, logitRows, promptEnd } = batch;
   const alone = tile === 0 ? rows.slice(0, decodeRows) : rows;
   return {
     ...listSizes(model, rows, alone),
@@ -37,6 +38,7 @@ export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, prom
     decodeRows,
     inPlace: rows.length,
     queried: false,
+    attended: isAttended(batch),
     promptEnd: promptEnd && endSizes(promptEnd, rows.length, model),
   };
 }
@@ -45,12 +47,8 @@ export function sizesOf(model: ModelContext, { rows, decodeRows, logitRows, prom
  * Past the boundary. Where all rows lie in front already, they are what the step is (a decoding batch, or a text being
  * scored); else each looks at its own pages alone.
  */
-export function upperSizesOf(
-  model: ModelContext,
-  { rows, decodeRows, logitRows, promptEnd }: Batch,
-  continuing: readonly number[],
-  tiles: Tiles,
-): Sizes {
+export function upperSizesOf(model: ModelContext, batch: Batch, continuing: readonly number[], tiles: Tiles): Sizes {
+  const { rows, decodeRows, logitRows, promptEnd } = batch;
   const moved = continuing.findIndex((row, i) => row !== i);
   const count = continuing.length;
   const inPlace = moved < 0 ? count : moved;
@@ -67,9 +65,14 @@ export function upperSizesOf(
     decodeRows: own,
     inPlace,
     queried: moved < 0 && tiles.all > 0,
+    attended: isAttended(batch),
     promptEnd: promptEnd && endSizes(promptEnd, count, model),
   };
 }
+
+/** Whether a row that decodes belongs to a sequence whose reading is counted. */
+const isAttended = ({ rows, decodeRows, attended = [] }: Batch): boolean =>
+  rows.slice(0, decodeRows).some(({ sequence }) => attended.includes(sequence));
 
 /** `alone`: rows that each read lists of their own. */
 function listSizes(
