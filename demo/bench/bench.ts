@@ -159,7 +159,7 @@ function showKind(): void {
   const variants = (1 + shapes.length) * (kv.length - own.length) + own.length;
   const replies = variants * frontiers.length * (1 + runs);
   find("bench-amount", HTMLElement).textContent =
-    `Dense and ${shapes.length} SwiftKV, ${kv.join(" and ") || "no recipe"}, ${frontiers.length} lengths, ${runs} runs and one to warm up: ${replies} replies.`;
+    `Dense${shapes.length > 0 ? ` and ${shapes.length} SwiftKV` : ""}, ${kv.join(", ") || "no recipe"}, ${frontiers.length} lengths, ${runs} runs and one to warm up: ${replies} replies.`;
 }
 
 /** Fills the fields with the recipes that show what context costs. */

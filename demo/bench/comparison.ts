@@ -82,8 +82,9 @@ function machine({ measured, memory, model, browser, options, interleaved }: Com
 
 function charts(result: CompareResult): HTMLElement {
   const { variants, options } = result;
-  const top = Math.max(...variants.flatMap(({ rows }) => rows.map((row) => row.firstTokenMs.max)));
   const shaped = options.kv.filter((recipe) => variants.some(({ swiftkv, kv }) => swiftkv && kv === recipe));
+  const shown = variants.filter(({ kv }) => shaped.includes(kv));
+  const top = Math.max(...shown.flatMap(({ rows }) => rows.map((row) => row.firstTokenMs.max)));
   const figures = shaped.map((kv) =>
     readingChart(
       options.kv.length > 1 ? `Time to the first token, ${kv}` : "Time to the first token",
@@ -196,7 +197,7 @@ function speeds({ variants, skipped, options, interleaved, notes }: CompareResul
     : "The caches do not fit together, so the variants were measured one after the other, not interleaved.";
   const left = skipped.length > 0 ? [`Beyond the context, left out: ${skipped.map(count).join(", ")}.`] : [];
   const note = [
-    `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`,
+    `${options.runs === 1 ? "One run" : `Median of ${options.runs} runs`} after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`,
     order,
     "Speed-up, prediction and decode are against the dense model with the same recipe, or where that is not here, with the first one.",
     ...notes,

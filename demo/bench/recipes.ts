@@ -13,7 +13,7 @@ export interface WantedRecipes {
 }
 
 /** What shows the cost of context: everything kept, rounded, in part, and chosen from. */
-export const USUAL = ["f16", "int8", "kivi:bits=4", "pyramid", "shadow", "swiftkv=half+shadow"] as const;
+export const USUAL = ["f16", "int8", "kivi:bits=4", "pyramid", "shadow", "swiftkv=half,2+shadow"] as const;
 /** Stands for them. */
 const USUAL_NAME = "usual";
 
@@ -31,7 +31,7 @@ function readOwn(text: string): WantedRecipes["own"][number] {
   const [, layers, group = "1"] = /^(\d{1,4}|half)\s*(?:,\s*([1-9]\d{0,3}))?$/.exec(shape) ?? [];
   if (layers === undefined)
     throw new InputError(
-      `benchmark: "${text.trim()}"; got swiftkv=${shape}, want swiftkv=K, swiftkv=K,G or swiftkv=half.`,
+      `benchmark: "${text.trim()}"; got swiftkv=${shape}, want swiftkv=K, swiftkv=K,G or swiftkv=half,G.`,
     );
   const g = Number(group);
   return { shape: layers === "half" ? { share: 0.5, group: g } : { layers: Number(layers), group: g }, kv: kv.trim() };

@@ -6,7 +6,7 @@ export interface Passage {
   /** Tokens of the prompt, the second one not included. */
   from: number;
   to: number;
-  /** How often it was read, of what could have been: 0 to 1. */
+  /** How often it was picked by those that do not read it anyway: 0 to 1. */
   share: number;
   /** Every token reads it in full: the prompt's end. */
   whole: boolean;
@@ -28,12 +28,15 @@ export function passagesOf(attended: Attended, promptTokens: number): Passage[] 
   return [...passages, { from: told, to: promptTokens, share: 1, whole: true }];
 }
 
-/** The mean over the parts of a stretch, whose ends are ends of parts. */
+/** Of a stretch whose ends are ends of parts. What is always there says nothing about what was looked for: it is left out. */
 function shareOf({ chosen, kept, most, partTokens }: Attended, from: number, to: number): number {
   const [first, end] = [from / partTokens, to / partTokens];
-  let sum = 0;
-  for (let part = first; part < end; part++) sum += chosen[part]! + kept[part]!;
-  return sum / (most * (end - first));
+  let [picked, free] = [0, 0];
+  for (let part = first; part < end; part++) {
+    picked += chosen[part]!;
+    free += most - kept[part]!;
+  }
+  return free > 0 ? picked / free : 0;
 }
 
 /** The passage that was read most, the end aside. */

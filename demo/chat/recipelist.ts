@@ -29,7 +29,8 @@ function recipeRow(offer: Offer, id: string): Row {
     value: offer.recipe,
     attributes: { "aria-labelledby": `${id}-name`, "aria-describedby": `${id}-note ${id}-whole ${id}-figures` },
   });
-  const name = make("span", { id: `${id}-name`, className: "recipe-name", textContent: offer.recipe });
+  const parts = offer.recipe.split(/(?<=[:,])/).flatMap((part) => [part, make("wbr")]); // where a long one may break
+  const name = make("span", { id: `${id}-name`, className: "recipe-name" }, ...parts);
   const note = make("small", { id: `${id}-note`, textContent: offer.note });
   const figures = make("span", { id: `${id}-figures`, className: "recipe-figures" });
   const whole = make("small", { id: `${id}-whole` });

@@ -13,7 +13,7 @@ export interface ReadPrompt {
 }
 
 const HINT =
-  "In every layer each word of the reply picks the passages that it looks at. The stronger the colour, the more often a passage was picked. The striped end is always read.";
+  "In every layer each word of the reply picks the passages that it looks at, beside a few that it always sees. The stronger the colour, the more often a passage was picked. The striped end is always read.";
 
 /** It folds. The cells are one control: arrow keys and the pointer go from passage to passage, whose words stand below. */
 export function readingStrip({ attended, prompt, write }: ReadPrompt): HTMLDetailsElement {
@@ -58,7 +58,7 @@ function titleOf(passages: readonly Passage[], at: number): string {
   const { share, whole } = passages[at]!;
   const place = `Passage ${at + 1} of ${passages.length}`;
   if (whole) return `${place}, the end: always read`;
-  return `${place}, read ${Math.round(100 * share)} % of the time${at === mostRead(passages) ? ", the most" : ""}`;
+  return `${place}, picked ${Math.round(100 * share)} % of the time${at === mostRead(passages) ? ", the most" : ""}`;
 }
 
 /** What the template puts around messages is left out: tokens like <|im_start|>. */

@@ -94,7 +94,7 @@ function comparisonTable(result) {
   const lines = [
     ...heading(result),
     columns([...head, ...tail], cells),
-    `median of ${options.runs} runs, ${options.newTokens} new tokens each, ${result.interleaved ? "variants in turn run by run" : "not interleaved: the caches do not fit together"}`,
+    `${options.runs === 1 ? "one run" : `median of ${options.runs} runs`}, ${options.newTokens} new tokens each, ${result.interleaved ? "variants in turn run by run" : "not interleaved: the caches do not fit together"}`,
     "",
     columns(["variant", "kv", "KV bytes/token", "to dense", `cache of ${model.context} tokens`], memory),
     ...result.notes,

@@ -37,7 +37,7 @@ test("a reply shows what it read, and folds it once the conversation goes on", a
   await expect(strip(page)).toHaveAttribute("aria-valuemax", String(last));
   await expect(strip(page)).toHaveAttribute(
     "aria-valuetext",
-    /^Passage \d+ of \d+, read \d+ % of the time, the most: .*\w/,
+    /^Passage \d+ of \d+, picked \d+ % of the time, the most: .*\w/,
   );
   await expect(strip(page).locator(".at")).toHaveAttribute("style", "--strength: 100.0%;");
 

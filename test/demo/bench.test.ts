@@ -202,7 +202,7 @@ test.describe("dense against SwiftKV", () => {
     ).toBeVisible();
     expect(await sidewaysOverflow(page)).toBe(0);
     await page.getByRole("button", { name: "Fill in what shows the cost of context" }).press("Enter");
-    await expect(page.getByText("Dense and 0 SwiftKV, f16 and int8 and kivi:bits=4 and pyramid and shadow and swiftkv=half+shadow, 5 lengths, 5 runs and one to warm up: 180 replies.")).toBeVisible(); // prettier-ignore
+    await expect(page.getByText("Dense, f16, int8, kivi:bits=4, pyramid, shadow, swiftkv=half,2+shadow, 5 lengths, 5 runs and one to warm up: 180 replies.")).toBeVisible(); // prettier-ignore
     await page.getByLabel("Other recipes, separated by semicolons").fill("");
     await page.getByRole("group", { name: "Keys and values" }).getByRole("checkbox", { name: "int8" }).uncheck();
     for (const name of ["G 1", "G 2"]) await half.getByRole("checkbox", { name }).press("Space");
@@ -319,7 +319,7 @@ test("recipes to compare: those that name a SwiftKV shape run on it alone", () =
   });
   const usual = readRecipes(["usual"]);
   expect(usual.kv).toEqual(["f16", "int8", "kivi:bits=4", "pyramid", "shadow"]);
-  expect(usual.own).toEqual([{ shape: { share: 0.5, group: 1 }, kv: "shadow" }]);
+  expect(usual.own).toEqual([{ shape: { share: 0.5, group: 2 }, kv: "shadow" }]);
   for (const shape of ["", "x", "4,0", "half,"])
-    expect(() => readRecipes([`swiftkv=${shape}+f16`]), shape).toThrow(/want swiftkv=K, swiftkv=K,G or swiftkv=half/);
+    expect(() => readRecipes([`swiftkv=${shape}+f16`]), shape).toThrow(/want swiftkv=K, swiftkv=K,G or swiftkv=half,G/);
 });

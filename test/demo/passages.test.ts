@@ -13,19 +13,19 @@ const attended = (chosen: readonly number[], kept = chosen.map(() => 0)): Attend
   tokens: 5,
 });
 
-test("a passage is 32 tokens, read as often as its parts were, chosen or kept; the end is always read", () => {
+test("a passage is 32 tokens, picked as often as its parts were where they are not always there; the end is always read", () => {
   const passages = passagesOf(
     attended([1, 2, 3, 4, 0, 0, 0, 0, 10, 5, 5, 0], [0, 0, 0, 10, 0, 0, 2, 2, 0, 0, 0, 0]),
     130,
   );
   expect(passages).toEqual([
-    { from: 0, to: 32, share: 20 / 40, whole: false },
-    { from: 32, to: 64, share: 4 / 40, whole: false },
+    { from: 0, to: 32, share: 10 / 30, whole: false },
+    { from: 32, to: 64, share: 0, whole: false },
     { from: 64, to: 96, share: 20 / 40, whole: false },
     { from: 96, to: 130, share: 1, whole: true },
   ]);
-  expect(mostRead(passages)).toBe(0);
-  expect(passages.map((passage) => strengthOf(passage, passages))).toEqual([1, 0.2, 1, 1]);
+  expect(mostRead(passages)).toBe(2);
+  expect(passages.map((passage) => strengthOf(passage, passages))).toEqual([2 / 3, 0, 1, 1]);
 });
 
 test("a long text has longer passages, the last as long as what is left", () => {

@@ -16,7 +16,7 @@ export const BENCH_HELP = `npm run bench [-- options]
   --variants "14,1;14,2"   which conversions: layers K, group G (default: K near half of the layers, G 1 and 2)
   --recipes LIST           recipes side by side, separated by semicolons, without SwiftKV unless --variants are given or a
                            recipe names a shape: "f16;shadow;swiftkv=half+shadow", swiftkv=K or swiftkv=K,G;
-                           usual stands for f16;int8;kivi:bits=4;pyramid;shadow;swiftkv=half+shadow
+                           usual stands for f16;int8;kivi:bits=4;pyramid;shadow;swiftkv=half,2+shadow
   --plot FILE.svg          of a comparison: time of a new token and bytes of the cache by context
   --out FILE.json          write the result there
   --software               run on the CPU (SwiftShader)
