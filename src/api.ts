@@ -1,8 +1,10 @@
 // The public types, and the lists they come from. Implementations live in the rooms below; src/index.ts re-exports
 // everything an embedder needs. Errors and their codes: src/errors.ts.
 
+export type * from "./attended.ts";
 export type * from "./figures.ts";
 export type * from "./students.ts";
+import type { Attended } from "./attended.ts";
 import type { KernelTime, ModelFlops } from "./figures.ts";
 import type { CalibrateOptions, CalibrationInfo, DistillationInfo } from "./students.ts";
 
@@ -201,6 +203,8 @@ export interface GenerateOptions extends Sampling {
   ignoreEnd?: boolean;
   /** Default true. `false` computes the whole prompt, whatever the cache holds of it (measurements). */
   reuse?: boolean;
+  /** Count what the reply reads of its prompt: `GenerationResult.attended`. Default false. */
+  attended?: boolean;
   signal?: AbortSignal;
   /** Called when the prompt's turn comes and after every prefill chunk: prompt tokens done (reused ones included) and in all. */
   onPrefill?: (done: number, total: number) => void;
@@ -242,6 +246,8 @@ export interface GenerationResult {
   promptTokens: number[];
   finish: FinishReason;
   stats: GenerationStats;
+  /** Null where it was not asked for, the recipe leaves no choice (all but ShadowKV), or the prompt stayed whole. */
+  attended: Attended | null;
 }
 
 /** A running reply: iterate over its tokens, or await the whole. */

@@ -90,6 +90,7 @@ export interface Answer {
   evictedTokens: number;
   kvBytesPerToken: number;
   promptTokens: number[];
+  attended: { partTokens: number; chosen: number[]; kept: number[]; most: number; tokens: number } | null;
 }
 
 const engines = new Map<string, Awaited<ReturnType<typeof load>>>();
@@ -136,12 +137,13 @@ async function answer(name: string, { prompt, options, abortAfter = 0 }: Job): P
     streamed += token.text;
     if (++seen === abortAfter) controller.abort();
   }
-  const { text, tokens, logprobs, promptTokens, finish, stats } = await reply.result;
+  const { text, tokens, logprobs, promptTokens, finish, stats, attended: read } = await reply.result;
   if (finish !== "abort" && streamed !== text)
     throw new Error(`streamed ${JSON.stringify(streamed)}, result ${JSON.stringify(text)}`);
   session.dispose();
   const { reusedTokens, evictedTokens, kvBytesPerToken } = stats;
-  return { text, tokens, logprobs, promptTokens, finish, reusedTokens, evictedTokens, kvBytesPerToken };
+  const attended = read && { ...read, chosen: [...read.chosen], kept: [...read.kept] };
+  return { text, tokens, logprobs, promptTokens, finish, reusedTokens, evictedTokens, kvBytesPerToken, attended };
 }
 
 /** What became of loading each source and asking for two tokens: "loaded", or the name of the error. */

@@ -4,14 +4,16 @@ import { KV_FORMATS, type ModelSource } from "../../src/index.ts";
 
 import { embedded } from "../shared/catalogue.ts";
 import { compare } from "./compare.ts";
-import type { CompareOptions, CompareResult, WantedShape } from "./compare.ts";
+import type { CompareOptions, CompareResult } from "./compare.ts";
 import { showComparison } from "./comparison.ts";
+import { drawComparison } from "./drawing.ts";
 import { measureQuality } from "../quality/report.ts";
 import type { QualityOptions, QualityProgress, QualityResult, QualityRow } from "../quality/report.ts";
 import { drawQuality, prepareQuality, readQuality, showQuality } from "./quality.ts";
 import { find, make, setProgress } from "../shared/dom.ts";
 import { FRONTIERS, measure } from "./measure.ts";
 import type { BenchOptions, BenchProgress, BenchResult } from "./measure.ts";
+import { namesShape, USUAL, type WantedShape } from "./recipes.ts";
 import { nameOfSource, picker } from "../shared/picker.ts";
 import { showResult } from "./report.ts";
 import { fileKind, wrongFile } from "../shared/dropped.ts";
@@ -20,6 +22,8 @@ import { explain, troubleCard } from "../shared/trouble.ts";
 /** K's share of the layers, by where its boxes are. */
 const SHARES = { "shapes-half": 0.5, "shapes-most": 0.75 } as const;
 const GROUPS = [1, 2, 4] as const;
+/** Lengths that take minutes without a GPU: offered, not usual. */
+const LONG = [16384, 32768] as const;
 
 type AnyResult = BenchResult | CompareResult | QualityResult;
 
@@ -34,6 +38,7 @@ declare global {
     /** Measures and shows the quality of caches, likewise. */
     runQuality(options?: Partial<QualityOptions>): Promise<QualityResult>;
     drawQuality: typeof drawQuality;
+    drawComparison: typeof drawComparison;
     /** Given by the command: hears each row as it is ready. */
     emitRow?: (row: QualityRow) => Promise<void>;
   }
@@ -54,6 +59,7 @@ window.runComparison = (options = {}) => run(compare, options, showComparison);
 
 window.runQuality = (options = {}) => run(workQuality, options, showQuality);
 window.drawQuality = drawQuality;
+window.drawComparison = drawComparison;
 
 /** Shows what there is after every row: a run that is stopped leaves the rows before. */
 function workQuality(
@@ -149,9 +155,23 @@ function showKind(): void {
   if (kindOf() !== "swiftkv") return;
   const { shapes, kv } = readComparison();
   const { frontiers, runs } = readForm();
-  const replies = (1 + shapes.length) * kv.length * frontiers.length * (1 + runs);
+  const own = kv.filter(namesShape);
+  const variants = (1 + shapes.length) * (kv.length - own.length) + own.length;
+  const replies = variants * frontiers.length * (1 + runs);
   find("bench-amount", HTMLElement).textContent =
-    `Dense and ${shapes.length} SwiftKV, ${kv.join(" and ") || "no recipe"}, ${frontiers.length} lengths, ${runs} runs and one to warm up: ${replies} replies.`;
+    `Dense${shapes.length > 0 ? ` and ${shapes.length} SwiftKV` : ""}, ${kv.join(", ") || "no recipe"}, ${frontiers.length} lengths, ${runs} runs and one to warm up: ${replies} replies.`;
+}
+
+/** Fills the fields with the recipes that show what context costs. */
+function chooseUsual(): void {
+  for (const box of form.querySelectorAll<HTMLInputElement>("#shapes-half input, #shapes-most input"))
+    box.checked = false;
+  const formats: readonly string[] = KV_FORMATS;
+  for (const box of find("formats", HTMLElement).querySelectorAll("input"))
+    box.checked = USUAL.some((each) => each === box.value);
+  const others = form.elements.namedItem("recipes") as HTMLInputElement;
+  others.value = USUAL.filter((recipe) => !formats.includes(recipe)).join("; ");
+  showKind();
 }
 
 function choose(source: ModelSource, name: string): void {
@@ -172,7 +192,9 @@ function checkBox(name: string, value: string, text: string, checked: boolean): 
 function fillBoxes(): void {
   const length = (frontier: number): string => (frontier < 1024 ? String(frontier) : `${frontier / 1024}K`);
   find("frontiers", HTMLElement).append(
-    ...FRONTIERS.map((frontier) => checkBox("frontier", String(frontier), length(frontier), frontier <= 2048)),
+    ...[...FRONTIERS, ...LONG].map((frontier) =>
+      checkBox("frontier", String(frontier), length(frontier), frontier <= 2048),
+    ),
   );
   for (const [place, share] of Object.entries(SHARES))
     find(place, HTMLElement).append(
@@ -195,6 +217,7 @@ function connect(): void {
   find("bench-change", HTMLElement).addEventListener("click", () =>
     togglePicker(find("picker-list", HTMLElement).hidden !== false),
   );
+  find("recipes-usual", HTMLElement).addEventListener("click", chooseUsual);
   stop.addEventListener("click", () => running?.abort());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -14,14 +14,12 @@ import {
   syntheticTokens,
 } from "./measure.ts";
 import type { BenchOptions, BenchProgress, BenchResult, Length, Lengths, Spread } from "./measure.ts";
-
-/** A SwiftKV shape, or a share of the layers for K: then K is chosen so that the group sizes fit. */
-export type WantedShape = SwiftKv | { share: number; group: number };
+import { readRecipes, type WantedRecipes, type WantedShape } from "./recipes.ts";
 
 export interface CompareOptions extends Omit<BenchOptions, "kv" | "profile"> {
   /** Default: half of the layers, one and two layers to a cache. May be none where there are several recipes. */
   shapes?: readonly WantedShape[];
-  /** Recipes: each shape and the dense model is measured with each of them. Default f16. */
+  /** Recipes: each shape and the dense model is measured with each of them, but those that name a shape. Default f16. */
   kv?: readonly string[];
   /** Most bytes of caches allocated at once; beyond it the variants run one after another. Default 1 GiB. */
   cacheBytes?: number;
@@ -35,7 +33,7 @@ export interface CompareRow {
   firstTokenMs: Spread;
   /** Tokens per second. */
   prefill: Spread;
-  /** Dense time to the first token ÷ this one, medians, same storage of keys and values. */
+  /** Dense time to the first token ÷ this one, medians, same recipe; where that is not among them, the first one. */
   speedup: number;
   /** The same from the FLOP model. */
   predictedSpeedup: number;
@@ -88,8 +86,9 @@ export interface CompareResult {
   skipped: number[];
 }
 
-type Asked = CompareOptions &
-  Required<Pick<CompareOptions, "frontiers" | "runs" | "warmups" | "newTokens" | "kv" | "shapes" | "cacheBytes">>;
+type Asked = Omit<CompareOptions, "kv"> &
+  Required<Pick<CompareOptions, "frontiers" | "runs" | "warmups" | "newTokens" | "shapes" | "cacheBytes">> &
+  WantedRecipes;
 type Report = (progress: BenchProgress) => void;
 
 /** Compares on this machine. Rejects with what `load`, `convert` and `generate` reject with. */
@@ -98,8 +97,7 @@ export async function compare(options: CompareOptions, report: Report): Promise<
   report({ text: "Measuring the adapter", share: null });
   const measured = await measureAdapter();
   const dense = await loadDense(asked, report);
-  const { shapes, notes } = shapesFor(asked.shapes, dense.model.layers);
-  const wanted = asked.kv.flatMap((kv) => [null, ...shapes].map((swiftkv) => ({ swiftkv, kv })));
+  const { wanted, notes } = variantsFor(asked, dense.model.layers);
   const fleet = new Fleet(dense, wanted, asked.signal);
   try {
     if (wanted.length < 2) throw nothing("SwiftKV shapes that this model can have");
@@ -116,10 +114,11 @@ export async function compare(options: CompareOptions, report: Report): Promise<
 
 function complete(options: CompareOptions): Asked {
   const defaults = { runs: 5, warmups: 1, newTokens: 32, kv: ["f16"], cacheBytes: 2 ** 30 } as const;
-  const asked = { frontiers: FRONTIERS, shapes: DEFAULT_SHAPES, ...defaults, ...options };
+  const given = { frontiers: FRONTIERS, shapes: DEFAULT_SHAPES, ...defaults, ...options };
+  const asked = { ...given, ...readRecipes(given.kv) };
   if (asked.frontiers.length === 0) throw nothing("lengths");
   if (asked.kv.length === 0) throw nothing("recipe for keys and values");
-  if (asked.shapes.length === 0 && asked.kv.length < 2) throw alone();
+  if (asked.shapes.length === 0 && asked.kv.length + asked.own.length < 2) throw alone();
   return asked;
 }
 
@@ -153,7 +152,7 @@ function lengthsFor({ context, trainedContext }: ModelInfo, { frontiers, newToke
 
 function describe(
   dense: Engine,
-  { runs, warmups, newTokens, kv }: Asked,
+  { runs, warmups, newTokens }: Asked,
   parts: Pick<CompareResult, "measured" | "interleaved" | "notes" | "variants" | "skipped">,
 ): CompareResult {
   const { weightBytes, loadMs } = dense.stats();
@@ -165,7 +164,7 @@ function describe(
     undistilled: true,
     memory: { weightBytes },
     loadMs,
-    options: { runs, warmups, newTokens, kv },
+    options: { runs, warmups, newTokens, kv: [...new Set(parts.variants.map(({ kv }) => kv))] },
     ...parts,
   };
 }
@@ -182,6 +181,17 @@ export const DEFAULT_SHAPES: readonly WantedShape[] = [
   { share: 0.5, group: 1 },
   { share: 0.5, group: 2 },
 ];
+
+/** The dense model with the first recipe is the first of them. */
+function variantsFor({ shapes, kv, own }: Asked, layers: number): { wanted: Wanted[]; notes: string[] } {
+  const common = shapesFor(shapes, layers);
+  const alone = own.map((each) => ({ ...shapesFor([each.shape], layers), kv: each.kv }));
+  const wanted = [
+    ...kv.flatMap((recipe) => [null, ...common.shapes].map((swiftkv) => ({ swiftkv, kv: recipe }))),
+    ...alone.flatMap((each) => each.shapes.map((swiftkv) => ({ swiftkv, kv: each.kv }))),
+  ];
+  return { wanted, notes: [...new Set([common, ...alone].flatMap(({ notes }) => notes))] };
+}
 
 /** The shapes for a model of so many layers, without duplicates, and what had to be changed. */
 export function shapesFor(wanted: readonly WantedShape[], layers: number): { shapes: SwiftKv[]; notes: string[] } {
@@ -310,12 +320,13 @@ interface Trial {
 
 /** By variant and length. */
 async function runAll(fleet: Fleet, lengths: readonly Length[], asked: Asked, report: Report): Promise<Trial[][]> {
-  const { kv, runs, warmups, newTokens, signal } = asked;
+  const { runs, warmups, newTokens, signal } = asked;
+  const recipes = fleet.wanted.map(({ kv }) => kv);
   const trials = fleet.wanted.map(() => lengths.map((): Trial => ({ firstTokenMs: [], decodeMs: [], promptBytes: 0 })));
   const turns = turnsOf(trials.length, lengths, warmups + runs, fleet.interleaved);
   for (const [done, { variant, at, run }] of turns.entries()) {
     const { frontier, promptTokens } = lengths[at]!;
-    const name = variantName(fleet.wanted[variant]!, kv);
+    const name = variantName(fleet.wanted[variant]!, [...new Set(recipes)]);
     report({ text: `${frontier} tokens, ${name}, run ${run} of ${warmups + runs}`, share: done / turns.length });
     const engine = await fleet.engine(variant);
     const tokens = syntheticTokens(promptTokens, engine.model.vocabulary, run);
@@ -331,7 +342,10 @@ async function runAll(fleet: Fleet, lengths: readonly Length[], asked: Asked, re
 
 function evaluate(facts: readonly Facts[], lengths: readonly Length[], trials: readonly Trial[][]): CompareVariant[] {
   return facts.map(({ swiftkv, kv, kvBytesPerToken, kvBytes, model }, index) => {
-    const base = facts.findIndex((other) => other.kv === kv && other.swiftkv === null);
+    const base = Math.max(
+      0,
+      facts.findIndex((other) => other.kv === kv && other.swiftkv === null),
+    ); // or else the first
     const rows = lengths.map((length, at) => {
       const predicted = modelFlops(facts[base]!, length.promptTokens) / modelFlops({ model }, length.promptTokens);
       return rowOf(length, trials[index]![at]!, trials[base]![at]!, predicted);

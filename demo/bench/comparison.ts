@@ -45,7 +45,7 @@ function readingText({ variants, options }: CompareResult): string[] {
   const students = variants.filter(({ swiftkv }) => swiftkv);
   if (students.length === 0) return [];
   const fastest = students.reduce((best, variant) => (last(variant).speedup > last(best).speedup ? variant : best));
-  const dense = variants.find(({ swiftkv, kv }) => !swiftkv && kv === fastest.kv)!;
+  const dense = variants.find(({ swiftkv, kv }) => !swiftkv && kv === fastest.kv) ?? variants[0]!;
   const { promptTokens, firstTokenMs, speedup, predictedSpeedup } = last(fastest);
   return [
     `A prompt of ${count(promptTokens)} tokens is read in ${duration(firstTokenMs.median)} with ${variantName(fastest, options.kv)} and in ${duration(last(dense).firstTokenMs.median)} by the dense model: ${times(speedup)} the speed, where counting operations predicts ${times(predictedSpeedup)}.`,
@@ -82,16 +82,17 @@ function machine({ measured, memory, model, browser, options, interleaved }: Com
 
 function charts(result: CompareResult): HTMLElement {
   const { variants, options } = result;
-  const top = Math.max(...variants.flatMap(({ rows }) => rows.map((row) => row.firstTokenMs.max)));
-  const hasShapes = variants.some(({ swiftkv }) => swiftkv);
-  const figures = (hasShapes ? options.kv : []).map((kv) =>
+  const shaped = options.kv.filter((recipe) => variants.some(({ swiftkv, kv }) => swiftkv && kv === recipe));
+  const shown = variants.filter(({ kv }) => shaped.includes(kv));
+  const top = Math.max(...shown.flatMap(({ rows }) => rows.map((row) => row.firstTokenMs.max)));
+  const figures = shaped.map((kv) =>
     readingChart(
       options.kv.length > 1 ? `Time to the first token, ${kv}` : "Time to the first token",
       variants.filter((variant) => variant.kv === kv),
       top,
     ),
   );
-  return make("div", { className: "charts" }, ...figures, writingChart(result), bytesChart(result));
+  return make("div", { className: "charts" }, ...figures, chart(writing(result)), chart(storage(result)));
 }
 
 /** A line for each variant with the FLOP model's dashed beside it. */
@@ -106,38 +107,38 @@ const readingChart = (title: string, variants: readonly CompareVariant[], top: n
   });
 
 /** The cost of context: a line that does not rise has none. */
-const writingChart = (result: CompareResult): HTMLElement =>
-  chartOfAll(result, ({ decodeMs }) => decodeMs, {
+export const writing = (result: CompareResult): Chart =>
+  ofAll(result, ({ decodeMs }) => decodeMs, {
     title: "A new token",
-    note: " after so many",
+    note: " after so many tokens",
     format: perToken,
     axisIn,
   });
 
-const bytesChart = (result: CompareResult): HTMLElement =>
-  chartOfAll(result, ({ promptBytes: y }) => ({ median: y, min: y, max: y }), {
+export const storage = (result: CompareResult): Chart =>
+  ofAll(result, ({ promptBytes: y }) => ({ median: y, min: y, max: y }), {
     title: "Keys and values",
-    note: " of a prompt",
+    note: " of a prompt of so many tokens",
     format: bytes,
     axisIn: () => bytes,
   });
 
 /** A line for each variant, whatever its recipe. */
-function chartOfAll(
+function ofAll(
   { variants, options }: CompareResult,
   figureOf: (row: CompareRow) => Pick<Spread, "median" | "min" | "max">,
   { axisIn, ...texts }: Pick<Chart, "title" | "note" | "format"> & { axisIn: (top: number) => Chart["axis"] },
-): HTMLElement {
+): Chart {
   const lines = variants.map((variant, index) => ({
     name: variantName(variant, options.kv),
     index,
     points: variant.rows.map((row) => ({ x: row.promptTokens, ...figureOf(row), predicted: null })),
   }));
   const top = Math.max(...lines.flatMap(({ points }) => points.map(({ max }) => max)));
-  return chart({ ...texts, lines, top, axis: axisIn(top) });
+  return { ...texts, lines, top, axis: axisIn(top) };
 }
 
-interface Chart extends LinesOptions {
+export interface Chart extends LinesOptions {
   /** What the caption says after the title. */
   note: string;
 }
@@ -196,9 +197,9 @@ function speeds({ variants, skipped, options, interleaved, notes }: CompareResul
     : "The caches do not fit together, so the variants were measured one after the other, not interleaved.";
   const left = skipped.length > 0 ? [`Beyond the context, left out: ${skipped.map(count).join(", ")}.`] : [];
   const note = [
-    `Median of ${options.runs} runs after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`,
+    `${options.runs === 1 ? "One run" : `Median of ${options.runs} runs`} after ${options.warmups} to warm up, ${options.newTokens} new tokens each, nothing reused.`,
     order,
-    "Speed-up, prediction and decode are against the dense model with the same recipe.",
+    "Speed-up, prediction and decode are against the dense model with the same recipe, or where that is not here, with the first one.",
     ...notes,
     ...left,
   ];

@@ -90,7 +90,9 @@ export interface Reply {
   done(result: GenerationResult, looped: boolean): void;
   /** A reply of an earlier visit. */
   restore(text: string): void;
-  /** Removes "Regenerate", because the conversation has continued. */
+  /** Puts it below: what the reply read. */
+  append(reading: HTMLElement): void;
+  /** Removes "Regenerate" and folds what it read, because the conversation has continued. */
   settle(): void;
 }
 
@@ -168,7 +170,11 @@ export function reply(speaker: string, onRegenerate: () => unknown): Reply {
       const line = parts.filter(Boolean).join(" · ");
       figures.textContent = line.charAt(0).toUpperCase() + line.slice(1);
     },
-    settle: () => regenerate.remove(),
+    append: (reading) => element.append(reading),
+    settle() {
+      regenerate.remove();
+      element.querySelector(".attended")?.removeAttribute("open");
+    },
   };
 }
 

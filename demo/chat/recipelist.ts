@@ -3,7 +3,7 @@
 import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 import { find, make } from "../shared/dom.ts";
 import { bytes, count } from "../shared/numbers.ts";
-import { OFFERS, priceOf, testOf } from "./recipes.ts";
+import { OFFERS, priceOf, testOf, wholeNote } from "./recipes.ts";
 import type { Offer } from "./recipes.ts";
 
 /** Fills #recipes with radio buttons named "kv". Returns a function that shows the figures for a model at a given context. */
@@ -27,12 +27,14 @@ function recipeRow(offer: Offer, id: string): Row {
     type: "radio",
     name: "kv",
     value: offer.recipe,
-    attributes: { "aria-labelledby": `${id}-name`, "aria-describedby": `${id}-note ${id}-figures` },
+    attributes: { "aria-labelledby": `${id}-name`, "aria-describedby": `${id}-note ${id}-whole ${id}-figures` },
   });
-  const name = make("span", { id: `${id}-name`, className: "recipe-name", textContent: offer.recipe });
+  const parts = offer.recipe.split(/(?<=[:,])/).flatMap((part) => [part, make("wbr")]); // where a long one may break
+  const name = make("span", { id: `${id}-name`, className: "recipe-name" }, ...parts);
   const note = make("small", { id: `${id}-note`, textContent: offer.note });
   const figures = make("span", { id: `${id}-figures`, className: "recipe-figures" });
-  const element = make("label", { className: "recipe" }, input, make("span", {}, name, note), figures);
+  const whole = make("small", { id: `${id}-whole` });
+  const element = make("label", { className: "recipe" }, input, make("span", {}, name, note, whole), figures);
   return {
     element,
     show(model, context) {
@@ -40,6 +42,7 @@ function recipeRow(offer: Offer, id: string): Row {
       const fits = typeof price !== "string";
       input.disabled = !fits && !input.checked; // what is chosen can be seen to be the reason
       element.title = fits ? "" : price;
+      whole.textContent = fits ? wholeNote(offer.recipe, model, context) : "";
       figures.replaceChildren(...(fits ? figuresOf(offer, model, price) : ["not with this model"]));
     },
   };

@@ -2,6 +2,7 @@
 
 import { InputError, parseRecipe } from "../../src/index.ts";
 import type { ModelInfo, RecipePrice } from "../../src/index.ts";
+import { count } from "../shared/numbers.ts";
 
 export interface Offer {
   recipe: string;
@@ -24,6 +25,10 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "kivi:bits=2", note: "older text rounded a lot", kl: { [FABLE]: 0.008, [SMOLLM2]: 0.18 } },
   { recipe: "pyramid:budget=512", note: "forgets what the question leaves aside", kl: { [FABLE]: 0.006 } },
   { recipe: "snapkv:budget=512", note: "the same, equally in all layers", kl: {} },
+  { recipe: "shadow", note: "keeps all; each word picks what it reads of it", kl: {} },
+  { recipe: "shadow:keys=int8,values=int4", note: "the same, rounded more", kl: {} },
+  { recipe: "shadow:values=host", note: "the same; values in main memory, a word late", kl: {} },
+  { recipe: "shadow:budget=128", note: "for shorter texts: words pick less", kl: { [FABLE]: 0.0053 } },
 ];
 
 /** Models that the divergences were measured on, and the texts. */
@@ -46,6 +51,17 @@ export function testOf({ name }: Model): string | null {
   if (text === undefined) return null;
   return `KL: how far predictions move from those with f16, in nats per token; less is better. ${name}, ${text}.`;
 }
+
+/** Which texts a recipe leaves as they are, where it does something to others. */
+export function wholeNote(recipe: string, { kvShape }: Model, tokens: number): string {
+  const whole = parseRecipe(recipe).wholeUpTo(kvShape, tokens);
+  if (whole !== null) return `Up to ${count(whole)} tokens a text stays whole.`;
+  const parts = parseRecipe(recipe).wholeUpTo(kvShape, MOST_TOKENS) !== null;
+  return parts ? `Does nothing at this context: every text stays whole.` : "";
+}
+
+/** Longer than any text here. */
+const MOST_TOKENS = 2 ** 20;
 
 /** What a recipe costs a model at so many tokens of context; a sentence where the model cannot have it. */
 export function priceOf(recipe: string, { kvShape }: Model, tokens: number): RecipePrice | string {

@@ -11,6 +11,7 @@ import { keep, type KeptTurn, titleOf } from "./archive.ts";
 import type { Box } from "./box.ts";
 import { follow, reply, stream, userMessage } from "./conversation.ts";
 import type { Conversation, Reply } from "./conversation.ts";
+import { readingOf } from "./reading.ts";
 import type { ribbon } from "./ribbon.ts";
 import type { Settings } from "./settings.ts";
 import { followUps } from "./starters.ts";
@@ -90,7 +91,7 @@ export function talk(parts: Parts): Talk {
       controller.abort();
     };
     try {
-      const options = { ...settings.generate(), signal: controller.signal, onPrefill: watch.reading };
+      const options = { ...settings.generate(), attended: true, signal: controller.signal, onPrefill: watch.reading };
       const generation = session.generate(promptOf(state, settings, state.turns), options);
       finish(await stream(generation, { onText: watch.writing, onToken }), view, looped);
       return "done";
@@ -106,6 +107,8 @@ export function talk(parts: Parts): Talk {
 
   const finish = (result: GenerationResult, view: Reply, looped: boolean): void => {
     view.done(result, looped);
+    const reading = state.engine && readingOf(state.engine, result);
+    if (reading) view.append(reading);
     const { promptTokens, reusedTokens, newTokens, prefillMs } = result.stats;
     state.held = promptTokens + newTokens;
     if (reusedTokens === 0 && newTokens > 0) parts.panel().record({ milliseconds: prefillMs, promptTokens });

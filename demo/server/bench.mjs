@@ -13,18 +13,26 @@ async function main(argv) {
   if (asked.help) return print(`${BENCH_HELP}\n`);
   const model = await resolveModel(asked.model);
   const browser = { headed: asked.headed, ...(asked.software ? { software: true } : {}) };
-  const { result } = await inPage({ model, path: "/bench.html", browser }, (page, source) =>
-    pollPage(page, asked.compared ? "runComparison" : "runBench", { ...asked.options, source }),
-  );
+  const { result, svg } = await inPage({ model, path: "/bench.html", browser }, async (page, source) => {
+    const work = asked.compared ? "runComparison" : "runBench";
+    const answer = await pollPage(page, work, { ...asked.options, source });
+    return answer.error || !asked.plot ? answer : { ...answer, svg: await page.evaluate(drawInPage) };
+  });
   const report = { ...result, machine: machine(), commit: commit() };
   if (model.local) report.model = { ...result.model, path: asked.model };
   await print(asked.compared ? comparisonTable(report) : table(report));
-  if (asked.out) {
-    await mkdir(dirname(asked.out), { recursive: true });
-    await writeFile(asked.out, `${JSON.stringify(report, null, 2)}\n`);
-    await print(`\nwritten to ${asked.out}\n`);
-  }
+  if (asked.out) await write(asked.out, `${JSON.stringify(report, null, 2)}\n`);
+  if (asked.plot) await write(asked.plot, svg);
   await quit(0);
+}
+
+/** Runs in the page. */
+const drawInPage = () => window.drawComparison(window.benchResult);
+
+async function write(path, content) {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, content);
+  await print(`\nwritten to ${path}\n`);
 }
 
 /** What was measured on what. */
@@ -75,6 +83,7 @@ const skippedLine = ({ skipped, model }) =>
 function comparisonTable(result) {
   const { variants, options, model } = result;
   const head = ["context", "variant", "kv", "first ms", "min", "max", "prefill tok/s", "speed-up", "predicted"];
+  const tail = ["of it", "decode ms/tok", "to dense", "prompt's KV"];
   const cells = variants[0].rows.flatMap((_, at) => variants.map((variant) => comparisonRow(variant, at)));
   const memory = variants.map((variant) => [
     ...nameCells(variant),
@@ -84,8 +93,8 @@ function comparisonTable(result) {
   ]);
   const lines = [
     ...heading(result),
-    columns([...head, "of it", "decode ms/tok", "to dense"], cells),
-    `median of ${options.runs} runs, ${options.newTokens} new tokens each, ${result.interleaved ? "variants in turn run by run" : "not interleaved: the caches do not fit together"}`,
+    columns([...head, ...tail], cells),
+    `${options.runs === 1 ? "one run" : `median of ${options.runs} runs`}, ${options.newTokens} new tokens each, ${result.interleaved ? "variants in turn run by run" : "not interleaved: the caches do not fit together"}`,
     "",
     columns(["variant", "kv", "KV bytes/token", "to dense", `cache of ${model.context} tokens`], memory),
     ...result.notes,
@@ -105,6 +114,7 @@ function comparisonRow(variant, at) {
     `${short(100 * row.ofPredicted)} %`,
     short(row.decodeMs.median),
     `${row.decodeToDense.toFixed(2)} ×`,
+    `${(row.promptBytes / 1e6).toFixed(2)} MB`,
   ];
 }
 

@@ -43,6 +43,7 @@ export class Reply implements Generation {
       const stats = this.#measure(prompt.length, started);
       const tokens = this.#tokens.items;
       this.#tokens.end();
+      const attended = await this.#run.attended();
       return {
         text: tokens.map(({ text }) => text).join("") + tail,
         tokens: tokens.map(({ id }) => id),
@@ -50,6 +51,7 @@ export class Reply implements Generation {
         promptTokens: [...prompt],
         finish,
         stats,
+        attended,
       };
     } catch (error) {
       this.#tokens.end(error);

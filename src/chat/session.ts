@@ -60,13 +60,14 @@ export class ChatSession implements Session {
 }
 
 function toRequest(speaker: Speaker, prompt: Prompt, options: GenerateOptions): Request {
-  const { maxTokens = Infinity, ignoreEnd = false, reuse = true, onPrefill } = options;
+  const { maxTokens = Infinity, ignoreEnd = false, reuse = true, attended = false, onPrefill } = options;
   return {
     prompt: promptTokens(speaker, prompt),
     maxTokens: maxTokens === Infinity ? speaker.engine.context : maxTokens,
     endTokens: ignoreEnd ? new Set<number>() : speaker.endTokens,
     sampling: completeSampling(options),
     reuse,
+    attended,
     ...(onPrefill && { onPrefill }),
   };
 }

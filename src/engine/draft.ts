@@ -85,7 +85,9 @@ export class Draft {
     const [rows, logitRows, moves] = [this.#rows, this.#logitRows, this.#moves];
     const [promptEnd, made, arrivals] = [this.#promptEnd, this.#made, this.#arrivals];
     const retiring = this.#retire(decodeRows);
-    const batch = { rows, decodeRows, logitRows, lists, moves, promptEnd, retiring, standing, made, arrivals };
+    const attended = running.filter(({ request }) => request.attended).map(numberOf);
+    const changes = { lists, moves, arrivals, standing };
+    const batch = { rows, decodeRows, logitRows, ...changes, promptEnd, retiring, made, attended };
     return { batch, owners: this.#owners, entered: this.#entered, chunk };
   }
 

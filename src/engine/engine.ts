@@ -1,12 +1,14 @@
 // Requests in time: schedule, launch, read. The step after the current one is launched before the current one is read,
 // so the GPU never waits for JavaScript.
 import type { FinishReason } from "../api.ts";
+import type { Attended } from "../attended.ts";
 import { InputError } from "../errors.ts";
 import { BlockPool } from "../kv/blocks.ts";
 import { LaterPool } from "../kv/later.ts";
 import { PagePool } from "../kv/pages.ts";
 import { type Holdings, Residence } from "../kv/residence.ts";
 import type { Batch, Model, Sampled } from "../model/model.ts";
+import { addAttended } from "./attended.ts";
 import type { PlannedStep } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
 import { scoreText } from "./score.ts";
@@ -23,6 +25,8 @@ export interface Run extends AsyncIterable<SampledToken> {
   readonly finish: FinishReason | null;
   /** Prompt tokens that were already in the cache. */
   readonly reusedTokens: number;
+  /** What it has read of its prompt, once it has ended; null where that was not asked for, or the recipe leaves no choice. */
+  attended(): Promise<Attended | null>;
   /** Ends it and gives everything back. Idempotent. */
   abort(): void;
 }
@@ -148,6 +152,7 @@ export class TokenEngine {
     this.check(request);
     const maxTokens = Math.min(request.maxTokens, this.context - request.prompt.length);
     const sequence = new Sequence({ ...request, maxTokens }, this.#residence(), this.#arrivals++);
+    const attended = this.#attendedBy(sequence);
     const abort = () => this.#end(sequence, "abort");
     signal?.addEventListener("abort", abort);
     sequence.onDone = () => signal?.removeEventListener("abort", abort);
@@ -155,6 +160,7 @@ export class TokenEngine {
     else this.#start(sequence);
     return {
       abort,
+      attended,
       get finish() {
         return sequence.finish;
       },
@@ -169,6 +175,18 @@ export class TokenEngine {
         }
       },
     };
+  }
+
+  /** Counts go with the number, so each time that it gives one back they are read. */
+  #attendedBy(sequence: Sequence): () => Promise<Attended | null> {
+    const reads: Promise<Attended | null>[] = [];
+    if (sequence.request.attended)
+      sequence.onLeave = (number) => {
+        const read = this.#model.attended(number);
+        read.catch(() => {}); // nobody waits for what a failed reply has read
+        reads.push(read);
+      };
+    return async () => addAttended(await Promise.all(reads));
   }
 
   #start(sequence: Sequence): void {

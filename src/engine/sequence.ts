@@ -15,6 +15,8 @@ export interface Request {
   forced?: readonly number[];
   /** Default true. Without, all of the prompt is computed, whatever the cache holds of it. */
   reuse?: boolean;
+  /** Count what the reply reads of the prompt. */
+  attended?: boolean;
   /** Called with the [V] logits that each token of the reply was drawn from, in order, once each. */
   onLogits?: (logits: Float32Array, index: number) => void;
   /** Prompt tokens done and in all. `done` never falls, whatever has to be computed again. */
@@ -43,6 +45,9 @@ export class Sequence {
   inFlight = 0;
   finish: FinishReason | null = null;
   done = false;
+  /** Called with its number as it gives that back, if it has decoded anything under it that has been read. */
+  onLeave: (number: number) => void = () => {};
+  #enteredWith = 0;
   /** Called once, when it is done. */
   onDone: () => void = () => {};
   #reported = -1;
@@ -123,13 +128,14 @@ export class Sequence {
   enter(number: number): void {
     this.number = number;
     this.input = this.known;
-    this.launched = this.output.items.length;
+    this.launched = this.#enteredWith = this.output.items.length;
     const found = this.cache.adopt(this.request.prompt, this.input, this.request.reuse);
     this.reused ??= found;
   }
 
   /** Gives number and blocks back. What it has generated stays; a token in flight may still be added to it. */
   leave(): void {
+    if (this.number !== null && this.output.items.length > this.#enteredWith) this.onLeave(this.number);
     this.cache.dispose(this.number);
     this.number = null;
     this.inFlight = 0;

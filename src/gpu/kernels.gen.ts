@@ -3270,6 +3270,67 @@ export const shadow_rank = {
   "code": "// shadow_rank — ranks[m·G + g, n] = the largest logarithm of the weight that a query head of KV head g gives to chunk n\n//\n//   products  [M, H, stride]    f32  read   −3e38: not to be chosen\n//   ranks     [M·G, stride]     f32  write\n//\n// dispatch  (G, M, 1): one workgroup per KV head and row\n// cost      bytes 8·M·H·span: memory bound\n// why       The weight is a softmax over the chunks, and its largest over the query heads says which chunks a KV head needs:\n//           that is max over heads of product − log Σ exp product, without an exponential per chunk and head.\n// uses      lib/joined.wgsl\n\noverride WG: u32 = 64;  // threads\noverride G: u32 = 3;    // KV heads\nconst R: u32 = 3;       // query heads of a KV head\n\nstruct Params {\n  span: u32,    // chunks that there are\n  stride: u32,  // chunks that there is room for\n}\n\n@group(0) @binding(0) var<storage, read> products: array<f32>;\n@group(0) @binding(1) var<storage, read_write> ranks: array<f32>;\n@group(0) @binding(2) var<uniform> params: Params;\n\nconst NEVER = -3e38;\n\nvar<workgroup> parts: array<vec2f, WG>;\n\n@compute @workgroup_size(WG)\nfn shadow_rank(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let list = wg.y * G + wg.x;\n  let first = list * R * params.stride;\n  var logs: array<f32, R>;\n  for (var h = 0u; h < R; h++) {\n    var own = vec2f(NEVER, 0.0);\n    for (var n = local; n < params.span; n += WG) {\n      let product = products[first + h * params.stride + n];\n      if (product > -1e38) { own = joined(own, vec2f(product, 1.0)); }\n    }\n    parts[local] = own;\n    workgroupBarrier();\n    var all = parts[0];\n    for (var i = 1u; i < WG; i++) { all = joined(all, parts[i]); }\n    logs[h] = all.x + log(max(all.y, 1.0));\n    workgroupBarrier();\n  }\n  for (var n = local; n < params.span; n += WG) {\n    var best = NEVER;\n    for (var h = 0u; h < R; h++) {\n      let product = products[first + h * params.stride + n];\n      if (product > -1e38) { best = max(best, product - logs[h]); }\n    }\n    ranks[list * params.stride + n] = best;\n  }\n}\n\n// lib/joined.wgsl — joins two (largest, Σexp(score − largest))\n\nfn joined(a: vec2f, b: vec2f) -> vec2f {\n  let top = max(a.x, b.x);\n  return vec2f(top, a.y * exp(a.x - top) + b.y * exp(b.x - top));\n}\n"
 } as const;
 
+export const shadow_reads = {
+  "name": "shadow_reads",
+  "bindings": {
+    "rows": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "resident": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "counts": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 24,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "weight": {
+        "offset": 20,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "G": 3,
+    "SELECTED": 128
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": "// shadow_reads — counts[s, g, 1 + n] += weight for each chunk n in the places of KV head g of sequence s; counts[s, g, 0] += weight\n//\n//   rows      [T]                       vec4u  read\n//   table     [*, listLength, columns]  vec4u  read\n//   resident  [*, G, SELECTED]          u32    read        the chunk in each place, by sequence\n//   counts    [*, G, stride]            u32    read_write\n//\n// dispatch  (G, M, 1): one workgroup per KV head and row\n// cost      bytes 12·M·G·SELECTED: latency bound, only where counts are wanted\n// why       A list has a chunk in one place at most and counts of its own, so no two threads write to one of them.\n\noverride WG: u32 = 64;         // threads\noverride G: u32 = 3;           // KV heads\noverride SELECTED: u32 = 128;  // places\n\nstruct Params {\n  firstRow: u32,\n  listLength: u32,  // table entries of a list: its head, then pages\n  columns: u32,     // lists of a sequence\n  column: u32,      // the list of KV head 0\n  stride: u32,      // counts of a list\n  weight: u32,      // layers that read what is in the places now\n}\n\n@group(0) @binding(0) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(1) var<storage, read> table: array<vec4u>;\n@group(0) @binding(2) var<storage, read> resident: array<u32>;\n@group(0) @binding(3) var<storage, read_write> counts: array<u32>;\n@group(0) @binding(4) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn shadow_reads(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {\n  let sequence = rows[params.firstRow + wg.y].z;\n  let head = table[sequence * params.listLength * params.columns + params.column + wg.x];\n  if (head.x == 0u) { return; }\n  let list = sequence * G + wg.x;\n  if (local == 0u) { counts[list * params.stride] += params.weight; }\n  for (var i = local; i < SELECTED; i += WG) {\n    counts[list * params.stride + 1u + resident[list * SELECTED + i]] += params.weight;\n  }\n}\n"
+} as const;
+
 export const shadow_recall = {
   "name": "shadow_recall",
   "bindings": {

@@ -5,7 +5,7 @@ import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import { checkPairs } from "./pairs.ts";
 import { chunkRowsOf } from "./plan.ts";
-import { bytesOf, evictedOf, peakOf, resolve, type ResolvedCache } from "./shape.ts";
+import { bytesOf, evictedOf, peakOf, resolve, type ResolvedCache, wholeUpTo } from "./shape.ts";
 import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
 import { SYSTEMS } from "./systems/index.ts";
 import { layoutOf } from "./systems/swiftkv/layout.ts";
@@ -65,6 +65,14 @@ export class Recipe {
     const evictedTokens = evictedOf(resolved, tokens);
     const [peakBytes, streaming] = [peakOf(resolved, tokens), resolved.streamingReason];
     return { kvBytes, kvBytesPerToken: kvBytes / tokens, evictedTokens, peakBytes, streaming, extraWeightBytes };
+  }
+
+  /**
+   * Tokens of the longest prompt that stays as it is in a context of `context` tokens, where longer ones are kept in part (PyramidKV,
+   * SnapKV) or chosen from (ShadowKV). Null where every prompt stays as it is.
+   */
+  wholeUpTo(model: KvModel, context: number): number | null {
+    return wholeUpTo(this.resolve(model, { context, rows: Infinity, sequences: 1 }), context);
   }
 
   /** Doubts about the combination, each a sentence. Impossible ones were refused when the recipe was read. */

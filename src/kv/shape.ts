@@ -148,6 +148,19 @@ export function evictedOf({ model, retaining, layout }: ResolvedCache, tokens: n
   return retention.liveFrom * BLOCK_TOKENS - keptTokens(retention) / (layout.stores * model.kvHeads);
 }
 
+/** Tokens of the longest prompt of which all stays, of prompts of up to `most` tokens; null: of each all stays. */
+export function wholeUpTo({ retaining }: ResolvedCache, most: number): number | null {
+  const stays = (tokens: number) => !retaining?.retain(tokens);
+  if (stays(most)) return null;
+  let [whole, parted] = [0, most];
+  while (parted - whole > 1) {
+    const middle = Math.floor((whole + parted) / 2);
+    if (stays(middle)) whole = middle;
+    else parted = middle;
+  }
+  return whole;
+}
+
 /** In all lists together. */
 const keptTokens = (retention: Retention | null): number =>
   (retention?.tokens ?? []).reduce((sum, tokens) => sum + tokens, 0);

@@ -2,6 +2,7 @@
 // everything else (lists, arenas, programs, the scheduler) takes these parts as they are. docs/add-a-system.md goes
 // through an example.
 import type { KvModel, RecallStats } from "../api.ts";
+import type { Attended } from "../attended.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AnyDispatch } from "../gpu/program.ts";
 import type { Part } from "../gpu/readback.ts";
@@ -27,6 +28,8 @@ export interface StepSizes {
   decodeRows: number;
   /** Most pages that a list of these rows has given up; 0: theirs are whole. */
   pagesGivenUp: number;
+  /** What decoding rows read of their prompts is counted. */
+  attended?: boolean;
   /** Set where a prompt ends with this step of which only a part stays. */
   promptEnd: PromptEndSizes | null;
   /** Set where a page of a reply goes after this step. */
@@ -117,6 +120,14 @@ export interface Between {
   stats(): RecallStats;
 }
 
+/** Counts what rows read of their prompts, where a request asks for it. */
+export interface Attending {
+  /** The sequence's counts begin anew, before anything of its first step is written. */
+  open(sequence: number): void;
+  /** What its rows have read in all steps launched; null where its prompt is whole. Called before another sequence has its number. */
+  read(sequence: number): Promise<Attended | null>;
+}
+
 /** Tensors of the checkpoint that is being loaded. */
 export interface SystemTensors {
   has(name: string): boolean;
@@ -179,6 +190,8 @@ export interface KvSystem {
   stateBytes?: StateBytes;
   /** Made once, with the model. At most one system of a recipe has it. */
   between?(context: SystemContext): Between;
+  /** Likewise. */
+  attending?(context: SystemContext): Attending;
 }
 
 /** An option of a system: a whole or decimal number within bounds. */

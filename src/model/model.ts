@@ -1,4 +1,5 @@
 // What the engine knows of a model: rows of tokens go in, sampled tokens come out. A fake implements it in tests.
+import type { Attended } from "../attended.ts";
 import type { BlockMove } from "../kv/blocks.ts";
 import type { Made } from "../kv/later.ts";
 import type { CachePlan } from "../kv/plan.ts";
@@ -122,6 +123,8 @@ export interface Batch {
   made?: MadeTokens | null;
   /** Sequences that enter with a penalty or a bias: from this step on the counts and biases of their numbers are theirs. */
   arrivals: readonly Arrival[];
+  /** Sequences of which it is counted what their decoding rows read of their prompts. */
+  attended?: readonly number[];
 }
 
 export interface Sampled {
@@ -148,6 +151,8 @@ export interface Model {
    * order. The next step may be launched before this one has been read.
    */
   submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }>;
+  /** What the sequence's rows have read of its prompt since it entered, where a batch had that counted; null where the recipe leaves no choice. */
+  attended(sequence: number): Promise<Attended | null>;
   /** What the pages of a residence hold, for a cache of the same recipe and model. Only while no step is under way. */
   readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>>;
   /** Writes what `readPages` gave before the next step. */

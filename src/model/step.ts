@@ -41,6 +41,7 @@ export function sizesOf(model: ModelContext, batch: Batch, tile: number): Sizes 
     inPlace: rows.length,
     queried: false,
     made: null,
+    attended: isAttended(batch),
     promptEnd: promptEnd && endSizes(promptEnd, rows.length, model),
     retiring: retiringSizes(batch),
   };
@@ -69,10 +70,15 @@ export function upperSizesOf(model: ModelContext, batch: Batch, continuing: read
     inPlace,
     queried: moved < 0 && tiles.all > 0,
     made,
+    attended: isAttended(batch),
     promptEnd: promptEnd && endSizes(promptEnd, count, model),
     retiring: retiringSizes(batch),
   };
 }
+
+/** Whether a row that decodes belongs to a sequence whose reading is counted. */
+const isAttended = ({ rows, decodeRows, attended = [] }: Batch): boolean =>
+  rows.slice(0, decodeRows).some(({ sequence }) => attended.includes(sequence));
 
 /** `alone`: rows that each read lists of their own. */
 function listSizes(

@@ -1,5 +1,6 @@
 // A loaded model behind the Model interface: one submit per step, one small readback.
 import type { KernelTime, RecallStats } from "../api.ts";
+import type { Attended } from "../attended.ts";
 import { assert, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
@@ -9,6 +10,7 @@ import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
 import { GONE, type Holdings } from "../kv/residence.ts";
 import { readPages, writePages } from "../kv/saved.ts";
 import { planOf } from "../kv/shape.ts";
+import type { Attending } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
 import { BetweenSteps, type Reading } from "./between.ts";
 import type { ModelConfig } from "./config.ts";
@@ -49,6 +51,7 @@ export class Transformer implements Model {
   readonly #model: ModelContext;
   readonly #sampler: Sampler;
   readonly #between: BetweenSteps;
+  readonly #attending: Attending | null;
   readonly #readback: Readback;
   /** For steps of which logits are read. */
   #wide: Readback | null = null;
@@ -90,8 +93,11 @@ export class Transformer implements Model {
       tokens: this.#sampler.tokens,
       variants,
     };
-    const [between] = kv.systems.flatMap((system) => system.between?.(contextOf(this.#model, spans.lower)) ?? []);
-    this.#between = new BetweenSteps(between ?? null);
+    const context = contextOf(this.#model, spans.lower);
+    const [between = null] = kv.systems.flatMap((system) => system.between?.(context) ?? []);
+    const [attending = null] = kv.systems.flatMap((system) => system.attending?.(context) ?? []);
+    this.#between = new BetweenSteps(between);
+    this.#attending = attending;
     this.#readback = new Readback(gpu, this.#resultBytes(logitCount), READBACK_DEPTH);
     this.#rows = new Uint32Array((spans.lower.first + rows) * 4);
   }
@@ -243,6 +249,10 @@ export class Transformer implements Model {
     await this.#gpu.device.queue.onSubmittedWorkDone();
   }
 
+  async attended(sequence: number): Promise<Attended | null> {
+    return this.#attending ? this.#attending.read(sequence) : null;
+  }
+
   readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
     return readPages(this.#gpu, this.#model.cache, holdings);
   }
@@ -261,10 +271,11 @@ export class Transformer implements Model {
     return { read: () => queue.onSubmittedWorkDone().then(() => []) };
   }
 
-  #writeLists({ lists, promptEnd }: Batch): void {
+  #writeLists({ lists, promptEnd, attended = [] }: Batch): void {
     const { cache } = this.#model;
     for (const { sequence, enters, pages, kept } of lists) {
       if (enters) cache.openSequence(sequence);
+      if (enters && attended.includes(sequence)) this.#attending?.open(sequence);
       if (kept) cache.setKept(sequence, kept);
       for (const page of pages) cache.setPage(sequence, page);
     }

@@ -6,6 +6,7 @@ import { expect } from "playwright/test";
 import { parseBench } from "../../demo/server/arguments/bench.mjs";
 import { shapesFor } from "../../demo/bench/compare.ts";
 import type { CompareResult } from "../../demo/bench/compare.ts";
+import { readRecipes } from "../../demo/bench/recipes.ts";
 import { sidewaysOverflow, test, type Visit, wait, watched } from "./visit.ts";
 
 const SNAPKV = "snapkv:budget=128";
@@ -156,6 +157,10 @@ test.describe("dense against SwiftKV", () => {
     expectRatios(result);
     await expectReport();
     expect(await sidewaysOverflow(page)).toBe(0);
+    const drawing = await page.evaluate(() => window.drawComparison(window.benchResult as CompareResult));
+    for (const text of ["A new token after so many tokens", "Keys and values of a prompt", `K 4 · G 2, ${SNAPKV}`])
+      expect(drawing).toContain(text);
+    expect(drawing.match(/<path class="dot"/g)).toHaveLength(2 * 6 * 2 + 6); // two charts, six variants at two lengths, and the legend
     const { name, saved } = await download();
     expect(name).toMatch(/^longprompt-fable-swiftkv-\d{4}-\d\d-\d\d\.json$/);
     expect(saved).toEqual(await page.evaluate(() => window.benchResult));
@@ -169,14 +174,17 @@ test.describe("dense against SwiftKV", () => {
         warmups: 0,
         newTokens: 2,
         cacheBytes: 1e6,
-        shapes: [
-          { layers: 4, group: 1 },
-          { layers: 4, group: 2 },
-        ],
+        shapes: [{ layers: 4, group: 1 }],
+        kv: ["f16", "swiftkv=4,2+int8"],
       }),
     );
     expect(result.interleaved).toBe(false);
-    expect(result.variants.map(({ rows }) => rows.length)).toEqual([1, 1, 1]);
+    expect(result.variants.map(({ swiftkv, kv, rows }) => [swiftkv, kv, rows.length])).toEqual([
+      [null, "f16", 1],
+      [{ layers: 4, group: 1 }, "f16", 1],
+      [{ layers: 4, group: 2 }, "int8", 1], // alone with its recipe: held against the first
+    ]);
+    expect(result.variants[2]!.kvToDense).toBe((0.75 * 36) / 64);
     expectRatios(result);
     await expect(page.getByText("not interleaved", { exact: true })).toBeVisible();
   });
@@ -193,6 +201,11 @@ test.describe("dense against SwiftKV", () => {
       page.getByText("Dense and 2 SwiftKV, f16, 5 lengths, 5 runs and one to warm up: 90 replies."),
     ).toBeVisible();
     expect(await sidewaysOverflow(page)).toBe(0);
+    await page.getByRole("button", { name: "Fill in what shows the cost of context" }).press("Enter");
+    await expect(page.getByText("Dense, f16, int8, kivi:bits=4, pyramid, shadow, swiftkv=half,2+shadow, 5 lengths, 5 runs and one to warm up: 180 replies.")).toBeVisible(); // prettier-ignore
+    await page.getByLabel("Other recipes, separated by semicolons").fill("");
+    await page.getByRole("group", { name: "Keys and values" }).getByRole("checkbox", { name: "int8" }).uncheck();
+    for (const name of ["G 1", "G 2"]) await half.getByRole("checkbox", { name }).press("Space");
     for (const name of ["G 1", "G 2"]) await half.getByRole("checkbox", { name }).press("Space");
     await page.getByRole("button", { name: "Start" }).press("Enter");
     await expect(page.getByRole("alert")).toContainText("got one recipe and no SwiftKV shape", wait);
@@ -211,7 +224,7 @@ test.describe("dense against SwiftKV", () => {
 /** Ratios follow from the figures they are ratios of. */
 function expectRatios({ variants }: CompareResult): void {
   for (const { swiftkv, kv, rows } of variants) {
-    const dense = variants.find((other) => other.kv === kv && !other.swiftkv)!;
+    const dense = variants.find((other) => other.kv === kv && !other.swiftkv) ?? variants[0]!;
     for (const [at, row] of rows.entries()) {
       const base = dense.rows[at]!;
       expect(row.speedup).toBeCloseTo(base.firstTokenMs.median / row.firstTokenMs.median, 6);
@@ -276,8 +289,37 @@ test("the command line's comparison takes variants, and nothing that it would ig
       ],
     },
   });
-  expect(() => parseBench(["--variants", "4,1"])).toThrow("--variants needs --swiftkv");
+  expect(() => parseBench(["--variants", "4,1"])).toThrow("--variants needs --swiftkv or --recipes");
   expect(() => parseBench(["--swiftkv", "--no-profile"])).toThrow("--no-profile cannot go with --swiftkv");
   for (const text of ["4", "4,0", "4,1;", "a,b"])
     expect(() => parseBench(["--swiftkv", "--variants", text]), text).toThrow(/want K,G pairs/);
+});
+
+test("the command line's list of recipes is a comparison without SwiftKV, unless that is asked for", () => {
+  const options = (...argv: string[]) => (parseBench(argv) as { options: object }).options;
+  const two = ["--recipes", "f16; shadow:budget=128,rank=32"];
+  expect(parseBench([...two, "--plot", "a.svg"])).toMatchObject({ compared: true, plot: "a.svg" });
+  const kv = ["f16", "shadow:budget=128,rank=32"];
+  expect(options(...two)).toEqual({ kv, shapes: [] });
+  expect(options(...two, "--swiftkv")).toEqual({ kv });
+  expect(options(...two, "--variants", "4,1")).toEqual({ kv, shapes: [{ layers: 4, group: 1 }] });
+  expect(() => parseBench([...two, "--kv", "f16"])).toThrow("--recipes and --kv cannot go together");
+  expect(() => parseBench([...two, "--no-profile"])).toThrow("--no-profile cannot go with --recipes");
+  expect(() => parseBench(["--recipes", "f16;"])).toThrow('--recipes is "f16;", want recipes separated by semicolons');
+  expect(() => parseBench(["--plot", "a.svg"])).toThrow("--plot needs --swiftkv or --recipes");
+});
+
+test("recipes to compare: those that name a SwiftKV shape run on it alone", () => {
+  expect(readRecipes(["f16", "swiftkv=half+shadow:budget=64", "swiftkv = 4,2", "f16"])).toEqual({
+    kv: ["f16"],
+    own: [
+      { shape: { share: 0.5, group: 1 }, kv: "shadow:budget=64" },
+      { shape: { layers: 4, group: 2 }, kv: "f16" },
+    ],
+  });
+  const usual = readRecipes(["usual"]);
+  expect(usual.kv).toEqual(["f16", "int8", "kivi:bits=4", "pyramid", "shadow"]);
+  expect(usual.own).toEqual([{ shape: { share: 0.5, group: 2 }, kv: "shadow" }]);
+  for (const shape of ["", "x", "4,0", "half,"])
+    expect(() => readRecipes([`swiftkv=${shape}+f16`]), shape).toThrow(/want swiftkv=K, swiftkv=K,G or swiftkv=half,G/);
 });

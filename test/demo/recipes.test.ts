@@ -1,7 +1,7 @@
 // The table of recipes for keys and values: prices, and what was measured of which model.
 
 import { expect, test } from "playwright/test";
-import { OFFERS, offered, priceOf, testOf } from "../../demo/chat/recipes.ts";
+import { OFFERS, offered, priceOf, testOf, wholeNote } from "../../demo/chat/recipes.ts";
 import { KV_FORMATS } from "../../src/index.ts";
 import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 
@@ -44,6 +44,13 @@ test("what a model cannot have is said instead of a price", () => {
   const narrow = { name, kvShape: { ...kvShape, headWidth: 24 } };
   expect(priceOf("kivi:bits=2", narrow, 100)).toMatch(/^kv: kivi; got heads of 24 channels/);
   for (const { recipe } of OFFERS) expect(typeof priceOf(recipe, model(), 4096), recipe).toBe("object");
+});
+
+test("which texts a recipe leaves alone is said where it does something to others", () => {
+  const notes = (recipe: string, tokens: number): string => wholeNote(recipe, model(), tokens);
+  expect([notes("f16", 2048), notes("kivi:bits=4", 2048), notes("shadow:budget=all", 2048)]).toEqual(["", "", ""]);
+  expect(notes("shadow:budget=128", 2048)).toBe("Up to 383 tokens a text stays whole.");
+  expect(notes("shadow", 512)).toBe("Does nothing at this context: every text stays whole.");
 });
 
 test("a divergence stands with the model it was measured on", () => {

@@ -86,6 +86,10 @@ test("layers, shared caches and format change the cache; the switch takes up wha
     /^kivi:bits=2, older/,
     /^pyramid:budget=512, forgets/,
     /^snapkv:budget=512, /,
+    /^shadow, keeps all/,
+    /^shadow:keys=int8,values=int4, /,
+    /^shadow:values=host, /,
+    /^shadow:budget=128, for shorter texts/,
   ]);
   await formats.selectOption("int8");
   await expect(row("Cache per token")).toHaveText(["1.2 kB", "1.0 kB"], wait);

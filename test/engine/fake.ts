@@ -2,6 +2,7 @@
 // writes keys and values, and the next token is a hash of everything the row can see and of everything its sampling
 // depends on: counter, seed, the sequence's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
 // the output.
+import type { Attended } from "../../src/attended.ts";
 import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
 import { PASSING } from "../../src/kv/later.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
@@ -163,6 +164,8 @@ export class FakeModel implements Model {
   readonly #tables: number[][];
   /** By sequence: later blocks of its pages. */
   readonly #laterTables: (number | undefined)[][];
+  /** Rows that decoded since the sequence entered, where that is counted. */
+  readonly #reads: number[];
   readonly #lastToken: number[];
   readonly #adjustments: Adjustments[];
 
@@ -180,6 +183,7 @@ export class FakeModel implements Model {
     this.#tables = Array.from({ length: sequences }, () => []);
     this.#laterTables = Array.from({ length: sequences }, () => []);
     this.#lastToken = Array.from({ length: sequences }, () => -1);
+    this.#reads = Array.from({ length: sequences }, () => 0);
     this.#adjustments = Array.from({ length: sequences }, () => ({ counts: new Map(), bias: [] }));
   }
 
@@ -204,6 +208,13 @@ export class FakeModel implements Model {
     };
   }
 
+  /** A single part, which every row chooses. */
+  async attended(sequence: number): Promise<Attended | null> {
+    const reads = this.#reads[sequence]!;
+    if (!this.#kept[sequence]) return null;
+    return { partTokens: 32, chosen: Uint32Array.of(reads), kept: Uint32Array.of(0), most: reads, tokens: reads };
+  }
+
   #held({ blocks, kept }: Holdings): number[][] {
     const own = (kept?.pages[0] ?? []).map((page) => this.#pages[page]!);
     return [...blocks.filter((block) => block !== GONE).map((block) => this.#blocks[block]!), ...own];
@@ -222,6 +233,8 @@ export class FakeModel implements Model {
     for (const arrival of batch.arrivals) this.#adjustments[arrival.sequence] = adjustmentsOf(arrival);
     for (const { from, to } of this.#inOrder(batch.moves)) this.#blocks[to] = [...this.#blocks[from]!];
     for (const edits of batch.lists) this.#edit(edits);
+    for (const { sequence } of batch.rows.slice(0, batch.decodeRows))
+      if (batch.attended?.includes(sequence)) this.#reads[sequence]!++;
     const writers = new Map<number, number>();
     for (const [i, { token, cacheIndex, sequence }] of batch.rows.entries()) {
       const block = this.#tables[sequence]![Math.floor(cacheIndex / BLOCK_TOKENS)]!;
@@ -249,7 +262,13 @@ export class FakeModel implements Model {
   }
 
   #edit({ sequence, enters, pages, kept }: ListEdits): void {
-    if (enters) [this.#tables[sequence], this.#laterTables[sequence], this.#kept[sequence]] = [[], [], null];
+    if (enters)
+      [this.#tables[sequence], this.#laterTables[sequence], this.#kept[sequence], this.#reads[sequence]] = [
+        [],
+        [],
+        null,
+        0,
+      ];
     for (const { index, block, later } of pages) {
       this.#tables[sequence]![index] = block;
       this.#laterTables[sequence]![index] = later;

@@ -16,6 +16,7 @@ import shadow_orthogonal from "./kv/shadow_orthogonal.ts";
 import shadow_plan from "./kv/shadow_plan.ts";
 import shadow_project from "./kv/shadow_project.ts";
 import shadow_rank from "./kv/shadow_rank.ts";
+import shadow_reads from "./kv/shadow_reads.ts";
 import shadow_recall from "./kv/shadow_recall.ts";
 import shadow_scores from "./kv/shadow_scores.ts";
 import shadow_values from "./kv/shadow_values.ts";
@@ -85,6 +86,7 @@ export const specs: readonly KernelSpec[] = [
   shadow_plan,
   shadow_project,
   shadow_rank,
+  shadow_reads,
   shadow_recall,
   shadow_scores,
   shadow_values,

@@ -97,6 +97,24 @@ test("a price counts what is kept, in the format it has then", () => {
   });
 });
 
+test("up to which length a prompt stays whole", () => {
+  const model = { ...MODEL, context: 8192 };
+  const whole = (text: string, context = 4096) => parseRecipe(text).wholeUpTo(model, context);
+  expect([whole("f16"), whole("int8+kivi"), whole("shadow:budget=all")]).toEqual([null, null, null]);
+  // 158 chunks are kept, 40 pages have more; the last 32 to 63 tokens count for themselves.
+  const shadow = "shadow:budget=1072,outliers=24,chunk=8,local=32";
+  expect(whole(shadow)).toBe(40 * 32 + 31);
+  for (const [text, longest] of [
+    [shadow, 40 * 32 + 31],
+    ["pyramid:budget=512", whole("pyramid:budget=512")!],
+  ] as const) {
+    const bytes = (tokens: number) => parseRecipe(text).price(model, tokens).kvBytes;
+    const dense = (tokens: number) => parseRecipe("f16").price(model, tokens).kvBytes;
+    expect([bytes(longest), bytes(longest + 1) === dense(longest + 1)], text).toEqual([dense(longest), false]);
+  }
+  expect(whole(shadow, 1024)).toBeNull();
+});
+
 test("systems that contradict each other are refused, doubtful pairs are named with a reason", () => {
   for (const name of ["shadowkv", "pyramid", "think", "kivi"]) system(name, {});
   expect(refusal("pyramid+shadowkv")).toMatch(

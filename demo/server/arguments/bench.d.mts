@@ -3,8 +3,10 @@ export interface BenchArguments {
   out?: string;
   software?: boolean;
   headed: boolean;
-  /** Dense against SwiftKV. */
+  /** Recipes, and dense against SwiftKV. */
   compared: boolean;
+  /** Where the charts of a comparison go. */
+  plot?: string;
   options: {
     frontiers?: number[];
     runs?: number;

@@ -14,6 +14,10 @@ export const BENCH_HELP = `npm run bench [-- options]
   --swiftkv                the model as it is (dense) against SwiftKV conversions of it, run by run in turn; then
                            --kv takes several recipes, separated by semicolons: --kv "f16;int8"
   --variants "14,1;14,2"   which conversions: layers K, group G (default: K near half of the layers, G 1 and 2)
+  --recipes LIST           recipes side by side, separated by semicolons, without SwiftKV unless --variants are given or a
+                           recipe names a shape: "f16;shadow;swiftkv=half+shadow", swiftkv=K or swiftkv=K,G;
+                           usual stands for f16;int8;kivi:bits=4;pyramid;shadow;swiftkv=half,2+shadow
+  --plot FILE.svg          of a comparison: time of a new token and bytes of the cache by context
   --out FILE.json          write the result there
   --software               run on the CPU (SwiftShader)
   --headed                 show the browser`;
@@ -30,6 +34,8 @@ const BENCH = {
   "no-profile": { type: "boolean" },
   swiftkv: { type: "boolean" },
   variants: { type: "string" },
+  recipes: { type: "string" },
+  plot: { type: "string" },
   out: { type: "string" },
   software: { type: "boolean" },
   headed: { type: "boolean" },
@@ -42,37 +48,50 @@ const BENCH = {
 export function parseBench(argv) {
   const values = read(argv, BENCH);
   if (values.help) return { help: true };
-  const compared = values.swiftkv ?? false;
-  if (values.variants !== undefined && !compared) throw new UsageError("--variants needs --swiftkv");
-  if (values["no-profile"] && compared)
-    throw new UsageError("--no-profile cannot go with --swiftkv, which times no kernels");
-  if (values["decode-runs"] !== undefined && compared)
-    throw new UsageError("--decode-runs cannot go with --swiftkv, which reads every prompt anew");
+  const compared = comparedBy(values);
   return {
     model: values.model ?? "fable",
     out: values.out,
     software: values.software,
     headed: values.headed ?? false,
-    compared,
+    compared: compared !== null,
+    plot: values.plot,
     options: defined({
       frontiers: frontierList(values),
       runs: integer(values, "runs", 1, 1000),
       warmups: integer(values, "warmups", 0, 100),
       decodeRuns: integer(values, "decode-runs", 1, 1000),
       newTokens: integer(values, "new-tokens", 2, 4096),
-      kv: compared ? recipeList(values.kv) : values.kv,
+      kv: compared ? recipeList(compared, values[compared === "--recipes" ? "recipes" : "kv"]) : values.kv,
       context: integer(values, "context", 1),
       profile: values["no-profile"] ? false : undefined,
-      shapes: shapeList(values.variants),
+      shapes: shapeList(values.variants) ?? (compared === "--recipes" && !values.swiftkv ? [] : undefined),
     }),
   };
 }
 
+/** The option that asks for a comparison; null: one model is measured. Refuses what that would ignore. */
+function comparedBy(values) {
+  if (values.recipes !== undefined && values.kv !== undefined)
+    throw new UsageError("--recipes and --kv cannot go together. Name all recipes in --recipes");
+  const compared = values.recipes !== undefined ? "--recipes" : values.swiftkv ? "--swiftkv" : null;
+  if (!compared) {
+    if (values.variants !== undefined) throw new UsageError("--variants needs --swiftkv or --recipes");
+    if (values.plot !== undefined) throw new UsageError("--plot needs --swiftkv or --recipes");
+    return null;
+  }
+  if (values["no-profile"]) throw new UsageError(`--no-profile cannot go with ${compared}, which times no kernels`);
+  if (values["decode-runs"] !== undefined)
+    throw new UsageError(`--decode-runs cannot go with ${compared}, which reads every prompt anew`);
+  return compared;
+}
+
 /** Semicolons, because a recipe may hold commas: "f16;kivi:kbits=8,vbits=4". What a recipe may be, the engine knows. */
-function recipeList(text) {
+function recipeList(compared, text) {
   if (text === undefined) return undefined;
   const recipes = text.split(";").map((part) => part.trim());
-  if (recipes.includes("")) throw new UsageError(`--kv is "${text}", want recipes separated by semicolons`);
+  const option = compared === "--recipes" ? compared : "--kv";
+  if (recipes.includes("")) throw new UsageError(`${option} is "${text}", want recipes separated by semicolons`);
   return [...new Set(recipes)];
 }
 

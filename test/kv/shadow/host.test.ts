@@ -112,10 +112,7 @@ test("batches, aborts and preemptions leave nothing behind; a reply is what it i
   expect((await call("stats", "many")).objectsCreated).toBe(objectsCreated);
   await call("answer", "many", job(one.tokens.slice(0, 20), 2)); // short, kept whole: what stands for the others stays
   const { L, G, E } = one.model.shape;
-  const tokens = [a!, b!, a!].reduce(
-    (sum, { prompt }) => sum + givenUp(prompt.length, { ...SETTINGS, stored: null }),
-    0,
-  );
+  const tokens = [a!, b!, a!].reduce((sum, { prompt }) => sum + givenUp(prompt.length, SETTINGS), 0);
   expect((await call("stats", "many")).recall!.hostBytes).toBe(tokens * L * G * E * 2);
   await call("close", "many");
 });

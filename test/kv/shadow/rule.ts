@@ -39,6 +39,7 @@ export interface ShadowReply extends GreedyReply {
   /** Least distance of a score that was chosen from one that was not. */
   margin: number;
   choices: Choice[];
+  reads: Read[];
   /** Chunks that had to be brought back. */
   missing: number;
 }
@@ -59,8 +60,16 @@ function basePages(pages: number): number {
   return pages < 4 ? pages : pages - (pages % (power / 4));
 }
 
+/** Chunks that a layer and KV head read of the pages given up. */
+interface Read {
+  /** As in Choice. */
+  step: number;
+  chosen: readonly number[];
+  kept: readonly number[];
+}
+
 /** Tokens of the pages given up. */
-export const givenUp = (tokens: number, { local }: ShadowOptions): number =>
+export const givenUp = (tokens: number, { local }: Pick<ShadowOptions, "local">): number =>
   Math.max(0, 32 * Math.floor((tokens - local) / 32));
 
 class Shadow {
@@ -77,6 +86,7 @@ class Shadow {
   #planned = new Set<number>();
   margin = Infinity;
   readonly choices: Choice[] = [];
+  readonly reads: Read[] = [];
 
   constructor(model: Model, prompt: number, options: ShadowOptions) {
     this.#model = model;
@@ -103,6 +113,8 @@ class Shadow {
     const list = this.#lists.get(`${owner}.${group}`)!;
     this.#retire(list, head);
     if (!this.#planned.has(group) && this.#chooses(owner)) this.#plan(list, group, position);
+    if (!this.#planned.has(group))
+      this.reads.push({ step: position - this.#prompt, chosen: [...list.resident], kept: list.outliers });
     this.#planned.add(group);
     const seen = [...list.outliers, ...list.resident].map((each) => this.#chunk(list, owner, group, each));
     return attendOne(
@@ -237,6 +249,6 @@ export function shadowReply(
       if (name === "query") shadow.enter(layer, rows);
     },
   });
-  const { margin, choices } = shadow;
-  return { ...reply, margin, choices, missing: choices.reduce((sum, { missing }) => sum + missing, 0) };
+  const { margin, choices, reads } = shadow;
+  return { ...reply, margin, choices, reads, missing: choices.reduce((sum, { missing }) => sum + missing, 0) };
 }

@@ -5,6 +5,7 @@ import type { KvModel } from "../../../api.ts";
 import { alignUp, InputError } from "../../../errors.ts";
 import type { KvBounds, KvSystem, Options, SystemDefinition } from "../../system.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
+import { ChunkReads, withCounts } from "./attended.ts";
 import { betweenSteps } from "./between.ts";
 import { recallChunks } from "./decode.ts";
 import { takePrompt } from "./prompt.ts";
@@ -125,9 +126,11 @@ function createSystem(
     at(place, layer, context) {
       const [first] = readersOf(layout, layout.reads[layer]!);
       const chooses = !byGroup || layer === first;
-      return place === "afterHeads" && chooses ? recallChunks(context, shape, layer) : [];
+      if (place !== "afterHeads" || !chooses) return [];
+      return withCounts(context, shape, { layer, byGroup }, recallChunks(context, shape, layer));
     },
     stateBytes: stateBytesOf(shape, model, layout.stores),
     between: (context) => betweenSteps(context, shape),
+    attending: (context) => new ChunkReads(context, shape),
   };
 }
