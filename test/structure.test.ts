@@ -2,13 +2,15 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { expect, test } from "playwright/test";
-import { generate } from "../shaders/generate.mjs";
+import { generate, packTexts } from "../shaders/generate.mjs";
 import {
   describe as describeKernel,
   familiesOf,
   headerOf,
   join as joined,
   kernelsOf,
+  packsOf,
+  type Read,
   readShaders,
 } from "../shaders/read.mjs";
 
@@ -16,6 +18,8 @@ const shaders = readShaders();
 
 test("generated kernels are fresh", () => {
   expect(readFileSync("src/gpu/kernels.gen.ts", "utf8")).toBe(generate());
+  for (const [pack, text] of Object.entries(packTexts(shaders)))
+    expect(readFileSync(`src/gpu/packs/${pack}.gen.ts`, "utf8")).toBe(text);
 });
 
 for (const { name, room, source } of kernelsOf(shaders)) {
@@ -60,14 +64,20 @@ test("lib files that are missing, unused or more than a kernel needs are refused
   expect(() => kernelsOf(new Map([["a/k.wgsl", shader("k", "//", "1.0")], one]))).toThrow("no kernel uses it");
 });
 
-test("a page format is a snippet of its kernel's text", () => {
+test("a page format is a file of its kernel that can be replaced", () => {
   const files = new Map([
     ["a/k.wgsl", shader("k", "// uses lib/format_x.wgsl", "open()")],
     ["lib/format_x.wgsl", "// x\nfn open() -> f32 { return 1.0; }\n"],
   ]);
-  const [kernel] = kernelsOf(files);
-  expect(kernel!.source.snippets).toEqual({ format: "// x\nfn open() -> f32 { return 1.0; }" });
-  expect(kernel!.source.code).toContain(kernel!.source.snippets["format"]!);
+  const { code, ...rest } = joined(files, "a/k.wgsl");
+  expect(rest).toEqual({ files: [...files.keys()], snippets: { format: "lib/format_x.wgsl" } });
+  expect(code).toBe([...files.values()].join("\n"));
+});
+
+test("a lib file lies in the pack of its users, or in the first where they are of several", () => {
+  const kernel = (pack: string, ...files: string[]) => ({ pack, files }) as unknown as Read;
+  const kernels = [kernel("cpu", "cpu/a", "lib/x", "lib/y"), kernel("kv", "kv/b", "lib/y"), kernel("main", "rows/c")];
+  expect(packsOf(kernels)).toEqual({ cpu: ["cpu/a", "lib/x"], kv: ["kv/b"], main: ["lib/y", "rows/c"] });
 });
 
 test("members of a family take the same buffers", () => {

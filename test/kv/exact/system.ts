@@ -66,7 +66,6 @@ const seal = {
   overrides: { E: 8, BLOCK: 1 },
   tiles: {},
   features: [],
-  snippets: {},
   code,
 } as const satisfies KernelSource;
 

@@ -31,7 +31,6 @@ const ghostPartial = {
   overrides: { H: 6, E: 8 },
   tiles: {},
   features: [],
-  snippets: {},
   code,
 } as const satisfies KernelSource;
 

@@ -67,7 +67,6 @@ const seal = {
   overrides: { E: 8 },
   tiles: {},
   features: [],
-  snippets: {},
   code,
 } as const satisfies KernelSource;
 

@@ -34,7 +34,6 @@ const stridedKeep = {
   overrides: {},
   tiles: {},
   features: [],
-  snippets: {},
   code,
 } as const satisfies KernelSource;
 
