@@ -9,6 +9,10 @@ const ROOMS = {
 };
 
 const KERNELS = {
+  gemm_regs: "spare", // a candidate that is measured, or a CPU adapter without subgroups
+  place_heads: "spare", // a family whose norm covers all heads
+  gather: "spare", // SwiftKV
+  trim: "spare", // logits of several rows
   pack_block: "blocks", // weights of GGUF files
   fold: "students",
   transpose: "students",

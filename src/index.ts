@@ -5,8 +5,9 @@ export type { ErrorCode, GgufChoice, InputCode, ModelCode, UnsupportedCode } fro
 export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
 export { parseRecipe, type Recipe } from "./kv/recipe.ts";
 export { convert, distil, exportStudent, load, saveCheckpoint, saveStudent } from "./load.ts";
-export { sampleChats, type SampleOptions } from "./chat/sample.ts";
+export type { SampleOptions } from "./chat/sample.ts";
 export { describeAdapter } from "./gpu/device.ts";
-export { type AdapterPeaks, measureAdapter } from "./gpu/measure.ts";
+export type { AdapterPeaks } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";
+export { measureAdapter, sampleChats } from "./optional.ts";
 export const VERSION = "0.1.0";

@@ -1043,7 +1043,7 @@ export const gather = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "rows/gather"
     ]
@@ -1121,7 +1121,7 @@ export const gemm_regs = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "linear/gemm_regs",
       "lib/gates"
@@ -2031,7 +2031,7 @@ export const place_heads = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "heads/place_heads",
       "lib/head",
@@ -4179,7 +4179,7 @@ export const trim = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "rows/trim"
     ]

@@ -54,6 +54,11 @@ export class Recipe {
     return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
   }
 
+  /** Fetches what its systems run on the GPU: before a model is made with it. */
+  async load(): Promise<void> {
+    await Promise.all(this.#systems.map(({ definition }) => definition.load?.()));
+  }
+
   /** What it costs after a prompt of `tokens` tokens, before anything is loaded. */
   price(model: KvModel, tokens: number): RecipePrice {
     if (!Number.isInteger(tokens) || tokens < 1) {

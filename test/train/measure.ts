@@ -34,7 +34,7 @@ const { config } = await readConfig(checkpoint, undefined);
 const settings = checkOptions({ kv: "f16", context: T + 32, chunk: T, tune: "off", sequences: 1 });
 const loader = new WeightLoader(gpu, checkpoint, "keep");
 const weights = nameWeights(loader, config, layoutOf(config.layers, null));
-const { transformer } = assemble(gpu, config, weights, settings, loader);
+const { transformer } = await assemble(gpu, config, weights, settings, loader);
 await loader.load();
 await makeReady({ transformer } as Parameters<typeof makeReady>[0], settings, { report: () => {}, signal: undefined });
 

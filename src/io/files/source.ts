@@ -7,7 +7,6 @@ import { openCached } from "./cache.ts";
 import { absoluteUrl, HttpFile } from "./http.ts";
 import type { Network } from "./http.ts";
 import { openHub, parseHubId, parseHubUrl } from "./hub.ts";
-import { openHandle, openPicked } from "./local.ts";
 
 export interface SourceContext {
   network: Network;
@@ -34,9 +33,10 @@ export async function openSource(source: ModelSource, context: SourceContext): P
       { code: "bad-source" },
     );
   }
-  if ("getFileHandle" in source) return openHandle(source);
+  const local = await import("./local.ts");
+  if ("getFileHandle" in source) return local.openHandle(source);
   const files: unknown[] = Array.from(source);
-  if (files.every((file) => file instanceof File)) return openPicked(files);
+  if (files.every((file) => file instanceof File)) return local.openPicked(files);
   throw new InputError("model source: wrong kind; got a list of something else, want a list of File.", {
     code: "bad-source",
   });

@@ -37,7 +37,7 @@ export async function running(
   options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve">,
 ): Promise<Transformer> {
   const settings = checkOptions({ ...options, tune: "off", sequences: 1 });
-  const model = assemble(gpu, config, weights, settings);
+  const model = await assemble(gpu, config, weights, settings);
   await makeReady(model, settings, { report: () => {}, signal: undefined });
   return model.transformer;
 }

@@ -3,11 +3,9 @@
 // prompt's end and to the reply. Nothing is dropped. Source: Sun et al., ShadowKV (2410.21465); docs/shadowkv.md.
 import type { KvModel } from "../../../api.ts";
 import { alignUp, InputError } from "../../../errors.ts";
+import { Later } from "../../../later.ts";
 import type { KvBounds, KvSystem, Options, SystemDefinition } from "../../system.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
-import { betweenSteps } from "./between.ts";
-import { recallChunks } from "./decode.ts";
-import { takePrompt } from "./prompt.ts";
 import {
   chunksOf,
   defaultBudget,
@@ -26,8 +24,11 @@ const [BY_LAYER, BY_GROUP] = [1, 2];
 const VALUES = { f16: 16, int8: 8, int4: 4, host: -1, "host-sync": -2 };
 const HOSTS: Readonly<Record<number, ShadowShape["host"]>> = { [-1]: "late", [-2]: "sync" };
 
+const work = new Later(() => import("./work.ts"));
+
 export const shadow: SystemDefinition = {
   name: "shadow",
+  load: () => work.load(),
   options: {
     budget: { least: 4, most: 2 ** 20, words: { auto: AUTO, all: ALL }, default: AUTO },
     rank: { least: 2, most: 4096, words: { auto: AUTO, full: ALL }, default: AUTO },
@@ -98,14 +99,14 @@ function createSystem(shape: ShadowShape, { select }: Options, model: KvModel, {
               tokens: Array.from({ length: columns }, () => keptTokens(shape)),
             }
           : null,
-      select: (store, context) => takePrompt(context, shape, store),
+      select: (store, context) => work.now.takePrompt(context, shape, store),
     },
     at(place, layer, context) {
       const [first] = readersOf(layout, layout.reads[layer]!);
       const chooses = !byGroup || layer === first;
-      return place === "afterHeads" && chooses ? recallChunks(context, shape, layer) : [];
+      return place === "afterHeads" && chooses ? work.now.recallChunks(context, shape, layer) : [];
     },
     stateBytes: stateBytesOf(shape, model, layout.stores),
-    between: (context) => betweenSteps(context, shape),
+    between: (context) => work.now.betweenSteps(context, shape),
   };
 }
