@@ -3,7 +3,6 @@ export type * from "./api.ts";
 export { KV_FORMATS } from "./api.ts";
 export type { ErrorCode, GgufChoice, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
 export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
-export { parseRecipe, type Recipe } from "./kv/recipe.ts";
 export { convert, distil, exportStudent, load, saveCheckpoint, saveStudent } from "./load.ts";
 export type { SampleOptions } from "./chat/sample.ts";
 export { describeAdapter } from "./gpu/device.ts";

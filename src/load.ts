@@ -28,7 +28,7 @@ import { WeightLoader } from "./model/weights/loader.ts";
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
   const started = performance.now();
-  const settings = checkOptions(options);
+  const settings = await checkOptions(options);
   const { signal } = options;
   const report: Report = (progress) =>
     options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });

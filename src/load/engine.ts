@@ -123,7 +123,7 @@ export class LoadedEngine implements Engine {
     const started = performance.now();
     const { context, reserve, ...others } = this.#loaded.settings;
     const given = { ...(context === null ? {} : { context }), ...(reserve === null ? {} : { reserve }) };
-    const settings = checkOptions({ ...others, ...given, ...options });
+    const settings = await checkOptions({ ...others, ...given, ...options });
     const { config: from, weights } = this.#loaded;
     const config = { ...from, swiftkv };
     const gpu = this.#loaded.gpu.fork();

@@ -6,6 +6,7 @@ import type { ByteFile, Folder } from "./bytes.ts";
 import { openCached } from "./cache.ts";
 import { absoluteUrl, HttpFile } from "./http.ts";
 import type { Network } from "./http.ts";
+import { openHandle, openPicked } from "./local.ts";
 import { openHub, parseHubId, parseHubUrl } from "./hub.ts";
 
 export interface SourceContext {
@@ -33,10 +34,9 @@ export async function openSource(source: ModelSource, context: SourceContext): P
       { code: "bad-source" },
     );
   }
-  const local = await import("./local.ts");
-  if ("getFileHandle" in source) return local.openHandle(source);
+  if ("getFileHandle" in source) return openHandle(source);
   const files: unknown[] = Array.from(source);
-  if (files.every((file) => file instanceof File)) return local.openPicked(files);
+  if (files.every((file) => file instanceof File)) return openPicked(files);
   throw new InputError("model source: wrong kind; got a list of something else, want a list of File.", {
     code: "bad-source",
   });
