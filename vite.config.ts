@@ -1,7 +1,7 @@
 // The pages of demo/: a dev server (chat at /, benchmark at /bench.html, training at /distil.html, models below /models/), and
 // with `vite build --mode demo` a static site in dist-demo/. tools/package/build.mjs builds the library.
 
-import { cpSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
@@ -23,18 +23,25 @@ function localModels(): Plugin {
   };
 }
 
+/** Copies the embedded model beside the pages. */
 function embeddedModel(): Plugin {
+  let out = "";
   return {
     name: "longprompt-embedded-model",
+    apply: "build",
+    configResolved: ({ build }) => void (out = build.outDir),
     closeBundle() {
       const skip = /[/\\](training|golden\.json)/;
-      cpSync(join(demo, "models"), join(root, "dist-demo/models"), {
-        recursive: true,
-        filter: (path) => !skip.test(path),
-      });
+      cpSync(join(demo, "models"), join(out, "models"), { recursive: true, filter: (path) => !skip.test(path) });
     },
   };
 }
+
+const EXAMPLES = readdirSync(join(demo, "examples")).filter((file) => file.endsWith(".html"));
+const PAGES = [
+  ...["index.html", "bench.html", "distil.html", "cli/index.html"].map((page) => join(demo, page)),
+  ...EXAMPLES.map((page) => join(demo, "examples", page)),
+];
 
 const pages: UserConfig = {
   root: demo,
@@ -46,7 +53,7 @@ const pages: UserConfig = {
     outDir: join(root, "dist-demo"),
     emptyOutDir: true,
     rolldownOptions: {
-      input: ["index.html", "bench.html", "distil.html", "cli/index.html"].map((page) => join(demo, page)),
+      input: PAGES,
     },
   },
 };
