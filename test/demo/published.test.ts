@@ -72,7 +72,8 @@ for (const [name, says] of [
     const { page, faults } = await opened(visit, `${site}examples/${name}.html`);
     await expect(page.getByRole("status")).toHaveText(says, wait);
     await expect(page.locator("#reply")).toHaveText(/\w{3}/);
-    expect(faults).toEqual([]);
+    // The policy has no worker-src: equations are solved on the main thread instead.
+    expect(faults.filter((fault) => !fault.startsWith("Creating a worker from 'blob:"))).toEqual([]);
     await page.close();
   });
 }
