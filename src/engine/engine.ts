@@ -8,6 +8,7 @@ import { type Holdings, Residence } from "../kv/residence.ts";
 import type { Model, Sampled } from "../model/model.ts";
 import type { PlannedStep } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
+import { scoreText } from "./score.ts";
 import { type Request, Sequence, type SampledToken } from "./sequence.ts";
 
 interface Launched {
@@ -252,7 +253,6 @@ export class TokenEngine {
   /** Natural log-likelihood of every token given those before it; entry 0 is NaN. Waits for its turn. */
   async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.check({ prompt: tokens, maxTokens: 1 });
-    const { scoreText } = await import("./score.ts");
     return await this.#alone(() => scoreText(this.#model, this.#residence(), tokens, signal), signal);
   }
 

@@ -17,6 +17,7 @@ import type {
 } from "../api.ts";
 import { ChatSession, type Language, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
+import { evaluate } from "../engine/evaluate.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { modelCost } from "../model/cost.ts";
@@ -236,7 +237,6 @@ export class LoadedEngine implements Engine {
   ): Promise<Evaluation> {
     this.#check();
     const { engine, price } = this.#speaker;
-    const { evaluate } = await import("../engine/evaluate.ts");
     const evaluated = await evaluate(engine, prompt, continuation, options);
     return { ...evaluated, kvBytesPerToken: price(prompt.length).kvBytesPerToken };
   }
