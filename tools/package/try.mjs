@@ -28,7 +28,7 @@ function project(name, tarball, packages = []) {
   const place = join(folder, name);
   mkdirSync(place);
   writeFileSync(join(place, "package.json"), JSON.stringify({ name, private: true, type: "module" }));
-  run("npm", ["install", "--no-audit", "--no-fund", "--omit=optional", tarball, ...packages], place);
+  run("npm", ["install", "--no-audit", "--no-fund", tarball, ...packages], place);
   return place;
 }
 
