@@ -1,13 +1,13 @@
-// Two jobs: the dev server of demo/ (chat at /, benchmark at /bench.html, training at /distil.html, models below /models/), and the builds.
-// `vite build` makes the library in dist/, `vite build --mode demo` a static site in dist-demo/.
+// The pages of demo/: a dev server (chat at /, benchmark at /bench.html, training at /distil.html, models below /models/), and
+// with `vite build --mode demo` a static site in dist-demo/. tools/package/build.mjs builds the library.
 
-import { execFileSync } from "node:child_process";
-import { cpSync, readFileSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import type { Plugin, UserConfig } from "vite";
 import { modelFiles, modelList } from "./demo/server/files.mjs";
+import { smallShaders } from "./shaders/plugin.mjs";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const demo = join(root, "demo");
@@ -23,62 +23,38 @@ function localModels(): Plugin {
   };
 }
 
-/** Type declarations beside dist/index.js. */
-function declarations(): Plugin {
-  const flags =
-    "--ignoreConfig --declaration --emitDeclarationOnly --allowImportingTsExtensions --skipLibCheck --strict";
-  const language =
-    "--target es2023 --module esnext --moduleResolution bundler --types @webgpu/types --lib es2023,dom,dom.iterable,dom.asynciterable";
-  return {
-    name: "longprompt-declarations",
-    closeBundle() {
-      const compiler = join(root, "node_modules/typescript/bin/tsc");
-      const places = ["--rootDir", "src", "--outDir", "dist", "src/index.ts"];
-      execFileSync(process.execPath, [compiler, ...flags.split(" "), ...language.split(" "), ...places], {
-        cwd: root,
-        stdio: "inherit",
-      });
-    },
-  };
-}
-
+/** Copies the embedded model beside the pages. */
 function embeddedModel(): Plugin {
+  let out = "";
   return {
     name: "longprompt-embedded-model",
+    apply: "build",
+    configResolved: ({ build }) => void (out = build.outDir),
     closeBundle() {
       const skip = /[/\\](training|golden\.json)/;
-      cpSync(join(demo, "models"), join(root, "dist-demo/models"), {
-        recursive: true,
-        filter: (path) => !skip.test(path),
-      });
+      cpSync(join(demo, "models"), join(out, "models"), { recursive: true, filter: (path) => !skip.test(path) });
     },
   };
 }
 
-function library(): UserConfig {
-  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies: object };
-  return {
-    root,
-    publicDir: false,
-    plugins: [declarations()],
-    build: {
-      target: "es2023",
-      lib: { entry: "src/index.ts", formats: ["es"], fileName: "index" },
-      rolldownOptions: { external: Object.keys(dependencies) },
-    },
-  };
-}
+const EXAMPLES = readdirSync(join(demo, "examples")).filter((file) => file.endsWith(".html"));
+const PAGES = [
+  ...["index.html", "bench.html", "distil.html", "cli/index.html"].map((page) => join(demo, page)),
+  ...EXAMPLES.map((page) => join(demo, "examples", page)),
+];
 
 const pages: UserConfig = {
   root: demo,
   base: "./",
   publicDir: false,
-  plugins: [localModels(), embeddedModel()],
+  plugins: [localModels(), embeddedModel(), smallShaders()],
   build: {
     target: "es2023",
     outDir: join(root, "dist-demo"),
     emptyOutDir: true,
-    rolldownOptions: { input: ["index.html", "bench.html", "distil.html"].map((page) => join(demo, page)) },
+    rolldownOptions: {
+      input: PAGES,
+    },
   },
 };
 
@@ -91,7 +67,4 @@ const serving: UserConfig = {
   server: { host: "localhost", fs: { allow: [root] } },
 };
 
-export default defineConfig(({ command, mode }) => {
-  if (command === "serve") return serving;
-  return mode === "demo" ? pages : library();
-});
+export default defineConfig(({ command }) => (command === "serve" ? serving : pages));

@@ -1,7 +1,9 @@
 // Reads shaders/<room>/<kernel>.wgsl: joins what a kernel uses of shaders/lib, and describes the joined text by reflection.
+// Packs: the files that are loaded together (packs.mjs).
 import { readdirSync, readFileSync } from "node:fs";
 // The bare name resolves to a CommonJS file inside a "type": "module" package and fails in Node.
 import { ResourceType, WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
+import { packOf } from "./packs.mjs";
 
 const SHADERS = new URL("./", import.meta.url);
 const isLib = (path) => path.startsWith("lib/");
@@ -43,19 +45,25 @@ function idle(code, libText) {
   return names.filter((name) => [...code.matchAll(new RegExp(`\\b${name}\\(`, "g"))].length < 2);
 }
 
-/** One kernel's text: its own file, whose line numbers stay, then the lib files. */
+/** A file's text by its path in shaders/, as it stands in a pack. */
+export const fileText = (files, path) => files.get(path).trimEnd();
+
+/** One kernel's text: its own file, whose line numbers stay, then the lib files. Also the paths of these files. */
 export function join(files, path) {
   const libs = libsOf(files, path);
-  const texts = libs.map((lib) => files.get(lib).trimEnd());
-  const code = [files.get(path).trimEnd(), ...texts].join("\n\n") + "\n";
-  for (const [i, lib] of libs.entries()) {
-    const unused = idle(code, texts[i]);
+  const paths = [path, ...libs];
+  const code = joinTexts(paths.map((one) => fileText(files, one)));
+  for (const lib of libs) {
+    const unused = idle(code, files.get(lib));
     if (unused.length > 0) throw new Error(`shaders/${path}: uses ${lib} and never calls ${unused}. Split the file.`);
   }
   const formats = libs.filter((lib) => lib.startsWith("lib/format_"));
   if (formats.length > 1) throw new Error(`shaders/${path}: uses several page formats; got ${formats}, want one.`);
-  return { code, snippets: Object.fromEntries(formats.map((lib) => ["format", files.get(lib).trimEnd()])) };
+  return { code, files: paths, snippets: Object.fromEntries(formats.map((lib) => ["format", lib])) };
 }
+
+/** As src/gpu/text.ts joins them. */
+const joinTexts = (texts) => texts.join("\n\n") + "\n";
 
 /** `NAME: value` of every line that matches; values are numbers (true = 1, false = 0). */
 function numbers(code, pattern) {
@@ -114,14 +122,14 @@ export function describe(name, { code, snippets = {} }) {
     // `const NAME: u32 = 4;` register tile sizes, rewritten in the text: an override cannot size a function-scope array
     tiles: numbers(code, /^const\s+(\w+)\s*:\s*u32\s*=\s*(\d+)u?\s*;/gm),
     features: [...code.matchAll(/^enable\s+(\w+)\s*;/gm)].map(([, feature]) => feature),
-    // parts of `code` that withSnippet (src/gpu/specialise.ts) replaces
+    // files of `code` that withSnippet (src/gpu/text.ts) replaces, by the name of what they are
     snippets,
     code,
   };
   return { source, structs };
 }
 
-/** All kernels by name: where each lies, its family, its source for the engine, its structs. */
+/** All kernels by name: where each lies, its family, its files and the pack they come in, its source, its structs. */
 export function kernelsOf(files) {
   const paths = [...files.keys()].filter((path) => !isLib(path));
   checkLibs(files, paths);
@@ -130,9 +138,21 @@ export function kernelsOf(files) {
       const [room, file] = path.split("/");
       const name = file.replace(".wgsl", "");
       const [family] = tagged(files.get(path), "family");
-      return { name, room, family, ...describe(name, join(files, path)) };
+      const joined = join(files, path);
+      return { name, room, family, pack: packOf(room, name), files: joined.files, ...describe(name, joined) };
     })
     .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Paths of the files of each pack. A lib file lies in the pack of the kernels that use it, in `main` if they are of several. */
+export function packsOf(kernels) {
+  const users = new Map();
+  for (const { pack, files } of kernels)
+    for (const path of files) users.set(path, (users.get(path) ?? new Set()).add(pack));
+  const packs = {};
+  for (const [path, [pack, ...others]] of [...users].sort(([a], [b]) => (a < b ? -1 : 1)))
+    (packs[others.length === 0 ? pack : "main"] ??= []).push(path);
+  return packs;
 }
 
 function checkLibs(files, paths) {

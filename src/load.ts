@@ -14,9 +14,10 @@ import {
   makeReady,
   type Report,
   type RunningModel,
+  students,
 } from "./load/running.ts";
 import { checkOptions, type Settings } from "./load/settings.ts";
-import { checkBase, readStudent, type StoredStudent } from "./load/student.ts";
+import type { StoredStudent } from "./load/student.ts";
 import type { ModelConfig } from "./model/config.ts";
 import { nameWeights } from "./model/names.ts";
 import { WeightLoader } from "./model/weights/loader.ts";
@@ -27,7 +28,7 @@ import { WeightLoader } from "./model/weights/loader.ts";
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
   const started = performance.now();
-  const settings = checkOptions(options);
+  const settings = await checkOptions(options);
   const { signal } = options;
   const report: Report = (progress) =>
     options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });
@@ -49,7 +50,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     });
     const shape = await readShape(checkpoint, options);
     report({ phase: "tokenizer" });
-    const language = readLanguage(checkpoint);
+    const language = await readLanguage(checkpoint);
     const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, { ...shape, settings, options, report }));
     gpu.onKernel = () => {};
     report({ phase: "ready" });
@@ -129,6 +130,7 @@ interface Shape {
 async function readShape(checkpoint: Checkpoint, { student, swiftkv, signal }: LoadOptions): Promise<Shape> {
   if (student === undefined) return { ...(await readConfig(checkpoint, swiftkv)), stored: null };
   const { config } = await readConfig(checkpoint, false);
+  const { readStudent } = await students.load();
   const stored = await readStudent(student, config, swiftkv, signal);
   return { config, student: stored.card.swiftkv, stored };
 }
@@ -148,10 +150,10 @@ async function loadModel(
   const loader = new WeightLoader(gpu, checkpoint, settings.weights);
   const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
   // Before the download, so that a cache too large for this adapter is known at once.
-  const early = student ? null : assemble(gpu, config, weights, settings, loader);
+  const early = student ? null : await assemble(gpu, config, weights, settings, loader);
   await loadCompiling(loader, signal, () => showCompiling(gpu, report), early && (() => compile(early, settings)));
   const hash = await loader.hash();
-  if (stored) checkBase(stored, checkpoint.name, hash);
+  if (stored) students.now.checkBase(stored, checkpoint.name, hash);
   const converted = { ...config, swiftkv: student };
   const model = early ?? (await assembleStudent(gpu, converted, weights, settings, stored?.fit ?? null));
   if (early) await choose(model, { report, signal });

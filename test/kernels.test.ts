@@ -27,7 +27,7 @@ for (const spec of allSpecs) {
   });
   if (typeof spec.race === "string") continue;
   const race = spec.race;
-  test(`${name}: no data race`, () => {
-    expect(races(spec, race())).toEqual([]);
+  test(`${name}: no data race`, async () => {
+    expect(await races(spec, race())).toEqual([]);
   });
 }

@@ -1,10 +1,12 @@
-// Bundles a TypeScript entry and runs it in Node with Dawn: node test/native.mjs [--entry FILE] [--bundle OUT] [arguments …]
+// Bundles a TypeScript entry and runs it in Node with Dawn: node test/native.mjs [--entry FILE] [--bundle OUT] [--small] [arguments …]
+// --small takes the shaders as builds have them (shaders/plugin.mjs).
 // On Linux without a GPU, Dawn finds SwiftShader beside the installed Chromium.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { argv, env, execPath, exit } from "node:process";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
+import { smallShaders } from "../shaders/plugin.mjs";
 
 const rest = argv.slice(2);
 const take = (flag) => {
@@ -14,11 +16,13 @@ const take = (flag) => {
 const root = fileURLToPath(new URL("..", import.meta.url));
 const entry = take("--entry") ?? "test/kernels/native.ts";
 const bundle = take("--bundle");
+const small = rest.includes("--small");
 const out = bundle ?? `${root}node_modules/.cache/native/${entry.replaceAll("/", "-").replace(".ts", "")}.mjs`;
 await build({
   root,
   configFile: false,
   logLevel: "error",
+  plugins: small ? [smallShaders()] : [],
   build: {
     ssr: entry,
     outDir: out.slice(0, out.lastIndexOf("/")),

@@ -1,6 +1,7 @@
 // What a shader's text becomes before it is compiled (src/gpu/specialise.ts): text to text. Plain Node, no GPU.
 import { expect, test } from "playwright/test";
-import { type Template, unrolled, withLengths, withSnippet, withTiles } from "../src/gpu/specialise.ts";
+import { type Template, unrolled, withLengths, withTiles } from "../src/gpu/specialise.ts";
+import { textOf, withSnippet } from "../src/gpu/text.ts";
 import { attn_decode } from "../src/gpu/kernels.gen.ts";
 import { specs } from "./kernels/index.ts";
 
@@ -9,7 +10,6 @@ const template = (code: string, more: Partial<Template> = {}): Template => ({
   code,
   overrides: {},
   tiles: {},
-  snippets: {},
   ...more,
 });
 
@@ -73,19 +73,23 @@ test("arrays of numbers get their length; of structs and atomics they stay; othe
   expect(() => withLengths(declared("array<f32>"), { y: 20 })).toThrow("got y, want the name of a storage array");
 });
 
-test("a snippet is replaced where it stands, once", () => {
-  const source = template("fn a() {}\nfn open() { old(); }\nfn b() {}\n", {
-    snippets: { format: "fn open() { old(); }" },
-  });
+test("a snippet is replaced where it stands, once", async () => {
+  const snippets = { format: "lib/page" };
+  const source = {
+    name: "some_kernel",
+    code: { pack: "main", files: ["lib/list", "lib/page", "lib/seen"] },
+    snippets,
+  } as const;
   const other = withSnippet(source, "format", "fn open() { $&(); }");
-  expect(other.code).toBe("fn a() {}\nfn open() { $&(); }\nfn b() {}\n");
-  expect(withSnippet(other, "format", "fn open() { old(); }")).toEqual(source);
+  expect(other).toEqual({
+    ...source,
+    code: { pack: "main", files: ["lib/list", { text: "fn open() { $&(); }" }, "lib/seen"] },
+  });
+  const page = (await textOf({ code: { pack: "main", files: ["lib/page"] } })).trimEnd();
+  expect(page).toContain("fn slot_at");
+  expect(await textOf(other)).toBe((await textOf(source)).replace(page, () => "fn open() { $&(); }"));
   expect(() => withSnippet(source, "tail", "")).toThrow("got tail, want one of its snippets: format");
-  expect(() => withSnippet({ ...source, code: "fn a() {}" }, "format", "")).toThrow(
-    "does not hold snippet format once",
-  );
-  const twice = { ...source, code: source.code + source.code };
-  expect(() => withSnippet(twice, "format", "")).toThrow("does not hold snippet format once");
+  expect(() => withSnippet(other, "format", "")).toThrow("got format a second time, want it once");
 });
 
 test("nested loops, braces in bodies", () => {
@@ -104,16 +108,19 @@ test("what cannot be spelled out is refused", () => {
   expect(() => unrolled("for (var i = 0u; i < 3u; i++) {  // unrolled")).toThrow("not a loop");
 });
 
-test("attn_decode reads pages through its format alone, by the names that every format declares", () => {
-  const own = attn_decode.code.slice(0, attn_decode.code.indexOf("\n// lib/"));
+test("attn_decode reads pages through its format alone, by the names that every format declares", async () => {
+  const { pack } = attn_decode.code;
+  const own = await textOf({ code: { pack, files: ["attention/attn_decode"] } });
   expect(own).not.toContain("kv[");
-  const declared = [...attn_decode.snippets.format.matchAll(/^(?:const|override|fn) (\w+)/gm)].map(([, name]) => name!);
+  const format = await textOf({ code: { pack, files: [attn_decode.snippets.format] } });
+  const declared = [...format.matchAll(/^(?:const|override|fn) (\w+)/gm)].map(([, name]) => name!);
+  expect(declared.length).toBeGreaterThan(5);
   expect(declared.filter((name) => !new RegExp(`\\b${name}\\b`).test(own))).toEqual([]);
-  expect(withSnippet(attn_decode, "format", "").code).not.toContain("fn value_pair");
+  expect(await textOf(withSnippet(attn_decode, "format", ""))).not.toContain("fn value_pair");
 });
 
-test("every marked loop of the kernels is spelled out", () => {
+test("every marked loop of the kernels is spelled out", async () => {
   for (const { kernel } of specs) {
-    expect(unrolled(kernel.code), kernel.name).not.toMatch(/for \(.*\/\/ unrolled$/m);
+    expect(unrolled(await textOf(kernel)), kernel.name).not.toMatch(/for \(.*\/\/ unrolled$/m);
   }
 });

@@ -2,13 +2,15 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { expect, test } from "playwright/test";
-import { generate } from "../shaders/generate.mjs";
+import { generate, packTexts } from "../shaders/generate.mjs";
 import {
   describe as describeKernel,
   familiesOf,
   headerOf,
   join as joined,
   kernelsOf,
+  packsOf,
+  type Read,
   readShaders,
 } from "../shaders/read.mjs";
 
@@ -16,6 +18,8 @@ const shaders = readShaders();
 
 test("generated kernels are fresh", () => {
   expect(readFileSync("src/gpu/kernels.gen.ts", "utf8")).toBe(generate());
+  for (const [pack, text] of Object.entries(packTexts(shaders)))
+    expect(readFileSync(`src/gpu/packs/${pack}.gen.ts`, "utf8")).toBe(text);
 });
 
 for (const { name, room, source } of kernelsOf(shaders)) {
@@ -60,14 +64,20 @@ test("lib files that are missing, unused or more than a kernel needs are refused
   expect(() => kernelsOf(new Map([["a/k.wgsl", shader("k", "//", "1.0")], one]))).toThrow("no kernel uses it");
 });
 
-test("a page format is a snippet of its kernel's text", () => {
+test("a page format is a file of its kernel that can be replaced", () => {
   const files = new Map([
     ["a/k.wgsl", shader("k", "// uses lib/format_x.wgsl", "open()")],
     ["lib/format_x.wgsl", "// x\nfn open() -> f32 { return 1.0; }\n"],
   ]);
-  const [kernel] = kernelsOf(files);
-  expect(kernel!.source.snippets).toEqual({ format: "// x\nfn open() -> f32 { return 1.0; }" });
-  expect(kernel!.source.code).toContain(kernel!.source.snippets["format"]!);
+  const { code, ...rest } = joined(files, "a/k.wgsl");
+  expect(rest).toEqual({ files: [...files.keys()], snippets: { format: "lib/format_x.wgsl" } });
+  expect(code).toBe([...files.values()].join("\n"));
+});
+
+test("a lib file lies in the pack of its users, or in the first where they are of several", () => {
+  const kernel = (pack: string, ...files: string[]) => ({ pack, files }) as unknown as Read;
+  const kernels = [kernel("cpu", "cpu/a", "lib/x", "lib/y"), kernel("kv", "kv/b", "lib/y"), kernel("main", "rows/c")];
+  expect(packsOf(kernels)).toEqual({ cpu: ["cpu/a", "lib/x"], kv: ["kv/b"], main: ["lib/y", "rows/c"] });
 });
 
 test("members of a family take the same buffers", () => {
@@ -107,7 +117,7 @@ test("no function stands in two shader files: what is shared lies in lib/", () =
 });
 
 // Which room may import which. A room is a folder of src/ or a file directly in it; imports point downwards.
-const LEAVES = ["api", "attended", "figures", "students", "errors", "tensor"];
+const LEAVES = ["api", "attended", "figures", "students", "errors", "tensor", "later"];
 const MAY_IMPORT: Record<string, readonly string[]> = {
   gpu: [],
   text: [],
@@ -118,14 +128,16 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   engine: ["kv/blocks", "kv/later", "kv/pages", "kv/plan", "kv/residence", "kv/standing", "model/model"],
   chat: ["engine", "model/model", "text"],
   load: ["gpu", "kv", "model", "train", "engine", "text", "io", "chat"],
-  index: ["load", "kv/recipe", "gpu/device", "gpu/measure", "model/cost", "chat/sample"],
+  optional: ["gpu/measure", "chat/sample"],
+  index: ["load", "optional", "gpu/device", "gpu/measure", "model/cost", "chat/sample"],
+  recipes: ["kv/parse", "kv/recipe"],
 };
 
 // Within a room, places (folders, or files directly in it) from the lowest up: each imports itself and those before it.
 // A file of the room's own name, src/load.ts, stands on top.
 const ORDER: Record<string, readonly string[]> = {
   io: ["files", "formats", "checkpoint", "student", "remember"],
-  load: ["settings", "read", "running", "student", "full", "solve", "calibrate", "training", "distil", "engine"],
+  load: ["settings", "read", "student", "running", "full", "solve", "calibrate", "training", "distil", "engine"],
   train: ["tensor", "start", "ops", "products", "attention", "buffers", "student", "loss", "optimiser", "trainer"],
   model: [
     "reader",
@@ -162,7 +174,7 @@ function filesOf(folder: string): string[] {
 }
 
 const importsOf = (file: string): string[] =>
-  [...readFileSync(file, "utf8").matchAll(/(?:from|import)\s+"(\.[^"]+)"/g)].map(([, target]) =>
+  [...readFileSync(file, "utf8").matchAll(/(?:from|import)(?:\s+|\()"(\.[^"]+)"/g)].map(([, target]) =>
     normalize(join(dirname(file), target!)),
   );
 
@@ -217,10 +229,13 @@ test("no import cycle", () => {
   expect(cycles).toEqual([]);
 });
 
+/** What package.json exports. */
+const PUBLIC = ["src/index.ts", "src/recipes.ts"];
+
 test("the demo uses the public surface only", () => {
   const wrong = filesOf("demo").flatMap((file) =>
     importsOf(file)
-      .filter((target) => target.startsWith("src/") && target !== "src/index.ts")
+      .filter((target) => target.startsWith("src/") && !PUBLIC.includes(target))
       .map((target) => `${file} → ${target}`),
   );
   expect(wrong).toEqual([]);

@@ -1,6 +1,7 @@
 // What is said below a reply of what it read: under ShadowKV, whose tokens choose.
 
-import { type Engine, type GenerationResult, parseRecipe } from "../../src/index.ts";
+import type { Engine, GenerationResult } from "../../src/index.ts";
+import { parseRecipe } from "../../src/recipes.ts";
 import { make } from "../shared/dom.ts";
 import { count } from "../shared/numbers.ts";
 import { readingStrip } from "./strip.ts";

@@ -1,6 +1,7 @@
 // The recipes for keys and values that the page offers.
 
-import { InputError, parseRecipe } from "../../src/index.ts";
+import { InputError } from "../../src/index.ts";
+import { parseRecipe } from "../../src/recipes.ts";
 import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 import { count } from "../shared/numbers.ts";
 

@@ -1,6 +1,6 @@
 // Row after row of a quality report: its engine, what it makes of the material, and how near that is to the dense model.
 
-import { parseRecipe } from "../../src/index.ts";
+import { parseRecipe } from "../../src/recipes.ts";
 import type { Engine } from "../../src/index.ts";
 import { explore, meanEqual, totalCost } from "./measure.ts";
 import type { Findings, Found, Material, Measure } from "./measure.ts";

@@ -1,7 +1,8 @@
 // What a quality report compares: rows "f16; int8; kivi:bits=2; calibrated=22+int8". A row is a recipe for the cache, and
 // where it names one, another source of the model: `name=value`, without a colon.
 
-import { EngineError, InputError, parseRecipe } from "../../src/index.ts";
+import { EngineError, InputError } from "../../src/index.ts";
+import { parseRecipe } from "../../src/recipes.ts";
 import type { ModelInfo, SwiftKv } from "../../src/index.ts";
 
 /** Which model a row runs. */

@@ -1,4 +1,4 @@
-import type { Browser } from "playwright";
+import type { Browser } from "playwright-core";
 
 export interface BrowserOptions {
   /** Use SwiftShader. Default: only where no hardware adapter is expected. */

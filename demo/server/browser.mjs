@@ -3,7 +3,11 @@
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { chromium } from "playwright";
+import { isPublished } from "./server.mjs";
+
+const { chromium } = await import("playwright-core").catch(() => {
+  throw new Error("browser: playwright-core is missing, which starts one. Run `npm install playwright-core`.");
+});
 
 const NAMES = [
   "google-chrome",
@@ -34,7 +38,7 @@ export async function findBrowser(options = {}) {
   const executablePath = fromEnvironment() ?? managed() ?? installed() ?? installOnDebian();
   if (!executablePath) {
     throw new Error(
-      "browser: found none. Install Google Chrome or Chromium, or set CHROME_PATH, or run `npx playwright install chromium`.",
+      "browser: found none. Install Google Chrome or Chromium, or set CHROME_PATH, or run `npx playwright-core install chromium`.",
     );
   }
   return { executablePath, args: browserArgs(options) };
@@ -144,7 +148,8 @@ function isExecutable(path) {
 }
 
 function installOnDebian() {
-  if (process.platform !== "linux" || process.getuid?.() !== 0 || !existsSync("/etc/debian_version")) return null;
+  if (isPublished || process.platform !== "linux" || process.getuid?.() !== 0 || !existsSync("/etc/debian_version"))
+    return null;
   process.stderr.write("No browser found: installing Debian's chromium (apt-get install -y chromium) …\n");
   const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const apt = (...args) => execFileSync("apt-get", args, { stdio: ["ignore", "ignore", "ignore"], env: environment });

@@ -7,7 +7,7 @@ export interface LocalModelEntry {
   bytes: number;
 }
 
-type Middleware = (
+export type Middleware = (
   request: IncomingMessage,
   response: ServerResponse,
   next: (error?: unknown) => void,

@@ -1,12 +1,14 @@
-// The dev server for the commands: the demo pages, and at most one model from elsewhere on the disk.
+// The server for the commands: the demo pages, and models from elsewhere on the disk.
 
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createServer } from "vite";
 import { modelFiles } from "./files.mjs";
 
-const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "../..");
+/** Of the repository, or of the published package, which has the pages as they were built. */
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
+export const isPublished = !existsSync(join(ROOT, "vite.config.ts"));
 
 /** Serves the demo without file watching.
  * @param {{port?: number, local?: {directory: string, file: string}, students?: readonly {directory: string, file: string}[], watch?: boolean}} [options]
@@ -17,20 +19,10 @@ export async function serve(options = {}) {
   const local = options.local && mounted(options.local);
   const students = (options.students ?? []).map(mounted);
   const mounts = [...(local ? [local] : []), ...students];
-  const server = await createServer({
-    root: join(REPOSITORY, "demo"),
-    configFile: join(REPOSITORY, "vite.config.ts"),
-    logLevel: "silent",
-    server: {
-      port: options.port ?? 0,
-      host: "localhost",
-      open: false,
-      ...(options.watch ? {} : { watch: null, hmr: false, ws: false }),
-    },
-    plugins: [...mounts.map(mount), ...(options.watch ? [] : [withoutClient])],
-  });
-  await server.listen();
-  const url = `http://localhost:${server.httpServer.address().port}`;
+  const { listen } = await import(isPublished ? "./built.mjs" : "./dev.mjs");
+  const { port = 0, watch = false } = options;
+  const server = await listen({ root: ROOT, port, watch, middlewares: mounts.map(mount) });
+  const url = `http://localhost:${server.port}`;
   const named = (text, { prefix, directory }) =>
     text.replaceAll(url + prefix, join(directory, "/")).replaceAll(prefix, join(directory, "/"));
   return {
@@ -38,7 +30,7 @@ export async function serve(options = {}) {
     named: (text) => mounts.reduce(named, text),
     source: local?.source ?? null,
     students: students.map(({ source }) => source),
-    close: () => server.close(),
+    close: server.close,
   };
 }
 
@@ -48,27 +40,14 @@ function mounted({ directory, file }) {
   return { directory, file, prefix, source: prefix + encodeURIComponent(file) };
 }
 
-/** Vite's client would look for the web socket of hot reloading, which is off here. */
-const withoutClient = {
-  name: "longprompt-without-client",
-  transformIndexHtml: {
-    order: "post",
-    handler: (html) => html.replace(/<script type="module" src="\/@vite\/client"><\/script>/, ""),
-  },
-};
-
+/** Answers requests for one model. */
 function mount({ prefix, directory, file }) {
   const files = modelFiles(prefix, [directory]);
-  return {
-    name: `longprompt-mount ${prefix}`,
-    configureServer(server) {
-      server.middlewares.use((request, response, next) => {
-        const path = request.url.split(/[?#]/)[0];
-        // A single file was asked for: its neighbours stay private.
-        const private_ = file && path.startsWith(prefix) && path !== prefix + encodeURIComponent(file);
-        if (private_) return void response.writeHead(404).end();
-        return files(request, response, next);
-      });
-    },
+  return (request, response, next) => {
+    const path = request.url.split(/[?#]/)[0];
+    // A single file was asked for: its neighbours stay private.
+    const private_ = file && path.startsWith(prefix) && path !== prefix + encodeURIComponent(file);
+    if (private_) return void response.writeHead(404).end();
+    return files(request, response, next);
   };
 }

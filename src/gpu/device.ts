@@ -188,7 +188,7 @@ export class Gpu {
   ): Promise<Kernel> {
     const kernels = compiled.get(this.device)!;
     const lengths = this.#fixedLengths(buffers);
-    const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.snippets])}`;
+    const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.code])}`;
     let made = kernels.get(key);
     if (!made) {
       this.counts.objectsCreated++;

@@ -1,6 +1,7 @@
 // One compute pipeline, typed by the object that shaders/generate.mjs read off its WGSL file.
 import { assert, UnsupportedError } from "../errors.ts";
 import { type Lengths, specialise, type Template } from "./specialise.ts";
+import { type Code, textOf } from "./text.ts";
 
 /** Offset in bytes and type of each member of a struct. */
 export type Fields = Readonly<Record<string, { offset: number; type: string }>>;
@@ -12,7 +13,8 @@ export interface StructLayout {
   readonly fields: Fields;
 }
 
-export interface KernelSource extends Template {
+export interface KernelSource extends Omit<Template, "code"> {
+  readonly code: Code;
   readonly bindings: Readonly<Record<string, { binding: number; type: "storage" | "read-only-storage" }>>;
   readonly params: {
     binding: number;
@@ -40,6 +42,12 @@ export const bytesOf = (bound: Bindable): number =>
 /** Only the overrides: what pipeline creation accepts as `constants`. */
 const overridesOf = (source: KernelSource, constants: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(constants).filter(([name]) => name in source.overrides));
+
+/** What the compiler means: lines of a build are long, and not those of the file. */
+function placeOf(code: string, { lineNum, linePos }: GPUCompilationMessage): string {
+  const text = code.split("\n")[lineNum - 1]?.slice(linePos - 1, linePos + 59);
+  return text ? ` at "${text}"` : "";
+}
 
 export class Kernel<K extends KernelSource = KernelSource> {
   readonly device: GPUDevice;
@@ -73,7 +81,7 @@ export class Kernel<K extends KernelSource = KernelSource> {
       entries.push({ binding: params.binding, visibility: GPUShaderStage.COMPUTE, buffer });
     }
     const layout = device.createBindGroupLayout({ label: name, entries });
-    const code = specialise(source, values, lengths);
+    const code = specialise({ ...source, code: await textOf(source) }, values, lengths);
     const module = device.createShaderModule({ label: name, code });
     try {
       const pipeline = await device.createComputePipelineAsync({
@@ -84,7 +92,7 @@ export class Kernel<K extends KernelSource = KernelSource> {
       return new Kernel(device, source, pipeline, layout);
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
-      const lines = messages.map((m) => `${name}.wgsl:${m.lineNum}:${m.linePos} ${m.message}`);
+      const lines = messages.map((m) => `${name}.wgsl:${m.lineNum}:${m.linePos} ${m.message}${placeOf(code, m)}`);
       throw new UnsupportedError(
         `kernel ${name}: the adapter refused it with ${JSON.stringify(values)}; ${lines.join("; ") || String(cause)}`,
         { code: "adapter-refused", cause },

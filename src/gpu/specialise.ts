@@ -1,5 +1,5 @@
-// What a shader's text becomes before it is compiled: tile constants set, loops spelled out, arrays given their length, and
-// a page format put in. Each rewrite throws where it finds nothing to rewrite.
+// What a shader's text becomes before it is compiled: tile constants set, loops spelled out, arrays given their length. Each
+// rewrite throws where it finds nothing to rewrite.
 import { assert } from "../errors.ts";
 
 /** A shader's text and what of it may be rewritten. */
@@ -10,8 +10,6 @@ export interface Template {
   readonly overrides: Readonly<Record<string, number>>;
   /** Constants `const NAME: u32 = …;` and their values in the text. */
   readonly tiles: Readonly<Record<string, number>>;
-  /** Parts of the text that another text may stand in for. */
-  readonly snippets: Readonly<Record<string, string>>;
 }
 
 /** The text that is compiled. */
@@ -50,9 +48,9 @@ export type Lengths = Readonly<Record<string, number>>;
 export function withLengths(code: string, lengths: Lengths): string {
   let sized = code;
   for (const [name, bytes] of Object.entries(lengths)) {
-    const array = new RegExp(`var<storage, \\w+> ${name}\\s*:\\s*array<`);
+    const array = new RegExp(`var<storage, ?\\w+> ?${name}\\s*:\\s*array<`);
     assert(array.test(sized), `withLengths: got ${name}, want the name of a storage array`);
-    const numbers = new RegExp(`(var<storage, \\w+> ${name}\\s*:\\s*array<)(vec([234])[fui]|[fui]32)>;`);
+    const numbers = new RegExp(`(var<storage, ?\\w+> ?${name}\\s*:\\s*array<)(vec([234])[fui]|[fui]32)>;`);
     sized = sized.replace(
       numbers,
       (_, declaration: string, type: string, lanes?: string) => `${declaration}${type}, ${elements(bytes, lanes)}>;`,
@@ -64,37 +62,21 @@ export function withLengths(code: string, lengths: Lengths): string {
 /** Whole elements in `bytes`; a vec3 takes the room of four values. */
 const elements = (bytes: number, lanes = "1"): number => Math.floor(bytes / 4 / (lanes === "3" ? 4 : Number(lanes)));
 
-// ---- snippets ----
-
-/** A source whose text is no longer the one that was generated. */
-export type Rewritten<S extends Template> = Omit<S, "code" | "snippets"> & Pick<Template, "code" | "snippets">;
-
-/** The kernel with `text` in place of its snippet `name`, e.g. how attn_decode reads another format of pages. */
-export function withSnippet<S extends Template>(source: S, name: string, text: string): Rewritten<S> {
-  const snippet = source.snippets[name];
-  const known = Object.keys(source.snippets).join(", ") || "none";
-  assert(snippet !== undefined, `withSnippet: kernel ${source.name}; got ${name}, want one of its snippets: ${known}`);
-  const [before, after, ...more] = source.code.split(snippet);
-  const isOnce = before !== undefined && after !== undefined && more.length === 0;
-  assert(isOnce, `withSnippet: kernel ${source.name}; its text does not hold snippet ${name} once`);
-  return { ...source, code: before + text + after, snippets: { ...source.snippets, [name]: text } };
-}
-
 // ---- loops: SwiftShader keeps an array in registers only while its indices are constants ----
 
 /** A loop from 0 up in steps of 1; its body holds braces at most two deep. */
-const LOOP = /for \(var (\w+) = 0u; \1 < ([^;]+); \1\+\+\) (\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})/;
+const LOOP = /for ?\(var (\w+) ?= ?0u; ?\1 ?< ?([^;]+); ?\1\+\+\) ?(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})/;
 
 /** a * b / c … of whole numbers, from left to right. */
 function product(text: string): number {
-  const [first, ...steps] = text.split(/ (?=[*/])/);
+  const [first, ...steps] = text.split(/(?=[*/])/);
   return steps.reduce((value, step) => {
-    const factor = Number(step.slice(2));
+    const factor = Number(step.slice(1));
     return step.startsWith("*") ? value * factor : Math.floor(value / factor);
   }, Number(first));
 }
 
-const sum = (text: string): number => text.split(" + ").reduce((total, term) => total + product(term), 0);
+const sum = (text: string): number => text.split("+").reduce((total, term) => total + product(term), 0);
 
 /** What `const name` of the shader is defined as. */
 function definition(code: string, name: string): string {
@@ -107,7 +89,7 @@ function definition(code: string, name: string): string {
 function constantOf(code: string, expression: string): number {
   const named = (name: string): string => String(constantOf(code, definition(code, name)));
   let rest = expression.replace(/(?<=\d)u\b/g, "").replace(/\b[A-Z]\w*/g, named);
-  const least = (inner: string): number => Math.min(...inner.split(", ").map(sum));
+  const least = (inner: string): number => Math.min(...inner.split(",").map(sum));
   while (rest.includes("(")) rest = rest.replace(/(?:min)?\(([^()]*)\)/, (_, inner: string) => String(least(inner)));
   const value = sum(rest);
   assert(Number.isInteger(value), `unrolled: ${expression} is no constant of u32`);

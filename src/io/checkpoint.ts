@@ -4,14 +4,12 @@ import { InputError, ModelError } from "../errors.ts";
 import type { ModelSource } from "../api.ts";
 import { isObject, parseObject, quote, readText } from "./files/bytes.ts";
 import type { ByteFile, Folder, ReadOptions } from "./files/bytes.ts";
-import { readWholeGguf } from "./formats/parts.ts";
 import { Network } from "./files/http.ts";
 import { withUsualNames } from "./formats/names.ts";
 import { readSafetensors, readShardMap } from "./formats/safetensors.ts";
 import { openSource, type SourceContext } from "./files/source.ts";
 import type { TensorInfo } from "../tensor.ts";
 import type { StoredTensor } from "./formats/tensor.ts";
-import { translateGguf } from "./formats/translate.ts";
 
 export interface Checkpoint {
   /** Directory, hub id or file name without .gguf. */
@@ -99,6 +97,7 @@ interface OpenedFiles extends Omit<Checkpoint, "tensors" | "totalBytes" | "read"
 }
 
 async function openGguf(opened: ByteFile, signal?: AbortSignal): Promise<OpenedFiles> {
+  const { readWholeGguf, translateGguf } = await import("./formats/whole.ts");
   const { gguf, file } = await readWholeGguf(opened, signal);
   const { config, generationConfig, chatTemplate, tensors } = translateGguf(gguf, file);
   return {

@@ -98,8 +98,14 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
 /** Aliases: names that count as the same system. */
 const SAME: Readonly<Record<string, string>> = { snapkv: "pyramid", shadow: "shadowkv" };
 
+/** What is known of two systems together. */
+export interface Finding {
+  verdict: Verdict;
+  text: string;
+}
+
 /** The pairs among `names` that have a warning or a refusal. Unlisted names are compatible with all. */
-export function checkPairs(names: readonly string[]): { verdict: Verdict; text: string }[] {
+export function checkPairs(names: readonly string[]): Finding[] {
   return names.flatMap((a, i) =>
     names.slice(i + 1).flatMap((b) => {
       const [first, second] = [SAME[a] ?? a, SAME[b] ?? b];

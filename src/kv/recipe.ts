@@ -1,27 +1,16 @@
 // A recipe says how keys and values are kept: a format that projections write, and systems with options on top of it.
-// Written "f16", "pyramid:budget=512+kivi:bits=2" or as an object; checked before anything is allocated.
-import { KV_FORMATS, type KvFormat, type KvModel, type RecipePrice, type RecipeSpec } from "../api.ts";
+// parse.ts reads it from a text; one that is a format alone needs no more than this file.
+import type { KvFormat, KvModel, RecipePrice } from "../api.ts";
 import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
-import { checkPairs } from "./pairs.ts";
+import type { Finding } from "./pairs.ts";
 import { chunkRowsOf } from "./plan.ts";
 import { bytesOf, evictedOf, peakOf, resolve, type ResolvedCache, wholeUpTo } from "./shape.ts";
 import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
-import { SYSTEMS } from "./systems/index.ts";
 import { layoutOf } from "./systems/swiftkv/layout.ts";
 
-const definitions = new Map(SYSTEMS.map((definition) => [definition.name, definition]));
-
-/** Makes a system known to recipes that is not among those of this package. */
-export function defineSystem(definition: SystemDefinition): void {
-  definitions.set(definition.name, definition);
-}
-
-/** Names that a recipe can hold. */
-const known = (): string[] => [...KV_FORMATS, ...definitions.keys()];
-
 /** A system of a recipe and its options. */
-interface ChosenSystem {
+export interface ChosenSystem {
   definition: SystemDefinition;
   options: Options;
 }
@@ -29,10 +18,17 @@ interface ChosenSystem {
 export class Recipe {
   readonly format: KvFormat;
   readonly #systems: readonly ChosenSystem[];
+  readonly #judge: (names: readonly string[]) => readonly Finding[];
 
-  constructor(format: KvFormat, systems: readonly ChosenSystem[]) {
+  /** `judge`: what is known of systems together, by name. */
+  constructor(
+    format: KvFormat,
+    systems: readonly ChosenSystem[] = [],
+    judge: (names: readonly string[]) => readonly Finding[] = () => [],
+  ) {
     this.format = format;
     this.#systems = systems;
+    this.#judge = judge;
   }
 
   /** The canonical text, with every option: equal recipes have equal texts. */
@@ -52,6 +48,11 @@ export class Recipe {
     const systems = this.#systems.map(({ definition, options }) => definition.create(options, model, bounds));
     for (const system of systems) checkRetaining(system, model, bounds);
     return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
+  }
+
+  /** Fetches what its systems run on the GPU: before a model is made with it. */
+  async load(): Promise<void> {
+    await Promise.all(this.#systems.map(({ definition }) => definition.load?.()));
   }
 
   /** What it costs after a prompt of `tokens` tokens, before anything is loaded. */
@@ -77,7 +78,7 @@ export class Recipe {
 
   /** Doubts about the combination, each a sentence. Impossible ones were refused when the recipe was read. */
   warnings(model: Pick<KvModel, "swiftkv">): string[] {
-    return checkPairs(this.#names(model))
+    return this.#judge(this.#names(model))
       .filter(({ verdict }) => verdict === "unproven")
       .map(({ text }) => text);
   }
@@ -88,10 +89,14 @@ export class Recipe {
 
   /** Throws InputError where two of its systems, or one and the model's SwiftKV, contradict each other. */
   check(model: Pick<KvModel, "swiftkv">): void {
-    const refused = checkPairs(this.#names(model)).find(({ verdict }) => verdict === "refused");
+    const refused = this.#judge(this.#names(model)).find(({ verdict }) => verdict === "refused");
     if (refused) throw new InputError(`kv: ${refused.text} Leave one of the two out.`);
   }
 }
+
+/** A value as it is written. */
+const wordFor = ({ words = {} }: OptionRule, value: number): string =>
+  Object.keys(words).find((word) => words[word] === value) ?? String(value);
 
 /** What a system that keeps a part of its prompts asks of model and step. */
 function checkRetaining({ name, retaining }: KvSystem, { windows }: KvModel, bounds: KvBounds): void {
@@ -105,88 +110,4 @@ function checkRetaining({ name, retaining }: KvSystem, { windows }: KvModel, bou
   if (chunk < least) {
     throw new InputError(`chunk: got ${chunk} tokens, want at least ${least} with ${name}. Load with a larger chunk.`);
   }
-}
-
-/** Reads a recipe. Throws InputError with what is wrong in it. */
-export function parseRecipe(spec: RecipeSpec): Recipe {
-  const terms = typeof spec === "string" ? spec.split("+").map(readTerm) : termsOf(spec);
-  const formats = terms.filter(({ name }) => Object.hasOwn(WRITTEN_FORMATS, name));
-  if (formats.length > 1)
-    throw new InputError(`kv: got the formats ${formats.map(({ name }) => name).join(" and ")}, want one.`);
-  const [format] = formats;
-  const named = format?.options.size ? [...format.options.keys()][0] : undefined;
-  if (named !== undefined)
-    throw new InputError(`kv: ${format!.name}; got option ${named}, want none: a format has no options.`);
-  const systems = terms.filter((term) => term !== format).map(readSystem);
-  const twice = systems.find(({ definition }, i) => systems.findIndex((other) => other.definition === definition) < i);
-  if (twice) throw new InputError(`kv: got ${twice.definition.name} twice, want it once.`);
-  const recipe = new Recipe((format?.name as KvFormat | undefined) ?? "f16", systems);
-  recipe.check({ swiftkv: null });
-  return recipe;
-}
-
-/** A name and its options, as written between two +. */
-interface Term {
-  name: string;
-  options: Map<string, string>;
-}
-
-/** `name` or `name:option=value,option=value`. */
-function readTerm(text: string): Term {
-  const [, name, list] = /^\s*([\w-]+)\s*(?::(.*))?$/s.exec(text) ?? [];
-  if (name === undefined)
-    throw new InputError(
-      `kv: got "${text.trim()}", want a name such as f16, or name:option=value. Known: ${known().join(", ")}.`,
-    );
-  const options = new Map<string, string>();
-  for (const pair of list?.split(",") ?? []) {
-    const [, option, value] = /^\s*([\w-]+)\s*=\s*(\S+)\s*$/.exec(pair) ?? [];
-    if (option === undefined) throw new InputError(`kv: ${name}; got "${pair.trim()}", want option=value.`);
-    if (options.has(option)) throw new InputError(`kv: ${name}; got option ${option} twice, want it once.`);
-    options.set(option, value!);
-  }
-  return { name, options };
-}
-
-const termsOf = ({ format, systems = [] }: Exclude<RecipeSpec, string>): Term[] => [
-  ...(format === undefined ? [] : [{ name: format, options: new Map<string, string>() }]),
-  ...systems.map(({ name, ...options }) => ({
-    name,
-    options: new Map(Object.entries(options).map(([option, value]) => [option, String(value)])),
-  })),
-];
-
-function readSystem({ name, options }: Term): ChosenSystem {
-  const definition = definitions.get(name);
-  if (!definition) throw new InputError(`kv: got "${name}", want one of ${known().join(", ")}.`);
-  const shorthands = Object.entries(definition.shorthands ?? {});
-  const names = [...Object.keys(definition.options), ...shorthands.map(([shorthand]) => shorthand)];
-  const stray = [...options.keys()].find((option) => !names.includes(option));
-  if (stray !== undefined) {
-    const want = names.length > 0 ? `one of ${names.join(", ")}` : "none";
-    throw new InputError(`kv: ${name}; got option ${stray}, want ${want}.`);
-  }
-  const values = Object.entries(definition.options).map(([option, rule]) => {
-    const sources = [option, ...shorthands.filter(([, sets]) => sets.includes(option)).map(([shorthand]) => shorthand)];
-    const given = sources.find((source) => options.has(source));
-    const value = given === undefined ? rule.default : readValue(`${name}:${given}`, options.get(given)!, rule);
-    return [option, value] as const;
-  });
-  return { definition, options: Object.fromEntries(values) };
-}
-
-/** A value as it is written. */
-const wordFor = ({ words = {} }: OptionRule, value: number): string =>
-  Object.keys(words).find((word) => words[word] === value) ?? String(value);
-
-function readValue(where: string, text: string, rule: OptionRule): number {
-  const { least, most, fraction = false, among, words = {} } = rule;
-  if (Object.hasOwn(words, text)) return words[text]!;
-  const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
-  const fits =
-    value >= least && value <= most && (fraction || Number.isInteger(value)) && (among?.includes(value) ?? true);
-  if (fits) return value;
-  const numbers = among ? [...among] : [`a ${fraction ? "" : "whole "}number from ${least} to ${most}`];
-  const want = [...numbers, ...Object.keys(words)].join(" or ");
-  throw new InputError(`kv: ${where}; got ${text}, want ${want}.`);
 }

@@ -215,6 +215,8 @@ export interface SystemDefinition {
   options: Readonly<Record<string, OptionRule>>;
   /** Names that set several options at once, where these are not given themselves. */
   shorthands?: Readonly<Record<string, readonly string[]>>;
+  /** Fetches what `create` needs no sooner than its dispatches are asked for. */
+  load?(): Promise<unknown>;
   /** Throws InputError where the model cannot have it. */
   create(options: Options, model: KvModel, bounds: KvBounds): KvSystem;
 }

@@ -22,15 +22,11 @@ import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { modelCost } from "../model/cost.ts";
 import type { Fit } from "../model/context.ts";
-import { teacherOf } from "../model/swiftkv/student.ts";
+import { teacherOf } from "../model/swiftkv/teacher.ts";
 import { sameShape } from "../kv/systems/swiftkv/layout.ts";
-import { calibrate, type Teacher } from "./calibrate.ts";
-import { distil } from "./distil.ts";
-import { checkpointFiles } from "./full.ts";
-import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel } from "./running.ts";
+import type { Teacher } from "./calibrate.ts";
+import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel, students } from "./running.ts";
 import { checkOptions, checkShape, type Settings } from "./settings.ts";
-import { checkBase, readStudent, studentBytes } from "./student.ts";
-import { fitOf, readCheckpoint } from "./training.ts";
 
 /** What an engine is made of. */
 export interface LoadedModel extends RunningModel {
@@ -100,6 +96,7 @@ export class LoadedEngine implements Engine {
     if (options.calibrate !== undefined)
       throw new InputError("convert: got calibrate and student, want one of them. Leave one out.");
     const { config, identity } = this.#loaded;
+    const { readStudent, checkBase } = await students.load();
     const stored = await readStudent(source, config, swiftkv, options.signal);
     checkBase(stored, identity.name, identity.hash);
     return this.#with(stored.card.swiftkv, stored.fit, options);
@@ -113,6 +110,7 @@ export class LoadedEngine implements Engine {
       throw new InputError(
         "distil: got a shape in which every layer is ordinary, want one with fewer. Give { layers, group } with layers below the model's.",
       );
+    const { distil } = await import("./distil.ts");
     const { weights, config, identity } = this.#loaded;
     const own = sameShape(config.swiftkv, shape) ? weights.fit : null;
     const fit = await this.#asOrdinary(options.signal, (teacher) =>
@@ -126,14 +124,14 @@ export class LoadedEngine implements Engine {
     const started = performance.now();
     const { context, reserve, ...others } = this.#loaded.settings;
     const given = { ...(context === null ? {} : { context }), ...(reserve === null ? {} : { reserve }) };
-    const settings = checkOptions({ ...others, ...given, ...options });
+    const settings = await checkOptions({ ...others, ...given, ...options });
     const { config: from, weights } = this.#loaded;
     const config = { ...from, swiftkv };
     const gpu = this.#loaded.gpu.fork();
     try {
       const model = await gpu.guardMemory(async () => {
         if (config.swiftkv) return await assembleStudent(gpu, config, weights, settings, fit);
-        return assemble(gpu, config, teacherOf(weights), settings);
+        return await assemble(gpu, config, teacherOf(weights), settings);
       });
       await makeReady(model, settings, { report: () => {}, signal: options.signal });
       return new LoadedEngine({ ...this.#loaded, ...model, gpu, settings, loadMs: performance.now() - started });
@@ -149,6 +147,7 @@ export class LoadedEngine implements Engine {
       throw new InputError(
         "calibrate: got a shape in which every layer is ordinary, want one with fewer. Give { layers, group } with layers below the model's.",
       );
+    const { calibrate } = await import("./calibrate.ts");
     return this.#asOrdinary(options.signal, (teacher) => calibrate(teacher, shape, options));
   }
 
@@ -170,13 +169,15 @@ export class LoadedEngine implements Engine {
   /** The file of a student: see `saveStudent`. */
   studentFile(): Uint8Array<ArrayBuffer> {
     const { config, identity } = this.#loaded;
-    return studentBytes(this.#fitFor("saveStudent"), { config, ...identity });
+    return students.now.studentBytes(this.#fitFor("saveStudent"), { config, ...identity });
   }
 
   /** A student and its base: see `saveCheckpoint`. */
-  checkpointFiles(source: ModelSource, signal?: AbortSignal): AsyncGenerator<FilePiece> {
+  async *checkpointFiles(source: ModelSource, signal?: AbortSignal): AsyncGenerator<FilePiece> {
     const { config, identity } = this.#loaded;
-    return checkpointFiles(this.#fitFor("saveCheckpoint"), { config, ...identity }, source, signal);
+    const fit = this.#fitFor("saveCheckpoint");
+    const { checkpointFiles } = await import("./full.ts");
+    yield* checkpointFiles(fit, { config, ...identity }, source, signal);
   }
 
   #fitFor(who: string): Fit {
@@ -192,6 +193,8 @@ export class LoadedEngine implements Engine {
   async exportStudent(checkpoint: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
     this.#check();
     const { config, identity } = this.#loaded;
+    const { fitOf, readCheckpoint } = await import("./training.ts");
+    const { studentBytes } = await students.load();
     const read = await readCheckpoint(checkpoint, identity, config);
     const { swiftkv } = read.progress;
     return studentBytes(fitOf(read, config), { config: { ...config, swiftkv }, ...identity });

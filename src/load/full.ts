@@ -2,7 +2,7 @@
 import type { FilePiece, ModelSource } from "../api.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
-import { safetensorsHead } from "../io/formats/safetensors.ts";
+import { safetensorsHead } from "../io/formats/written.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Fit } from "../model/context.ts";
 import { hashOf, isOrdinary, printOf } from "../model/weights/loader.ts";

@@ -7,8 +7,6 @@ import { sameShape } from "../kv/systems/swiftkv/layout.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
 import type { RopeTensors } from "../model/rotation.ts";
 import { toFloats } from "../model/weights/loader.ts";
-import { ChatTemplate } from "../text/chat.ts";
-import { tokenizerFromGguf } from "../text/gguf.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { checkShape } from "./settings.ts";
 
@@ -20,15 +18,15 @@ export async function readConfig(
   swiftkv: LoadOptions["swiftkv"],
 ): Promise<{ config: ModelConfig; student: SwiftKv | null }> {
   const rope = await readRope(checkpoint);
-  const parse = (trained: boolean): ModelConfig => parseConfig(checkpoint.config, { rope, swiftkv: trained });
-  const config = parse(swiftkv !== false);
+  const parse = (trained: boolean): Promise<ModelConfig> => parseConfig(checkpoint.config, { rope, swiftkv: trained });
+  const config = await parse(swiftkv !== false);
   if (swiftkv === true && !config.swiftkv) {
     throw new InputError(
       `swiftkv: got true, but ${checkpoint.name} is an ordinary model. Give { layers, group } to convert it.`,
     );
   }
   if (typeof swiftkv !== "object" || sameShape(config.swiftkv, swiftkv)) return { config, student: null };
-  return { config: parse(false), student: checkShape(swiftkv, config) };
+  return { config: await parse(false), student: checkShape(swiftkv, config) };
 }
 
 /** A GGUF carries RoPE scaling of llama3 and longrope as divisors in tensors. */
@@ -43,15 +41,21 @@ async function readRope(checkpoint: Checkpoint): Promise<RopeTensors> {
 }
 
 /** Tokenizer, chat template and end tokens. */
-export function readLanguage({ tokenizer, gguf, chatTemplate, generationConfig, config, name }: Checkpoint): Language {
-  const files = tokenizer ?? (gguf && tokenizerFromGguf(gguf));
+export async function readLanguage(checkpoint: Checkpoint): Promise<Language> {
+  const { tokenizer, gguf, chatTemplate, generationConfig, config, name } = checkpoint;
+  const files = tokenizer ?? (gguf && (await import("../text/gguf.ts")).tokenizerFromGguf(gguf));
   if (!files) throw new ModelError(`${name}: no tokenizer; got no tokenizer.json, want one beside config.json.`);
-  const made = Tokenizer.create(files);
-  const template = chatTemplate === null ? null : new ChatTemplate(chatTemplate, made.specials);
+  const made = await Tokenizer.create(files);
+  const template = chatTemplate === null ? null : await readTemplate(chatTemplate, made.specials);
   const ends = [generationConfig.eos_token_id, config.eos_token_id].flat().filter((id) => typeof id === "number");
   const named = made.specials.eos_token === undefined ? null : made.idOf(made.specials.eos_token);
   const byText = gguf ? endsByText(made) : [];
   return { tokenizer: made, template, endTokens: new Set([...ends, ...(named === null ? [] : [named]), ...byText]) };
+}
+
+async function readTemplate(source: string, specials: Tokenizer["specials"]): Promise<Language["template"]> {
+  const { ChatTemplate } = await import("../text/chat.ts");
+  return new ChatTemplate(source, specials);
 }
 
 /** Control tokens with which models end a turn, as llama.cpp knows them: a GGUF often names another one only. */

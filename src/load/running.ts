@@ -8,10 +8,13 @@ import type { Recipe } from "../kv/recipe.ts";
 import type { KvBounds, KvSystem, SystemTensors } from "../kv/system.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Fit, Weights } from "../model/context.ts";
+import { Later } from "../later.ts";
 import { Variants } from "../model/ops/variants.ts";
-import { makeStudent } from "../model/swiftkv/student.ts";
 import { Transformer } from "../model/transformer.ts";
 import { DEFAULT_CONTEXT, type Settings } from "./settings.ts";
+
+/** Reading and writing students' files: there for every engine that has a fitted student. */
+export const students = new Later(() => import("./student.ts"));
 
 /** Tells the caller how far loading is. */
 export type Report = (progress: Partial<LoadProgress> & Pick<LoadProgress, "phase">) => void;
@@ -27,15 +30,16 @@ export interface RunningModel {
 }
 
 /** `tensors`: of the checkpoint, where it is still to be loaded. */
-export function assemble(
+export async function assemble(
   gpu: Gpu,
   config: ModelConfig,
   weights: Weights,
   settings: Settings,
   tensors: SystemTensors | null = null,
-): RunningModel {
+): Promise<RunningModel> {
   const { kv: recipe, sequences, chunk, arenaBytes, reserve } = settings;
   recipe.check(config);
+  await recipe.load();
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
@@ -82,6 +86,8 @@ export async function assembleStudent(
   settings: Settings,
   fit: Fit | null,
 ): Promise<RunningModel> {
+  const { makeStudent } = await import("../model/swiftkv/student.ts");
+  if (fit) await students.load(); // its engine writes the file without waiting
   return assemble(gpu, config, await makeStudent(gpu, config, weights, fit), settings);
 }
 

@@ -1,7 +1,8 @@
 // Options as a caller gives them, checked and complete.
-import type { LoadOptions, SwiftKv } from "../api.ts";
+import type { KvFormat, LoadOptions, RecipeSpec, SwiftKv } from "../api.ts";
 import { InputError, UnsupportedError } from "../errors.ts";
-import { parseRecipe, type Recipe } from "../kv/recipe.ts";
+import { WRITTEN_FORMATS } from "../kv/format.ts";
+import { Recipe } from "../kv/recipe.ts";
 import { shapeProblem } from "../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../model/config.ts";
 
@@ -21,7 +22,14 @@ function choice<T extends string>(name: keyof LoadOptions, value: T, allowed: re
   return value;
 }
 
-export function checkOptions(options: Omit<LoadOptions, "onProgress">): Settings {
+/** Cache systems are fetched where a recipe has one. */
+async function recipeOf(spec: RecipeSpec): Promise<Recipe> {
+  if (typeof spec === "string" && Object.hasOwn(WRITTEN_FORMATS, spec)) return new Recipe(spec as KvFormat);
+  const { parseRecipe } = await import("../kv/parse.ts");
+  return parseRecipe(spec);
+}
+
+export async function checkOptions(options: Omit<LoadOptions, "onProgress">): Promise<Settings> {
   const count = (
     name: "context" | "chunk" | "sequences" | "arenaBytes" | "reserve",
     fallback: number,
@@ -35,7 +43,7 @@ export function checkOptions(options: Omit<LoadOptions, "onProgress">): Settings
     return value;
   };
   return {
-    kv: parseRecipe(options.kv ?? "f16"),
+    kv: await recipeOf(options.kv ?? "f16"),
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
     tune: choice("tune", options.tune ?? "auto", ["auto", "off"]),
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),

@@ -5,7 +5,7 @@ import type { CalibrationInfo, DistillationInfo, LoadOptions, SwiftKv } from "..
 import { InputError, ModelError } from "../errors.ts";
 import { isObject, parseObject, quote } from "../io/files/bytes.ts";
 import { openStudent, type StudentFile } from "../io/student.ts";
-import { type NewTensor, writeSafetensors } from "../io/formats/safetensors.ts";
+import { type NewTensor, writeSafetensors } from "../io/formats/written.ts";
 import { layoutOf, sameShape, shapeProblem } from "../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Fit, FittedQueries, FittedStore } from "../model/context.ts";

@@ -5,7 +5,8 @@
 import type { CalibrationInfo, DistillationInfo, SwiftKv } from "../api.ts";
 import { ModelError } from "../errors.ts";
 import { BlobFile } from "../io/files/local.ts";
-import { type NewTensor, readSafetensors, writeSafetensors } from "../io/formats/safetensors.ts";
+import { readSafetensors } from "../io/formats/safetensors.ts";
+import { type NewTensor, writeSafetensors } from "../io/formats/written.ts";
 import { layoutOf } from "../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Fit, FittedQueries, FittedStore } from "../model/context.ts";

@@ -21,9 +21,12 @@ export interface ModelConfig extends Sizes, Traits {
 const HEAD_ALIGN = 8;
 
 /** Throws UnsupportedError for an architecture or option we do not have, ModelError for a malformed file. */
-export function parseConfig(json: Json, options: { rope?: RopeTensors; swiftkv?: boolean } = {}): ModelConfig {
+export async function parseConfig(
+  json: Json,
+  options: { rope?: RopeTensors; swiftkv?: boolean } = {},
+): Promise<ModelConfig> {
   const text = textConfig(new Reader(json));
-  const { architecture, family } = familyOf(text);
+  const { architecture, family } = await familyOf(text);
   const config = text.withDefaults(family.defaults ?? {});
   const sizes = readSizes(config);
   const rope = options.rope ?? {};

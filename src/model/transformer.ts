@@ -8,7 +8,6 @@ import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
 import { GONE, type Holdings } from "../kv/residence.ts";
-import { readPages, writePages } from "../kv/saved.ts";
 import { planOf } from "../kv/shape.ts";
 import type { Attending } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
@@ -23,7 +22,7 @@ import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
 import { contextOf } from "./layer/systems.ts";
-import { type Memory, type Question, recall, tune } from "./tune.ts";
+import type { Memory, Question } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 
 /** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
@@ -136,11 +135,13 @@ export class Transformer implements Model {
 
   /** Takes over which kernel variants earlier visits found fastest on this adapter. Before `compile`. */
   async recall(memory: Memory): Promise<void> {
+    const { recall } = await import("./tune.ts");
     this.#unmeasured = await recall(this.#model, memory);
   }
 
   /** Measures what `recall` did not find, for a limited time. Before the first request, with weights on the GPU. */
   async tune(memory: Memory): Promise<void> {
+    const { tune } = await import("./tune.ts");
     await tune(this.#model, this.#unmeasured, memory);
     this.#unmeasured = [];
     await this.#forgetPrograms(); // they run the variants of before
@@ -253,7 +254,8 @@ export class Transformer implements Model {
     return this.#attending ? this.#attending.read(sequence) : null;
   }
 
-  readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
+  async readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
+    const { readPages } = await import("../kv/saved.ts");
     return readPages(this.#gpu, this.#model.cache, holdings);
   }
 
@@ -261,6 +263,7 @@ export class Transformer implements Model {
     const { cache } = this.#model;
     const held = holdings.blocks.filter((block) => block !== GONE);
     await this.reserve(Math.max(0, ...held.map((block) => cache.roomFor(block))));
+    const { writePages } = await import("../kv/saved.ts");
     writePages(this.#gpu, this.#model.cache, holdings, saved);
   }
 

@@ -6,9 +6,6 @@ import { type Fields, fieldsOf, listOf } from "./fields.ts";
 import { type Frame, frameOf } from "./frame.ts";
 import { BytePairs } from "./models/bpe.ts";
 import type { Model } from "./models/model.ts";
-import { SentencePieces } from "./models/sentencepiece.ts";
-import { Unigram } from "./models/unigram.ts";
-import { WordLevel, WordPiece } from "./models/words.ts";
 import { type Normalize, normalizerOf } from "./normalize.ts";
 import { type DecodeRules, decodeRules } from "./pieces.ts";
 import { type Split, splitOf } from "./split.ts";
@@ -45,9 +42,10 @@ export interface CheckedTokenizer {
 }
 
 /** Checks tokenizer.json. Errors: ModelError if damaged, UnsupportedError for members this engine does not know. */
-export function checkTokenizer({ json: source, config, added: further = {} }: TokenizerFiles): CheckedTokenizer {
+export async function checkTokenizer(files: TokenizerFiles): Promise<CheckedTokenizer> {
+  const { json: source, config, added: further = {} } = files;
   const root = fieldsOf(source, "the file");
-  const model = modelOf(fieldsOf(root["model"], "model"));
+  const model = await modelOf(fieldsOf(root["model"], "model"));
   const listed = listOf(root["added_tokens"] ?? [], "added_tokens");
   const tokens = addedTokens([...listed, ...missingTokens(further, listed, config)]);
   const ids = new Map([...model.vocabulary, ...tokens.map(({ content, id }) => [content, id] as const)]);
@@ -89,18 +87,12 @@ function refuseMovedStart({ normalizer, pre_tokenizer: splits }: Fields): void {
     );
 }
 
-const MODELS: Readonly<Record<string, new (model: Fields) => Model>> = {
-  BPE: BytePairs,
-  Unigram,
-  WordLevel,
-  WordPiece,
-  SentencePiece: SentencePieces,
-};
-
 /** Files of an older kind do not name the type. */
-function modelOf(model: Fields): Model {
+async function modelOf(model: Fields): Promise<Model> {
   const type = model["type"] ?? ("merges" in model ? "BPE" : "none");
-  const Kind = typeof type === "string" && Object.hasOwn(MODELS, type) ? MODELS[type] : undefined;
+  if (type === "BPE") return new BytePairs(model);
+  const { OTHERS } = await import("./models/others.ts");
+  const Kind = typeof type === "string" && Object.hasOwn(OTHERS, type) ? OTHERS[type] : undefined;
   if (Kind) return new Kind(model);
   throw new UnsupportedError(
     `tokenizer.json: the model is ${String(type).slice(0, 60)}, want BPE, Unigram, WordLevel or WordPiece. Use another model.`,

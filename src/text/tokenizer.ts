@@ -42,8 +42,8 @@ export class Tokenizer {
   }
 
   /** Errors: ModelError if the files are damaged, UnsupportedError if the tokenizer is of a kind not known here. */
-  static create(files: TokenizerFiles): Tokenizer {
-    const checked = checkTokenizer(files);
+  static async create(files: TokenizerFiles): Promise<Tokenizer> {
+    const checked = await checkTokenizer(files);
     const tokenizer = new Tokenizer(checked, specialsOf(files.config));
     tokenizer.encode(SAMPLE);
     return tokenizer;

@@ -3,6 +3,7 @@
 import { detectRaces } from "wgsl_reflect/wgsl_reflect.module.js";
 import { packParams } from "../../src/gpu/kernel.ts";
 import { withTiles } from "../../src/gpu/specialise.ts";
+import { textOf } from "../../src/gpu/text.ts";
 import type { KernelCase, KernelSpec } from "./spec.ts";
 
 /** Overrides become constants: the interpreter cannot size workgroup arrays by an override. */
@@ -72,7 +73,8 @@ function callOf(code: string, name: string): { from: number; to: number; args: s
 const entryOf = (code: string): string => /@compute[^{]*?fn (\w+)/.exec(code)![1]!;
 
 /** Race and interpreter errors of `test` (want: none). */
-export function races({ kernel }: KernelSpec, test: KernelCase, code: string = kernel.code): string[] {
+export async function races({ kernel }: KernelSpec, test: KernelCase, given?: string): Promise<string[]> {
+  const code = given ?? (await textOf(kernel));
   const values = test.constants as Readonly<Record<string, number>>;
   const text = constantsFirst(inlined(bake(withTiles({ ...kernel, code: alone(code) }, values), values)));
   const group: Record<number, unknown> = {};

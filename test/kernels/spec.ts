@@ -1,6 +1,7 @@
 // What a kernel's test is made of, and how one case is run and judged on any GPUDevice
 // (Chromium page, Dawn in Node, a real GPU). No imports from the test runner: this file runs in the page.
 import { type Constants, Kernel, type KernelSource, packParams, type Params } from "../../src/gpu/kernel.ts";
+import { textOf } from "../../src/gpu/text.ts";
 
 export type Data = Float32Array | Uint32Array;
 
@@ -75,7 +76,7 @@ const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
 function kernelOf(device: GPUDevice, source: KernelSource, constants: KernelCase["constants"]): Promise<Kernel> {
   const known = compiled.get(device) ?? new Map<string, Promise<Kernel>>();
   compiled.set(device, known);
-  const key = `${source.code} ${JSON.stringify(constants)}`;
+  const key = `${JSON.stringify(source.code)} ${JSON.stringify(constants)}`;
   const made = known.get(key) ?? Kernel.create(device, source, constants);
   known.set(key, made);
   return made;
@@ -199,10 +200,11 @@ export async function runCases(
 export async function survivors(device: GPUDevice, definition: KernelSpec): Promise<string[]> {
   const { kernel, cases, mutants } = definition;
   const alive: string[] = [];
+  const text = await textOf(kernel);
   for (const [name, from, to, begin = 0] of mutants) {
-    const code = kernel.code.replace(from, to);
+    const code = text.replace(from, to);
     const round = [...seeds(begin, cases - begin), ...seeds(0, begin)];
-    if (code === kernel.code) alive.push(`${name}: nothing to replace`);
+    if (code === text) alive.push(`${name}: nothing to replace`);
     else if ((await runCases(device, definition, round, { ...kernel, code })).length === 0) alive.push(name);
   }
   return alive;

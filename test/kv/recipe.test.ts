@@ -1,9 +1,10 @@
 // Recipes: how they are read, what is refused, what they cost. No GPU.
 import { expect, test } from "playwright/test";
-import { InputError, type KvModel, parseRecipe, type RecipeSpec } from "../../src/index.ts";
+import { InputError, type KvModel, type RecipeSpec } from "../../src/index.ts";
+
 import { checkPairs } from "../../src/kv/pairs.ts";
 import type { SealedFormat } from "../../src/kv/format.ts";
-import { defineSystem } from "../../src/kv/recipe.ts";
+import { defineSystem, parseRecipe } from "../../src/kv/parse.ts";
 import type { SystemDefinition } from "../../src/kv/system.ts";
 
 const MODEL: KvModel = {

@@ -23,11 +23,11 @@ export async function openModel(path: string, window: number) {
   const files = paths.filter((each) => statSync(each).isFile());
   const checkpoint = await openCheckpoint(files.map((each) => new File([readFileSync(each)], basename(each))));
   const { config } = await readConfig(checkpoint, undefined);
-  const { tokenizer } = readLanguage(checkpoint);
-  const settings = checkOptions({ kv: "f32", context: window, tune: "off", sequences: 1 });
+  const { tokenizer } = await readLanguage(checkpoint);
+  const settings = await checkOptions({ kv: "f32", context: window, tune: "off", sequences: 1 });
   const loader = new WeightLoader(gpu, checkpoint, "keep");
   const weights = nameWeights(loader, config, layoutOf(config.layers, null));
-  const dense = assemble(gpu, config, weights, settings, loader);
+  const dense = await assemble(gpu, config, weights, settings, loader);
   await loader.load();
   await makeReady(dense, settings, { report: () => {}, signal: undefined });
   return { gpu, config, tokenizer, settings, weights, dense, hash: await loader.hash() };

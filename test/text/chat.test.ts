@@ -18,19 +18,19 @@ const OPEN = { addGenerationPrompt: true };
 const goldenText = (folder: URL, name: string): string =>
   golden(folder).cases.find((entry) => entry.name === name)!.text;
 
-test("fable: its golden prompt", () => {
+test("fable: its golden prompt", async () => {
   const files = modelFiles(FABLE);
-  const template = new ChatTemplate(files.config["chat_template"] as string, Tokenizer.create(files).specials);
+  const template = new ChatTemplate(files.config["chat_template"] as string, (await Tokenizer.create(files)).specials);
   const text = goldenText(FABLE, "hello");
   expect(template.render([user("Hello")], OPEN)).toBe(text);
   expect(template.render([user("Hello")])).toBe(text.replace("<|assistant|>\n", ""));
 });
 
-test("smollm2: the default system message, and none beside the caller's own", () => {
+test("smollm2: the default system message, and none beside the caller's own", async () => {
   skipWithout(SMOLLM2, SMOLLM2_GGUF, "golden.json");
   const metadata = ggufMetadata(join(folderHolding(SMOLLM2, SMOLLM2_GGUF)!, SMOLLM2_GGUF));
   const source = metadata.get("tokenizer.chat_template") as string;
-  const template = new ChatTemplate(source, Tokenizer.create(tokenizerFromGguf(metadata)).specials);
+  const template = new ChatTemplate(source, (await Tokenizer.create(tokenizerFromGguf(metadata))).specials);
   expect(template.render([user("What is the capital of France?")], OPEN)).toBe(
     goldenText(recorded(SMOLLM2), "chat-capital"),
   );

@@ -17,6 +17,8 @@ const CASES: readonly (readonly [pattern: string, text: string, matches: readonl
   // Of an interval it is not one: it repeats the interval.
   ["[0-9]{1,3}+5", "12345", ["12345"]],
   ["(?:(?>[ab]+)c)++|b", "abcbcab", ["abcbc", "b"]],
+  // Where nothing is tried twice, repetitions may be repeated.
+  ["(?:(?>[ab]+)c)+|(?:a+){2}", "abcbcaa", ["abcbc", "aa"]],
   // Classes.
   ["[[:upper:]&&[^A-C]]+", "ABCDE", ["DE"]],
   ["[^\\s[!?]]+", "a!b c?", ["a", "b", "c"]],
@@ -61,6 +63,9 @@ const REFUSED = [
   ["\\p{Nonsense}", "\\p{Nonsense}"],
   ["[a-\\d]", "a range that ends in a set"],
   ["a{2}?", "{2}?"],
+  ["(a+)+b", "alternatives or a repetition inside a repetition, unless it is atomic"],
+  ["(?:a|b){2,}c", "alternatives or a repetition inside a repetition, unless it is atomic"],
+  ["(?:x\\s*)*", "alternatives or a repetition inside a repetition, unless it is atomic"],
   ["*a", "a quantifier that repeats nothing"],
   ["(a", "a ( without )"],
   ["a)", "a ) without ("],

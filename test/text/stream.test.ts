@@ -6,8 +6,8 @@ import { TextStream, type TokenBytes } from "../../src/text/stream.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { FABLE, modelFiles, oracle, seeded, sentencePieceMetadata } from "./materials.ts";
 
-const fable = Tokenizer.create(modelFiles(FABLE));
-const pieces = Tokenizer.create(tokenizerFromGguf(sentencePieceMetadata()));
+const fable = await Tokenizer.create(modelFiles(FABLE));
+const pieces = await Tokenizer.create(tokenizerFromGguf(sentencePieceMetadata()));
 
 /** A tokenizer whose token i is these bytes. */
 const chunks = (tokens: readonly Uint8Array[], leadingSpaces = 0): TokenBytes => ({

@@ -31,10 +31,10 @@ const paths = statSync(path!).isDirectory() ? readdirSync(path!).map((name) => j
 const files = paths.filter((each) => /\.(gguf|json|safetensors)$/.test(each));
 const checkpoint = await openCheckpoint(files.map((each) => new File([readFileSync(each)], basename(each))));
 const { config } = await readConfig(checkpoint, undefined);
-const settings = checkOptions({ kv: "f16", context: T + 32, chunk: T, tune: "off", sequences: 1 });
+const settings = await checkOptions({ kv: "f16", context: T + 32, chunk: T, tune: "off", sequences: 1 });
 const loader = new WeightLoader(gpu, checkpoint, "keep");
 const weights = nameWeights(loader, config, layoutOf(config.layers, null));
-const { transformer } = assemble(gpu, config, weights, settings, loader);
+const { transformer } = await assemble(gpu, config, weights, settings, loader);
 await loader.load();
 await makeReady({ transformer } as Parameters<typeof makeReady>[0], settings, { report: () => {}, signal: undefined });
 

@@ -16,9 +16,9 @@ export async function resolveModel(model) {
   if (/^https?:\/\//i.test(model)) return { source: model };
   const path = model.startsWith("~/") ? join(homedir(), model.slice(2)) : model;
   const looksLocal = /^(\.{0,2}[/\\]|[A-Za-z]:[/\\])/.test(path) || /\.gguf$/i.test(path) || existsSync(path);
-  const named = [join(REPOSITORY, "demo/models", model), join(REPOSITORY, "models", model)].find((place) =>
-    existsSync(place),
-  );
+  const named = ["demo/models", "dist-demo/models", "models"]
+    .map((folder) => join(REPOSITORY, folder, model))
+    .find((place) => existsSync(place));
   const parent = path.includes("/") && existsSync(path.split("/")[0]);
   if (existsSync(path) || (!named && (looksLocal || parent))) return local(path);
   if (named) return local(named);

@@ -3,7 +3,7 @@
 
 import { ModelError } from "../../errors.ts";
 import type { ByteFile, Folder } from "./bytes.ts";
-import { ggufChoices, type ListedFile } from "./choices.ts";
+import type { ListedFile } from "./choices.ts";
 import { isObject } from "./bytes.ts";
 import { deleteCached, openCached, readNote, writeNote } from "./cache.ts";
 import { refuseForbidden, Unreachable } from "./http.ts";
@@ -57,6 +57,7 @@ export async function openHub({ id, revision }: HubId, hub: Hub & { mostBytes: n
     name: id,
     ggufs: async () => {
       if (!snapshot?.files?.some((path) => /\.gguf$/i.test(path))) return [];
+      const { ggufChoices } = await import("./choices.ts");
       return ggufChoices(await listed(id, snapshot.commit, snapshot.files, hub), root, mostBytes);
     },
     open: async (path, signal): Promise<ByteFile | null> => {

@@ -6,8 +6,8 @@ import type { ByteFile, Folder } from "./bytes.ts";
 import { openCached } from "./cache.ts";
 import { absoluteUrl, HttpFile } from "./http.ts";
 import type { Network } from "./http.ts";
-import { openHub, parseHubId, parseHubUrl } from "./hub.ts";
 import { openHandle, openPicked } from "./local.ts";
+import { openHub, parseHubId, parseHubUrl } from "./hub.ts";
 
 export interface SourceContext {
   network: Network;

@@ -1,7 +1,7 @@
 // Attention over page lists. One dispatch per arena that the lists refer to; the partial results are merged.
 import { alignUp, ceilDiv } from "../../errors.ts";
 import { attn_combine, attn_decode, families } from "../../gpu/kernels.gen.ts";
-import { type Rewritten, withSnippet } from "../../gpu/specialise.ts";
+import { type Rewritten, withSnippet } from "../../gpu/text.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import type { Arena } from "../../kv/arena.ts";
 import { BLOCK_TOKENS } from "../../kv/blocks.ts";

@@ -4,7 +4,6 @@
 // a later layer's keys and values came from its own norm and projection of its own input; in the student they come from
 // layer K's input. The start that is closest to the teacher keeps each layer's own norm weight: it is folded into the
 // projection, whose norm then has weight 1. A group's owner gets the mean over its layers.
-import { InputError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Bindable } from "../../gpu/kernel.ts";
 import { fold } from "../../gpu/kernels.gen.ts";
@@ -15,23 +14,8 @@ import type { ModelConfig } from "../config.ts";
 import { vectorOffsets } from "../layer/projection.ts";
 import { unpackGrid } from "../ops/linear.ts";
 import type { Fit, FittedQueries, FittedStore, QkvProjection, Weights } from "../context.ts";
+import { teacherOf, withProjections } from "./teacher.ts";
 import { emptyMatrix, type Matrix, packHalves, packRows } from "../weights/matrix.ts";
-
-/** The same weights with the ordinary projections of every layer. Throws InputError where they were not kept. */
-export function teacherOf(weights: Weights): Weights & { teacher: readonly QkvProjection[] } {
-  const { teacher } = weights;
-  if (!teacher) {
-    throw new InputError(
-      "convert: this SwiftKV model was loaded without its ordinary projections; got none, want those of every layer. Load it with { teacher: true }.",
-    );
-  }
-  return { ...withProjections(weights, teacher), teacher, undistilled: false, fit: null };
-}
-
-const withProjections = (weights: Weights, projections: readonly QkvProjection[]): Weights => ({
-  ...weights,
-  layers: weights.layers.map((layer, i) => ({ ...layer, qkv: projections[i]! })),
-});
 
 /**
  * Weights of the student that `config.swiftkv` describes: `fit` where one is given, else the checkpoint's own where it was

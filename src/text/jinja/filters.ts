@@ -51,9 +51,10 @@ const titled = (text: string): string =>
     .join("");
 
 function indented(text: string, width: Value, first: boolean, blank: boolean): string {
-  const margin = typeof width === "string" ? width : " ".repeat(Math.max(0, toIndex(width, "indent: width")));
   const lines = linesOf(`${text}\n`, false);
-  checkCount(lines.length * margin.length, "text");
+  const columns = typeof width === "string" ? width.length : Math.max(0, toIndex(width, "indent: width"));
+  checkCount(lines.length * columns, "text");
+  const margin = typeof width === "string" ? width : " ".repeat(columns);
   const rest = lines.slice(1).map((line) => (blank || line !== "" ? margin + line : line));
   return (first ? margin : "") + [lines[0]!, ...rest].join("\n");
 }

@@ -10,12 +10,12 @@ import {
   Tuple,
   Undefined,
   type Value,
-  checkText,
   fail,
   hashOf,
   isList,
   isTrue,
   iterate,
+  joinTexts,
   listOf,
   toIndex,
   toText,
@@ -148,7 +148,10 @@ function reverse(value: Value): Value {
 
 function join(value: Value, separator: Value = "", path: Value = null): Value {
   const get = getter(path);
-  return checkText([...iterate(value)].map((each) => str(get(each))).join(str(separator)));
+  return joinTexts(
+    [...iterate(value)].map((each) => str(get(each))),
+    str(separator),
+  );
 }
 
 function sum(value: Value, path: Value = null, start: Value = 0n): Value {

@@ -2,7 +2,7 @@
 import { builtin, type Builtin } from "./builtin.ts";
 import { capitalised, charactersIn, type Ends, linesOf, SPACE, stripped, titled } from "./characters.ts";
 import { centred, padded, toWidth } from "./format.ts";
-import { Tuple, type Value, checkText, fail, isTrue, iterate, toIndex, toText } from "./values.ts";
+import { Tuple, type Value, fail, isTrue, iterate, joinTexts, toIndex, toText } from "./values.ts";
 
 type Method = (text: string) => Builtin;
 
@@ -87,11 +87,10 @@ function partition(text: string, separator: Value, last: boolean): Value {
 /** All occurrences, or the first `count` of them. */
 export function replaced(text: string, old: Value, fresh: Value, count: Value): string {
   const [from, to, most] = [toText(old, "replace()"), toText(fresh, "replace()"), toIndex(count, "count")];
-  if (most < 0 && from !== "") return checkText(text.split(from).join(to));
+  if (most < 0 && from !== "") return joinTexts(text.split(from), to);
   const parts = from === "" ? ["", ...text, ""] : text.split(from);
   const end = most < 0 ? parts.length : Math.min(parts.length, most + 1);
-  const head = parts.slice(0, end).join(to);
-  return checkText([head, ...parts.slice(end)].join(from));
+  return joinTexts([joinTexts(parts.slice(0, end), to), ...parts.slice(end)], from);
 }
 
 const justified = (name: string, align: "<" | ">"): [string, Method] =>
@@ -113,7 +112,10 @@ function countOf(text: string, part: Value): bigint {
 }
 
 const joinedBy = (text: string, items: Value): string =>
-  checkText([...iterate(items)].map((item) => toText(item, "join()")).join(text));
+  joinTexts(
+    [...iterate(items)].map((item) => toText(item, "join()")),
+    text,
+  );
 
 /** By name; `str.format` is bound where calls are made, as it takes any arguments. */
 export const STRING_METHODS: ReadonlyMap<string, Method> = new Map([

@@ -201,6 +201,13 @@ export function checkCount(count: number, most: "text" | "items"): void {
   if (!(count <= (most === "text" ? MAX_TEXT : MAX_ITEMS))) fail(`it makes ${count} ${most} at once, too many`);
 }
 
+/** The texts with `by` between them; its length is checked before it is made. */
+export function joinTexts(texts: readonly string[], by: string): string {
+  const own = texts.reduce((sum, { length }) => sum + length, 0);
+  checkCount(own + Math.max(0, texts.length - 1) * by.length, "text");
+  return texts.join(by);
+}
+
 /** An int, as a number that is safe to compute with. */
 export function toIndex(value: Value, what: string): number {
   if (typeof value === "boolean") return Number(value);

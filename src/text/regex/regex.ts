@@ -39,6 +39,8 @@ class Pattern {
   private depth = 0;
   private behind = 0;
   private atomics = 0;
+  /** Places so far where a match can go on in more than one way: alternatives, repetitions without an end. */
+  private choices = 0;
   /** The letter before, where case does not count: two may be one character. */
   private letter = "";
 
@@ -57,6 +59,7 @@ class Pattern {
     const { fold } = this;
     const parts = [this.sequence()];
     while (this.reader.take("|")) parts.push(this.sequence());
+    if (parts.length > 1) this.choices++;
     this.fold = fold;
     this.depth--;
     return parts.join("|");
@@ -65,14 +68,24 @@ class Pattern {
   private sequence(): string {
     let text = "";
     this.letter = "";
-    while (!this.reader.done && !this.reader.sees("|") && !this.reader.sees(")")) text += this.repeated(this.atom());
+    while (!this.reader.done && !this.reader.sees("|") && !this.reader.sees(")")) {
+      const before = this.choices;
+      const atom = this.atom();
+      text += this.repeated(atom, this.choices > before);
+    }
     return text;
   }
 
-  /** `atom` with the quantifiers that follow it. */
-  private repeated(atom: string): string {
+  /**
+   * `atom` with the quantifiers that follow it. `open`: it can match the same text in several ways. Repeated without an end,
+   * their number doubles with each character, and so would the time where the rest does not match.
+   */
+  private repeated(atom: string, open: boolean): string {
     let text = atom;
     for (let quantifier = this.reader.quantifier(); quantifier; quantifier = this.reader.quantifier()) {
+      const endless = /^[*+]|,\}/.test(quantifier.text) && !quantifier.possessive;
+      if (endless && open) return refuse("alternatives or a repetition inside a repetition, unless it is atomic");
+      if (endless) this.choices++;
       this.letter = "";
       // One after another repeats what is repeated already.
       const unit = text === atom && !text.startsWith("(?") ? text : `(?:${text})`;
@@ -123,8 +136,8 @@ class Pattern {
     if (reader.skip(/^\?#[^)]*\)/)) return "";
     const options = reader.skip(/^\?(-?)i([:)])/);
     if (options) return this.withFold(options[1] === "", options[2] === ")");
-    if (reader.take("?>")) return this.atomic(this.inside());
-    for (const ahead of ["?=", "?!"]) if (reader.take(ahead)) return `(${ahead}${this.inside()})`;
+    if (reader.take("?>")) return this.atomic(this.decided());
+    for (const ahead of ["?=", "?!"]) if (reader.take(ahead)) return `(${ahead}${this.decided()})`;
     for (const behind of ["?<=", "?<!"]) if (reader.take(behind)) return this.lookbehind(behind);
     if (reader.skip(/^\?(<\w+>|'\w+'|:)/) || !reader.sees("?")) return `(?:${this.inside()})`;
     return refuse(`a group of the kind (${reader.rest.slice(0, 3)}`);
@@ -143,6 +156,14 @@ class Pattern {
     this.behind++;
     const text = `(${kind}${this.inside()})`;
     this.behind--;
+    return text;
+  }
+
+  /** Of a group that is not tried again once it has matched. */
+  private decided(): string {
+    const { choices } = this;
+    const text = this.inside();
+    this.choices = choices;
     return text;
   }
 

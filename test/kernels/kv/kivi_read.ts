@@ -1,6 +1,6 @@
 // attn_decode over pages of KIVI: its reader of these pages against float64.
 import { attn_decode } from "../../../src/gpu/kernels.gen.ts";
-import { withSnippet } from "../../../src/gpu/specialise.ts";
+import { withSnippet } from "../../../src/gpu/text.ts";
 import { kiviFormat } from "../../../src/kv/systems/kivi/format.ts";
 import type { Cache } from "../attn_case.ts";
 import { decodeCase } from "../attention/attn_decode.ts";

@@ -4,7 +4,7 @@
 import type { KernelSource } from "../../../src/gpu/kernel.ts";
 import type { SealedFormat } from "../../../src/kv/format.ts";
 import { hadamard, hadamardBlock } from "../../../src/kv/hadamard.ts";
-import { defineSystem } from "../../../src/kv/recipe.ts";
+import { defineSystem } from "../../../src/kv/parse.ts";
 
 /** Words of a page: keys [32][E], values [32][E]. */
 const reader = (width: number): string => `// exact pages: keys and values slot by slot
@@ -66,7 +66,6 @@ const seal = {
   overrides: { E: 8, BLOCK: 1 },
   tiles: {},
   features: [],
-  snippets: {},
   code,
 } as const satisfies KernelSource;
 

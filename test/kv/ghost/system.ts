@@ -2,7 +2,7 @@
 // the checkpoint brings along. It uses the seams for partials and for weights.
 import type { KernelSource } from "../../../src/gpu/kernel.ts";
 import { dispatch } from "../../../src/gpu/program.ts";
-import { defineSystem } from "../../../src/kv/recipe.ts";
+import { defineSystem } from "../../../src/kv/parse.ts";
 import type { StepSizes } from "../../../src/kv/system.ts";
 
 const code = `// ghost_partial — (acc, max, sum) = (value of the layer, 0, 1) for every row and head
@@ -31,7 +31,6 @@ const ghostPartial = {
   overrides: { H: 6, E: 8 },
   tiles: {},
   features: [],
-  snippets: {},
   code,
 } as const satisfies KernelSource;
 

@@ -1,6 +1,6 @@
 // KIVI on toy models against float64 with the same codes; what it costs, and what is refused.
 import { expect } from "playwright/test";
-import { parseRecipe } from "../../../src/index.ts";
+import { parseRecipe } from "../../../src/kv/parse.ts";
 import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
 import { job, source, testWith, tolerance, worst } from "../../golden/serve.ts";

@@ -2,7 +2,7 @@
 // is added to its score. Keys and values differ in width; all is f32, so that nothing is lost but what is left out.
 import type { KernelSource } from "../../../src/gpu/kernel.ts";
 import type { SealedFormat } from "../../../src/kv/format.ts";
-import { defineSystem } from "../../../src/kv/recipe.ts";
+import { defineSystem } from "../../../src/kv/parse.ts";
 
 /** Words of a page: keys [32][E/2], values [32][E], biases [32]. */
 const reader = (width: number): string => `// narrow pages: keys of every other channel, values, a bias for each slot
@@ -67,7 +67,6 @@ const seal = {
   overrides: { E: 8 },
   tiles: {},
   features: [],
-  snippets: {},
   code,
 } as const satisfies KernelSource;
 

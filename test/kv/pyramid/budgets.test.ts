@@ -1,6 +1,7 @@
 // How many tokens each list keeps: numbers only, no GPU.
 import { expect, test } from "playwright/test";
-import { InputError, type KvModel, parseRecipe } from "../../../src/index.ts";
+import { InputError, type KvModel } from "../../../src/index.ts";
+import { parseRecipe } from "../../../src/kv/parse.ts";
 import { planOf } from "../../../src/kv/shape.ts";
 import { chosenTokens, mostChosen, schedule } from "../../../src/kv/systems/pyramid/budgets.ts";
 import { TokenEngine } from "../../../src/engine/engine.ts";

@@ -36,8 +36,8 @@ export async function running(
   { config, weights }: Loaded,
   options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve">,
 ): Promise<Transformer> {
-  const settings = checkOptions({ ...options, tune: "off", sequences: 1 });
-  const model = assemble(gpu, config, weights, settings);
+  const settings = await checkOptions({ ...options, tune: "off", sequences: 1 });
+  const model = await assemble(gpu, config, weights, settings);
   await makeReady(model, settings, { report: () => {}, signal: undefined });
   return model.transformer;
 }

@@ -7,7 +7,7 @@ import { Program } from "../../../src/gpu/program.ts";
 import { KvCache } from "../../../src/kv/cache.ts";
 import { blocksFor } from "../../../src/kv/blocks.ts";
 import { PagePool } from "../../../src/kv/pages.ts";
-import { parseRecipe } from "../../../src/kv/recipe.ts";
+import { parseRecipe } from "../../../src/kv/parse.ts";
 import { planOf, privatePagesOf, tiersOf } from "../../../src/kv/shape.ts";
 import type { StepSizes, SystemContext } from "../../../src/kv/system.ts";
 

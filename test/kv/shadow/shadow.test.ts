@@ -3,7 +3,7 @@ import { expect } from "playwright/test";
 import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
 import { job, source, testWith, tolerance, worst } from "../../golden/serve.ts";
-import { parseRecipe } from "../../../src/kv/recipe.ts";
+import { parseRecipe } from "../../../src/kv/parse.ts";
 import { type Expected, expected, type Toy, toy } from "./toy.ts";
 
 const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).dtype));

@@ -3,7 +3,7 @@ import { expect } from "playwright/test";
 import type { KvModel } from "../../../src/api.ts";
 import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
-import { parseRecipe } from "../../../src/kv/recipe.ts";
+import { parseRecipe } from "../../../src/kv/parse.ts";
 import { job, source, testWith, worst } from "../../golden/serve.ts";
 import { expected, toy } from "./toy.ts";
 

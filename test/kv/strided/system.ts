@@ -5,7 +5,7 @@ import type { KernelSource } from "../../../src/gpu/kernel.ts";
 import { type AnyDispatch, dispatch } from "../../../src/gpu/program.ts";
 import { BLOCK_TOKENS } from "../../../src/kv/blocks.ts";
 import { columnOf } from "../../../src/kv/layout.ts";
-import { defineSystem } from "../../../src/kv/recipe.ts";
+import { defineSystem } from "../../../src/kv/parse.ts";
 import type { StepSizes, SystemContext } from "../../../src/kv/system.ts";
 import { layoutOf } from "../../../src/kv/systems/swiftkv/layout.ts";
 import { countOf, liveFromOf } from "./rule.ts";
@@ -34,7 +34,6 @@ const stridedKeep = {
   overrides: {},
   tiles: {},
   features: [],
-  snippets: {},
   code,
 } as const satisfies KernelSource;
 

@@ -2,19 +2,23 @@
 // gives up the others. The two differ only in how many a layer keeps. docs/kv.md has formulas and costs.
 import type { KvModel } from "../../../api.ts";
 import { InputError } from "../../../errors.ts";
+import { Later } from "../../../later.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
 import type { KvSystem, OptionRule, SystemDefinition } from "../../system.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
 import { chosenTokens, mostChosen, pagesGivenUp, type PyramidOptions } from "./budgets.ts";
-import { chooseSlots, type Scoring, scoreSlots } from "./scoring.ts";
+import type { Scoring } from "./scoring.ts";
 
 const OPTIONS = {
   budget: { least: 33, most: 1_048_576, default: 512 },
   window: { least: 1, most: 256, default: 32 },
 } satisfies Record<string, OptionRule>;
 
+const work = new Later(() => import("./scoring.ts"));
+
 export const pyramid: SystemDefinition = {
   name: "pyramid",
+  load: () => work.load(),
   options: { ...OPTIONS, beta: { least: 1, most: 1000, fraction: true, default: 20 } },
   create: ({ budget, window, beta }, model) =>
     createSystem("pyramid", { budget: budget!, window: window!, beta: beta! }, model),
@@ -22,6 +26,7 @@ export const pyramid: SystemDefinition = {
 
 export const snapkv: SystemDefinition = {
   name: "snapkv",
+  load: () => work.load(),
   options: OPTIONS,
   create: ({ budget, window }, model) => createSystem("snapkv", { budget: budget!, window: window!, beta: 1 }, model),
 };
@@ -62,13 +67,13 @@ function createSystem(name: string, options: PyramidOptions, { layers, kvHeads, 
       select(store, context) {
         const scoring = scoringOf(readersOf(layout, store).at(-1)!);
         const count = (tokens: number) => chosen(tokens)?.[store] ?? 0;
-        return [...scoreSlots(context, scoring), ...chooseSlots(context, scoring, store, count)];
+        return [...work.now.scoreSlots(context, scoring), ...work.now.chooseSlots(context, scoring, store, count)];
       },
     },
     /** Layers that share a store and are not the last to read it: their scores are added up. */
     at(place, layer, context) {
       const isLast = readersOf(layout, layout.reads[layer]!).at(-1) === layer;
-      return place === "afterAttention" && !isLast ? scoreSlots(context, scoringOf(layer)) : [];
+      return place === "afterAttention" && !isLast ? work.now.scoreSlots(context, scoringOf(layer)) : [];
     },
   };
 }

@@ -3,13 +3,9 @@
 // prompt's end and to the reply. Nothing is dropped. Source: Sun et al., ShadowKV (2410.21465); docs/shadowkv.md.
 import type { KvModel } from "../../../api.ts";
 import { alignUp, InputError } from "../../../errors.ts";
+import { Later } from "../../../later.ts";
 import type { KvBounds, KvSystem, Options, SystemDefinition } from "../../system.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
-import { ChunkReads, withCounts } from "./attended.ts";
-import { betweenSteps } from "./between.ts";
-import { recallChunks } from "./decode.ts";
-import { takePrompt } from "./prompt.ts";
-import { takePage } from "./retire.ts";
 import {
   basePages,
   chunksOf,
@@ -30,8 +26,11 @@ const [BY_LAYER, BY_GROUP] = [1, 2];
 const VALUES = { f16: 16, int8: 8, int4: 4, host: -1, "host-sync": -2 };
 const HOSTS: Readonly<Record<number, ShadowShape["host"]>> = { [-1]: "late", [-2]: "sync" };
 
+const work = new Later(() => import("./work.ts"));
+
 export const shadow: SystemDefinition = {
   name: "shadow",
+  load: () => work.load(),
   options: {
     budget: { least: 4, most: 2 ** 20, words: { auto: AUTO, all: ALL }, default: AUTO },
     rank: { least: 2, most: 4096, words: { auto: AUTO, full: ALL }, default: AUTO },
@@ -118,19 +117,19 @@ function createSystem(
               tokens: Array.from({ length: columns }, () => keptTokens(shape)),
             }
           : null,
-      select: (store, context) => takePrompt(context, shape, store),
+      select: (store, context) => work.now.takePrompt(context, shape, store),
       ...(shape.reply && {
-        retiring: { after: shape.reply, take: (store, context) => takePage(context, shape, store) },
+        retiring: { after: shape.reply, take: (store, context) => work.now.takePage(context, shape, store) },
       }),
     },
     at(place, layer, context) {
       const [first] = readersOf(layout, layout.reads[layer]!);
       const chooses = !byGroup || layer === first;
       if (place !== "afterHeads" || !chooses) return [];
-      return withCounts(context, shape, { layer, byGroup }, recallChunks(context, shape, layer));
+      return work.now.withCounts(context, shape, { layer, byGroup }, work.now.recallChunks(context, shape, layer));
     },
     stateBytes: stateBytesOf(shape, model, layout.stores),
-    between: (context) => betweenSteps(context, shape),
-    attending: (context) => new ChunkReads(context, shape),
+    between: (context) => work.now.betweenSteps(context, shape),
+    attending: (context) => new work.now.ChunkReads(context, shape),
   };
 }

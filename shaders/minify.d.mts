@@ -1,0 +1,1 @@
+export function minify(text: string): string;

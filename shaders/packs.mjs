@@ -1,0 +1,22 @@
+// Which kernels' texts are loaded together. The pack `main` is part of the engine's first file; the others are chunks of their
+// own, fetched where the first of their kernels is compiled.
+
+const ROOMS = {
+  cpu: "cpu", // adapters that run shaders on a CPU
+  kv: "kv", // cache systems
+  train: "students", // calibrating, converting and training
+  peak: "peak", // measureAdapter
+};
+
+const KERNELS = {
+  gemm_regs: "spare", // a candidate that is measured, or a CPU adapter without subgroups
+  place_heads: "spare", // a family whose norm covers all heads
+  gather: "spare", // SwiftKV
+  trim: "spare", // logits of several rows
+  pack_block: "blocks", // weights of GGUF files
+  fold: "students",
+  transpose: "students",
+  square_sums: "students",
+};
+
+export const packOf = (room, kernel) => KERNELS[kernel] ?? ROOMS[room] ?? "main";

@@ -1,0 +1,165 @@
+// Packs the package, installs it as others would, and uses it. Needs npm's registry and a browser; minutes.
+//   node tools/package/try.mjs [types] [node] [vite] [page]     all of them by default
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { launch } from "../../demo/server/browser.mjs";
+import { ROOT } from "./build.mjs";
+
+/** Version 6 is the first whose DOM library has WebGPU. */
+const TYPESCRIPTS = { 5.4: ["@webgpu/types"], 5.9: ["@webgpu/types"], 6: [], 7: [] };
+const MODEL = join(ROOT, "demo/models/fable");
+
+const folder = mkdtempSync(join(tmpdir(), "longprompt-try-"));
+const run = (program, args, cwd, options = {}) =>
+  execFileSync(program, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], ...options });
+
+function pack() {
+  const [{ filename }] = JSON.parse(
+    run("npm", ["pack", "--json", "--pack-destination", folder], ROOT).replace(/^[^[]*/, ""),
+  );
+  return join(folder, filename);
+}
+
+/** A project with the package and others installed. */
+function project(name, tarball, packages = []) {
+  const place = join(folder, name);
+  mkdirSync(place);
+  writeFileSync(join(place, "package.json"), JSON.stringify({ name, private: true, type: "module" }));
+  run("npm", ["install", "--no-audit", "--no-fund", tarball, ...packages], place);
+  return place;
+}
+
+const USE = `import { load, InputError, type Engine, type LoadOptions } from "longprompt";
+import { parseRecipe, type Recipe } from "longprompt/recipes";
+const options: LoadOptions = { kv: "int8", onProgress: ({ share }) => void share?.toFixed() };
+export async function use(device: GPUDevice): Promise<string> {
+  const engine: Engine = await load("org/name", { ...options, device });
+  const recipe: Recipe = parseRecipe("kivi:bits=4");
+  const { kvBytes } = recipe.price(engine.model.kvShape, 4096);
+  if (kvBytes < 0) throw new InputError("never");
+  // @ts-expect-error: a prompt is an object
+  engine.session().generate("text");
+  const reply = engine.session().generate({ text: "a" }, { maxTokens: 2 });
+  for await (const { text, id } of reply) text.at(id);
+  return (await reply.result).text;
+}
+`;
+
+/** The declarations under several versions of the compiler, libraries checked too. */
+function types(tarball) {
+  for (const [version, gpu] of Object.entries(TYPESCRIPTS)) {
+    const place = project(`types-${version}`, tarball, [`typescript@${version}`, ...gpu]);
+    writeFileSync(join(place, "use.ts"), USE);
+    for (const [module, moduleResolution] of [
+      ["esnext", "bundler"],
+      ["nodenext", "nodenext"],
+    ]) {
+      const lib = ["es2023", "dom", "dom.iterable", "dom.asynciterable"];
+      const strict = { noEmit: true, strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false };
+      const compilerOptions = { ...strict, target: "es2022", lib, types: gpu, module, moduleResolution };
+      writeFileSync(join(place, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["use.ts"] }));
+      run(process.execPath, ["node_modules/typescript/bin/tsc"], place, { stdio: "inherit" });
+    }
+    console.log(`ok types: TypeScript ${version}`);
+  }
+}
+
+/** In Node: refused without WebGPU, and running on Dawn's. */
+function node(tarball) {
+  const place = project("node", tarball, ["webgpu"]);
+  writeFileSync(
+    join(place, "use.mjs"),
+    `import { readFileSync, readdirSync } from "node:fs";
+import { load, UnsupportedError } from "longprompt";
+const refused = await load("./model/").catch((error) => error);
+if (!(refused instanceof UnsupportedError) || refused.code !== "no-webgpu") throw refused;
+const { create, globals } = await import("webgpu");
+Object.assign(globalThis, globals);
+const gpu = create([]);
+Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true });
+const files = readdirSync(process.argv[2]).filter((name) => /\\.(json|safetensors)$/.test(name) && name !== "golden.json");
+const engine = await load(files.map((name) => new File([readFileSync(process.argv[2] + "/" + name)], name)));
+const reply = engine.session().generate({ text: "Once upon a time" }, { maxTokens: 8, temperature: 0 });
+console.log((await reply.result).text);
+process.exit(0);
+`,
+  );
+  const chromium = ["/usr/lib/chromium", "/opt/google/chrome"].find((each) =>
+    existsSync(`${each}/vk_swiftshader_icd.json`),
+  );
+  const software = { LD_LIBRARY_PATH: chromium, VK_ICD_FILENAMES: `${chromium}/vk_swiftshader_icd.json` };
+  const env = {
+    ...process.env,
+    ...(chromium && !existsSync("/dev/dri") && !existsSync("/dev/nvidia0") ? software : {}),
+  };
+  console.log(`ok node: ${run(process.execPath, ["use.mjs", MODEL], place, { env }).trim()}`);
+}
+
+const SCRIPT = (from) => `import { load } from "${from}";
+const engine = await load("/model/");
+const reply = engine.session().generate({ messages: [{ role: "user", content: "Hello" }] }, { maxTokens: 8, temperature: 0 });
+document.body.append((await reply.result).text);
+document.title = "done";
+`;
+
+/** An application that Vite builds, with the package's chunks among its own. */
+async function vite(tarball) {
+  const place = project("vite", tarball, ["vite"]);
+  writeFileSync(join(place, "index.html"), `<!doctype html><body><script type="module" src="./main.js"></script>`);
+  writeFileSync(join(place, "main.js"), SCRIPT("longprompt"));
+  run("npx", ["vite", "build", "--logLevel", "error", "--target", "es2023"], place);
+  cpSync(MODEL, join(place, "dist/model"), { recursive: true });
+  console.log(`ok vite: ${await visit(join(place, "dist"))}`);
+}
+
+/** A page without a bundler: one script from a file server. */
+async function page(tarball) {
+  const place = project("page", tarball);
+  cpSync(join(place, "node_modules/longprompt/dist/longprompt.min.js"), join(place, "longprompt.min.js"));
+  writeFileSync(
+    join(place, "index.html"),
+    `<!doctype html><body><script type="module">${SCRIPT("./longprompt.min.js")}</script>`,
+  );
+  cpSync(MODEL, join(place, "model"), { recursive: true });
+  console.log(`ok page: ${await visit(place)}`);
+}
+
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".json": "application/json" };
+
+/** What a page writes once its title is "done". */
+async function visit(root) {
+  const server = createServer((request, response) => {
+    const file = join(root, new URL(request.url, "http://x").pathname.replace(/\/$/, "/index.html"));
+    if (!existsSync(file)) return response.writeHead(404).end();
+    response
+      .writeHead(200, { "Content-Type": TYPES[extname(file)] ?? "application/octet-stream" })
+      .end(readFileSync(file));
+  });
+  await new Promise((resolve) => server.listen(0, "localhost", resolve));
+  const { browser } = await launch({});
+  try {
+    const tab = await browser.newPage();
+    const broken = new Promise((_, reject) => tab.on("pageerror", reject));
+    await tab.goto(`http://localhost:${server.address().port}/`);
+    await Promise.race([tab.waitForFunction(() => document.title === "done", null, { timeout: 120_000 }), broken]);
+    return (await tab.innerText("body")).trim();
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
+
+const PARTS = { types, node, vite, page };
+const wanted = process.argv.slice(2);
+try {
+  const tarball = pack();
+  console.log(`packed: ${(readFileSync(tarball).length / 1e6).toFixed(1)} MB`);
+  for (const [name, part] of Object.entries(PARTS))
+    if (wanted.length === 0 || wanted.includes(name)) await part(tarball);
+} finally {
+  rmSync(folder, { recursive: true });
+}
+process.exit(0);
