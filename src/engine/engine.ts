@@ -4,8 +4,9 @@ import type { FinishReason } from "../api.ts";
 import type { Attended } from "../attended.ts";
 import { InputError } from "../errors.ts";
 import { BlockPool } from "../kv/blocks.ts";
-import { LaterPool } from "../kv/later.ts";
-import { PagePool } from "../kv/pages.ts";
+import type { LaterPool } from "../kv/later.ts";
+import { optional } from "../kv/optional.ts";
+import type { PagePool } from "../kv/pages.ts";
 import { type Holdings, Residence } from "../kv/residence.ts";
 import type { Batch, Model, Sampled } from "../model/model.ts";
 import { addAttended } from "./attended.ts";
@@ -60,8 +61,8 @@ export class TokenEngine {
     this.#model = model;
     const { tiers, privatePages, streamed } = model.cache;
     this.#pool = new BlockPool(tiers);
-    this.#privatePages = privatePages && new PagePool(privatePages);
-    this.#later = streamed && new LaterPool(streamed);
+    this.#privatePages = privatePages && new optional.now.PagePool(privatePages);
+    this.#later = streamed && new optional.now.LaterPool(streamed);
     this.#scheduler = new Scheduler(model.limits, model.cache, this.#privatePages?.standing ?? null);
   }
 

@@ -46,6 +46,9 @@ const commonLength = (a: readonly number[], b: readonly number[]): number => {
   return length;
 };
 
+/** Stands for a later block (later.ts): the keys and values of this page pass. */
+export const PASSING = -1;
+
 export class BlockPool {
   readonly #states: BlockState[];
   /** By tier: blocks without a holder, least recently released first. They keep their contents until they are taken again. */

@@ -5,7 +5,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords, split, type Stretch } from "./arena.ts";
 import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
-import { type PageMove, Sealer } from "./edits.ts";
+import type { PageMove, Sealer } from "./edits.ts";
 import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
 import { ALL_SLOTS, type Entry, PageLists } from "./lists.ts";
@@ -13,7 +13,8 @@ import type { BlockMove } from "./blocks.ts";
 import type { Tier } from "./plan.ts";
 import type { KeptPages } from "./kept.ts";
 import type { Edits } from "./residence.ts";
-import { StreamedBuffers, type StreamedShape } from "./streamed.ts";
+import { optional } from "./optional.ts";
+import type { StreamedBuffers, StreamedShape } from "./streamed.ts";
 
 export interface CacheShape {
   layout: Layout;
@@ -77,7 +78,7 @@ export class KvCache {
     this.#staging = gpu.buffer("block copy", this.#stagedBytes(), "scratch");
     const seals = shape.tiers.some(({ format }) => isSealed(format));
     const sealable = shape.tiers[0]!.blocks * this.columns;
-    this.#sealer = seals ? new Sealer(gpu, this.arenas, shape.headWidth, sealable) : null;
+    this.#sealer = seals ? new optional.now.Sealer(gpu, this.arenas, shape.headWidth, sealable) : null;
     this.#used = Array.from({ length: shape.sequences }, () => new Set<number>());
     this.#fewer = Array.from({ length: shape.sequences + 1 }, () => 0);
     this.#givenUp = [...this.#fewer];
@@ -165,7 +166,7 @@ export class KvCache {
     const pages = { format: this.written, kvHeads, headWidth };
     const [{ blocks }] = tiers as [Tier];
     const [room, number] = [this.#room, this.#blockArenas.length];
-    return new StreamedBuffers(this.#gpu, streamed, {
+    return new optional.now.StreamedBuffers(this.#gpu, streamed, {
       bundles: this.bundles,
       pages,
       blocks,

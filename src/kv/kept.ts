@@ -24,7 +24,7 @@ export interface RetiringPage {
 
 export class KeptPart {
   readonly #plan: CachePlan;
-  readonly #pool: PagePool | null;
+  readonly #pool: PagePool;
   #now: KeptPages | null = null;
   /** Kept, but lists and blocks change with the next edits only: the step that selects still reads them. */
   #next: KeptPages | null = null;
@@ -33,7 +33,7 @@ export class KeptPart {
   /** What stands for the first live page has been made; it goes with the edits before the row at this position. */
   #retiring: { goesAt: number } | null = null;
 
-  constructor(plan: CachePlan, pool: PagePool | null) {
+  constructor(plan: CachePlan, pool: PagePool) {
     this.#plan = plan;
     this.#pool = pool;
   }
@@ -56,7 +56,7 @@ export class KeptPart {
   /** Blocks that a prompt of so many tokens gives up; none where there is no region for what stands for them. */
   blocksGivenUp(tokens: number): number {
     const blocks = this.#plan.retain(tokens)?.liveFrom ?? 0;
-    return (this.#pool?.regions?.fits(blocks) ?? true) ? blocks : 0;
+    return (this.#pool.regions?.fits(blocks) ?? true) ? blocks : 0;
   }
 
   /**
@@ -66,7 +66,7 @@ export class KeptPart {
   keep(prompt: readonly number[], number: number): KeptPages | null {
     const retention = this.#plan.retain(prompt.length);
     if (!retention) return null;
-    assert(this.#pool && !this.any, "a part of a prompt is kept once, in private pages");
+    assert(!this.any, "a part of a prompt is kept once, in private pages");
     const place = this.#takeRegion(prompt, number, retention.liveFrom);
     if (!place) return null;
     this.#next = { ...retention, ...place, pages: this.#pool.take(retention.tokens.map(blocksFor)) };
@@ -109,7 +109,7 @@ export class KeptPart {
   retire(position: number): RetiringPage | null {
     const { liveFrom: index, region } = this.#now!;
     const due = position - this.overdue(position);
-    if (!this.#pool!.regions!.extend(region, index)) return null;
+    if (!this.#pool.regions!.extend(region, index)) return null;
     this.#retiring = { goesAt: Math.max(position + 1, due + this.#plan.retiring!.within) };
     return { index, region };
   }
@@ -126,8 +126,8 @@ export class KeptPart {
   /** Another sequence keeps the same. */
   share(): KeptPages | null {
     if (!this.#now) return null;
-    this.#pool!.share(this.#now.pages);
-    this.#pool!.regions?.share(this.#now.region);
+    this.#pool.share(this.#now.pages);
+    this.#pool.regions?.share(this.#now.region);
     return this.#now;
   }
 
@@ -138,14 +138,14 @@ export class KeptPart {
 
   /** Takes private pages as another cache of the same plan held them. */
   restore(kept: KeptPages | null): KeptPages | null {
-    assert(!kept || !this.#pool!.regions, "what stands for a prompt beside its pages is not saved");
-    return kept && { ...kept, pages: this.#pool!.take(kept.tokens.map(blocksFor)) };
+    assert(!kept || !this.#pool.regions, "what stands for a prompt beside its pages is not saved");
+    return kept && { ...kept, pages: this.#pool.take(kept.tokens.map(blocksFor)) };
   }
 
   /** The sequence is over. What stands for its prompt, which began with `tokens`, stays under `number`; without one it goes. */
   dispose(tokens: readonly number[], number: number | null): void {
     const kept = this.#now ?? this.#next;
-    if (kept) this.#pool!.release(kept.pages);
+    if (kept) this.#pool.release(kept.pages);
     if (kept) this.#leaveRegion(kept.region, tokens, number);
     this.#now = this.#next = this.#retiring = null;
   }

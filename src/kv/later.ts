@@ -2,7 +2,7 @@
 // layer; the keys and values of later stores lie in later blocks, which belong to one sequence and are found by nobody else.
 // Those of a prompt's pages that are given up at its end never have any: they pass, store after store, through one arena.
 import { assert } from "../errors.ts";
-import { blocksFor } from "./blocks.ts";
+import { blocksFor, PASSING } from "./blocks.ts";
 import type { WrittenFormat } from "./format.ts";
 
 /** How prompts are streamed. */
@@ -10,6 +10,8 @@ export interface Streaming {
   /** The first store that blocks hold nothing of; all after it likewise. */
   firstStore: number;
   inputs: WrittenFormat;
+  /** Bytes of a token: of its input, of all later stores, and of one store. */
+  bytes: Record<"input" | "later" | "one", number>;
 }
 
 /** What a cache that streams prompts shares out beside its blocks. */
@@ -20,9 +22,6 @@ export interface StreamedPlan {
   blockBytes: number;
   passingBytes: number;
 }
-
-/** Stands for a later block: the keys and values of this page pass. */
-export const PASSING = -1;
 
 /** Tokens from … to − 1 of a sequence, whose keys and values of later stores are made in a step from what blocks hold. */
 export interface Made {
@@ -47,6 +46,11 @@ export class LaterPool {
   /** Later blocks in use. */
   get taken(): number {
     return this.#taken.length - this.#free;
+  }
+
+  /** None yet, of a new sequence. */
+  blocks(): LaterBlocks {
+    return new LaterBlocks(this);
   }
 
   take(): number {

@@ -1,5 +1,7 @@
 // Private pages and how many use them, and the regions of what stands for prompts beside them. The lists of a store share its pages, whatever KV head they belong to.
 import { assert } from "../errors.ts";
+import { KeptPart } from "./kept.ts";
+import type { CachePlan } from "./plan.ts";
 import { Regions } from "./regions.ts";
 import { Standing } from "./standing.ts";
 
@@ -31,6 +33,11 @@ export class PagePool {
     this.#users = stores.map(() => new Map());
     this.#kvHeads = kvHeads;
     this.#count = this.free;
+  }
+
+  /** Nothing yet, of a new sequence. */
+  keptPart(plan: CachePlan): KeptPart {
+    return new KeptPart(plan, this);
   }
 
   /** Pages in use. */

@@ -4,6 +4,7 @@ import type { KvFormat, KvModel, RecipePrice } from "../api.ts";
 import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import type { Finding } from "./pairs.ts";
+import { optional } from "./optional.ts";
 import { chunkRowsOf } from "./plan.ts";
 import { bytesOf, evictedOf, peakOf, resolve, type ResolvedCache, wholeUpTo } from "./shape.ts";
 import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
@@ -52,7 +53,8 @@ export class Recipe {
 
   /** Fetches what its systems run on the GPU: before a model is made with it. */
   async load(): Promise<void> {
-    await Promise.all(this.#systems.map(({ definition }) => definition.load?.()));
+    if (this.#systems.length === 0) return;
+    await Promise.all([optional.load(), ...this.#systems.map(({ definition }) => definition.load?.())]);
   }
 
   /** What it costs after a prompt of `tokens` tokens, before anything is loaded. */

@@ -2,8 +2,8 @@
 // own. Pure bookkeeping; what it asks of the GPU are edits, applied before the next step.
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS, type BlockMove, type BlockPool, blocksFor, type Holder, ROOT } from "./blocks.ts";
-import { type KeptPages, KeptPart, type RetiringPage } from "./kept.ts";
-import { LaterBlocks, type LaterPool, type Made } from "./later.ts";
+import type { KeptPages, KeptPart, RetiringPage } from "./kept.ts";
+import type { LaterBlocks, LaterPool, Made } from "./later.ts";
 import type { PagePool } from "./pages.ts";
 import type { CachePlan } from "./plan.ts";
 
@@ -43,7 +43,8 @@ export class Residence implements Holder {
   #pinnedUntil = 0;
   /** Blocks before this index lie in the last tier, or are gone. */
   #settled = 0;
-  readonly #kept: KeptPart;
+  /** Null where all of every prompt stays. */
+  readonly #kept: KeptPart | null;
   readonly #changed = new Set<number>();
   #keptChanged = false;
 
@@ -51,8 +52,8 @@ export class Residence implements Holder {
     this.#pool = pool;
     this.#plan = plan;
     this.#privatePages = privatePages;
-    this.#kept = new KeptPart(plan, privatePages);
-    this.later = laterPool && new LaterBlocks(laterPool);
+    this.#kept = privatePages?.keptPart(plan) ?? null;
+    this.later = laterPool && laterPool.blocks();
   }
 
   get length(): number {
@@ -184,7 +185,7 @@ export class Residence implements Holder {
   /** Pages whose keys and values of later stores pass, where the prompt ends with `count` more tokens and a part of it is given up. */
   #passing(count: number): number {
     const end = this.length + count;
-    return end === this.#pinnedUntil ? this.#kept.blocksGivenUp(end) : 0;
+    return end === this.#pinnedUntil ? this.#kept!.blocksGivenUp(end) : 0;
   }
 
   /**
@@ -203,7 +204,7 @@ export class Residence implements Holder {
   append(tokens: readonly number[]): void {
     for (const token of tokens) this.tokens.push(token);
     assert(this.blocks.length * BLOCK_TOKENS >= this.length, "append without reserve");
-    if (this.#kept.any) return; // rows computed after a part was dropped must not be reused
+    if (this.#kept?.any) return; // rows computed after a part was dropped must not be reused
     while ((this.#published + 1) * BLOCK_TOKENS <= this.length) this.#publish(this.#published++);
   }
 
@@ -257,15 +258,15 @@ export class Residence implements Holder {
 
   /** At the end of the prompt: see `KeptPart`. */
   keep(number: number): KeptPages | null {
-    return this.#kept.keep(this.tokens, number);
+    return this.#kept?.keep(this.tokens, number) ?? null;
   }
 
   overdue(position: number): number {
-    return this.#kept.overdue(position);
+    return this.#kept?.overdue(position) ?? -1;
   }
 
   retire(position: number): RetiringPage | null {
-    return this.#kept.retire(position);
+    return this.#kept?.retire(position) ?? null;
   }
 
   /**
@@ -273,8 +274,8 @@ export class Residence implements Holder {
    * step that read them is launched.
    */
   takeEdits(position = 0): Edits {
-    if (this.#kept.advance(position)) this.#giveUp(this.#kept.now!.liveFrom);
-    const kept = this.#keptChanged ? this.#kept.now : null;
+    if (this.#kept?.advance(position)) this.#giveUp(this.#kept.now!.liveFrom);
+    const kept = this.#keptChanged ? this.#kept!.now : null;
     this.#keptChanged = false;
     const pages = [...this.#changed].map((index) => ({
       index,
@@ -300,18 +301,18 @@ export class Residence implements Holder {
 
   get holdings(): Holdings {
     const tiers = this.blocks.map((block) => (block === GONE ? GONE : this.#pool.tierOf(block)));
-    return { tokens: [...this.tokens], blocks: [...this.blocks], tiers, kept: this.#kept.now };
+    return { tokens: [...this.tokens], blocks: [...this.blocks], tiers, kept: this.#kept?.now ?? null };
   }
 
   /** Another residence of the same, which shares everything until one of them writes. Only between two steps. */
   copy(): Residence {
     assert(
-      !this.#kept.ending && !this.later,
+      !this.#kept?.ending && !this.later,
       "copy while a part of a prompt is being kept, or of one that was streamed",
     );
     const other = new Residence(this.#pool, this.#plan, this.#privatePages);
     for (const block of this.blocks) if (block !== GONE) this.#pool.retain(block, other);
-    other.#fill({ ...this.holdings, kept: this.#kept.share(), published: this.#published });
+    other.#fill({ ...this.holdings, kept: this.#kept?.share() ?? null, published: this.#published });
     return other;
   }
 
@@ -328,7 +329,7 @@ export class Residence implements Holder {
   restore({ tokens, tiers, kept }: Holdings): Holdings {
     assert(this.length === 0, "restore into a residence that holds tokens");
     const blocks = tiers.map((tier) => (tier === GONE ? GONE : this.#pool.take(this, tier)));
-    this.#fill({ tokens, blocks, kept: this.#kept.restore(kept), published: 0 });
+    this.#fill({ tokens, blocks, kept: this.#kept?.restore(kept) ?? null, published: 0 });
     this.append([]); // what is whole becomes findable
     return this.holdings;
   }
@@ -336,7 +337,7 @@ export class Residence implements Holder {
   #fill({ tokens, blocks, kept, published }: Omit<Holdings, "tiers"> & { published: number }): void {
     for (const token of tokens) this.tokens.push(token);
     for (const block of blocks) this.#changed.add(this.blocks.push(block) - 1);
-    this.#kept.set(kept);
+    this.#kept?.set(kept);
     this.#keptChanged = kept !== null;
     this.#published = published;
     this.#settle();
@@ -347,11 +348,11 @@ export class Residence implements Holder {
    * stands for its prompt stays under `number`; without one it goes.
    */
   dispose(number: number | null = null): void {
-    const kept = this.#kept.any;
+    const kept = this.#kept?.any;
     const open = this.#openBlock(1);
     if (!kept && open !== null && this.#pool.references(this.blocks[open]!) === 1) this.#publish(open);
     for (const block of this.blocks.splice(0).reverse()) if (block !== GONE) this.#pool.release(block, this);
-    this.#kept.dispose(this.tokens, number);
+    this.#kept?.dispose(this.tokens, number);
     this.later?.dispose();
     this.tokens.length = 0;
     this.#published = this.#settled = this.#pinnedUntil = 0;

@@ -7,7 +7,6 @@ import { type Layout, ordinaryLayout } from "./layout.ts";
 import { alignedBlocks } from "./regions.ts";
 import type { StreamedPlan, Streaming } from "./later.ts";
 import type { CachePlan, Retention, Tier } from "./plan.ts";
-import { streamedBytes, streamingOf } from "./streaming.ts";
 import type { KvBounds, KvSystem, Retaining, StateBytes } from "./system.ts";
 
 /** What a cache is built from, for one model. */
@@ -30,7 +29,7 @@ export function resolve(model: KvModel, written: WrittenFormat, systems: readonl
     sealed: systems.find(({ sealed }) => sealed)?.sealed ?? null,
     retaining: systems.find(({ retaining }) => retaining)?.retaining ?? null,
   };
-  const { streaming, why } = streamingOf(model, parts);
+  const { streaming, why } = parts.retaining?.streams?.(model, parts) ?? { streaming: null, why: null };
   return { model, systems, ...parts, streaming, streamingReason: why };
 }
 
@@ -80,20 +79,15 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
 }
 
 /** Bytes of a token in a block: of all stores, or where prompts are streamed, of those before the boundary and of what enters it. */
-function blockTokenBytes({ model, layout, written, streaming }: ResolvedCache, format: PageFormat): number {
+function blockTokenBytes({ model, layout, streaming }: ResolvedCache, format: PageFormat): number {
   const all = layout.stores * model.kvHeads * tokenBytes(format, model);
-  if (!streaming) return all;
-  const { input, later } = streamedBytes(model, layout, written, streaming);
-  return all - later + input;
+  return streaming ? all - streaming.bytes.later + streaming.bytes.input : all;
 }
 
 /** As many later blocks as blocks: a reply alone may be as long as the context. */
-function streamedPlanOf(
-  { model, layout, written, streaming }: ResolvedCache,
-  { context }: KvBounds,
-): StreamedPlan | null {
+function streamedPlanOf({ streaming }: ResolvedCache, { context }: KvBounds): StreamedPlan | null {
   if (!streaming) return null;
-  const { later, one } = streamedBytes(model, layout, written, streaming);
+  const { later, one } = streaming.bytes;
   return { blocks: blocksFor(context), blockBytes: BLOCK_TOKENS * later, passingBytes: BLOCK_TOKENS * one };
 }
 
@@ -115,7 +109,7 @@ export function bytesOf(resolved: ResolvedCache, tokens: number): number {
   const { model, written, sealed, retaining, layout, systems, streaming } = resolved;
   const columns = layout.stores * model.kvHeads;
   const retention = retaining?.retain(tokens) ?? null;
-  const inputs = streaming ? streamedBytes(model, layout, written, streaming).input : 0;
+  const inputs = streaming?.bytes.input ?? 0;
   const gone = (retention?.liveFrom ?? 0) * BLOCK_TOKENS;
   const older = sealed ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS) * BLOCK_TOKENS - gone) : 0;
   const exact = tokens - gone - older;

@@ -13,7 +13,8 @@ import {
   type Stretch,
 } from "./arena.ts";
 import { BLOCK_TOKENS } from "./blocks.ts";
-import { PASSING, type Streaming } from "./later.ts";
+import { PASSING } from "./blocks.ts";
+import type { Streaming } from "./later.ts";
 import { ALL_SLOTS, type Entry } from "./lists.ts";
 
 /** How a cache streams. */

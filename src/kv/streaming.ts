@@ -4,8 +4,7 @@ import type { KvModel } from "../api.ts";
 import { BLOCK_TOKENS } from "./blocks.ts";
 import type { WrittenFormat } from "./format.ts";
 import type { Streaming } from "./later.ts";
-import type { Layout } from "./layout.ts";
-import type { KvSystem, Retaining } from "./system.ts";
+import type { StreamedParts } from "./system.ts";
 
 /** A page of it is all that a block keeps of what enters the boundary's layer; as a head's width it takes the model's. */
 function inputFormat(bits: 16 | 32): WrittenFormat {
@@ -13,38 +12,29 @@ function inputFormat(bits: 16 | 32): WrittenFormat {
   return { name: bits === 32 ? "f32" : "f16", bits, words: (width) => BLOCK_TOKENS * words(width) };
 }
 
-/** Bytes of a token: of its input, of all later stores, and of one store. */
-export function streamedBytes(
+function bytesOf(
   { hiddenSize, kvHeads, headWidth }: KvModel,
-  { stores }: Layout,
-  written: WrittenFormat,
-  { inputs, firstStore }: Streaming,
-): Record<"input" | "later" | "one", number> {
+  { layout: { stores }, written }: StreamedParts,
+  { inputs, firstStore }: Omit<Streaming, "bytes">,
+): Streaming["bytes"] {
   const one = (kvHeads * written.words(headWidth) * 4) / BLOCK_TOKENS;
   return { input: (inputs.words(hiddenSize) * 4) / BLOCK_TOKENS, later: (stores - firstStore) * one, one };
 }
 
-/** What a recipe has to do with it. */
-interface Parts {
-  written: WrittenFormat;
-  layout: Layout;
-  sealed: KvSystem["sealed"] | null;
-  retaining: Retaining | null;
-}
-
-/** Null with a reason: prompts could be streamed and are not. Null without one: there is nothing to stream, or no system that could. */
+/** `refusal`: what is against it in the system itself. Null with a reason: prompts could be streamed and are not; without one: there is nothing to stream. */
 export function streamingOf(
   model: KvModel,
-  { written, layout, sealed, retaining }: Parts,
+  parts: StreamedParts,
+  refusal: string | null,
 ): { streaming: Streaming | null; why: string | null } {
+  const { written, layout, sealed } = parts;
   const { boundary, fills } = layout;
-  if (!retaining?.streams || boundary === 0 || boundary >= model.layers) return { streaming: null, why: null };
-  const { refusal } = retaining.streams;
+  if (boundary === 0 || boundary >= model.layers) return { streaming: null, why: null };
   if (refusal !== null) return { streaming: null, why: `not streamed: ${refusal}` };
   if (sealed) return { streaming: null, why: "not streamed: older pages change their format" };
-  const streaming = { firstStore: fills[boundary]!.first, inputs: inputFormat(written.bits === 32 ? 32 : 16) };
-  const { input, later, one } = streamedBytes(model, layout, written, streaming);
-  const parts = `what enters layer ${boundary} takes ${input} bytes a token and a store that passes ${one}, all later stores ${later}`;
-  if (input + one >= later) return { streaming: null, why: `not streamed: ${parts}` };
-  return { streaming, why: `streamed: ${parts}` };
+  const how = { firstStore: fills[boundary]!.first, inputs: inputFormat(written.bits === 32 ? 32 : 16) };
+  const bytes = bytesOf(model, parts, how);
+  const text = `what enters layer ${boundary} takes ${bytes.input} bytes a token and a store that passes ${bytes.one}, all later stores ${bytes.later}`;
+  if (bytes.input + bytes.one >= bytes.later) return { streaming: null, why: `not streamed: ${text}` };
+  return { streaming: { ...how, bytes }, why: `streamed: ${text}` };
 }

@@ -7,7 +7,8 @@ import type { Gpu } from "../gpu/device.ts";
 import type { AnyDispatch } from "../gpu/program.ts";
 import type { Part } from "../gpu/readback.ts";
 import type { KvCache } from "./cache.ts";
-import type { SealedFormat } from "./format.ts";
+import type { SealedFormat, WrittenFormat } from "./format.ts";
+import type { Streaming } from "./later.ts";
 import type { Layout } from "./layout.ts";
 import type { Retention } from "./plan.ts";
 
@@ -151,10 +152,10 @@ export interface Retaining {
   /** What stands for so many pages rests on the first of them, as many as this says: a later prompt that has these in common goes on from it. */
   basePages?(pages: number): number;
   /**
-   * `select` reads stores one after another, each when the last layer that reads it has, and nothing reads whole prompts
-   * later: prompts can be streamed (streaming.ts). `refusal`: why not under these options; null: they can.
+   * Where `select` reads stores one after another, each when the last layer that reads it has, and nothing reads whole prompts
+   * later: whether and how prompts are streamed, and why. Both null: there is nothing to stream.
    */
-  streams?: { refusal: string | null };
+  streams?(model: KvModel, cache: StreamedParts): { streaming: Streaming | null; why: string | null };
   /** Dispatches that write `keep` for the lists of a store, encoded after the attention of the last layer that reads it. */
   select(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
   /** Pages of the reply, too, are given up after such a prompt. Only with `recalls`. */
@@ -164,6 +165,13 @@ export interface Retaining {
     /** Dispatches that make what stands for the page, encoded where those of `select` are. */
     take(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
   };
+}
+
+/** What a recipe has to do with streaming. */
+export interface StreamedParts {
+  written: WrittenFormat;
+  layout: Layout;
+  sealed: KvSystem["sealed"] | null;
 }
 
 export interface StateBytes {

@@ -8,11 +8,13 @@ import { recordsOf } from "../kv/lists.ts";
 import { attention } from "./layer/attention.ts";
 import { addNormed, linear, outputProduct, products, trimHeads } from "./layer/products.ts";
 import { projectQkv } from "./layer/qkv.ts";
-import { keepInputs, makeStore, ownRows } from "./layer/streamed.ts";
-import type { HeadRange } from "./layer/runs.ts";
+import { type HeadRange, ownRows } from "./layer/runs.ts";
 import { embedRows, finalNorm, gatherRows } from "./ops/rows.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import type { ModelContext, Span } from "./context.ts";
+
+/** Of prompts that are streamed; null where none is. */
+const streamedOf = async ({ cache }: ModelContext) => (cache.streamed ? await import("./layer/streamed.ts") : null);
 
 /** What follows a layer's heads: attention, what systems add to it, and the two blocks' products. */
 function rest(model: ModelContext, layer: number, tileRows: number, span: Span): AnyDispatch<Sizes>[] {
@@ -40,13 +42,15 @@ const everyRow = (s: Sizes): number => s.rows;
  * layer's queries in the same product, because all its rows continue: a decoded token costs no dispatch more than in the
  * ordinary model.
  */
-export function lower(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+export async function lower(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+  const streamed = await streamedOf(model);
   const { boundary, reads } = model.cache.shape.layout;
   const dispatches = [embedding(model)];
   for (let layer = 0; layer < boundary; layer++) dispatches.push(...wholeLayer(model, tileRows, layer));
   if (boundary < reads.length) {
     const range = tileRows > 0 ? "all" : "keysValues";
-    dispatches.push(...keepInputs(model), ...projectRows(model, tileRows, boundary, range, ownRows(model, tileRows)));
+    dispatches.push(...(streamed?.keepInputs(model) ?? []));
+    dispatches.push(...projectRows(model, tileRows, boundary, range, ownRows(model, tileRows)));
   }
   return Program.build(model.gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, dispatches);
 }
@@ -86,7 +90,8 @@ export function tapped(
 }
 
 /** The layers from the boundary on, for the rows that continue. */
-export function upper(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+export async function upper(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+  const streamed = await streamedOf(model);
   const { gpu, config, weights, activations, cache, spans } = model;
   const { boundary } = cache.shape.layout;
   const span = spans.upper;
@@ -95,7 +100,7 @@ export function upper(model: ModelContext, tileRows: number): Promise<Program<Si
     const { qkv } = weights.layers[layer]!;
     const rows = layer === boundary ? (s: Sizes) => (s.queried ? 0 : s.rows) : everyRow;
     dispatches.push(
-      ...makeStore(model, layer),
+      ...(streamed?.makeStore(model, layer) ?? []),
       ...projectQkv(model, tileRows, { layer, range: "queries", qkv, rowAt: span.first, rows }),
       ...rest(model, layer, tileRows, span),
     );

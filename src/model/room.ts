@@ -2,7 +2,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { KvCache } from "../kv/cache.ts";
-import { PASSING } from "../kv/later.ts";
+import { PASSING } from "../kv/blocks.ts";
 import { privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
 import type { StreamedShape } from "../kv/streamed.ts";
 import type { KvBounds } from "../kv/system.ts";

@@ -1,7 +1,7 @@
 // Which kernel variant is fastest on this adapter: measured once for each family and shape, then remembered.
 import { timeDispatches } from "../gpu/measure.ts";
 import { type AnyDispatch, compileAll } from "../gpu/program.ts";
-import { PASSING } from "../kv/later.ts";
+import { PASSING } from "../kv/blocks.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { chunkOf, decodeAttention, decodingRows, prefillAttention, splitsFor } from "./layer/attention.ts";
 import { plainProduct } from "./layer/place.ts";

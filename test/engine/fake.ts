@@ -4,7 +4,7 @@
 // the output.
 import type { Attended } from "../../src/attended.ts";
 import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
-import { PASSING } from "../../src/kv/later.ts";
+import { PASSING } from "../../src/kv/blocks.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
 import type { KeptPages } from "../../src/kv/kept.ts";
 import { GONE, type Holdings } from "../../src/kv/residence.ts";

@@ -14,7 +14,7 @@ export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const ENTRIES = { index: "src/index.ts", recipes: "src/recipes.ts" };
 
 /** Kernels' descriptions that come with what uses them (shaders/plugin.mjs). */
-const OF_A_PART = /kernels\.gen\.ts\?(?!main$)/;
+const OF_A_PART = /kernels\.gen\.ts\?(?!(?:main|shared)$)(\w+)/;
 
 /** Names the chunk `core` for every module that the entry imports without waiting: one file instead of thirty. */
 function coreChunk() {
@@ -31,7 +31,9 @@ function coreChunk() {
     }
     return known.get(id);
   };
-  return { groups: [{ debugName: "core", name: (id, graph) => (isCore(id, graph) ? "core" : null) }] };
+  const nameOf = (id, graph) =>
+    isCore(id, graph) ? "core" : OF_A_PART.test(id) ? `of-${OF_A_PART.exec(id)[1]}` : null;
+  return { groups: [{ debugName: "core", name: nameOf }] };
 }
 
 const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));

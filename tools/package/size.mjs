@@ -21,6 +21,8 @@ const WHEN = {
   parse: "a recipe with a cache system",
   recipes: "the entry longprompt/recipes",
   work: "shadow",
+  more: "a recipe with a cache system",
+  streamed: "shadow with a SwiftKV student",
   scoring: "pyramid, snapkv",
   calibrate: "convert with texts",
   distil: "distil",

@@ -89,3 +89,9 @@ export function runsOf(model: ModelContext, product: QkvProduct): HeadRun[] {
   if (firstRun.rotation !== queryRun.rotation) return [queryRun, ...runs];
   return [{ ...firstRun, first: 0, count: firstRun.count + queries }, ...otherRuns];
 }
+
+/** Rows of a step that write their own keys and values of later stores: those of a chunk come from what is kept of them. */
+export const ownRows =
+  ({ cache }: ModelContext, tileRows: number) =>
+  ({ rows, decodeRows }: Sizes): number =>
+    cache.streamed && tileRows === 0 ? decodeRows : rows;

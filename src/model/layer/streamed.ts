@@ -10,12 +10,6 @@ import type { ModelContext } from "../context.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import { projectQkv } from "./qkv.ts";
 
-/** Rows of a step that write their own keys and values of later stores: those of a chunk come from what is kept of them. */
-export const ownRows =
-  ({ cache }: ModelContext, tileRows: number) =>
-  ({ rows, decodeRows }: Sizes): number =>
-    cache.streamed && tileRows === 0 ? decodeRows : rows;
-
 /** Where the list of inputs is. */
 const listsOf = ({ cache }: ModelContext) => ({
   column: cache.inputColumn,

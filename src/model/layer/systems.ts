@@ -1,8 +1,6 @@
-// Where a recipe's systems stand in a layer, and what is done for all of them: the move of kept tokens to private pages.
-import { compact } from "../../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
-import { BLOCK_TOKENS, blocksFor } from "../../kv/blocks.ts";
-import { columnOf } from "../../kv/layout.ts";
+// Where a recipe's systems stand in a layer.
+import type { AnyDispatch } from "../../gpu/program.ts";
+import { optional } from "../../kv/optional.ts";
 import type { Place, StepSizes, SystemContext } from "../../kv/system.ts";
 import { readersOf } from "../../kv/systems/swiftkv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
@@ -25,8 +23,9 @@ export function keepTokens(model: ModelContext, layer: number, span: Span): AnyD
   const store = layout.reads[layer]!;
   const retaining = model.systems.find((system) => system.retaining)?.retaining;
   if (!retaining || readersOf(layout, store).at(-1) !== layer) return [];
-  const ends = [...retaining.select(store, contextOf(model, span)), ...moves(model, store)];
-  const retires = retaining.retiring?.take(store, contextOf(model, span)) ?? [];
+  const context = contextOf(model, span);
+  const ends = [...retaining.select(store, context), ...optional.now.keptMoves(context, store)];
+  const retires = retaining.retiring?.take(store, context) ?? [];
   return [
     ...onlyIf(({ promptEnd }) => promptEnd !== null, ends),
     ...onlyIf(({ retiring }) => retiring !== null, retires),
@@ -35,35 +34,3 @@ export function keepTokens(model: ModelContext, layer: number, span: Span): AnyD
 
 const onlyIf = (wanted: (sizes: StepSizes) => boolean, dispatches: AnyDispatch<StepSizes>[]): AnyDispatch<Sizes>[] =>
   dispatches.map((each) => ({ ...each, grid: (s: Sizes) => (wanted(s) ? each.grid(s) : [0, 0, 0]) }));
-
-/** One dispatch per arena that holds tokens of whole prompts. */
-function moves({ cache, systemContext, config }: ModelContext, store: number): AnyDispatch<StepSizes>[] {
-  const { lists, privateArena } = cache;
-  const bundle = cache.bundleOf(store);
-  const { kvHeads, headWidth } = config;
-  return cache.writtenArenasOf(store).map((from) =>
-    dispatch({
-      kernel: compact,
-      constants: { E: headWidth, KV_BITS: cache.written.bits },
-      label: `store ${store} keep`,
-      buffers: {
-        table: lists.table,
-        keep: systemContext.keep,
-        source: from.buffers[bundle]!,
-        destination: privateArena!.buffers[bundle]!,
-      },
-      params: ({ promptEnd }: StepSizes) => ({
-        listLength: lists.listLength,
-        columns: cache.columns,
-        column: columnOf(store, kvHeads),
-        row: promptEnd?.sequence ?? 0,
-        preparedRow: cache.preparedSequence,
-        arena: from.number,
-        keepStride: systemContext.keepStride,
-      }),
-      grid: ({ promptEnd }: StepSizes) => [kvHeads, BLOCK_TOKENS, blocksFor(promptEnd?.kept ?? 0)],
-      bytes: ({ promptEnd }: StepSizes) => 2 * kvHeads * blocksFor(promptEnd?.kept ?? 0) * from.pageWords * 4,
-      flops: () => 0,
-    }),
-  );
-}

@@ -4,6 +4,7 @@
 import type { KvModel } from "../../../api.ts";
 import { alignUp, InputError } from "../../../errors.ts";
 import { Later } from "../../../later.ts";
+import { streamingOf } from "../../streaming.ts";
 import type { KvBounds, KvSystem, Options, SystemDefinition } from "../../system.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
 import {
@@ -109,7 +110,7 @@ function createSystem(
       most: Array.from({ length: layout.stores }, () => most),
       recalls: true,
       basePages,
-      streams: { refusal: streamRefusal(shape, stream!) },
+      streams: (student, parts) => streamingOf(student, parts, streamRefusal(shape, stream!)),
       retain: (tokens) =>
         retains(tokens)
           ? {
