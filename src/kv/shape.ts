@@ -7,7 +7,8 @@ import { type Layout, ordinaryLayout } from "./layout.ts";
 import { alignedBlocks } from "./regions.ts";
 import type { StreamedPlan } from "./later.ts";
 import type { CachePlan, Retention, Tier } from "./plan.ts";
-import { type Streaming, streamedBytes, streamingOf } from "./streaming.ts";
+import type { Streaming } from "./streamed.ts";
+import { streamedBytes, streamingOf } from "./streaming.ts";
 import type { KvBounds, KvSystem, Retaining, StateBytes } from "./system.ts";
 
 /** What a cache is built from, for one model. */

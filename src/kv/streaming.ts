@@ -4,14 +4,8 @@ import type { KvModel } from "../api.ts";
 import { BLOCK_TOKENS } from "./blocks.ts";
 import type { WrittenFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
+import type { Streaming } from "./streamed.ts";
 import type { KvSystem, Retaining } from "./system.ts";
-
-/** How they are. */
-export interface Streaming {
-  /** The first store that blocks hold nothing of; all after it likewise. */
-  firstStore: number;
-  inputs: WrittenFormat;
-}
 
 /** A page of it is all that a block keeps of what enters the boundary's layer; as a head's width it takes the model's. */
 function inputFormat(bits: 16 | 32): WrittenFormat {
