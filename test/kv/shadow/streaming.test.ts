@@ -46,6 +46,7 @@ test("streamed replies are those of the reference; only the first token's sums a
   // Two at once, one of which stops early, and a step makes no GPU object.
   const jobs = prompts.map(({ prompt }) => job(prompt, 16));
   await call("answers", "streamed", jobs);
+  await call("answers", "streamed", [jobs[0]!, { ...jobs[1]!, abortAfter: 5 }]);
   const before = (await call("stats", "streamed")).objectsCreated;
   const both = await call("answers", "streamed", [jobs[0]!, { ...jobs[1]!, abortAfter: 5 }]);
   expect(both[0]!.tokens).toEqual(prompts[0]!.tokens);
