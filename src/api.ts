@@ -333,6 +333,8 @@ export interface EngineStats {
   kvBytesPerToken: number;
   /** Most bytes of the cache that running replies held at once: pages, and what stands for prompts beside them. */
   kvPeakBytes: number;
+  /** Whether prompts are streamed past SwiftKV's boundary, and why: as `RecipePrice.streaming`. */
+  kvStreaming: string | null;
   recall: RecallStats | null;
   /** Activations, tables, staging. */
   scratchBytes: number;

@@ -5,10 +5,11 @@ import { assert } from "../errors.ts";
 import { blocksFor, PASSING } from "./blocks.ts";
 import type { WrittenFormat } from "./format.ts";
 
-/** How prompts are streamed. */
+/** How prompts are streamed: streaming.ts decides. */
 export interface Streaming {
   /** The first store that blocks hold nothing of; all after it likewise. */
   firstStore: number;
+  /** A page of it is what a block keeps of the rows that enter the boundary's layer. */
   inputs: WrittenFormat;
   /** Bytes of a token: of its input, of all later stores, and of one store. */
   bytes: Record<"input" | "later" | "one", number>;

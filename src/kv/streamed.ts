@@ -12,12 +12,11 @@ import {
   split,
   type Stretch,
 } from "./arena.ts";
-import { BLOCK_TOKENS } from "./blocks.ts";
-import { PASSING } from "./blocks.ts";
+import { BLOCK_TOKENS, PASSING } from "./blocks.ts";
 import type { Streaming } from "./later.ts";
 import { ALL_SLOTS, type Entry } from "./lists.ts";
 
-/** How a cache streams. */
+/** Of one cache. */
 export interface StreamedShape extends Streaming {
   /** D */
   inputWidth: number;
@@ -54,28 +53,12 @@ export class StreamedBuffers {
   #room: number;
 
   constructor(gpu: Gpu, shape: StreamedShape, around: Surroundings) {
-    const { bundles, pages, blocks, maxPages, room, most } = around;
-    const { firstStore, inputs, inputWidth } = shape;
     this.shape = shape;
     this.#room = shape.room;
-    this.#bundles = bundles;
-    const passes = bundles.map(({ first }) => first >= firstStore);
-    const own = bundles.map((bundle, i) => (passes[i] ? bundle : { ...bundle, count: 0 }));
-    const input = { format: inputs, kvHeads: 1, headWidth: inputWidth };
-    const size = { start: 0, most, room };
-    let number = 0;
-    this.inputs = split({ ...size, blocks, blockBytes: pageWords(input) * 4 }, (place) => {
-      return new BlockArena(gpu, number++, input, { ...place, bundles: [{ first: 0, count: 1 }] });
-    });
-    const storeBytes = pages.kvHeads * pageWords(pages) * 4;
-    const largest = storeBytes * Math.max(...own.map(({ count }) => count));
-    number = around.number;
-    this.later = split({ ...size, blocks: shape.blocks, room: shape.room, blockBytes: largest }, (place) => {
-      return new BlockArena(gpu, number++, pages, { ...place, bundles: own });
-    });
-    this.passing = split({ ...size, blocks: maxPages, blockBytes: storeBytes }, (place) => {
-      return new PassingArena(gpu, number++, pages, passes, place);
-    });
+    this.#bundles = around.bundles;
+    this.inputs = makeInputs(gpu, shape, around);
+    this.later = makeLater(gpu, shape, around);
+    this.passing = makePassing(gpu, shape, around, around.number + this.later.length);
   }
 
   /** Later blocks that there is room for. */
@@ -132,4 +115,46 @@ function arenaOf<A extends BlockArena>(arenas: readonly A[], block: number): A {
   const arena = arenas.find((each) => each.holds(block));
   assert(arena, `block ${block} lies in no arena`);
   return arena;
+}
+
+function makeInputs(
+  gpu: Gpu,
+  { inputs, inputWidth }: StreamedShape,
+  { blocks, room, most }: Surroundings,
+): BlockArena[] {
+  const shape = { format: inputs, kvHeads: 1, headWidth: inputWidth };
+  const bundles = [{ first: 0, count: 1 }];
+  let number = 0;
+  return split({ start: 0, blocks, room, most, blockBytes: pageWords(shape) * 4 }, (place) => {
+    return new BlockArena(gpu, number++, shape, { ...place, bundles });
+  });
+}
+
+/** [bundles] whose stores lie past the boundary. */
+const beyond = ({ firstStore }: StreamedShape, bundles: readonly Bundle[]): boolean[] =>
+  bundles.map(({ first }) => first >= firstStore);
+
+const storeBytes = (pages: PageShape): number => pages.kvHeads * pageWords(pages) * 4;
+
+function makeLater(
+  gpu: Gpu,
+  shape: StreamedShape,
+  { bundles: all, pages, most, number: first }: Surroundings,
+): BlockArena[] {
+  const isLater = beyond(shape, all);
+  const bundles = all.map((bundle, i) => (isLater[i] ? bundle : { ...bundle, count: 0 }));
+  const blockBytes = storeBytes(pages) * Math.max(...bundles.map(({ count }) => count));
+  let number = first;
+  return split({ start: 0, blocks: shape.blocks, room: shape.room, most, blockBytes }, (place) => {
+    return new BlockArena(gpu, number++, pages, { ...place, bundles });
+  });
+}
+
+function makePassing(gpu: Gpu, shape: StreamedShape, around: Surroundings, first: number): PassingArena[] {
+  const { bundles, pages, maxPages: blocks, room, most } = around;
+  const passes = beyond(shape, bundles);
+  let number = first;
+  return split({ start: 0, blocks, room, most, blockBytes: storeBytes(pages) }, (place) => {
+    return new PassingArena(gpu, number++, pages, passes, place);
+  });
 }

@@ -246,12 +246,13 @@ export class LoadedEngine implements Engine {
   }
 
   stats(): EngineStats {
-    const { gpu, variants, loadMs, bounds } = this.#loaded;
+    const { gpu, config, recipe, variants, loadMs, bounds } = this.#loaded;
     const { weights: weightBytes, kv: kvBytes, scratch: scratchBytes } = gpu.bytes;
     const { preemptions, peakBytes: kvPeakBytes } = this.#speaker.engine;
-    const { kvBytesPerToken } = this.#speaker.price(bounds.context);
+    const { kvBytesPerToken, streaming: kvStreaming } = recipe.price(kvModelOf(config), bounds.context);
     const recall = this.#loaded.transformer.recallStats;
-    const measured = { loadMs, weightBytes, kvBytes, kvPeakBytes, recall, scratchBytes, kvBytesPerToken, preemptions };
+    const kv = { kvBytes, kvBytesPerToken, kvPeakBytes, kvStreaming };
+    const measured = { loadMs, weightBytes, ...kv, recall, scratchBytes, preemptions };
     return { adapter: gpu.adapter, ...measured, variants: variants.chosen, ...gpu.counts };
   }
 

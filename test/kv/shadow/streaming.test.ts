@@ -5,6 +5,7 @@ import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
 import { parseRecipe } from "../../../src/kv/parse.ts";
 import { job, source, testWith, worst } from "../../golden/serve.ts";
+import { continuingRows } from "../../../src/model/step.ts";
 import { expected, toy } from "./toy.ts";
 
 const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).dtype));
@@ -96,4 +97,16 @@ test("bytes are those of the formula, allocated and held at most", async ({ call
   expect(reason(",stream=off")).toBe("not streamed: the recipe says stream=off");
   expect(reason("", { ...kvShape, swiftkv: null })).toBeNull();
   await call("close", "bytes");
+});
+
+test("a prompt that ends without logits, read again for a reply that was set back, still has its last row run all layers", () => {
+  const row = { token: 1, position: 0, cacheIndex: 0, sequence: 0 };
+  const rows = Array.from({ length: 9 }, () => row);
+  const kept = { tokens: [], liveFrom: 1, pages: [], region: 0, standing: 0 };
+  const none = { promptEnd: null, retiring: null, standing: [], arrivals: [] };
+  const batch = { rows, decodeRows: 1, logitRows: [], lists: [], moves: [], ...none };
+  const promptEnd = { sequence: 1, tokens: 40, rows: 8, kept };
+  expect(continuingRows(batch, 1)).toEqual([]);
+  expect(continuingRows({ ...batch, promptEnd }, 1)).toEqual([8]);
+  expect(continuingRows({ ...batch, made: { sequence: 1, from: 0, to: 40 } }, 1)).toEqual([8]);
 });
