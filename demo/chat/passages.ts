@@ -17,9 +17,10 @@ const PASSAGE_TOKENS = 32;
 /** A long text has longer passages, not more of them. */
 const MOST_PASSAGES = 120;
 
-/** The prompt of `promptTokens` tokens in passages of equal length, and last of all its end. */
+/** The prompt of `promptTokens` tokens in passages of equal length, and last of all its end. Parts of a long reply that follow are left out. */
 export function passagesOf(attended: Attended, promptTokens: number): Passage[] {
-  const told = attended.chosen.length * attended.partTokens;
+  const { partTokens, chosen } = attended;
+  const told = partTokens * Math.min(chosen.length, Math.floor(promptTokens / partTokens));
   const length = PASSAGE_TOKENS * Math.ceil(told / PASSAGE_TOKENS / MOST_PASSAGES);
   const passages = Array.from({ length: Math.ceil(told / length) }, (_, i): Passage => {
     const [from, to] = [i * length, Math.min(told, (i + 1) * length)];

@@ -41,7 +41,7 @@ try {
     const input = join(folder, path.replace(/^src\/(.*)\.ts$/, "$1.d.ts"));
     const bundle = await rolldown({
       input: { [name]: input },
-      plugins: [dts({ dtsOnly: true, generator: "oxc", tsconfig: false })],
+      plugins: [dts({ dtsOnly: true, oxc: true, tsconfig: false })],
     });
     const { output } = await bundle.generate({ entryFileNames: "[name].d.ts" });
     writeFileSync(join(ROOT, "dist", `${name}.d.ts`), forAnyCompiler(output[0].code));
