@@ -36,3 +36,12 @@ test("a long text has longer passages, the last as long as what is left", () => 
   expect(passages.at(-2)).toEqual({ from: 83 * 96, to: 8000, share: (3 * 3 + 9) / 40, whole: false });
   expect(mostRead(passages)).toBe(83);
 });
+
+test("parts of a long reply that follow those of the prompt are left out", () => {
+  const passages = passagesOf(attended([1, 2, 3, 4, 9, 9, 9, 9]), 45);
+  expect(passages.map(({ from, to }) => [from, to])).toEqual([
+    [0, 32],
+    [32, 40],
+    [40, 45],
+  ]);
+});
