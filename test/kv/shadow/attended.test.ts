@@ -68,6 +68,7 @@ test("replies in one batch are counted apart, later ones anew; who does not ask 
     const bytes = readbackBytes - before.readbackBytes;
     return { attended, counts: [submits - before.submits, dispatches - before.dispatches, readbacks - before.readbacks], bytes }; // prettier-ignore
   };
+  await call("answer", "many", plain); // the last steps of what was aborted have been read
   const [asked, unasked] = [await cost(attending(a.prompt)), await cost(plain)];
   expect([asked.attended, unasked.attended]).toEqual([ofA, null]);
   const { L, G } = one.model.shape;
