@@ -125,7 +125,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   kv: ["gpu"],
   model: ["gpu", "kv"],
   train: ["gpu", "kv", "model"],
-  engine: ["kv/blocks", "kv/later", "kv/pages", "kv/plan", "kv/residence", "kv/standing", "model/model"],
+  engine: ["kv/blocks", "kv/later", "kv/optional", "kv/pages", "kv/plan", "kv/residence", "kv/standing", "model/model"],
   chat: ["engine", "model/model", "text"],
   load: ["gpu", "kv", "model", "train", "engine", "text", "io", "chat"],
   optional: ["gpu/measure", "chat/sample"],

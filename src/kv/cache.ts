@@ -13,7 +13,6 @@ import type { BlockMove } from "./blocks.ts";
 import type { Tier } from "./plan.ts";
 import type { KeptPages } from "./kept.ts";
 import type { Edits } from "./residence.ts";
-import { optional } from "./optional.ts";
 import type { StreamedBuffers, StreamedShape } from "./streamed.ts";
 
 export interface CacheShape {
@@ -40,6 +39,12 @@ export interface CacheShape {
   records: number;
 }
 
+/** What caches of recipes with systems are made of beside arenas (more.ts). */
+export interface CacheParts {
+  Sealer: typeof Sealer;
+  StreamedBuffers: typeof StreamedBuffers;
+}
+
 export class KvCache {
   readonly shape: CacheShape;
   readonly lists: PageLists;
@@ -50,6 +55,7 @@ export class KvCache {
   readonly privateArena: Arena | null;
   readonly streamed: StreamedBuffers | null;
   readonly #gpu: Gpu;
+  readonly #parts: CacheParts | null;
   /** One block of one store, on its way to another one of the same format. */
   readonly #staging: GPUBuffer;
   readonly #sealer: Sealer | null;
@@ -60,8 +66,10 @@ export class KvCache {
   readonly #givenUp: number[];
   #room: number;
 
-  constructor(gpu: Gpu, shape: CacheShape) {
+  /** `parts`: null where nothing is sealed or streamed. */
+  constructor(gpu: Gpu, shape: CacheShape, parts: CacheParts | null = null) {
     this.#gpu = gpu;
+    this.#parts = parts;
     this.shape = shape;
     this.#room = shape.room;
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
@@ -78,7 +86,7 @@ export class KvCache {
     this.#staging = gpu.buffer("block copy", this.#stagedBytes(), "scratch");
     const seals = shape.tiers.some(({ format }) => isSealed(format));
     const sealable = shape.tiers[0]!.blocks * this.columns;
-    this.#sealer = seals ? new optional.now.Sealer(gpu, this.arenas, shape.headWidth, sealable) : null;
+    this.#sealer = seals ? new parts!.Sealer(gpu, this.arenas, shape.headWidth, sealable) : null;
     this.#used = Array.from({ length: shape.sequences }, () => new Set<number>());
     this.#fewer = Array.from({ length: shape.sequences + 1 }, () => 0);
     this.#givenUp = [...this.#fewer];
@@ -166,7 +174,7 @@ export class KvCache {
     const pages = { format: this.written, kvHeads, headWidth };
     const [{ blocks }] = tiers as [Tier];
     const [room, number] = [this.#room, this.#blockArenas.length];
-    return new optional.now.StreamedBuffers(this.#gpu, streamed, {
+    return new this.#parts!.StreamedBuffers(this.#gpu, streamed, {
       bundles: this.bundles,
       pages,
       blocks,

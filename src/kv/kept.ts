@@ -2,9 +2,9 @@
 // its reply follow. Pure bookkeeping.
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
-import type { PagePool } from "./pages.ts";
 import type { CachePlan, Retention } from "./plan.ts";
-import { type Left, sharedTokens } from "./standing.ts";
+import type { Regions } from "./regions.ts";
+import { type Left, sharedTokens, type Standing } from "./standing.ts";
 
 /** A retention with its private pages. */
 export interface KeptPages extends Retention {
@@ -22,9 +22,18 @@ export interface RetiringPage {
   region: number;
 }
 
+/** Where its pages and regions come from: pages.ts. */
+interface Pool {
+  readonly regions: Regions | null;
+  readonly standing: Standing | null;
+  take(counts: readonly number[]): number[][];
+  share(pages: KeptPages["pages"]): void;
+  release(pages: KeptPages["pages"]): void;
+}
+
 export class KeptPart {
   readonly #plan: CachePlan;
-  readonly #pool: PagePool;
+  readonly #pool: Pool;
   #now: KeptPages | null = null;
   /** Kept, but lists and blocks change with the next edits only: the step that selects still reads them. */
   #next: KeptPages | null = null;
@@ -33,7 +42,7 @@ export class KeptPart {
   /** What stands for the first live page has been made; it goes with the edits before the row at this position. */
   #retiring: { goesAt: number } | null = null;
 
-  constructor(plan: CachePlan, pool: PagePool) {
+  constructor(plan: CachePlan, pool: Pool) {
     this.#plan = plan;
     this.#pool = pool;
   }

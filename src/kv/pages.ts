@@ -1,19 +1,9 @@
 // Private pages and how many use them, and the regions of what stands for prompts beside them. The lists of a store share its pages, whatever KV head they belong to.
 import { assert } from "../errors.ts";
 import { KeptPart } from "./kept.ts";
-import type { CachePlan } from "./plan.ts";
+import type { CachePlan, PrivatePages } from "./plan.ts";
 import { Regions } from "./regions.ts";
 import { Standing } from "./standing.ts";
-
-/** What is shared out. */
-export interface PrivatePages {
-  /** [stores] private pages. */
-  stores: readonly number[];
-  /** KV heads that share those of a store. */
-  kvHeads: number;
-  /** Blocks of prompts that a system's state has room for; null where no system has one. */
-  stateBlocks: number | null;
-}
 
 export class PagePool {
   /** [stores] numbers of free pages. */

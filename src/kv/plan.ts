@@ -2,7 +2,6 @@
 import { BLOCK_TOKENS } from "./blocks.ts";
 import type { PageFormat } from "./format.ts";
 import type { StreamedPlan } from "./later.ts";
-import type { PrivatePages } from "./pages.ts";
 
 /** Storage for blocks in one format. */
 export interface Tier {
@@ -16,6 +15,16 @@ export interface Retention {
   tokens: readonly number[];
   /** Pages before this one are given up; those from it on stay as they are. */
   liveFrom: number;
+}
+
+/** Private pages, and what stands for prompts beside them. */
+export interface PrivatePages {
+  /** [stores] private pages. */
+  stores: readonly number[];
+  /** KV heads that share those of a store. */
+  kvHeads: number;
+  /** Blocks of prompts that a system's state has room for; null where no system has one. */
+  stateBlocks: number | null;
 }
 
 /**

@@ -4,6 +4,7 @@ import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { KvCache } from "../kv/cache.ts";
 import { PASSING } from "../kv/blocks.ts";
 import { privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
+import { optional } from "../kv/optional.ts";
 import type { StreamedShape } from "../kv/streamed.ts";
 import type { KvBounds } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
@@ -26,7 +27,7 @@ export function makeCache(gpu: Gpu, config: ModelConfig, options: CacheOptions, 
   const { kvHeads, headWidth } = config;
   const maxPages = blocksFor(context);
   const room = Math.min(maxPages, blocksFor(reserve ?? gpu.profile.reservedTokens));
-  return new KvCache(gpu, {
+  const shape = {
     layout: kv.layout,
     kvHeads,
     headWidth,
@@ -38,7 +39,8 @@ export function makeCache(gpu: Gpu, config: ModelConfig, options: CacheOptions, 
     room,
     arenaBytes,
     records,
-  });
+  };
+  return new KvCache(gpu, shape, kv.sealed || kv.streaming ? optional.now : null);
 }
 
 /** Later blocks beyond the longest prompt that stays whole that there is room for at first: of its reply. */

@@ -27,7 +27,7 @@ test("--tokens is the whole prompt; --json prints one line of JSON; the figures 
   const { code, out, err } = await start(...line.split(" "));
   expect({ code, lines: out.split("\n").length }, err).toEqual({ code: 0, lines: 2 });
   const answer = JSON.parse(out) as Record<string, unknown> & { stats: object; tokens: unknown; text: string };
-  expect(Object.keys(answer)).toEqual(["text", "tokens", "logprobs", "promptTokens", "finish", "stats"]);
+  expect(Object.keys(answer)).toEqual(["text", "tokens", "logprobs", "promptTokens", "finish", "stats", "attended"]);
   const generation = ["promptTokens", "reusedTokens", "newTokens", "prefillMs", "decodeMs"];
   const rates = ["prefillTokensPerSecond", "decodeTokensPerSecond"];
   const engine = ["adapter", "loadMs", "weightBytes", "kvBytes", "scratchBytes", "kvBytesPerToken", "variants"];

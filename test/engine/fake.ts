@@ -5,6 +5,7 @@
 import type { Attended } from "../../src/attended.ts";
 import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
 import { PASSING } from "../../src/kv/blocks.ts";
+import { optional } from "../../src/kv/optional.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
 import type { KeptPages } from "../../src/kv/kept.ts";
 import { GONE, type Holdings } from "../../src/kv/residence.ts";
@@ -23,6 +24,8 @@ import {
   type RowSampling,
   type Sampled,
 } from "../../src/model/model.ts";
+
+await optional.load(); // as a recipe does
 
 export interface FakeOptions {
   rows?: number;

@@ -154,7 +154,8 @@ test("every two of the eleven systems have a verdict", () => {
 });
 
 test("words stand for numbers, in what is read and in what is written", () => {
-  const text = "shadow:budget=auto,rank=full,chunk=8,outliers=24,local=32,values=int4,keys=f16,select=auto,stream=auto";
+  const text =
+    "shadow:budget=auto,rank=full,chunk=8,outliers=24,local=32,reply=512,values=int4,keys=f16,select=auto,stream=auto";
   expect(parseRecipe("shadow:rank=full,values=int4").toString()).toBe(text);
   expect(parseRecipe(text).toString()).toBe(text);
   expect(() => parseRecipe("shadow:values=4")).toThrow(
