@@ -104,8 +104,43 @@ export interface LoadOptions {
   arenaBytes?: number;
   /** "auto" measures kernel variants for a few seconds of a load, remembers them and goes on next time; "off" takes the defaults. Default "auto". */
   tune?: "auto" | "off";
+  /**
+   * Whether files from other origins are kept in this browser, so that the next load needs no network (default). `false`
+   * neither looks there nor leaves anything.
+   */
+  keep?: boolean;
+  /** SHA-256 of files, by name, in hexadecimal: what comes is compared with it. The hub's own are known without. */
+  sha256?: Readonly<Record<string, string>>;
+  /** Access token for gated and private models. Sent to the hub alone, and stored nowhere. */
+  token?: string;
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
+}
+
+/** A model of which something is kept in this browser. */
+export interface KeptModel {
+  /** "org/name", the same with a GGUF file, or an address. What `kept.delete` takes. */
+  name: string;
+  /** For `load`. */
+  source: string;
+  /** Milliseconds since 1970, when its newest file was first asked for. */
+  since: number;
+  /** Bytes that are kept, and those that its files have in all. */
+  bytes: number;
+  totalBytes: number;
+  /** It loads without a network. */
+  isComplete: boolean;
+  files: readonly { name: string; bytes: number; totalBytes: number }[];
+}
+
+/** What this origin has stored. */
+export interface KeptStorage {
+  /** By everything that this origin stores. */
+  usedBytes: number;
+  /** Null where the browser does not say. */
+  quotaBytes: number | null;
+  /** The browser deletes nothing by itself, even where the disk is full. */
+  isPersistent: boolean;
 }
 
 /** What a second engine on the same weights may have differently; the default is what the first one has. */
@@ -123,11 +158,11 @@ export interface FilePiece {
 }
 
 export interface LoadProgress {
-  phase: "open" | "download" | "tokenizer" | "compile" | "tune" | "ready";
+  phase: "open" | "wait" | "download" | "tokenizer" | "compile" | "tune" | "ready";
   /** Bytes so far and in all; 0 where not yet known. */
   loadedBytes: number;
   totalBytes: number;
-  /** How far this phase has come, from 0 to 1; null where that cannot be told. "compile" goes on during "download". */
+  /** How far this phase has come, from 0 to 1; null where that cannot be told. In "wait" another page downloads the model; "compile" goes on during "download". */
   share: number | null;
   /** The file or tensor being worked on. */
   item: string;

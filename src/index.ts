@@ -3,6 +3,7 @@ export type * from "./api.ts";
 export { KV_FORMATS } from "./api.ts";
 export type { ErrorCode, GgufChoice, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
 export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
+export { kept } from "./io/kept.ts";
 export { parseRecipe, type Recipe } from "./kv/recipe.ts";
 export { convert, distil, exportStudent, load, saveCheckpoint, saveStudent } from "./load.ts";
 export { sampleChats, type SampleOptions } from "./chat/sample.ts";

@@ -3,6 +3,7 @@ import type { ConvertOptions, DistilOptions, Engine, FilePiece, LoadOptions, Mod
 import { InputError } from "./errors.ts";
 import { Gpu } from "./gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
+import { Damaged } from "./io/files/bytes.ts";
 import { layoutOf } from "./kv/systems/swiftkv/layout.ts";
 import { LoadedEngine } from "./load/engine.ts";
 import { readConfig, readLanguage, samplingDefaults } from "./load/read.ts";
@@ -27,26 +28,23 @@ import { WeightLoader } from "./model/weights/loader.ts";
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
   const started = performance.now();
+  try {
+    return await loadOnce(source, options, started);
+  } catch (error) {
+    if (!(error instanceof Damaged)) throw error;
+    return await loadOnce(source, options, started); // what was damaged is no longer there
+  }
+}
+
+async function loadOnce(source: ModelSource, options: LoadOptions, started: number): Promise<Engine> {
   const settings = checkOptions(options);
-  const { signal } = options;
   const report: Report = (progress) =>
     options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });
   report({ phase: "open" });
   const gpu = await Gpu.open(options.device);
   let checkpoint: Checkpoint | null = null;
   try {
-    checkpoint = await openCheckpoint(source, {
-      signal,
-      mostBytes: gpu.device.limits.maxBufferSize,
-      onBytes: (loadedBytes, totalBytes, item) =>
-        report({
-          phase: totalBytes > 0 ? "download" : "open",
-          loadedBytes,
-          totalBytes,
-          share: totalBytes > 0 ? loadedBytes / totalBytes : null,
-          item,
-        }),
-    });
+    checkpoint = await openReporting(source, options, gpu.device.limits.maxBufferSize, report);
     const shape = await readShape(checkpoint, options);
     report({ phase: "tokenizer" });
     const language = readLanguage(checkpoint);
@@ -66,6 +64,28 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   } finally {
     checkpoint?.close();
   }
+}
+
+function openReporting(
+  source: ModelSource,
+  { signal, keep, sha256, token }: LoadOptions,
+  mostBytes: number,
+  report: Report,
+): Promise<Checkpoint> {
+  const share = (loaded: number, total: number) => (total > 0 ? loaded / total : null);
+  return openCheckpoint(source, {
+    signal,
+    mostBytes,
+    keep,
+    sha256,
+    token,
+    onBytes: (loadedBytes, totalBytes, item) => {
+      const phase = totalBytes > 0 ? "download" : "open";
+      report({ phase, loadedBytes, totalBytes, share: share(loadedBytes, totalBytes), item });
+    },
+    onWait: (loadedBytes, totalBytes, item) =>
+      report({ phase: "wait", loadedBytes, totalBytes, share: share(loadedBytes, totalBytes), item }),
+  });
 }
 
 /**
@@ -150,6 +170,7 @@ async function loadModel(
   // Before the download, so that a cache too large for this adapter is known at once.
   const early = student ? null : assemble(gpu, config, weights, settings, loader);
   await loadCompiling(loader, signal, () => showCompiling(gpu, report), early && (() => compile(early, settings)));
+  await checkpoint.settle(signal);
   const hash = await loader.hash();
   if (stored) checkBase(stored, checkpoint.name, hash);
   const converted = { ...config, swiftkv: student };
