@@ -2,6 +2,7 @@
 // everything an embedder needs. Errors and their codes: src/errors.ts.
 
 export type * from "./figures.ts";
+export type * from "./footprint.ts";
 export type * from "./students.ts";
 import type { KernelTime, ModelFlops } from "./figures.ts";
 import type { CalibrateOptions, CalibrationInfo, DistillationInfo } from "./students.ts";
@@ -44,18 +45,6 @@ export interface KvModel {
   /** Tokens the model was trained for. */
   context: number;
   swiftkv: SwiftKv | null;
-}
-
-/** What keys and values cost under a recipe after a prompt of a given length. */
-export interface RecipePrice {
-  /** Bytes of all layers and heads: what is kept, in the format it then has. */
-  kvBytes: number;
-  /** Of one token of the prompt, whether or not it is kept. */
-  kvBytesPerToken: number;
-  /** Tokens of the prompt that later tokens do not see: the mean over all layers and heads. 0: they see all. */
-  evictedTokens: number;
-  /** Weights that the systems bring along. */
-  extraWeightBytes: number;
 }
 
 /** How weight matrices are stored on the GPU. `keep` leaves 4-bit, 8-bit, f16 and f32 as the file has them (bf16 becomes f16). */
@@ -102,6 +91,12 @@ export interface LoadOptions {
   sequences?: number;
   /** Most bytes of one buffer of the cache, which lies in several where it is larger. Default: what the adapter allows. */
   arenaBytes?: number;
+  /**
+   * Bytes that weights, cache and scratch may take on the GPU, with the whole context in use. What is left open of `kv` and
+   * `context` is chosen so that it fits: the whole context in f16, else in int8, else with kivi:bits=4, else a shorter one.
+   * Where it cannot fit, `load` fails before the download, with code "out-of-memory" and what would. Default: no limit.
+   */
+  memory?: number;
   /** "auto" measures kernel variants for a few seconds of a load, remembers them and goes on next time; "off" takes the defaults. Default "auto". */
   tune?: "auto" | "off";
   /**
@@ -115,32 +110,6 @@ export interface LoadOptions {
   token?: string;
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
-}
-
-/** A model of which something is kept in this browser. */
-export interface KeptModel {
-  /** "org/name", the same with a GGUF file, or an address. What `kept.delete` takes. */
-  name: string;
-  /** For `load`. */
-  source: string;
-  /** Milliseconds since 1970, when its newest file was first asked for. */
-  since: number;
-  /** Bytes that are kept, and those that its files have in all. */
-  bytes: number;
-  totalBytes: number;
-  /** It loads without a network. */
-  isComplete: boolean;
-  files: readonly { name: string; bytes: number; totalBytes: number }[];
-}
-
-/** What this origin has stored. */
-export interface KeptStorage {
-  /** By everything that this origin stores. */
-  usedBytes: number;
-  /** Null where the browser does not say. */
-  quotaBytes: number | null;
-  /** The browser deletes nothing by itself, even where the disk is full. */
-  isPersistent: boolean;
 }
 
 /** What a second engine on the same weights may have differently; the default is what the first one has. */

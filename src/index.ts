@@ -5,7 +5,7 @@ export type { ErrorCode, GgufChoice, InputCode, ModelCode, UnsupportedCode } fro
 export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
 export { kept } from "./io/kept.ts";
 export { parseRecipe, type Recipe } from "./kv/recipe.ts";
-export { convert, distil, exportStudent, load, saveCheckpoint, saveStudent } from "./load.ts";
+export { convert, distil, exportStudent, load, plan, saveCheckpoint, saveStudent } from "./load.ts";
 export { sampleChats, type SampleOptions } from "./chat/sample.ts";
 export { describeAdapter } from "./gpu/device.ts";
 export { type AdapterPeaks, measureAdapter } from "./gpu/measure.ts";

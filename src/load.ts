@@ -1,11 +1,22 @@
 // load() and convert(): with load/, the only place that composes the rooms.
-import type { ConvertOptions, DistilOptions, Engine, FilePiece, LoadOptions, ModelSource, SwiftKv } from "./api.ts";
+import type {
+  ConvertOptions,
+  DistilOptions,
+  Engine,
+  FilePiece,
+  LoadOptions,
+  MemoryPlan,
+  ModelSource,
+  SwiftKv,
+} from "./api.ts";
 import { InputError } from "./errors.ts";
 import { Gpu } from "./gpu/device.ts";
+import type { DeviceFacts } from "./gpu/paper.ts";
 import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
 import { Damaged } from "./io/files/bytes.ts";
 import { layoutOf } from "./kv/systems/swiftkv/layout.ts";
 import { LoadedEngine } from "./load/engine.ts";
+import { decide, type Shape } from "./load/plan.ts";
 import { readConfig, readLanguage, samplingDefaults } from "./load/read.ts";
 import {
   assemble,
@@ -17,8 +28,7 @@ import {
   type RunningModel,
 } from "./load/running.ts";
 import { checkOptions, type Settings } from "./load/settings.ts";
-import { checkBase, readStudent, type StoredStudent } from "./load/student.ts";
-import type { ModelConfig } from "./model/config.ts";
+import { checkBase, readStudent } from "./load/student.ts";
 import { nameWeights } from "./model/names.ts";
 import { WeightLoader } from "./model/weights/loader.ts";
 
@@ -37,7 +47,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
 }
 
 async function loadOnce(source: ModelSource, options: LoadOptions, started: number): Promise<Engine> {
-  const settings = checkOptions(options);
+  const given = checkOptions(options);
   const report: Report = (progress) =>
     options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });
   report({ phase: "open" });
@@ -46,6 +56,8 @@ async function loadOnce(source: ModelSource, options: LoadOptions, started: numb
   try {
     checkpoint = await openReporting(source, options, gpu.device.limits.maxBufferSize, report);
     const shape = await readShape(checkpoint, options);
+    const device = factsOf(gpu.device);
+    const { settings } = await decide({ ...shape, device, tensors: checkpoint, settings: given, options });
     report({ phase: "tokenizer" });
     const language = readLanguage(checkpoint);
     const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, { ...shape, settings, options, report }));
@@ -65,6 +77,26 @@ async function loadOnce(source: ModelSource, options: LoadOptions, started: numb
     checkpoint?.close();
   }
 }
+
+/**
+ * What `load` will allocate with these options, from the headers of the model's files. Chooses as it does, and throws as it
+ * does where the model cannot be had.
+ */
+export async function plan(source: ModelSource, options: LoadOptions = {}): Promise<MemoryPlan> {
+  const given = checkOptions(options);
+  const device = options.device ? factsOf(options.device) : await Gpu.find();
+  const checkpoint = await openReporting(source, options, device.limits.maxBufferSize, () => {});
+  try {
+    const shape = await readShape(checkpoint, options);
+    const { settings, use } = await decide({ ...shape, device, tensors: checkpoint, settings: given, options });
+    const { totalBytes: fileBytes, missingBytes: downloadBytes } = checkpoint;
+    return { kv: String(settings.kv), context: settings.context!, ...use, fileBytes, downloadBytes };
+  } finally {
+    checkpoint.close();
+  }
+}
+
+const factsOf = ({ limits, features, adapterInfo: info }: GPUDevice): DeviceFacts => ({ limits, features, info });
 
 function openReporting(
   source: ModelSource,
@@ -135,14 +167,6 @@ export const exportStudent = (engine: Engine, checkpoint: Uint8Array<ArrayBuffer
 function own(who: string, engine: Engine): LoadedEngine {
   if (engine instanceof LoadedEngine) return engine;
   throw new InputError(`${who}: engine; got something else, want what load() returned. Pass that.`);
-}
-
-interface Shape {
-  config: ModelConfig;
-  /** What the model is converted to once it is loaded. */
-  student: SwiftKv | null;
-  /** What it is converted by: null converts the weights as they are. */
-  stored: StoredStudent | null;
 }
 
 /** The configuration, and the student that is asked for: known before the weights are fetched. */

@@ -107,7 +107,7 @@ test("no function stands in two shader files: what is shared lies in lib/", () =
 });
 
 // Which room may import which. A room is a folder of src/ or a file directly in it; imports point downwards.
-const LEAVES = ["api", "figures", "students", "errors", "tensor"];
+const LEAVES = ["api", "figures", "footprint", "students", "errors", "tensor"];
 const MAY_IMPORT: Record<string, readonly string[]> = {
   gpu: [],
   text: [],
@@ -125,7 +125,19 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 // A file of the room's own name, src/load.ts, stands on top.
 const ORDER: Record<string, readonly string[]> = {
   io: ["files", "kept", "formats", "checkpoint", "student", "remember"],
-  load: ["settings", "read", "running", "student", "full", "solve", "calibrate", "training", "distil", "engine"],
+  load: [
+    "settings",
+    "read",
+    "running",
+    "student",
+    "plan",
+    "full",
+    "solve",
+    "calibrate",
+    "training",
+    "distil",
+    "engine",
+  ],
   train: ["tensor", "start", "ops", "products", "attention", "buffers", "student", "loss", "optimiser", "trainer"],
   model: [
     "reader",

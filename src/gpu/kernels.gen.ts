@@ -821,7 +821,7 @@ export const embed = {
   },
   "params": {
     "binding": 5,
-    "size": 16,
+    "size": 24,
     "fields": {
       "rows": {
         "offset": 0,
@@ -835,8 +835,16 @@ export const embed = {
         "offset": 8,
         "type": "u32"
       },
-      "scale": {
+      "first": {
         "offset": 12,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 20,
         "type": "f32"
       }
     }
@@ -850,7 +858,7 @@ export const embed = {
   "tiles": {},
   "features": [],
   "snippets": {},
-  "code": "// embed — hidden[t, :] = scale · column `token of row t` of the table, as f32\n//\n//   rows    [T]                vec4u  read   .w = token id; bit 31 set: the other 31 bits index `tokens`\n//   tokens  [sequences]        u32    read   what the previous step sampled, by sequence\n//   words   [K/·/4, stride]    vec4u  read   four word rows side by side, N = vocabulary, K = D\n//   scales  [K/GROUP, stride]  u32    read   f16 pairs (scale, minimum); unused for BITS 16 and 32\n//   hidden  [T, D]             f32    write\n//\n// dispatch  (T, 1, 1): one workgroup per row, each thread unpacks whole words\n// cost      bytes T·D·(BITS/8 + 4): latency bound\n// why       the fours of words of one token lie in different cache lines, but the table is then\n//           the same buffer, in the same form, as a tied output projection.\n// uses      lib/element.wgsl\n\noverride WG: u32 = 64;     // threads per workgroup\noverride BITS: u32 = 4;    // 4, 8, 16 or 32\noverride GROUP: u32 = 32;  // values that share a scale; D is a multiple of it for BITS 4 and 8\noverride D: u32 = 256;     // row width\n\nstruct Params {\n  rows: u32,        // T\n  stride: u32,      // columns of the table\n  vocabulary: u32,  // larger token ids read the last token\n  scale: f32,\n}\n\n@group(0) @binding(0) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(1) var<storage, read> tokens: array<u32>;\n@group(0) @binding(2) var<storage, read> words: array<vec4u>;\n@group(0) @binding(3) var<storage, read> scales: array<u32>;\n@group(0) @binding(4) var<storage, read_write> hidden: array<f32>;\n@group(0) @binding(5) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn embed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {\n  let row = wg.x;\n  if (row >= params.rows) { return; }\n  var token = rows[row].w;\n  if ((token & 0x80000000u) != 0u) { token = tokens[token & 0x7fffffffu]; }\n  token = min(token, params.vocabulary - 1u);\n\n  let perWord = 32u / BITS;\n  for (var j = local.x; j * perWord < D; j += WG) {\n    let word = words[j / 4u * params.stride + token][j % 4u];\n    var affine = vec2f(1.0, 0.0);  // (scale, minimum)\n    if (BITS <= 8u) { affine = unpack2x16float(scales[j * perWord / GROUP * params.stride + token]); }\n    for (var i = 0u; i < perWord; i++) {\n      let k = j * perWord + i;\n      if (k < D) { hidden[row * D + k] = params.scale * (affine.x * element(word, i) + affine.y); }\n    }\n  }\n}\n\n// lib/element.wgsl — one value out of a packed word\n// needs     BITS\n\n// Value `i` of a word; for BITS 8 and 4 its unsigned integer.\nfn element(word: u32, i: u32) -> f32 {\n  if (BITS == 32u) { return bitcast<f32>(word); }\n  if (BITS == 16u) { return unpack2x16float(word >> (16u * i)).x; }\n  return f32((word >> (BITS * i)) & ((1u << (BITS & 15u)) - 1u));\n}\n"
+  "code": "// embed — hidden[t, :] = scale · column `token of row t` of the table, as f32, where that column is in this piece\n//\n//   rows    [T]                vec4u  read   .w = token id; bit 31 set: the other 31 bits index `tokens`\n//   tokens  [sequences]        u32    read   what the previous step sampled, by sequence\n//   words   [K/·/4, stride]    vec4u  read   four word rows side by side, of columns first … first + columns − 1, K = D\n//   scales  [K/GROUP, stride]  u32    read   f16 pairs (scale, minimum); unused for BITS 16 and 32\n//   hidden  [T, D]             f32    write\n//\n// dispatch  (T, 1, 1): one workgroup per row, each thread unpacks whole words\n// cost      bytes T·D·(BITS/8 + 4): latency bound\n// why       the fours of words of one token lie in different cache lines, but the table is then\n//           the same buffer, in the same form, as a tied output projection.\n// uses      lib/element.wgsl\n\noverride WG: u32 = 64;     // threads per workgroup\noverride BITS: u32 = 4;    // 4, 8, 16 or 32\noverride GROUP: u32 = 32;  // values that share a scale; D is a multiple of it for BITS 4 and 8\noverride D: u32 = 256;     // row width\n\nstruct Params {\n  rows: u32,        // T\n  stride: u32,      // columns of the piece's words\n  vocabulary: u32,  // larger token ids read the last token\n  first: u32,       // token of the piece's first column\n  columns: u32,     // tokens of the piece\n  scale: f32,\n}\n\n@group(0) @binding(0) var<storage, read> rows: array<vec4u>;\n@group(0) @binding(1) var<storage, read> tokens: array<u32>;\n@group(0) @binding(2) var<storage, read> words: array<vec4u>;\n@group(0) @binding(3) var<storage, read> scales: array<u32>;\n@group(0) @binding(4) var<storage, read_write> hidden: array<f32>;\n@group(0) @binding(5) var<uniform> params: Params;\n\n@compute @workgroup_size(WG)\nfn embed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: vec3u) {\n  let row = wg.x;\n  if (row >= params.rows) { return; }\n  var token = rows[row].w;\n  if ((token & 0x80000000u) != 0u) { token = tokens[token & 0x7fffffffu]; }\n  token = min(token, params.vocabulary - 1u) - params.first;  // wraps where it lies in an earlier piece\n  if (token >= params.columns) { return; }\n\n  let perWord = 32u / BITS;\n  for (var j = local.x; j * perWord < D; j += WG) {\n    let word = words[j / 4u * params.stride + token][j % 4u];\n    var affine = vec2f(1.0, 0.0);  // (scale, minimum)\n    if (BITS <= 8u) { affine = unpack2x16float(scales[j * perWord / GROUP * params.stride + token]); }\n    for (var i = 0u; i < perWord; i++) {\n      let k = j * perWord + i;\n      if (k < D) { hidden[row * D + k] = params.scale * (affine.x * element(word, i) + affine.y); }\n    }\n  }\n}\n\n// lib/element.wgsl — one value out of a packed word\n// needs     BITS\n\n// Value `i` of a word; for BITS 8 and 4 its unsigned integer.\nfn element(word: u32, i: u32) -> f32 {\n  if (BITS == 32u) { return bitcast<f32>(word); }\n  if (BITS == 16u) { return unpack2x16float(word >> (16u * i)).x; }\n  return f32((word >> (BITS * i)) & ((1u << (BITS & 15u)) - 1u));\n}\n"
 } as const;
 
 export const fold = {

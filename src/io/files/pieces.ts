@@ -111,7 +111,7 @@ export class Pieces {
   /** Forgets the pieces of any other version, and of one that cannot be told from others. */
   async setRecord(record: FileRecord): Promise<Outcome> {
     if (!isSame(record.version, this.#record?.version ?? null)) {
-      for (const index of [...this.#held.keys()]) await this.#drop(index);
+      for (const index of this.#held.keys()) await this.#drop(index);
     }
     this.#record = record;
     return this.#write(recordKey, Response.json(record));

@@ -15,7 +15,7 @@ import type { ModelConfig } from "../config.ts";
 import { vectorOffsets } from "../layer/projection.ts";
 import { unpackGrid } from "../ops/linear.ts";
 import type { Fit, FittedQueries, FittedStore, QkvProjection, Weights } from "../context.ts";
-import { emptyMatrix, type Matrix, packHalves, packRows } from "../weights/matrix.ts";
+import { emptyMatrix, type Matrix, packHalves, packRows, wholeOf } from "../weights/matrix.ts";
 
 /** The same weights with the ordinary projections of every layer. Throws InputError where they were not kept. */
 export function teacherOf(weights: Weights): Weights & { teacher: readonly QkvProjection[] } {
@@ -162,11 +162,13 @@ export const plain = (first: number, columns: number): Fold => ({
 
 /** weight · W · diag(γ) of some columns as f32 rows. `vectors`: where γ is. */
 export function foldColumns(
-  { words, scales, bits, group, depth, stride, name }: Matrix,
+  matrix: Matrix,
   out: GPUBuffer,
   { first, columns, weight, add, gamma, gammaAt }: Fold,
-  vectors: Bindable = words,
+  vectors: Bindable = wholeOf(matrix).words,
 ): AnyDispatch<object> {
+  const { bits, group, depth, name } = matrix;
+  const { words, scales, stride } = wholeOf(matrix);
   return dispatch({
     kernel: fold,
     constants: { BITS: bits, GROUP: group, GAMMA: gamma ? 1 : 0, ADD: add ? 1 : 0 },
@@ -220,8 +222,8 @@ async function meanVector(
   const out = gpu.buffer("folded vector", count * 4, "scratch");
   const folds = members.map((qkv, i) => {
     const { buffer } = qkv.vectors;
-    const flat = { name: "vector", bits: 32, group: 32, columns: 1, depth: count, stride: 1 } as const;
-    const matrix: Matrix = { ...flat, words: buffer, scales: gpu.unused };
+    const pieces = [{ first: 0, stride: 1, words: buffer, scales: gpu.unused }];
+    const matrix: Matrix = { name: "vector", bits: 32, group: 32, columns: 1, depth: count, pieces };
     const whole = {
       first: from(qkv) / 4,
       columns: 1,
