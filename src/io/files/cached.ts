@@ -66,7 +66,12 @@ async function ask(
   signal: AbortSignal | undefined,
 ): Promise<HttpFile | ByteFile | Version | null> {
   try {
-    return await HttpFile.open(network, url, { signal, ...(known ? { attempts: 1 } : {}) });
+    // of what is known, only whether it has changed is asked
+    return await HttpFile.open(network, url, {
+      signal,
+      ...(known && { attempts: 1 }),
+      ...(known?.version && { bytes: 1 }),
+    });
   } catch (error) {
     if (!(error instanceof Unreachable) || !known) throw error;
     return known.version;

@@ -35,6 +35,13 @@ export interface Version {
   sha256: string | null;
 }
 
+interface ProbeOptions {
+  signal?: AbortSignal | undefined;
+  attempts?: number;
+  /** Of the first request. */
+  bytes?: number;
+}
+
 export class HttpFile implements ByteFile {
   readonly name: string;
   readonly size: number;
@@ -58,15 +65,20 @@ export class HttpFile implements ByteFile {
   static async open(
     network: Network,
     url: string,
-    { signal, attempts }: { signal?: AbortSignal | undefined; attempts?: number },
+    { signal, attempts, bytes = probeBytes }: ProbeOptions,
   ): Promise<HttpFile | BlobFile | null> {
-    return network.retry(() => HttpFile.#probe(network, url, signal), url, signal, attempts);
+    return network.retry(() => HttpFile.#probe(network, url, bytes, signal), url, signal, attempts);
   }
 
-  static async #probe(network: Network, url: string, signal?: AbortSignal): Promise<HttpFile | BlobFile | null> {
+  static async #probe(
+    network: Network,
+    url: string,
+    bytes: number,
+    signal?: AbortSignal,
+  ): Promise<HttpFile | BlobFile | null> {
     const controller = new AbortController();
     network.claim(null);
-    const response = await network.request(url, rangeInit(0, probeBytes), controller, signal);
+    const response = await network.request(url, rangeInit(0, bytes), controller, signal);
     refuseForbidden(response, url);
     if (response.status === 416) return emptyOrFail(response, controller, url);
     // Development servers answer with their page instead of 404.

@@ -75,7 +75,7 @@ export class Shelf {
 
   /** A record, and an error where there is no room for even that. */
   async record(pieces: Pieces, record: FileRecord): Promise<void> {
-    if ((await pieces.setRecord(record)) === "full") throw await this.overflow(0);
+    if ((await pieces.setRecord(record)) === "full") throw await this.overflow();
   }
 
   readNote(url: string): Promise<unknown> {
@@ -99,32 +99,37 @@ export class Shelf {
     for (const key of keys) await this.#platform.caches?.delete(prefix + key).catch(() => false);
   }
 
-  /** Throws ModelError unless the browser grants `bytes` more. Nothing of what this load has kept is left then. */
+  /**
+   * Throws ModelError unless the browser says that there is room for `bytes` more. Nothing of what this load has kept is left
+   * then. What it says may be too much: some browsers name the same figure to all.
+   */
   async ask(bytes: number): Promise<void> {
     if (bytes === 0 || this.#opened.size === 0) return;
-    const { free } = await this.#room();
-    if (bytes > free) throw await this.overflow(bytes);
+    const { quota = Infinity, usage = 0 } = (await this.#platform.storage?.estimate().catch(() => null)) ?? {};
+    if (bytes <= quota - usage) return;
+    const free = `${size(Math.max(0, quota - usage))} free of ${size(quota)} (${size(usage)} are in use)`;
+    throw await this.#full(`got ${free}, want ${size(bytes)} more`);
   }
 
-  /** The error for a storage that is full, once everything that this load put there is gone. `bytes`: to come. */
-  async overflow(bytes: number): Promise<ModelError> {
-    const { free, usage, quota } = await this.#room();
+  /** The error for a storage that takes no more, once everything that this load put there is gone. */
+  async overflow(): Promise<ModelError> {
+    const files = [...this.#opened.values()].filter(({ record }) => record?.version);
+    const held = files.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
+    const all = files.reduce((sum, { record }) => sum + record!.version!.size, 0);
+    return this.#full(`got ${size(held)} of it there before the browser refused, want ${size(all)}`);
+  }
+
+  async #full(figures: string): Promise<ModelError> {
     const fresh = [...this.#opened].filter(([name]) => !this.#older.has(name)).map(([, pieces]) => pieces);
     const partial = [...this.#opened.values()].filter(
       (pieces) => pieces.heldBytes < (pieces.record?.version?.size ?? 0),
     );
     for (const pieces of new Set([...fresh, ...partial])) await pieces.forget();
     for (const name of this.#notes) await this.#platform.caches?.delete(name).catch(() => false);
-    const want = bytes > 0 ? `${megabytes(bytes)} more` : "more";
     return new ModelError(
-      `storage: too little room to keep the model; got ${megabytes(free)} free of ${megabytes(quota)} (${megabytes(usage)} are in use), want ${want}. Delete a model that is kept, make room on the disk, or load with keep: false, which downloads each time.`,
+      `storage: too little room to keep the model; ${figures}. Delete a model that is kept, make room on the disk, or load with keep: false, which downloads each time.`,
       { code: "storage-full" },
     );
-  }
-
-  async #room(): Promise<{ free: number; usage: number; quota: number }> {
-    const { quota = Infinity, usage = 0 } = (await this.#platform.storage?.estimate().catch(() => null)) ?? {};
-    return { free: Math.max(0, quota - usage), usage, quota };
   }
 
   /**
@@ -168,9 +173,5 @@ function take(locks: LockManager, name: string, options: LockOptions): Promise<(
   });
 }
 
-const megabytes = (bytes: number): string =>
-  bytes === Infinity
-    ? "an unknown amount"
-    : bytes < 1e9
-      ? `${(bytes / 1e6).toFixed(1)} MB`
-      : `${(bytes / 1e9).toFixed(2)} GB`;
+const size = (bytes: number): string =>
+  bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;

@@ -221,7 +221,7 @@ export class Transfer {
   async #keep(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     if (this.isRefused) return;
     const outcome = await this.#pieces.put(index, bytes);
-    if (outcome === "full") throw await this.#shelf.overflow(this.missingBytes);
+    if (outcome === "full") throw await this.#shelf.overflow();
     this.isRefused = outcome === "refused";
   }
 }
