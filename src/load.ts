@@ -11,7 +11,7 @@ import type {
 } from "./api.ts";
 import { InputError } from "./errors.ts";
 import { Gpu } from "./gpu/device.ts";
-import type { DeviceFacts } from "./gpu/paper.ts";
+import { type DeviceFacts, paperDevice } from "./gpu/paper.ts";
 import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
 import { Damaged } from "./io/files/bytes.ts";
 import { layoutOf } from "./kv/systems/swiftkv/layout.ts";
@@ -56,8 +56,7 @@ async function loadOnce(source: ModelSource, options: LoadOptions, started: numb
   try {
     checkpoint = await openReporting(source, options, gpu.device.limits.maxBufferSize, report);
     const shape = await readShape(checkpoint, options);
-    const device = factsOf(gpu.device);
-    const { settings } = await decide({ ...shape, device, tensors: checkpoint, settings: given, options });
+    const settings = await settle(given, gpu.device, checkpoint, { shape, options });
     report({ phase: "tokenizer" });
     const language = readLanguage(checkpoint);
     const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, { ...shape, settings, options, report }));
@@ -84,16 +83,29 @@ async function loadOnce(source: ModelSource, options: LoadOptions, started: numb
  */
 export async function plan(source: ModelSource, options: LoadOptions = {}): Promise<MemoryPlan> {
   const given = checkOptions(options);
-  const device = options.device ? factsOf(options.device) : await Gpu.find();
-  const checkpoint = await openReporting(source, options, device.limits.maxBufferSize, () => {});
+  const facts = options.device ? factsOf(options.device) : await Gpu.find();
+  const checkpoint = await openReporting(source, options, facts.limits.maxBufferSize, () => {});
   try {
     const shape = await readShape(checkpoint, options);
+    const device = paperDevice(facts);
     const { settings, use } = await decide({ ...shape, device, tensors: checkpoint, settings: given, options });
     const { totalBytes: fileBytes, missingBytes: downloadBytes } = checkpoint;
     return { kv: String(settings.kv), context: settings.context!, ...use, fileBytes, downloadBytes };
   } finally {
     checkpoint.close();
   }
+}
+
+/** What is open of recipe and context, where there is a budget. Without one, what is too large fails as it is allocated. */
+async function settle(
+  settings: Settings,
+  device: GPUDevice,
+  tensors: Checkpoint,
+  { shape, options }: { shape: Shape; options: LoadOptions },
+): Promise<Settings> {
+  if (options.memory === undefined) return settings;
+  const onPaper = paperDevice(factsOf(device));
+  return (await decide({ ...shape, device: onPaper, tensors, settings, options })).settings;
 }
 
 const factsOf = ({ limits, features, adapterInfo: info }: GPUDevice): DeviceFacts => ({ limits, features, info });

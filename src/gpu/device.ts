@@ -3,7 +3,6 @@ import type { AdapterInfo } from "../api.ts";
 import { assert, DeviceLostError, EngineError, UnsupportedError } from "../errors.ts";
 import { type AdapterProfile, profileOf } from "./profile.ts";
 import { type Bindable, bytesOf, Kernel, type KernelSource } from "./kernel.ts";
-import { type DeviceFacts, paperDevice } from "./paper.ts";
 
 /** What a buffer is for; the stats report bytes by it. */
 export type Purpose = "weights" | "kv" | "scratch";
@@ -92,9 +91,9 @@ export class Gpu {
     return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
   }
 
-  /** A device that only counts what is made on it, with the limits of another one. */
-  static paper(like: DeviceFacts): Gpu {
-    return new Gpu(paperDevice(like), false, undefined, true);
+  /** A device that only counts what is made on it: what `paperDevice` made. */
+  static paper(device: GPUDevice): Gpu {
+    return new Gpu(device, false, undefined, true);
   }
 
   /** The fastest adapter. Throws UnsupportedError if there is none. */
@@ -211,7 +210,9 @@ export class Gpu {
   ): Promise<Kernel> {
     const kernels = compiled.get(this.device)!;
     const lengths = this.#fixedLengths(buffers);
-    const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.snippets])}`;
+    const key = this.isPaper
+      ? source.name
+      : `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.snippets])}`;
     let made = kernels.get(key);
     if (!made) {
       this.counts.objectsCreated++;

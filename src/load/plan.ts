@@ -1,7 +1,6 @@
 // What a load takes of the GPU's memory, before anything is taken: the load itself, on a device that only counts.
 import type { LoadOptions, MemoryPlan, MemoryUse, SwiftKv } from "../api.ts";
 import { alignUp, InputError, UnsupportedError } from "../errors.ts";
-import { type DeviceFacts } from "../gpu/paper.ts";
 import { Gpu } from "../gpu/device.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { parseRecipe, type Recipe } from "../kv/recipe.ts";
@@ -23,9 +22,9 @@ export interface Shape {
   stored: StoredStudent | null;
 }
 
-/** A model to load, and where. */
+/** A model to load, and where: `paperDevice`. */
 export interface Candidate extends Shape {
-  device: DeviceFacts;
+  device: GPUDevice;
   tensors: TensorSource;
   settings: Settings;
   options: Pick<LoadOptions, "teacher" | "memory" | "kv" | "context">;
