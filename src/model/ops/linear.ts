@@ -5,7 +5,7 @@ import type { Bindable } from "../../gpu/kernel.ts";
 import { families, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
 import type { Sizes } from "./sizes.ts";
-import { type Matrix, pieceAt, type PieceRange, piecesOf, type Vector } from "../weights/matrix.ts";
+import { type Matrix, pieceAt, type PieceRange, piecesOf, rangesOf, type Vector } from "../weights/matrix.ts";
 
 type Dispatches = AnyDispatch<Sizes>[];
 
@@ -166,15 +166,9 @@ export function sliceColumns({ columns, depth }: Pick<Matrix, "columns" | "depth
   return Math.min(columns + ((4 - (columns % 4)) % 4), Math.max(128, most));
 }
 
-/** Slices of a matrix, none of which lies in two pieces. */
+/** Slices of a matrix whose f32 form fits into `bytes`. */
 export const slicesOf = (matrix: Matrix, bytes: number): { first: number; columns: number }[] =>
-  piecesOf(matrix).flatMap((piece) => {
-    const slice = sliceColumns({ columns: piece.columns, depth: matrix.depth }, bytes);
-    return Array.from({ length: ceilDiv(piece.columns, slice) }, (_, i) => ({
-      first: piece.first + i * slice,
-      columns: Math.min(slice, piece.columns - i * slice),
-    }));
-  });
+  rangesOf(matrix, sliceColumns(matrix, bytes));
 
 /** y = x, RMS-normalised; `add`: added to what is there. */
 export function normalise(

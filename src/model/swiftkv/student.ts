@@ -15,7 +15,7 @@ import type { ModelConfig } from "../config.ts";
 import { vectorOffsets } from "../layer/projection.ts";
 import { unpackGrid } from "../ops/linear.ts";
 import type { Fit, FittedQueries, FittedStore, QkvProjection, Weights } from "../context.ts";
-import { emptyMatrix, type Matrix, packHalves, packRows, wholeOf } from "../weights/matrix.ts";
+import { emptyMatrix, type Matrix, packHalves, packRows, pieceAt } from "../weights/matrix.ts";
 
 /** The same weights with the ordinary projections of every layer. Throws InputError where they were not kept. */
 export function teacherOf(weights: Weights): Weights & { teacher: readonly QkvProjection[] } {
@@ -160,21 +160,22 @@ export const plain = (first: number, columns: number): Fold => ({
   gammaAt: 0,
 });
 
-/** weight · W · diag(γ) of some columns as f32 rows. `vectors`: where γ is. */
+/** weight · W · diag(γ) of some columns, which lie in one piece, as f32 rows. `vectors`: where γ is. */
 export function foldColumns(
   matrix: Matrix,
   out: GPUBuffer,
   { first, columns, weight, add, gamma, gammaAt }: Fold,
-  vectors: Bindable = wholeOf(matrix).words,
+  vectors?: Bindable,
 ): AnyDispatch<object> {
   const { bits, group, depth, name } = matrix;
-  const { words, scales, stride } = wholeOf(matrix);
+  const piece = pieceAt(matrix, first);
+  const { words, scales, stride } = piece;
   return dispatch({
     kernel: fold,
     constants: { BITS: bits, GROUP: group, GAMMA: gamma ? 1 : 0, ADD: add ? 1 : 0 },
     label: `fold ${name}`,
-    buffers: { words, scales, vectors, out },
-    params: () => ({ depth, columns, stride, firstColumn: first, gammaAt, weight }),
+    buffers: { words, scales, vectors: vectors ?? words, out },
+    params: () => ({ depth, columns, stride, firstColumn: first - piece.first, gammaAt, weight }),
     grid: () => unpackGrid({ depth, bits }, columns),
     bytes: () => columns * depth * (bits / 8 + 4),
     flops: () => 2 * columns * depth,

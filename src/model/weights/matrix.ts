@@ -62,6 +62,18 @@ export interface PieceRange extends Piece {
 export const piecesOf = ({ pieces, columns }: Pick<Matrix, "pieces" | "columns">): PieceRange[] =>
   pieces.map((piece, i) => ({ ...piece, columns: (pieces[i + 1]?.first ?? columns) - piece.first }));
 
+/** Ranges of at most `most` columns, none of which lies in two pieces. */
+export const rangesOf = (
+  matrix: Pick<Matrix, "pieces" | "columns">,
+  most: number,
+): { first: number; columns: number }[] =>
+  piecesOf(matrix).flatMap((piece) =>
+    Array.from({ length: ceilDiv(piece.columns, most) }, (_, i) => ({
+      first: piece.first + i * most,
+      columns: Math.min(most, piece.columns - i * most),
+    })),
+  );
+
 /** The piece that a column lies in. */
 export const pieceAt = ({ pieces }: Pick<Matrix, "pieces">, column: number): Piece =>
   pieces.findLast(({ first }) => first <= column)!;
