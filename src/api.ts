@@ -3,6 +3,7 @@
 
 export type * from "./attended.ts";
 export type * from "./figures.ts";
+export type * from "./footprint.ts";
 export type * from "./students.ts";
 import type { Attended } from "./attended.ts";
 import type { KernelTime, ModelFlops } from "./figures.ts";
@@ -50,22 +51,6 @@ export interface KvModel {
   swiftkv: SwiftKv | null;
 }
 
-/** What keys and values cost under a recipe after a prompt of a given length. */
-export interface RecipePrice {
-  /** Bytes of all layers and heads: what is kept, in the format it then has. */
-  kvBytes: number;
-  /** Of one token of the prompt, whether or not it is kept. */
-  kvBytesPerToken: number;
-  /** Tokens of the prompt that later tokens do not see: the mean over all layers and heads. 0: they see all. */
-  evictedTokens: number;
-  /** Most bytes at once: as its end is reached, all that was read of the prompt is there beside what stays. */
-  peakBytes: number;
-  /** Whether the prompt of a SwiftKV student keeps one number for each of the model's channels in place of the keys and values of later layers, and why; null: it cannot. */
-  streaming: string | null;
-  /** Weights that the systems bring along. */
-  extraWeightBytes: number;
-}
-
 /** How weight matrices are stored on the GPU. `keep` leaves 4-bit, 8-bit, f16 and f32 as the file has them (bf16 becomes f16). */
 export type WeightFormat = "keep" | "f32" | "f16" | "q8" | "q4";
 
@@ -110,8 +95,23 @@ export interface LoadOptions {
   sequences?: number;
   /** Most bytes of one buffer of the cache, which lies in several where it is larger. Default: what the adapter allows. */
   arenaBytes?: number;
+  /**
+   * Bytes that weights, cache and scratch may take on the GPU, with the whole context in use. What is left open of `kv` and
+   * `context` is chosen so that it fits: the whole context in f16, else in int8, else with kivi:bits=4, else a shorter one.
+   * Where it cannot fit, `load` fails before the download, with code "out-of-memory" and what would. Default: no limit.
+   */
+  memory?: number;
   /** "auto" measures kernel variants for a few seconds of a load, remembers them and goes on next time; "off" takes the defaults. Default "auto". */
   tune?: "auto" | "off";
+  /**
+   * Whether files from other origins are kept in this browser, so that the next load needs no network (default). `false`
+   * neither looks there nor leaves anything.
+   */
+  keep?: boolean;
+  /** SHA-256 of files, by name, in hexadecimal: what comes is compared with it. The hub's own are known without. */
+  sha256?: Readonly<Record<string, string>>;
+  /** Access token for gated and private models. Sent to the hub alone, and stored nowhere. */
+  token?: string;
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
 }
@@ -131,11 +131,11 @@ export interface FilePiece {
 }
 
 export interface LoadProgress {
-  phase: "open" | "download" | "tokenizer" | "compile" | "tune" | "ready";
+  phase: "open" | "wait" | "download" | "tokenizer" | "compile" | "tune" | "ready";
   /** Bytes so far and in all; 0 where not yet known. */
   loadedBytes: number;
   totalBytes: number;
-  /** How far this phase has come, from 0 to 1; null where that cannot be told. "compile" goes on during "download". */
+  /** How far this phase has come, from 0 to 1; null where that cannot be told. In "wait" another page downloads the model; "compile" goes on during "download". */
   share: number | null;
   /** The file or tensor being worked on. */
   item: string;

@@ -13,6 +13,7 @@ import type {
   SwiftKv,
 } from "../src/index.ts";
 import { devices } from "./device.ts";
+import { memory } from "./memory.ts";
 import { liveBuffers } from "./live.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
@@ -272,6 +273,7 @@ async function calibration(
 
 const harness = {
   ...devices,
+  ...memory,
   studentOf,
   checkpointOf,
   chats,

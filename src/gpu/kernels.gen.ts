@@ -906,7 +906,7 @@ export const embed = {
   },
   "params": {
     "binding": 5,
-    "size": 16,
+    "size": 24,
     "fields": {
       "rows": {
         "offset": 0,
@@ -920,8 +920,16 @@ export const embed = {
         "offset": 8,
         "type": "u32"
       },
-      "scale": {
+      "first": {
         "offset": 12,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 20,
         "type": "f32"
       }
     }

@@ -133,6 +133,14 @@ export class Transformer implements Model {
     await Promise.all([...programs, this.#sampler.compile()]);
   }
 
+  /** Also what requests of every kind need on top: any number of rows, penalties, logits that are read. */
+  async compileAll(): Promise<void> {
+    const kinds = (["lower", "logits", "upper"] as const).filter((kind) => kind !== "upper" || this.#hasUpper);
+    await Promise.all(kinds.flatMap((kind) => [0, ...NARROW_ROWS].map((rows) => this.#program(kind, rows))));
+    await this.#sampler.compileAll();
+    this.#logitsReadback();
+  }
+
   /** Takes over which kernel variants earlier visits found fastest on this adapter. Before `compile`. */
   async recall(memory: Memory): Promise<void> {
     const { recall } = await import("./tune.ts");

@@ -3,15 +3,19 @@
 import { InputError, ModelError } from "../../errors.ts";
 import type { ModelSource } from "../../api.ts";
 import type { ByteFile, Folder } from "./bytes.ts";
-import { openCached } from "./cache.ts";
+import { openCached } from "./cached.ts";
+import { CheckedFile } from "./checked.ts";
 import { absoluteUrl, HttpFile } from "./http.ts";
-import type { Network } from "./http.ts";
+import { openHub, parseHubFile, parseHubId, parseHubUrl } from "./hub.ts";
 import { openHandle, openPicked } from "./local.ts";
-import { openHub, parseHubId, parseHubUrl } from "./hub.ts";
+import type { Network } from "./network.ts";
+import { keyOf, type Listing, type Shelf } from "./shelf.ts";
 
 export interface SourceContext {
   network: Network;
-  caches: CacheStorage | undefined;
+  shelf: Shelf;
+  /** By file, as the caller knows them. */
+  sha256: Readonly<Record<string, string>>;
   /** Without a slash at the end. */
   hubUrl: string;
   /** Of a file to propose. */
@@ -56,45 +60,51 @@ async function openNamed(source: string, context: SourceContext): Promise<ByteFi
 
 async function openUrl(url: URL, context: SourceContext): Promise<ByteFile | Folder> {
   const isGguf = url.pathname.toLowerCase().endsWith(".gguf") || url.protocol === "blob:";
-  if (isGguf) {
-    // The hub's page about a file, as people copy it from the address bar.
-    if (url.origin === new URL(context.hubUrl).origin) url.pathname = url.pathname.replace("/blob/", "/resolve/");
-    const file = await openFile(url.href, context, context.signal);
-    if (file) return withNeighbours(file, url, context);
-    throw new ModelError(
-      `${url.href}: not found; got HTTP 404 or an HTML page, want a GGUF file. Is the address right?`,
-      { code: "not-found" },
-    );
-  }
+  if (isGguf) return openGguf(url, context);
   url.pathname = url.pathname.replace(/(\/config\.json|\/?)$/, "/");
+  const address = keyOf(url.href);
   return {
     name: decodeURIComponent(url.pathname.split("/").at(-2) || url.host),
     unlisted: true,
     open: (path, signal) => {
       const file = new URL(url);
       file.pathname += encodeURIComponent(path);
-      return openFile(file.href, context, signal);
+      return openFile(file.href, { model: address, source: address }, context, signal);
     },
   };
 }
 
-/** The same file, which finds others in its directory. */
-function withNeighbours(file: ByteFile, url: URL, context: SourceContext): ByteFile {
-  file.beside = (name, signal) => {
-    const other = new URL(url);
-    other.pathname = other.pathname.replace(/[^/]*$/, encodeURIComponent(name));
-    return openFile(other.href, context, signal);
+async function openGguf(url: URL, context: SourceContext): Promise<ByteFile> {
+  const named = parseHubFile(url, context.hubUrl);
+  // the parts of a model in several files are listed together
+  const source = url.protocol === "blob:" ? url.href : keyOf(url.href);
+  const model = (named ? `${named.id}/${named.path}` : source).replace(/-\d{5}-of-(\d{5}\.gguf)$/i, "-of-$1");
+  const listing = { model, source };
+  const folder = named && (await openHub(named, { ...context, listing }));
+  const open = async (name: string | null, signal?: AbortSignal): Promise<ByteFile | null> => {
+    if (named) return folder!.open(name === null ? named.path : named.path.replace(/[^/]*$/, name), signal);
+    const file = new URL(url);
+    if (name !== null) file.pathname = file.pathname.replace(/[^/]*$/, encodeURIComponent(name));
+    return openFile(file.href, listing, context, signal);
   };
-  return file;
+  const file = await open(null, context.signal);
+  if (file) return Object.assign(file, { beside: open });
+  throw new ModelError(`${source}: not found; got HTTP 404 or an HTML page, want a GGUF file. Is the address right?`, {
+    code: "not-found",
+  });
 }
 
-/** The own origin's files are near and may change at any time: only others are cached. */
+/** The own origin's files are near and may change at any time: only others are kept. */
 async function openFile(
   url: string,
-  { network, caches }: SourceContext,
+  listing: Listing,
+  { network, shelf, sha256 }: SourceContext,
   signal?: AbortSignal,
 ): Promise<ByteFile | null> {
-  const isOwn = ["null", Reflect.get(globalThis, "origin")].includes(new URL(url).origin);
-  if (isOwn) return HttpFile.open(network, url, { signal });
-  return openCached(caches, network, url, { isImmutable: false, signal });
+  const { origin, pathname } = new URL(url);
+  const given = sha256[decodeURIComponent(pathname.split("/").at(-1)!)] ?? null;
+  const isOwn = ["null", Reflect.get(globalThis, "origin")].includes(origin);
+  if (!isOwn) return openCached(shelf, network, url, { listing, isImmutable: false, sha256: given, signal });
+  const file = await HttpFile.open(network, url, { signal });
+  return file && given ? new CheckedFile(file, given) : file;
 }

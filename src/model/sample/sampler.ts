@@ -84,6 +84,12 @@ export class Sampler {
     await this.#program({ adjust: false, filter: false });
   }
 
+  /** Sampling of every kind. */
+  async compileAll(): Promise<void> {
+    this.#makeAdjustments();
+    for (const adjust of [false, true]) for (const filter of [false, true]) await this.#program({ adjust, filter });
+  }
+
   #program(needs: Needs): Promise<Program<Sizes>> {
     const key = JSON.stringify(needs);
     let program = this.#programs.get(key);
