@@ -63,6 +63,11 @@ export class TokenEngine {
     return this.#model.cache.context;
   }
 
+  /** Ids that tokens can have: 0 to this, exclusive. */
+  get vocabulary(): number {
+    return this.#model.limits.vocabulary;
+  }
+
   /** Blocks no running request holds: all of them when the engine is idle. */
   get freeBlocks(): number {
     return this.#pool.idle;

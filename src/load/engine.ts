@@ -1,5 +1,7 @@
 // A loaded model behind the public Engine interface.
 import type {
+  Constraint,
+  ConstraintSpec,
   ConvertOptions,
   DistilOptions,
   Engine,
@@ -15,10 +17,13 @@ import type {
   Session,
   SwiftKv,
 } from "../api.ts";
+import { Completions } from "../chat/completions/completions.ts";
+import { MARKS } from "../chat/tools/formats.ts";
 import { ChatSession, type Language, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
 import { evaluate } from "../engine/evaluate.ts";
 import { InputError } from "../errors.ts";
+import { Grammars } from "../grammar/constraint.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { modelCost } from "../model/cost.ts";
 import type { Fit } from "../model/context.ts";
@@ -66,17 +71,24 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
 
 export class LoadedEngine implements Engine {
   readonly model: ModelInfo;
+  readonly chat: { readonly completions: Completions };
   readonly #loaded: LoadedModel;
   readonly #speaker: Speaker;
   readonly #sessions = new Set<ChatSession>();
+  /** Of `chat.completions`. */
+  #replies: Session | null = null;
   #disposed = false;
 
   constructor(loaded: LoadedModel) {
     this.#loaded = loaded;
     const { recipe, config, language, transformer } = loaded;
     const price = (tokens: number) => recipe.price(kvModelOf(config), tokens);
-    this.#speaker = { ...language, price, engine: new TokenEngine(transformer) };
+    const { tokenizer, endTokens } = language;
+    const grammars = new Grammars({ tokenizer, size: config.vocabulary, endTokens, marks: MARKS });
+    this.#speaker = { ...language, price, engine: new TokenEngine(transformer), grammars };
     this.model = describe(loaded);
+    const session = () => (this.#replies ??= this.session());
+    this.chat = { completions: new Completions({ model: this.model, speaker: this.#speaker, session }) };
   }
 
   /** Another engine on the same device and weights: see `convert`. */
@@ -209,6 +221,11 @@ export class LoadedEngine implements Engine {
     const session = new ChatSession(this.#speaker);
     this.#sessions.add(session);
     return session;
+  }
+
+  constraint(spec: ConstraintSpec): Promise<Constraint> {
+    this.#check();
+    return this.#speaker.grammars.compile(spec);
   }
 
   tokenize(text: string, options: { addSpecial?: boolean } = {}): number[] {
