@@ -30,7 +30,9 @@ async function drawn(constraint: TokenConstraint, seed: number): Promise<string>
   const uniform = random(seed);
   const tokens: number[] = [];
   for (let done = false; !done && tokens.length < 400;) {
-    const ids = idsOf((await constraint.allowed())!).filter(isWhole);
+    const allowed = idsOf((await constraint.allowed())!);
+    const whole = allowed.filter(isWhole);
+    const ids = whole.length > 0 ? whole : allowed; // within a character there is no other way
     const token = ids[Math.floor(uniform() * ids.length)]!;
     done = constraint.accept(token) || token === END;
     tokens.push(token);

@@ -17,8 +17,8 @@ export class CallReader {
   #held = "";
   /** Nothing has been given out: a format without a mark may begin here. */
   #first = true;
-  /** A call has just ended: its end mark, and space around it, are no text. */
-  #after = false;
+  /** A call has just ended: its end mark, where it has not come yet, and space are no text. */
+  #after: "end" | "space" | null = null;
 
   constructor(format: CallFormat) {
     this.#format = format;
@@ -42,7 +42,7 @@ export class CallReader {
 
   /** Whether there may be more to read. */
   #step(reading: Reading, atEnd: boolean): boolean {
-    if (this.#after && !this.#skipEnd(atEnd)) return false;
+    if (this.#after !== null && !this.#skipEnd(atEnd)) return false;
     const at = this.#begin(atEnd);
     this.#give(reading, at.index);
     if (at.mark === null) return false;
@@ -54,7 +54,7 @@ export class CallReader {
     }
     reading.calls.push(...found.calls);
     this.#held = this.#held.slice(found.length);
-    this.#after = true;
+    this.#after = "end";
     return true;
   }
 
@@ -68,12 +68,15 @@ export class CallReader {
   /** What comes after a call. False where more must come to tell. */
   #skipEnd(atEnd: boolean): boolean {
     const { end } = this.#format;
-    const rest = this.#held.trimStart();
-    if (!atEnd && (rest === "" || (rest.length < end.length && end.startsWith(rest)))) return false;
-    this.#held = (end !== "" && rest.startsWith(end) ? rest.slice(end.length) : rest).trimStart();
-    this.#after = false;
+    this.#held = this.#held.trimStart();
+    if (this.#after === "end" && end !== "" && this.#held.startsWith(end)) {
+      this.#held = this.#held.slice(end.length).trimStart();
+      this.#after = "space";
+    }
+    if (this.#held === "" || (!atEnd && this.#after === "end" && end.startsWith(this.#held))) return false;
+    this.#after = null;
     this.#first = true; // another may follow without a mark
-    return this.#held !== "";
+    return true;
   }
 
   /** Where a call may begin, and by which mark; null: all before is text. */
