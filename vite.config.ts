@@ -33,7 +33,7 @@ function declarations(): Plugin {
     name: "longprompt-declarations",
     closeBundle() {
       const compiler = join(root, "node_modules/typescript/bin/tsc");
-      const places = ["--rootDir", "src", "--outDir", "dist", "src/index.ts"];
+      const places = ["--rootDir", "src", "--outDir", "dist", "src/index.ts", "src/ai-sdk/index.ts"];
       execFileSync(process.execPath, [compiler, ...flags.split(" "), ...language.split(" "), ...places], {
         cwd: root,
         stdio: "inherit",
@@ -56,15 +56,19 @@ function embeddedModel(): Plugin {
 }
 
 function library(): UserConfig {
-  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies: object };
+  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Record<
+    "dependencies" | "optionalDependencies",
+    object
+  >;
+  const entry = { index: "src/index.ts", "ai-sdk": "src/ai-sdk/index.ts" };
   return {
     root,
     publicDir: false,
     plugins: [declarations()],
     build: {
       target: "es2023",
-      lib: { entry: "src/index.ts", formats: ["es"], fileName: "index" },
-      rolldownOptions: { external: Object.keys(dependencies) },
+      lib: { entry, formats: ["es"] },
+      rolldownOptions: { external: Object.keys({ ...dependencies, ...optionalDependencies }) },
     },
   };
 }

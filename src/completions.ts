@@ -74,11 +74,11 @@ export interface ChatCompletionRequest {
   logprobs?: boolean | null;
   /** 0 to 20; with logprobs only. */
   top_logprobs?: number | null;
-  response_format?: ResponseFormat | null;
-  tools?: readonly Tool[] | null;
-  tool_choice?: ToolChoice | null;
+  response_format?: ResponseFormat;
+  tools?: readonly Tool[];
+  tool_choice?: ToolChoice;
   /** Default true. False: a reply ends with its first call. */
-  parallel_tool_calls?: boolean | null;
+  parallel_tool_calls?: boolean;
   /** Not OpenAI's: further variables of the chat template, such as `{ enable_thinking: false }`. */
   chat_template_kwargs?: Record<string, unknown> | null;
 }

@@ -118,6 +118,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   engine: ["kv/blocks", "kv/pages", "kv/residence", "model/model"],
   grammar: ["engine/sequence", "text"],
   chat: ["engine", "model/model", "text", "grammar"],
+  "ai-sdk": [],
   load: ["gpu", "kv", "model", "train", "engine", "text", "io", "grammar", "chat"],
   index: ["load", "kv/recipe", "gpu/device", "gpu/measure", "model/cost", "chat/sample"],
 };
