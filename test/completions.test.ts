@@ -25,7 +25,8 @@ const schema = {
   required: ["name", "age"],
   additionalProperties: false,
 };
-const json = (given: Record<string, unknown>) => ({ type: "json_schema", json_schema: { name: "reply", schema: given } }) as const;
+const json = (given: Record<string, unknown>) =>
+  ({ type: "json_schema", json_schema: { name: "reply", schema: given } }) as const;
 const contentOf = ({ choices }: ChatCompletion): string => choices[0]!.message.content!;
 
 test("JSON of a schema, greedy and drawn, beside a reply that is what it is alone", async ({ call, engine }) => {

@@ -3,7 +3,7 @@ import type { ChatPrompt, Generation, GenerateOptions, Prompt, Session } from ".
 import type { TokenEngine } from "../engine/engine.ts";
 import type { Request } from "../engine/sequence.ts";
 import { InputError } from "../errors.ts";
-import { CompiledConstraint, type Grammars } from "../grammar/constraint.ts";
+import type { CompiledConstraint, Grammars } from "../grammar/constraint.ts";
 import type { ChatTemplate } from "../text/chat.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -21,7 +21,8 @@ export interface Language {
 /** What a session needs to turn text into a reply. */
 export interface Speaker extends Language {
   engine: TokenEngine;
-  grammars: Grammars;
+  /** Fetched when the first reply needs them. */
+  grammars: () => Promise<Grammars>;
   /** Of a prompt of so many tokens. */
   price: (promptTokens: number) => PromptPrice;
 }
@@ -78,17 +79,18 @@ function toRequest(speaker: Speaker, prompt: Prompt, options: GenerateOptions): 
 
 /** Throws InputError for a constraint over other tokens, or that no reply comes to the end of. */
 function checkConstraint(
-  { grammars }: Speaker,
+  { tokenizer }: Speaker,
   { constraint, ignoreEnd }: GenerateOptions,
 ): CompiledConstraint | undefined {
   if (constraint === undefined) return undefined;
-  if (!(constraint instanceof CompiledConstraint) || constraint.grammars !== grammars)
+  const own = constraint as Partial<CompiledConstraint>;
+  if (own.grammars?.vocabulary.tokenizer !== tokenizer)
     throw new InputError("constraint: got something else, want what engine.constraint() of this engine returned.");
   if (ignoreEnd)
     throw new InputError(
       "ignoreEnd: got true with a constraint, want one of them: a reply ends where its grammar does.",
     );
-  return constraint;
+  return own as CompiledConstraint;
 }
 
 function checkTop({ engine }: Speaker, top: number): number {

@@ -1,5 +1,7 @@
 // A loaded model behind the public Engine interface.
 import type {
+  ChatCompletionRequest,
+  ChatCompletions,
   Constraint,
   ConstraintSpec,
   ConvertOptions,
@@ -14,16 +16,15 @@ import type {
   Message,
   ModelInfo,
   ModelSource,
+  RequestOptions,
   Session,
   SwiftKv,
 } from "../api.ts";
-import { Completions } from "../chat/completions/completions.ts";
-import { MARKS } from "../chat/tools/formats.ts";
 import { ChatSession, type Language, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
 import { evaluate } from "../engine/evaluate.ts";
 import { InputError } from "../errors.ts";
-import { Grammars } from "../grammar/constraint.ts";
+import type { Grammars } from "../grammar/constraint.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { modelCost } from "../model/cost.ts";
 import type { Fit } from "../model/context.ts";
@@ -71,10 +72,12 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
 
 export class LoadedEngine implements Engine {
   readonly model: ModelInfo;
-  readonly chat: { readonly completions: Completions };
+  readonly chat: Engine["chat"];
   readonly #loaded: LoadedModel;
   readonly #speaker: Speaker;
   readonly #sessions = new Set<ChatSession>();
+  #grammars: Promise<Grammars> | null = null;
+  #completions: Promise<ChatCompletions> | null = null;
   /** Of `chat.completions`. */
   #replies: Session | null = null;
   #disposed = false;
@@ -83,12 +86,29 @@ export class LoadedEngine implements Engine {
     this.#loaded = loaded;
     const { recipe, config, language, transformer } = loaded;
     const price = (tokens: number) => recipe.price(kvModelOf(config), tokens);
-    const { tokenizer, endTokens } = language;
-    const grammars = new Grammars({ tokenizer, size: config.vocabulary, endTokens, marks: MARKS });
-    this.#speaker = { ...language, price, engine: new TokenEngine(transformer), grammars };
+    this.#speaker = { ...language, price, engine: new TokenEngine(transformer), grammars: () => this.#openGrammars() };
     this.model = describe(loaded);
-    const session = () => (this.#replies ??= this.session());
-    this.chat = { completions: new Completions({ model: this.model, speaker: this.#speaker, session }) };
+    const create = async (request: ChatCompletionRequest, options?: RequestOptions) =>
+      (await this.#openCompletions()).create(request, options);
+    this.chat = { completions: { create: create as ChatCompletions["create"] } };
+  }
+
+  #openGrammars(): Promise<Grammars> {
+    const { config, language } = this.#loaded;
+    const { tokenizer, endTokens } = language;
+    return (this.#grammars ??= Promise.all([
+      import("../grammar/constraint.ts"),
+      import("../chat/tools/formats.ts"),
+    ]).then(
+      ([{ Grammars }, { MARKS }]) => new Grammars({ tokenizer, size: config.vocabulary, endTokens, marks: MARKS }),
+    ));
+  }
+
+  #openCompletions(): Promise<ChatCompletions> {
+    const host = { model: this.model, speaker: this.#speaker, session: () => (this.#replies ??= this.session()) };
+    return (this.#completions ??= import("../chat/completions/completions.ts").then(
+      ({ Completions }) => new Completions(host),
+    ));
   }
 
   /** Another engine on the same device and weights: see `convert`. */
@@ -223,9 +243,9 @@ export class LoadedEngine implements Engine {
     return session;
   }
 
-  constraint(spec: ConstraintSpec): Promise<Constraint> {
+  async constraint(spec: ConstraintSpec): Promise<Constraint> {
     this.#check();
-    return this.#speaker.grammars.compile(spec);
+    return (await this.#openGrammars()).compile(spec);
   }
 
   tokenize(text: string, options: { addSpecial?: boolean } = {}): number[] {

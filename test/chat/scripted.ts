@@ -49,7 +49,12 @@ export function scripted(
     dispose: () => {},
   };
   const grammars = new Grammars({ tokenizer, size: tokenizer.vocabularySize, endTokens, marks: MARKS });
-  const speaker = { tokenizer, template: new ChatTemplate(template, {}), endTokens, grammars } as unknown as Speaker;
+  const speaker = {
+    tokenizer,
+    template: new ChatTemplate(template, {}),
+    endTokens,
+    grammars: async () => grammars,
+  } as unknown as Speaker;
   const model = { name: "scripted", sampling: { temperature: 0.5, topP: 0.9 } };
   return { completions: new Completions({ model, speaker, session: () => session }), asked, ended, tokenizer };
 }

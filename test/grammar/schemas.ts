@@ -96,7 +96,7 @@ export const REFUSED: readonly (readonly [schema: unknown, name: RegExp])[] = [
   [{ type: "array", items: yes, uniqueItems: true }, /uniqueItems/],
   [{ type: "integer", multipleOf: 3 }, /multipleOf/],
   [{ not: nothing }, /not with no type/],
-  [{ if: yes, then: yes }, /if with/],
+  [{ if: yes }, /if with/],
   [{ allOf: [yes, yes] }, /allOf/],
   [object({ a: { type: "strin" } }), /schema\.properties\.a\.type; got "strin"/],
   [object({ a: yes }, { required: ["b"] }), /schema\.required; got "b"/],

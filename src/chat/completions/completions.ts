@@ -90,7 +90,7 @@ export class Completions implements ChatCompletions {
     calling: ReturnType<typeof callingOf>,
   ): Promise<CompiledConstraint | null> {
     const shape = shapeOf(request, calling);
-    return shape && this.#host.speaker.grammars.compileShape(shape);
+    return shape && (await this.#host.speaker.grammars()).compileShape(shape);
   }
 }
 
@@ -119,7 +119,9 @@ async function wholeChoice(choice: Choice, index: number): Promise<ChatCompletio
   const logprobs: LogprobEntry[] = [];
   for await (const piece of choice.pieces()) {
     content += piece.delta.content ?? "";
-    calls.push(...(piece.delta.tool_calls ?? []).map(({ index: _, ...call }) => call));
+    calls.push(
+      ...(piece.delta.tool_calls ?? []).map(({ id, type, function: called }) => ({ id, type, function: called })),
+    );
     logprobs.push(...(piece.logprobs ?? []));
   }
   const said = content === "" && calls.length > 0 ? null : content;
