@@ -85,9 +85,10 @@ export class Grammars {
 }
 
 /** By id, in GPT-2's alphabet of bytes; none for control tokens, which no grammar has. */
-function tokenTexts({ tokenizer, marks }: Vocabulary): string[] {
+function tokenTexts({ tokenizer, size, marks }: Vocabulary): string[] {
   const byId = new Map(marks.map((mark) => [tokenizer.idOf(mark), mark] as const));
-  return Array.from({ length: tokenizer.vocabularySize }, (_, id) =>
+  const count = Math.min(size, tokenizer.vocabularySize); // a tokenizer may know tokens that no logit is of
+  return Array.from({ length: count }, (_, id) =>
     byId.has(id) ? toAlphabet(byId.get(id)!) : bytesToAlphabet(tokenizer.bytesOf(id)),
   );
 }

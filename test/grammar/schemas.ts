@@ -44,7 +44,7 @@ export const SCHEMAS: readonly object[] = [
   { type: "string", pattern: "^[^a-z]{1,3}(é|[\\w.\\-]x)$" },
   { type: "string", pattern: "^\\w{1,6}\\.(txt|md)$" },
   { type: "string", format: "date" },
-  { type: "string", format: "time" },
+  { type: "string", pattern: "^([01]\\d|2[0-3]):[0-5]\\d$" },
   { type: "string", format: "uuid" },
   { type: "string", format: "ipv4" },
   list(yes, 0, 3),
