@@ -2,11 +2,13 @@
 // everything an embedder needs. Errors and their codes: src/errors.ts.
 
 export type * from "./attended.ts";
+export type * from "./completions.ts";
 export type * from "./figures.ts";
 export type * from "./footprint.ts";
 export type * from "./students.ts";
 import type { Attended } from "./attended.ts";
-import type { KernelTime, ModelFlops } from "./figures.ts";
+import type { ChatCompletions, Constraint, ConstraintSpec } from "./completions.ts";
+import type { EvaluateOptions, Evaluation, KernelTime, ModelFlops } from "./figures.ts";
 import type { CalibrateOptions, CalibrationInfo, DistillationInfo } from "./students.ts";
 
 /** Where a model comes from. */
@@ -199,6 +201,10 @@ export interface GenerateOptions extends Sampling {
   maxTokens?: number;
   /** Generation ends before any of these strings; they are not part of the text. */
   stop?: readonly string[];
+  /** What the reply must be: no other token is sampled. From `engine.constraint` of this engine. */
+  constraint?: Constraint;
+  /** How many of the likeliest tokens come with each token, at most 20. Default 0. */
+  topLogprobs?: number;
   /** Ignore end-of-turn tokens (benchmarks). */
   ignoreEnd?: boolean;
   /** Default true. `false` computes the whole prompt, whatever the cache holds of it (measurements). */
@@ -216,6 +222,8 @@ export interface Token {
   text: string;
   /** Natural log-probability under the model, before temperature and filters. */
   logprob: number;
+  /** The likeliest tokens in its place, best first, where `topLogprobs` asks for them. */
+  top?: readonly { id: number; logprob: number }[];
 }
 
 export type FinishReason = "stop" | "length" | "abort";
@@ -350,31 +358,16 @@ export interface EngineStats {
   objectsCreated: number;
 }
 
-export interface EvaluateOptions {
-  /**
-   * Called with the logits [V] f32 that each token of the continuation would be sampled from, raw, in order; they may be
-   * kept. Without it, they stay on the GPU; with it 4·V bytes more are read back per token.
-   */
-  onLogits?: (logits: Float32Array, index: number) => void;
-  /** As in `GenerateOptions`. */
-  onPrefill?: (done: number, total: number) => void;
-  signal?: AbortSignal;
-}
-
-/** What a model thinks of a continuation. */
-export interface Evaluation {
-  /** [continuation] natural-log likelihood of each token given the prompt and the tokens before it. */
-  logprobs: Float32Array;
-  /** Bytes of the cache per token of this prompt. */
-  kvBytesPerToken: number;
-  /** Time from the call to the first token's likelihood, and from there to the last one's. */
-  prefillMs: number;
-  decodeMs: number;
-}
-
 export interface Engine {
   readonly model: ModelInfo;
+  /** Conversations in the shape of OpenAI's interface, tools and JSON among them. */
+  readonly chat: { readonly completions: ChatCompletions };
   session(): Session;
+  /**
+   * A grammar that replies are held to. The first fetches the package @mlc-ai/web-xgrammar. Throws InputError for what cannot
+   * be kept, UnsupportedError without the package.
+   */
+  constraint(spec: ConstraintSpec): Promise<Constraint>;
   /** `addSpecial: false` leaves out what the tokenizer puts around a text: for what `render` gives, and for continuations. */
   tokenize(text: string, options?: { addSpecial?: boolean }): number[];
   detokenize(tokens: readonly number[]): string;

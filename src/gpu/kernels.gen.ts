@@ -1686,17 +1686,21 @@ export const logit_adjust = {
       "binding": 2,
       "type": "read-only-storage"
     },
-    "settings": {
+    "mask": {
       "binding": 3,
       "type": "read-only-storage"
     },
-    "scores": {
+    "settings": {
       "binding": 4,
+      "type": "read-only-storage"
+    },
+    "scores": {
+      "binding": 5,
       "type": "storage"
     }
   },
   "params": {
-    "binding": 5,
+    "binding": 6,
     "size": 4,
     "fields": {
       "vocabulary": {
@@ -1717,7 +1721,8 @@ export const logit_adjust = {
     "files": [
       "sample/logit_adjust",
       "lib/settings",
-      "lib/penalised"
+      "lib/penalised",
+      "lib/lowest"
     ]
   }
 } as const;
@@ -2995,6 +3000,7 @@ export const sample_filter = {
       "sample/sample_filter",
       "lib/settings",
       "lib/finite",
+      "lib/lowest",
       "lib/gumbel",
       "lib/filtered"
     ]
@@ -3055,6 +3061,7 @@ export const sample_merge = {
       "sample/sample_merge",
       "lib/settings",
       "lib/finite",
+      "lib/lowest",
       "lib/merged",
       "lib/filtered"
     ]
@@ -3108,6 +3115,7 @@ export const sample_slices = {
       "sample/sample_slices",
       "lib/settings",
       "lib/finite",
+      "lib/lowest",
       "lib/gumbel",
       "lib/merged"
     ]
@@ -4312,6 +4320,58 @@ export const teach_logits = {
   }
 } as const;
 
+export const top_logits = {
+  "name": "top_logits",
+  "bindings": {
+    "logits": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "settings": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "slices": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "tops": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 8,
+    "fields": {
+      "vocabulary": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "sliceCount": {
+        "offset": 4,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 256
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "main",
+    "files": [
+      "sample/top_logits",
+      "lib/settings",
+      "lib/finite",
+      "lib/lowest",
+      "lib/merged"
+    ]
+  }
+} as const;
+
 export const top_slots = {
   "name": "top_slots",
   "bindings": {
@@ -4743,7 +4803,7 @@ export const families = {
 /** Structs of storage buffers: bytes from one to the next, members with their offset. */
 export const structs = {
   "Settings": {
-    "size": 48,
+    "size": 56,
     "fields": {
       "sequence": {
         "offset": 0,
@@ -4791,6 +4851,14 @@ export const structs = {
       },
       "forced": {
         "offset": 44,
+        "type": "u32"
+      },
+      "masked": {
+        "offset": 48,
+        "type": "u32"
+      },
+      "top": {
+        "offset": 52,
         "type": "u32"
       }
     }

@@ -1,17 +1,29 @@
 // The kernels that turn logits into a token, as dispatches: penalties and biases, slices of a row, filters, the choice.
 import { ceilDiv } from "../../errors.ts";
 import type { AdapterProfile } from "../../gpu/profile.ts";
-import { logit_adjust, logit_count, sample_filter, sample_merge, sample_slices } from "../../gpu/kernels.gen.ts";
+import {
+  logit_adjust,
+  logit_count,
+  sample_filter,
+  sample_merge,
+  sample_slices,
+  top_logits,
+} from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import type { Sizes } from "../ops/sizes.ts";
 
-/** What penalties and biases need. */
+/** Likeliest tokens that a row can have reported. */
+export const MOST_TOPS = 20;
+
+/** What penalties, biases and masks need. */
 export interface Adjustments {
   /** [sequences, V] u32: occurrences in the reply; bit 31: occurs in the prompt */
   counts: GPUBuffer;
   /** [sequences, 64] (token, f32 bits) */
   bias: GPUBuffer;
-  /** [rows, V]: logits after penalties and bias */
+  /** [rows, ⌈V / 32⌉] u32: which tokens a row may have */
+  mask: GPUBuffer;
+  /** [rows, V]: logits after penalties, bias and mask */
   scores: GPUBuffer;
 }
 
@@ -42,11 +54,19 @@ export interface SampleContext {
   threads: AdapterProfile["sampling"];
 }
 
-/** `adjustments`: where a row has a penalty or a bias. `filter`: where one has top-k, top-p or min-p. */
+/** What a step's rows ask for beyond greedy. */
+export interface Extras {
+  /** Where a row has a penalty, a bias or a mask. */
+  adjustments: Adjustments | null;
+  /** Where one has top-k, top-p or min-p. */
+  filter: boolean;
+  /** [rows, 20] (token, f32 bits of its log-probability): where one asks for the likeliest tokens. */
+  tops: GPUBuffer | null;
+}
+
 export function samplingDispatches(
   context: SampleContext,
-  adjustments: Adjustments | null,
-  filter: boolean,
+  { adjustments, filter, tops }: Extras,
 ): AnyDispatch<Sizes>[] {
   const scores = adjustments?.scores ?? context.buffers.logits;
   return [
@@ -54,20 +74,21 @@ export function samplingDispatches(
     sampleSlices(context, scores),
     ...(filter ? [filterScores(context, scores)] : []),
     mergeSlices(context),
+    ...(tops ? [topLogits(context, tops)] : []),
     ...(adjustments ? [countTokens(context, adjustments)] : []),
   ];
 }
 
 function adjustLogits(
   { buffers, vocabulary }: SampleContext,
-  { counts, bias, scores }: Adjustments,
+  { counts, bias, mask, scores }: Adjustments,
 ): AnyDispatch<Sizes> {
   const { logits, settings } = buffers;
   return dispatch({
     kernel: logit_adjust,
     constants: { WG: 64, STEPS: 16 },
     label: "adjust logits",
-    buffers: { logits, counts, bias, settings, scores },
+    buffers: { logits, counts, bias, mask, settings, scores },
     params: () => ({ vocabulary }),
     grid: (s: Sizes) => [ceilDiv(vocabulary, 64 * 16), s.logitCount, 1],
     bytes: (s) => 12 * s.logitCount * vocabulary,
@@ -117,6 +138,20 @@ function mergeSlices({ buffers, vocabulary, sliceCount, threads }: SampleContext
     grid: (s: Sizes) => [s.logitCount, 1, 1],
     bytes: (s) => 16 * s.logitCount * sliceCount,
     flops: (s) => 8 * s.logitCount * sliceCount,
+  });
+}
+
+function topLogits({ buffers, vocabulary, sliceCount, threads }: SampleContext, tops: GPUBuffer): AnyDispatch<Sizes> {
+  const { logits, settings, slices } = buffers;
+  return dispatch({
+    kernel: top_logits,
+    constants: { WG: threads.filterThreads },
+    label: "top logits",
+    buffers: { logits, settings, slices, tops },
+    params: () => ({ vocabulary, sliceCount }),
+    grid: (s: Sizes) => [s.logitCount, 1, 1],
+    bytes: (s) => 4 * MOST_TOPS * s.logitCount * vocabulary,
+    flops: (s) => 4 * MOST_TOPS * s.logitCount * vocabulary,
   });
 }
 
