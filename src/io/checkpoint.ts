@@ -4,12 +4,13 @@ import { InputError, ModelError } from "../errors.ts";
 import type { ModelSource } from "../api.ts";
 import { isObject, parseObject, quote, readText } from "./files/bytes.ts";
 import type { ByteFile, Folder, ReadOptions } from "./files/bytes.ts";
+import type { SourceContext } from "./files/context.ts";
 import { absoluteUrl } from "./files/http.ts";
 import { Network } from "./files/network.ts";
-import { type Platform, platform, Shelf } from "./files/shelf.ts";
+import type { Platform } from "./files/shelf.ts";
 import { withUsualNames } from "./formats/names.ts";
 import { readSafetensors, readShardMap } from "./formats/safetensors.ts";
-import { openSource, type SourceContext } from "./files/source.ts";
+import { openSource } from "./files/source.ts";
 import type { TensorInfo } from "../tensor.ts";
 import type { StoredTensor } from "./formats/tensor.ts";
 
@@ -91,11 +92,11 @@ export async function openCheckpoint(source: ModelSource, options: OpenOptions =
   try {
     const found = "open" in opened ? await openFolder(opened, options) : await openGguf(opened, signal);
     const settled = "open" in opened ? opened.settle : undefined;
-    const checkpoint = assemble(found, options, { settled, close: () => context.shelf.close() });
-    await context.shelf.ask(checkpoint.missingBytes);
+    const checkpoint = assemble(found, options, { settled, close: () => context.shelf?.close() });
+    await context.shelf?.ask(checkpoint.missingBytes);
     return checkpoint;
   } catch (error) {
-    context.shelf.close();
+    context.shelf?.close();
     throw error;
   }
 }
@@ -104,14 +105,15 @@ export async function openCheckpoint(source: ModelSource, options: OpenOptions =
 export function openContext(options: OpenOptions): SourceContext {
   const { fetch = globalThis.fetch, retryMs = 300, token, keep = true } = options;
   const hubUrl = (options.hubUrl ?? "https://huggingface.co").replace(/\/+$/, "");
-  const { caches, ...others } = options.platform ?? platform();
   return {
     network: new Network({
       fetch,
       retryMs,
       ...(token && { token: { value: token, origin: absoluteUrl(hubUrl).origin } }),
     }),
-    shelf: new Shelf({ ...others, caches: keep ? caches : undefined }),
+    keep,
+    platform: options.platform,
+    shelf: null,
     sha256: options.sha256 ?? {},
     hubUrl,
     mostBytes: options.mostBytes ?? Infinity,
