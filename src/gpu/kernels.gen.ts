@@ -1717,7 +1717,7 @@ export const logit_adjust = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "sampling",
     "files": [
       "sample/logit_adjust",
       "lib/settings",
@@ -1764,7 +1764,7 @@ export const logit_count = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "sampling",
     "files": [
       "sample/logit_count",
       "lib/settings",
@@ -2995,7 +2995,7 @@ export const sample_filter = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "sampling",
     "files": [
       "sample/sample_filter",
       "lib/settings",
@@ -4361,7 +4361,7 @@ export const top_logits = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "sampling",
     "files": [
       "sample/top_logits",
       "lib/settings",

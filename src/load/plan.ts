@@ -14,10 +14,9 @@ import { openReporting, readShape, type Shape } from "./open.ts";
 import { assemble, assembleStudent } from "./running.ts";
 import { checkOptions, DEFAULT_CONTEXT, type Settings } from "./settings.ts";
 
-/** A model to load, and where. */
-export interface Candidate extends Shape {
-  /** A device, or the adapter that it would be of: only its limits and features are looked at. */
-  device: GPUDevice | GPUAdapter;
+/** A model to load, and where: `paperDevice`. */
+interface Candidate extends Shape {
+  device: GPUDevice;
   tensors: TensorSource;
   settings: Settings;
   options: Pick<LoadOptions, "teacher" | "memory" | "kv" | "context">;
@@ -44,12 +43,12 @@ const factsOf = (device: GPUDevice | GPUAdapter): DeviceFacts => ({
   info: "adapterInfo" in device ? device.adapterInfo : device.info,
 });
 
-export type Use = Pick<MemoryPlan, "loaded" | "full" | "peakBytes" | "largestBytes" | "mostBytes">;
+type Use = Pick<MemoryPlan, "loaded" | "full" | "peakBytes" | "largestBytes" | "mostBytes">;
 
 /** Loads on paper. Throws UnsupportedError where a buffer is larger than the adapter allows. */
-export async function usedBy({ device, tensors, settings, options, ...shape }: Candidate): Promise<Use> {
+async function usedBy({ device, tensors, settings, options, ...shape }: Candidate): Promise<Use> {
   const { config, student, stored } = shape;
-  const gpu = Gpu.paper(paperDevice(factsOf(device)));
+  const gpu = Gpu.paper(device);
   const loader = new WeightLoader(gpu, tensors, settings.weights);
   const { teacher = false } = options;
   const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
@@ -59,7 +58,8 @@ export async function usedBy({ device, tensors, settings, options, ...shape }: C
   await transformer.compile();
   const loaded = useOf(gpu);
   const whileLoading = gpu.totalBytes + loader.stagingBytes;
-  await transformer.reserve(blocksFor(bounds.context));
+  // where prompts are streamed, a reply alone may be as long as the context
+  await transformer.reserve(blocksFor(bounds.context), transformer.cache.streamed?.blocks ?? 0);
   await transformer.compileAll();
   const { bytes, buffer } = gpu.most;
   const full = useOf(gpu);
@@ -85,8 +85,15 @@ export interface Decision {
   use: Use;
 }
 
-/** Chooses what the caller left open of recipe and context. Throws UnsupportedError, with what fits, where nothing does. */
-export async function decide(candidate: Candidate): Promise<Decision> {
+/**
+ * Chooses what the caller left open of recipe and context. Throws UnsupportedError, with what fits, where nothing does. Of the
+ * device, or the adapter that it would be of, only limits and features are looked at.
+ */
+export async function decide({
+  device,
+  ...asked
+}: Omit<Candidate, "device"> & { device: GPUDevice | GPUAdapter }): Promise<Decision> {
+  const candidate: Candidate = { ...asked, device: paperDevice(factsOf(device)) };
   const { settings, options, config } = candidate;
   checkMemory(options.memory);
   const whole = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);

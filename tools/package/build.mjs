@@ -37,6 +37,8 @@ function coreChunk() {
 }
 
 const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+/** Packages that are imported only where they are used, and may be missing. */
+export const OPTIONAL = Object.keys(optionalDependencies);
 
 const shared = (output, more) => ({
   root: ROOT,
@@ -58,7 +60,7 @@ const shared = (output, more) => ({
 export function libraryConfig() {
   const files = { entryFileNames: "[name].js", chunkFileNames: "chunks/[name].js", codeSplitting: coreChunk() };
   const config = shared(files, {
-    external: Object.keys({ ...dependencies, ...optionalDependencies }),
+    external: [...Object.keys(dependencies), ...OPTIONAL],
     preserveEntrySignatures: "allow-extension",
   });
   config.build.lib = { entry: ENTRIES, formats: ["es"] };
@@ -68,7 +70,7 @@ export function libraryConfig() {
 /** Of the library in one file that imports nothing, except what is optional where that is used. */
 export function singleFileConfig() {
   const output = { entryFileNames: "longprompt.min.js", codeSplitting: false };
-  const config = shared(output, { external: Object.keys(optionalDependencies) });
+  const config = shared(output, { external: OPTIONAL });
   config.build.lib = { entry: ENTRIES.index, formats: ["es"] };
   return config;
 }

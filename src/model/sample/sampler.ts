@@ -4,11 +4,11 @@ import { ceilDiv } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { packFields } from "../../gpu/kernel.ts";
 import { structs } from "../../gpu/kernels.gen.ts";
-import { type AnyDispatch, Program } from "../../gpu/program.ts";
+import { Program } from "../../gpu/program.ts";
 import type { Part } from "../../gpu/readback.ts";
 import { adjusted, type Allowed, type Arrival, type LogitRow, penalised, type RowSampling } from "../model.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import { type Adjustments, MOST_TOPS, type SampleContext, samplingDispatches } from "./dispatches.ts";
+import { type Adjustments, mergeSlices, MOST_TOPS, type SampleContext, sampleSlices } from "./dispatches.ts";
 
 /** One row's settings, as shaders/lib/settings.wgsl declares them. */
 const { size: SETTINGS_BYTES, fields: SETTINGS } = structs.Settings;
@@ -114,13 +114,26 @@ export class Sampler {
   #program(needs: Needs): Promise<Program<Sizes>> {
     const key = JSON.stringify(needs);
     let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = Program.build(this.#gpu, "sample", this.#dispatches(needs))));
+    if (!program) this.#programs.set(key, (program = this.#build(needs)));
     return program;
   }
 
-  #dispatches({ adjust, filter, tops }: Needs): AnyDispatch<Sizes>[] {
-    const adjustments = adjust ? this.#adjustments : null;
-    return samplingDispatches(this.#context, { adjustments, filter, tops: tops ? this.#tops : null });
+  /** Fetches what is asked for beyond plain sampling, if anything is. */
+  async #build({ adjust, filter, tops }: Needs): Promise<Program<Sizes>> {
+    const context = this.#context;
+    const extras = adjust || filter || tops ? await import("./extras.ts") : null;
+    const [before = null, after = null] = adjust ? extras!.adjusting(context, this.#adjustments!) : [];
+    const scores = adjust ? this.#adjustments!.scores : context.buffers.logits;
+    const dispatches = [
+      before,
+      sampleSlices(context, scores),
+      filter ? extras!.filterScores(context, scores) : null,
+      mergeSlices(context),
+      tops ? extras!.topLogits(context, this.#tops!) : null,
+      after,
+    ];
+    const asked = dispatches.filter((each) => each !== null);
+    return Program.build(this.#gpu, "sample", asked);
   }
 
   #stage(index: number, { sequence, sampling, counter, forced, top = 0 }: LogitRow, allowed: Allowed): void {
