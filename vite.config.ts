@@ -39,7 +39,7 @@ function embeddedModel(): Plugin {
 
 const EXAMPLES = readdirSync(join(demo, "examples")).filter((file) => file.endsWith(".html"));
 const PAGES = [
-  ...["index.html", "bench.html", "distil.html", "cli/index.html"].map((page) => join(demo, page)),
+  ...["index.html", "bench.html", "distil.html", "cli/index.html", "serve/index.html"].map((page) => join(demo, page)),
   ...EXAMPLES.map((page) => join(demo, "examples", page)),
 ];
 

@@ -14,6 +14,10 @@ const KERNELS = {
   gather: "spare", // SwiftKV
   trim: "spare", // logits of several rows
   pack_block: "blocks", // weights of GGUF files
+  logit_adjust: "sampling", // penalties, biases, constraints
+  logit_count: "sampling",
+  sample_filter: "sampling", // top-k, top-p, min-p
+  top_logits: "sampling", // the likeliest tokens
   fold: "students",
   transpose: "students",
   square_sums: "students",

@@ -2,10 +2,13 @@
 // everything an embedder needs. Errors and their codes: src/errors.ts.
 
 export type * from "./attended.ts";
+export type * from "./completions.ts";
 export type * from "./figures.ts";
+export type * from "./footprint.ts";
 export type * from "./students.ts";
 import type { Attended } from "./attended.ts";
-import type { KernelTime, ModelFlops } from "./figures.ts";
+import type { ChatCompletions, Constraint, ConstraintSpec } from "./completions.ts";
+import type { EvaluateOptions, Evaluation, KernelTime, ModelFlops } from "./figures.ts";
 import type { CalibrateOptions, CalibrationInfo, DistillationInfo } from "./students.ts";
 
 /** Where a model comes from. */
@@ -48,22 +51,6 @@ export interface KvModel {
   /** Tokens the model was trained for. */
   context: number;
   swiftkv: SwiftKv | null;
-}
-
-/** What keys and values cost under a recipe after a prompt of a given length. */
-export interface RecipePrice {
-  /** Bytes of all layers and heads: what is kept, in the format it then has. */
-  kvBytes: number;
-  /** Of one token of the prompt, whether or not it is kept. */
-  kvBytesPerToken: number;
-  /** Tokens of the prompt that later tokens do not see: the mean over all layers and heads. 0: they see all. */
-  evictedTokens: number;
-  /** Most bytes at once: as its end is reached, all that was read of the prompt is there beside what stays. */
-  peakBytes: number;
-  /** Whether the prompt of a SwiftKV student keeps one number for each of the model's channels in place of the keys and values of later layers, and why; null: it cannot. */
-  streaming: string | null;
-  /** Weights that the systems bring along. */
-  extraWeightBytes: number;
 }
 
 /** How weight matrices are stored on the GPU. `keep` leaves 4-bit, 8-bit, f16 and f32 as the file has them (bf16 becomes f16). */
@@ -110,8 +97,23 @@ export interface LoadOptions {
   sequences?: number;
   /** Most bytes of one buffer of the cache, which lies in several where it is larger. Default: what the adapter allows. */
   arenaBytes?: number;
+  /**
+   * Bytes that weights, cache and scratch may take on the GPU, with the whole context in use. What is left open of `kv` and
+   * `context` is chosen so that it fits: the whole context in f16, else in int8, else with kivi:bits=4, else a shorter one.
+   * Where it cannot fit, `load` fails before the download, with code "out-of-memory" and what would. Default: no limit.
+   */
+  memory?: number;
   /** "auto" measures kernel variants for a few seconds of a load, remembers them and goes on next time; "off" takes the defaults. Default "auto". */
   tune?: "auto" | "off";
+  /**
+   * Whether files from other origins are kept in this browser, so that the next load needs no network (default). `false`
+   * neither looks there nor leaves anything.
+   */
+  keep?: boolean;
+  /** SHA-256 of files, by name, in hexadecimal: what comes is compared with it. The hub's own are known without. */
+  sha256?: Readonly<Record<string, string>>;
+  /** Access token for gated and private models. Sent to the hub alone, and stored nowhere. */
+  token?: string;
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
 }
@@ -131,11 +133,11 @@ export interface FilePiece {
 }
 
 export interface LoadProgress {
-  phase: "open" | "download" | "tokenizer" | "compile" | "tune" | "ready";
+  phase: "open" | "wait" | "download" | "tokenizer" | "compile" | "tune" | "ready";
   /** Bytes so far and in all; 0 where not yet known. */
   loadedBytes: number;
   totalBytes: number;
-  /** How far this phase has come, from 0 to 1; null where that cannot be told. "compile" goes on during "download". */
+  /** How far this phase has come, from 0 to 1; null where that cannot be told. In "wait" another page downloads the model; "compile" goes on during "download". */
   share: number | null;
   /** The file or tensor being worked on. */
   item: string;
@@ -199,6 +201,10 @@ export interface GenerateOptions extends Sampling {
   maxTokens?: number;
   /** Generation ends before any of these strings; they are not part of the text. */
   stop?: readonly string[];
+  /** What the reply must be: no other token is sampled. From `engine.constraint` of this engine. */
+  constraint?: Constraint;
+  /** How many of the likeliest tokens come with each token, at most 20. Default 0. */
+  topLogprobs?: number;
   /** Ignore end-of-turn tokens (benchmarks). */
   ignoreEnd?: boolean;
   /** Default true. `false` computes the whole prompt, whatever the cache holds of it (measurements). */
@@ -216,6 +222,8 @@ export interface Token {
   text: string;
   /** Natural log-probability under the model, before temperature and filters. */
   logprob: number;
+  /** The likeliest tokens in its place, best first, where `topLogprobs` asks for them. */
+  top?: readonly { id: number; logprob: number }[];
 }
 
 export type FinishReason = "stop" | "length" | "abort";
@@ -350,31 +358,16 @@ export interface EngineStats {
   objectsCreated: number;
 }
 
-export interface EvaluateOptions {
-  /**
-   * Called with the logits [V] f32 that each token of the continuation would be sampled from, raw, in order; they may be
-   * kept. Without it, they stay on the GPU; with it 4·V bytes more are read back per token.
-   */
-  onLogits?: (logits: Float32Array, index: number) => void;
-  /** As in `GenerateOptions`. */
-  onPrefill?: (done: number, total: number) => void;
-  signal?: AbortSignal;
-}
-
-/** What a model thinks of a continuation. */
-export interface Evaluation {
-  /** [continuation] natural-log likelihood of each token given the prompt and the tokens before it. */
-  logprobs: Float32Array;
-  /** Bytes of the cache per token of this prompt. */
-  kvBytesPerToken: number;
-  /** Time from the call to the first token's likelihood, and from there to the last one's. */
-  prefillMs: number;
-  decodeMs: number;
-}
-
 export interface Engine {
   readonly model: ModelInfo;
+  /** Conversations in the shape of OpenAI's interface, tools and JSON among them. */
+  readonly chat: { readonly completions: ChatCompletions };
   session(): Session;
+  /**
+   * A grammar that replies are held to. The first fetches the package @mlc-ai/web-xgrammar. Throws InputError for what cannot
+   * be kept, UnsupportedError without the package.
+   */
+  constraint(spec: ConstraintSpec): Promise<Constraint>;
   /** `addSpecial: false` leaves out what the tokenizer puts around a text: for what `render` gives, and for continuations. */
   tokenize(text: string, options?: { addSpecial?: boolean }): number[];
   detokenize(tokens: readonly number[]): string;

@@ -16,6 +16,7 @@
  * | `not-public`        | ModelError       | check the name: the host does not tell whether it is absent or private   |
  * | `gated`             | ModelError       | accept the licence on the host's page, pick the downloaded files         |
  * | `network`           | ModelError       | try again: what arrived is kept                                          |
+ * | `storage-full`      | ModelError       | delete kept models (`kept`), or load with `keep: false`                  |
  * | `bad-option`        | InputError       | correct the option that the message names                                |
  * | `bad-source`        | InputError       | give a URL, a path, a hub id, or the files of one model                  |
  * | `bad-prompt`        | InputError       | correct the prompt: empty, unknown token ids, or messages that the chat  |
@@ -29,7 +30,8 @@ export type ErrorCode = UnsupportedCode | ModelCode | InputCode | "device-lost";
 
 export type UnsupportedCode = "no-webgpu" | "no-adapter" | "adapter-refused" | "out-of-memory" | "unsupported-model";
 
-export type ModelCode = "bad-file" | "not-found" | "not-public" | "gated" | "network" | "out-of-memory";
+export type ModelCode =
+  "bad-file" | "not-found" | "not-public" | "gated" | "network" | "storage-full" | "out-of-memory";
 
 export type InputCode = "bad-option" | "bad-source" | "bad-prompt" | "context-too-small" | "disposed" | "no-timestamps";
 

@@ -21,3 +21,25 @@ export interface ModelFlops {
   /** Of attention in the later layers of SwiftKV, per visible key of the last prompt token. */
   lastAttention: number;
 }
+
+export interface EvaluateOptions {
+  /**
+   * Called with the logits [V] f32 that each token of the continuation would be sampled from, raw, in order; they may be
+   * kept. Without it, they stay on the GPU; with it 4·V bytes more are read back per token.
+   */
+  onLogits?: (logits: Float32Array, index: number) => void;
+  /** As in `GenerateOptions`. */
+  onPrefill?: (done: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+/** What a model thinks of a continuation. */
+export interface Evaluation {
+  /** [continuation] natural-log likelihood of each token given the prompt and the tokens before it. */
+  logprobs: Float32Array;
+  /** Bytes of the cache per token of this prompt. */
+  kvBytesPerToken: number;
+  /** Time from the call to the first token's likelihood, and from there to the last one's. */
+  prefillMs: number;
+  decodeMs: number;
+}

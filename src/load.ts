@@ -1,11 +1,22 @@
 // load() and convert(): with load/, the only place that composes the rooms.
-import type { ConvertOptions, DistilOptions, Engine, FilePiece, LoadOptions, ModelSource, SwiftKv } from "./api.ts";
+import type {
+  ConvertOptions,
+  DistilOptions,
+  Engine,
+  FilePiece,
+  LoadOptions,
+  MemoryPlan,
+  ModelSource,
+  SwiftKv,
+} from "./api.ts";
 import { InputError } from "./errors.ts";
 import { Gpu } from "./gpu/device.ts";
-import { type Checkpoint, openCheckpoint } from "./io/checkpoint.ts";
+import type { Checkpoint } from "./io/checkpoint.ts";
+import { Damaged } from "./io/files/bytes.ts";
 import { layoutOf } from "./kv/systems/swiftkv/layout.ts";
 import { LoadedEngine } from "./load/engine.ts";
-import { readConfig, readLanguage, samplingDefaults } from "./load/read.ts";
+import { openReporting, readShape, type Shape } from "./load/open.ts";
+import { readLanguage, samplingDefaults } from "./load/read.ts";
 import {
   assemble,
   assembleStudent,
@@ -17,8 +28,6 @@ import {
   students,
 } from "./load/running.ts";
 import { checkOptions, type Settings } from "./load/settings.ts";
-import type { StoredStudent } from "./load/student.ts";
-import type { ModelConfig } from "./model/config.ts";
 import { nameWeights } from "./model/names.ts";
 import { WeightLoader } from "./model/weights/loader.ts";
 
@@ -28,27 +37,25 @@ import { WeightLoader } from "./model/weights/loader.ts";
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
   const started = performance.now();
-  const settings = await checkOptions(options);
-  const { signal } = options;
+  try {
+    return await loadOnce(source, options, started);
+  } catch (error) {
+    if (!(error instanceof Damaged)) throw error;
+    return await loadOnce(source, options, started); // what was damaged is no longer there
+  }
+}
+
+async function loadOnce(source: ModelSource, options: LoadOptions, started: number): Promise<Engine> {
+  const given = await checkOptions(options);
   const report: Report = (progress) =>
     options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });
   report({ phase: "open" });
   const gpu = await Gpu.open(options.device);
   let checkpoint: Checkpoint | null = null;
   try {
-    checkpoint = await openCheckpoint(source, {
-      signal,
-      mostBytes: gpu.device.limits.maxBufferSize,
-      onBytes: (loadedBytes, totalBytes, item) =>
-        report({
-          phase: totalBytes > 0 ? "download" : "open",
-          loadedBytes,
-          totalBytes,
-          share: totalBytes > 0 ? loadedBytes / totalBytes : null,
-          item,
-        }),
-    });
+    checkpoint = await openReporting(source, options, gpu.device.limits.maxBufferSize, report);
     const shape = await readShape(checkpoint, options);
+    const settings = await settle(given, gpu.device, checkpoint, { shape, options });
     report({ phase: "tokenizer" });
     const language = await readLanguage(checkpoint);
     const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, { ...shape, settings, options, report }));
@@ -67,6 +74,27 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   } finally {
     checkpoint?.close();
   }
+}
+
+/**
+ * What `load` will allocate with these options, from the headers of the model's files. Chooses as it does, and throws as it
+ * does where the model cannot be had.
+ */
+export async function plan(source: ModelSource, options: LoadOptions = {}): Promise<MemoryPlan> {
+  const planning = await import("./load/plan.ts");
+  return planning.plan(source, options);
+}
+
+/** What is open of recipe and context, where there is a budget. Without one, what is too large fails as it is allocated. */
+async function settle(
+  settings: Settings,
+  device: GPUDevice,
+  tensors: Checkpoint,
+  { shape, options }: { shape: Shape; options: LoadOptions },
+): Promise<Settings> {
+  if (options.memory === undefined) return settings;
+  const { decide } = await import("./load/plan.ts");
+  return (await decide({ ...shape, device, tensors, settings, options })).settings;
 }
 
 /**
@@ -118,23 +146,6 @@ function own(who: string, engine: Engine): LoadedEngine {
   throw new InputError(`${who}: engine; got something else, want what load() returned. Pass that.`);
 }
 
-interface Shape {
-  config: ModelConfig;
-  /** What the model is converted to once it is loaded. */
-  student: SwiftKv | null;
-  /** What it is converted by: null converts the weights as they are. */
-  stored: StoredStudent | null;
-}
-
-/** The configuration, and the student that is asked for: known before the weights are fetched. */
-async function readShape(checkpoint: Checkpoint, { student, swiftkv, signal }: LoadOptions): Promise<Shape> {
-  if (student === undefined) return { ...(await readConfig(checkpoint, swiftkv)), stored: null };
-  const { config } = await readConfig(checkpoint, false);
-  const { readStudent } = await students.load();
-  const stored = await readStudent(student, config, swiftkv, signal);
-  return { config, student: stored.card.swiftkv, stored };
-}
-
 interface Loading extends Shape {
   settings: Settings;
   options: LoadOptions;
@@ -152,6 +163,7 @@ async function loadModel(
   // Before the download, so that a cache too large for this adapter is known at once.
   const early = student ? null : await assemble(gpu, config, weights, settings, loader);
   await loadCompiling(loader, signal, () => showCompiling(gpu, report), early && (() => compile(early, settings)));
+  await checkpoint.settle(signal);
   const hash = await loader.hash();
   if (stored) students.now.checkBase(stored, checkpoint.name, hash);
   const converted = { ...config, swiftkv: student };

@@ -1,5 +1,5 @@
 // Functions of the public surface that few pages call: what they need is fetched when they are called.
-import type { Engine } from "./api.ts";
+import type { Engine, KeptModel, KeptStorage } from "./api.ts";
 import type { SampleOptions } from "./chat/sample.ts";
 import type { AdapterPeaks } from "./gpu/measure.ts";
 
@@ -21,3 +21,17 @@ export async function measureAdapter(device?: GPUDevice): Promise<AdapterPeaks> 
   const measure = await import("./gpu/measure.ts");
   return measure.measureAdapter(device);
 }
+
+const storage = async () => (await import("./io/kept.ts")).kept;
+
+/** Models whose files are kept in this browser. */
+export const kept = {
+  /** The newest first. Empty where the browser keeps nothing. */
+  list: async (): Promise<KeptModel[]> => (await storage()).list(),
+  /** Deletes what is kept of a model, by its name in the list; without a name everything. Returns the bytes that were kept. */
+  delete: async (name?: string): Promise<number> => (await storage()).delete(name),
+  /** How much the browser lets this origin keep, and whether it may clear it by itself when the disk fills up. */
+  space: async (): Promise<KeptStorage> => (await storage()).space(),
+  /** Asks the browser to delete what is kept only where the user says so; some browsers ask the user. */
+  persist: async (): Promise<boolean> => (await storage()).persist(),
+};

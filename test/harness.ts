@@ -2,6 +2,9 @@
 import { convert, distil, exportStudent, load, sampleChats, saveCheckpoint, saveStudent } from "../src/index.ts";
 import type {
   CalibrationProgress,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
   ConvertOptions,
   DistilOptions,
   DistilProgress,
@@ -13,6 +16,7 @@ import type {
   SwiftKv,
 } from "../src/index.ts";
 import { devices } from "./device.ts";
+import { memory } from "./memory.ts";
 import { liveBuffers } from "./live.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
@@ -146,6 +150,36 @@ async function answer(name: string, { prompt, options, abortAfter = 0 }: Job): P
   return { text, tokens, logprobs, promptTokens, finish, reusedTokens, evictedTokens, kvBytesPerToken, attended };
 }
 
+export interface Completed {
+  /** In the order in which they were asked for: a whole completion, or the chunks of a stream. */
+  answers: (ChatCompletion | ChatCompletionChunk[])[];
+  /** Of all of them together. */
+  cost: Pick<EngineStats, "submits" | "readbacks" | "readbackBytes">;
+  milliseconds: number;
+}
+
+/** Completions at once. */
+async function complete(name: string, requests: readonly ChatCompletionRequest[]): Promise<Completed> {
+  const engine = engines.get(name)!;
+  const { completions } = engine.chat;
+  const before = engine.stats();
+  const started = performance.now();
+  const answers = await Promise.all(
+    requests.map(async (request) => {
+      const answer = await completions.create(request);
+      if ("choices" in answer) return answer;
+      const chunks: ChatCompletionChunk[] = [];
+      for await (const chunk of answer) chunks.push(chunk);
+      return chunks;
+    }),
+  );
+  const milliseconds = performance.now() - started;
+  const after = engine.stats();
+  const per = (count: keyof Completed["cost"]) => after[count] - before[count];
+  const cost = { submits: per("submits"), readbacks: per("readbacks"), readbackBytes: per("readbackBytes") };
+  return { answers, cost, milliseconds };
+}
+
 /** What became of loading each source and asking for two tokens: "loaded", or the name of the error. */
 async function outcomes(sources: readonly string[]): Promise<string[]> {
   const device = await openDevice();
@@ -272,6 +306,7 @@ async function calibration(
 
 const harness = {
   ...devices,
+  ...memory,
   studentOf,
   checkpointOf,
   chats,
@@ -290,6 +325,7 @@ const harness = {
   tokenize: (name: string, text: string) => engines.get(name)!.tokenize(text),
   detokenize: (name: string, tokens: readonly number[]) => engines.get(name)!.detokenize(tokens),
   score: async (name: string, tokens: readonly number[]) => [...(await engines.get(name)!.score(tokens))],
+  complete,
   evaluate: async (name: string, prompt: readonly number[], continuation: readonly number[], withLogits = false) => {
     const logits: number[][] = [];
     const onLogits = (row: Float32Array) => void logits.push([...row]);

@@ -117,7 +117,7 @@ test("no function stands in two shader files: what is shared lies in lib/", () =
 });
 
 // Which room may import which. A room is a folder of src/ or a file directly in it; imports point downwards.
-const LEAVES = ["api", "attended", "figures", "students", "errors", "tensor", "later"];
+const LEAVES = ["api", "attended", "completions", "figures", "footprint", "students", "errors", "tensor", "later"];
 const MAY_IMPORT: Record<string, readonly string[]> = {
   gpu: [],
   text: [],
@@ -126,9 +126,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   model: ["gpu", "kv"],
   train: ["gpu", "kv", "model"],
   engine: ["kv/blocks", "kv/later", "kv/optional", "kv/pages", "kv/plan", "kv/residence", "kv/standing", "model/model"],
-  chat: ["engine", "model/model", "text"],
-  load: ["gpu", "kv", "model", "train", "engine", "text", "io", "chat"],
-  optional: ["gpu/measure", "chat/sample"],
+  grammar: ["engine/sequence", "text"],
+  chat: ["engine", "model/model", "text", "grammar"],
+  "ai-sdk": [],
+  load: ["gpu", "kv", "model", "train", "engine", "text", "io", "grammar", "chat"],
+  optional: ["gpu/measure", "chat/sample", "io/kept"],
   index: ["load", "optional", "gpu/device", "gpu/measure", "model/cost", "chat/sample"],
   recipes: ["kv/parse", "kv/recipe"],
 };
@@ -136,8 +138,21 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 // Within a room, places (folders, or files directly in it) from the lowest up: each imports itself and those before it.
 // A file of the room's own name, src/load.ts, stands on top.
 const ORDER: Record<string, readonly string[]> = {
-  io: ["files", "formats", "checkpoint", "student", "remember"],
-  load: ["settings", "read", "student", "running", "full", "solve", "calibrate", "training", "distil", "engine"],
+  io: ["files", "kept", "formats", "checkpoint", "student", "remember"],
+  load: [
+    "settings",
+    "read",
+    "student",
+    "running",
+    "open",
+    "plan",
+    "full",
+    "solve",
+    "calibrate",
+    "training",
+    "distil",
+    "engine",
+  ],
   train: ["tensor", "start", "ops", "products", "attention", "buffers", "student", "loss", "optimiser", "trainer"],
   model: [
     "reader",

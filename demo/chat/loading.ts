@@ -9,6 +9,7 @@ type Phase = LoadProgress["phase"];
 
 const PHASES: Record<Phase, string> = {
   open: "Opening",
+  wait: "Another tab downloads this model",
   download: "Reading the weights",
   tokenizer: "Preparing the tokenizer",
   compile: "Compiling for your GPU",
@@ -19,6 +20,7 @@ const PHASES: Record<Phase, string> = {
 /** Where each phase begins and ends on the bar, by what it takes of the wait. Compiling has begun during the download. */
 const SPANS: Record<Phase, readonly [number, number]> = {
   open: [0, 0.03],
+  wait: [0.05, 0.75],
   tokenizer: [0.03, 0.05],
   download: [0.05, 0.75],
   compile: [0.75, 0.95],

@@ -1,18 +1,17 @@
 // The page behind `npm start -- --prompt` and --tokens: loads one model, answers one prompt, streams the text.
 
-import { EngineError, load } from "../../src/index.ts";
+import { load } from "../../src/index.ts";
 import type {
   Engine,
   EngineStats,
-  ErrorCode,
   GenerateOptions,
   GenerationResult,
   LoadOptions,
-  LoadProgress,
   ModelInfo,
   Prompt,
   Sampling,
 } from "../../src/index.ts";
+import { failure, type Failure, showLoading } from "../shared/loading.ts";
 import { loopWatch } from "../shared/loop.ts";
 import { bytes, count, rate } from "../shared/numbers.ts";
 import { samplingFor } from "../shared/sampling.ts";
@@ -27,18 +26,11 @@ interface Request {
 
 type Answer = { result: object; figures: string } | { error: Failure };
 
-export interface Failure {
-  message: string;
-  /** null: not one of the engine's errors. */
-  code: ErrorCode | null;
-}
-
 declare global {
   interface Window {
     runPrompt(request: Request): Promise<Answer>;
     /** Given by the command. */
     emitText(text: string): Promise<void>;
-    emitProgress(line: string): Promise<void>;
   }
 }
 
@@ -59,11 +51,6 @@ window.runPrompt = async (request) => {
   }
 };
 
-export const failure = (error: unknown): Failure => ({
-  message: (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " "),
-  code: error instanceof EngineError ? error.code : null,
-});
-
 /** Token ids are for experiments: greedy unless something is said. */
 const samplingOf = (prompt: Prompt, model: ModelInfo): Sampling => ("tokens" in prompt ? {} : samplingFor(model));
 
@@ -82,16 +69,6 @@ async function answer(engine: Engine, { prompt, generate }: Request): Promise<Ge
 
 const showReading = (done: number, all: number): void =>
   void window.emitProgress(`reading ${count(done)} of ${count(all)} tokens`);
-
-export function showLoading(): (progress: LoadProgress) => void {
-  let shown = 0;
-  return ({ phase, loadedBytes, totalBytes }) => {
-    if (performance.now() - shown < 100) return;
-    shown = performance.now();
-    const size = totalBytes > 0 ? ` ${bytes(loadedBytes)} of ${bytes(totalBytes)}` : "";
-    void window.emitProgress(`loading (${phase})${size}`);
-  };
-}
 
 function figures({ stats, finish, tokens }: GenerationResult, engine: EngineStats, model: ModelInfo): string {
   const reading = `${count(stats.promptTokens)} prompt tokens in ${Math.round(stats.prefillMs)} ms (${rate(stats.prefillTokensPerSecond)})`;

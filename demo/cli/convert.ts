@@ -5,7 +5,7 @@ import type { CalibrateOptions, CalibrationProgress, Engine, LoadOptions, SwiftK
 import { count, seconds as time } from "../shared/numbers.ts";
 import { tokensOf } from "../shared/shares.ts";
 import type { Asked } from "../shared/shares.ts";
-import { failure, type Failure, showLoading } from "./cli.ts";
+import { failure, type Failure, showLoading } from "../shared/loading.ts";
 
 interface Request {
   source: string;

@@ -5,7 +5,7 @@ import type { DistilOptions, DistilProgress, LoadOptions, SwiftKv } from "../../
 import { count, figure, seconds as time } from "../shared/numbers.ts";
 import { tokensOf } from "../shared/shares.ts";
 import type { Asked } from "../shared/shares.ts";
-import { failure, type Failure, showLoading } from "./cli.ts";
+import { failure, type Failure, showLoading } from "../shared/loading.ts";
 import { handOver } from "./convert.ts";
 
 interface Request {

@@ -5,6 +5,7 @@
 const COMMANDS = {
   bench: "./bench.mjs",
   quality: "./quality.mjs",
+  serve: "./serve.mjs",
 };
 
 const [name] = process.argv.slice(2);

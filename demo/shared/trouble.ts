@@ -170,6 +170,12 @@ const CARDS: Record<ErrorCode, Card> = {
     ],
     remedies: ["retry", "pickModel"],
   },
+  "storage-full": {
+    title: "The browser has no room to keep this model",
+    text: "Models are kept in the browser's storage, so that the next visit needs no download, and this one does not fit.",
+    advice: ["Delete a model that is kept, or make room on the disk.", "Or take a smaller model."],
+    remedies: ["retry", "pickModel"],
+  },
   "unsupported-model": {
     title: "This engine cannot run that model",
     text: "Its architecture or its file format is not among those implemented.",

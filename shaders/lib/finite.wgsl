@@ -1,6 +1,5 @@
 // lib/finite.wgsl — logits without NaN and infinities
-
-const LOWEST = -3e38;  // stands for NaN and -inf: finite, and exp(LOWEST - max) = 0
+// uses      lib/lowest.wgsl
 
 // NaN by its bits: compilers may assume that floats are numbers.
 fn finite(value: f32) -> f32 {

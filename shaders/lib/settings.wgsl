@@ -15,4 +15,6 @@ struct Settings {
   counter: u32,            // tokens it has sampled before: fresh noise for each
   biasCount: u32,          // entries of bias in use, at most 64
   forced: u32,             // not NONE: this token is scored, nothing is drawn
+  masked: u32,             // 1: only tokens whose bit of mask is set may be drawn
+  top: u32,                // how many of the likeliest tokens are reported, at most 20
 }

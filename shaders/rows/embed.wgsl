@@ -1,8 +1,8 @@
-// embed — hidden[t, :] = scale · column `token of row t` of the table, as f32
+// embed — hidden[t, :] = scale · column `token of row t` of the table, as f32, where that column is in this piece
 //
 //   rows    [T]                vec4u  read   .w = token id; bit 31 set: the other 31 bits index `tokens`
 //   tokens  [sequences]        u32    read   what the previous step sampled, by sequence
-//   words   [K/·/4, stride]    vec4u  read   four word rows side by side, N = vocabulary, K = D
+//   words   [K/·/4, stride]    vec4u  read   four word rows side by side, of columns first … first + columns − 1, K = D
 //   scales  [K/GROUP, stride]  u32    read   f16 pairs (scale, minimum); unused for BITS 16 and 32
 //   hidden  [T, D]             f32    write
 //
@@ -19,8 +19,10 @@ override D: u32 = 256;     // row width
 
 struct Params {
   rows: u32,        // T
-  stride: u32,      // columns of the table
+  stride: u32,      // columns of the piece's words
   vocabulary: u32,  // larger token ids read the last token
+  first: u32,       // token of the piece's first column
+  columns: u32,     // tokens of the piece
   scale: f32,
 }
 
@@ -37,7 +39,8 @@ fn embed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: 
   if (row >= params.rows) { return; }
   var token = rows[row].w;
   if ((token & 0x80000000u) != 0u) { token = tokens[token & 0x7fffffffu]; }
-  token = min(token, params.vocabulary - 1u);
+  token = min(token, params.vocabulary - 1u) - params.first;  // wraps where it lies in an earlier piece
+  if (token >= params.columns) { return; }
 
   let perWord = 32u / BITS;
   for (var j = local.x; j * perWord < D; j += WG) {

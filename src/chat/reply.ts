@@ -66,11 +66,12 @@ export class Reply implements Generation {
   }
 
   /** Whether the text has come to a stop string. */
-  #add({ token: id, logprob, last }: SampledToken): boolean {
+  #add({ token: id, logprob, last, top }: SampledToken): boolean {
     this.#firstAt ??= performance.now();
     const { text, stopped } = this.#text.push(id);
     const shown = last && !stopped ? text + this.#text.finish() : text;
-    this.#tokens.push({ id, text: shown, logprob });
+    const likeliest = top?.map(({ token, logprob }) => ({ id: token, logprob }));
+    this.#tokens.push({ id, text: shown, logprob, ...(likeliest && { top: likeliest }) });
     return stopped;
   }
 

@@ -3,6 +3,7 @@ import type { ChatPrompt, Generation, GenerateOptions, Prompt, Session } from ".
 import type { TokenEngine } from "../engine/engine.ts";
 import type { Request } from "../engine/sequence.ts";
 import { InputError } from "../errors.ts";
+import type { CompiledConstraint, Grammars } from "../grammar/constraint.ts";
 import type { ChatTemplate } from "../text/chat.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -20,6 +21,8 @@ export interface Language {
 /** What a session needs to turn text into a reply. */
 export interface Speaker extends Language {
   engine: TokenEngine;
+  /** Fetched when the first reply needs them. */
+  grammars: () => Promise<Grammars>;
   /** Of a prompt of so many tokens. */
   price: (promptTokens: number) => PromptPrice;
 }
@@ -61,6 +64,7 @@ export class ChatSession implements Session {
 
 function toRequest(speaker: Speaker, prompt: Prompt, options: GenerateOptions): Request {
   const { maxTokens = Infinity, ignoreEnd = false, reuse = true, attended = false, onPrefill } = options;
+  const constraint = checkConstraint(speaker, options);
   return {
     prompt: promptTokens(speaker, prompt),
     maxTokens: maxTokens === Infinity ? speaker.engine.context : maxTokens,
@@ -68,8 +72,32 @@ function toRequest(speaker: Speaker, prompt: Prompt, options: GenerateOptions): 
     sampling: completeSampling(options),
     reuse,
     attended,
+    top: checkTop(speaker, options.topLogprobs ?? 0),
+    ...(constraint && { constraint: constraint.begin() }),
     ...(onPrefill && { onPrefill }),
   };
+}
+
+/** Throws InputError for a constraint over other tokens, or that no reply comes to the end of. */
+function checkConstraint(
+  { tokenizer }: Speaker,
+  { constraint, ignoreEnd }: GenerateOptions,
+): CompiledConstraint | undefined {
+  if (constraint === undefined) return undefined;
+  const own = constraint as Partial<CompiledConstraint>;
+  if (own.grammars?.vocabulary.tokenizer !== tokenizer)
+    throw new InputError("constraint: got something else, want what engine.constraint() of this engine returned.");
+  if (ignoreEnd)
+    throw new InputError(
+      "ignoreEnd: got true with a constraint, want one of them: a reply ends where its grammar does.",
+    );
+  return own as CompiledConstraint;
+}
+
+function checkTop({ engine }: Speaker, top: number): number {
+  const most = Math.min(20, engine.vocabulary);
+  if (Number.isInteger(top) && top >= 0 && top <= most) return top;
+  throw new InputError(`topLogprobs: got ${top}, want a whole number from 0 to ${most}.`);
 }
 
 function promptTokens(speaker: Speaker, prompt: Prompt): number[] {

@@ -136,11 +136,11 @@ export class Draft {
 
   #wantLogits(sequence: Sequence): void {
     const row = this.#rows.length - 1;
-    const { sampling, forced, onLogits } = sequence.request;
+    const { sampling, forced, onLogits, constraint, top = 0 } = sequence.request;
     const counter = sequence.launched;
     const token = forced?.[counter] ?? null;
-    const logits = onLogits !== undefined;
-    this.#logitRows.push({ row, sequence: numberOf(sequence), sampling, counter, forced: token, logits });
+    const wanted = { logits: onLogits !== undefined, top, constrained: constraint !== undefined };
+    this.#logitRows.push({ row, sequence: numberOf(sequence), sampling, counter, forced: token, ...wanted });
     this.#owners.push(sequence);
     sequence.launched++;
   }

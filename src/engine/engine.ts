@@ -1,5 +1,6 @@
 // Requests in time: schedule, launch, read. The step after the current one is launched before the current one is read,
-// so the GPU never waits for JavaScript.
+// so the GPU never waits for JavaScript. Where a reply is constrained, what its next token may be follows from the one being
+// read: the step's rows run meanwhile, and are sampled once it has been read.
 import type { FinishReason } from "../api.ts";
 import type { Attended } from "../attended.ts";
 import { InputError } from "../errors.ts";
@@ -8,16 +9,15 @@ import type { LaterPool } from "../kv/later.ts";
 import { optional } from "../kv/optional.ts";
 import type { PagePool } from "../kv/pages.ts";
 import { type Holdings, Residence } from "../kv/residence.ts";
-import type { Batch, Model, Sampled } from "../model/model.ts";
+import type { Allowed, Batch, Launched, Model, Sampled } from "../model/model.ts";
 import { addAttended } from "./attended.ts";
 import type { PlannedStep } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
 import { scoreText } from "./score.ts";
 import { type Request, Sequence, type SampledToken } from "./sequence.ts";
 
-interface Launched {
+interface Step extends Launched {
   step: PlannedStep;
-  read: () => Promise<readonly Sampled[]>;
 }
 
 /** A request under way: iterate to get its tokens. Leaving the loop early aborts it. */
@@ -69,6 +69,11 @@ export class TokenEngine {
   /** Tokens of context that one request can have. */
   get context(): number {
     return this.#model.cache.context;
+  }
+
+  /** Ids that tokens can have: 0 to this, exclusive. */
+  get vocabulary(): number {
+    return this.#model.limits.vocabulary;
   }
 
   /** Blocks no running request holds: all of them when the engine is idle. */
@@ -218,13 +223,14 @@ export class TokenEngine {
   /** Steps until nothing is left to do, or until exclusive work is next. */
   async #run(): Promise<void> {
     /** Steps launched and not yet read, oldest first. */
-    const unread: Launched[] = [];
+    const unread: Step[] = [];
     try {
       while (true) {
         const step = this.#scheduler.plan(this.#exclusive[0]?.arrival);
         if (step) unread.push(await this.#launch(step));
         else if (unread.length === 0) return;
         if (unread.length > 1 || !step) await this.#settle(unread.shift()!);
+        if (step) await this.#sample(unread.at(-1)!);
       }
     } catch (error) {
       // Nothing may be under way when the next requests start, least of all with a staging buffer.
@@ -233,11 +239,29 @@ export class TokenEngine {
     }
   }
 
-  async #launch(step: PlannedStep): Promise<Launched> {
+  async #launch(step: PlannedStep): Promise<Step> {
     for (const sequence of step.entered) this.#tell(sequence, () => sequence.report(sequence.reused!));
     this.#notePeak(step.batch);
-    const { read } = await this.#model.submit(step.batch);
-    return { step, read };
+    return { step, ...(await this.#model.submit(step.batch)) };
+  }
+
+  /** Of a step in which a reply is constrained; every token before it has been read. */
+  async #sample({ step, sample }: Step): Promise<void> {
+    if (!sample) return;
+    const allowed: Allowed[] = [];
+    for (const sequence of step.owners) allowed.push(await this.#allowed(sequence));
+    await sample(allowed);
+  }
+
+  async #allowed(sequence: Sequence): Promise<Allowed> {
+    const { constraint } = sequence.request;
+    if (!constraint || sequence.done) return null;
+    try {
+      return await constraint.allowed();
+    } catch (error) {
+      this.#end(sequence, null, error);
+      return null;
+    }
   }
 
   /** A step failed: so do the requests that ran. Those that wait may try. */
@@ -254,7 +278,7 @@ export class TokenEngine {
     this.#privatePages?.standing?.clear();
   }
 
-  async #settle({ step: { batch, owners, chunk }, read }: Launched): Promise<void> {
+  async #settle({ step: { batch, owners, chunk }, read }: Step): Promise<void> {
     const results = await read();
     for (const [i, sequence] of owners.entries()) this.#settleRow(sequence, results[i]!, i < batch.decodeRows);
     if (chunk) this.#tell(chunk.sequence, () => chunk.sequence.report(chunk.done));
@@ -269,7 +293,10 @@ export class TokenEngine {
       sequence.inFlight--;
       cache.append([output.items.at(-1)!.token]);
     }
-    const atEnd = request.endTokens.has(result.token);
+    let complete = false;
+    this.#tell(sequence, () => void (complete = request.constraint?.accept(result.token) ?? false));
+    if (sequence.done) return;
+    const atEnd = complete || request.endTokens.has(result.token);
     const last = atEnd || output.items.length + 1 >= request.maxTokens;
     output.push({ ...result, last });
     if (last) this.#end(sequence, atEnd ? "stop" : "length");

@@ -2,8 +2,18 @@
 import type { FinishReason } from "../api.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Residence } from "../kv/residence.ts";
-import type { RowSampling, Sampled } from "../model/model.ts";
+import type { Allowed, RowSampling, Sampled } from "../model/model.ts";
 import { Feed } from "./feed.ts";
+
+/** Which tokens a reply may have, found out from those before them. */
+export interface TokenConstraint {
+  /** For the token after those accepted; asked once for each. */
+  allowed(): Promise<Allowed>;
+  /** What was sampled under it. Whether the reply ends here although no end token came. */
+  accept(token: number): boolean;
+  /** Nothing follows. */
+  dispose(): void;
+}
 
 export interface Request {
   prompt: readonly number[];
@@ -13,6 +23,10 @@ export interface Request {
   sampling: RowSampling;
   /** What the reply is, instead of what would be sampled: each token is run as if it had been. As long as maxTokens. */
   forced?: readonly number[];
+  /** Tokens are sampled under it. Its own: no other request may use it. */
+  constraint?: TokenConstraint;
+  /** How many of the likeliest tokens are reported with each. Default 0. */
+  top?: number;
   /** Default true. Without, all of the prompt is computed, whatever the cache holds of it. */
   reuse?: boolean;
   /** Count what the reply reads of the prompt. */
@@ -155,6 +169,7 @@ export class Sequence {
     this.done = true;
     this.finish = finish;
     this.output.end(error);
+    this.request.constraint?.dispose();
     this.onDone();
   }
 }

@@ -1,6 +1,6 @@
 // The adapter, the device and everything made on it. Every GPU object of the engine is made here, so it can be counted.
 import type { AdapterInfo } from "../api.ts";
-import { assert, DeviceLostError, UnsupportedError } from "../errors.ts";
+import { assert, DeviceLostError, EngineError, UnsupportedError } from "../errors.ts";
 import { type AdapterProfile, profileOf } from "./profile.ts";
 import { type Bindable, bytesOf, Kernel, type KernelSource } from "./kernel.ts";
 
@@ -41,6 +41,10 @@ export class Gpu {
   readonly counts: Counts;
   /** Bytes in use by purpose; a fork counts the weights that it shares. */
   readonly bytes: Record<Purpose, number>;
+  /** The most bytes at one time, and of one buffer. */
+  readonly most = { bytes: 0, buffer: 0 };
+  /** Nothing is computed: what is made is counted. */
+  readonly isPaper: boolean;
   /** Kernels that were asked of this, and how many of them are compiled. */
   readonly kernels = { asked: 0, compiled: 0 };
   /** Called when another kernel is compiled. */
@@ -58,8 +62,9 @@ export class Gpu {
   #disposed = false;
   #validation: string | null = null;
 
-  private constructor(device: GPUDevice, ownsDevice: boolean, root?: Gpu) {
+  private constructor(device: GPUDevice, ownsDevice: boolean, root?: Gpu, isPaper = root?.isPaper ?? false) {
     this.device = device;
+    this.isPaper = isPaper;
     this.#ownsDevice = ownsDevice;
     this.#root = root ?? this;
     this.counts = root?.counts ?? { submits: 0, dispatches: 0, readbacks: 0, readbackBytes: 0, objectsCreated: 0 };
@@ -84,6 +89,11 @@ export class Gpu {
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
     const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
     return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+  }
+
+  /** A device that only counts what is made on it: what `paperDevice` made. */
+  static paper(device: GPUDevice): Gpu {
+    return new Gpu(device, false, undefined, true);
   }
 
   /** The fastest adapter. Throws UnsupportedError if there is none. */
@@ -133,13 +143,23 @@ export class Gpu {
     ].join("|");
   }
 
+  /** In use for all purposes. */
+  get totalBytes(): number {
+    return this.bytes.weights + this.bytes.kv + this.bytes.scratch;
+  }
+
+  /** Of one buffer: all are bound whole. */
+  get mostBytes(): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
+    return Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  }
+
   /** A buffer of `size` bytes (rounded up to 4, at least 16), zeroed, usable as storage and for copies. */
   buffer(label: string, size: number, purpose: Purpose, usage = 0): GPUBuffer {
     assert(!this.#disposed, `GPU buffer ${label}: asked for after dispose()`); // it would never be freed
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
     const bytes = Math.max(16, Math.ceil(size / 4) * 4);
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const limit = this.mostBytes;
     if (bytes > limit) {
       throw new UnsupportedError(
         `GPU buffer ${label}: got ${bytes} bytes, want at most ${limit} on this adapter. Take a smaller model, 4-bit weights or a shorter context.`,
@@ -149,6 +169,8 @@ export class Gpu {
     const buffer = this.device.createBuffer({ label, size: bytes, usage: usage || STORAGE | COPY_SRC | COPY_DST });
     this.counts.objectsCreated++;
     this.bytes[purpose] += bytes;
+    this.most.bytes = Math.max(this.most.bytes, this.totalBytes);
+    this.most.buffer = Math.max(this.most.buffer, bytes);
     this.#buffers.set(buffer, purpose);
     return buffer;
   }
@@ -188,7 +210,9 @@ export class Gpu {
   ): Promise<Kernel> {
     const kernels = compiled.get(this.device)!;
     const lengths = this.#fixedLengths(buffers);
-    const key = `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.code])}`;
+    const key = this.isPaper
+      ? source.name
+      : `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.code])}`;
     let made = kernels.get(key);
     if (!made) {
       this.counts.objectsCreated++;
@@ -247,22 +271,29 @@ export class Gpu {
     return cause;
   }
 
-  /** Runs `work` and turns an allocation failure inside it into an error a person can act on. */
+  /** Runs `work` and turns an allocation that failed inside it, for want of memory or against a rule, into an error of its own. */
   async guardMemory<T>(work: () => Promise<T>): Promise<T> {
+    this.device.pushErrorScope("validation");
     this.device.pushErrorScope("out-of-memory");
-    try {
-      return await work();
-    } finally {
-      const error = await this.device.popErrorScope();
-      if (error) {
-        const megabytes = Math.round((this.bytes.weights + this.bytes.kv + this.bytes.scratch) / 2 ** 20);
-        // oxlint-disable-next-line no-unsafe-finally -- the allocation is the cause of whatever else failed
-        throw new UnsupportedError(
-          `GPU memory: ${megabytes} MiB could not be allocated; ${error.message}. Take a smaller model, a shorter context or f16 KV.`,
-          { code: "out-of-memory" },
-        );
-      }
-    }
+    const outcome = await work().then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    );
+    const full = await this.device.popErrorScope();
+    const wrong = await this.device.popErrorScope();
+    if (full) throw this.#outOfMemory(full.message);
+    // an error that says what was refused says more than the device does
+    if ("error" in outcome && (outcome.error instanceof EngineError || !wrong)) throw outcome.error;
+    if (wrong) throw new Error(`GPU: validation failed; ${wrong.message}`);
+    return (outcome as { value: T }).value;
+  }
+
+  #outOfMemory(message: string): UnsupportedError {
+    const megabytes = Math.round(this.totalBytes / 2 ** 20);
+    return new UnsupportedError(
+      `GPU memory: ${megabytes} MiB could not be allocated; ${message}. Take a smaller model, a shorter context or f16 KV.`,
+      { code: "out-of-memory" },
+    );
   }
 
   /** Frees its buffers. Weights that forks read, and the device, go with the last of them. */

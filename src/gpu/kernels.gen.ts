@@ -906,7 +906,7 @@ export const embed = {
   },
   "params": {
     "binding": 5,
-    "size": 16,
+    "size": 24,
     "fields": {
       "rows": {
         "offset": 0,
@@ -920,8 +920,16 @@ export const embed = {
         "offset": 8,
         "type": "u32"
       },
-      "scale": {
+      "first": {
         "offset": 12,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 20,
         "type": "f32"
       }
     }
@@ -1678,17 +1686,21 @@ export const logit_adjust = {
       "binding": 2,
       "type": "read-only-storage"
     },
-    "settings": {
+    "mask": {
       "binding": 3,
       "type": "read-only-storage"
     },
-    "scores": {
+    "settings": {
       "binding": 4,
+      "type": "read-only-storage"
+    },
+    "scores": {
+      "binding": 5,
       "type": "storage"
     }
   },
   "params": {
-    "binding": 5,
+    "binding": 6,
     "size": 4,
     "fields": {
       "vocabulary": {
@@ -1705,11 +1717,12 @@ export const logit_adjust = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "sampling",
     "files": [
       "sample/logit_adjust",
       "lib/settings",
-      "lib/penalised"
+      "lib/penalised",
+      "lib/lowest"
     ]
   }
 } as const;
@@ -1751,7 +1764,7 @@ export const logit_count = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "sampling",
     "files": [
       "sample/logit_count",
       "lib/settings",
@@ -2982,11 +2995,12 @@ export const sample_filter = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "sampling",
     "files": [
       "sample/sample_filter",
       "lib/settings",
       "lib/finite",
+      "lib/lowest",
       "lib/gumbel",
       "lib/filtered"
     ]
@@ -3047,6 +3061,7 @@ export const sample_merge = {
       "sample/sample_merge",
       "lib/settings",
       "lib/finite",
+      "lib/lowest",
       "lib/merged",
       "lib/filtered"
     ]
@@ -3100,6 +3115,7 @@ export const sample_slices = {
       "sample/sample_slices",
       "lib/settings",
       "lib/finite",
+      "lib/lowest",
       "lib/gumbel",
       "lib/merged"
     ]
@@ -4304,6 +4320,58 @@ export const teach_logits = {
   }
 } as const;
 
+export const top_logits = {
+  "name": "top_logits",
+  "bindings": {
+    "logits": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "settings": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "slices": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "tops": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 8,
+    "fields": {
+      "vocabulary": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "sliceCount": {
+        "offset": 4,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 256
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "sampling",
+    "files": [
+      "sample/top_logits",
+      "lib/settings",
+      "lib/finite",
+      "lib/lowest",
+      "lib/merged"
+    ]
+  }
+} as const;
+
 export const top_slots = {
   "name": "top_slots",
   "bindings": {
@@ -4735,7 +4803,7 @@ export const families = {
 /** Structs of storage buffers: bytes from one to the next, members with their offset. */
 export const structs = {
   "Settings": {
-    "size": 48,
+    "size": 56,
     "fields": {
       "sequence": {
         "offset": 0,
@@ -4783,6 +4851,14 @@ export const structs = {
       },
       "forced": {
         "offset": 44,
+        "type": "u32"
+      },
+      "masked": {
+        "offset": 48,
+        "type": "u32"
+      },
+      "top": {
+        "offset": 52,
         "type": "u32"
       }
     }

@@ -11,6 +11,7 @@ const PACKS = {
   cpu: () => import("./packs/cpu.gen.ts"),
   kv: () => import("./packs/kv.gen.ts"),
   peak: () => import("./packs/peak.gen.ts"),
+  sampling: () => import("./packs/sampling.gen.ts"),
   spare: () => import("./packs/spare.gen.ts"),
   students: () => import("./packs/students.gen.ts"),
 };

@@ -4,10 +4,13 @@ import { InputError, ModelError } from "../errors.ts";
 import type { ModelSource } from "../api.ts";
 import { isObject, parseObject, quote, readText } from "./files/bytes.ts";
 import type { ByteFile, Folder, ReadOptions } from "./files/bytes.ts";
-import { Network } from "./files/http.ts";
+import type { SourceContext } from "./files/context.ts";
+import { absoluteUrl } from "./files/http.ts";
+import { Network } from "./files/network.ts";
+import type { Platform } from "./files/shelf.ts";
 import { withUsualNames } from "./formats/names.ts";
 import { readSafetensors, readShardMap } from "./formats/safetensors.ts";
-import { openSource, type SourceContext } from "./files/source.ts";
+import { openSource } from "./files/source.ts";
 import type { TensorInfo } from "../tensor.ts";
 import type { StoredTensor } from "./formats/tensor.ts";
 
@@ -39,7 +42,14 @@ export interface Checkpoint {
    * bytes cannot be had, the signal's reason on abort; both leave the checkpoint usable.
    */
   read(name: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
-  /** Drops open responses. Idempotent. */
+  /** Of the files with tensors: what is to be downloaded and kept. */
+  readonly missingBytes: number;
+  /**
+   * Once the tensors have been read: fetches what is missing of files that are kept, and compares those whose SHA-256 is
+   * known with it. Throws Damaged where one is another, once what was kept of it is gone.
+   */
+  settle(signal?: AbortSignal): Promise<void>;
+  /** Drops open responses, and what others wait for. Idempotent. */
   close(): void;
 }
 
@@ -56,8 +66,16 @@ export interface OpenOptions {
   mostBytes?: number | undefined;
   /** Default: the global one. */
   fetch?: typeof fetch | undefined;
-  /** Where downloads from other origins are kept. Default: the global one, where there is one. */
-  caches?: CacheStorage | undefined;
+  /** Whether downloads from other origins are kept. Default true. */
+  keep?: boolean | undefined;
+  /** What they are kept in. Default: what the browser has. */
+  platform?: Platform | undefined;
+  /** By file name, in hexadecimal; wins over what the hub says. */
+  sha256?: Readonly<Record<string, string>> | undefined;
+  /** For the hub, which alone is sent it. */
+  token?: string | undefined;
+  /** Another page downloads a file: its bytes so far, and in all. */
+  onWait?: ((kept: number, total: number, item: string) => void) | undefined;
   /** First pause before another attempt at a failed request, doubled each time. Default 300. */
   retryMs?: number | undefined;
 }
@@ -67,32 +85,46 @@ export interface OpenOptions {
  * missing, damaged or unreachable, UnsupportedError for formats without an implementation, and the signal's reason.
  */
 export async function openCheckpoint(source: ModelSource, options: OpenOptions = {}): Promise<Checkpoint> {
-  const { signal, onBytes } = options;
+  const { signal } = options;
   signal?.throwIfAborted();
-  const opened = await openSource(source, openContext(options));
-  const found = "open" in opened ? await openFolder(opened, options) : await openGguf(opened, signal);
-  return assemble(found, onBytes);
-}
-
-/** Where sources are looked for. */
-export const openContext = (options: OpenOptions): SourceContext => ({
-  network: new Network(options.fetch ?? globalThis.fetch, options.retryMs ?? 300),
-  caches: options.caches ?? globalCaches(),
-  hubUrl: (options.hubUrl ?? "https://huggingface.co").replace(/\/+$/, ""),
-  mostBytes: options.mostBytes ?? Infinity,
-  signal: options.signal,
-});
-
-/** Absent outside secure contexts and in Node; touching it in a sandboxed frame throws. */
-function globalCaches(): CacheStorage | undefined {
+  const context = openContext(options);
+  const opened = await openSource(source, context);
   try {
-    return globalThis.caches;
-  } catch {
-    return undefined;
+    const found = "open" in opened ? await openFolder(opened, options) : await openGguf(opened, signal);
+    const settled = "open" in opened ? opened.settle : undefined;
+    const checkpoint = assemble(found, options, { settled, close: () => context.shelf?.close() });
+    await context.shelf?.ask(checkpoint.missingBytes);
+    return checkpoint;
+  } catch (error) {
+    context.shelf?.close();
+    throw error;
   }
 }
 
-interface OpenedFiles extends Omit<Checkpoint, "tensors" | "totalBytes" | "read" | "close"> {
+/** Where sources are looked for. */
+export function openContext(options: OpenOptions): SourceContext {
+  const { fetch = globalThis.fetch, retryMs = 300, token, keep = true } = options;
+  const hubUrl = (options.hubUrl ?? "https://huggingface.co").replace(/\/+$/, "");
+  return {
+    network: new Network({
+      fetch,
+      retryMs,
+      ...(token && { token: { value: token, origin: absoluteUrl(hubUrl).origin } }),
+    }),
+    keep,
+    platform: options.platform,
+    shelf: null,
+    sha256: options.sha256 ?? {},
+    hubUrl,
+    mostBytes: options.mostBytes ?? Infinity,
+    signal: options.signal,
+  };
+}
+
+interface OpenedFiles extends Pick<
+  Checkpoint,
+  "name" | "config" | "generationConfig" | "tokenizer" | "chatTemplate" | "gguf" | "others"
+> {
   tensors: readonly StoredTensor[];
 }
 
@@ -112,8 +144,9 @@ async function openGguf(opened: ByteFile, signal?: AbortSignal): Promise<OpenedF
   };
 }
 
-async function openFolder(folder: Folder, { signal, onBytes }: OpenOptions): Promise<OpenedFiles> {
-  const texts = new Texts(folder, signal, onBytes);
+async function openFolder(folder: Folder, options: OpenOptions): Promise<OpenedFiles> {
+  const { signal } = options;
+  const texts = new Texts(folder, options);
   const config = await texts.object("config.json");
   if (!config) {
     throw await absent(folder, "no config.json; got no such file, want a Hugging Face checkpoint.", signal);
@@ -148,22 +181,27 @@ async function absent(folder: Folder, what: string, signal?: AbortSignal): Promi
 /** The small files of a folder; null for those that are not there. */
 class Texts {
   readonly #folder: Folder;
-  readonly #signal: AbortSignal | undefined;
-  readonly #onBytes: OpenOptions["onBytes"];
+  readonly #options: OpenOptions;
   #loaded = 0;
 
-  constructor(folder: Folder, signal: AbortSignal | undefined, onBytes: OpenOptions["onBytes"]) {
+  constructor(folder: Folder, options: OpenOptions) {
     this.#folder = folder;
-    this.#signal = signal;
-    this.#onBytes = onBytes;
+    this.#options = options;
   }
 
   async text(path: string): Promise<string | null> {
-    const file = await this.#folder.open(path, this.#signal);
+    const { signal, onBytes, onWait } = this.#options;
+    const file = await this.#folder.open(path, signal);
     if (!file) return null;
-    const count = (bytes: number) => this.#onBytes?.((this.#loaded += bytes), 0, path);
+    const reading: ReadOptions = {
+      signal,
+      onBytes: (bytes) => onBytes?.((this.#loaded += bytes), 0, path),
+      onWait: (kept, total) => onWait?.(kept, total, path),
+    };
     try {
-      return await readText(file, { signal: this.#signal, onBytes: count });
+      const text = await readText(file, reading);
+      await file.settle?.(reading);
+      return text;
     } finally {
       file.close();
     }
@@ -244,7 +282,13 @@ async function openShard(
   return { tensors: tensors.filter(({ name }) => names.has(name)), others };
 }
 
-function assemble(found: OpenedFiles, onBytes: OpenOptions["onBytes"]): Checkpoint {
+interface Endings {
+  /** What is to be done once all files are there. */
+  settled: (() => Promise<void>) | undefined;
+  close: () => void;
+}
+
+function assemble(found: OpenedFiles, { onBytes, onWait }: OpenOptions, { settled, close }: Endings): Checkpoint {
   const tensors = new Map(found.tensors.map((tensor) => [tensor.name, tensor]));
   const totalBytes = found.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const files = new Set(found.tensors.map(({ file }) => file));
@@ -260,7 +304,7 @@ function assemble(found: OpenedFiles, onBytes: OpenOptions["onBytes"]): Checkpoi
     const tensor = tensors.get(name);
     if (!tensor) throw new ModelError(`${found.name}: tensor missing; got none called ${quote(name)}, want one.`);
     const count = (bytes: number) => onBytes?.((loaded = Math.min(totalBytes, loaded + bytes)), totalBytes, name);
-    const options: ReadOptions = { signal, onBytes: count };
+    const options: ReadOptions = { signal, onBytes: count, onWait: (...bytes) => onWait?.(...bytes, name) };
     return tensor.file.read(tensor.offset, tensor.byteLength, options);
   };
   return {
@@ -272,9 +316,17 @@ function assemble(found: OpenedFiles, onBytes: OpenOptions["onBytes"]): Checkpoi
       queue = result.catch(() => undefined);
       return result;
     },
+    get missingBytes() {
+      return [...files].reduce((sum, { missingBytes = 0 }) => sum + missingBytes, 0);
+    },
+    async settle(signal) {
+      for (const file of files) await file.settle?.({ signal, onWait: (...bytes) => onWait?.(...bytes, file.name) });
+      await settled?.();
+    },
     close() {
       isClosed = true;
       for (const file of files) file.close();
+      close();
     },
   };
 }

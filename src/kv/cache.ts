@@ -72,8 +72,7 @@ export class KvCache {
     this.#parts = parts;
     this.shape = shape;
     this.#room = shape.room;
-    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
-    const most = Math.min(maxStorageBufferBindingSize, maxBufferSize, shape.arenaBytes);
+    const most = Math.min(gpu.mostBytes, shape.arenaBytes);
     const largest = Math.max(...shape.tiers.map((tier) => tier.blocks * this.#blockBytes(tier.format)));
     this.bundles = bundlesOf(shape.layout, Math.max(1, Math.floor(most / largest)));
     this.#blockArenas = this.#makeBlockArenas(most);

@@ -18,8 +18,9 @@ export function defineSystem(definition: SystemDefinition): void {
 /** Names that a recipe can hold. */
 const known = (): string[] => [...KV_FORMATS, ...definitions.keys()];
 
-/** Reads a recipe. Throws InputError with what is wrong in it. */
-export function parseRecipe(spec: RecipeSpec): Recipe {
+/** Reads a recipe; one that has been read stays as it is. Throws InputError with what is wrong in it. */
+export function parseRecipe(spec: RecipeSpec | Recipe): Recipe {
+  if (spec instanceof Recipe) return spec;
   const terms = typeof spec === "string" ? spec.split("+").map(readTerm) : termsOf(spec);
   const formats = terms.filter(({ name }) => Object.hasOwn(WRITTEN_FORMATS, name));
   if (formats.length > 1)

@@ -1,5 +1,9 @@
 // A loaded model behind the public Engine interface.
 import type {
+  ChatCompletionRequest,
+  ChatCompletions,
+  Constraint,
+  ConstraintSpec,
   ConvertOptions,
   DistilOptions,
   Engine,
@@ -12,6 +16,7 @@ import type {
   Message,
   ModelInfo,
   ModelSource,
+  RequestOptions,
   Session,
   SwiftKv,
 } from "../api.ts";
@@ -19,6 +24,7 @@ import { ChatSession, type Language, render, type Speaker } from "../chat/sessio
 import { TokenEngine } from "../engine/engine.ts";
 import { evaluate } from "../engine/evaluate.ts";
 import { InputError } from "../errors.ts";
+import type { Grammars } from "../grammar/constraint.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { modelCost } from "../model/cost.ts";
 import type { Fit } from "../model/context.ts";
@@ -62,17 +68,43 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
 
 export class LoadedEngine implements Engine {
   readonly model: ModelInfo;
+  readonly chat: Engine["chat"];
   readonly #loaded: LoadedModel;
   readonly #speaker: Speaker;
   readonly #sessions = new Set<ChatSession>();
+  #grammars: Promise<Grammars> | null = null;
+  #completions: Promise<ChatCompletions> | null = null;
+  /** Of `chat.completions`. */
+  #replies: Session | null = null;
   #disposed = false;
 
   constructor(loaded: LoadedModel) {
     this.#loaded = loaded;
     const { recipe, config, language, transformer } = loaded;
     const price = (tokens: number) => recipe.price(kvModelOf(config), tokens);
-    this.#speaker = { ...language, price, engine: new TokenEngine(transformer) };
+    this.#speaker = { ...language, price, engine: new TokenEngine(transformer), grammars: () => this.#openGrammars() };
     this.model = describe(loaded);
+    const create = async (request: ChatCompletionRequest, options?: RequestOptions) =>
+      (await this.#openCompletions()).create(request, options);
+    this.chat = { completions: { create: create as ChatCompletions["create"] } };
+  }
+
+  #openGrammars(): Promise<Grammars> {
+    const { config, language } = this.#loaded;
+    const { tokenizer, endTokens } = language;
+    return (this.#grammars ??= Promise.all([
+      import("../grammar/constraint.ts"),
+      import("../chat/tools/formats.ts"),
+    ]).then(
+      ([{ Grammars }, { MARKS }]) => new Grammars({ tokenizer, size: config.vocabulary, endTokens, marks: MARKS }),
+    ));
+  }
+
+  #openCompletions(): Promise<ChatCompletions> {
+    const host = { model: this.model, speaker: this.#speaker, session: () => (this.#replies ??= this.session()) };
+    return (this.#completions ??= import("../chat/completions/completions.ts").then(
+      ({ Completions }) => new Completions(host),
+    ));
   }
 
   /** Another engine on the same device and weights: see `convert`. */
@@ -212,6 +244,11 @@ export class LoadedEngine implements Engine {
     const session = new ChatSession(this.#speaker);
     this.#sessions.add(session);
     return session;
+  }
+
+  async constraint(spec: ConstraintSpec): Promise<Constraint> {
+    this.#check();
+    return (await this.#openGrammars()).compile(spec);
   }
 
   tokenize(text: string, options: { addSpecial?: boolean } = {}): number[] {

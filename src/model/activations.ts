@@ -42,7 +42,7 @@ export function allocate(
     logits: make("logits", logitCount * V),
     dequantised: gpu.buffer(
       "dequantised weights",
-      Math.min(DEQUANTISED_BYTES, widest * Math.max(2 * F, V) * 4),
+      Math.min(DEQUANTISED_BYTES, gpu.mostBytes, widest * Math.max(2 * F, V) * 4),
       "scratch",
     ),
   };

@@ -45,7 +45,7 @@ const everyRow = (s: Sizes): number => s.rows;
 export async function lower(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
   const streamed = await streamedOf(model);
   const { boundary, reads } = model.cache.shape.layout;
-  const dispatches = [embedding(model)];
+  const dispatches = embedding(model);
   for (let layer = 0; layer < boundary; layer++) dispatches.push(...wholeLayer(model, tileRows, layer));
   if (boundary < reads.length) {
     const range = tileRows > 0 ? "all" : "keysValues";
@@ -55,7 +55,7 @@ export async function lower(model: ModelContext, tileRows: number): Promise<Prog
   return Program.build(model.gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, dispatches);
 }
 
-function embedding({ config, weights, activations, tokens, cache, spans }: ModelContext): AnyDispatch<Sizes> {
+function embedding({ config, weights, activations, tokens, cache, spans }: ModelContext): AnyDispatch<Sizes>[] {
   const rows = recordsOf(cache.lists, spans.lower);
   return embedRows(weights.embedding, { rows, tokens, hidden: activations.hidden }, config.embeddingScale);
 }
@@ -84,7 +84,7 @@ export function tapped(
   before: (layer: number) => readonly AnyDispatch<Sizes>[],
   last = model.config.layers - 1,
 ): Promise<Program<Sizes>> {
-  const dispatches = [embedding(model)];
+  const dispatches = embedding(model);
   for (let layer = 0; layer < last; layer++) dispatches.push(...before(layer), ...wholeLayer(model, 0, layer));
   return Program.build(model.gpu, "tapped", [...dispatches, ...before(last)]);
 }

@@ -66,7 +66,14 @@ export interface LogitRow {
   forced: number | null;
   /** Read its logits back too: 4·V bytes more. At most one row of each sequence. */
   logits?: boolean;
+  /** Report that many of the likeliest tokens too: 8 bytes more for each. At most MOST_TOPS, and V. */
+  top?: number;
+  /** What it may sample is known only once the token before it is: the step waits for `sample`. */
+  constrained?: boolean;
 }
+
+/** [⌈V / 32⌉] which tokens a row may sample: bit i of word w stands for token 32·w + i. null: any. */
+export type Allowed = Uint32Array<ArrayBuffer> | null;
 
 /** What penalties and biases must know of a sequence that enters. */
 export interface Arrival {
@@ -132,6 +139,16 @@ export interface Sampled {
   logprob: number;
   /** [V] raw logits, where the row asked for them. */
   logits?: Float32Array;
+  /** The likeliest tokens, best first, where the row asked for them. */
+  top?: readonly { token: number; logprob: number }[];
+}
+
+/** A step on the GPU's queue. */
+export interface Launched {
+  /** Where a row is constrained: nothing is sampled until this is called, once, before the next step, with what each row may be. */
+  sample?: (allowed: readonly Allowed[]) => Promise<void>;
+  /** One result per logit row, in order. */
+  read: () => Promise<readonly Sampled[]>;
 }
 
 export interface Model {
@@ -146,11 +163,8 @@ export interface Model {
   };
   /** How its cache is shared out. */
   readonly cache: CachePlan;
-  /**
-   * Launches the step. Resolves once it is on the GPU's queue; `read` resolves with one result per logit row, in
-   * order. The next step may be launched before this one has been read.
-   */
-  submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }>;
+  /** Launches the step. Resolves once it is on the GPU's queue. The next step may be launched before this one has been read. */
+  submit(batch: Batch): Promise<Launched>;
   /** What the sequence's rows have read of its prompt since it entered, where a batch had that counted; null where the recipe leaves no choice. */
   attended(sequence: number): Promise<Attended | null>;
   /** What the pages of a residence hold, for a cache of the same recipe and model. Only while no step is under way. */

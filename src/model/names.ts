@@ -15,7 +15,8 @@ export function nameWeights(
 ): Weights {
   const { hiddenSize: D, vocabulary: V, layers: L, swiftkv } = config;
   checkWidths(config);
-  const embedding = loader.stacked([{ name: "model.embed_tokens.weight", rows: V }], D);
+  const table = (name: string) => loader.stacked([{ name, rows: V }], D, { splits: true });
+  const embedding = table("model.embed_tokens.weight");
   // The file decides, as in transformers: fine-tunes save a head of their own under a flag that says there is none.
   const tied = !loader.has("lm_head.weight");
   const layers = Array.from({ length: L }, (_, layer) => nameLayer(loader, config, layout, layer));
@@ -25,7 +26,7 @@ export function nameWeights(
     embedding,
     layers,
     finalNorm: loader.joined([scaledNorm(config, "model.norm.weight", config.logitScale)]),
-    outputProjection: tied ? embedding : loader.stacked([{ name: "lm_head.weight", rows: V }], D),
+    outputProjection: tied ? embedding : table("lm_head.weight"),
     teacher: swiftkv && !teacher ? null : layers.map(ordinary),
     trained: swiftkv && { swiftkv, qkv: layers.map(({ qkv }) => qkv) },
     undistilled: false,
@@ -42,12 +43,12 @@ function nameLayer(loader: WeightLoader, config: ModelConfig, layout: Layout, la
   const bias = (wanted: boolean, name: string) => (wanted ? loader.vector([`${name}.bias`], [D]) : undefined);
   return {
     qkv: nameQkv(loader, config, layout, layer),
-    output: loader.stacked([{ name: `${output}.weight`, rows: D }], H * fileHeadWidth),
+    output: loader.stacked([{ name: `${output}.weight`, rows: D }], H * fileHeadWidth, { splits: true }),
     outputBias: bias(config.outputBias, output),
     ...nameNorms(loader, config, prefix),
     gateUp: loader.interleaved(`${gate}.weight`, `${up}.weight`, F, D),
     gateUpBias: config.mlpBias ? loader.interleavedVector([`${gate}.bias`, `${up}.bias`], F) : undefined,
-    down: loader.stacked([{ name: `${down}.weight`, rows: D }], F),
+    down: loader.stacked([{ name: `${down}.weight`, rows: D }], F, { splits: true }),
     downBias: bias(config.mlpBias, down),
   };
 }

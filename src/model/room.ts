@@ -10,7 +10,7 @@ import type { KvBounds } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelContext } from "./context.ts";
 import type { Batch } from "./model.ts";
-import { ropeTable } from "./ops/rope.ts";
+import { queryTurnsOf, ropeTable } from "./ops/rope.ts";
 
 export interface CacheOptions extends KvBounds {
   /** How keys and values are kept. */
@@ -61,9 +61,10 @@ function streamedShape(
 /** By rotation, for the positions that there is room for. */
 export const makeRopes = (gpu: Gpu, config: ModelConfig, { room }: KvCache, context: number): ModelContext["ropes"] =>
   config.rotations.map((rotation) => {
-    const { values, queryTurns } = ropeTable(rotation, config, { room: room * BLOCK_TOKENS, context });
-    const table = gpu.buffer("rope table", values.byteLength, "scratch");
-    gpu.write(table, 0, values);
+    const positions = room * BLOCK_TOKENS;
+    const queryTurns = queryTurnsOf(rotation, positions);
+    const table = gpu.buffer("rope table", (positions + queryTurns) * config.headWidth * 4, "scratch");
+    if (!gpu.isPaper) gpu.write(table, 0, ropeTable(rotation, config, { room: positions, context }));
     return { table, queryTurns };
   });
 

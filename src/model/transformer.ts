@@ -15,9 +15,11 @@ import { BetweenSteps, type Reading } from "./between.ts";
 import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, recordsIn, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./forward.ts";
-import { type Batch, LAST_SAMPLED, GREEDY, type LogitRow, type Model, type Row, type Sampled } from "./model.ts";
+import { type Allowed, type Batch, GREEDY, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
+import type { Model, Row } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { type CacheOptions, laterRoomOf, makeCache, makeRopes, roomOf } from "./room.ts";
+import { decodeResults } from "./sample/results.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
@@ -103,7 +105,7 @@ export class Transformer implements Model {
 
   /** Of a step with so many logit rows, at most: what they sampled, and what a system reads. */
   #resultBytes(logitRows: number): number {
-    return this.#sampler.resultBytes(logitRows) + this.#between.mostBytes;
+    return this.#sampler.mostBytes(logitRows) + this.#between.mostBytes;
   }
 
   /** How a recipe that brings back parts of prompts fares. */
@@ -131,6 +133,14 @@ export class Transformer implements Model {
     const programs = [this.#program("lower", 1), this.#program("lower", 0), this.#program("logits", 1)];
     if (this.#hasUpper) programs.push(this.#program("upper", 1));
     await Promise.all([...programs, this.#sampler.compile()]);
+  }
+
+  /** Also what requests of every kind need on top: any number of rows, penalties, logits that are read. */
+  async compileAll(): Promise<void> {
+    const kinds = (["lower", "logits", "upper"] as const).filter((kind) => kind !== "upper" || this.#hasUpper);
+    await Promise.all(kinds.flatMap((kind) => [0, ...NARROW_ROWS].map((rows) => this.#program(kind, rows))));
+    await this.#sampler.compileAll();
+    this.#logitsReadback();
   }
 
   /** Takes over which kernel variants earlier visits found fastest on this adapter. Before `compile`. */
@@ -178,20 +188,22 @@ export class Transformer implements Model {
     await this.#forgetPrograms();
   }
 
-  async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
+  async submit(batch: Batch): Promise<Launched> {
     this.#gpu.check();
     await this.#between.before(batch);
     await this.reserve(roomOf(batch, this.#model.cache), laterRoomOf(batch));
     this.#writeLists(batch);
     const stages = await this.#prepare(batch);
     const seals = await this.#model.cache.prepareSeals(batch.moves);
+    const { sizes } = stages[0]!;
     const decoding = batch.rows.slice(0, batch.decodeRows).map(({ sequence }) => sequence);
-    const reading = this.#between.reading({ sizes: stages[0]!.sizes, decoding });
+    const reading = this.#between.reading({ sizes, decoding });
     const encoder = this.#gpu.device.createCommandEncoder();
     if (seals) encodePass(encoder, [seals]);
     this.#model.cache.encodeCopies(encoder, batch.moves);
     const open = await this.#encodeStages(encoder, stages);
     if (batch.logitRows.length === 0) return this.#submitSilent(open);
+    if (waits(batch)) return this.#submitWaiting(open, batch.logitRows, sizes, reading);
     return this.#submitSampled(open, batch.logitRows, reading);
   }
 
@@ -207,27 +219,29 @@ export class Transformer implements Model {
     return this.#gpu.device.createCommandEncoder();
   }
 
-  /** 8 bytes per row come back, and 4·V more of each that asks for its logits. */
-  #submitSampled(
-    encoder: GPUCommandEncoder,
-    logitRows: readonly LogitRow[],
-    reading: Reading,
-  ): { read: () => Promise<readonly Sampled[]> } {
-    const count = logitRows.length;
-    const bytes = this.#sampler.resultBytes(count);
-    const results = { source: this.#sampler.result, offset: 0, bytes };
-    if (!logitRows.some(({ logits }) => logits)) {
-      const read = this.#readback.submit(encoder, [results, ...reading.parts]);
-      reading.take(read());
-      return { read: async () => decodeResults(await read(), count) };
-    }
-    const wanted = [...logitRows.keys()].filter((i) => logitRows[i]!.logits);
+  /** The rows run while what they may sample is still being found out; then they are sampled by a submit of its own. */
+  #submitWaiting(encoder: GPUCommandEncoder, logitRows: readonly LogitRow[], sizes: Sizes, reading: Reading): Launched {
+    let launched = this.#submitSilent(encoder);
+    const sample = async (allowed: readonly Allowed[]): Promise<void> => {
+      const program = await this.#sampler.prepare(logitRows, allowed);
+      program.prepare(sizes);
+      const next = this.#gpu.device.createCommandEncoder();
+      encodePass(next, [program]);
+      launched = this.#submitSampled(next, logitRows, reading);
+    };
+    return { sample, read: () => launched.read() };
+  }
+
+  /** 8 bytes per row come back, 8 for each of the likeliest tokens, and 4·V more of each row that asks for its logits. */
+  #submitSampled(encoder: GPUCommandEncoder, logitRows: readonly LogitRow[], reading: Reading): Launched {
     const rowBytes = 4 * this.limits.vocabulary;
     const { logits: source } = this.#model.activations;
-    const rows = wanted.map((i) => ({ source, offset: i * rowBytes, bytes: rowBytes }));
-    const read = this.#logitsReadback().submit(encoder, [results, ...rows, ...reading.parts]);
+    const wanted = [...logitRows.keys()].filter((i) => logitRows[i]!.logits);
+    const logits = wanted.map((i) => ({ source, offset: i * rowBytes, bytes: rowBytes }));
+    const readback = wanted.length > 0 ? this.#logitsReadback() : this.#readback;
+    const read = readback.submit(encoder, [...this.#sampler.parts(logitRows), ...logits, ...reading.parts]);
     reading.take(read());
-    return { read: async () => withLogits(await read(), count, wanted, this.limits.vocabulary) };
+    return { read: async () => decodeResults(await read(), logitRows, this.limits.vocabulary) };
   }
 
   /** Made when logits are first asked for: staging of sequences · 4·V bytes, several times. */
@@ -268,7 +282,7 @@ export class Transformer implements Model {
   }
 
   /** A chunk without logits is still waited for: progress and abort happen between chunks, not before them. */
-  #submitSilent(encoder: GPUCommandEncoder): { read: () => Promise<readonly Sampled[]> } {
+  #submitSilent(encoder: GPUCommandEncoder): Launched {
     this.#gpu.submit(encoder);
     const { queue } = this.#gpu.device;
     return { read: () => queue.onSubmittedWorkDone().then(() => []) };
@@ -300,7 +314,7 @@ export class Transformer implements Model {
     }
     if (logitRows.length > 0) {
       stages.push({ program: await this.#program("logits", tileFor(logitRows.length)), sizes });
-      stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
+      if (!waits(batch)) stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
     for (const stage of stages) stage.program.prepare(stage.sizes);
     for (const arrival of arrivals) this.#sampler.enter(arrival);
@@ -371,24 +385,11 @@ export class Transformer implements Model {
   }
 }
 
+/** Whether what some row may sample is known only once the step before has been read. */
+const waits = ({ logitRows }: Batch): boolean => logitRows.some(({ constrained }) => constrained);
+
 const encodePass = (encoder: GPUCommandEncoder, programs: readonly Pick<Program<never>, "encode">[]): void => {
   const pass = encoder.beginComputePass();
   for (const program of programs) program.encode(pass);
   pass.end();
 };
-
-function decodeResults(bytes: ArrayBuffer, count: number): Sampled[] {
-  const view = new DataView(bytes);
-  return Array.from({ length: count }, (_, i) => ({
-    token: view.getUint32(i * 8, true),
-    logprob: view.getFloat32(i * 8 + 4, true),
-  }));
-}
-
-/** Results, and behind them the logits of the rows `wanted`. */
-function withLogits(bytes: ArrayBuffer, count: number, wanted: readonly number[], vocabulary: number): Sampled[] {
-  const results = decodeResults(bytes, count);
-  const all = new Float32Array(bytes, count * 8, wanted.length * vocabulary);
-  for (const [at, row] of wanted.entries()) results[row]!.logits = all.slice(at * vocabulary, (at + 1) * vocabulary);
-  return results;
-}

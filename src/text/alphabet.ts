@@ -8,9 +8,12 @@ const BYTES: ReadonlyMap<number, number> = new Map(
 const UTF8 = new TextEncoder();
 
 /** The UTF-8 bytes of `text`, a character each. */
-export function toAlphabet(text: string): string {
+export const toAlphabet = (text: string): string => bytesToAlphabet(UTF8.encode(text));
+
+/** Bytes, a character each. */
+export function bytesToAlphabet(bytes: Uint8Array): string {
   let result = "";
-  for (const byte of UTF8.encode(text)) result += CHARACTERS[byte]!;
+  for (const byte of bytes) result += CHARACTERS[byte]!;
   return result;
 }
 

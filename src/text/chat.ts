@@ -16,10 +16,12 @@ export interface RenderOptions extends Omit<ChatPrompt, "messages"> {
 export class ChatTemplate {
   readonly #template: Template;
   readonly #specials: Readonly<Record<string, string>>;
+  readonly source: string;
 
   /** `specials`: `bos_token`, `eos_token`, … as `Tokenizer.specials` has them. Errors: ModelError if `source` does not compile. */
   constructor(source: string, specials: Readonly<Record<string, string>>) {
     this.#template = compile(source);
+    this.source = source;
     this.#specials = specials;
   }
 
@@ -28,6 +30,20 @@ export class ChatTemplate {
     return this.#template.variables.filter(
       (name) => !RESERVED.includes(name) && !/^(bos|eos|pad|unk|sep|cls|mask)_token$/.test(name),
     );
+  }
+
+  reads(variable: string): boolean {
+    return this.#template.variables.includes(variable);
+  }
+
+  /** Whether it writes the tools that it is given. */
+  get readsTools(): boolean {
+    return this.reads("tools") || this.reads("xml_tools");
+  }
+
+  /** Whether it writes tools that the system's message carries. */
+  get toolsInMessage(): boolean {
+    return /message(\[['"]tools['"]\]|\.tools\b)/.test(this.source);
   }
 
   /**

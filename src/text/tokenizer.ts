@@ -126,6 +126,15 @@ export class Tokenizer {
     return this.isText(id) ? this.allBytesOf(id, first) : NO_BYTES;
   }
 
+  /** Texts in which control tokens stand as they are written. */
+  get literal(): Pick<Tokenizer, "bytesOf" | "isText" | "leadingSpaces"> {
+    return {
+      bytesOf: (id, first = false) => (this.checked.pieces.has(id) ? this.allBytesOf(id, first) : NO_BYTES),
+      isText: (id) => this.checked.pieces.has(id),
+      leadingSpaces: this.leadingSpaces,
+    };
+  }
+
   private allBytesOf(id: number, first: boolean): Uint8Array {
     const known = first ? undefined : this.bytes.get(id);
     if (known) return known;

@@ -2,7 +2,7 @@
 // the mean square distance of the residual streams that enter the last layer.
 import { teach_hidden, teach_logits } from "../gpu/kernels.gen.ts";
 import { dispatch } from "../gpu/program.ts";
-import { dequantiseSlice, sliceColumns } from "../model/ops/linear.ts";
+import { dequantiseSlice, slicesOf } from "../model/ops/linear.ts";
 import type { Matrix } from "../model/weights/matrix.ts";
 import { logitStride, tileRows } from "./buffers.ts";
 import { type Dispatches, normBack } from "./ops.ts";
@@ -39,9 +39,7 @@ function tileLoss(training: Training, matrix: Matrix, { first, count, temperatur
   const { teacherLogits: teacher, studentLogits: student, dNormed } = scratch;
   const dispatches: Dispatches = [];
   const stride = matrix.columns;
-  const slice = sliceColumns(matrix, activations.dequantised.size);
-  for (let column = 0; column < stride; column += slice) {
-    const columns = Math.min(slice, stride - column);
+  for (const { first: column, columns } of slicesOf(matrix, activations.dequantised.size)) {
     const b = activations.dequantised;
     const into = { c: student, cStride: stride, cOffset: column, epilogue: "store" } as const;
     const part = { label: "logits", aOffset: first * D, b, depth: D, columns, rows: count };

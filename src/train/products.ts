@@ -4,7 +4,7 @@ import type { Bindable } from "../gpu/kernel.ts";
 import type { ModelContext } from "../model/context.ts";
 import { gemm, type GemmVariant, type Linear, type Matmul, matmul } from "../model/ops/linear.ts";
 import { foldColumns, plain } from "../model/swiftkv/student.ts";
-import type { Matrix } from "../model/weights/matrix.ts";
+import { type Matrix, rangesOf } from "../model/weights/matrix.ts";
 import { type Dispatches, turned } from "./ops.ts";
 import type { TrainedTensor } from "./tensor.ts";
 
@@ -50,8 +50,7 @@ export function backwards(bench: Bench, { label, matrix, dy, dx, dxAt = 0, rows 
   const b = bench.model.activations.dequantised;
   const most = Math.max(4, Math.floor(b.size / (4 * depth)));
   const dispatches: Dispatches = [];
-  for (let first = 0; first < outputs; first += most) {
-    const count = Math.min(most, outputs - first);
+  for (const { first, columns: count } of rangesOf(matrix, most)) {
     dispatches.push(
       foldColumns(matrix, b, plain(first, count)),
       ...times(bench, {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expect, test } from "playwright/test";
 import { parseBench } from "../../demo/server/arguments/bench.mjs";
 import { resolveModel } from "../../demo/server/arguments/models.mjs";
+import { parseServe } from "../../demo/server/arguments/serve.mjs";
 import { parseStart } from "../../demo/server/arguments/start.mjs";
 
 const START = join(import.meta.dirname, "../../demo/server/start.mjs");
@@ -208,4 +209,25 @@ test("piped text stands for --prompt where nothing else does", () => {
   expect(parseStart(["--prompt", "own"], "hi")).toMatchObject({ prompt: "own" });
   expect(parseStart([])).toMatchObject({ page: true });
   expect(() => parseStart(["--model", "a/b"])).toThrow(/--model needs --prompt or --tokens/);
+});
+
+test("the server's arguments: this machine alone, an origin as browsers write it", () => {
+  expect(parseServe([])).toMatchObject({ model: "fable", port: 8080, host: "127.0.0.1", guard: {}, load: {} });
+  const line =
+    "--model a/b --port 0 --host ::1 --token T --cors https://app.example --kv int8 --context 64 --sequences 2";
+  expect(parseServe(line.split(" "))).toMatchObject({
+    model: "a/b",
+    port: 0,
+    host: "::1",
+    guard: { token: "T", cors: "https://app.example" },
+    load: { kv: "int8", context: 64, sequences: 2 },
+  });
+  for (const [args, message] of [
+    ["--host 0.0.0.0", /--host is "0\.0\.0\.0", want 127\.0\.0\.1/],
+    ["--cors https://app.example/", /--cors is "https:\/\/app\.example\/", want an origin/],
+    ["--cors any", /--cors is "any"/],
+    ["--port 70000", /--port is "70000"/],
+    ["--prompt hi", /unknown option --prompt/],
+  ] as const)
+    expect(() => parseServe(args.split(" "))).toThrow(message);
 });

@@ -22,6 +22,7 @@ const CARDS: Record<ErrorCode, readonly [Error, string]> = {
   "not-public": [model("not-public"), "No such model, or not a public one"],
   gated: [model("gated"), "This model asks for a login"],
   network: [model("network"), "No connection to the model's host"],
+  "storage-full": [model("storage-full"), "The browser has no room to keep this model"],
   "bad-option": [input("bad-option"), "The engine did not accept this"],
   "bad-source": [input("bad-source"), "That is no model"],
   "bad-prompt": [input("bad-prompt"), "The model does not take this message"],

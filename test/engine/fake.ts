@@ -12,10 +12,12 @@ import { GONE, type Holdings } from "../../src/kv/residence.ts";
 import { alignedBlocks } from "../../src/kv/regions.ts";
 import {
   adjusted,
+  type Allowed,
   type Arrival,
   type Batch,
   LAST_SAMPLED,
   GREEDY,
+  type Launched,
   type LogitRow,
   type ListEdits,
   type Model,
@@ -140,6 +142,13 @@ export function continuation(
   return all.slice(prompt.length);
 }
 
+/** The token itself, or the next one after it, around the vocabulary, that is allowed. */
+function firstAllowed(token: number, allowed: Allowed, vocabulary: number): number {
+  if (!allowed) return token;
+  const all = Array.from({ length: vocabulary }, (_, i) => (token + i) % vocabulary);
+  return all.find((id) => (allowed[id >>> 5]! >>> (id & 31)) & 1)!;
+}
+
 export class FakeModel implements Model {
   readonly limits;
   readonly cache: CachePlan;
@@ -170,6 +179,8 @@ export class FakeModel implements Model {
   /** Rows that decoded since the sequence entered, where that is counted. */
   readonly #reads: number[];
   readonly #lastToken: number[];
+  /** The step launched last waits for what its rows may sample. */
+  #unsampled = false;
   readonly #adjustments: Adjustments[];
 
   constructor({ rows = 16, sequences = 4, blocks = 64, vocabulary = 97, cache = plainPlan(blocks) }: FakeOptions = {}) {
@@ -190,21 +201,31 @@ export class FakeModel implements Model {
     this.#adjustments = Array.from({ length: sequences }, () => ({ counts: new Map(), bias: [] }));
   }
 
-  async submit(batch: Batch): Promise<{ read: () => Promise<readonly Sampled[]> }> {
+  async submit(batch: Batch): Promise<Launched> {
+    if (this.#unsampled) throw new Error("a step was launched before the one before it was sampled");
     const { rows, logitCount } = this.limits;
     if (batch.rows.length > rows || batch.logitRows.length > logitCount) throw new Error("batch exceeds the limits");
     const step = this.batches.push(batch) - 1;
     this.onStep(step);
     await Promise.resolve();
     const fails = step === this.failLaunchAt;
-    const results = this.#run(fails ? { ...batch, rows: batch.rows.slice(0, batch.rows.length / 2) } : batch, fails);
+    this.#runRows(fails ? { ...batch, rows: batch.rows.slice(0, batch.rows.length / 2) } : batch);
     if (fails) throw new Error("the fake was told to fail its launch");
     if (step === this.failAt) this.#spoil(batch);
     this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
+    let results: Sampled[] = [];
+    const sample = async (allowed: readonly Allowed[]): Promise<void> => {
+      this.#unsampled = false;
+      results = this.#sampleRows(batch, allowed);
+    };
+    this.#unsampled = batch.logitRows.some(({ constrained }) => constrained);
+    if (!this.#unsampled) await sample([]);
     return {
+      ...(this.#unsampled && { sample }),
       read: async () => {
         await new Promise((resolve) => setImmediate(resolve));
         this.underWay--;
+        if (step === this.batches.length - 1) this.#unsampled = false; // given up
         if (step === this.failAt) throw new Error("the fake was told to fail");
         return results;
       },
@@ -232,7 +253,7 @@ export class FakeModel implements Model {
     for (const page of this.#held(holdings)) page.splice(0, BLOCK_TOKENS, ...values.splice(0, BLOCK_TOKENS));
   }
 
-  #run(batch: Batch, fails: boolean): Sampled[] {
+  #runRows(batch: Batch): void {
     for (const arrival of batch.arrivals) this.#adjustments[arrival.sequence] = adjustmentsOf(arrival);
     for (const { from, to } of this.#inOrder(batch.moves)) this.#blocks[to] = [...this.#blocks[from]!];
     for (const edits of batch.lists) this.#edit(edits);
@@ -248,7 +269,12 @@ export class FakeModel implements Model {
       if (i < batch.decodeRows) this.#makeLater(sequence, cacheIndex);
     }
     for (let i = batch.made?.from ?? 0; i < (batch.made?.to ?? 0); i++) this.#makeLater(batch.made!.sequence, i);
-    const results = fails ? [] : batch.logitRows.map((row) => this.#sample(row, batch.rows[row.row]!.cacheIndex));
+  }
+
+  #sampleRows(batch: Batch, allowed: readonly Allowed[]): Sampled[] {
+    const results = batch.logitRows.map((row, i) =>
+      this.#sample(row, batch.rows[row.row]!.cacheIndex, allowed[i] ?? null),
+    );
     if (batch.promptEnd) this.#compact(batch.promptEnd);
     if (batch.retiring) this.#retire(batch.retiring);
     this.#passing.fill(-3);
@@ -330,16 +356,17 @@ export class FakeModel implements Model {
     }
   }
 
-  #sample(row: LogitRow, cacheIndex: number): Sampled {
+  #sample(row: LogitRow, cacheIndex: number, allowed: Allowed): Sampled {
     const { sequence, forced, sampling } = row;
     const adjustments = this.#adjustments[sequence]!;
     const likeliest = nextToken(this.#seen(sequence, cacheIndex), row, adjustments, this.limits.vocabulary);
-    const token = forced ?? likeliest;
+    const token = forced ?? firstAllowed(likeliest, allowed, this.limits.vocabulary);
     if (forced === null) this.#lastToken[sequence] = token;
     if (forced === null && adjusted(sampling)) count(adjustments.counts, token);
     const logits = new Float32Array(this.limits.vocabulary);
     logits[likeliest] = 1;
-    return { token, logprob: -token, ...(row.logits && { logits }) };
+    const top = Array.from({ length: row.top ?? 0 }, (_, i) => ({ token: likeliest + i, logprob: -i }));
+    return { token, logprob: -token, ...(row.logits && { logits }), ...(row.top && { top }) };
   }
 
   #seen(sequence: number, last: number): number[] {

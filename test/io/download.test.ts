@@ -1,45 +1,17 @@
-// Range requests, streaming without them, retries, abort, hub, cache: on servers and caches in memory.
+// Range requests, streaming without them, retries, abort: on servers in memory.
 
 import { expect, test } from "playwright/test";
 import { InputError, ModelError } from "../../src/errors.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import type { Checkpoint } from "../../src/io/checkpoint.ts";
 import { expectError } from "./failure.ts";
-import { encode, pattern, safetensors, shardedFolder, smallFolder, smallGguf, smallTensors } from "./formats.ts";
-import { memoryCaches, serve } from "./server.ts";
+import { encode, pattern, safetensors, smallFolder, smallGguf, smallTensors } from "./formats.ts";
+import { at, expectAllTensors, largeFolder } from "./large.ts";
+import { serve } from "./server.ts";
 import type { ServerOptions } from "./server.ts";
 
 const base = "https://models.example/tiny/";
 const retryMs = 1;
-
-function at(prefix: string, files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>) {
-  return new Map([...files].map(([name, bytes]) => [prefix + name, bytes]));
-}
-
-/** Two f32 tensors of 3 MB and one of 20 MB, behind a header. */
-const largeTensors = { first: 3_000_000, second: 3_000_000, third: 20_000_000 };
-function largeFolder() {
-  const files = smallFolder();
-  let offset = 0;
-  const header: Record<string, unknown> = {};
-  for (const [name, bytes] of Object.entries(largeTensors)) {
-    header[name] = { dtype: "F32", shape: [bytes / 4], data_offsets: [offset, (offset += bytes)] };
-  }
-  files.set("model.safetensors", safetensors(header, pattern(offset, 3)));
-  return files;
-}
-
-async function expectAllTensors(checkpoint: Checkpoint, sizes: Record<string, number> = largeTensors) {
-  let offset = 0;
-  const all = pattern(
-    Object.values(sizes).reduce((a, b) => a + b),
-    3,
-  );
-  for (const [name, bytes] of Object.entries(sizes)) {
-    const got = await checkpoint.read(name);
-    expect(Buffer.compare(got, all.subarray(offset, (offset += bytes))), name).toBe(0);
-  }
-}
 
 const openLarge = (options: ServerOptions = {}, more: object = {}) => {
   const server = serve(at(base, largeFolder()), { chunkBytes: 65536, ...options });
@@ -225,174 +197,4 @@ test("a development server's page is not a file", async () => {
   const server = serve(files, { interfere: ({ url }) => (files.has(url) ? undefined : page()) });
   expect((await openCheckpoint(base, { fetch: server.fetch })).tensors.size).toBe(3);
   await expectError(openCheckpoint("https://models.example/none/", { fetch: server.fetch }), ModelError, "config.json");
-});
-
-// The hub
-
-const hubUrl = "https://hub.example";
-const commit = "0123456789abcdef0123456789abcdef01234567";
-const other = "89abcdef0123456789abcdef0123456789abcdef";
-
-function hub(folder = largeFolder(), options: ServerOptions = {}) {
-  const files = at(`${hubUrl}/org/model/resolve/${commit}/`, folder);
-  const list = (sha: string) =>
-    encode(JSON.stringify({ sha, siblings: [...folder.keys()].map((rfilename) => ({ rfilename })) }));
-  files.set(`${hubUrl}/api/models/org/model/revision/main`, list(commit));
-  const server = serve(files, { chunkBytes: 65536, ...options });
-  return { server, list };
-}
-
-const openHub = (server: { fetch: typeof fetch }, caches?: CacheStorage, source = "org/model") =>
-  openCheckpoint(source, { fetch: server.fetch, hubUrl, retryMs, caches });
-
-test("hub: a revision is resolved to its commit; absent files are not asked for", async () => {
-  const { server } = hub();
-  const checkpoint = await openHub(server);
-  expect(checkpoint.name).toBe("org/model");
-  await expectAllTensors(checkpoint);
-  const paths = server.log.map(({ url }) => url.slice(hubUrl.length));
-  expect(paths.slice(1).every((path) => path.startsWith(`/org/model/resolve/${commit}/`))).toBe(true);
-  expect(paths.some((path) => path.endsWith("index.json") || path.endsWith(".jinja"))).toBe(false);
-  await openHub(server, undefined, `${hubUrl}/org/model`);
-});
-
-test("hub: a mirror without the API serves the revision by name", async () => {
-  const server = serve(at(`${hubUrl}/org/model/resolve/v1.0/`, shardedFolder()));
-  expect((await openHub(server, undefined, "org/model@v1.0")).tensors.size).toBe(3);
-  await expectError(openHub(server), ModelError, "org/model", "config.json");
-});
-
-const isFile = (url: string) => url.includes("/resolve/");
-
-test("hub: absent, private and gated models, and GGUF repositories, are told apart", async () => {
-  const answer = (status: number, code = "") => {
-    const headers = { "x-error-code": code };
-    return openHub(serve(new Map(), { interfere: () => new Response(null, { status, headers }) }));
-  };
-  await expectError(answer(401), ModelError, "no public model", "org/model");
-  await expectError(answer(404, "RepoNotFound"), ModelError, "no public model");
-  await expectError(answer(404, "RevisionNotFound"), ModelError, "no such revision", "main");
-  await expectError(answer(403, "GatedRepo"), ModelError, "gated");
-  const headers = { "x-error-code": "GatedRepo" };
-  const gated = hub(smallFolder(), {
-    interfere: ({ url }) => (isFile(url) ? new Response(null, { status: 403, headers }) : undefined),
-  });
-  await expectError(openHub(gated.server), ModelError, "the model is gated", "licence");
-  const ggufs = hub(new Map([["a.Q4_0.gguf", smallGguf()]]));
-  await expectError(openHub(ggufs.server), ModelError, `${hubUrl}/org/model/resolve/${commit}/a.Q4_0.gguf`);
-});
-
-test("hub: of several GGUF files the one to take is proposed by size, with its precision", async () => {
-  const sizes = {
-    "m-BF16.gguf": 9e9,
-    "m-IQ2_XXS.gguf": 1e8, // without an implementation
-    "m-Q2_K.gguf": 2e8,
-    "m-Q4_K_M.gguf": 4e8,
-    "m-Q8_0-00001-of-00002.gguf": 5e8,
-    "m-Q8_0-00002-of-00002.gguf": 3e8,
-    "mmproj-m-F16.gguf": 1e7,
-    "README.md": 10,
-  };
-  const { server } = hub(new Map(Object.keys(sizes).map((path) => [path, smallGguf()])));
-  const tree = Object.entries(sizes).map(([path, size]) => ({ type: "file", path, size }));
-  const treeUrl = `${hubUrl}/api/models/org/model/tree/${commit}?recursive=true`;
-  const proposed = async (mostBytes: number): Promise<ModelError> => {
-    const opening = openCheckpoint("org/model", { fetch: server.fetch, hubUrl, retryMs, mostBytes });
-    const error: unknown = await opening.catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(ModelError);
-    return error as ModelError;
-  };
-  const named = ({ choices }: ModelError) => choices.map(({ precision }) => precision);
-  expect(named(await proposed(Infinity)), "no sizes known").toEqual(["Q4_K_M", "Q8_0", "BF16", "Q2_K"]);
-  server.files.set(treeUrl, encode(JSON.stringify(tree)));
-  const error = await proposed(Infinity);
-  expect(error.message).toMatch(/by its URL: \S*\/m-Q4_K_M\.gguf \(Q4_K_M, 400 MB\)$/);
-  expect(named(error)).toEqual(["Q4_K_M", "Q8_0", "BF16", "Q2_K"]);
-  expect(error.choices[1]).toMatchObject({ bytes: 8e8, source: expect.stringMatching(/00001-of-00002\.gguf$/) });
-  expect(named(await proposed(3e8)), "only Q2_K fits").toEqual(["Q2_K", "Q4_K_M", "Q8_0", "BF16"]);
-});
-
-// The cache
-
-const offline: typeof fetch = async () => {
-  throw new TypeError("Failed to fetch");
-};
-
-test("cache: a second load needs no network", async () => {
-  const caches = memoryCaches();
-  const { server } = hub();
-  await expectAllTensors(await openHub(server, caches));
-  const size = [...largeFolder().values()].reduce((sum, bytes) => sum + bytes.length, 0);
-  expect(server.sentBytes).toBeLessThan(size + 1_000_000);
-  await expectAllTensors(await openHub({ fetch: offline }, caches));
-  server.log.length = 0;
-  await expectAllTensors(await openHub(server, caches));
-  expect(server.log.map(({ url }) => url)).toEqual([`${hubUrl}/api/models/org/model/revision/main`]);
-});
-
-test("cache: an interrupted download goes on where it stopped", async () => {
-  const caches = memoryCaches();
-  const stop = new AbortController();
-  const { server } = hub();
-  const onBytes = (loaded: number) => {
-    if (loaded > 20_000_000) stop.abort();
-  };
-  const checkpoint = await openCheckpoint("org/model", { fetch: server.fetch, hubUrl, caches, onBytes });
-  await checkpoint.read("first");
-  await expect(checkpoint.read("third", stop.signal)).rejects.toThrow();
-  server.log.length = 0;
-  await expectAllTensors(await openHub(server, caches));
-  // Two pieces of 8 MiB were complete.
-  const weights = server.log.filter(({ url }) => url.endsWith("model.safetensors"));
-  expect(weights.map(({ range }) => range![0])).toEqual([2 * 8 * 2 ** 20]);
-});
-
-test("cache: a new commit replaces the old one", async () => {
-  const caches = memoryCaches();
-  const { server, list } = hub();
-  await expectAllTensors(await openHub(server, caches));
-  server.files.set(`${hubUrl}/api/models/org/model/revision/main`, list(other));
-  for (const [name, bytes] of largeFolder()) server.files.set(`${hubUrl}/org/model/resolve/${other}/${name}`, bytes);
-  await expectAllTensors(await openHub(server, caches));
-  const names = await caches.keys();
-  expect(names.some((name) => name.includes(other))).toBe(true);
-  expect(names.filter((name) => name.includes(commit))).toEqual([]);
-});
-
-test("cache: other origins are compared with the server, and used as they are without it", async () => {
-  const caches = memoryCaches();
-  const { server, opened } = openLarge({}, { caches });
-  await expectAllTensors(await opened);
-  const again = async (fetch: typeof globalThis.fetch) => openCheckpoint(base, { fetch, caches, retryMs });
-  await expectAllTensors(await again(offline));
-  server.sentBytes = 0;
-  await expectAllTensors(await again(server.fetch));
-  expect(server.sentBytes).toBeLessThan(1_000_000);
-  const { a, b } = { a: 8, b: 1_000_000 };
-  const header = {
-    a: { dtype: "F32", shape: [2], data_offsets: [0, 8] },
-    b: { dtype: "F32", shape: [250_000], data_offsets: [8, b + 8] },
-  };
-  server.files.set(`${base}model.safetensors`, safetensors(header, pattern(b + 8, 3)));
-  await expectAllTensors(await again(server.fetch), { a, b });
-});
-
-test("cache: versions that cannot be told apart are not trusted", async () => {
-  const caches = memoryCaches();
-  const hidden = ["etag"];
-  const { server, opened } = openLarge({ hidden }, { caches });
-  await expectAllTensors(await opened);
-  server.sentBytes = 0;
-  await expectAllTensors(await openCheckpoint(base, { fetch: server.fetch, caches }));
-  expect(server.sentBytes).toBeGreaterThan(26_000_000);
-});
-
-const refuse = () => Promise.reject(new DOMException("denied", "SecurityError"));
-
-test("cache: a full or absent storage only costs the cache", async () => {
-  for (const quotaBytes of [0, 100_000, 12_000_000]) {
-    await expectAllTensors(await openHub(hub().server, memoryCaches(quotaBytes)));
-  }
-  const broken = { open: refuse, keys: refuse, delete: refuse } as unknown as CacheStorage;
-  await expectAllTensors(await openHub(hub().server, broken));
 });

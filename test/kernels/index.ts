@@ -35,6 +35,7 @@ import logit_count from "./sample/logit_count.ts";
 import sample_filter from "./sample/sample_filter.ts";
 import sample_merge from "./sample/sample_merge.ts";
 import sample_slices from "./sample/sample_slices.ts";
+import top_logits from "./sample/top_logits.ts";
 import pack_block from "./weights/pack_block.ts";
 import pack_float from "./weights/pack_float.ts";
 import gemm_regs from "./linear/gemm_regs.ts";
@@ -105,6 +106,7 @@ export const specs: readonly KernelSpec[] = [
   sample_filter,
   sample_merge,
   sample_slices,
+  top_logits,
   pack_block,
   pack_float,
   gemm_regs,

@@ -7,6 +7,7 @@ import {
   MOST_BIASES,
   filtered,
   finite,
+  packMask,
   packSettings,
   plain,
   PROMPT_BIT,
@@ -40,7 +41,7 @@ function stepOf(V: number, rows: readonly RowSettings[]): Launch[] {
   const N = Math.ceil(V / (LANES * STEPS));
   const tiles = { LANES, STEPS };
   const counted = rows.some((row) => row.repetitionPenalty !== 1 || row.frequencyPenalty || row.presencePenalty);
-  const isAdjusted = counted || rows.some((row) => row.biasCount > 0);
+  const isAdjusted = counted || rows.some((row) => row.biasCount > 0 || row.masked > 0);
   const isFiltered = rows.some((row) => row.temperature > 0 && (row.topK > 0 || row.topP < 1 || row.minP > 0));
   return [
     ...(isAdjusted ? [launch(logit_adjust, {}, { vocabulary: V }, [N, M])] : []),
@@ -74,6 +75,7 @@ class Bench {
       tokens: sequences,
       counts: sequences * V,
       bias: sequences * MOST_BIASES * 2,
+      mask: M * Math.ceil(V / 32),
     };
     const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
     for (const [name, count] of Object.entries(words)) {
@@ -192,6 +194,30 @@ async function checkFrequencies(device: GPUDevice): Promise<string[]> {
   return failures;
 }
 
+/** Under a mask, draws follow the model's distribution over what is allowed, with a filter and without. */
+async function checkMasks(device: GPUDevice): Promise<string[]> {
+  const [V, M] = [40, 2000];
+  const logits = floats(random(3), V, 3);
+  const allows = (token: number) => token % 3 === 1;
+  const bench = new Bench(device, repeated(logits, M), V, M);
+  bench.write(
+    "mask",
+    packMask(V, M, (_, token) => allows(token)),
+  );
+  const reachable = logits.map((logit, token) => (allows(token) ? logit : -1e4)); // exp(-1e4) = 0
+  const failures: string[] = [];
+  for (const change of [{ temperature: 1 }, { temperature: 1, topK: 6 }]) {
+    const rows = Array.from({ length: M }, (_, m) => ({ ...plain, ...change, masked: 1, sequence: m, seed: m }));
+    const { tokens } = await bench.step(rows);
+    const wrong = judgeFrequencies(tokens, reachable, rows[0]!);
+    const stranger = tokens.find((token) => !allows(token));
+    if (wrong) failures.push(`mask ${JSON.stringify(change)}: ${wrong}`);
+    if (stranger !== undefined) failures.push(`mask ${JSON.stringify(change)}: drew ${stranger}, which it forbids`);
+  }
+  bench.destroy();
+  return failures;
+}
+
 /** At how many places two lists agree. */
 const same = (a: number[], b: number[]): number => a.filter((token, m) => token === b[m]).length;
 
@@ -246,5 +272,6 @@ async function checkPenalties(device: GPUDevice): Promise<string[]> {
 
 /** All checks; returns the failures (want: none). */
 export async function checkSampling(device: GPUDevice): Promise<string[]> {
-  return [...(await checkFrequencies(device)), ...(await checkSeeds(device)), ...(await checkPenalties(device))];
+  const checks = [checkFrequencies, checkMasks, checkSeeds, checkPenalties];
+  return (await Promise.all(checks.map((check) => check(device)))).flat();
 }

@@ -14,6 +14,8 @@ export interface RowSettings {
   counter: number;
   biasCount: number;
   forced: number;
+  masked: number;
+  top: number;
 }
 
 export const NONE = 0xffffffff;
@@ -22,7 +24,7 @@ export const LOWEST = Math.fround(-3e38);
 export const MOST_BIASES = 64;
 export const PROMPT_BIT = 0x80000000;
 /** One row of `settings`. */
-export const SETTING_WORDS = 12;
+export const SETTING_WORDS = 14;
 
 /** Greedy, nothing else on. */
 export const plain: RowSettings = {
@@ -38,9 +40,11 @@ export const plain: RowSettings = {
   counter: 0,
   biasCount: 0,
   forced: NONE,
+  masked: 0,
+  top: 0,
 };
 
-/** [M, 12] words as the shaders' `Settings` struct lays them out. */
+/** [M, 14] words as the shaders' `Settings` struct lays them out. */
 export function packSettings(rows: readonly RowSettings[]): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(rows.length * SETTING_WORDS);
   const numbers = new Float32Array(words.buffer);
@@ -54,8 +58,21 @@ export function packSettings(rows: readonly RowSettings[]): Uint32Array<ArrayBuf
     numbers[at + 5] = row.repetitionPenalty;
     numbers[at + 6] = row.frequencyPenalty;
     numbers[at + 7] = row.presencePenalty;
-    words.set([row.seed, row.counter, row.biasCount, row.forced], at + 8);
+    words.set([row.seed, row.counter, row.biasCount, row.forced, row.masked, row.top], at + 8);
   });
+  return words;
+}
+
+/** [M, ⌈V / 32⌉] words in which bit i of word w says whether token 32·w + i of a row is allowed; bits beyond V are set. */
+export function packMask(
+  V: number,
+  M: number,
+  allows: (row: number, token: number) => boolean,
+): Uint32Array<ArrayBuffer> {
+  const width = Math.ceil(V / 32);
+  const words = new Uint32Array(M * width);
+  for (let m = 0; m < M; m++)
+    for (let i = 0; i < width * 32; i++) if (i >= V || allows(m, i)) words[m * width + (i >>> 5)]! |= 1 << (i & 31);
   return words;
 }
 

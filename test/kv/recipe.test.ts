@@ -56,6 +56,11 @@ test("a format, systems with options, or the same as an object", () => {
   expect(String(parseRecipe(text))).toBe(text);
 });
 
+test("a recipe that has been read stays as it is: an engine converted from another has its systems too", () => {
+  const recipe = parseRecipe("int8+kivi:bits=2");
+  expect(parseRecipe(recipe)).toBe(recipe);
+});
+
 test("what is wrong is named in one line", () => {
   expect(refusal("f17")).toMatch(/^kv: got "f17", want one of f16, f32, int8, int4/);
   expect(refusal("")).toMatch(/^kv: got "", want a name/);

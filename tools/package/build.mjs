@@ -11,7 +11,7 @@ import { smallShaders } from "../../shaders/plugin.mjs";
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Files of dist/ that are imported by name, and what they are made of. Each has a line in `exports` of package.json, too. */
-export const ENTRIES = { index: "src/index.ts", recipes: "src/recipes.ts" };
+export const ENTRIES = { index: "src/index.ts", recipes: "src/recipes.ts", "ai-sdk": "src/ai-sdk/index.ts" };
 
 /** Kernels' descriptions that come with what uses them (shaders/plugin.mjs). */
 const OF_A_PART = /kernels\.gen\.ts\?(?!(?:main|shared)$)(\w+)/;
@@ -36,7 +36,9 @@ function coreChunk() {
   return { groups: [{ debugName: "core", name: nameOf }] };
 }
 
-const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+/** Packages that are imported only where they are used, and may be missing. */
+export const OPTIONAL = Object.keys(optionalDependencies);
 
 const shared = (output, more) => ({
   root: ROOT,
@@ -57,14 +59,18 @@ const shared = (output, more) => ({
 /** Vite's configuration of the library for bundlers; dependencies stay imports. */
 export function libraryConfig() {
   const files = { entryFileNames: "[name].js", chunkFileNames: "chunks/[name].js", codeSplitting: coreChunk() };
-  const config = shared(files, { external: Object.keys(dependencies), preserveEntrySignatures: "allow-extension" });
+  const config = shared(files, {
+    external: [...Object.keys(dependencies), ...OPTIONAL],
+    preserveEntrySignatures: "allow-extension",
+  });
   config.build.lib = { entry: ENTRIES, formats: ["es"] };
   return config;
 }
 
-/** Of the library in one file that imports nothing. */
+/** Of the library in one file that imports nothing, except what is optional where that is used. */
 export function singleFileConfig() {
-  const config = shared({ entryFileNames: "longprompt.min.js", codeSplitting: false });
+  const output = { entryFileNames: "longprompt.min.js", codeSplitting: false };
+  const config = shared(output, { external: OPTIONAL });
   config.build.lib = { entry: ENTRIES.index, formats: ["es"] };
   return config;
 }

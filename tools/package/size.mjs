@@ -2,7 +2,7 @@
 import { SourceMap } from "node:module";
 import { gzipSync } from "node:zlib";
 import { build } from "vite";
-import { libraryConfig } from "./build.mjs";
+import { libraryConfig, OPTIONAL } from "./build.mjs";
 
 /** kB (1000 bytes): what a page loads for a safetensors model on a GPU, without its chat template; dependencies included. */
 const LIMIT = 80;
@@ -20,6 +20,18 @@ const WHEN = {
   kv: "a recipe with a cache system",
   parse: "a recipe with a cache system",
   recipes: "the entry longprompt/recipes",
+  "ai-sdk": "the entry longprompt/ai-sdk",
+  remote: "a model from elsewhere, or a GGUF file",
+  shelf: "a model from elsewhere, a GGUF file, or kept.list()",
+  kept: "kept.list() and so on",
+  choices: "a repository with GGUF files alone",
+  plan: "plan, or load with memory",
+  sampling: "sampling with filters, penalties or constraints",
+  "of-sampling": "sampling with filters, penalties or constraints",
+  extras: "sampling with filters, penalties or constraints",
+  completions: "chat.completions",
+  formats: "chat.completions and constraints",
+  constraint: "a schema or grammar; with web-xgrammar, 380 kB",
   work: "shadow",
   more: "a recipe with a cache system",
   streamed: "shadow with a SwiftKV student",
@@ -31,10 +43,10 @@ const WHEN = {
 const gzip = (text) => gzipSync(text, { level: 9 }).length;
 const kilobytes = (bytes) => (bytes / 1000).toFixed(1).padStart(7);
 
-/** The chunks of a build that is not written; dependencies are part of it. */
+/** The chunks of a build that is not written; dependencies are part of it, optional ones are not. */
 async function chunksOf(config) {
   config.build.write = false;
-  config.build.rolldownOptions.external = [];
+  config.build.rolldownOptions.external = OPTIONAL;
   const made = await build(config);
   return [made].flat()[0].output.filter(({ type }) => type === "chunk");
 }

@@ -9,6 +9,8 @@ export interface ReadOptions {
   onBytes?: ((count: number) => void) | undefined;
   /** Hint: nothing behind this offset will be read soon, so do not ask a server for more. Default: read ahead. */
   until?: number | undefined;
+  /** Called every half second while another page downloads the file: bytes that it has kept so far, and in all. */
+  onWait?: ((kept: number, total: number) => void) | undefined;
 }
 
 export interface ByteFile {
@@ -25,7 +27,17 @@ export interface ByteFile {
   /** Another file at the same place, by its plain name; null if there is none. Absent where nothing is known of others. */
   beside?(name: string, signal?: AbortSignal): Promise<ByteFile | null>;
   close(): void;
+  /** Bytes that are to be downloaded and kept. Absent: none. */
+  readonly missingBytes?: number;
+  /**
+   * Fetches what has not been read, where the file is kept, and compares the whole with its SHA-256, where that is known.
+   * Throws Damaged, once what was kept is gone, if it is another file. Absent: there is nothing to do.
+   */
+  settle?(options?: ReadOptions): Promise<void>;
 }
+
+/** A file is not the one that its SHA-256 names. */
+export class Damaged extends ModelError {}
 
 export interface Folder {
   /** For messages and as the model's name. */
@@ -36,6 +48,8 @@ export interface Folder {
   readonly unlisted?: boolean;
   /** `path` is a plain file name. Null if there is no such file. */
   open(path: string, signal?: AbortSignal): Promise<ByteFile | null>;
+  /** What is to be done once a model from here has been loaded. */
+  settle?(): Promise<void>;
 }
 
 /** No JSON a checkpoint comes with is larger; the largest tokenizers are about 40 MB. */

@@ -7,6 +7,7 @@ import { InputError, ModelError } from "../../errors.ts";
 import { allocate, checkRange } from "./bytes.ts";
 import type { ByteFile, ReadOptions } from "./bytes.ts";
 import { BlobFile } from "./local.ts";
+import { guard, type Network, refuseForbidden, Transient } from "./network.ts";
 
 /** First request of a file: most JSON files and most headers whole. */
 const probeBytes = 256 * 2 ** 10;
@@ -14,143 +15,6 @@ const probeBytes = 256 * 2 ** 10;
 const windowBytes = 64 * 2 ** 20;
 /** Up to this distance, reading through unwanted bytes is faster than a new request. */
 const skipBytes = 2 ** 20;
-const maxAttempts = 5;
-const maxPauseMs = 30_000;
-/** No byte for this long counts as a lost connection. */
-const stallMs = 60_000;
-
-/** The server cannot be reached, or keeps failing. What is cached may still be used. */
-export class Unreachable extends ModelError {}
-
-/** Worth another attempt. */
-class Transient extends Error {
-  readonly pauseMs: number;
-  constructor(message: string, pauseMs = 0) {
-    super(message);
-    this.pauseMs = pauseMs;
-  }
-}
-
-/** What the requests of one checkpoint share. */
-export class Network {
-  readonly #fetch: typeof fetch;
-  readonly #retryMs: number;
-  /** The one file whose response is open: more would fill the browser's six connections per host and stop for good. */
-  #streaming: HttpFile | null = null;
-
-  /** `retryMs`: first pause before another attempt, doubled each time. */
-  constructor(fetchFunction: typeof fetch, retryMs: number) {
-    this.#fetch = fetchFunction;
-    this.#retryMs = retryMs;
-  }
-
-  /** `file` is about to have a response open (null: one not made yet); any other loses its own. */
-  claim(file: HttpFile | null): void {
-    if (this.#streaming !== file) this.#streaming?.pause();
-    this.#streaming = file;
-  }
-
-  /** Repeats `work` while it fails for a passing reason. */
-  async retry<T>(work: () => Promise<T>, url: string, signal?: AbortSignal, attempts = maxAttempts): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      signal?.throwIfAborted();
-      try {
-        return await work();
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!(error instanceof Transient)) throw error;
-        if (attempt >= attempts) throw unreachable(url, error, attempt);
-        await sleep(Math.min(maxPauseMs, Math.max(error.pauseMs, this.#retryMs * 2 ** (attempt - 1))), signal);
-      }
-    }
-  }
-
-  /** Success, or one of the failures that mean something to the caller, its body dropped. Other statuses throw. */
-  async request(url: string, init: RequestInit, controller: AbortController, signal?: AbortSignal): Promise<Response> {
-    const send = this.#fetch;
-    const sent = send(url, { ...init, signal: controller.signal });
-    const response = await guard(sent, controller, signal);
-    if (response.ok) return response;
-    await response.body?.cancel().catch(() => undefined);
-    if ([401, 403, 404, 405, 410, 416].includes(response.status)) return response;
-    if ([408, 425, 429, 500, 502, 503, 504].includes(response.status)) {
-      throw new Transient(`HTTP ${response.status}`, 1000 * Number(response.headers.get("retry-after")) || 0);
-    }
-    throw new ModelError(`${url}: download failed; got HTTP ${response.status}, want 200 or 206.`, { code: "network" });
-  }
-
-  /** A small answer and its JSON; undefined where it has none. */
-  async json(url: string, signal?: AbortSignal, attempts?: number): Promise<{ response: Response; body: unknown }> {
-    const once = async () => {
-      const controller = new AbortController();
-      const response = await this.request(url, {}, controller, signal);
-      const text = response.ok ? await guard(response.text(), controller, signal) : "";
-      return { response, body: parseOrUndefined(text) };
-    };
-    return this.retry(once, url, signal, attempts);
-  }
-}
-
-function parseOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function unreachable(url: string, error: Error, attempts: number): Unreachable {
-  return new Unreachable(
-    `${url}: cannot be downloaded; got ${error.message} (${attempts} ${attempts === 1 ? "attempt" : "attempts"}), want an answer. Is the network up, and does the server allow this page (CORS)?`,
-    { code: "network", cause: error },
-  );
-}
-
-/** Throws for 401 and 403. */
-export function refuseForbidden(response: Response, url: string): void {
-  if (response.status !== 401 && response.status !== 403) return;
-  const isGated = response.headers.get("x-error-code") === "GatedRepo";
-  const what = isGated ? "the model is gated" : "access refused: gated, private or absent";
-  throw new ModelError(
-    `${url}: ${what}; got HTTP ${response.status}, want a public file. Accept its licence on the model's page, download the files there and pick the folder.`,
-    { code: isGated ? "gated" : "not-public" },
-  );
-}
-
-/**
- * Settles like `work`, or aborts `controller` and rejects when the caller's signal fires or nothing happens for a
- * minute. Network failures become Transient.
- */
-async function guard<T>(work: Promise<T>, controller: AbortController, signal?: AbortSignal): Promise<T> {
-  let settle: (error: unknown) => void;
-  const aborted = new Promise<never>((_, reject) => (settle = reject));
-  const stop = (reason: unknown) => {
-    settle(reason);
-    controller.abort(reason);
-  };
-  const onAbort = () => stop(signal?.reason);
-  const timer = setTimeout(() => stop(new Transient(`no data for ${stallMs / 1000} s`)), stallMs);
-  signal?.addEventListener("abort", onAbort);
-  if (signal?.aborted) onAbort();
-  try {
-    return await Promise.race([work, aborted]);
-  } catch (error) {
-    if (error instanceof Transient || error === signal?.reason) throw error;
-    // fetch says TypeError for every network failure, a broken body may say anything
-    throw new Transient(error instanceof Error ? error.message : String(error));
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
-    work.catch(() => undefined);
-  }
-}
-
-async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason as Error)), { once: true });
-  });
-}
 
 /** An open response body, and where in the file its next chunk lies. */
 interface Stream {
@@ -167,37 +31,54 @@ export interface Version {
   size: number;
   /** Strong ETag, else Last-Modified, else "": two versions with "" cannot be told apart. */
   tag: string;
+  /** In hexadecimal, where the host or the caller gave it. */
+  sha256: string | null;
+}
+
+interface ProbeOptions {
+  signal?: AbortSignal | undefined;
+  attempts?: number;
+  /** Of the first request. */
+  bytes?: number;
 }
 
 export class HttpFile implements ByteFile {
   readonly name: string;
   readonly size: number;
   readonly tag: string;
+  readonly sha256: string | null;
   readonly #network: Network;
   #stream: Stream | null = null;
+  #hasRanges = true;
   #isClosed = false;
 
   /** For a file whose size is known; `open` asks the server. */
-  constructor(network: Network, url: string, { size, tag }: Version) {
+  constructor(network: Network, url: string, { size, tag, sha256 }: Version) {
     this.#network = network;
     this.name = url;
     this.size = size;
     this.tag = tag;
+    this.sha256 = sha256;
   }
 
   /** Null if the server has no such file. */
   static async open(
     network: Network,
     url: string,
-    { signal, attempts }: { signal?: AbortSignal | undefined; attempts?: number },
+    { signal, attempts, bytes = probeBytes }: ProbeOptions,
   ): Promise<HttpFile | BlobFile | null> {
-    return network.retry(() => HttpFile.#probe(network, url, signal), url, signal, attempts);
+    return network.retry(() => HttpFile.#probe(network, url, bytes, signal), url, signal, attempts);
   }
 
-  static async #probe(network: Network, url: string, signal?: AbortSignal): Promise<HttpFile | BlobFile | null> {
+  static async #probe(
+    network: Network,
+    url: string,
+    bytes: number,
+    signal?: AbortSignal,
+  ): Promise<HttpFile | BlobFile | null> {
     const controller = new AbortController();
     network.claim(null);
-    const response = await network.request(url, rangeInit(0, probeBytes), controller, signal);
+    const response = await network.request(url, rangeInit(0, bytes), controller, signal);
     refuseForbidden(response, url);
     if (response.status === 416) return emptyOrFail(response, controller, url);
     // Development servers answer with their page instead of 404.
@@ -210,15 +91,27 @@ export class HttpFile implements ByteFile {
       if (size === null) return drop(controller, await wholeFile(network, url, signal));
     }
     if (size === null) return new BlobFile(await guard(response.blob(), controller, signal), url);
-    const file = new HttpFile(network, url, { size, tag: tagOf(response) });
+    const file = new HttpFile(network, url, { size, tag: tagOf(response), sha256: sha256Of(response) });
     network.claim(file);
     file.#take(response, 0, controller);
     return file;
   }
 
+  /** Whether a position is asked for, not streamed to. Known once something has been read. */
+  get hasRanges(): boolean {
+    return this.#hasRanges;
+  }
+
   async read(offset: number, length: number, options: ReadOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this, offset, length);
     const bytes = allocate(length, this.name);
+    await this.fill(bytes, offset, options);
+    return bytes;
+  }
+
+  /** As `read`, into memory of the caller's, front to back: where it fails, what `onBytes` has counted is there. */
+  async fill(bytes: Uint8Array<ArrayBuffer>, offset: number, options: ReadOptions = {}): Promise<void> {
+    const { length } = bytes;
     const end = Math.min(
       this.size,
       Math.max(offset + length, Math.min(options.until ?? Infinity, offset + windowBytes)),
@@ -232,7 +125,6 @@ export class HttpFile implements ByteFile {
       filled += chunk.length;
       options.onBytes?.(chunk.length);
     }
-    return bytes;
   }
 
   close(): void {
@@ -318,6 +210,7 @@ export class HttpFile implements ByteFile {
   #take(response: Response, position: number, controller: AbortController): Stream {
     if (!response.body) throw new Transient("a response without a body");
     const isWhole = response.status !== 206;
+    this.#hasRanges = !isWhole;
     this.#stream = { position, isWhole, chunk: new Uint8Array(0), reader: response.body.getReader(), controller };
     return this.#stream;
   }
@@ -365,6 +258,11 @@ function contentLength(response: Response): number | null {
 function tagOf(response: Response): string {
   const etag = response.headers.get("etag") ?? "W/";
   return etag.startsWith("W/") ? (response.headers.get("last-modified") ?? "") : etag;
+}
+
+/** The hub names the hash of a large file so; the ETag of any other server may be anything. */
+function sha256Of(response: Response): string | null {
+  return /^"?([0-9a-f]{64})"?$/.exec(response.headers.get("x-linked-etag") ?? "")?.[1] ?? null;
 }
 
 /** For URLs in options: absolute, or relative to the page. Throws InputError. */

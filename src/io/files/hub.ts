@@ -1,39 +1,27 @@
 // Models on the Hugging Face hub: `org/name[@revision]`. The revision is first resolved to a commit, whose files never
-// change: what is cached of it needs no second look, and no load mixes two versions.
+// change: what is kept of it needs no second look, and no load mixes two versions. Large files are kept under their SHA-256,
+// so that a commit that changes other files does not download them again.
 
 import { ModelError } from "../../errors.ts";
 import type { ByteFile, Folder } from "./bytes.ts";
 import type { ListedFile } from "./choices.ts";
 import { isObject } from "./bytes.ts";
-import { deleteCached, openCached, readNote, writeNote } from "./cache.ts";
-import { refuseForbidden, Unreachable } from "./http.ts";
-import type { Network } from "./http.ts";
+import { openCached } from "./cached.ts";
+import type { HubId } from "./hubid.ts";
+import { type Network, refuseForbidden, Unreachable } from "./network.ts";
+import type { Listing, Shelf } from "./shelf.ts";
 
-export interface HubId {
-  /** "org/name". */
-  id: string;
-  /** Branch, tag or commit. */
-  revision: string;
-}
-
-/** Null if `text` is no hub id. */
-export function parseHubId(text: string): HubId | null {
-  const [, id, revision = "main"] = /^(\w[\w.-]*\/\w[\w.-]*)(?:@(\w[\w./-]*))?$/.exec(text) ?? [];
-  return id === undefined ? null : { id, revision };
-}
-
-/** `https://huggingface.co/org/name[/tree/revision]` as an id, null for any other URL. */
-export function parseHubUrl(url: URL, hubUrl: string): HubId | null {
-  if (url.origin !== new URL(hubUrl).origin) return null;
-  const [, id, revision = "main"] = /^\/([\w.-]+\/[\w.-]+)(?:\/tree\/([^/]+))?\/?$/.exec(url.pathname) ?? [];
-  return id === undefined ? null : { id, revision: decodeURIComponent(revision) };
+/** A file of a commit. */
+interface HubFile extends ListedFile {
+  /** Of large files the hub knows it. */
+  sha256: string | null;
 }
 
 /** A revision as the hub resolved it. */
 interface Snapshot {
   commit: string;
-  /** All file names, or null where the hub did not list them. */
-  files: readonly string[] | null;
+  /** Null where the hub did not list them. */
+  files: readonly HubFile[] | null;
 }
 
 /** Where models are looked for, and with what. */
@@ -41,64 +29,99 @@ interface Hub {
   /** Without a slash at the end. */
   hubUrl: string;
   network: Network;
-  caches: CacheStorage | undefined;
+  shelf: Shelf;
+  /** By file, as the caller knows them. */
+  sha256: Readonly<Record<string, string>>;
   signal: AbortSignal | undefined;
 }
 
 /**
- * Throws ModelError if there is no such model, it is gated, or the hub cannot be reached and nothing is cached. `mostBytes`:
+ * Throws ModelError if there is no such model, it is gated, or the hub cannot be reached and nothing is kept. `mostBytes`:
  * of a GGUF file to propose.
  */
-export async function openHub({ id, revision }: HubId, hub: Hub & { mostBytes: number }): Promise<Folder> {
-  const { hubUrl, network, caches, mostBytes } = hub;
-  const snapshot = await resolve({ id, revision }, hub);
-  const root = `${hubUrl}/${id}/resolve/${encodeURIComponent(snapshot?.commit ?? revision)}/`;
+export async function openHub(
+  { id, revision }: HubId,
+  hub: Hub & { mostBytes: number; listing?: Listing },
+): Promise<Folder> {
+  const { network, shelf, mostBytes } = hub;
+  const { snapshot, before } = await resolve({ id, revision }, hub);
+  const listing = hub.listing ?? { model: id, source: revision === "main" ? id : `${id}@${revision}` };
+  const root = rootOf(hub, id, snapshot?.commit ?? revision);
   return {
     name: id,
     ggufs: async () => {
-      if (!snapshot?.files?.some((path) => /\.gguf$/i.test(path))) return [];
+      if (!snapshot?.files?.some(({ path }) => /\.gguf$/i.test(path))) return [];
       const { ggufChoices } = await import("./choices.ts");
-      return ggufChoices(await listed(id, snapshot.commit, snapshot.files, hub), root, mostBytes);
+      return ggufChoices(snapshot.files, root, mostBytes);
     },
     open: async (path, signal): Promise<ByteFile | null> => {
-      if (snapshot?.files && !snapshot.files.includes(path)) return null;
-      const isImmutable = snapshot !== null;
-      return openCached(caches, network, root + encodeURIComponent(path), { isImmutable, signal });
+      const file = snapshot?.files?.find((each) => each.path === path);
+      if (snapshot?.files && !file) return null;
+      const sha256 = hub.sha256[path] ?? file?.sha256 ?? null;
+      return openCached(shelf, network, root + addressOf(path), {
+        listing,
+        isImmutable: snapshot !== null,
+        sha256,
+        bytes: file?.bytes ?? null,
+        ...(file && snapshot ? { key: keyOf(hub, id, snapshot.commit, file) } : {}),
+        signal,
+      });
+    },
+    settle: async () => {
+      if (before && snapshot) await dropOutdated(hub, id, before);
     },
   };
 }
 
-/** The files with their sizes, which only the tree of a commit has; without sizes where the hub does not tell. */
-async function listed(id: string, commit: string, files: readonly string[], hub: Hub): Promise<ListedFile[]> {
-  const url = `${hub.hubUrl}/api/models/${id}/tree/${commit}?recursive=true`;
-  const { body } = await hub.network.json(url, hub.signal, 1).catch(() => ({ body: null }));
-  const entries: unknown[] = Array.isArray(body) ? body : [];
-  const sizes = new Map(entries.filter(isObject).map(({ path, size }) => [path, size]));
-  return files.map((path) => {
-    const size = sizes.get(path);
-    return { path, bytes: typeof size === "number" ? size : null };
-  });
+const rootOf = ({ hubUrl }: Hub, id: string, commit: string): string =>
+  `${hubUrl}/${id}/resolve/${encodeURIComponent(commit)}/`;
+
+const notesOf = ({ hubUrl }: Hub, id: string): string => `${hubUrl}/api/models/${id}/revision/`;
+
+/** Under which a file of a commit is kept: whatever the commit, where its contents are known. */
+const keyOf = (hub: Hub, id: string, commit: string, { path, sha256 }: HubFile): string =>
+  rootOf(hub, id, sha256 ? `sha256:${sha256}` : commit) + addressOf(path);
+
+const addressOf = (path: string): string => path.split("/").map(encodeURIComponent).join("/");
+
+/** Deletes the files of a commit that a revision has left, unless another revision that is kept has them too. */
+async function dropOutdated(hub: Hub, id: string, before: Snapshot): Promise<void> {
+  const keysOf = ({ commit, files }: Snapshot) => files?.map((file) => keyOf(hub, id, commit, file)) ?? [];
+  const kept = (await hub.shelf.notes(notesOf(hub, id))).map(parseSnapshot);
+  const used = new Set(kept.flatMap((snapshot) => (snapshot ? keysOf(snapshot) : [])));
+  await hub.shelf.delete(keysOf(before).filter((key) => !used.has(key)));
 }
 
-/** Null from a mirror without the hub's API: then the revision is used by name. */
-async function resolve({ id, revision }: HubId, { hubUrl, network, caches, signal }: Hub): Promise<Snapshot | null> {
-  const url = `${hubUrl}/api/models/${id}/revision/${encodeURIComponent(revision)}`;
-  const remembered = parseSnapshot(await readNote(caches, url));
-  if (remembered?.commit === revision) return remembered;
+/**
+ * `snapshot` is null from a mirror without the hub's API: then the revision is used by name. `before`: another one, which
+ * the revision was when it was last loaded.
+ */
+async function resolve(
+  { id, revision }: HubId,
+  hub: Hub,
+): Promise<{ snapshot: Snapshot | null; before: Snapshot | null }> {
+  const { network, shelf, signal } = hub;
+  const note = notesOf(hub, id) + encodeURIComponent(revision);
+  const remembered = parseSnapshot(await shelf.readNote(note)) ?? (await pinned({ id, revision }, hub));
+  if (remembered?.commit === revision) return { snapshot: remembered, before: null };
   try {
-    const { response, body } = await network.json(url, signal, remembered ? 1 : undefined);
+    const { response, body } = await network.json(`${note}?blobs=true`, signal, remembered ? 1 : undefined);
     refuseAbsent(response, { id, revision });
-    const snapshot = parseSnapshot(isObject(body) ? { commit: body["sha"], files: namesOf(body["siblings"]) } : null);
-    if (!snapshot) return null;
-    await writeNote(caches, url, snapshot);
-    if (remembered && remembered.commit !== snapshot.commit) {
-      await deleteCached(caches, `${hubUrl}/${id}/resolve/${remembered.commit}/`);
-    }
-    return snapshot;
+    const snapshot = parseSnapshot(isObject(body) ? { commit: body["sha"], files: filesOf(body["siblings"]) } : null);
+    if (!snapshot) return { snapshot: null, before: null };
+    await shelf.writeNote(note, { model: id, ...snapshot });
+    return { snapshot, before: remembered && remembered.commit !== snapshot.commit ? remembered : null };
   } catch (error) {
-    if (error instanceof Unreachable && remembered) return remembered;
+    if (error instanceof Unreachable && remembered) return { snapshot: remembered, before: null };
     throw error;
   }
+}
+
+/** A commit that another revision was resolved to. */
+async function pinned({ id, revision }: HubId, hub: Hub): Promise<Snapshot | null> {
+  if (!/^[0-9a-f]{40}$/.test(revision)) return null;
+  const kept = (await hub.shelf.notes(notesOf(hub, id))).map(parseSnapshot);
+  return kept.find((snapshot) => snapshot?.commit === revision) ?? null;
 }
 
 function refuseAbsent(response: Response, { id, revision }: HubId): void {
@@ -120,15 +143,22 @@ function refuseAbsent(response: Response, { id, revision }: HubId): void {
   refuseForbidden(response, `hub: ${id}`);
 }
 
-/** From the cache or the hub; null for anything else than a commit with or without file names. */
+/** From storage or the hub; null for anything else than a commit with or without files. */
 function parseSnapshot(value: unknown): Snapshot | null {
   if (!isObject(value) || typeof value["commit"] !== "string" || !/^[0-9a-f]{40}$/.test(value["commit"])) return null;
   const files = value["files"];
-  const isList = Array.isArray(files) && files.every((file): file is string => typeof file === "string");
+  const isList = Array.isArray(files) && files.every((file): file is HubFile => typeof file?.path === "string");
   return { commit: value["commit"], files: isList ? files : null };
 }
 
-const namesOf = (siblings: unknown): unknown =>
-  Array.isArray(siblings)
-    ? siblings.map((sibling: unknown) => (isObject(sibling) ? sibling["rfilename"] : null))
-    : null;
+const filesOf = (siblings: unknown): unknown =>
+  Array.isArray(siblings) ? siblings.map((sibling: unknown) => fileOf(isObject(sibling) ? sibling : {})) : null;
+
+function fileOf({ rfilename, size, lfs }: Record<string, unknown>): object {
+  const sha256 = isObject(lfs) ? lfs["sha256"] : null;
+  return {
+    path: rfilename,
+    bytes: typeof size === "number" ? size : null,
+    sha256: typeof sha256 === "string" && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : null,
+  };
+}

@@ -1,23 +1,12 @@
 // From what the caller names to a file or folder that can be read.
 
-import { InputError, ModelError } from "../../errors.ts";
+import { InputError } from "../../errors.ts";
 import type { ModelSource } from "../../api.ts";
 import type { ByteFile, Folder } from "./bytes.ts";
-import { openCached } from "./cache.ts";
+import { hashOf, isOwn, type SourceContext } from "./context.ts";
 import { absoluteUrl, HttpFile } from "./http.ts";
-import type { Network } from "./http.ts";
+import { parseHubId, parseHubUrl } from "./hubid.ts";
 import { openHandle, openPicked } from "./local.ts";
-import { openHub, parseHubId, parseHubUrl } from "./hub.ts";
-
-export interface SourceContext {
-  network: Network;
-  caches: CacheStorage | undefined;
-  /** Without a slash at the end. */
-  hubUrl: string;
-  /** Of a file to propose. */
-  mostBytes: number;
-  signal: AbortSignal | undefined;
-}
 
 /**
  * A GGUF as a file, anything else as a folder.
@@ -46,7 +35,10 @@ async function openNamed(source: string, context: SourceContext): Promise<ByteFi
   const { hubUrl } = context;
   const isUrl = /^([a-z]+:|\.{0,2}\/)|(\.gguf|\/)$/i.test(source);
   const id = isUrl ? parseHubUrl(absoluteUrl(source), hubUrl) : parseHubId(source);
-  if (id) return openHub(id, context);
+  if (id) {
+    const remote = await import("./remote.ts");
+    return remote.openNamed(id, context);
+  }
   if (isUrl) return openUrl(absoluteUrl(source), context);
   throw new InputError(
     `model source: not understood; got "${source}", want a URL, /path/, or org/name of a hub model.`,
@@ -57,14 +49,8 @@ async function openNamed(source: string, context: SourceContext): Promise<ByteFi
 async function openUrl(url: URL, context: SourceContext): Promise<ByteFile | Folder> {
   const isGguf = url.pathname.toLowerCase().endsWith(".gguf") || url.protocol === "blob:";
   if (isGguf) {
-    // The hub's page about a file, as people copy it from the address bar.
-    if (url.origin === new URL(context.hubUrl).origin) url.pathname = url.pathname.replace("/blob/", "/resolve/");
-    const file = await openFile(url.href, context, context.signal);
-    if (file) return withNeighbours(file, url, context);
-    throw new ModelError(
-      `${url.href}: not found; got HTTP 404 or an HTML page, want a GGUF file. Is the address right?`,
-      { code: "not-found" },
-    );
+    const { openGguf } = await import("./remote.ts");
+    return openGguf(url, context);
   }
   url.pathname = url.pathname.replace(/(\/config\.json|\/?)$/, "/");
   return {
@@ -73,28 +59,14 @@ async function openUrl(url: URL, context: SourceContext): Promise<ByteFile | Fol
     open: (path, signal) => {
       const file = new URL(url);
       file.pathname += encodeURIComponent(path);
-      return openFile(file.href, context, signal);
+      return openIn(url, file, context, signal);
     },
   };
 }
 
-/** The same file, which finds others in its directory. */
-function withNeighbours(file: ByteFile, url: URL, context: SourceContext): ByteFile {
-  file.beside = (name, signal) => {
-    const other = new URL(url);
-    other.pathname = other.pathname.replace(/[^/]*$/, encodeURIComponent(name));
-    return openFile(other.href, context, signal);
-  };
-  return file;
-}
-
-/** The own origin's files are near and may change at any time: only others are cached. */
-async function openFile(
-  url: string,
-  { network, caches }: SourceContext,
-  signal?: AbortSignal,
-): Promise<ByteFile | null> {
-  const isOwn = ["null", Reflect.get(globalThis, "origin")].includes(new URL(url).origin);
-  if (isOwn) return HttpFile.open(network, url, { signal });
-  return openCached(caches, network, url, { isImmutable: false, signal });
+/** The shortest way to a file of the own origin; what others take is fetched with the first of them. */
+async function openIn(folder: URL, file: URL, context: SourceContext, signal?: AbortSignal): Promise<ByteFile | null> {
+  if (isOwn(file) && hashOf(file, context) === null) return HttpFile.open(context.network, file.href, { signal });
+  const remote = await import("./remote.ts");
+  return remote.openIn(folder, file, context, signal);
 }

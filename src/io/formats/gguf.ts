@@ -14,6 +14,8 @@ const maxArrayElements = 2 ** 23;
 const maxArrayDepth = 4;
 /** Bytes per request to the file while the header is read. */
 const chunkBytes = 2 ** 20;
+/** Asked of a server beyond what is read at once: most headers whole. */
+const aheadBytes = 4 * 2 ** 20;
 
 const tensorTypes: ReadonlyMap<number, TensorType> = new Map([
   [0, "F32"],
@@ -335,7 +337,8 @@ class Header {
         `${count}. Download it again`,
       );
     }
-    const more = await this.#file.read(end, wanted, { signal: this.#signal });
+    const until = end + wanted + aheadBytes;
+    const more = await this.#file.read(end, wanted, { signal: this.#signal, until });
     const joined = new Uint8Array(tail.length + wanted);
     joined.set(tail);
     joined.set(more, tail.length);

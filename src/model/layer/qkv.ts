@@ -9,7 +9,7 @@ import type { ModelContext } from "../context.ts";
 import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variants.ts";
-import type { Matrix } from "../weights/matrix.ts";
+import { type Matrix, wholeOf } from "../weights/matrix.ts";
 import { linear } from "./products.ts";
 import { placeHeads, plainProduct } from "./place.ts";
 import { type HeadRun, type QkvProduct, runsOf } from "./runs.ts";
@@ -86,6 +86,7 @@ export function projectNarrow(
   variant: QkvNarrow,
 ): AnyDispatch<Sizes>[] {
   const { matrix, vectors } = product.qkv;
+  const { stride, words, scales } = wholeOf(matrix);
   const { headWidth: E } = model.config;
   const cols = variant.kernel === "qkv_cols";
   return runsOf(model, product).map((run) => {
@@ -101,10 +102,10 @@ export function projectNarrow(
         ROWS: tileRows,
         ...(cols ? {} : { SLICES: qkvSlices(variant, E, tileRows) }),
       },
-      buffers: { ...common.buffers, words: matrix.words, scales: matrix.scales },
+      buffers: { ...common.buffers, words, scales },
       params: (s: Sizes) => ({
         ...common.params(s),
-        stride: matrix.stride,
+        stride,
         gammaQ: vectors.gammaQ,
         gammaKv: vectors.gammaKv,
       }),

@@ -5,7 +5,7 @@ import type { Bindable } from "../../gpu/kernel.ts";
 import { families, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
 import type { Sizes } from "./sizes.ts";
-import type { Matrix, Vector } from "../weights/matrix.ts";
+import { type Matrix, pieceAt, type PieceRange, piecesOf, rangesOf, type Vector } from "../weights/matrix.ts";
 
 type Dispatches = AnyDispatch<Sizes>[];
 
@@ -28,10 +28,21 @@ export interface Linear {
   rows: (sizes: Sizes) => number;
 }
 
-export const weightBytes = ({ columns, depth, bits, group }: Matrix): number =>
+export const weightBytes = ({ columns, depth, bits, group }: Omit<Matrix, "pieces">): number =>
   columns * depth * (bits / 8) + (bits <= 8 ? (columns * depth * 4) / group : 0);
 
-const outputWidth = ({ matrix, epilogue }: Linear): number => (isGated(epilogue) ? matrix.columns / 2 : matrix.columns);
+/** Floats of an output row that come from so many columns. */
+const widthOf = (epilogue: Linear["epilogue"], columns: number): number => (isGated(epilogue) ? columns / 2 : columns);
+
+const outputWidth = ({ matrix, epilogue }: Linear): number => widthOf(epilogue, matrix.columns);
+
+/** The same from a number of floats on. */
+function from(bound: Bindable, floats: number): Bindable {
+  if (floats === 0) return bound;
+  return "buffer" in bound
+    ? { ...bound, offset: (bound.offset ?? 0) + floats * 4 }
+    : { buffer: bound, offset: floats * 4 };
+}
 
 // ---- decode: a few rows, bound by weight bytes ----
 
@@ -54,7 +65,16 @@ export function unitOf({ depth, bits, group }: Matrix, most: number): number {
 }
 
 /** y = W · x for 1 to `tileRows` rows, normalisation, bias and epilogue folded in. */
-export function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVariant): Dispatches {
+export const gemv = (gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVariant): Dispatches =>
+  piecesOf(linear.matrix).map((piece) => gemvPiece(gpu, linear, piece, { tileRows, variant }));
+
+/** The outputs of one piece. */
+function gemvPiece(
+  gpu: Gpu,
+  linear: Linear,
+  { first, columns, stride, words, scales }: PieceRange,
+  { tileRows, variant }: { tileRows: number; variant: GemvVariant },
+): AnyDispatch<Sizes> {
   const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
   const COLS = isGated(epilogue) ? Math.max(2, variant.columns) : variant.columns;
   const shared = {
@@ -70,32 +90,30 @@ export function gemv(gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVa
   const own = variant.kernel === "gemv_cols" ? { WG: variant.lanes } : { LANES: variant.lanes, SLICES: variant.slices };
   const constants = { ...shared, ...own };
   const width = outputWidth(linear);
-  return [
-    dispatch({
-      kernel: families.gemv[variant.kernel],
-      constants,
-      label,
-      buffers: {
-        x,
-        gamma: norm?.weight ?? gpu.unused,
-        words: matrix.words,
-        scales: matrix.scales,
-        bias: bias ?? gpu.unused,
-        y,
-      },
-      params: (s: Sizes) => ({
-        rows: rows(s),
-        depth: matrix.depth,
-        columns: matrix.columns,
-        stride: matrix.stride,
-        yStride: width,
-        eps: norm?.epsilon ?? 0,
-      }),
-      grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(ceilDiv(matrix.columns, 4 * COLS) * 4, variant.lanes), 1, 1],
-      bytes: () => weightBytes(matrix),
-      flops: (s) => 2 * rows(s) * matrix.columns * matrix.depth,
+  return dispatch({
+    kernel: families.gemv[variant.kernel],
+    constants,
+    label,
+    buffers: {
+      x,
+      gamma: norm?.weight ?? gpu.unused,
+      words,
+      scales,
+      bias: bias ? from(bias, first) : gpu.unused,
+      y: from(y, widthOf(epilogue, first)),
+    },
+    params: (s: Sizes) => ({
+      rows: rows(s),
+      depth: matrix.depth,
+      columns,
+      stride,
+      yStride: width,
+      eps: norm?.epsilon ?? 0,
     }),
-  ];
+    grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(ceilDiv(columns, 4 * COLS) * 4, variant.lanes), 1, 1],
+    bytes: () => weightBytes({ ...matrix, columns }),
+    flops: (s) => 2 * rows(s) * columns * matrix.depth,
+  });
 }
 
 // ---- prefill: many rows, bound by arithmetic ----
@@ -131,9 +149,7 @@ export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVa
   const dispatches: Dispatches = [];
   if (norm) dispatches.push(normalise(gpu, { ...linear, norm, y: scratch.normed }));
   const input = norm ? scratch.normed : x;
-  const slice = sliceColumns(matrix, scratch.dequantised.size);
-  for (let first = 0; first < matrix.columns; first += slice) {
-    const columns = Math.min(slice, matrix.columns - first);
+  for (const { first, columns } of slicesOf(matrix, scratch.dequantised.size)) {
     dispatches.push(dequantiseSlice(gpu, { ...linear, b: scratch.dequantised, first, columns }));
     dispatches.push(multiply(gpu, linear, { a: input, b: scratch.dequantised, first, columns }, variant));
   }
@@ -149,6 +165,10 @@ export function sliceColumns({ columns, depth }: Pick<Matrix, "columns" | "depth
   const most = Math.floor(bytes / 4 / depth / 128) * 128;
   return Math.min(columns + ((4 - (columns % 4)) % 4), Math.max(128, most));
 }
+
+/** Slices of a matrix whose f32 form fits into `bytes`. */
+export const slicesOf = (matrix: Matrix, bytes: number): { first: number; columns: number }[] =>
+  rangesOf(matrix, sliceColumns(matrix, bytes));
 
 /** y = x, RMS-normalised; `add`: added to what is there. */
 export function normalise(
@@ -194,13 +214,15 @@ export function dequantiseSlice(
   gpu: Gpu,
   { label, matrix, b, first, columns, gamma }: Dequantised,
 ): AnyDispatch<Sizes> {
-  const { depth, stride, bits, group } = matrix;
+  const { depth, bits, group } = matrix;
+  const piece = pieceAt(matrix, first);
+  const { stride, words, scales } = piece;
   return dispatch({
     kernel: unpack,
     constants: { BITS: bits, GROUP: group, GAMMA: gamma ? 1 : 0 },
     label: `${label} unpack`,
-    buffers: { words: matrix.words, scales: matrix.scales, vectors: gamma?.vectors ?? gpu.unused, b },
-    params: () => ({ depth, columns, stride, firstColumn: first, gammaAt: gamma?.at ?? 0 }),
+    buffers: { words, scales, vectors: gamma?.vectors ?? gpu.unused, b },
+    params: () => ({ depth, columns, stride, firstColumn: first - piece.first, gammaAt: gamma?.at ?? 0 }),
     grid: () => unpackGrid(matrix, columns),
     bytes: () => columns * depth * (bits / 8 + 4),
     flops: () => 2 * columns * depth,
@@ -222,8 +244,8 @@ interface Slice {
 
 function multiply(gpu: Gpu, linear: Linear, { a, b, first, columns }: Slice, variant: GemmVariant): AnyDispatch<Sizes> {
   const { label, matrix, y, bias, epilogue, rows } = linear;
-  const cOffset = isGated(epilogue) ? first / 2 : first;
-  const part = bias && { buffer: bias, offset: first * 4 };
+  const cOffset = widthOf(epilogue, first);
+  const part = bias && from(bias, first);
   const place = { c: y, cStride: outputWidth(linear), cOffset };
   return matmul(
     gpu,

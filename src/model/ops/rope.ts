@@ -41,23 +41,23 @@ function yarnShare(i: number, width: number, theta: number, scaling: RopeScaling
   return 1 - slow + slow / factor;
 }
 
-/** (cos, sin) of every position, WGSL's own being good to 2⁻¹¹ only. */
-export interface RopeTable {
-  /** [positions, E/2, 2], and behind it the same for queries, where they have turns of their own. */
-  values: Float32Array<ArrayBuffer>;
-  /** The position of the table that position 0 of a query has. */
-  queryTurns: number;
-}
+/** The position of a table of so many positions that position 0 of a query has: where queries have turns of their own. */
+export const queryTurnsOf = ({ queries }: Rotation, positions: number): number =>
+  queries && positions > queries.originalContext ? positions : 0;
 
-/** Turns of a rotation at the first `room` positions, which may lengthen what they turn; channels beyond stay as they are. */
+/**
+ * [positions, E/2, 2] (cos, sin) of a rotation at the first `room` positions, WGSL's own being good to 2⁻¹¹ only, and behind
+ * it the same for queries, where they have turns of their own. Turns may lengthen what they turn; channels beyond stay as
+ * they are.
+ */
 export function ropeTable(
   rotation: Rotation,
   { headWidth: E, turnedWidth }: Pick<ModelConfig, "headWidth" | "turnedWidth">,
   { room: positions, context }: { room: number; context: number },
-): RopeTable {
+): Float32Array<ArrayBuffer> {
   const frequencies = inverseFrequencies(rotation, turnedWidth, context);
   const turnedLength = "attention" in rotation.scaling ? rotation.scaling.attention : 1;
-  const queryTurns = rotation.queries && positions > rotation.queries.originalContext ? positions : 0;
+  const queryTurns = queryTurnsOf(rotation, positions);
   const values = new Float32Array((positions + queryTurns) * E);
   for (let row = 0; row < positions + queryTurns; row++) {
     const position = row % positions;
@@ -69,7 +69,7 @@ export function ropeTable(
       values[row * E + 2 * i + 1] = size * Math.sin(angle);
     }
   }
-  return { values, queryTurns };
+  return values;
 }
 
 /** How much longer a query at this position is. */

@@ -4,26 +4,28 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { Bindable } from "../../gpu/kernel.ts";
 import { embed, gather, rmsnorm, trim } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
-import type { Matrix, Vector } from "../weights/matrix.ts";
+import { type Matrix, piecesOf, type Vector } from "../weights/matrix.ts";
 import type { Sizes } from "./sizes.ts";
 
-/** `scale`: what a token's column is multiplied by. */
+/** A dispatch for each piece of the table: it takes the rows whose tokens lie there. `scale`: what a column is multiplied by. */
 export function embedRows(
   table: Matrix,
   buffers: { rows: Bindable; tokens: GPUBuffer; hidden: GPUBuffer },
   scale: number,
-): AnyDispatch<Sizes> {
-  const D = table.depth;
-  return dispatch({
-    kernel: embed,
-    constants: { BITS: table.bits, GROUP: table.group, D },
-    label: "embed",
-    buffers: { ...buffers, words: table.words, scales: table.scales },
-    params: (s: Sizes) => ({ rows: s.rows, stride: table.stride, vocabulary: table.columns, scale }),
-    grid: (s) => [s.rows, 1, 1],
-    bytes: (s) => s.rows * D * (table.bits / 8 + 4),
-    flops: () => 0,
-  });
+): AnyDispatch<Sizes>[] {
+  const { depth: D, columns: vocabulary } = table;
+  return piecesOf(table).map(({ first, columns, stride, words, scales }) =>
+    dispatch({
+      kernel: embed,
+      constants: { BITS: table.bits, GROUP: table.group, D },
+      label: "embed",
+      buffers: { ...buffers, words, scales },
+      params: (s: Sizes) => ({ rows: s.rows, stride, vocabulary, first, columns, scale }),
+      grid: (s) => [s.rows, 1, 1],
+      bytes: (s) => s.rows * D * (table.bits / 8 + 4),
+      flops: () => 0,
+    }),
+  );
 }
 
 /** The rows whose logits are wanted, through the final norm: [logitCount, D]. `rows`: where they lie. */

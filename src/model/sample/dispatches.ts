@@ -1,17 +1,22 @@
-// The kernels that turn logits into a token, as dispatches: penalties and biases, slices of a row, filters, the choice.
-import { ceilDiv } from "../../errors.ts";
+// The kernels that turn logits into a token, as dispatches: slices of a row, and the choice. What requests ask for on top, such
+// as filters and penalties, is in extras.ts.
 import type { AdapterProfile } from "../../gpu/profile.ts";
-import { logit_adjust, logit_count, sample_filter, sample_merge, sample_slices } from "../../gpu/kernels.gen.ts";
+import { sample_merge, sample_slices } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import type { Sizes } from "../ops/sizes.ts";
 
-/** What penalties and biases need. */
+/** Likeliest tokens that a row can have reported. */
+export const MOST_TOPS = 20;
+
+/** What penalties, biases and masks need. */
 export interface Adjustments {
   /** [sequences, V] u32: occurrences in the reply; bit 31: occurs in the prompt */
   counts: GPUBuffer;
   /** [sequences, 64] (token, f32 bits) */
   bias: GPUBuffer;
-  /** [rows, V]: logits after penalties and bias */
+  /** [rows, ⌈V / 32⌉] u32: which tokens a row may have */
+  mask: GPUBuffer;
+  /** [rows, V]: logits after penalties, bias and mask */
   scores: GPUBuffer;
 }
 
@@ -42,40 +47,7 @@ export interface SampleContext {
   threads: AdapterProfile["sampling"];
 }
 
-/** `adjustments`: where a row has a penalty or a bias. `filter`: where one has top-k, top-p or min-p. */
-export function samplingDispatches(
-  context: SampleContext,
-  adjustments: Adjustments | null,
-  filter: boolean,
-): AnyDispatch<Sizes>[] {
-  const scores = adjustments?.scores ?? context.buffers.logits;
-  return [
-    ...(adjustments ? [adjustLogits(context, adjustments)] : []),
-    sampleSlices(context, scores),
-    ...(filter ? [filterScores(context, scores)] : []),
-    mergeSlices(context),
-    ...(adjustments ? [countTokens(context, adjustments)] : []),
-  ];
-}
-
-function adjustLogits(
-  { buffers, vocabulary }: SampleContext,
-  { counts, bias, scores }: Adjustments,
-): AnyDispatch<Sizes> {
-  const { logits, settings } = buffers;
-  return dispatch({
-    kernel: logit_adjust,
-    constants: { WG: 64, STEPS: 16 },
-    label: "adjust logits",
-    buffers: { logits, counts, bias, settings, scores },
-    params: () => ({ vocabulary }),
-    grid: (s: Sizes) => [ceilDiv(vocabulary, 64 * 16), s.logitCount, 1],
-    bytes: (s) => 12 * s.logitCount * vocabulary,
-    flops: (s) => 4 * s.logitCount * vocabulary,
-  });
-}
-
-function sampleSlices(
+export function sampleSlices(
   { buffers, vocabulary, sliceCount, threads }: SampleContext,
   scores: GPUBuffer,
 ): AnyDispatch<Sizes> {
@@ -92,21 +64,7 @@ function sampleSlices(
   });
 }
 
-function filterScores({ buffers, vocabulary, threads }: SampleContext, scores: GPUBuffer): AnyDispatch<Sizes> {
-  const { settings, peaks, picks } = buffers;
-  return dispatch({
-    kernel: sample_filter,
-    constants: { WG: threads.filterThreads, LANES: threads.lanes, STEPS: threads.steps },
-    label: "filter",
-    buffers: { scores, settings, peaks, picks },
-    params: () => ({ vocabulary }),
-    grid: (s: Sizes) => [s.logitCount, 1, 1],
-    bytes: (s) => 4 * s.logitCount * vocabulary,
-    flops: (s) => 12 * s.logitCount * vocabulary,
-  });
-}
-
-function mergeSlices({ buffers, vocabulary, sliceCount, threads }: SampleContext): AnyDispatch<Sizes> {
+export function mergeSlices({ buffers, vocabulary, sliceCount, threads }: SampleContext): AnyDispatch<Sizes> {
   const { logits, settings, slices, picks, result, tokens } = buffers;
   return dispatch({
     kernel: sample_merge,
@@ -117,19 +75,5 @@ function mergeSlices({ buffers, vocabulary, sliceCount, threads }: SampleContext
     grid: (s: Sizes) => [s.logitCount, 1, 1],
     bytes: (s) => 16 * s.logitCount * sliceCount,
     flops: (s) => 8 * s.logitCount * sliceCount,
-  });
-}
-
-function countTokens({ buffers, vocabulary }: SampleContext, { counts }: Adjustments): AnyDispatch<Sizes> {
-  const { settings, tokens } = buffers;
-  return dispatch({
-    kernel: logit_count,
-    constants: { WG: 64 },
-    label: "count token",
-    buffers: { settings, tokens, counts },
-    params: (s: Sizes) => ({ rows: s.logitCount, vocabulary }),
-    grid: (s) => [ceilDiv(s.logitCount, 64), 1, 1],
-    bytes: (s) => 60 * s.logitCount,
-    flops: () => 0,
   });
 }

@@ -1,12 +1,14 @@
-// From logits to a token, on the GPU: 8 bytes per row leave it. Only what a step's settings ask for is dispatched.
+// From logits to a token, on the GPU: 8 bytes per row leave it, and 8 for each of the likeliest tokens that a row asks for.
+// Only what a step's settings ask for is dispatched.
 import { ceilDiv } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { packFields } from "../../gpu/kernel.ts";
 import { structs } from "../../gpu/kernels.gen.ts";
-import { type AnyDispatch, Program } from "../../gpu/program.ts";
-import { adjusted, type Arrival, type LogitRow, penalised, type RowSampling } from "../model.ts";
+import { Program } from "../../gpu/program.ts";
+import type { Part } from "../../gpu/readback.ts";
+import { adjusted, type Allowed, type Arrival, type LogitRow, penalised, type RowSampling } from "../model.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import { type Adjustments, type SampleContext, samplingDispatches } from "./dispatches.ts";
+import { type Adjustments, mergeSlices, MOST_TOPS, type SampleContext, sampleSlices } from "./dispatches.ts";
 
 /** One row's settings, as shaders/lib/settings.wgsl declares them. */
 const { size: SETTINGS_BYTES, fields: SETTINGS } = structs.Settings;
@@ -18,6 +20,7 @@ const RESULT_BYTES = 8;
 interface Needs {
   adjust: boolean;
   filter: boolean;
+  tops: boolean;
 }
 
 const filtered = ({ temperature, topK, topP, minP }: RowSampling): boolean =>
@@ -41,8 +44,10 @@ export class Sampler {
   readonly #context: SampleContext;
   readonly #staged: DataView<ArrayBuffer>;
   readonly #programs = new Map<string, Promise<Program<Sizes>>>();
-  /** Made when the first request with a penalty or bias comes: 4·V bytes per sequence and per row. */
+  /** Made when the first request with a penalty, bias or mask comes: 4·V bytes per sequence and per row. */
   #adjustments: Adjustments | null = null;
+  /** Made when the first request asks for the likeliest tokens. */
+  #tops: GPUBuffer | null = null;
 
   constructor(gpu: Gpu, logits: GPUBuffer, shape: Shape) {
     this.#gpu = gpu;
@@ -61,19 +66,32 @@ export class Sampler {
     return this.#context.buffers.tokens;
   }
 
-  /** Bytes of `result` that a step with this many rows fills. */
-  resultBytes(rows: number): number {
-    return rows * RESULT_BYTES;
+  /** Bytes that a step with this many rows has read back, at most. */
+  mostBytes(rows: number): number {
+    return rows * RESULT_BYTES * (1 + MOST_TOPS);
   }
 
-  /** Settings of the coming step, and the program that samples under them. */
-  async prepare(rows: readonly LogitRow[]): Promise<Program<Sizes>> {
+  /** What is to be read back of a step: results, then the likeliest tokens of the rows that ask for them. */
+  parts(rows: readonly LogitRow[]): Part[] {
+    const results = { source: this.result, offset: 0, bytes: rows.length * RESULT_BYTES };
+    const tops = rows.map(({ top = 0 }, i) => ({
+      source: this.#tops!,
+      offset: i * MOST_TOPS * RESULT_BYTES,
+      bytes: top * RESULT_BYTES,
+    }));
+    return [results, ...tops.filter(({ bytes }) => bytes > 0)];
+  }
+
+  /** Settings of the coming step, what each of its rows may sample, and the program that samples under them. */
+  async prepare(rows: readonly LogitRow[], allowed: readonly Allowed[] = []): Promise<Program<Sizes>> {
     const needs = {
-      adjust: rows.some(({ sampling, forced }) => forced === null && adjusted(sampling)),
+      adjust: rows.some(({ sampling, forced }, i) => forced === null && (adjusted(sampling) || allowed[i])),
       filter: rows.some(({ sampling, forced }) => forced === null && filtered(sampling)),
+      tops: rows.some(({ top = 0 }) => top > 0),
     };
     if (needs.adjust) this.#makeAdjustments();
-    for (const [i, row] of rows.entries()) this.#stage(i, row);
+    if (needs.tops) this.#makeTops();
+    for (const [i, row] of rows.entries()) this.#stage(i, row, allowed[i] ?? null);
     const staged = new Uint8Array(this.#staged.buffer, 0, rows.length * SETTINGS_BYTES);
     this.#gpu.write(this.#context.buffers.settings, 0, staged);
     return await this.#program(needs);
@@ -81,21 +99,45 @@ export class Sampler {
 
   /** Compiles greedy sampling, which every model starts with. */
   async compile(): Promise<void> {
-    await this.#program({ adjust: false, filter: false });
+    await this.#program({ adjust: false, filter: false, tops: false });
+  }
+
+  /** Sampling of every kind. */
+  async compileAll(): Promise<void> {
+    this.#makeAdjustments();
+    this.#makeTops();
+    const either = [false, true];
+    for (const adjust of either)
+      for (const filter of either) for (const tops of either) await this.#program({ adjust, filter, tops });
   }
 
   #program(needs: Needs): Promise<Program<Sizes>> {
     const key = JSON.stringify(needs);
     let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = Program.build(this.#gpu, "sample", this.#dispatches(needs))));
+    if (!program) this.#programs.set(key, (program = this.#build(needs)));
     return program;
   }
 
-  #dispatches({ adjust, filter }: Needs): AnyDispatch<Sizes>[] {
-    return samplingDispatches(this.#context, adjust ? this.#adjustments : null, filter);
+  /** Fetches what is asked for beyond plain sampling, if anything is. */
+  async #build({ adjust, filter, tops }: Needs): Promise<Program<Sizes>> {
+    const context = this.#context;
+    const extras = adjust || filter || tops ? await import("./extras.ts") : null;
+    const [before = null, after = null] = adjust ? extras!.adjusting(context, this.#adjustments!) : [];
+    const scores = adjust ? this.#adjustments!.scores : context.buffers.logits;
+    const dispatches = [
+      before,
+      sampleSlices(context, scores),
+      filter ? extras!.filterScores(context, scores) : null,
+      mergeSlices(context),
+      tops ? extras!.topLogits(context, this.#tops!) : null,
+      after,
+    ];
+    const asked = dispatches.filter((each) => each !== null);
+    return Program.build(this.#gpu, "sample", asked);
   }
 
-  #stage(index: number, { sequence, sampling, counter, forced }: LogitRow): void {
+  #stage(index: number, { sequence, sampling, counter, forced, top = 0 }: LogitRow, allowed: Allowed): void {
+    if (allowed) this.#gpu.write(this.#adjustments!.mask, index * this.#maskWords * 4, allowed);
     const { logitBias, ...settings } = sampling;
     const values = {
       ...settings,
@@ -103,6 +145,8 @@ export class Sampler {
       counter,
       biasCount: logitBias.length,
       forced: forced ?? NO_TOKEN,
+      masked: allowed ? 1 : 0,
+      top,
     };
     packFields(SETTINGS, values, this.#staged, index * SETTINGS_BYTES, "sampling settings");
   }
@@ -136,9 +180,19 @@ export class Sampler {
     this.#adjustments ??= {
       counts: make("token counts", sequences * vocabulary),
       bias: make("logit bias", sequences * MOST_BIASES * 2),
+      mask: make("token mask", rows * this.#maskWords),
       scores: make("adjusted logits", rows * vocabulary),
     };
     return this.#adjustments;
+  }
+
+  /** ⌈V / 32⌉ */
+  get #maskWords(): number {
+    return ceilDiv(this.#shape.vocabulary, 32);
+  }
+
+  #makeTops(): void {
+    this.#tops ??= this.#gpu.buffer("top logits", this.#shape.rows * MOST_TOPS * RESULT_BYTES, "scratch");
   }
 }
 

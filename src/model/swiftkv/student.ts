@@ -15,7 +15,7 @@ import { vectorOffsets } from "../layer/projection.ts";
 import { unpackGrid } from "../ops/linear.ts";
 import type { Fit, FittedQueries, FittedStore, QkvProjection, Weights } from "../context.ts";
 import { teacherOf, withProjections } from "./teacher.ts";
-import { emptyMatrix, type Matrix, packHalves, packRows } from "../weights/matrix.ts";
+import { emptyMatrix, type Matrix, packHalves, packRows, pieceAt } from "../weights/matrix.ts";
 
 /**
  * Weights of the student that `config.swiftkv` describes: `fit` where one is given, else the checkpoint's own where it was
@@ -144,19 +144,22 @@ export const plain = (first: number, columns: number): Fold => ({
   gammaAt: 0,
 });
 
-/** weight · W · diag(γ) of some columns as f32 rows. `vectors`: where γ is. */
+/** weight · W · diag(γ) of some columns, which lie in one piece, as f32 rows. `vectors`: where γ is. */
 export function foldColumns(
-  { words, scales, bits, group, depth, stride, name }: Matrix,
+  matrix: Matrix,
   out: GPUBuffer,
   { first, columns, weight, add, gamma, gammaAt }: Fold,
-  vectors: Bindable = words,
+  vectors?: Bindable,
 ): AnyDispatch<object> {
+  const { bits, group, depth, name } = matrix;
+  const piece = pieceAt(matrix, first);
+  const { words, scales, stride } = piece;
   return dispatch({
     kernel: fold,
     constants: { BITS: bits, GROUP: group, GAMMA: gamma ? 1 : 0, ADD: add ? 1 : 0 },
     label: `fold ${name}`,
-    buffers: { words, scales, vectors, out },
-    params: () => ({ depth, columns, stride, firstColumn: first, gammaAt, weight }),
+    buffers: { words, scales, vectors: vectors ?? words, out },
+    params: () => ({ depth, columns, stride, firstColumn: first - piece.first, gammaAt, weight }),
     grid: () => unpackGrid({ depth, bits }, columns),
     bytes: () => columns * depth * (bits / 8 + 4),
     flops: () => 2 * columns * depth,
@@ -204,8 +207,8 @@ async function meanVector(
   const out = gpu.buffer("folded vector", count * 4, "scratch");
   const folds = members.map((qkv, i) => {
     const { buffer } = qkv.vectors;
-    const flat = { name: "vector", bits: 32, group: 32, columns: 1, depth: count, stride: 1 } as const;
-    const matrix: Matrix = { ...flat, words: buffer, scales: gpu.unused };
+    const pieces = [{ first: 0, stride: 1, words: buffer, scales: gpu.unused }];
+    const matrix: Matrix = { name: "vector", bits: 32, group: 32, columns: 1, depth: count, pieces };
     const whole = {
       first: from(qkv) / 4,
       columns: 1,

@@ -6,7 +6,18 @@ import type { Gpu } from "../../gpu/device.ts";
 import { Program } from "../../gpu/program.ts";
 import type { TensorInfo, TensorType } from "../../tensor.ts";
 import type { HeadForm } from "./heads.ts";
-import { bitsOf, emptyMatrix, groupOf, isFloat, type Matrix, packer, rawBytes, type Vector } from "./matrix.ts";
+import {
+  bitsOf,
+  emptyMatrix,
+  groupOf,
+  isFloat,
+  type Matrix,
+  packer,
+  type PieceRange,
+  piecesOf,
+  rawBytes,
+  type Vector,
+} from "./matrix.ts";
 
 /** Where tensors come from: a checkpoint, or a test. */
 export interface TensorSource {
@@ -60,6 +71,7 @@ export class WeightLoader {
   #staging: GPUBuffer | null = null;
   /** Bytes uploaded since the GPU was last waited for. */
   #queued = 0;
+  #stagingBytes = 0;
   /** Number of weights named so far. */
   parameters = 0;
   /** A line for each tensor of the ordinary model that has been loaded, for `hash`. */
@@ -73,6 +85,11 @@ export class WeightLoader {
 
   has(name: string): boolean {
     return this.#source.tensors.has(name);
+  }
+
+  /** Of the largest buffer through which tensors pass while they are loaded; it is gone afterwards. */
+  get stagingBytes(): number {
+    return this.#stagingBytes;
   }
 
   /** Throws ModelError if the tensor is missing or its shape is not `want`. */
@@ -103,14 +120,14 @@ export class WeightLoader {
   }
 
   /** The rows of several tensors as the columns of one matrix: y = [A; B; …] · x in one product. */
-  stacked(parts: readonly MatrixPart[], depth: number): Matrix {
+  stacked(parts: readonly MatrixPart[], depth: number, { splits = false } = {}): Matrix {
     let columnOffset = 0;
     const placements = parts.map(({ name, rows, heads }): Placement => {
       const placement = { tensor: this.#find(name, [rows, depth]), columnOffset, columnMode: 0, heads } as const;
       columnOffset += heads ? (rows / heads.fileWidth) * heads.width : rows;
       return placement;
     });
-    return this.#matrix(parts[0]!.name, placements, columnOffset, depth);
+    return this.#matrix(placements, { columns: columnOffset, depth, splits });
   }
 
   /** Gate and up projections, interleaved in blocks of 4 columns, so that one thread computes both halves of an output. */
@@ -120,11 +137,20 @@ export class WeightLoader {
       columnOffset: 0,
       columnMode,
     });
-    return this.#matrix(gate, [placement(gate, 1), placement(up, 2)], 2 * outputs, depth);
+    return this.#matrix([placement(gate, 1), placement(up, 2)], { columns: 2 * outputs, depth, splits: true });
   }
 
-  #matrix(name: string, placements: readonly Placement[], columns: number, depth: number): Matrix {
-    const matrix = emptyMatrix(this.#gpu, name, { ...this.#layout(placements, depth), columns, depth });
+  #matrix(
+    placements: readonly Placement[],
+    { columns, depth, splits }: { columns: number; depth: number; splits: boolean },
+  ): Matrix {
+    const form = { ...this.#layout(placements, depth), columns, depth };
+    const matrix = emptyMatrix(this.#gpu, placements[0]!.tensor.name, form, { splits });
+    for (const { tensor } of placements) {
+      const { sliceRows, rowBytes } = slicesOf(tensor, this.#gpu.mostBytes);
+      const bytes = alignUp(Math.min(tensor.shape[0]!, sliceRows) * rowBytes, 4);
+      this.#stagingBytes = Math.max(this.#stagingBytes, bytes);
+    }
     for (const placement of placements) this.#job(placement.tensor, (bytes) => this.#pack(matrix, placement, bytes));
     return matrix;
   }
@@ -150,20 +176,21 @@ export class WeightLoader {
     bytes: Uint8Array<ArrayBuffer>,
   ): Promise<void> {
     const [rows, depth] = tensor.shape as [number, number];
-    const rowBytes = rawBytes(tensor.type, depth);
-    // 8 rows end on a word boundary for every type, and keep gate/up blocks whole.
-    const sliceRows = Math.max(8, Math.floor(SLICE_BYTES / rowBytes / 8) * 8);
+    const { sliceRows, rowBytes } = slicesOf(tensor, this.#gpu.mostBytes);
     const form = {
       headRows: heads?.fileWidth ?? 0,
       headColumns: heads?.width ?? 0,
       turned: heads?.turned ?? 0,
       interleaved: tensor.interleavedHeads > 0 ? 1 : 0,
     };
-    for (let firstRow = 0; firstRow < rows; firstRow += sliceRows) {
-      const count = Math.min(sliceRows, rows - firstRow);
-      const raw = this.#upload(bytes.subarray(firstRow * rowBytes, (firstRow + count) * rowBytes));
-      const params = { rows: count, depth, stride: matrix.stride, columnOffset, columnMode, ...form, firstRow };
-      await Program.once(this.#gpu, `pack ${tensor.name}`, [packer(tensor.type, matrix, raw, params)]);
+    for (const piece of piecesOf(matrix)) {
+      const { from, to } = rowsIn(piece, { columnOffset, columnMode, rows });
+      for (let firstRow = from; firstRow < to; firstRow += sliceRows) {
+        const count = Math.min(sliceRows, to - firstRow);
+        const raw = this.#upload(bytes.subarray(firstRow * rowBytes, (firstRow + count) * rowBytes));
+        const params = { rows: count, depth, columnOffset, columnMode, ...form, firstRow };
+        await Program.once(this.#gpu, `pack ${tensor.name}`, [packer(tensor.type, matrix, piece, { raw, params })]);
+      }
     }
     await this.#bound(bytes.byteLength);
   }
@@ -263,6 +290,22 @@ export class WeightLoader {
   hash(): Promise<string> {
     return hashOf(this.#prints);
   }
+}
+
+/** Rows that are uploaded at once. */
+function slicesOf({ type, shape }: TensorInfo, mostBytes: number): { sliceRows: number; rowBytes: number } {
+  const rowBytes = rawBytes(type, shape[1]!);
+  // 8 rows end on a word boundary for every type, and keep gate/up blocks whole.
+  return { rowBytes, sliceRows: Math.max(8, Math.floor(Math.min(SLICE_BYTES, mostBytes) / rowBytes / 8) * 8) };
+}
+
+/** Rows of a tensor that lie in a piece of its matrix; of an interleaved pair half as many as columns. Heads are never split. */
+function rowsIn(
+  { first, columns }: PieceRange,
+  { columnOffset, columnMode, rows }: Pick<Placement, "columnOffset" | "columnMode"> & { rows: number },
+): { from: number; to: number } {
+  const rowOf = (column: number) => Math.min(rows, Math.max(0, (column - columnOffset) / (columnMode > 0 ? 2 : 1)));
+  return first === 0 ? { from: 0, to: rowOf(columns) } : { from: rowOf(first), to: rowOf(first + columns) };
 }
 
 const kindOf = ({ type, shape }: TensorInfo): string => `${type} ${shape}`;

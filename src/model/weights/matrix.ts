@@ -1,5 +1,5 @@
 // A weight matrix on the GPU, in the form that kernels read, and the dispatch that writes it from a checkpoint's bytes.
-import { alignUp, ceilDiv } from "../../errors.ts";
+import { alignUp, assert, ceilDiv } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { families } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
@@ -27,7 +27,20 @@ const FOUR_BITS: ReadonlySet<TensorType> = new Set(["Q4_0", "Q4_1", "Q4_K"]);
 /** Blocks in which every 16 values have a scale of their own. */
 const SIXTEENS: ReadonlySet<TensorType> = new Set(["Q6_K", "Q2_K", "Q3_K"]);
 
-/** W [N, K] as words of consecutive k, four of an output side by side: words[j / 4][n][j % 4]. docs/kernels.md, "Weights". */
+/**
+ * Columns of a matrix from `first` on, as words of consecutive k, four of an output side by side: words[j / 4][n][j % 4].
+ * docs/kernels.md, "Weights".
+ */
+export interface Piece {
+  first: number;
+  /** Its columns rounded up to 16. */
+  stride: number;
+  words: GPUBuffer;
+  /** f16 pairs (scale, minimum); 16 bytes of nothing for 16 and 32 bits. */
+  scales: GPUBuffer;
+}
+
+/** W [N, K] in one piece, or in several where the adapter cannot bind it at once. */
 export interface Matrix {
   name: string;
   bits: 4 | 8 | 16 | 32;
@@ -37,17 +50,46 @@ export interface Matrix {
   columns: number;
   /** K */
   depth: number;
-  /** N rounded up to 16. */
-  stride: number;
-  words: GPUBuffer;
-  /** f16 pairs (scale, minimum); 16 bytes of nothing for 16 and 32 bits. */
-  scales: GPUBuffer;
+  /** In order. */
+  pieces: readonly Piece[];
+}
+
+/** A piece and where it ends. */
+export interface PieceRange extends Piece {
+  columns: number;
+}
+
+export const piecesOf = ({ pieces, columns }: Pick<Matrix, "pieces" | "columns">): PieceRange[] =>
+  pieces.map((piece, i) => ({ ...piece, columns: (pieces[i + 1]?.first ?? columns) - piece.first }));
+
+/** Ranges of at most `most` columns, none of which lies in two pieces. */
+export const rangesOf = (
+  matrix: Pick<Matrix, "pieces" | "columns">,
+  most: number,
+): { first: number; columns: number }[] =>
+  piecesOf(matrix).flatMap((piece) =>
+    Array.from({ length: ceilDiv(piece.columns, most) }, (_, i) => ({
+      first: piece.first + i * most,
+      columns: Math.min(most, piece.columns - i * most),
+    })),
+  );
+
+/** The piece that a column lies in. */
+export const pieceAt = ({ pieces }: Pick<Matrix, "pieces">, column: number): Piece =>
+  pieces.findLast(({ first }) => first <= column)!;
+
+/** Of a matrix that is never split. */
+export function wholeOf({ pieces, name }: Matrix): Piece {
+  assert(pieces.length === 1, `${name} is bound as a whole; got ${pieces.length} pieces`);
+  return pieces[0]!;
 }
 
 /** Vector in f32: a norm weight, a bias. */
 export type Vector = GPUBuffer;
 
 const COLUMN_ALIGN = 16;
+/** Outputs of a piece, of a gated pair too, begin on a multiple of 256 bytes, where a binding may. */
+const PIECE_ALIGN = 128;
 
 /** Bits that hold a type's values without loss. */
 export function bitsOf(type: TensorType): 4 | 8 | 16 | 32 {
@@ -69,7 +111,6 @@ export const isFloat = (type: TensorType): boolean => FLOAT_TYPES.includes(type 
 type PackParams = {
   rows: number;
   depth: number;
-  stride: number;
   columnOffset: number;
   columnMode: number;
   headRows: number;
@@ -79,30 +120,61 @@ type PackParams = {
   firstRow: number;
 };
 
-/** Buffers for a matrix of this form. */
-export function emptyMatrix(
+type Form = Pick<Matrix, "bits" | "group" | "columns" | "depth">;
+
+/** Of a column's words. */
+const columnBytes = ({ depth, bits }: Pick<Form, "depth" | "bits">): number => (alignUp(depth, 128 / bits) * bits) / 8;
+
+/** Buffers for a matrix of this form. `splits`: in several pieces where a buffer cannot be large enough for it. */
+export function emptyMatrix(gpu: Gpu, name: string, form: Form, { splits = false } = {}): Matrix {
+  const { columns } = form;
+  const each = splits ? pieceColumns(form, gpu.mostBytes) : columns;
+  const firsts = Array.from({ length: ceilDiv(columns, each) }, (_, i) => i * each);
+  const pieces = firsts.map((first) =>
+    emptyPiece(gpu, name, form, { first, columns: Math.min(each, columns - first) }),
+  );
+  return { ...form, name, pieces };
+}
+
+/** Columns of each piece, of as few as there can be, of equal size. */
+function pieceColumns(form: Form, mostBytes: number): number {
+  const most = Math.floor(mostBytes / columnBytes(form));
+  if (most >= alignUp(form.columns, COLUMN_ALIGN)) return form.columns;
+  const count = ceilDiv(form.columns, Math.max(PIECE_ALIGN, Math.floor(most / PIECE_ALIGN) * PIECE_ALIGN));
+  return alignUp(ceilDiv(form.columns, count), PIECE_ALIGN);
+}
+
+function emptyPiece(
   gpu: Gpu,
   name: string,
-  { bits, group, columns, depth }: Pick<Matrix, "bits" | "group" | "columns" | "depth">,
-): Matrix {
+  { bits, group, depth }: Form,
+  { first, columns }: { first: number; columns: number },
+): Piece {
   const stride = alignUp(columns, COLUMN_ALIGN);
-  const words = gpu.buffer(`${name} words`, (alignUp(depth, 128 / bits) * bits * stride) / 8, "weights");
-  const scales = bits <= 8 ? gpu.buffer(`${name} scales`, (depth / group) * stride * 4, "weights") : gpu.unused;
-  return { name, bits, group, columns, depth, stride, words, scales };
+  const label = first > 0 ? `${name} from ${first}` : name;
+  const words = gpu.buffer(`${label} words`, columnBytes({ bits, depth }) * stride, "weights");
+  const scales = bits <= 8 ? gpu.buffer(`${label} scales`, (depth / group) * stride * 4, "weights") : gpu.unused;
+  return { first, stride, words, scales };
 }
 
 /** The dispatch that writes rows [rows, depth] in `raw` as columns of `matrix`, from `columnOffset` on. */
 const packPlain =
   (type: "F32" | "F16") =>
-  ({ depth, stride, ...matrix }: Matrix, raw: GPUBuffer, rows: number, columnOffset: number): AnyDispatch<object> => {
+  (matrix: Matrix, raw: GPUBuffer, rows: number, columnOffset: number): AnyDispatch<object> => {
+    const { depth } = matrix;
     const place = { columnOffset, columnMode: 0, headRows: 0, headColumns: 0, turned: 0, interleaved: 0, firstRow: 0 };
-    return packer(type, { depth, stride, ...matrix }, raw, { rows, depth, stride, ...place });
+    return packer(type, matrix, wholeOf(matrix), { raw, params: { rows, depth, ...place } });
   };
 export const packRows = packPlain("F32");
 export const packHalves = packPlain("F16");
 
-/** The dispatch that writes `raw` rows into `matrix`. */
-export function packer(type: TensorType, matrix: Matrix, raw: GPUBuffer, params: PackParams): AnyDispatch<object> {
+/** The dispatch that writes `raw` rows into a piece of `matrix`, in which all of them lie. */
+export function packer(
+  type: TensorType,
+  matrix: Matrix,
+  { first, stride, words, scales }: Piece,
+  { raw, params: { columnOffset, ...params } }: { raw: GPUBuffer; params: PackParams },
+): AnyDispatch<object> {
   const kernel = families.pack[isFloat(type) ? "pack_float" : "pack_block"];
   const SOURCE = (isFloat(type) ? FLOAT_TYPES : BLOCK_TYPES).indexOf(type as never);
   const narrower = matrix.bits < bitsOf(type) || (matrix.bits <= 8 && matrix.group > groupOf(type));
@@ -112,8 +184,9 @@ export function packer(type: TensorType, matrix: Matrix, raw: GPUBuffer, params:
     kernel,
     constants,
     label: `pack ${matrix.name}`,
-    buffers: { raw, words: matrix.words, scales: matrix.scales },
-    params: () => params,
+    buffers: { raw, words, scales },
+    // a tensor may begin before its piece: then the offset wraps, as the sum of it and a row does in the kernel
+    params: () => ({ ...params, stride, columnOffset: (columnOffset - first) >>> 0 }),
     grid: () => [ceilDiv(params.rows, 64), ceilDiv(params.depth, matrix.group), 1],
     bytes: () => rawBytes(type, params.rows * params.depth) + (params.rows * params.depth * matrix.bits) / 8,
     flops: () => 0,

@@ -1,0 +1,29 @@
+// A device without memory: it takes every call and does nothing, so that what is made on it can be counted beforehand.
+
+/** What is copied of an adapter or a device. */
+export interface DeviceFacts {
+  limits: GPUSupportedLimits;
+  features: GPUSupportedFeatures;
+  info: Partial<GPUAdapterInfo> | undefined;
+}
+
+/** Answers every call and every question with itself. It is no promise, so it can be awaited. */
+const nothing: unknown = new Proxy(() => {}, {
+  get: (_, name) => (name === "then" ? undefined : nothing),
+  apply: () => nothing,
+});
+
+const never = new Promise<never>(() => {});
+
+export function paperDevice({ limits, features, info }: DeviceFacts): GPUDevice {
+  const own: Record<string, unknown> = {
+    limits,
+    features,
+    adapterInfo: info ?? {},
+    lost: never,
+    createBuffer: ({ size, label, usage }: GPUBufferDescriptor) => ({ size, label, usage, destroy: () => {} }),
+    popErrorScope: () => Promise.resolve(null),
+  };
+  const device: unknown = new Proxy(own, { get: (known, name) => Reflect.get(known, name) ?? nothing });
+  return device as GPUDevice;
+}
