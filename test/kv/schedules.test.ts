@@ -14,7 +14,6 @@ const RECIPES = [
   { variant: "llama-swiftkv-g3", kv: "f32+kivi:bits=4,recent=32", shares: false },
   { variant: "llama-swiftkv-g3", kv: "f32+pyramid:budget=56,window=8,beta=4", shares: true },
   { variant: "llama3", kv: "f32+pyramid:budget=72,window=12+kivi:bits=2,recent=32,rotate=1", shares: false },
-  { variant: "llama-swiftkv-g3", kv: "f32+kivi:kbits=8,vbits=2,recent=40", shares: false },
 ];
 
 for (const [seed, { variant, kv, shares }] of RECIPES.entries()) {
