@@ -4,6 +4,9 @@ import { assert } from "../errors.ts";
 /** Regions begin and end on a multiple of so many blocks. */
 const ALIGN = 2;
 
+/** Blocks that are left for a reply where there is room. */
+const GROWTH = 32;
+
 export const alignedBlocks = (blocks: number): number => ALIGN * Math.ceil(blocks / ALIGN);
 
 interface Region {
@@ -60,15 +63,16 @@ export class Regions {
   }
 
   /**
-   * The first block of a region of `blocks` blocks; null where no gap has room. It lies in the largest one, with half of what
-   * is left of it on either side, so that this region and the one before it can both grow.
+   * The first block of a region of `blocks` blocks; null where no gap has room. It lies in the largest one, as far behind the
+   * region before it as that may grow, where there is room for one more such region all the same.
    */
   take(blocks: number): number | null {
     const wanted = alignedBlocks(blocks);
     const largest = this.#gaps(this.#taken).reduce((best, gap) => (gap.blocks > best.blocks ? gap : best));
     const left = largest.blocks - wanted;
     if (left < 0) return null;
-    const first = largest.first + (largest.index === 0 ? 0 : ALIGN * Math.floor(left / 2 / ALIGN));
+    const apart = largest.index > 0 && left - GROWTH >= wanted ? GROWTH : 0;
+    const first = largest.first + apart;
     this.#taken.splice(largest.index, 0, { first, filled: blocks, end: first + wanted, users: 1 });
     return first;
   }
