@@ -109,7 +109,7 @@ const kept = (page: Page) =>
   });
 
 test("two pages load one model with one download, and a third without any", async ({ host, open }) => {
-  host.pauseMs = 2;
+  host.pauseMs = 20; // slow enough for the second page to find it under way
   const [one, two] = [await open(), await open()];
   const [first, second] = await Promise.all([read(one, host), read(two, host)]);
   expect([first, second]).toEqual([
