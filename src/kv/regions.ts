@@ -4,9 +4,6 @@ import { assert } from "../errors.ts";
 /** Regions begin and end on a multiple of so many blocks. */
 const ALIGN = 2;
 
-/** Blocks that are left for a reply where there is room. */
-const GROWTH = 32;
-
 export const alignedBlocks = (blocks: number): number => ALIGN * Math.ceil(blocks / ALIGN);
 
 interface Region {
@@ -63,16 +60,16 @@ export class Regions {
   }
 
   /**
-   * The first block of a region of `blocks` blocks; null where no gap has room. It lies in the largest one, as far behind the
-   * region before it as that may grow, where there is room for one more such region all the same.
+   * The first block of a region of `blocks` blocks; null where no gap has room. It lies in the largest one: in its middle, so
+   * that this region and the one before it can both grow, where one more such region fits behind it, else at its beginning.
    */
   take(blocks: number): number | null {
     const wanted = alignedBlocks(blocks);
     const largest = this.#gaps(this.#taken).reduce((best, gap) => (gap.blocks > best.blocks ? gap : best));
     const left = largest.blocks - wanted;
     if (left < 0) return null;
-    const apart = largest.index > 0 && left - GROWTH >= wanted ? GROWTH : 0;
-    const first = largest.first + apart;
+    const half = ALIGN * Math.floor(left / 2 / ALIGN);
+    const first = largest.first + (largest.index > 0 && left - half >= wanted ? half : 0);
     this.#taken.splice(largest.index, 0, { first, filled: blocks, end: first + wanted, users: 1 });
     return first;
   }
