@@ -40,7 +40,7 @@ interface BlockState {
   tokens: readonly number[];
 }
 
-const commonLength = (a: readonly number[], b: readonly number[]): number => {
+export const commonLength = (a: readonly number[], b: readonly number[]): number => {
   let length = 0;
   while (length < a.length && length < b.length && a[length] === b[length]) length++;
   return length;

@@ -55,7 +55,6 @@ export class KvCache {
   readonly privateArena: Arena | null;
   readonly streamed: StreamedBuffers | null;
   readonly #gpu: Gpu;
-  readonly #parts: CacheParts | null;
   /** One block of one store, on its way to another one of the same format. */
   readonly #staging: GPUBuffer;
   readonly #sealer: Sealer | null;
@@ -69,14 +68,13 @@ export class KvCache {
   /** `parts`: null where nothing is sealed or streamed. */
   constructor(gpu: Gpu, shape: CacheShape, parts: CacheParts | null = null) {
     this.#gpu = gpu;
-    this.#parts = parts;
     this.shape = shape;
     this.#room = shape.room;
     const most = Math.min(gpu.mostBytes, shape.arenaBytes);
     const largest = Math.max(...shape.tiers.map((tier) => tier.blocks * this.#blockBytes(tier.format)));
     this.bundles = bundlesOf(shape.layout, Math.max(1, Math.floor(most / largest)));
     this.#blockArenas = this.#makeBlockArenas(most);
-    this.streamed = this.#makeStreamed(most);
+    this.streamed = this.#makeStreamed(most, parts);
     const whole = [...this.#blockArenas, ...(this.streamed?.arenas ?? [])];
     this.privateArena = this.#makePrivateArena(whole.length);
     this.arenas = this.privateArena ? [...whole, this.privateArena] : whole;
@@ -167,13 +165,13 @@ export class KvCache {
     return first >= (this.shape.streamed?.firstStore ?? Infinity);
   }
 
-  #makeStreamed(most: number): StreamedBuffers | null {
+  #makeStreamed(most: number, parts: CacheParts | null): StreamedBuffers | null {
     const { streamed, kvHeads, headWidth, tiers, maxPages } = this.shape;
     if (!streamed) return null;
     const pages = { format: this.written, kvHeads, headWidth };
     const [{ blocks }] = tiers as [Tier];
     const [room, number] = [this.#room, this.#blockArenas.length];
-    return new this.#parts!.StreamedBuffers(this.#gpu, streamed, {
+    return new parts!.StreamedBuffers(this.#gpu, streamed, {
       bundles: this.bundles,
       pages,
       blocks,

@@ -1,10 +1,10 @@
 // What one sequence keeps of its prompt in private pages, with the region of what stands for the rest; and which pages of
 // its reply follow. Pure bookkeeping.
 import { assert } from "../errors.ts";
-import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
+import { BLOCK_TOKENS, blocksFor, commonLength } from "./blocks.ts";
 import type { CachePlan, Retention } from "./plan.ts";
 import type { Regions } from "./regions.ts";
-import { type Left, sharedTokens, type Standing } from "./standing.ts";
+import type { Left, Standing } from "./standing.ts";
 
 /** A retention with its private pages. */
 export interface KeptPages extends Retention {
@@ -103,7 +103,7 @@ export class KeptPart {
   #standsFor({ tokens }: Left, prompt: readonly number[], blocks: number): number {
     const base = this.#plan.baseBlocks(blocks);
     if (this.#plan.baseBlocks(tokens.length / BLOCK_TOKENS) !== base) return 0;
-    const shared = Math.floor(sharedTokens(tokens, prompt) / BLOCK_TOKENS);
+    const shared = Math.floor(commonLength(tokens, prompt) / BLOCK_TOKENS);
     return shared < base ? 0 : Math.min(shared, blocks);
   }
 

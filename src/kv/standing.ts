@@ -1,6 +1,6 @@
 // What stands for the beginnings of prompts whose replies are over. It stays under the number that the sequence had, in
 // its region, until the number or the room is needed: a later prompt that begins alike goes on from it.
-import { BLOCK_TOKENS } from "./blocks.ts";
+import { BLOCK_TOKENS, commonLength } from "./blocks.ts";
 import type { Regions } from "./regions.ts";
 
 export interface Left {
@@ -35,7 +35,7 @@ export class Standing {
 
   #shared(number: number, prompt: readonly number[]): number {
     const left = this.#left.get(number);
-    return left ? sharedTokens(left.tokens, prompt) : 0;
+    return left ? commonLength(left.tokens, prompt) : 0;
   }
 
   /** Takes out what stands under a number: its region is the caller's. */
@@ -64,11 +64,4 @@ export class Standing {
   clear(): void {
     while (this.dropOldest());
   }
-}
-
-/** How many tokens two texts have in common from the first on. */
-export function sharedTokens(a: readonly number[], b: readonly number[]): number {
-  const most = Math.min(a.length, b.length);
-  for (let i = 0; i < most; i++) if (a[i] !== b[i]) return i;
-  return most;
 }
