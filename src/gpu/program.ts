@@ -193,6 +193,13 @@ export function dispatch<K extends KernelSource, D>(typed: Dispatch<K, D>): AnyD
   return typed as unknown as AnyDispatch<D>;
 }
 
+/** The same dispatches, in steps whose sizes say so; none in others. */
+export const onlyIf = <D, S extends D>(
+  wanted: (sizes: S) => boolean,
+  dispatches: readonly AnyDispatch<D>[],
+): AnyDispatch<S>[] =>
+  dispatches.map((each) => ({ ...each, grid: (sizes: S) => (wanted(sizes) ? each.grid(sizes) : [0, 0, 0]) }));
+
 /** Most timestamps a query set may hold. */
 const MAX_QUERIES = 4096;
 

@@ -1,7 +1,7 @@
 // Where a recipe's systems stand in a layer.
-import type { AnyDispatch } from "../../gpu/program.ts";
+import { type AnyDispatch, onlyIf } from "../../gpu/program.ts";
 import { optional } from "../../kv/optional.ts";
-import type { Place, StepSizes, SystemContext } from "../../kv/system.ts";
+import type { Place, SystemContext } from "../../kv/system.ts";
 import { readersOf } from "../../kv/systems/swiftkv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
 import type { ModelContext, Span } from "../context.ts";
@@ -31,6 +31,3 @@ export function keepTokens(model: ModelContext, layer: number, span: Span): AnyD
     ...onlyIf(({ retiring }) => retiring !== null, retires),
   ];
 }
-
-const onlyIf = (wanted: (sizes: StepSizes) => boolean, dispatches: AnyDispatch<StepSizes>[]): AnyDispatch<Sizes>[] =>
-  dispatches.map((each) => ({ ...each, grid: (s: Sizes) => (wanted(s) ? each.grid(s) : [0, 0, 0]) }));

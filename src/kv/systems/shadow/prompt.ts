@@ -9,7 +9,7 @@ import {
   top_slots,
   transpose,
 } from "../../../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch, type Grid } from "../../../gpu/program.ts";
+import { type AnyDispatch, dispatch, type Grid, onlyIf } from "../../../gpu/program.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
 import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
 import { chooseChunks } from "./decode.ts";
@@ -48,8 +48,8 @@ export function takePrompt(context: SystemContext, shape: ShadowShape, store: nu
   const tiles = tilesOf(job);
   const stands = (s: StepSizes) => standingOf(s) > 0;
   return [
-    ...where((s) => !stands(s), newMap(job, tiles)),
-    ...where(stands, [knownMap(job, sequenceOf)]),
+    ...onlyIf((s) => !stands(s), newMap(job, tiles)),
+    ...onlyIf(stands, [knownMap(job, sequenceOf)]),
     ...tiles.flatMap((tile) => factors(job, tile)),
     ...keepValues(job, (s) => rangeOf(s, standingOf(s), givenUp(shape, s))),
     ...landmarksOf(job, (s) => rangeOf(s, 0, givenUp(shape, s))),
@@ -58,9 +58,6 @@ export function takePrompt(context: SystemContext, shape: ShadowShape, store: nu
     listKept(job),
   ];
 }
-
-const where = (wanted: (s: StepSizes) => boolean, dispatches: AnyDispatch<StepSizes>[]): AnyDispatch<StepSizes>[] =>
-  dispatches.map((each) => ({ ...each, grid: (s) => (wanted(s) ? each.grid(s) : [0, 0, 0]) }));
 
 function tilesOf({ context, shape }: Job): Tile[] {
   const { capacity, scratch } = stateOf(context, shape);
