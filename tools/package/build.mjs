@@ -13,15 +13,11 @@ export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Files of dist/ that are imported by name, and what they are made of. Each has a line in `exports` of package.json, too. */
 export const ENTRIES = { index: "src/index.ts", recipes: "src/recipes.ts", "ai-sdk": "src/ai-sdk/index.ts" };
 
-/** Kernels' descriptions that come with what uses them (shaders/plugin.mjs). */
-const OF_A_PART = /kernels\.gen\.ts\?(?!(?:main|shared)$)(\w+)/;
-
 /** Names the chunk `core` for every module that the entry imports without waiting: one file instead of thirty. */
 function coreChunk() {
   const known = new Map();
   const isCore = (id, graph) => {
     if (id.endsWith(`/${ENTRIES.index}`)) return true;
-    if (OF_A_PART.test(id)) return false;
     if (!known.has(id)) {
       known.set(id, false); // on the way: an import cycle
       known.set(
@@ -31,9 +27,7 @@ function coreChunk() {
     }
     return known.get(id);
   };
-  const nameOf = (id, graph) =>
-    isCore(id, graph) ? "core" : OF_A_PART.test(id) ? `of-${OF_A_PART.exec(id)[1]}` : null;
-  return { groups: [{ debugName: "core", name: nameOf }] };
+  return { groups: [{ debugName: "core", name: (id, graph) => (isCore(id, graph) ? "core" : null) }] };
 }
 
 const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
