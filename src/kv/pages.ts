@@ -1,6 +1,7 @@
 // Private pages and how many use them, and the regions of what stands for prompts beside them. The lists of a store share its pages, whatever KV head they belong to.
 import { assert } from "../errors.ts";
 import { KeptPart } from "./kept.ts";
+import { Parked } from "./parked.ts";
 import type { CachePlan, PrivatePages } from "./plan.ts";
 import { Regions } from "./regions.ts";
 import { Standing } from "./standing.ts";
@@ -15,6 +16,7 @@ export class PagePool {
   /** Null where pages are all that is kept of a prompt. */
   readonly regions: Regions | null;
   readonly standing: Standing | null;
+  readonly parked = new Parked();
 
   constructor({ stores, kvHeads, stateBlocks }: PrivatePages) {
     this.regions = stateBlocks === null ? null : new Regions(stateBlocks);

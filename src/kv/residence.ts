@@ -2,7 +2,7 @@
 // own. Pure bookkeeping; what it asks of the GPU are edits, applied before the next step.
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS, type BlockMove, type BlockPool, blocksFor, type Holder, ROOT } from "./blocks.ts";
-import type { KeptPages, KeptPart, RetiringPage } from "./kept.ts";
+import type { KeptPages, KeptPart, ReplyPages, RetiringPage } from "./kept.ts";
 import type { LaterBlocks, LaterPool, Made } from "./later.ts";
 import type { PagePool } from "./pages.ts";
 import type { CachePlan } from "./plan.ts";
@@ -23,6 +23,8 @@ export interface Holdings {
   /** By page index: the tier of the block. */
   tiers: readonly number[];
   kept: KeptPages | null;
+  /** Set where a part is kept. */
+  reply: ReplyPages | null;
 }
 
 /** Stands in `blocks` for a released block. */
@@ -301,7 +303,20 @@ export class Residence implements Holder {
 
   get holdings(): Holdings {
     const tiers = this.blocks.map((block) => (block === GONE ? GONE : this.#pool.tierOf(block)));
-    return { tokens: [...this.tokens], blocks: [...this.blocks], tiers, kept: this.#kept?.now ?? null };
+    const [kept, reply] = [this.#kept?.now ?? null, this.#kept?.reply ?? null];
+    return { tokens: [...this.tokens], blocks: [...this.blocks], tiers, kept, reply };
+  }
+
+  /** Whether it holds what the tree has not, and can be left as it is, with so many rows in flight, to go on later. */
+  canRest(inFlight: number): boolean {
+    const isSettled = inFlight === 0 || this.#privatePages?.regions === null; // a row in flight chooses what the next one reads
+    return isSettled && !this.later && !this.#kept?.ending && (this.#kept?.now ?? null) !== null;
+  }
+
+  /** Its lists are empty again: all that it holds is to be put there with the next edits. */
+  enterAgain(): void {
+    for (const index of this.blocks.keys()) this.#changed.add(index);
+    this.#keptChanged = (this.#kept?.now ?? null) !== null;
   }
 
   /** Another residence of the same, which shares everything until one of them writes. Only between two steps. */
@@ -312,13 +327,14 @@ export class Residence implements Holder {
     );
     const other = new Residence(this.#pool, this.#plan, this.#privatePages);
     for (const block of this.blocks) if (block !== GONE) this.#pool.retain(block, other);
-    other.#fill({ ...this.holdings, kept: this.#kept?.share() ?? null, published: this.#published });
+    other.#fill({ ...this.holdings, kept: this.#kept?.share() ?? null }, this.#published);
     return other;
   }
 
   /** Whether there is room to restore what another cache of the same plan held. */
-  fitsHoldings({ tiers }: Holdings): boolean {
+  fitsHoldings({ tiers, kept, reply }: Holdings): boolean {
     const wanted = (tier: number) => tiers.filter((each) => each === tier).length;
+    if (kept && !this.#kept!.fits(kept, reply!)) return false;
     return [...new Set(tiers)].every((tier) => tier === GONE || wanted(tier) <= this.#pool.free(tier));
   }
 
@@ -326,21 +342,28 @@ export class Residence implements Holder {
    * Takes blocks and private pages for what another cache of the same plan held, and says which: their pages are to be
    * written before the next step. Only for an empty residence; the caller has asked whether it fits.
    */
-  restore({ tokens, tiers, kept }: Holdings): Holdings {
+  restore({ tokens, tiers, kept, reply }: Holdings): Holdings {
     assert(this.length === 0, "restore into a residence that holds tokens");
     const blocks = tiers.map((tier) => (tier === GONE ? GONE : this.#pool.take(this, tier)));
-    this.#fill({ tokens, blocks, kept: this.#kept?.restore(kept) ?? null, published: 0 });
+    this.#fill({ tokens, blocks, tiers, kept: kept && this.#kept!.restore(kept, reply!), reply }, 0);
     this.append([]); // what is whole becomes findable
     return this.holdings;
   }
 
-  #fill({ tokens, blocks, kept, published }: Omit<Holdings, "tiers"> & { published: number }): void {
+  #fill({ tokens, blocks, kept, reply }: Holdings, published: number): void {
     for (const token of tokens) this.tokens.push(token);
     for (const block of blocks) this.#changed.add(this.blocks.push(block) - 1);
-    this.#kept?.set(kept);
+    this.#kept?.set(kept, reply);
     this.#keptChanged = kept !== null;
     this.#published = published;
     this.#settle();
+  }
+
+  /** What its pages hold is not what its tokens say: nobody finds them. */
+  discard(): void {
+    const blocks = this.blocks.filter((block) => block !== GONE);
+    this.dispose();
+    for (const block of blocks) this.#pool.forget(block);
   }
 
   /**
