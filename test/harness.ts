@@ -22,6 +22,7 @@ import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
 import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
 import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
+import { savingIn } from "./saving.ts";
 
 reportProgress();
 
@@ -307,6 +308,7 @@ async function calibration(
 const harness = {
   ...devices,
   ...memory,
+  ...savingIn(sharedDevice),
   studentOf,
   checkpointOf,
   chats,

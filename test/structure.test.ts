@@ -117,7 +117,19 @@ test("no function stands in two shader files: what is shared lies in lib/", () =
 });
 
 // Which room may import which. A room is a folder of src/ or a file directly in it; imports point downwards.
-const LEAVES = ["api", "attended", "completions", "figures", "footprint", "students", "errors", "tensor", "later"];
+const LEAVES = [
+  "api",
+  "attended",
+  "completions",
+  "figures",
+  "footprint",
+  "prompts",
+  "sessions",
+  "students",
+  "errors",
+  "tensor",
+  "later",
+];
 const MAY_IMPORT: Record<string, readonly string[]> = {
   gpu: [],
   text: [],
@@ -138,7 +150,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 // Within a room, places (folders, or files directly in it) from the lowest up: each imports itself and those before it.
 // A file of the room's own name, src/load.ts, stands on top.
 const ORDER: Record<string, readonly string[]> = {
-  io: ["files", "kept", "formats", "checkpoint", "student", "remember"],
+  io: ["files", "kept", "saves", "formats", "checkpoint", "student", "remember"],
   load: [
     "settings",
     "read",
@@ -151,6 +163,7 @@ const ORDER: Record<string, readonly string[]> = {
     "calibrate",
     "training",
     "distil",
+    "saving",
     "engine",
   ],
   train: ["tensor", "start", "ops", "products", "attention", "buffers", "student", "loss", "optimiser", "trainer"],

@@ -202,6 +202,11 @@ export class TokenEngine {
     };
   }
 
+  /** Nobody will go on from what a run left. */
+  release(rested: Residence | null): void {
+    if (rested) this.#privatePages?.parked.drop(rested);
+  }
+
   /** Counts go with the number, so each time that it gives one back they are read. */
   #attendedBy(sequence: Sequence): () => Promise<Attended | null> {
     const reads: Promise<Attended | null>[] = [];

@@ -1,5 +1,6 @@
 // What the cache holds of a text, out of one engine and into another one of the same model and recipe: what the tree has of it,
 // and what a reply that was cut holds apart from the tree.
+import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { Holdings, Residence } from "../kv/residence.ts";
 import type { PageBytes } from "../model/model.ts";
 import type { CacheAccess, TokenEngine } from "./engine.ts";
@@ -92,13 +93,15 @@ async function restorePart(
   const residence = access.residence();
   const saved: Holdings = { ...part, tokens, blocks: [] };
   if (part.rests) access.pages!.standing?.clear();
-  if ((!part.rests && isThere(residence, tokens)) || !residence.fitsHoldings(saved)) {
+  else adoptWhole(residence, tokens);
+  if (residence.length === tokens.length || !residence.fitsHoldings(saved)) {
+    residence.dispose();
     await from.skip(part.bytes);
     return null;
   }
   try {
     const pages = await access.model.pages(residence.restore(saved), part.rests ? NUMBER : null);
-    if (pages.bytes !== part.bytes) throw new RangeError(`got ${part.bytes} bytes, want ${pages.bytes}`);
+    await from.skip(part.bytes - pages.bytes); // of blocks that are there
     await pages.write((most) => from.next(most));
   } catch (error) {
     residence.discard();
@@ -109,9 +112,10 @@ async function restorePart(
   return part.rests ? residence : null;
 }
 
-/** Whether the tree holds all of it. */
-function isThere(residence: Residence, tokens: readonly number[]): boolean {
+/** What the tree holds of it: all, or whole blocks. Two paths of the same tokens would hide what follows one of them. */
+function adoptWhole(residence: Residence, tokens: readonly number[]): void {
   const found = residence.adopt([], [...tokens, ANY]);
+  if (found === tokens.length) return;
   residence.dispose();
-  return found === tokens.length;
+  residence.adopt([], [...tokens.slice(0, found - (found % BLOCK_TOKENS)), ANY]);
 }

@@ -58,6 +58,7 @@ export class Scheduler {
    */
   plan(before = Infinity): PlannedStep | null {
     const draft = new Draft();
+    const resting = this.#parked?.numbers ?? []; // one of these may enter now
     const preempted = this.#preemptions;
     const chunkRows = chunkRowsOf(this.#limits);
     for (const sequence of this.#running.slice()) {
@@ -66,7 +67,7 @@ export class Scheduler {
     // A sequence preempted just now may have a token in flight, and is first in the line.
     if (this.#preemptions === preempted)
       for (const sequence of this.#admit(before, draft)) this.#advance(sequence, chunkRows, draft);
-    return draft.plan(this.#running, [...(this.#standing?.numbers ?? []), ...(this.#parked?.numbers ?? [])]);
+    return draft.plan(this.#running, [...(this.#standing?.numbers ?? []), ...resting]);
   }
 
   #advance(sequence: Sequence, chunkRows: number, draft: Draft): void {

@@ -40,12 +40,17 @@ export class Parked {
     return number;
   }
 
+  /** Gives it back, where it is still there. */
+  drop(rested: Rested): void {
+    const number = this.take(rested);
+    if (number !== null) rested.dispose(number);
+  }
+
   /** Gives back the oldest but `except`; false where there is none. */
   dropOldest(except: Rested | null = null): boolean {
-    for (const [number, rested] of this.#rested) {
+    for (const rested of this.#rested.values()) {
       if (rested === except) continue;
-      this.#rested.delete(number);
-      rested.dispose(number);
+      this.drop(rested);
       return true;
     }
     return false;

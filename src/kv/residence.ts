@@ -331,23 +331,27 @@ export class Residence implements Holder {
     return other;
   }
 
-  /** Whether there is room to restore what another cache of the same plan held. */
+  /** Whether there is room to restore what another cache of the same plan held, beside the whole blocks that it has of it. */
   fitsHoldings({ tiers, kept, reply }: Holdings): boolean {
-    const wanted = (tier: number) => tiers.filter((each) => each === tier).length;
+    const missing = tiers.slice(this.blocks.length);
+    const wanted = (tier: number) => missing.filter((each) => each === tier).length;
     if (kept && !this.#kept!.fits(kept, reply!)) return false;
-    return [...new Set(tiers)].every((tier) => tier === GONE || wanted(tier) <= this.#pool.free(tier));
+    return [...new Set(missing)].every((tier) => tier === GONE || wanted(tier) <= this.#pool.free(tier));
   }
 
   /**
-   * Takes blocks and private pages for what another cache of the same plan held, and says which: their pages are to be
-   * written before the next step. Only for an empty residence; the caller has asked whether it fits.
+   * Takes blocks and private pages for what another cache of the same plan held, beside the whole blocks that it has of it, and
+   * says which: their pages are to be written before the next step. The caller has asked whether it fits.
    */
   restore({ tokens, tiers, kept, reply }: Holdings): Holdings {
-    assert(this.length === 0, "restore into a residence that holds tokens");
-    const blocks = tiers.map((tier) => (tier === GONE ? GONE : this.#pool.take(this, tier)));
-    this.#fill({ tokens, blocks, tiers, kept: kept && this.#kept!.restore(kept, reply!), reply }, 0);
+    const there = this.blocks.length;
+    assert(this.length === there * BLOCK_TOKENS, "restore into a residence that holds a part of a block");
+    const blocks = tiers.slice(there).map((tier) => (tier === GONE ? GONE : this.#pool.take(this, tier)));
+    const rest = { tokens: tokens.slice(this.length), blocks, tiers, reply };
+    this.#fill({ ...rest, kept: kept && this.#kept!.restore(kept, reply!) }, there);
     this.append([]); // what is whole becomes findable
-    return this.holdings;
+    const all = this.holdings;
+    return { ...all, blocks: all.blocks.map((block, index) => (index < there ? GONE : block)) };
   }
 
   #fill({ tokens, blocks, kept, reply }: Holdings, published: number): void {

@@ -20,7 +20,7 @@ import type {
   Session,
   SwiftKv,
 } from "../api.ts";
-import { ChatSession, type Language, render, type Speaker } from "../chat/session.ts";
+import { ChatSession, type Language, type LastReply, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
 import { evaluate } from "../engine/evaluate.ts";
 import { InputError } from "../errors.ts";
@@ -32,6 +32,7 @@ import { teacherOf } from "../model/swiftkv/teacher.ts";
 import { sameShape } from "../kv/systems/swiftkv/layout.ts";
 import type { Teacher } from "./calibrate.ts";
 import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel, students } from "./running.ts";
+import type { KeptPrefixes, Sessions } from "./saving.ts";
 import { checkOptions, checkShape, type Settings } from "./settings.ts";
 
 /** What an engine is made of. */
@@ -43,6 +44,8 @@ export interface LoadedModel extends RunningModel {
   settings: Settings;
   loadMs: number;
 }
+
+const saving = () => import("./saving.ts");
 
 function describe({ identity, config, weights, recipe, bounds, language }: LoadedModel): ModelInfo {
   return {
@@ -72,6 +75,15 @@ export class LoadedEngine implements Engine {
   readonly #loaded: LoadedModel;
   readonly #speaker: Speaker;
   readonly #sessions = new Set<ChatSession>();
+  readonly sessions: Engine["sessions"] = {
+    list: async () => (await saving()).savedSessions.list(),
+    delete: async (name) => (await saving()).savedSessions.delete(name),
+  };
+  readonly prefixes: Engine["prefixes"] = {
+    keep: async (prefix, options) => (await this.#prefixes()).keep(prefix, options),
+    list: async () => (await this.#prefixes()).list(),
+    delete: async (id) => (await this.#prefixes()).delete(id),
+  };
   #grammars: Promise<Grammars> | null = null;
   #completions: Promise<ChatCompletions> | null = null;
   /** Of `chat.completions`. */
@@ -82,7 +94,14 @@ export class LoadedEngine implements Engine {
     this.#loaded = loaded;
     const { recipe, config, language, transformer } = loaded;
     const price = (tokens: number) => recipe.price(kvModelOf(config), tokens);
-    this.#speaker = { ...language, price, engine: new TokenEngine(transformer), grammars: () => this.#openGrammars() };
+    this.#speaker = {
+      ...language,
+      price,
+      engine: new TokenEngine(transformer),
+      grammars: () => this.#openGrammars(),
+      open: (last) => this.#session(last),
+      save: async (name, last) => (await this.#keeper()).save(name, last),
+    };
     this.model = describe(loaded);
     const create = async (request: ChatCompletionRequest, options?: RequestOptions) =>
       (await this.#openCompletions()).create(request, options);
@@ -240,10 +259,30 @@ export class LoadedEngine implements Engine {
   }
 
   session(): Session {
+    return this.#session();
+  }
+
+  #session(last: LastReply | null = null): ChatSession {
     this.#check();
-    const session = new ChatSession(this.#speaker);
+    const session = new ChatSession(this.#speaker, last);
     this.#sessions.add(session);
     return session;
+  }
+
+  async open(name: string): Promise<Session> {
+    return (await this.#keeper()).open(name);
+  }
+
+  async #keeper(): Promise<Sessions> {
+    this.#check();
+    const { Sessions, madeWith } = await saving();
+    return new Sessions(this.#speaker, await madeWith(this.#loaded));
+  }
+
+  async #prefixes(): Promise<KeptPrefixes> {
+    this.#check();
+    const { KeptPrefixes, madeWith } = await saving();
+    return new KeptPrefixes(this.#speaker, await madeWith(this.#loaded));
   }
 
   async constraint(spec: ConstraintSpec): Promise<Constraint> {
