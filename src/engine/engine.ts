@@ -37,6 +37,7 @@ export interface Run extends AsyncIterable<SampledToken> {
 /** What work on the cache itself is given. */
 export interface CacheAccess {
   model: Model;
+  pool: BlockPool;
   residence(): Residence;
   pages: PagePool | null;
 }
@@ -142,15 +143,10 @@ export class TokenEngine {
     if (!Number.isInteger(maxTokens) || maxTokens < 1) {
       throw new InputError(`maxTokens: got ${maxTokens}, want a whole number of at least 1.`);
     }
-    if (begun.length > 0 && prompt.length + begun.length >= this.context) {
+    const after = begun.length > 0 ? begun.length + 1 : forced.length; // at least one more is to come
+    if (prompt.length + after > this.context) {
       throw new InputError(
-        `reply: got ${begun.length} tokens after ${prompt.length}, want at most ${this.context - 1} together to go on (the context). Load the model with a larger context.`,
-        { code: "context-too-small" },
-      );
-    }
-    if (prompt.length + forced.length > this.context) {
-      throw new InputError(
-        `continuation: got ${forced.length} tokens after ${prompt.length}, want at most ${this.context} together (the context). Shorten one or load the model with a larger context.`,
+        `continuation: got ${after} tokens after ${prompt.length}, want at most ${this.context} together (the context). Shorten one or load the model with a larger context.`,
         { code: "context-too-small" },
       );
     }
@@ -348,8 +344,8 @@ export class TokenEngine {
 
   /** Runs `work` on the cache itself: what is saved, and put back (saved.ts). Waits for its turn. */
   onCache<T>(work: (cache: CacheAccess) => Promise<T>): Promise<T> {
-    const { model, pages } = { model: this.#model, pages: this.#privatePages };
-    return this.#alone(() => work({ model, pages, residence: () => this.#residence() }));
+    const [model, pool, pages] = [this.#model, this.#pool, this.#privatePages];
+    return this.#alone(() => work({ model, pool, pages, residence: () => this.#residence() }));
   }
 
   /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. */

@@ -1,7 +1,8 @@
 // What the cache holds of a text, out of one engine and into another one of the same model and recipe: what the tree has of it,
 // and what a reply that was cut holds apart from the tree.
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
-import type { Holdings, Residence } from "../kv/residence.ts";
+import { discard, fitsHoldings, type Holdings, holdingsOf, restoreHoldings } from "../kv/holdings.ts";
+import type { Residence } from "../kv/residence.ts";
 import type { PageBytes } from "../model/model.ts";
 import type { CacheAccess, TokenEngine } from "./engine.ts";
 
@@ -12,6 +13,8 @@ export interface SavedPart extends Omit<Holdings, "tokens" | "blocks"> {
   rests: boolean;
   bytes: number;
 }
+
+export const bytesOf = (parts: readonly SavedPart[]): number => parts.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** Where saved bytes come from, in order. */
 export interface SavedBytes {
@@ -51,8 +54,8 @@ export function saveCache(
   });
 }
 
-async function foundIn({ model }: CacheAccess, residence: Residence, number: number | null) {
-  const { holdings } = residence;
+async function foundIn({ model, pool }: CacheAccess, residence: Residence, number: number | null) {
+  const holdings = holdingsOf(residence, pool);
   const pages = await model.pages(holdings, number);
   const { blocks: _, tokens, ...rest } = holdings;
   const part: SavedPart = { ...rest, tokens: tokens.length, rests: number !== null, bytes: pages.bytes };
@@ -94,17 +97,17 @@ async function restorePart(
   const saved: Holdings = { ...part, tokens, blocks: [] };
   if (part.rests) access.pages!.standing?.clear();
   else adoptWhole(residence, tokens);
-  if (residence.length === tokens.length || !residence.fitsHoldings(saved)) {
+  if (residence.length === tokens.length || !fitsHoldings(residence, access.pool, saved)) {
     residence.dispose();
     await from.skip(part.bytes);
     return null;
   }
   try {
-    const pages = await access.model.pages(residence.restore(saved), part.rests ? NUMBER : null);
+    const pages = await access.model.pages(restoreHoldings(residence, access.pool, saved), part.rests ? NUMBER : null);
     await from.skip(part.bytes - pages.bytes); // of blocks that are there
     await pages.write((most) => from.next(most));
   } catch (error) {
-    residence.discard();
+    discard(residence, access.pool);
     throw error;
   }
   if (part.rests) access.pages!.parked.put(NUMBER, residence);

@@ -2,7 +2,7 @@
 // SHA-256; everything else in a record in IndexedDB. The record is written last, in one transaction, and names the Cache: so a
 // page that is closed in between leaves the save of before, or none. What is left of it then goes with the next save.
 import { createStore, del, entries, get, set, type UseStore } from "idb-keyval";
-import { InputError, ModelError } from "../errors.ts";
+import { ModelError } from "../errors.ts";
 import { type Outcome, pieceBytes, Pieces } from "./files/pieces.ts";
 import { type Platform, platform } from "./files/shelf.ts";
 
@@ -253,17 +253,4 @@ async function* inPieces(
     }
   }
   if (filled > 0) yield piece.subarray(0, filled);
-}
-
-/** An error that names what a save was made with and what this engine has instead. */
-export function refuseOther(what: string, made: Readonly<Record<string, string | null>>, own: typeof made): void {
-  const differ = Object.keys(own).filter((field) => made[field] !== own[field]);
-  if (differ.length === 0) return;
-  const say = (of: typeof made) => differ.map((field) => `${field} ${of[field] ?? "none"}`).join(", ");
-  throw new InputError(
-    `${what}: it was made with ${say(made)}; got an engine with ${say(own)}, want the same. Load that, or delete it.`,
-    {
-      code: "other-engine",
-    },
-  );
 }

@@ -41,7 +41,6 @@ interface Pool {
   readonly standing: Standing | null;
   readonly parked: Parked;
   take(counts: readonly number[]): number[][];
-  share(pages: KeptPages["pages"]): void;
   release(pages: KeptPages["pages"]): void;
 }
 
@@ -144,14 +143,6 @@ export class KeptPart {
     this.#now = this.#next ?? { ...this.#now!, liveFrom: this.#now!.liveFrom + 1 };
     this.#next = this.#retiring = null;
     return true;
-  }
-
-  /** Another sequence keeps the same. */
-  share(): KeptPages | null {
-    if (!this.#now) return null;
-    this.#pool.share(this.#now.pages);
-    this.#pool.regions?.share(this.#now.region);
-    return this.#now;
   }
 
   get reply(): ReplyPages | null {

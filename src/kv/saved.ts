@@ -4,7 +4,8 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Stretch } from "./arena.ts";
 import type { KvCache } from "./cache.ts";
 import { blocksStanding } from "./kept.ts";
-import { GONE, type Holdings } from "./residence.ts";
+import type { Holdings } from "./holdings.ts";
+import { GONE } from "./residence.ts";
 import type { StateAccess } from "./system.ts";
 
 /** Bytes that are read at once, at most: bounds the staging buffer. */

@@ -32,7 +32,7 @@ import { teacherOf } from "../model/swiftkv/teacher.ts";
 import { sameShape } from "../kv/systems/swiftkv/layout.ts";
 import type { Teacher } from "./calibrate.ts";
 import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel, students } from "./running.ts";
-import type { KeptPrefixes, Sessions } from "./saving.ts";
+import type { Saved } from "./saving.ts";
 import { checkOptions, checkShape, type Settings } from "./settings.ts";
 
 /** What an engine is made of. */
@@ -80,9 +80,9 @@ export class LoadedEngine implements Engine {
     delete: async (name) => (await saving()).savedSessions.delete(name),
   };
   readonly prefixes: Engine["prefixes"] = {
-    keep: async (prefix, options) => (await this.#prefixes()).keep(prefix, options),
-    list: async () => (await this.#prefixes()).list(),
-    delete: async (id) => (await this.#prefixes()).delete(id),
+    keep: async (prefix, options) => (await this.#saved()).prefixes.keep(prefix, options),
+    list: async () => (await saving()).keptPrefixes.list(),
+    delete: async (id) => (await saving()).keptPrefixes.delete(id),
   };
   #grammars: Promise<Grammars> | null = null;
   #completions: Promise<ChatCompletions> | null = null;
@@ -100,7 +100,7 @@ export class LoadedEngine implements Engine {
       engine: new TokenEngine(transformer),
       grammars: () => this.#openGrammars(),
       open: (last) => this.#session(last),
-      save: async (name, last) => (await this.#keeper()).save(name, last),
+      save: async (name, last) => (await this.#saved()).save(name, last),
     };
     this.model = describe(loaded);
     const create = async (request: ChatCompletionRequest, options?: RequestOptions) =>
@@ -270,19 +270,12 @@ export class LoadedEngine implements Engine {
   }
 
   async open(name: string): Promise<Session> {
-    return (await this.#keeper()).open(name);
+    return (await this.#saved()).open(name);
   }
 
-  async #keeper(): Promise<Sessions> {
+  async #saved(): Promise<Saved> {
     this.#check();
-    const { Sessions, madeWith } = await saving();
-    return new Sessions(this.#speaker, await madeWith(this.#loaded));
-  }
-
-  async #prefixes(): Promise<KeptPrefixes> {
-    this.#check();
-    const { KeptPrefixes, madeWith } = await saving();
-    return new KeptPrefixes(this.#speaker, await madeWith(this.#loaded));
+    return (await saving()).savedFor(this.#speaker, this.#loaded);
   }
 
   async constraint(spec: ConstraintSpec): Promise<Constraint> {

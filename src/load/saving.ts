@@ -1,26 +1,16 @@
-// Sessions and beginnings of prompts that outlive a page: what session.save, engine.open and engine.prefixes do.
-import type {
-  ChatPrompt,
-  KeepOptions,
-  KeptPrefix,
-  MadeWith,
-  Message,
-  ModelInfo,
-  Prefixes,
-  Prompt,
-  SavedSession,
-  SavedSessions,
-  Session,
-} from "../api.ts";
-import { type EndedReply, type LastReply, promptTokens, type Speaker } from "../chat/session.ts";
-import { restoreCache, saveCache, type SavedPart } from "../engine/saved.ts";
+// Sessions that outlive a page: what session.save and engine.open do. Beginnings of prompts that do: prefixes.ts.
+import type { MadeWith, ModelInfo, Prefixes, Prompt, SavedSession, SavedSessions, Session } from "../api.ts";
+import type { EndedReply, LastReply, Speaker } from "../chat/session.ts";
+import { bytesOf, restoreCache, saveCache, type SavedPart } from "../engine/saved.ts";
 import type { Request } from "../engine/sequence.ts";
-import { InputError, ModelError } from "../errors.ts";
-import { refuseOther, type SaveRecord, Saves } from "../io/saves.ts";
-import { commonLength } from "../kv/blocks.ts";
-import { GREEDY } from "../model/model.ts";
+import { InputError } from "../errors.ts";
+import { digestOf } from "../io/files/pieces.ts";
+import { type SaveRecord, Saves } from "../io/saves.ts";
+import { KeptPrefixes } from "./prefixes.ts";
 import { type RunningModel, students } from "./running.ts";
 import type { Settings } from "./settings.ts";
+
+export { keptPrefixes } from "./prefixes.ts";
 
 /** Of what is written; another one is refused. */
 const FORMAT = "1";
@@ -36,17 +26,8 @@ interface SessionData {
   parts: SavedPart[];
 }
 
-interface PrefixData {
-  madeWith: MadeWith;
-  title: string;
-  tokens: number;
-  parts: SavedPart[];
-}
-
-const bytesOf = (parts: readonly SavedPart[]): number => parts.reduce((sum, { bytes }) => sum + bytes, 0);
-
 /** What tells an engine from others whose caches hold something else. */
-export async function madeWith({ identity, config, weights, settings, recipe }: Made): Promise<MadeWith> {
+async function madeWith({ identity, config, weights, settings, recipe }: Made): Promise<MadeWith> {
   const { name: model, hash } = identity;
   const { swiftkv } = config;
   const shape = swiftkv && `${swiftkv.layers},${swiftkv.group}`;
@@ -76,8 +57,25 @@ interface Made extends Pick<RunningModel, "config" | "weights" | "recipe"> {
   settings: Settings;
 }
 
+/** Names both where they differ. Another name of the same model is no difference. */
+function refuseOther(what: string, made: MadeWith & { format: string }, own: typeof made): void {
+  const differ = (["hash", "weights", "swiftkv", "kv", "format"] as const).filter(
+    (field) => made[field] !== own[field],
+  );
+  if (differ.length === 0) return;
+  const say = (of: typeof made) => [of.model, ...differ.map((field) => `${field} ${of[field] ?? "none"}`)].join(", ");
+  throw new InputError(
+    `${what}: it was made with ${say(made)}; got ${say(own)}, want the same. Load that, or delete what was saved.`,
+    { code: "other-engine" },
+  );
+}
+
+export const savedFor = async (speaker: Speaker, loaded: Made): Promise<Saved> =>
+  new Saved(speaker, await madeWith(loaded));
+
 /** Of one engine. `made`: what tells it from others. */
-export class Sessions {
+export class Saved {
+  readonly prefixes: Pick<Prefixes, "keep">;
   readonly #speaker: Speaker;
   readonly #made: MadeWith;
   readonly #saves = new Saves<SessionData>("session");
@@ -85,6 +83,7 @@ export class Sessions {
   constructor(speaker: Speaker, made: MadeWith) {
     this.#speaker = speaker;
     this.#made = made;
+    this.prefixes = new KeptPrefixes(speaker, made);
   }
 
   async save(name: string, last: LastReply | null): Promise<SavedSession> {
@@ -161,123 +160,3 @@ export const savedSessions: SavedSessions = {
   },
   delete: (name) => new Saves("session").delete(name),
 };
-
-const DEFAULT_MOST_BYTES = 1e9;
-
-/** Kept for the engine whose `speaker` it is. Only what the tree has: nothing in it was chosen for a question. */
-export class KeptPrefixes implements Prefixes {
-  readonly #speaker: Speaker;
-  readonly #made: MadeWith;
-  readonly #saves = new Saves<PrefixData>("prefix");
-
-  constructor(speaker: Speaker, made: MadeWith) {
-    this.#speaker = speaker;
-    this.#made = made;
-  }
-
-  async keep(prompt: Prompt, options: KeepOptions = {}): Promise<KeptPrefix & { computedTokens: number }> {
-    const tokens = beginningOf(this.#speaker, prompt);
-    if (tokens.length === 0)
-      throw new InputError("prefixes: got a beginning without tokens, want at least 1. Give a text or a message.", {
-        code: "bad-prompt",
-      });
-    const id = await digestOf(JSON.stringify([FORMAT, this.#made, tokens]));
-    return this.#saves.locked(id, async () => {
-      const found = await this.#restore(id, tokens);
-      if (found) return { ...describePrefix({ ...found, name: id }), computedTokens: 0 };
-      const computedTokens = await this.#compute(tokens, options);
-      const kept = await this.#store(id, tokens, titleOf(this.#speaker, prompt), options);
-      return { ...describePrefix({ ...kept, name: id }), computedTokens };
-    });
-  }
-
-  /** Null where it is not kept, or not any more as it was. */
-  async #restore(id: string, tokens: readonly number[]): Promise<SaveRecord<PrefixData> | null> {
-    try {
-      return await this.#saves.read(id, async (record, from) => {
-        await restoreCache(this.#speaker.engine, tokens, record.data.parts, from);
-        await this.#saves.touch(id, record);
-        return record;
-      });
-    } catch (error) {
-      if (!(error instanceof ModelError)) throw error;
-      await this.#saves.delete(id);
-      return null;
-    }
-  }
-
-  async #compute(prompt: readonly number[], { signal, onPrefill }: KeepOptions): Promise<number> {
-    const request = { prompt, maxTokens: 1, endTokens: new Set<number>(), sampling: GREEDY };
-    const run = this.#speaker.engine.generate({ ...request, ...(onPrefill && { onPrefill }) }, signal);
-    for await (const _ of run);
-    signal?.throwIfAborted();
-    return prompt.length - run.reusedTokens;
-  }
-
-  async #store(id: string, text: readonly number[], title: string, { mostBytes = DEFAULT_MOST_BYTES }: KeepOptions) {
-    let record: SaveRecord<PrefixData> | null = null;
-    await saveCache(this.#speaker.engine, text, null, async (parts, bytes) => {
-      const data = { madeWith: this.#made, title, tokens: text.length, parts };
-      await this.#makeRoom(bytesOf(parts), mostBytes);
-      record = await this.#saves.put(id, bytesOf(parts), data, bytes);
-    });
-    return record!;
-  }
-
-  async #makeRoom(bytes: number, mostBytes: number): Promise<void> {
-    if (bytes > mostBytes)
-      throw new InputError(`prefixes: mostBytes; got ${mostBytes}, want at least ${bytes} for this beginning.`);
-    const all = await this.#saves.list();
-    let total = all.reduce((sum, each) => sum + each.bytes, bytes);
-    for (const oldest of all.toReversed()) {
-      if (total <= mostBytes) return;
-      total -= await this.#saves.delete(oldest.name);
-    }
-  }
-
-  async list(): Promise<KeptPrefix[]> {
-    return (await this.#saves.list()).map(describePrefix);
-  }
-
-  delete(id?: string): Promise<number> {
-    return this.#saves.delete(id);
-  }
-}
-
-function describePrefix({ name, usedAt, bytes, data }: SaveRecord<PrefixData> & { name: string }): KeptPrefix {
-  const { title, tokens, madeWith } = data;
-  return { id: name, title, usedAt, tokens, bytes, madeWith };
-}
-
-/** Tokens that all prompts have in common that begin so. */
-function beginningOf(speaker: Speaker, prompt: Prompt): number[] {
-  if (!("messages" in prompt)) return promptTokens(speaker, prompt);
-  const [one, other] = ["a", "b"].map((text) => promptTokens(speaker, goingOn(prompt, text))) as [number[], number[]];
-  return one.slice(0, commonLength(one, other));
-}
-
-/** With more in the last message of the user, or with one. */
-function goingOn(prompt: ChatPrompt, text: string): ChatPrompt {
-  const last = prompt.messages.at(-1);
-  const isUsers = last?.role === "user" && typeof last.content === "string";
-  const before = isUsers ? prompt.messages.slice(0, -1) : prompt.messages;
-  const next: Message = isUsers
-    ? { ...last, content: `${last.content as string}${text}` }
-    : { role: "user", content: text };
-  return { ...prompt, messages: [...before, next] };
-}
-
-const TITLE_LENGTH = 80;
-
-function titleOf({ tokenizer }: Speaker, prompt: Prompt): string {
-  if ("text" in prompt) return prompt.text.slice(0, TITLE_LENGTH);
-  if ("tokens" in prompt) return tokenizer.decode(prompt.tokens.slice(0, TITLE_LENGTH)).slice(0, TITLE_LENGTH);
-  const content = prompt.messages.find((message) => typeof message.content === "string")?.content;
-  return ((content as string | undefined) ?? "").slice(0, TITLE_LENGTH);
-}
-
-export async function digestOf(data: string | Uint8Array<ArrayBuffer>): Promise<string> {
-  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}

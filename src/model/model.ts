@@ -4,7 +4,8 @@ import type { BlockMove } from "../kv/blocks.ts";
 import type { Made } from "../kv/later.ts";
 import type { CachePlan } from "../kv/plan.ts";
 import type { KeptPages, RetiringPage } from "../kv/kept.ts";
-import type { Edits, Holdings } from "../kv/residence.ts";
+import type { Holdings } from "../kv/holdings.ts";
+import type { Edits } from "../kv/residence.ts";
 
 /** Sampling of one row, all fields set. Meanings as in api.ts. */
 export interface RowSampling {

@@ -8,7 +8,8 @@ import { PASSING } from "../../src/kv/blocks.ts";
 import { optional } from "../../src/kv/optional.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
 import { blocksStanding, type KeptPages } from "../../src/kv/kept.ts";
-import { GONE, type Holdings } from "../../src/kv/residence.ts";
+import type { Holdings } from "../../src/kv/holdings.ts";
+import { GONE } from "../../src/kv/residence.ts";
 import { alignedBlocks } from "../../src/kv/regions.ts";
 import {
   adjusted,
