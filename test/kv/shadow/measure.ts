@@ -1,12 +1,12 @@
 // What a decoded token costs after prompts of several lengths, dense and with ShadowKV, in turns: for speed only. Nothing is read
-// as a prompt: the cache is filled with noise, and a prompt's end is run over it. Runs in a page.
+// as a prompt: the cache is filled with noise, and a prompt's end is run over it. Runs in a page, and in Node (speed.ts).
 import { Gpu } from "../../../src/gpu/device.ts";
 import { blocksFor } from "../../../src/kv/blocks.ts";
 import { PagePool } from "../../../src/kv/pages.ts";
 import { type Batch, GREEDY } from "../../../src/model/model.ts";
 import type { Transformer } from "../../../src/model/transformer.ts";
 import { random } from "../../kernels/spec.ts";
-import { fileAt, loadWeights, running } from "./open.ts";
+import { loadWeights, running } from "./open.ts";
 
 export interface Measured {
   recipe: string;
@@ -19,7 +19,6 @@ export interface Measured {
 }
 
 export interface Setting {
-  model: string;
   recipes: readonly string[];
   lengths: readonly number[];
   rounds: number;
@@ -28,13 +27,19 @@ export interface Setting {
 /** Rows of the step that ends a prompt. */
 const END_ROWS = 32;
 
-export async function measure({ model, recipes, lengths, rounds }: Setting, say: (text: string) => void) {
+/** `clock`: milliseconds that work took. */
+export async function measure(
+  model: File,
+  { recipes, lengths, rounds }: Setting,
+  say: (text: string) => void,
+  clock = timed,
+) {
   const gpu = await Gpu.open();
-  const loaded = await loadWeights(gpu, [await fileAt(model)]);
+  const loaded = await loadWeights(gpu, [model]);
   const context = Math.max(...lengths) + 64;
   const models: { recipe: string; transformer: Transformer }[] = [];
   for (const recipe of recipes) {
-    const transformer = await running(gpu, loaded, { kv: recipe, context, chunk: 64, reserve: context });
+    const transformer = await running(gpu, loaded, { kv: recipe, context, chunk: 64, reserve: context, tune: "auto" });
     fillWithNoise(gpu, transformer);
     models.push({ recipe, transformer });
     say(`${recipe} is ready`);
@@ -42,12 +47,12 @@ export async function measure({ model, recipes, lengths, rounds }: Setting, say:
   const results: Measured[] = [];
   for (const tokens of lengths) {
     const rows = models.map(({ recipe, transformer }) => ({ recipe, transformer, changing: [] as number[], same: [] as number[], end: 0 })); // prettier-ignore
-    for (const row of rows) row.end = await endPrompt(row.transformer, tokens);
+    for (const row of rows) row.end = await endPrompt(row.transformer, tokens, clock);
     for (let round = 0; round < rounds; round++) {
       for (const { transformer, changing, same } of rows) {
         const token = 7919 * (round + 1);
-        changing.push(await timed(() => decode(transformer, tokens, token)));
-        same.push(await timed(() => decode(transformer, tokens, token)));
+        changing.push(await clock(() => decode(transformer, tokens, token)));
+        same.push(await clock(() => decode(transformer, tokens, token)));
       }
     }
     for (const { recipe, changing, same, end } of rows) {
@@ -85,7 +90,7 @@ const step = (parts: Partial<Batch> & Pick<Batch, "rows" | "decodeRows">): Batch
 });
 
 /** The last rows of a prompt of `tokens` tokens, twice: the first time compiles. */
-async function endPrompt(transformer: Transformer, tokens: number): Promise<number> {
+async function endPrompt(transformer: Transformer, tokens: number, clock: typeof timed): Promise<number> {
   const { cache } = transformer;
   const retention = cache.retain(tokens);
   const pool = cache.privatePages && new PagePool(cache.privatePages);
@@ -105,7 +110,7 @@ async function endPrompt(transformer: Transformer, tokens: number): Promise<numb
   });
   const run = async () => void (await (await transformer.submit(end)).read());
   await run();
-  const took = await timed(run);
+  const took = await clock(run);
   const after = step({ rows: [rowAt(tokens, 1)], decodeRows: 1, lists: [{ sequence: 0, enters: false, pages: [], kept }] }); // prettier-ignore
   await (await transformer.submit(after)).read();
   return took;
