@@ -16,6 +16,8 @@ export interface Measured {
   same: number[];
   /** Of the step that ends the prompt, with 32 rows. */
   end: number;
+  /** Of reading the prompt: that many times the chunk in its middle. */
+  prefill: number;
 }
 
 export interface Setting {
@@ -26,6 +28,7 @@ export interface Setting {
 
 /** Rows of the step that ends a prompt. */
 const END_ROWS = 32;
+const CHUNK_ROWS = 512;
 
 /** `clock`: milliseconds that work took. */
 export async function measure(
@@ -39,15 +42,24 @@ export async function measure(
   const context = Math.max(...lengths) + 64;
   const models: { recipe: string; transformer: Transformer }[] = [];
   for (const recipe of recipes) {
-    const transformer = await running(gpu, loaded, { kv: recipe, context, chunk: 64, reserve: context, tune: "auto" });
+    const transformer = await running(gpu, loaded, {
+      kv: recipe,
+      context,
+      chunk: CHUNK_ROWS,
+      reserve: context,
+      tune: "auto",
+    });
     fillWithNoise(gpu, transformer);
     models.push({ recipe, transformer });
     say(`${recipe} is ready`);
   }
   const results: Measured[] = [];
   for (const tokens of lengths) {
-    const rows = models.map(({ recipe, transformer }) => ({ recipe, transformer, changing: [] as number[], same: [] as number[], end: 0 })); // prettier-ignore
-    for (const row of rows) row.end = await endPrompt(row.transformer, tokens, clock);
+    const rows = models.map(({ recipe, transformer }) => ({ recipe, transformer, changing: [] as number[], same: [] as number[], end: 0, prefill: 0 })); // prettier-ignore
+    for (const row of rows) {
+      row.prefill = await readPrompt(row.transformer, tokens, clock);
+      row.end = await endPrompt(row.transformer, tokens, clock);
+    }
     for (let round = 0; round < rounds; round++) {
       for (const { transformer, changing, same } of rows) {
         const token = 7919 * (round + 1);
@@ -55,8 +67,8 @@ export async function measure(
         same.push(await clock(() => decode(transformer, tokens, token)));
       }
     }
-    for (const { recipe, changing, same, end } of rows) {
-      results.push({ recipe, tokens, changing, same, end });
+    for (const { recipe, changing, same, end, prefill } of rows) {
+      results.push({ recipe, tokens, changing, same, end, prefill });
       say(JSON.stringify(results.at(-1)));
     }
   }
@@ -88,6 +100,19 @@ const step = (parts: Partial<Batch> & Pick<Batch, "rows" | "decodeRows">): Batch
   arrivals: [],
   ...parts,
 });
+
+/** Reading a prompt of `tokens` tokens, from its middle chunk; the first time compiles. */
+async function readPrompt(transformer: Transformer, tokens: number, clock: typeof timed): Promise<number> {
+  const count = Math.min(CHUNK_ROWS, tokens);
+  const begin = Math.floor((tokens - count) / 2);
+  const pages = Array.from({ length: blocksFor(tokens) }, page);
+  const rows = Array.from({ length: count }, (_, i) => rowAt(begin + i, i));
+  const lists = [{ sequence: 0, enters: true, pages, kept: null }];
+  const chunk = step({ rows, decodeRows: 0, lists });
+  const run = async () => void (await (await transformer.submit(chunk)).read());
+  await run();
+  return (await clock(run)) * (tokens / count);
+}
 
 /** The last rows of a prompt of `tokens` tokens, twice: the first time compiles. */
 async function endPrompt(transformer: Transformer, tokens: number, clock: typeof timed): Promise<number> {

@@ -25,8 +25,8 @@ test.describe("ShadowKV's speed", () => {
       },
       setting satisfies Setting & { model: string },
     );
-    for (const { recipe, tokens, changing, same, end } of results)
-      console.log(`${tokens} ${recipe}: ${median(changing).toFixed(0)} ms, same query ${median(same).toFixed(0)} ms, prompt's end ${end.toFixed(0)} ms`); // prettier-ignore
+    for (const { recipe, tokens, changing, same, end, prefill } of results)
+      console.log(`${tokens} ${recipe}: ${median(changing).toFixed(0)} ms, same query ${median(same).toFixed(0)} ms, prompt's end ${end.toFixed(0)} of ${prefill.toFixed(0)} ms`); // prettier-ignore
     const rows = LENGTHS.flatMap((tokens) => RECIPES.map((recipe) => ({ recipe, tokens })));
     expect(results.map(({ recipe, tokens }) => ({ recipe, tokens }))).toEqual(rows);
     for (const { changing, same } of results) expect([changing.length, same.length]).toEqual([5, 5]);

@@ -16,8 +16,8 @@ const setting = { recipes: recipes.split(";"), lengths: lengths.split(",").map(N
 const cpu = async (work: () => Promise<void>): Promise<number> => (await timed(work)).cpu;
 const { adapter, results } = await measure(new File([readFileSync(model)], "model.gguf"), setting, () => {}, cpu);
 console.log(adapter);
-for (const { recipe, tokens, changing, same, end } of results)
+for (const { recipe, tokens, changing, same, end, prefill } of results)
   console.log(
-    `${tokens} ${recipe}: ${median(changing).toFixed(0)} ms, same query ${median(same).toFixed(0)} ms, prompt's end ${end.toFixed(0)} ms`,
+    `${tokens} ${recipe}: ${median(changing).toFixed(0)} ms, same query ${median(same).toFixed(0)} ms, prompt's end ${end.toFixed(0)} of ${prefill.toFixed(0)} ms`,
   );
 exit(0);
