@@ -115,7 +115,7 @@ export class Saves<T> {
       const record = { cache, savedAt: now, usedAt: now, bytes, data };
       const old = await this.find(name);
       await records!.set(name, record);
-      if (old) await caches!.delete(old.cache);
+      if (old) await caches!.delete(old.cache).catch(() => false); // it goes with the next save
       return record;
     } catch (error) {
       await pieces.forget();
