@@ -38,6 +38,7 @@ const outcome = (work: Promise<unknown>): Promise<string> =>
 /** `deviceOf`: that of all engines of the page. */
 export function savingIn(deviceOf: () => Promise<GPUDevice>) {
   const opened = new Map<string, Engine>();
+  const sessions = new Map<string, Session>();
   const engineOf = async (source: string, options: LoadOptions) =>
     load(new URL(source, location.href).href, {
       tune: "off",
@@ -167,6 +168,21 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
     savingClose(name: string) {
       opened.get(name)!.dispose();
       opened.delete(name);
+    },
+    /** A reply of so many tokens, to be saved. */
+    async ask(name: string, prompt: Prompt, maxTokens: number) {
+      const session = opened.get(name)!.session();
+      sessions.set(name, session);
+      return tokensOf(session, prompt, { maxTokens });
+    },
+    saveAs: async (name: string, as: string) => void (await sessions.get(name)!.save(as)),
+    /** Tokens of a saved reply, with so many more; and Caches of saves that there are. */
+    async openAndResume(name: string, as: string, maxTokens: number) {
+      const session = await opened.get(name)!.open(as);
+      const before = (await session.conversation())!.reply.tokens.length;
+      const { tokens } = await session.resume({ maxTokens }).result;
+      const left = (await caches.keys()).filter((each) => each.startsWith("longprompt-saved:")).length;
+      return { before, tokens, left };
     },
     /** Keeps the beginning of prompts, then answers one of them. */
     async keepAndAsk(name: string, prefix: Prompt, prompt: Prompt, maxTokens: number) {

@@ -3,6 +3,7 @@ import { expect } from "playwright/test";
 import { random } from "./kernels/spec.ts";
 import { makeCheckpoint, readGolden } from "./golden/checkpoint.ts";
 import { toFiles } from "./golden/folder.ts";
+import type { Harness } from "./harness.ts";
 import { source, testWith } from "./golden/serve.ts";
 import { toy } from "./kv/shadow/toy.ts";
 import { skipWithout, SMOLLM2, SMOLLM2_GGUF } from "./material.ts";
@@ -44,3 +45,36 @@ for (const [variant, kv] of [
       expect(reply.tokens).toEqual(reply.undisturbed);
   });
 }
+
+test("a page that is closed while it saves leaves the session of before, or the new one", async ({ call, harness }) => {
+  const prompt = { text: "Once upon a time there was a cat. ".repeat(20) };
+  const model = "/demo/models/fable/";
+  await call("savingOpen", "main", model, { kv: "f32" });
+  const whole = await call("ask", "main", prompt, 30);
+  await call("ask", "main", prompt, 5);
+  await call("saveAs", "main", "a");
+  for (const ms of [0, 5, 20, 60, 200]) {
+    const [page] = await Promise.all([
+      harness.waitForEvent("popup"),
+      harness.evaluate(() => void window.open(location.href)),
+    ]);
+    await page.waitForFunction(() => "harness" in globalThis);
+    await page.evaluate(
+      async ([source, asked]) => {
+        const { harness: own } = globalThis as unknown as { harness: Harness };
+        await own.savingOpen("other", source, { kv: "f32" });
+        await own.ask("other", asked, 12);
+        void own.saveAs("other", "a");
+      },
+      [model, prompt] as const,
+    );
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    await page.close();
+    const got = await call("openAndResume", "main", "a", 10);
+    expect([5, 12]).toContain(got.before);
+    expect(got.tokens).toEqual(whole.slice(0, got.before + 10));
+  }
+  await call("saveAs", "main", "a");
+  expect((await call("openAndResume", "main", "a", 1)).left).toBe(1);
+  await call("savingClose", "main");
+});

@@ -36,6 +36,8 @@ const WHEN = {
   more: "a recipe with a cache system",
   streamed: "shadow with a SwiftKV student",
   scoring: "pyramid, snapkv",
+  saving: "session.save, engine.open, engine.sessions and engine.prefixes",
+  saved: "the same",
   calibrate: "convert with texts",
   distil: "distil",
 };
