@@ -202,7 +202,7 @@ async function outcomes(sources: readonly string[]): Promise<string[]> {
 }
 
 /** The file of a calibrated student, in base64. */
-const studentOf = (name: string): string => toBase64(saveStudent(engines.get(name)!));
+const studentOf = async (name: string): Promise<string> => toBase64(await saveStudent(engines.get(name)!));
 
 /** The files of its checkpoint, in base64. */
 async function checkpointOf(name: string, source: string): Promise<Record<string, string>> {
