@@ -18,16 +18,16 @@ const service: Service = {
 /** What is used of a worker's global scope; the DOM library has the page's. */
 interface Scope {
   addEventListener(type: "message", hear: (event: MessageEvent<ToWorker>) => void): void;
-  postMessage(message: FromWorker): void;
+  postMessage(message: FromWorker, transfer: []): void;
 }
 
 function serve(scope: Scope): void {
   let host: Host | null = null;
   scope.addEventListener("message", ({ data }) => {
     if (host) return host.hear(data);
-    if (data?.type !== "hello") return;
-    host = new Host((message) => scope.postMessage(message), service);
-    void holdLock().then((lock) => scope.postMessage({ type: "ready", lock }));
+    if (data?.type !== "longprompt:hello") return;
+    host = new Host((message) => scope.postMessage(message, []), service);
+    void holdLock().then((lock) => scope.postMessage({ type: "ready", lock }, []));
   });
 }
 

@@ -35,7 +35,7 @@ export class Host {
 
   hear(message: ToWorker): void {
     switch (message.type) {
-      case "hello":
+      case "longprompt:hello":
         return;
       case "call":
         return void this.#run(message);

@@ -206,7 +206,7 @@ export class Link {
     if (this.#gone) return;
     this.#refusal ??= error;
     this.#leave();
-    for (const call of [...this.#running.keys()]) this.#end(call)?.failed(error);
+    for (const call of this.#running.keys()) this.#end(call)?.failed(error);
   }
 
   #leave(): void {

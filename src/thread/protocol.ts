@@ -72,8 +72,8 @@ export type PackedError =
   | { is: "value"; value: unknown };
 
 export type ToWorker =
-  /** The page is there: nothing is heard before. */
-  | { type: "hello" }
+  /** The page is there: nothing is heard before. The name is no other's, since a script may share its worker with one. */
+  | { type: "longprompt:hello" }
   | Call
   /** `count` further items may come. */
   | { type: "more"; call: number; count: number }
@@ -87,7 +87,7 @@ export type ToWorker =
   | { type: "release"; object: number };
 
 export type FromWorker =
-  /** Once, after "hello". `lock`: a Web Lock that is held for as long as the worker lives; null where there are none. */
+  /** Once, after the greeting. `lock`: a Web Lock that is held for as long as the worker lives; null where there are none. */
   | { type: "ready"; lock: string | null }
   /** The call came to a stream; items follow. */
   | { type: "begun"; call: number }

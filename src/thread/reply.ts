@@ -2,6 +2,7 @@
 import type { GenerateOptions, Generation, GenerationResult, Prompt, Session, Token } from "../api.ts";
 import { Feed } from "../engine/feed.ts";
 import { InputError } from "../errors.ts";
+import type { ArgsOf, StreamMethod } from "./protocol.ts";
 import type { Target } from "./target.ts";
 
 /** For calls that can be left: the worker hears of it by their signal, also where the caller has none. */
@@ -24,7 +25,7 @@ export class ThreadSession implements Session {
       throw new InputError("session: it was disposed; got a prompt, want none. Open another with engine.session().", {
         code: "disposed",
       });
-    return new ThreadReply(this.#target, prompt, options);
+    return new ThreadReply(this.#target, "generate", [prompt, signalled(options)]);
   }
 
   dispose(): void {
@@ -34,16 +35,19 @@ export class ThreadSession implements Session {
   }
 }
 
+type ReplyMethod = StreamMethod<Session>;
+
 /** Tokens come by themselves: who reads late gets them all. As many are under way as the page takes up in time. */
 class ThreadReply implements Generation {
   readonly result: Promise<GenerationResult>;
   readonly #tokens = new Feed<Token>();
   readonly #leave: () => void;
 
-  constructor(target: Target<Session>, prompt: Prompt, options: GenerateOptions) {
+  /** `method`: of the session, with what it takes. */
+  constructor(target: Target<Session>, method: ReplyMethod, args: ArgsOf<Session, ReplyMethod>) {
     let call = 0;
     this.result = new Promise((resolve, reject) => {
-      call = target.stream("generate", [prompt, signalled(options)], {
+      call = target.stream(method, args, {
         item: (token) => {
           this.#tokens.push(token);
           target.link.more(call);

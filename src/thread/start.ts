@@ -8,7 +8,7 @@ import { Link } from "./link.ts";
 import { type FromWorker, type Service, SERVICE } from "./protocol.ts";
 import { Target } from "./target.ts";
 
-/** Bundlers look for this very expression; the package's build puts the built script in its place. */
+/** Vite looks for this very expression; in the package, the script is the library in one file (tools/package/build.mjs). */
 const ownWorker = (): Worker =>
   new Worker(new URL("../worker.ts", import.meta.url), { type: "module", name: "longprompt" });
 
@@ -66,7 +66,7 @@ async function linked(start: () => Worker, signal: AbortSignal | undefined): Pro
     over.abort();
     worker.terminate();
   };
-  const link = new Link({ post: (message) => worker.postMessage(message), close });
+  const link = new Link({ post: (message) => worker.postMessage(message, []), close });
   try {
     const lock = await greeted(worker, link, signal);
     worker.addEventListener("messageerror", () => link.die(lost()), { signal: over.signal });
@@ -100,7 +100,7 @@ function greeted(worker: Worker, link: Link, signal: AbortSignal | undefined): P
       if (data.type === "ready") resolve(data.lock);
       else link.hear(data);
     });
-    worker.postMessage({ type: "hello" });
+    worker.postMessage({ type: "longprompt:hello" }, []);
   });
   return greeting.finally(() => heard.abort());
 }

@@ -88,11 +88,11 @@ export async function served(engine: Engine, more: Partial<Service> = {}): Promi
     onLanguage(languageFiles(FILES, null));
     return engine;
   };
-  const host = new Host((message) => worker.postMessage(message), { load, ...more } as Service);
+  const host = new Host((message) => worker.postMessage(message, []), { load, ...more } as Service);
   worker.on("message", (message: ToWorker) => host.hear(message));
   const heard: FromWorker[] = [];
   let isEnded = false;
-  const link = new Link({ post: (message) => page.postMessage(message), close: () => (isEnded = true) });
+  const link = new Link({ post: (message) => page.postMessage(message, []), close: () => (isEnded = true) });
   page.on("message", (message: FromWorker) => {
     heard.push(message);
     link.hear(message);

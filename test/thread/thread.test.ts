@@ -3,6 +3,7 @@ import { expect, test } from "playwright/test";
 import type { ChatCompletionChunk, ChatCompletions, DistilOptions, Engine, Token } from "../../src/api.ts";
 import * as errors from "../../src/errors.ts";
 import { DeviceLostError, InputError, ModelError, UnsupportedError, WorkerLostError } from "../../src/errors.ts";
+import { load } from "../../src/start.ts";
 import { packError, unpackError } from "../../src/thread/errors.ts";
 import { Host } from "../../src/thread/host.ts";
 import type { Call, FromWorker, Service } from "../../src/thread/protocol.ts";
@@ -127,7 +128,9 @@ test("an error keeps its class, code, message, choices and cause", () => {
       cause: error.cause,
     });
   }
-  const classes = Object.values(errors).filter((each) => typeof each === "function" && /^class/.test(String(each)));
+  const classes = Object.values(errors).filter(
+    (each) => typeof each === "function" && String(each).startsWith("class"),
+  );
   const known = made.map((error) => error?.constructor);
   expect(classes.filter((each) => each !== errors.EngineError && !known.includes(each))).toEqual([]);
   expect(unpackError(packError(turn))).toBe(String(turn)); // what cannot be copied
@@ -366,6 +369,13 @@ test("dispose ends replies, then the worker, with the last engine of it; later c
   await turn();
   expect(ended()).toBe(true);
   close();
+});
+
+test("without workers, as in Node, load says so", async () => {
+  await expect(load("org/model", { worker: true })).rejects.toMatchObject({
+    name: "UnsupportedError",
+    code: "no-worker",
+  });
 });
 
 test("a method is called as what it gives: data, an object that stays, or a stream", () => {
