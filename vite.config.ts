@@ -48,6 +48,7 @@ const pages: UserConfig = {
   base: "./",
   publicDir: false,
   plugins: [localModels(), embeddedModel(), smallShaders()],
+  worker: { format: "es", plugins: () => [smallShaders()] },
   build: {
     target: "es2023",
     outDir: join(root, "dist-demo"),

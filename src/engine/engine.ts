@@ -13,7 +13,6 @@ import type { Allowed, Batch, Launched, Model, Sampled } from "../model/model.ts
 import { addAttended } from "./attended.ts";
 import type { PlannedStep } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
-import { scoreText } from "./score.ts";
 import { type Request, Sequence, type SampledToken } from "./sequence.ts";
 
 interface Step extends Launched {
@@ -336,7 +335,8 @@ export class TokenEngine {
   /** Natural log-likelihood of every token given those before it; entry 0 is NaN. Waits for its turn. */
   async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.check({ prompt: tokens, maxTokens: 1 });
-    return await this.#alone(() => {
+    return await this.#alone(async () => {
+      const { scoreText } = await import("./score.ts");
       this.#privatePages?.parked.clear();
       return scoreText(this.#model, this.#residence(), tokens, signal);
     }, signal);

@@ -22,7 +22,6 @@ import type {
 } from "../api.ts";
 import { ChatSession, type Language, type LastReply, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
-import { evaluate } from "../engine/evaluate.ts";
 import { InputError } from "../errors.ts";
 import type { Grammars } from "../grammar/constraint.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -30,6 +29,7 @@ import { modelCost } from "../model/cost.ts";
 import type { Fit } from "../model/context.ts";
 import { teacherOf } from "../model/swiftkv/teacher.ts";
 import { sameShape } from "../kv/systems/swiftkv/layout.ts";
+import type { OwnEngine } from "../thread/own.ts";
 import type { Teacher } from "./calibrate.ts";
 import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel, students } from "./running.ts";
 import type { Saved } from "./saving.ts";
@@ -69,7 +69,7 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
   };
 }
 
-export class LoadedEngine implements Engine {
+export class LoadedEngine implements OwnEngine {
   readonly model: ModelInfo;
   readonly chat: Engine["chat"];
   readonly #loaded: LoadedModel;
@@ -218,7 +218,7 @@ export class LoadedEngine implements Engine {
   }
 
   /** The file of a student: see `saveStudent`. */
-  studentFile(): Uint8Array<ArrayBuffer> {
+  async studentFile(): Promise<Uint8Array<ArrayBuffer>> {
     const { config, identity } = this.#loaded;
     return students.now.studentBytes(this.#fitFor("saveStudent"), { config, ...identity });
   }
@@ -306,6 +306,7 @@ export class LoadedEngine implements Engine {
   ): Promise<Evaluation> {
     this.#check();
     const { engine, price } = this.#speaker;
+    const { evaluate } = await import("../engine/evaluate.ts");
     const evaluated = await evaluate(engine, prompt, continuation, options);
     return { ...evaluated, kvBytesPerToken: price(prompt.length).kvBytesPerToken };
   }
