@@ -354,7 +354,7 @@ export interface Engine {
   session(): Session;
   /**
    * A session that was saved, on any visit, by an engine of the same model and recipe (InputError, code "other-engine"). What it
-   * had in the cache is read, not computed. Throws ModelError with code "bad-file" where that is damaged.
+   * had in the cache is read, not computed, once replies asked for before have ended. Throws ModelError with code "bad-file" where that is damaged.
    */
   open(name: string): Promise<Session>;
   readonly sessions: SavedSessions;
