@@ -1,7 +1,7 @@
-// The pages of demo/: a dev server (chat at /, benchmark at /bench.html, training at /distil.html, models below /models/), and
+// The pages of demo/: a dev server (chat at /, benchmark at /bench.html, training at /distil.html, JSON and functions at /tools.html, models below /models/), and
 // with `vite build --mode demo` a static site in dist-demo/. tools/package/build.mjs builds the library.
 
-import { cpSync, readdirSync } from "node:fs";
+import { cpSync, readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
@@ -23,6 +23,16 @@ function localModels(): Plugin {
   };
 }
 
+/** pdf.js imports from addresses that it computes, for pictures, which are not read here. Vite's way with such imports is a client script that waits for changes; these pages have none. */
+function plainPdfjs(): Plugin {
+  return {
+    name: "longprompt-pdfjs",
+    apply: "serve",
+    transform: (code, id) =>
+      /pdfjs-dist\/build\//.test(id) ? code.replaceAll(/\bimport\(/g, "Promise.reject(") : undefined,
+  };
+}
+
 /** Copies the embedded model beside the pages. */
 function embeddedModel(): Plugin {
   let out = "";
@@ -39,9 +49,12 @@ function embeddedModel(): Plugin {
 
 const EXAMPLES = readdirSync(join(demo, "examples")).filter((file) => file.endsWith(".html"));
 const PAGES = [
-  ...["index.html", "bench.html", "distil.html", "cli/index.html", "serve/index.html"].map((page) => join(demo, page)),
+  ...["index.html", "bench.html", "distil.html", "tools.html", "cli/index.html", "serve/index.html"].map((page) => join(demo, page)),
   ...EXAMPLES.map((page) => join(demo, "examples", page)),
 ];
+
+/** Not every server knows that .mjs is JavaScript, and a worker of another type does not start. */
+const isModule = (names: readonly string[]): boolean => names.some((name) => name.endsWith(".mjs"));
 
 const pages: UserConfig = {
   root: demo,
@@ -54,6 +67,7 @@ const pages: UserConfig = {
     emptyOutDir: true,
     rolldownOptions: {
       input: PAGES,
+      output: { assetFileNames: ({ names }) => `assets/[name]-[hash]${isModule(names) ? ".js" : "[extname]"}` },
     },
   },
 };
@@ -62,9 +76,9 @@ const serving: UserConfig = {
   root: demo,
   appType: "mpa", // an unknown path is a 404, never the chat page: the loader probes for files
   publicDir: false,
-  plugins: [localModels()],
+  plugins: [localModels(), plainPdfjs()],
   optimizeDeps: { noDiscovery: true }, // every dependency is one ES module already; nothing to prebuild, no reload mid-run
-  server: { host: "localhost", fs: { allow: [root] } },
+  server: { host: "localhost", fs: { allow: [root, realpathSync(join(root, "node_modules"))] } },
 };
 
 export default defineConfig(({ command }) => (command === "serve" ? serving : pages));
