@@ -4,7 +4,6 @@ import { describeAdapter, EngineError } from "../../src/index.ts";
 import type { Engine, ModelSource } from "../../src/index.ts";
 import { embedded } from "../shared/catalogue.ts";
 import { find } from "../shared/dom.ts";
-import { fileKind, isReadable, wrongFile } from "../shared/dropped.ts";
 import { nameOfSource, picker } from "../shared/picker.ts";
 import { embeddedStudent } from "../shared/students.ts";
 import { explain, type Remedy, troubleCard } from "../shared/trouble.ts";
@@ -18,6 +17,7 @@ import { conversation } from "./conversation.ts";
 import { documentList } from "./documents.ts";
 import { downloadList } from "./downloads.ts";
 import { faster } from "./faster.ts";
+import { incoming } from "./incoming.ts";
 import { loadShowing } from "./loading.ts";
 import { showNotice } from "./notice.ts";
 import { closePanel, sidePanel } from "./panels.ts";
@@ -312,34 +312,6 @@ function setRunning(controller: AbortController | null, work: Work = "none"): vo
   if (hadFocus) (controller ? stopButton : box.text).focus({ preventScroll: true });
 }
 
-// Files that are dropped outside of the zone for models
-
-async function takeFiles(files: readonly File[]): Promise<void> {
-  const [file] = files;
-  if (!file) return;
-  const kinds = await Promise.all(files.map(fileKind));
-  const inChat = state.engine !== null && !find("chat", HTMLElement).hidden;
-  if (kinds.some(isReadable) && inChat) return documents.take(files);
-  const [kind] = kinds;
-  if (kind === "model") return loadModel([file], file.name.replace(/\.gguf$/i, ""));
-  refuse(file);
-}
-
-async function refuse(file: File): Promise<void> {
-  const card = wrongFile(file.name, await fileKind(file), () => useText(file));
-  goTo(null);
-  pickerTrouble.replaceChildren(card);
-  card.scrollIntoView({ block: "nearest" });
-}
-
-/** It waits in the box where no model is loaded yet. */
-async function useText(file: File): Promise<void> {
-  await documents.take([file]);
-  pickerTrouble.replaceChildren();
-  if (state.engine && state.id !== null) goTo(state.id);
-  else find("picker-list", HTMLElement).querySelector("button")?.focus();
-}
-
 function connectPage(): void {
   find("model-button", HTMLButtonElement).addEventListener("click", () => goTo(null));
   find("picker-back", HTMLButtonElement).addEventListener("click", () => goTo(state.id));
@@ -353,13 +325,6 @@ function connectPage(): void {
     if (event.key !== "Escape" || document.querySelector("dialog[open], :popover-open")) return;
     if (state.running) stop();
     else closePanel();
-  });
-  // A file that misses the drop zone would otherwise replace the page.
-  addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => {
-    if (event.defaultPrevented) return; // the zone has it
-    event.preventDefault();
-    void takeFiles([...(event.dataTransfer?.files ?? [])]);
   });
 }
 
@@ -380,10 +345,11 @@ const ON_PROCESSOR =
 connectComposer({ text: box.text, documents, onInput: box.fit, onSend: () => void chat.send() });
 stopButton.addEventListener("click", stop);
 connectPage();
+const files = incoming({ state, documents, goTo, onModel: (source, name) => void loadModel(source, name) });
 void picker(find("picker-list", HTMLElement), {
   onChoose: (source, name) => void loadModel(source, name),
   last: lastModel(),
-  onWrong: (file) => void refuse(file),
+  onWrong: (file) => void files.refuse(file),
 });
 void showAdapter();
 const asked = new URLSearchParams(location.search).get("model");

@@ -96,6 +96,7 @@ export function chats({ state, onOpen, onGone }: Parts): Chats {
   };
   const lists = ["kept", "chats-list"].map((id) => keptList(find(id, HTMLElement), actions, () => state.id));
   const refresh = (): void => lists.forEach((draw) => void draw());
+  find("chats-button", HTMLButtonElement).addEventListener("click", refresh);
   return { save, showTitle, refresh };
 }
 

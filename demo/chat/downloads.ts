@@ -7,6 +7,7 @@ import { bytes } from "../shared/numbers.ts";
 import { nameOfSource } from "../shared/picker.ts";
 import { type ModelUse, usesOf } from "./archive.ts";
 import { ago } from "./kept.ts";
+import { precisionOf } from "./precision.ts";
 
 export interface DownloadActions {
   onLoad: (source: string, name: string) => unknown;
@@ -51,17 +52,6 @@ function noteOf(model: KeptModel, use: ModelUse | undefined, inUse: boolean): st
   const state = model.isComplete ? "" : `not complete: ${bytes(model.totalBytes)} in all`;
   const when = inUse ? "in use" : use ? `used ${ago(use.used)}` : `downloaded ${ago(model.since)}`;
   return [precisionOf(model, use?.parameters), state, when].filter(Boolean).join(", ");
-}
-
-const GGUF_PRECISION = /(?:^|[-._])((?:UD-)?I?Q\d\w*|BF16|F16|F32|MXFP4)(?:-\d+-of-\d+)?\.gguf$/i;
-
-/** As a GGUF's name has it, else the bits that each of its parameters takes; "" where neither is known. */
-export function precisionOf({ files }: Pick<KeptModel, "files">, parameters = 0): string {
-  const named = files.map(({ name }) => GGUF_PRECISION.exec(name)?.[1]).find(Boolean);
-  if (named) return named.toUpperCase();
-  const weights = files.filter(({ name }) => name.endsWith(".safetensors"));
-  const size = weights.reduce((sum, file) => sum + file.totalBytes, 0);
-  return parameters > 0 && size > 0 ? `${Math.round((8 * size) / parameters)} bits` : "";
 }
 
 /** Asks once more: a download cannot be taken back. */

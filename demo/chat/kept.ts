@@ -20,10 +20,11 @@ export interface KeptActions {
 /** So many are shown at first. */
 const FEW = 5;
 
-/** Fills `target`; the result draws it again. `current`: the conversation on view. */
+/** The result draws it, where it is on view. `current`: the conversation on view. */
 export function keptList(target: HTMLElement, actions: KeptActions, current: () => string | null) {
   let whole = false;
   return async (): Promise<void> => {
+    if (!target.checkVisibility()) return; // all conversations with their documents would be read for nothing
     const all = await conversations();
     const shown = whole ? all : all.slice(0, FEW);
     const more = button(`Show all ${all.length}`, "quiet", () => {
@@ -32,6 +33,7 @@ export function keptList(target: HTMLElement, actions: KeptActions, current: () 
       for (const kept of all.slice(FEW)) list.append(row(kept, actions, current()));
       more.remove();
     });
+    const focus = focusIn(target);
     const list = make("ul", {}, ...shown.map((kept) => row(kept, actions, current())));
     target.replaceChildren(
       make("h2", { textContent: "Conversations" }),
@@ -46,6 +48,19 @@ export function keptList(target: HTMLElement, actions: KeptActions, current: () 
       ),
       make("p", { className: "hint", textContent: actions.said(), attributes: { role: "status" } }),
     );
+    focus();
+  };
+}
+
+/** Where the focus was in what is replaced it is again: at the same conversation, at Undo where that one is gone. */
+function focusIn(target: HTMLElement): () => void {
+  const now = document.activeElement;
+  if (!now || !target.contains(now)) return () => {};
+  const id = now.closest("li")?.dataset.id;
+  return () => {
+    const places = [`[data-id="${id}"] .menu-button`, ".undo button", ".model-row", "input"];
+    const found = places.map((place) => target.querySelector<HTMLElement>(place)).find(Boolean);
+    found?.focus();
   };
 }
 
@@ -59,14 +74,17 @@ function row(kept: Kept, actions: KeptActions, current: string | null): HTMLElem
   );
   if (kept.id === current) open.setAttribute("aria-current", "true");
   open.addEventListener("click", () => actions.open(kept));
-  return make("li", {}, open, menu(`More: ${title}`, actions.items(kept)));
+  const attributes = { "data-id": kept.id };
+  return make("li", { attributes }, open, menu(`More: ${title}`, actions.items(kept)));
 }
 
 function undoLine({ deleted, onUndo }: KeptActions): HTMLElement[] {
   const kept = deleted();
   if (!kept) return [];
   const text = make("span", { textContent: `Deleted: ${titleOf(kept)}`, attributes: { role: "status" } });
-  return [make("p", { className: "undo" }, text, button("Undo", "quiet", onUndo))];
+  const undo = make("button", { type: "button", className: "quiet", textContent: "Undo" });
+  undo.addEventListener("click", () => void onUndo());
+  return [make("p", { className: "undo" }, text, undo)];
 }
 
 function importLabel(onImport: (file: File) => unknown): HTMLElement {

@@ -14,9 +14,13 @@ export function menu(label: string, items: readonly MenuItem[]): HTMLElement {
   const list = make("div", { className: "menu", popover: "auto" }, ...items.map((item) => choice(item)));
   list.firstElementChild?.setAttribute("autofocus", "");
   opener.popoverTargetElement = list;
+  const close = (): void => list.hidePopover();
   list.addEventListener("toggle", () => {
-    opener.setAttribute("aria-expanded", String(list.matches(":popover-open")));
+    const isOpen = list.matches(":popover-open");
+    opener.setAttribute("aria-expanded", String(isOpen));
+    if (!isOpen) return removeEventListener("scroll", close, { capture: true });
     place(list, opener);
+    addEventListener("scroll", close, { capture: true }); // it would stay where it is
   });
   list.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -26,8 +30,6 @@ export function menu(label: string, items: readonly MenuItem[]): HTMLElement {
     const at = all.findIndex((each) => each === document.activeElement);
     all.at((at + step) % all.length)?.focus();
   });
-  const close = (): void => list.hidePopover();
-  list.addEventListener("beforetoggle", () => addEventListener("scroll", close, { capture: true, once: true }));
   return make("span", { className: "menu-holder" }, opener, list);
 }
 
@@ -42,7 +44,6 @@ function choice({ label, onChoose }: MenuItem): HTMLElement {
 
 /** Below the opener, or above it where there is no room; its right edges in line, within the window. */
 function place(list: HTMLElement, opener: HTMLElement): void {
-  if (!list.matches(":popover-open")) return;
   const [{ top, bottom, right }, { width, height }] = [opener.getBoundingClientRect(), list.getBoundingClientRect()];
   const above = bottom + height + 8 > innerHeight;
   list.style.top = `${above ? Math.max(8, top - height - 4) : bottom + 4}px`;

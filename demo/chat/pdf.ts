@@ -24,32 +24,33 @@ export async function readPdf(
   const { getDocument, VerbosityLevel } = await pdfjs();
   const task = getDocument({
     data: await file.arrayBuffer(),
+    cMapUrl: new URL("cmaps/", document.baseURI).href,
     isEvalSupported: false, // the page's policy runs no text as code
     disableFontFace: true,
     useSystemFonts: true, // text only: no font is needed, and none is fetched
     verbosity: VerbosityLevel.ERRORS,
   });
   try {
-    const document = await task.promise.catch((error: unknown) => {
+    const pdf = await task.promise.catch((error: unknown) => {
       throw new Error(reasonOf(error, file.name));
     });
-    return await readPages(document, file.name, { onPage, signal });
+    return await readPages(pdf, file.name, { onPage, signal });
   } finally {
     await task.destroy();
   }
 }
 
 async function readPages(
-  document: PDFDocumentProxy,
+  pdf: PDFDocumentProxy,
   name: string,
   { onPage, signal }: { onPage: (page: number, of: number) => void; signal: AbortSignal },
 ): Promise<PdfText> {
-  const of = document.numPages;
+  const of = pdf.numPages;
   const pages: string[] = [];
   for (let number = 1; number <= Math.min(of, MOST_PAGES); number++) {
     signal.throwIfAborted();
     onPage(number, of);
-    const page = await document.getPage(number);
+    const page = await pdf.getPage(number);
     const { items } = await page.getTextContent();
     pages.push(textOf(items.filter((item): item is TextItem => "str" in item)));
     page.cleanup();

@@ -12,6 +12,7 @@ const TYPES = {
   ".js": "text/javascript",
   ".css": "text/css",
   ".svg": "image/svg+xml",
+  ".bcmap": "application/octet-stream",
 };
 
 /** Models may come from anywhere, everything else from here. Workers of text are refused: the engine does without (docs/security.md). */

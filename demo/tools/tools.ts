@@ -91,10 +91,12 @@ async function step(messages: readonly ChatMessage[], wanted: Partial<ChatComple
     const model = await engine(signal);
     show(null);
     turns.append(view.element);
+    view.element.scrollIntoView({ block: "nearest" });
     const started = performance.now();
     const reply = await read(model, { ...sampling(model), ...wanted, messages, stream: true }, view, signal);
     view.ended(reply.finish, seconds(performance.now() - started));
     await finish(reply, view, messages, wanted);
+    view.element.scrollIntoView({ block: "nearest" }); // on a phone it lies below the form
   } catch (error) {
     if (signal.aborted) view.ended("stopped", "a moment");
     else fail(error, view);

@@ -2,8 +2,21 @@
 
 import type { Locator, Page } from "playwright";
 import { expect } from "playwright/test";
-import { pdfOf } from "./pdf.ts";
-import { ask, box, ended, newChat, replies, set, sidewaysOverflow, STORY, test, visitFable, wait } from "./visit.ts";
+import { japanesePdf, pdfOf } from "./pdf.ts";
+import {
+  ask,
+  axeFaults,
+  box,
+  ended,
+  newChat,
+  replies,
+  set,
+  sidewaysOverflow,
+  STORY,
+  test,
+  visitFable,
+  wait,
+} from "./visit.ts";
 
 let page: Page;
 let faults: string[];
@@ -121,6 +134,7 @@ test("several documents, text and PDF, go before the question; a page range cuts
       file("notes.md", Buffer.from("# Notes\n\nThe sun was warm.")),
       file("story.pdf", pdfOf(["One day it rained.", "The cat was wet.", "The end."])),
       file("scan.pdf", pdfOf(["", ""])),
+      file("nihon.pdf", japanesePdf()),
       file("broken.pdf", Buffer.from("%PDF-1.4 nothing")),
     ]);
   await expect(chip(/^Edit attachment: story\.pdf, 46 characters, \d+ tokens/)).toBeVisible(wait);
@@ -129,6 +143,10 @@ test("several documents, text and PDF, go before the question; a page range cuts
   await expect(note).toContainText("broken.pdf is no PDF, or a damaged one.");
   await note.getByRole("button", { name: "Dismiss" }).click();
   await expect(note).toBeHidden();
+  await chip(/^Edit attachment: nihon\.pdf, 2 characters/).click();
+  await expect(page.getByRole("dialog").getByRole("textbox")).toHaveValue("\u65e5\u672c");
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Remove attachment: nihon.pdf" }).click();
   await chip(/^Edit attachment: story\.pdf/).click();
   const dialog = page.getByRole("dialog", { name: "story.pdf" });
   await dialog.getByLabel("First page").fill("2");
@@ -247,6 +265,37 @@ test("every part has a role and a name", async () => {
   await page.keyboard.press("Escape");
   await expect(page.getByRole("complementary", { name: "Settings" })).toBeHidden();
   await expect(page.getByRole("button", { name: "Settings", exact: true })).toBeFocused();
+});
+
+test("axe finds nothing serious in a conversation, with each panel and dialog", async () => {
+  await ask(page, STORY);
+  expect(await axeFaults(page), "conversation").toEqual([]);
+  for (const name of ["Conversations", "Faster reading (SwiftKV)", "Settings"]) {
+    await page.getByRole("button", { name, exact: true }).click();
+    if (name === "Settings") await expect(page.getByRole("img", { name: /^Reading by reply: / })).toBeVisible();
+    expect(await axeFaults(page), name).toEqual([]);
+  }
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "More about this conversation" }).click();
+  expect(await axeFaults(page), "menu").toEqual([]);
+  await page.getByRole("button", { name: "Rename", exact: true }).click();
+  expect(await axeFaults(page), "dialog").toEqual([]);
+  await page.keyboard.press("Escape");
+});
+
+test("speed and memory of each reply are drawn in the settings, and stand there in numbers", async () => {
+  const { figures } = await ask(page, STORY);
+  await ask(page, "And then?");
+  await page.getByRole("button", { name: "Settings", exact: true }).click();
+  const charts = page.getByRole("region", { name: "Speed and memory over this conversation" });
+  await expect(charts.locator("canvas")).toHaveCount(3);
+  const [, reading, writing] = /\(([\d.,]+ tok\/s)[^]*wrote \d+ at ([\d.,]+ tok\/s)/.exec(figures) ?? [];
+  await charts.getByText("In numbers").click();
+  const row = charts.getByRole("row").nth(1);
+  await expect(row).toContainText(`1${reading}${writing}`);
+  await expect(row).toContainText(/\d kB$/);
+  await expect(charts.getByRole("row")).toHaveCount(3);
+  await page.getByRole("button", { name: "Close settings" }).click();
 });
 
 test("the keyboard chooses a recipe for keys and values; it costs what the list says", async () => {

@@ -1,7 +1,7 @@
 // The chat as the package has it: built, under a strict content security policy, and an example beside it.
 import { expect } from "playwright/test";
 import { POLICY } from "../../demo/server/built.mjs";
-import { pdfOf } from "./pdf.ts";
+import { japanesePdf } from "./pdf.ts";
 import { opened, test } from "./published.ts";
 import { ask, loadFable, set, STORY, wait } from "./visit.ts";
 
@@ -19,9 +19,9 @@ test("the chat loads a model and answers; nothing is asked of other machines", a
   expect(figures).toContain("wrote 12");
   expect(faults).toEqual([]);
   await page.getByRole("button", { name: "Add a text or PDF" }).click();
-  const pdf = { name: "rain.pdf", mimeType: "application/pdf", buffer: pdfOf(["It rained."]) };
+  const pdf = { name: "nihon.pdf", mimeType: "application/pdf", buffer: japanesePdf() };
   await page.getByLabel("Open files").setInputFiles(pdf);
-  await expect(page.getByRole("button", { name: /^Edit attachment: rain\.pdf, 10 characters/ })).toBeVisible(wait);
+  await expect(page.getByRole("button", { name: /^Edit attachment: nihon\.pdf, 2 characters/ })).toBeVisible(wait);
   expect(faults).toEqual([]);
   const ran = await page.evaluate(async () => {
     const script = document.createElement("script");
