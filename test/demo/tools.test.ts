@@ -30,7 +30,7 @@ test("a schema holds the reply to its form; functions are called, answered, and 
   await page.getByRole("radio", { name: "Calls of functions" }).check();
   const draw = { name: "draw", parameters: { type: "object", properties, required: ["animal", "legs"] } };
   await page.getByRole("textbox", { name: "Functions" }).fill(JSON.stringify(draw));
-  await page.getByLabel("Most tokens").fill("48");
+  await page.getByLabel("Most tokens").fill("96");
   await run.click();
   const call = page.getByRole("region", { name: "Call 1: draw" });
   await expect(call).toContainText(/"animal": "(cat|dog)",\s+"legs": [234]/, wait);
