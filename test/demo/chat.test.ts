@@ -270,10 +270,10 @@ test("every part has a role and a name", async () => {
 test("axe finds nothing serious in a conversation, with each panel and dialog", async () => {
   await ask(page, STORY);
   expect(await axeFaults(page), "conversation").toEqual([]);
-  for (const name of ["Conversations", "Faster reading (SwiftKV)", "Settings"]) {
-    await page.getByRole("button", { name, exact: true }).click();
-    if (name === "Settings") await expect(page.getByRole("img", { name: /^Reading by reply: / })).toBeVisible();
-    expect(await axeFaults(page), name).toEqual([]);
+  for (const name of [/^Conversations$/, /^Faster reading/, /^Settings$/]) {
+    await page.getByRole("button", { name }).click();
+    if (name.test("Settings")) await expect(page.getByRole("img", { name: /^Reading by reply: / })).toBeVisible();
+    expect(await axeFaults(page), String(name)).toEqual([]);
   }
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "More about this conversation" }).click();
