@@ -158,16 +158,16 @@ test("no page scrolls sideways on a small phone", async () => {
   }
 });
 
-for (const colorScheme of ["light", "dark"] as const) {
-  test(`axe finds nothing serious on any page, ${colorScheme}`, async () => {
-    await page.emulateMedia({ colorScheme });
-    for (const path of ["/", "/bench.html", "/distil.html", "/tools.html"]) {
-      await page.goto(server.url + path);
-      await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
-      expect(await axeFaults(page), path).toEqual([]);
+test("axe finds nothing serious on any page, light or dark", async () => {
+  for (const path of ["/", "/bench.html", "/distil.html", "/tools.html"]) {
+    await page.goto(server.url + path);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await axeFaults(page), `${path}, ${colorScheme}`).toEqual([]);
     }
-  });
-}
+  }
+});
 
 test("an unknown path is a 404, so that probing for model files works", async () => {
   for (const path of ["/models/fable/absent.json", "/models/absent/", "/nowhere"])
