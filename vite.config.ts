@@ -78,6 +78,7 @@ const pages: UserConfig = {
   base: "./",
   publicDir: false,
   plugins: [localModels(), embeddedModel(), smallShaders()],
+  worker: { format: "es", plugins: () => [smallShaders()] },
   build: {
     target: "es2023",
     outDir: join(root, "dist-demo"),

@@ -6,6 +6,7 @@ import { opened, root, test } from "./published.ts";
 import { wait } from "./visit.ts";
 
 for (const [name, says] of [
+  ["chat", "Done: length"],
   ["long", /Done: \d+ tokens in \d+ kB; all of them in 16 bits take \d+ kB/],
   ["calibrate", "Done: prompts run 4 of 8 layers"],
 ] as const) {

@@ -36,10 +36,14 @@ test("the chat loads a model and answers; nothing is asked of other machines", a
   await page.close();
 });
 
-test("example: chat", async ({ visit, site }) => {
-  const { page, faults } = await opened(visit, `${site}examples/chat.html`);
-  await expect(page.getByRole("status")).toHaveText("Done: length", wait);
-  await expect(page.locator("#reply")).toHaveText(/\w{3}/);
+test("example: two replies at once from a worker, which the policy lets start", async ({ visit, site }) => {
+  const { page, faults } = await opened(visit, `${site}examples/worker.html`);
+  await expect(page.getByRole("status")).toHaveText(
+    /^Done: 40 and 40 tokens on .+, [1-9]\d* turns of this page$/,
+    wait,
+  );
+  for (const id of ["first", "second"]) await expect(page.locator(`#${id}`)).toHaveText(/\w{3}/);
+  expect(page.workers()).toEqual([]); // ended with its engine
   expect(faults).toEqual([]);
   await page.close();
 });
