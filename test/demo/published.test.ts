@@ -1,6 +1,7 @@
 // The chat as the package has it: built, under a strict content security policy, and an example beside it.
 import { expect } from "playwright/test";
 import { POLICY } from "../../demo/server/built.mjs";
+import { japanesePdf } from "./pdf.ts";
 import { opened, test } from "./published.ts";
 import { ask, loadFable, set, STORY, wait } from "./visit.ts";
 
@@ -16,6 +17,11 @@ test("the chat loads a model and answers; nothing is asked of other machines", a
   const { text, figures } = await ask(page, STORY);
   expect(text).toMatch(/\w{3}/);
   expect(figures).toContain("wrote 12");
+  expect(faults).toEqual([]);
+  await page.getByRole("button", { name: "Add a text or PDF" }).click();
+  const pdf = { name: "nihon.pdf", mimeType: "application/pdf", buffer: japanesePdf() };
+  await page.getByLabel("Open files").setInputFiles(pdf);
+  await expect(page.getByRole("button", { name: /^Edit attachment: nihon\.pdf, 2 characters/ })).toBeVisible(wait);
   expect(faults).toEqual([]);
   const ran = await page.evaluate(async () => {
     const script = document.createElement("script");

@@ -1,6 +1,14 @@
 // The protocol between a page and the worker of its engine, over a port in one process.
 import { expect, test } from "playwright/test";
-import type { ChatCompletionChunk, ChatCompletions, DistilOptions, Engine, KeptPrefix, Token } from "../../src/api.ts";
+import type {
+  ChatCompletionChunk,
+  ChatCompletions,
+  ConvertOptions,
+  DistilOptions,
+  Engine,
+  KeptPrefix,
+  Token,
+} from "../../src/api.ts";
 import * as errors from "../../src/errors.ts";
 import { DeviceLostError, InputError, ModelError, UnsupportedError, WorkerLostError } from "../../src/errors.ts";
 import { load } from "../../src/start.ts";
@@ -249,6 +257,20 @@ test("a training waits for what onCheckpoint does, and hears that it failed", as
   const failing = engine.distil({ layers: 1, group: 1 }, { texts: "a", onCheckpoint: () => Promise.reject(full) });
   await expect(failing).rejects.toBe(full);
   expect(order.filter((each) => each === "next step")).toHaveLength(1);
+  close();
+});
+
+test("what an object was made with is called for as long as it lives", async () => {
+  let tell: ConvertOptions["onProgress"];
+  const convert: Service["convert"] = async (_, __, { onProgress }) => {
+    tell = onProgress;
+    return engineOver(new FakeModel());
+  };
+  const { engine, close } = await served(engineOver(new FakeModel()), { convert });
+  const seen: number[] = [];
+  await engine.convert(false, { onProgress: ({ tokens }) => void seen.push(tokens) });
+  tell!({ phase: "read", tokens: 5, totalTokens: 9, secondsLeft: null });
+  await expect.poll(() => seen).toEqual([5]);
   close();
 });
 
