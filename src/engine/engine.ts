@@ -9,7 +9,7 @@ import type { LaterPool } from "../kv/later.ts";
 import { optional } from "../kv/optional.ts";
 import type { PagePool } from "../kv/pages.ts";
 import { type Holdings, Residence } from "../kv/residence.ts";
-import type { Allowed, Batch, Launched, Model, Sampled } from "../model/model.ts";
+import { type Allowed, type Batch, type Launched, type Model, NoRoomError, type Sampled } from "../model/model.ts";
 import { addAttended } from "./attended.ts";
 import type { PlannedStep } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -226,11 +226,12 @@ export class TokenEngine {
     const unread: Step[] = [];
     try {
       while (true) {
-        const step = this.#scheduler.plan(this.#exclusive[0]?.arrival);
-        if (step) unread.push(await this.#launch(step));
-        else if (unread.length === 0) return;
-        if (unread.length > 1 || !step) await this.#settle(unread.shift()!);
-        if (step) await this.#sample(unread.at(-1)!);
+        const plan = this.#scheduler.plan(this.#exclusive[0]?.arrival);
+        if (!plan && unread.length === 0) return;
+        const step = plan && (await this.#launch(plan, unread));
+        if (step) unread.push(step);
+        if (unread.length > 1 || !plan) await this.#settle(unread.shift()!);
+        if (step) await this.#sample(step);
       }
     } catch (error) {
       // Nothing may be under way when the next requests start, least of all with a staging buffer.
@@ -239,10 +240,35 @@ export class TokenEngine {
     }
   }
 
-  async #launch(step: PlannedStep): Promise<Step> {
+  /** Null where there is no memory for it. Then everything has been read. */
+  async #launch(step: PlannedStep, unread: Step[]): Promise<Step | null> {
     for (const sequence of step.entered) this.#tell(sequence, () => sequence.report(sequence.reused!));
     this.#notePeak(step.batch);
-    return { step, ...(await this.#model.submit(step.batch)) };
+    try {
+      return { step, ...(await this.#model.submit(step.batch)) };
+    } catch (error) {
+      if (!(error instanceof NoRoomError)) throw error;
+      const { sequences } = error;
+      const needing = this.#scheduler.running.filter(({ number }) => number !== null && sequences.includes(number));
+      if (needing.length === 0) throw error;
+      while (unread.length > 0) await this.#settle(unread.shift()!);
+      this.#lack(needing, error);
+      return null;
+    }
+  }
+
+  /**
+   * There is no memory for more than has been used. What is kept for later requests goes first: with all of what there is, these may
+   * have room. Those that do not have it then fail. All others are computed again; nothing of the step has been done.
+   */
+  #lack(needing: readonly Sequence[], error: NoRoomError): void {
+    const keeps = this.#pool.keeps || (this.#privatePages?.standing?.numbers.length ?? 0) > 0;
+    for (const sequence of needing) {
+      if (!keeps || sequence.lacked) this.#end(sequence, null, error);
+      sequence.lacked = true;
+    }
+    this.#scheduler.setBackAll();
+    this.#forgetAll();
   }
 
   /** Of a step in which a reply is constrained; every token before it has been read. */

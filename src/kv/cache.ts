@@ -10,8 +10,9 @@ import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
 import { ALL_SLOTS, type Entry, PageLists } from "./lists.ts";
 import type { BlockMove } from "./blocks.ts";
-import type { Tier } from "./plan.ts";
+import type { Room, Tier } from "./plan.ts";
 import type { KeptPages } from "./kept.ts";
+import { alignedBlocks } from "./regions.ts";
 import type { Edits } from "./residence.ts";
 import type { StreamedBuffers, StreamedShape } from "./streamed.ts";
 
@@ -25,6 +26,8 @@ export interface CacheShape {
   tiers: readonly Tier[];
   /** [stores] private pages of each store, for sequences that keep a part of their prompt; null: none do. */
   privatePages: readonly number[] | null;
+  /** Blocks of all regions of prompts at most, even; 0: a system keeps nothing there. */
+  regions: number;
   /** Set where prompts are streamed. */
   streamed: StreamedShape | null;
   /** Sequences that can take part in a step at once. */
@@ -45,6 +48,12 @@ export interface CacheParts {
   StreamedBuffers: typeof StreamedBuffers;
 }
 
+/** Buffers of a system beside the pages. */
+interface Beside {
+  /** Makes room. Throws UnsupportedError where there is no memory; what is there stays as it is. */
+  grow(room: Room): Promise<void>;
+}
+
 export class KvCache {
   readonly shape: CacheShape;
   readonly lists: PageLists;
@@ -63,13 +72,15 @@ export class KvCache {
   /** [sequences, and those prepared] pages that the longest list has fewer than its tokens fill, and pages given up. */
   readonly #fewer: number[];
   readonly #givenUp: number[];
-  #room: number;
+  readonly #beside: Beside[] = [];
+  #room: Room;
 
   /** `parts`: null where nothing is sealed or streamed. */
   constructor(gpu: Gpu, shape: CacheShape, parts: CacheParts | null = null) {
     this.#gpu = gpu;
     this.shape = shape;
-    this.#room = shape.room;
+    const regions = Math.min(alignedBlocks(shape.room), shape.regions);
+    this.#room = { blocks: shape.room, later: shape.streamed?.room ?? 0, regions };
     const most = Math.min(gpu.mostBytes, shape.arenaBytes);
     const largest = Math.max(...shape.tiers.map((tier) => tier.blocks * this.#blockBytes(tier.format)));
     this.bundles = bundlesOf(shape.layout, Math.max(1, Math.floor(most / largest)));
@@ -78,7 +89,7 @@ export class KvCache {
     const whole = [...this.#blockArenas, ...(this.streamed?.arenas ?? [])];
     this.privateArena = this.#makePrivateArena(whole.length);
     this.arenas = this.privateArena ? [...whole, this.privateArena] : whole;
-    const pages = Math.min(this.#room, shape.maxPages);
+    const pages = Math.min(shape.room, shape.maxPages);
     this.lists = new PageLists(gpu, { ...shape, sequences: shape.sequences + 1, columns: this.columns, pages });
     this.#staging = gpu.buffer("block copy", this.#stagedBytes(), "scratch");
     const seals = shape.tiers.some(({ format }) => isSealed(format));
@@ -151,7 +162,7 @@ export class KvCache {
     );
     let [start, number] = [0, 0];
     return tiers.flatMap(({ format, blocks }) => {
-      const size = { start, blocks, room: this.#room, blockBytes: this.#blockBytes(format), most };
+      const size = { start, blocks, room: this.#room.blocks, blockBytes: this.#blockBytes(format), most };
       start += blocks;
       return split(
         size,
@@ -170,7 +181,7 @@ export class KvCache {
     if (!streamed) return null;
     const pages = { format: this.written, kvHeads, headWidth };
     const [{ blocks }] = tiers as [Tier];
-    const [room, number] = [this.#room, this.#blockArenas.length];
+    const [room, number] = [this.#room.blocks, this.#blockArenas.length];
     return new parts!.StreamedBuffers(this.#gpu, streamed, {
       bundles: this.bundles,
       pages,
@@ -193,9 +204,17 @@ export class KvCache {
 
   // ---- room ----
 
-  /** Blocks of each tier, and pages of a list, that there is room for. */
-  get room(): number {
+  get room(): Room {
     return this.#room;
+  }
+
+  hasRoom(wanted: Room): boolean {
+    return (["blocks", "later", "regions"] as const).every((what) => wanted[what] <= this.#room[what]);
+  }
+
+  /** These grow with it from now on. */
+  growsWith(beside: Beside): void {
+    this.#beside.push(beside);
   }
 
   /** Room that is needed for a block: as many as it and those before it in its tier. */
@@ -208,23 +227,29 @@ export class KvCache {
     return block < first.blocks ? 0 : first.blocks;
   }
 
-  /** Later blocks that there is room for. */
-  get laterRoom(): number {
-    return this.streamed?.room ?? 0;
+  /**
+   * Makes room for `wanted`; where there is too little, as much again as there is, so that what is copied is never more than what
+   * is used. Programs that bind pages, lists or what lies beside them must be built anew, also where it throws: UnsupportedError
+   * where there is no memory. What is in the cache stays as it is.
+   */
+  async grow(wanted: Room): Promise<void> {
+    this.#sealer?.forget();
+    const room = this.#grown(wanted);
+    await this.streamed?.grow(room.blocks, room.later);
+    for (const arena of this.#blockArenas) await arena.grow(room.blocks - (arena.first - this.#tierStart(arena.first)));
+    await this.lists.grow(Math.min(room.blocks, this.shape.maxPages));
+    for (const each of this.#beside) await each.grow(room);
+    this.#room = room;
   }
 
-  /**
-   * Makes room for `blocks` blocks and `later` later blocks; where there is too little, as many again as there are, so that
-   * what is copied is never more than what is used. Programs that bind pages or lists must be built anew. Throws UnsupportedError where there is no memory; what is there
-   * stays as it is.
-   */
-  async grow(blocks: number, later: number): Promise<void> {
-    const room = grown(this.#room, blocks, Math.max(...this.shape.tiers.map((tier) => tier.blocks)));
-    await this.streamed?.grow(room, grown(this.laterRoom, later, this.streamed.shape.blocks));
-    for (const arena of this.#blockArenas) await arena.grow(room - (arena.first - this.#tierStart(arena.first)));
-    await this.lists.grow(Math.min(room, this.shape.maxPages));
-    this.#sealer?.forget();
-    this.#room = room;
+  #grown({ blocks, later, regions }: Room): Room {
+    const { tiers, streamed, regions: all } = this.shape;
+    const most = Math.max(...tiers.map((tier) => tier.blocks));
+    return {
+      blocks: grown(this.#room.blocks, blocks, most),
+      later: grown(this.#room.later, later, streamed?.blocks ?? 0),
+      regions: grown(this.#room.regions, alignedBlocks(regions), all),
+    };
   }
 
   #arenaOf(block: number): BlockArena {

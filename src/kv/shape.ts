@@ -55,7 +55,7 @@ export function privatePagesOf({ model, retaining }: ResolvedCache, { sequences,
 }
 
 /** Blocks of prompts that a state has room for: as many as the cache; null where there is none. */
-const stateBlocksOf = ({ retaining }: ResolvedCache, { context }: KvBounds): number | null =>
+export const stateBlocksOf = ({ retaining }: ResolvedCache, { context }: KvBounds): number | null =>
   retaining?.recalls ? alignedBlocks(blocksFor(context)) : null;
 
 export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {

@@ -6,7 +6,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
+import { type CachePlan, chunkRowsOf, type Room } from "../kv/plan.ts";
 import { GONE, type Holdings } from "../kv/residence.ts";
 import { planOf } from "../kv/shape.ts";
 import type { Attending } from "../kv/system.ts";
@@ -18,7 +18,7 @@ import { logits, lower, upper } from "./forward.ts";
 import { type Allowed, type Batch, GREEDY, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
 import type { Model, Row } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
-import { type CacheOptions, laterRoomOf, makeCache, makeRopes, roomOf } from "./room.ts";
+import { type CacheOptions, growRopes, makeCache, makeRopes, noRoom, roomOf } from "./room.ts";
 import { decodeResults } from "./sample/results.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
@@ -94,6 +94,7 @@ export class Transformer implements Model {
       tokens: this.#sampler.tokens,
       variants,
     };
+    cache.growsWith({ grow: (room) => growRopes(this.#model, room, this.cache.context) });
     const context = contextOf(this.#model, spans.lower);
     const [between = null] = kv.systems.flatMap((system) => system.between?.(context) ?? []);
     const [attending = null] = kv.systems.flatMap((system) => system.attending?.(context) ?? []);
@@ -176,22 +177,24 @@ export class Transformer implements Model {
   }
 
   /**
-   * Makes room for `blocks` blocks of each tier and sequences of as many pages, and `later` later blocks. The cache, the page lists and the rotations grow
-   * with what is used, at least twofold, up to the context; programs are then built anew. Throws UnsupportedError where there is no memory.
+   * Makes room. The cache and all that grows with it does so with what is used, at least twofold, up to the context; programs are
+   * then built anew. Throws UnsupportedError where there is no memory; what is there stays as it is.
    */
-  async reserve(blocks: number, later = 0): Promise<void> {
-    const { cache, config, ropes } = this.#model;
-    if (blocks <= cache.room && later <= cache.laterRoom) return;
-    await cache.grow(blocks, later);
-    for (const { table } of ropes) this.#gpu.release(table);
-    ropes.splice(0, ropes.length, ...makeRopes(this.#gpu, config, cache, this.cache.context));
+  async reserve(room: Partial<Room>): Promise<void> {
+    const { cache } = this.#model;
+    const wanted = { blocks: 0, later: 0, regions: 0, ...room };
+    if (cache.hasRoom(wanted)) return;
     await this.#forgetPrograms();
+    await cache.grow(wanted);
   }
 
   async submit(batch: Batch): Promise<Launched> {
     this.#gpu.check();
     await this.#between.before(batch);
-    await this.reserve(roomOf(batch, this.#model.cache), laterRoomOf(batch));
+    const { cache } = this.#model;
+    await this.reserve(roomOf(batch, cache)).catch((error: unknown) => {
+      throw noRoom(error, batch, cache);
+    });
     this.#writeLists(batch);
     const stages = await this.#prepare(batch);
     const seals = await this.#model.cache.prepareSeals(batch.moves);
@@ -254,7 +257,8 @@ export class Transformer implements Model {
   /** Runs the rows of `batch` through a wide program of the caller's, built after `reserve`, without logits. Resolves when the GPU is done. */
   async runThrough(program: Program<Sizes>, batch: Batch): Promise<void> {
     this.#gpu.check();
-    assert(roomOf(batch, this.#model.cache) <= this.#model.cache.room, "a program of the caller's has room reserved");
+    const { cache } = this.#model;
+    assert(cache.hasRoom(roomOf(batch, cache)), "a program of the caller's has room reserved");
     this.#writeLists(batch);
     program.prepare(sizesOf(this.#model, batch, 0));
     this.#writeRows(batch, []);
@@ -276,7 +280,7 @@ export class Transformer implements Model {
   async writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): Promise<void> {
     const { cache } = this.#model;
     const held = holdings.blocks.filter((block) => block !== GONE);
-    await this.reserve(Math.max(0, ...held.map((block) => cache.roomFor(block))));
+    await this.reserve({ blocks: Math.max(0, ...held.map((block) => cache.roomFor(block))) });
     const { writePages } = await import("../kv/saved.ts");
     writePages(this.#gpu, this.#model.cache, holdings, saved);
   }
@@ -377,7 +381,7 @@ export class Transformer implements Model {
       made: this.#model.cache.streamed && { sequence: 0, from: first, to: first + count },
       arrivals: [],
     };
-    await this.reserve(roomOf(batch, this.#model.cache), laterRoomOf(batch));
+    await this.reserve(roomOf(batch, this.#model.cache));
     this.#writeLists(batch);
     const times: KernelTime[] = [];
     for (const { program, sizes } of await this.#prepare(batch)) times.push(...(await program.profile(sizes)));

@@ -60,9 +60,11 @@ export function takePrompt(context: SystemContext, shape: ShadowShape, store: nu
 }
 
 function tilesOf({ context, shape }: Job): Tile[] {
-  const { capacity, scratch } = stateOf(context, shape);
-  const { tile: most } = scratch;
-  return Array.from({ length: ceilDiv(capacity, most) }, (_, i) => ({ first: i * most, most }));
+  const { tile: most } = stateOf(context, shape).scratch;
+  return Array.from({ length: ceilDiv(context.cache.room.regions * BLOCK_TOKENS, most) }, (_, i) => ({
+    first: i * most,
+    most,
+  }));
 }
 
 /** Of the keys of the prompt's base, less that of its last token. */
@@ -211,7 +213,7 @@ const givenUp = (shape: ShadowShape, s: StepSizes): number => chunksOf(tokensOf(
 
 function chooseOutliers({ context, shape, store }: Job): AnyDispatch<StepSizes> {
   const { kvHeads: G } = context.model;
-  const { stores, scratch, chunks: stride } = stateOf(context, shape);
+  const { stores, scratch } = stateOf(context, shape);
   const { outliers } = shape;
   const chunks = (s: StepSizes) => chunksOf(tokensOf(s), shape);
   return dispatch({
@@ -221,7 +223,7 @@ function chooseOutliers({ context, shape, store }: Job): AnyDispatch<StepSizes> 
     buffers: { scores: scratch.unlike, keep: stores[store]!.outliers },
     params: (s: StepSizes) => ({
       first: 0,
-      stride,
+      stride: scratch.chunks,
       slots: chunks(s),
       count: Math.min(outliers, chunks(s)),
       column: sequenceOf(s) * G,

@@ -6,7 +6,7 @@ import type { PromptEndSizes, RetiringSizes, SystemContext } from "../../system.
 import { HostValues, type Round } from "./host.ts";
 import { recall } from "./recall.ts";
 import { chunksOf, type ShadowShape, valueWords } from "./shape.ts";
-import { stateOf } from "./state.ts";
+import { growingBuffers, knownState, stateOf } from "./state.ts";
 import { pageRange } from "./retire.ts";
 import { copyValues, type Range } from "./tokens.ts";
 
@@ -24,7 +24,7 @@ interface BringSizes {
   lists: readonly number[];
 }
 
-/** A program that is built anew where lists or pages have come to lie in other buffers. */
+/** A program that is built anew where what it binds has come to lie in other buffers. */
 class Built<D extends object> {
   readonly #build: () => Promise<Program<D>>;
   #program: Promise<Program<D>> | null = null;
@@ -34,8 +34,9 @@ class Built<D extends object> {
     this.#build = build;
   }
 
-  for({ lists, arenas }: KvCache): Promise<Program<D>> {
-    const buffers = [lists.inputs, ...arenas.flatMap((arena) => arena.buffers)];
+  for(cache: KvCache): Promise<Program<D>> {
+    const { lists, arenas } = cache;
+    const buffers = [lists.inputs, ...arenas.flatMap((arena) => arena.buffers), ...growingBuffers(knownState(cache)!)];
     if (this.#program && buffers.every((buffer, i) => buffer === this.#buffers[i])) return this.#program;
     void this.#program?.then((old) => old.dispose());
     this.#buffers = buffers;
@@ -60,13 +61,13 @@ export class ValueServer {
     const { gpu, cache, model } = context;
     const { kvHeads, headWidth } = model;
     const { chunk, selected, width } = shape;
-    const { scratch, uploads, stores: states } = stateOf(context, shape);
+    const { mostTile, uploads, stores: states } = stateOf(context, shape);
     this.#made = context;
     this.#shape = shape;
     const { stores } = cache.shape.layout;
     this.#host = new HostValues({ stores, kvHeads, words: valueWords(shape, headWidth), chunk, selected });
     this.#upload = new Uint32Array(uploads!.size / 4);
-    this.#exports = new Readback(gpu, scratch.tile * width * 2, 1);
+    this.#exports = new Readback(gpu, mostTile * width * 2, 1);
     this.#moves = new Readback(gpu, states[0]!.moves.size, 1);
   }
 
