@@ -14,6 +14,11 @@ export const BLOCK_TOKENS = 32;
 /** Blocks that hold `tokens` tokens. */
 export const blocksFor = (tokens: number): number => ceilDiv(tokens, BLOCK_TOKENS);
 
+/** Regions of what stands for prompts (regions.ts) begin and end on a multiple of so many blocks. */
+export const REGION_ALIGN = 2;
+
+export const alignedBlocks = (blocks: number): number => REGION_ALIGN * ceilDiv(blocks, REGION_ALIGN);
+
 /** Before the next step `to` gets what `from` holds: a copy within a tier, in another format from tier to tier. */
 export interface BlockMove {
   from: number;

@@ -4,15 +4,15 @@ import { assert } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords, split, type Stretch } from "./arena.ts";
-import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
+import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import type { PageMove, Sealer } from "./edits.ts";
 import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
 import { ALL_SLOTS, type Entry, PageLists } from "./lists.ts";
 import type { BlockMove } from "./blocks.ts";
-import type { Room, Tier } from "./plan.ts";
+import type { Tier } from "./plan.ts";
+import { type Beside, covers, grown, type Room } from "./room.ts";
 import type { KeptPages } from "./kept.ts";
-import { alignedBlocks } from "./regions.ts";
 import type { Edits } from "./residence.ts";
 import type { StreamedBuffers, StreamedShape } from "./streamed.ts";
 
@@ -46,12 +46,6 @@ export interface CacheShape {
 export interface CacheParts {
   Sealer: typeof Sealer;
   StreamedBuffers: typeof StreamedBuffers;
-}
-
-/** Buffers of a system beside the pages. */
-interface Beside {
-  /** Makes room. Throws UnsupportedError where there is no memory; what is there stays as it is. */
-  grow(room: Room): Promise<void>;
 }
 
 export class KvCache {
@@ -113,12 +107,13 @@ export class KvCache {
 
   /** Those that projections write: of the first tier, or where prompts are streamed, later and passing ones. */
   writtenArenasOf(store: number): readonly Arena[] {
-    if (this.#isLater(store)) return this.streamed!.arenas;
+    if (this.isLater(store)) return this.streamed!.arenas;
     const [{ blocks }] = this.shape.tiers as [Tier];
     return this.#blockArenas.filter(({ first }) => first < blocks);
   }
 
-  #isLater(store: number): boolean {
+  /** Whether prompts are streamed and blocks hold nothing of the store. */
+  isLater(store: number): boolean {
     return this.streamed !== null && store >= this.streamed.shape.firstStore;
   }
 
@@ -209,7 +204,7 @@ export class KvCache {
   }
 
   hasRoom(wanted: Room): boolean {
-    return (["blocks", "later", "regions"] as const).every((what) => wanted[what] <= this.#room[what]);
+    return covers(this.#room, wanted);
   }
 
   /** These grow with it from now on. */
@@ -228,13 +223,13 @@ export class KvCache {
   }
 
   /**
-   * Makes room for `wanted`; where there is too little, as much again as there is, so that what is copied is never more than what
-   * is used. Programs that bind pages, lists or what lies beside them must be built anew, also where it throws: UnsupportedError
-   * where there is no memory. What is in the cache stays as it is.
+   * Makes room for `wanted`, and more (see `grown`). Throws UnsupportedError where there is no memory: what is in the cache stays as
+   * it is. Either way, programs that bind pages, lists or what lies beside them must be built anew.
    */
   async grow(wanted: Room): Promise<void> {
     this.#sealer?.forget();
-    const room = this.#grown(wanted);
+    const regions = alignedBlocks(wanted.regions);
+    const room = grown(this.#room, { ...wanted, regions }, this.#mostRoom);
     await this.streamed?.grow(room.blocks, room.later);
     for (const arena of this.#blockArenas) await arena.grow(room.blocks - (arena.first - this.#tierStart(arena.first)));
     await this.lists.grow(Math.min(room.blocks, this.shape.maxPages));
@@ -242,14 +237,9 @@ export class KvCache {
     this.#room = room;
   }
 
-  #grown({ blocks, later, regions }: Room): Room {
-    const { tiers, streamed, regions: all } = this.shape;
-    const most = Math.max(...tiers.map((tier) => tier.blocks));
-    return {
-      blocks: grown(this.#room.blocks, blocks, most),
-      later: grown(this.#room.later, later, streamed?.blocks ?? 0),
-      regions: grown(this.#room.regions, alignedBlocks(regions), all),
-    };
+  get #mostRoom(): Room {
+    const { tiers, streamed, regions } = this.shape;
+    return { blocks: Math.max(...tiers.map((tier) => tier.blocks)), later: streamed?.blocks ?? 0, regions };
   }
 
   #arenaOf(block: number): BlockArena {
@@ -285,7 +275,7 @@ export class KvCache {
     this.lists.setEntries(sequence, index, (column) => {
       if (this.streamed && column === this.inputColumn) return this.streamed.inputEntry(block, index);
       const [store, head] = [Math.floor(column / kvHeads), column % kvHeads];
-      if (this.#isLater(store)) return this.streamed!.laterEntry(later, store, head, index);
+      if (this.isLater(store)) return this.streamed!.laterEntry(later, store, head, index);
       return [places[store]!.word + head * arena.pageWords, ALL_SLOTS, arena.number, index * BLOCK_TOKENS];
     });
   }
@@ -398,10 +388,6 @@ export class KvCache {
     );
   }
 }
-
-/** Room for `wanted`, at least twofold where it grows, at most `most`. */
-const grown = (room: number, wanted: number, most: number): number =>
-  wanted <= room ? room : Math.min(most, Math.max(wanted, 2 * room));
 
 interface Placed {
   arena: BlockArena;

@@ -36,16 +36,6 @@ export interface Retirement {
   within: number;
 }
 
-/** What buffers of a cache have room for. */
-export interface Room {
-  /** Blocks of each tier, and pages of a list. */
-  blocks: number;
-  /** Later blocks. */
-  later: number;
-  /** Blocks of all regions: one more than the last block of any. */
-  regions: number;
-}
-
 /** What the engine must know of a cache to share it out. */
 export interface CachePlan {
   /** Tokens of context of all sequences together. */

@@ -1,11 +1,7 @@
 // Rooms for what stands for the prompts of sequences beside their pages: consecutive blocks, placed so that they can grow, and
 // as low as that goes: buffers have room up to the last one in use.
 import { assert } from "../errors.ts";
-
-/** Regions begin and end on a multiple of so many blocks. */
-const ALIGN = 2;
-
-export const alignedBlocks = (blocks: number): number => ALIGN * Math.ceil(blocks / ALIGN);
+import { alignedBlocks, REGION_ALIGN as ALIGN } from "./blocks.ts";
 
 interface Region {
   first: number;

@@ -1,10 +1,9 @@
 // A resolved recipe: the tiers, private pages and plan of a cache for one model, and what they cost.
 import type { KvModel } from "../api.ts";
 import { alignUp } from "../errors.ts";
-import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
+import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import type { PageFormat, WrittenFormat } from "./format.ts";
 import { type Layout, ordinaryLayout } from "./layout.ts";
-import { alignedBlocks } from "./regions.ts";
 import type { StreamedPlan, Streaming } from "./later.ts";
 import type { CachePlan, Retention, Tier } from "./plan.ts";
 import type { KvBounds, KvSystem, Retaining, StateBytes } from "./system.ts";

@@ -5,7 +5,7 @@ import { Gpu } from "../gpu/device.ts";
 import { type DeviceFacts, paperDevice } from "../gpu/paper.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { parseRecipe } from "../kv/parse.ts";
-import type { Room } from "../kv/plan.ts";
+import type { Room } from "../kv/room.ts";
 import type { Recipe } from "../kv/recipe.ts";
 import { layoutOf } from "../kv/systems/swiftkv/layout.ts";
 import { nameWeights } from "../model/names.ts";

@@ -6,7 +6,7 @@ import { KvCache } from "../kv/cache.ts";
 import { privatePagesOf, type ResolvedCache, stateBlocksOf, tiersOf } from "../kv/shape.ts";
 import { optional } from "../kv/optional.ts";
 import type { StreamedShape } from "../kv/streamed.ts";
-import type { Room } from "../kv/plan.ts";
+import type { Room } from "../kv/room.ts";
 import type { KvBounds } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelContext } from "./context.ts";
@@ -116,27 +116,27 @@ export const roomOf = (batch: Batch, cache: KvCache): Room => ({
   regions: cache.shape.regions === 0 ? 0 : regionsOf(batch),
 });
 
-/** As NoRoomError, for a step for which there was no memory. */
-export function noRoom(error: unknown, batch: Batch, cache: KvCache): unknown {
-  if (!(error instanceof UnsupportedError)) return error;
-  const sequences = batch.lists.map(({ sequence }) => sequence);
-  const own = <S extends { sequence: number }>(each: S | null, number: number) =>
-    each?.sequence === number ? each : null;
-  const needs = (number: number) =>
-    roomOf(
-      {
-        ...batch,
-        lists: batch.lists.filter(({ sequence }) => sequence === number),
-        moves: [], // what they lead to is in the lists
-        promptEnd: own(batch.promptEnd, number),
-        retiring: own(batch.retiring, number),
-      },
-      cache,
-    );
-  return new NoRoomError(
-    error,
-    sequences.filter((number) => !cache.hasRoom(needs(number))),
-  );
+/** Throws a NoRoomError, of a step for which there was no memory, or another error as it is. */
+export const noRoom =
+  (batch: Batch, cache: KvCache) =>
+  (error: unknown): never => {
+    if (!(error instanceof UnsupportedError)) throw error;
+    const sequences = batch.lists.map(({ sequence }) => sequence);
+    const lacking = sequences.filter((number) => !cache.hasRoom(roomOf(partOf(batch, number), cache)));
+    throw new NoRoomError(error, lacking);
+  };
+
+/** What a step does for one sequence. Where moves lead to is in its lists. */
+function partOf(batch: Batch, number: number): Batch {
+  const isOwn = ({ sequence }: { sequence: number }) => sequence === number;
+  const { lists, promptEnd, retiring } = batch;
+  return {
+    ...batch,
+    lists: lists.filter(isOwn),
+    moves: [],
+    promptEnd: promptEnd && isOwn(promptEnd) ? promptEnd : null,
+    retiring: retiring && isOwn(retiring) ? retiring : null,
+  };
 }
 
 /** One more than the last block of a region that the step reads or fills. */

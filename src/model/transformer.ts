@@ -6,7 +6,8 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { type CachePlan, chunkRowsOf, type Room } from "../kv/plan.ts";
+import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
+import type { Room } from "../kv/room.ts";
 import { GONE, type Holdings } from "../kv/residence.ts";
 import { planOf } from "../kv/shape.ts";
 import type { Attending } from "../kv/system.ts";
@@ -192,9 +193,7 @@ export class Transformer implements Model {
     this.#gpu.check();
     await this.#between.before(batch);
     const { cache } = this.#model;
-    await this.reserve(roomOf(batch, cache)).catch((error: unknown) => {
-      throw noRoom(error, batch, cache);
-    });
+    await this.reserve(roomOf(batch, cache)).catch(noRoom(batch, cache));
     this.#writeLists(batch);
     const stages = await this.#prepare(batch);
     const seals = await this.#model.cache.prepareSeals(batch.moves);
@@ -210,10 +209,10 @@ export class Transformer implements Model {
     return this.#submitSampled(open, batch.logitRows, reading);
   }
 
-  /** Returns the encoder that goes on. Where the CPU has a part in a program, all has been submitted. */
+  /** Returns the encoder that goes on. Where the CPU has a part in the step, all has been submitted. */
   async #encodeStages(encoder: GPUCommandEncoder, stages: readonly Stage[]): Promise<GPUCommandEncoder> {
-    const programs = stages.map(({ program }) => program);
-    if (!programs.some(({ pauses }) => pauses)) {
+    if (!stages.some(({ program, sizes }) => program.pauses(sizes))) {
+      const programs = stages.map(({ program }) => program);
       encodePass(encoder, programs);
       return encoder;
     }

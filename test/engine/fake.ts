@@ -4,13 +4,12 @@
 // the output.
 import type { Attended } from "../../src/attended.ts";
 import { UnsupportedError } from "../../src/errors.ts";
-import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
+import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
 import { PASSING } from "../../src/kv/blocks.ts";
 import { optional } from "../../src/kv/optional.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
 import type { KeptPages } from "../../src/kv/kept.ts";
 import { GONE, type Holdings } from "../../src/kv/residence.ts";
-import { alignedBlocks } from "../../src/kv/regions.ts";
 import {
   adjusted,
   type Allowed,

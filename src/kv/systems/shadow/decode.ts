@@ -41,7 +41,11 @@ export function recallChunks(context: SystemContext, shape: ShadowShape, layer: 
   if (shape.host === "late") return chosen;
   const back = recall(context, shape, store, rows, () => 0);
   if (shape.host === null) return [...chosen, back];
-  return [...chosen, { ...back, awaits: (s) => serverOf(context, shape).bringNow(store, decodingRows(context, s)) }];
+  const awaits = {
+    when: (s: StepSizes) => decodingRows(context, s) > 0,
+    work: (s: StepSizes) => serverOf(context, shape).bringNow(store, decodingRows(context, s)),
+  };
+  return [...chosen, { ...back, awaits }];
 }
 
 /** Writes, for each row and KV head, the `selected` chunks of most weight. */

@@ -9,12 +9,13 @@ import {
   top_slots,
   transpose,
 } from "../../../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch, type Grid, onlyIf } from "../../../gpu/program.ts";
+import { type AnyDispatch, dispatch, type Grid, onlyIf, type Pause } from "../../../gpu/program.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
 import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
 import { chooseChunks } from "./decode.ts";
 import { listsOf, threadsOf } from "./rows.ts";
 import { basePages, chunksOf, keptTokens, pagesGivenUp, type ShadowShape } from "./shape.ts";
+import { serverOf } from "./serve.ts";
 import { stateOf } from "./state.ts";
 import { type Job, keepValues, keysOf, knownMap, landmarksOf, project, type Range } from "./tokens.ts";
 
@@ -55,9 +56,17 @@ export function takePrompt(context: SystemContext, shape: ShadowShape, store: nu
     ...landmarksOf(job, (s) => rangeOf(s, 0, givenUp(shape, s))),
     chooseOutliers(job),
     ...chooseFirst(job),
-    listKept(job),
+    passes(job) ? { ...listKept(job), awaits: valuesGo(job) } : listKept(job),
   ];
 }
+
+/** Whether its values go to JavaScript's memory and its pages of the prompt are there in this step only. */
+const passes = ({ context, shape, store }: Job): boolean => shape.host !== null && context.cache.isLater(store);
+
+const valuesGo = ({ context, shape, store }: Job): Pause<StepSizes> => ({
+  when: ({ promptEnd }) => promptEnd !== null,
+  work: ({ promptEnd }) => serverOf(context, shape).keepPassing(promptEnd!, store),
+});
 
 function tilesOf({ context, shape }: Job): Tile[] {
   const { tile: most } = stateOf(context, shape).scratch;
