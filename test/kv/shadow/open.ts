@@ -30,13 +30,13 @@ export async function loadWeights(gpu: Gpu, source: Parameters<typeof openCheckp
 export const fileAt = async (address: string): Promise<File> =>
   new File([await (await fetch(address)).blob()], address.split("/").at(-1)!);
 
-/** The default kernels, for one sequence where nothing else is said. */
+/** Unless options say otherwise, for one sequence and with the default kernels. */
 export async function running(
   gpu: Gpu,
   { config, weights }: Loaded,
-  options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve" | "sequences">,
+  options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve" | "sequences" | "tune">,
 ): Promise<Transformer> {
-  const settings = await checkOptions({ sequences: 1, ...options, tune: "off" });
+  const settings = await checkOptions({ sequences: 1, tune: "off", ...options });
   const model = await assemble(gpu, config, weights, settings);
   await makeReady(model, settings, { report: () => {}, signal: undefined });
   return model.transformer;
