@@ -3,7 +3,6 @@
 // read: the step's rows run meanwhile, and are sampled once it has been read.
 import type { FinishReason } from "../api.ts";
 import type { Attended } from "../attended.ts";
-import { InputError } from "../errors.ts";
 import { BlockPool } from "../kv/blocks.ts";
 import type { LaterPool } from "../kv/later.ts";
 import { optional } from "../kv/optional.ts";
@@ -11,6 +10,7 @@ import type { PagePool } from "../kv/pages.ts";
 import { type Holdings, Residence } from "../kv/residence.ts";
 import { type Allowed, type Batch, type Launched, type Model, NoRoomError, type Sampled } from "../model/model.ts";
 import { addAttended } from "./attended.ts";
+import { type Asked, checkRequest } from "./check.ts";
 import type { PlannedStep } from "./draft.ts";
 import { Scheduler } from "./scheduler.ts";
 import { scoreText } from "./score.ts";
@@ -121,36 +121,9 @@ export class TokenEngine {
     return this.#scheduler.preemptions;
   }
 
-  /** Throws InputError before any work if the request cannot succeed. One that passes never fails for want of room. */
-  check({ prompt, maxTokens, forced = [] }: Pick<Request, "prompt" | "maxTokens" | "forced">): void {
-    if (prompt.length === 0)
-      throw new InputError("prompt: got no tokens, want at least 1. Give a text or a message.", { code: "bad-prompt" });
-    if (prompt.length >= this.context) {
-      throw new InputError(
-        `prompt: got ${prompt.length} tokens, want at most ${this.context - 1} (context ${this.context}, one token to generate). Shorten it or load the model with a larger context.`,
-        { code: "context-too-small" },
-      );
-    }
-    if (!Number.isInteger(maxTokens) || maxTokens < 1) {
-      throw new InputError(`maxTokens: got ${maxTokens}, want a whole number of at least 1.`);
-    }
-    if (prompt.length + forced.length > this.context) {
-      throw new InputError(
-        `continuation: got ${forced.length} tokens after ${prompt.length}, want at most ${this.context} together (the context). Shorten one or load the model with a larger context.`,
-        { code: "context-too-small" },
-      );
-    }
-    this.#checkIds("prompt", prompt);
-    this.#checkIds("continuation", forced);
-  }
-
-  #checkIds(name: string, tokens: readonly number[]): void {
-    const { vocabulary } = this.#model.limits;
-    const bad = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary);
-    if (bad !== undefined)
-      throw new InputError(`${name}: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`, {
-        code: "bad-prompt",
-      });
+  /** Throws InputError before any work if the request cannot succeed. One that passes never fails for want of blocks. */
+  check(request: Asked): void {
+    checkRequest(request, { context: this.context, vocabulary: this.#model.limits.vocabulary });
   }
 
   /** Starts the request. Throws InputError as `check` does. It runs whether or not its tokens are read. */
