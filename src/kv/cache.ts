@@ -11,7 +11,7 @@ import type { Layout } from "./layout.ts";
 import { ALL_SLOTS, type Entry, PageLists } from "./lists.ts";
 import type { BlockMove } from "./blocks.ts";
 import type { Tier } from "./plan.ts";
-import { type Beside, covers, grown, type Room } from "./room.ts";
+import { type Growing, covers, grown, type Room } from "./room.ts";
 import type { KeptPages } from "./kept.ts";
 import type { Edits } from "./residence.ts";
 import type { StreamedBuffers, StreamedShape } from "./streamed.ts";
@@ -66,7 +66,7 @@ export class KvCache {
   /** [sequences, and those prepared] pages that the longest list has fewer than its tokens fill, and pages given up. */
   readonly #fewer: number[];
   readonly #givenUp: number[];
-  readonly #beside: Beside[] = [];
+  readonly #growing: Growing[] = [];
   #room: Room;
 
   /** `parts`: null where nothing is sealed or streamed. */
@@ -208,8 +208,8 @@ export class KvCache {
   }
 
   /** These grow with it from now on. */
-  growsWith(beside: Beside): void {
-    this.#beside.push(beside);
+  growsWith(part: Growing): void {
+    this.#growing.push(part);
   }
 
   /** Room that is needed for a block: as many as it and those before it in its tier. */
@@ -233,7 +233,7 @@ export class KvCache {
     await this.streamed?.grow(room.blocks, room.later);
     for (const arena of this.#blockArenas) await arena.grow(room.blocks - (arena.first - this.#tierStart(arena.first)));
     await this.lists.grow(Math.min(room.blocks, this.shape.maxPages));
-    for (const each of this.#beside) await each.grow(room);
+    for (const each of this.#growing) await each.grow(room);
     this.#room = room;
   }
 

@@ -10,7 +10,7 @@ export interface Room {
 }
 
 /** Buffers beside the pages that grow with them. */
-export interface Beside {
+export interface Growing {
   /** Makes room. Throws UnsupportedError where there is no memory; what is there stays as it is. */
   grow(room: Room): Promise<void>;
 }
