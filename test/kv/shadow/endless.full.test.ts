@@ -95,7 +95,9 @@ test("500 random follow-ups, branches and aborts hold nothing afterwards, and re
 }) => {
   harness.on("console", (message) => console.log(message.text()));
   const { model } = toy(VARIANT);
-  const options = { kv: RECIPE.replace("budget=64", "budget=32").replace("reply=64", "reply=32"), context: 2_048, chunk: 64, reserve: 64 }; // prettier-ignore
+  // f32: which chunks are chosen may hang on the rounding of a key, and that on what else was in a batch.
+  const kv = RECIPE.replace("f16+", "f32+").replace("budget=64", "budget=32").replace("reply=64", "reply=32");
+  const options = { kv, context: 2_048, chunk: 64, reserve: 64, sequences: 3 };
   const setting = { address: source(VARIANT), options, vocabulary: model.shape.V, requests: 500 };
   const { counts, differing } = (await harness.evaluate(async (given) => {
     const { wander } = (await import("/test/kv/shadow/endless.ts" as string)) as Page;

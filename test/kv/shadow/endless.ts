@@ -104,8 +104,8 @@ export async function wander(
   { address, options, vocabulary, requests }: { address: string; options: Options; vocabulary: number; requests: number }, // prettier-ignore
   say: (text: string) => void,
 ): Promise<Wandering> {
-  const one = await open(address, { ...options, sequences: 3 });
-  const other = new TokenEngine(await running(one.gpu, one.loaded, { ...options, sequences: 1 }));
+  const one = await open(address, options);
+  const other = new TokenEngine(await running(one.gpu, one.loaded, options)); // when old pages go depends on `sequences`
   const { engine } = one;
   const idle = () => [engine.freeBlocks, engine.freePages, engine.takenRegions, engine.takenLater];
   const atFirst = String(idle());
