@@ -28,14 +28,12 @@ import {
   students,
 } from "./load/running.ts";
 import { checkOptions, type Settings } from "./load/settings.ts";
+import type { LoadHooks, OwnEngine } from "./thread/own.ts";
 import { nameWeights } from "./model/names.ts";
 import { WeightLoader } from "./model/weights/loader.ts";
 
-/**
- * Loads a model and compiles its kernels. Throws UnsupportedError (browser, adapter or architecture), ModelError (bad
- * files), InputError (bad options) or the signal's reason; whatever was allocated is freed again.
- */
-export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
+/** The model on this thread: see `load` of src/start.ts. */
+export async function load(source: ModelSource, options: LoadHooks = {}): Promise<Engine> {
   const started = performance.now();
   try {
     return await loadOnce(source, options, started);
@@ -45,7 +43,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   }
 }
 
-async function loadOnce(source: ModelSource, options: LoadOptions, started: number): Promise<Engine> {
+async function loadOnce(source: ModelSource, options: LoadHooks, started: number): Promise<Engine> {
   const given = await checkOptions(options);
   const report: Report = (progress) =>
     options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });
@@ -57,7 +55,7 @@ async function loadOnce(source: ModelSource, options: LoadOptions, started: numb
     const shape = await readShape(checkpoint, options);
     const settings = await settle(given, gpu.device, checkpoint, { shape, options });
     report({ phase: "tokenizer" });
-    const language = await readLanguage(checkpoint);
+    const language = await readLanguage(checkpoint, options.onTokenizer);
     const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, { ...shape, settings, options, report }));
     gpu.onKernel = () => {};
     report({ phase: "ready" });
@@ -123,7 +121,8 @@ export function distil(engine: Engine, swiftkv: SwiftKv, options: DistilOptions)
  * The file of a student that `convert` calibrated or `distil` trained, for `load(base, { student })`: a safetensors file
  * with the new tensors only, bound to the base model by hash. Throws InputError for any other engine.
  */
-export const saveStudent = (engine: Engine): Uint8Array<ArrayBuffer> => own("saveStudent", engine).studentFile();
+export const saveStudent = async (engine: Engine): Promise<Uint8Array<ArrayBuffer>> =>
+  own("saveStudent", engine).studentFile();
 
 /**
  * The student together with its base: the files of a checkpoint in the public SwiftKV layout, which other engines load too.
@@ -141,8 +140,8 @@ export const saveCheckpoint = (
 export const exportStudent = (engine: Engine, checkpoint: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> =>
   own("exportStudent", engine).exportStudent(checkpoint);
 
-function own(who: string, engine: Engine): LoadedEngine {
-  if (engine instanceof LoadedEngine) return engine;
+function own(who: string, engine: Engine & Partial<OwnEngine>): OwnEngine {
+  if (engine?.studentFile) return engine as OwnEngine;
   throw new InputError(`${who}: engine; got something else, want what load() returned. Pass that.`);
 }
 

@@ -30,6 +30,7 @@ import { modelCost } from "../model/cost.ts";
 import type { Fit } from "../model/context.ts";
 import { teacherOf } from "../model/swiftkv/teacher.ts";
 import { sameShape } from "../kv/systems/swiftkv/layout.ts";
+import type { OwnEngine } from "../thread/own.ts";
 import type { Teacher } from "./calibrate.ts";
 import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel, students } from "./running.ts";
 import { checkOptions, checkShape, type Settings } from "./settings.ts";
@@ -66,7 +67,7 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
   };
 }
 
-export class LoadedEngine implements Engine {
+export class LoadedEngine implements OwnEngine {
   readonly model: ModelInfo;
   readonly chat: Engine["chat"];
   readonly #loaded: LoadedModel;
@@ -199,7 +200,7 @@ export class LoadedEngine implements Engine {
   }
 
   /** The file of a student: see `saveStudent`. */
-  studentFile(): Uint8Array<ArrayBuffer> {
+  async studentFile(): Promise<Uint8Array<ArrayBuffer>> {
     const { config, identity } = this.#loaded;
     return students.now.studentBytes(this.#fitFor("saveStudent"), { config, ...identity });
   }
