@@ -95,7 +95,7 @@ test("500 random follow-ups, branches and aborts hold nothing afterwards, and re
 }) => {
   harness.on("console", (message) => console.log(message.text()));
   const { model } = toy(VARIANT);
-  // f32: which chunks are chosen may hang on the rounding of a key, and that on what else was in a batch.
+  // f32: the rounding of a key does not hang on what else is in a step.
   const kv = RECIPE.replace("f16+", "f32+").replace("budget=64", "budget=32").replace("reply=64", "reply=32");
   const options = { kv, context: 2_048, chunk: 64, reserve: 64, sequences: 3 };
   const setting = { address: source(VARIANT), options, vocabulary: model.shape.V, requests: 500 };
