@@ -103,6 +103,16 @@ export class Scheduler {
 
   #setBackYoungest(): Sequence {
     assert(this.#running.length > 1, "a request that runs alone has room");
+    return this.#setBack();
+  }
+
+  /** All that run give up their room, and are computed again. No step may be unread. */
+  setBackAll(): void {
+    while (this.#running.length > 0) this.#setBack();
+  }
+
+  /** The youngest. */
+  #setBack(): Sequence {
     const youngest = this.#running.pop()!;
     youngest.leave();
     this.#waiting.unshift(youngest);

@@ -177,11 +177,19 @@ export class Gpu {
 
   /** A buffer made while the engine runs. Throws UnsupportedError where there is no memory for it; nothing is left then. */
   async allocate(make: () => GPUBuffer): Promise<GPUBuffer> {
-    let buffer: GPUBuffer | null = null;
+    return (await this.allocateAll([make]))[0]!;
+  }
+
+  /** Several of them, all or none. */
+  async allocateAll(makes: readonly (() => GPUBuffer)[]): Promise<GPUBuffer[]> {
+    const buffers: GPUBuffer[] = [];
     try {
-      return await this.guardMemory(async () => (buffer = make()));
+      await this.guardMemory(async () => {
+        for (const make of makes) buffers.push(make());
+      });
+      return buffers;
     } catch (error) {
-      if (buffer) this.release(buffer);
+      for (const buffer of buffers) this.release(buffer);
       throw error;
     }
   }
