@@ -9,7 +9,6 @@ import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
 import type { Holdings } from "../kv/holdings.ts";
 import type { Room } from "../kv/room.ts";
-import { GONE } from "../kv/residence.ts";
 import { planOf } from "../kv/shape.ts";
 import type { Attending } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
