@@ -107,8 +107,11 @@ export class KeptPart {
     const stands = left ? this.#standsFor(left, prompt, blocks) : 0;
     if (left && stands > 0 && this.#resize(left.region, blocks)) return { region: left.region, standing: stands };
     if (left) regions.release(left.region);
+    // What stands for replies that are over gives way to the room that this one may need.
     let region = regions.take(blocks);
-    while (region === null && (standing.dropOldest() || this.#pool.parked.dropOldest())) region = regions.take(blocks);
+    while (region === null && standing.dropOldest()) region = regions.take(blocks);
+    region ??= regions.squeeze(blocks);
+    while (region === null && this.#pool.parked.dropOldest()) region = regions.squeeze(blocks);
     return region === null ? null : { region, standing: 0 };
   }
 
@@ -170,7 +173,9 @@ export class KeptPart {
 
   /** Takes private pages and a region as another cache of the same plan held them. There is room. */
   restore(kept: KeptPages, reply: ReplyPages): KeptPages {
-    const region = this.#pool.regions?.take(blocksStanding(kept, reply)) ?? 0;
+    const { regions } = this.#pool;
+    const blocks = blocksStanding(kept, reply);
+    const region = regions?.take(blocks) ?? regions?.squeeze(blocks) ?? 0;
     return { ...kept, region, pages: this.#pool.take(kept.tokens.map(blocksFor)) };
   }
 

@@ -57,27 +57,34 @@ export class Regions {
   }
 
   /**
-   * The first block of a region of `blocks` blocks; null where no gap has room. It is the lowest that leaves the region before it,
-   * and this one before another, room to become twice as long; where there is none, in the middle of what the largest gap has
-   * beside it.
+   * The first block of a region of `blocks` blocks: the lowest that leaves the region before it (one that rests may go on), and
+   * this one before another, room to become twice as long. Null where there is no such place.
    */
   take(blocks: number): number | null {
     const wanted = alignedBlocks(blocks);
-    const gaps = this.#gaps(this.#taken);
-    const roomy = gaps.find((gap) => gap.blocks >= this.#before(gap) + wanted + (this.#taken[gap.index] ? wanted : 0));
-    const gap = roomy ?? gaps.reduce((best, each) => (each.blocks > best.blocks ? each : best));
-    const left = gap.blocks - wanted;
+    const behind = ({ index }: Gap): number => (this.#taken[index] ? wanted : 0);
+    const gap = this.#gaps(this.#taken).find((each) => each.blocks >= this.#before(each) + wanted + behind(each));
+    return gap ? this.#put(gap, this.#before(gap), blocks) : null;
+  }
+
+  /** Likewise where there is less room: in the middle of what the largest gap has beside it. */
+  squeeze(blocks: number): number | null {
+    const gap = this.#gaps(this.#taken).reduce((best, each) => (each.blocks > best.blocks ? each : best));
+    const left = gap.blocks - alignedBlocks(blocks);
     if (left < 0) return null;
-    const before = this.#before(gap);
-    const first = gap.first + (roomy ? before : Math.min(before, ALIGN * Math.floor(left / 2 / ALIGN)));
-    this.#taken.splice(gap.index, 0, { first, filled: blocks, end: first + wanted, users: 1 });
+    return this.#put(gap, Math.min(this.#before(gap), ALIGN * Math.floor(left / 2 / ALIGN)), blocks);
+  }
+
+  #put(gap: Gap, offset: number, blocks: number): number {
+    const first = gap.first + offset;
+    this.#taken.splice(gap.index, 0, { first, filled: blocks, end: first + alignedBlocks(blocks), users: 1 });
     return first;
   }
 
-  /** Blocks of the region before a gap, which may need as many again; none where it rests. */
+  /** Blocks of the region before a gap, which may need as many again. */
   #before({ index }: Gap): number {
     const region = this.#taken[index - 1];
-    return region && region.users > 0 ? region.end - region.first : 0;
+    return region ? region.end - region.first : 0;
   }
 
   /** Whether just so many blocks of it are in use: no other user has gone further. */

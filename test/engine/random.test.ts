@@ -204,6 +204,6 @@ test("80 times random replies that are cut and go on, beside others and with too
     expectAllFree(made, cache, `seed ${seed}`);
     crowded += made.engine.preemptions > 0 ? 1 : 0;
   }
-  expect(rests).toBeGreaterThan(50);
+  expect(rests).toBeGreaterThan(20);
   expect(crowded).toBeGreaterThan(10);
 });
