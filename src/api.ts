@@ -3,11 +3,13 @@
 
 export type * from "./attended.ts";
 export type * from "./completions.ts";
+export type * from "./events.ts";
 export type * from "./figures.ts";
 export type * from "./footprint.ts";
 export type * from "./students.ts";
 import type { Attended } from "./attended.ts";
 import type { ChatCompletions, Constraint, ConstraintSpec } from "./completions.ts";
+import type { EngineEvent, LoadProgress } from "./events.ts";
 import type { EvaluateOptions, Evaluation, KernelTime, ModelFlops } from "./figures.ts";
 import type { CalibrateOptions, CalibrationInfo, DistillationInfo } from "./students.ts";
 
@@ -65,8 +67,8 @@ export interface SwiftKv {
 }
 
 export interface LoadOptions {
-  /** Use this device instead of requesting one. */
-  device?: GPUDevice;
+  /** Use this device instead of requesting one, or what makes one: again for each that is lost. The caller destroys them. */
+  device?: GPUDevice | (() => Promise<GPUDevice>);
   /** Default "f16". */
   kv?: RecipeSpec;
   /** Default "keep". */
@@ -115,6 +117,8 @@ export interface LoadOptions {
   /** Access token for gated and private models. Sent to the hub alone, and stored nowhere. */
   token?: string;
   onProgress?: (progress: LoadProgress) => void;
+  /** Called as the device is lost and replaced: docs/api.md, "A lost device". */
+  onEvent?: (event: EngineEvent) => void;
   signal?: AbortSignal;
 }
 
@@ -130,17 +134,6 @@ export interface FilePiece {
   /** e.g. "model.safetensors" */
   file: string;
   bytes: Uint8Array<ArrayBuffer>;
-}
-
-export interface LoadProgress {
-  phase: "open" | "wait" | "download" | "tokenizer" | "compile" | "tune" | "ready";
-  /** Bytes so far and in all; 0 where not yet known. */
-  loadedBytes: number;
-  totalBytes: number;
-  /** How far this phase has come, from 0 to 1; null where that cannot be told. In "wait" another page downloads the model; "compile" goes on during "download". */
-  share: number | null;
-  /** The file or tensor being worked on. */
-  item: string;
 }
 
 /** A part of a message: text, or what else the model's template knows (`{ type: "image" }`). */
@@ -348,6 +341,8 @@ export interface EngineStats {
   scratchBytes: number;
   /** How often a reply gave its room to an older one and was computed again. */
   preemptions: number;
+  /** How often the device was lost. */
+  deviceLosses: number;
   /** Kernel variant that measured fastest, by kernel family and shape. */
   variants: Readonly<Record<string, string>>;
   /** Counts since load: what CI asserts. */

@@ -9,7 +9,8 @@ import type {
   ModelSource,
   SwiftKv,
 } from "./api.ts";
-import { InputError } from "./errors.ts";
+import type { Language } from "./chat/session.ts";
+import { InputError, ModelError } from "./errors.ts";
 import { Gpu } from "./gpu/device.ts";
 import type { Checkpoint } from "./io/checkpoint.ts";
 import { Damaged } from "./io/files/bytes.ts";
@@ -22,6 +23,8 @@ import {
   assembleStudent,
   choose,
   compile,
+  type LoadedModel,
+  type Making,
   makeReady,
   type Report,
   type RunningModel,
@@ -33,49 +36,79 @@ import { WeightLoader } from "./model/weights/loader.ts";
 
 /**
  * Loads a model and compiles its kernels. Throws UnsupportedError (browser, adapter or architecture), ModelError (bad
- * files), InputError (bad options) or the signal's reason; whatever was allocated is freed again.
+ * files), InputError (bad options) or the signal's reason; whatever was allocated is freed again. A device that is lost is
+ * replaced, then and later: docs/api.md, "A lost device".
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
-  const started = performance.now();
-  try {
-    return await loadOnce(source, options, started);
-  } catch (error) {
-    if (!(error instanceof Damaged)) throw error;
-    return await loadOnce(source, options, started); // what was damaged is no longer there
-  }
+  const loading = new Loading(source, options, await checkOptions(options));
+  const { device, onEvent, signal = new AbortController().signal } = options;
+  if (typeof device === "object") return new LoadedEngine(await loading.make(signal));
+  const { Renewal } = await import("./load/renewal.ts"); // a lost device is no time to fetch anything
+  const renewal = new Renewal<LoadedModel>({ load: (...how) => loading.make(...how), onEvent });
+  return new LoadedEngine(await renewal.begin(signal), renewal);
 }
 
-async function loadOnce(source: ModelSource, options: LoadOptions, started: number): Promise<Engine> {
-  const given = await checkOptions(options);
-  const report: Report = (progress) =>
-    options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });
-  report({ phase: "open" });
-  const gpu = await Gpu.open(options.device);
-  let checkpoint: Checkpoint | null = null;
-  try {
-    checkpoint = await openReporting(source, options, gpu.device.limits.maxBufferSize, report);
-    const shape = await readShape(checkpoint, options);
-    const settings = await settle(given, gpu.device, checkpoint, { shape, options });
-    report({ phase: "tokenizer" });
-    const language = await readLanguage(checkpoint);
-    const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, { ...shape, settings, options, report }));
-    gpu.onKernel = () => {};
-    report({ phase: "ready" });
-    const identity = {
-      name: checkpoint.name,
-      parameters: model.parameters,
-      hash: model.hash,
-      sampling: samplingDefaults(checkpoint.generationConfig),
-    };
-    return new LoadedEngine({ gpu, ...model, identity, language, settings, loadMs: performance.now() - started });
-  } catch (error) {
-    gpu.dispose();
-    throw error;
-  } finally {
-    checkpoint?.close();
-  }
+/** What does not change with the device. */
+interface Opened extends Shape {
+  settings: Settings;
+  language: Language;
 }
 
+/** A load, which may have to be done again: on another device, or where a file was damaged. */
+class Loading {
+  readonly #source: ModelSource;
+  readonly #options: LoadOptions;
+  readonly #given: Settings;
+  readonly #started = performance.now();
+  /** Known once it has been read. */
+  #opened: Opened | null = null;
+
+  constructor(source: ModelSource, options: LoadOptions, given: Settings) {
+    this.#source = source;
+    this.#options = options;
+    this.#given = given;
+  }
+
+  /** `before`: what it was on a device that is gone. */
+  async make(signal: AbortSignal, before: LoadedModel | null = null): Promise<LoadedModel> {
+    try {
+      return await this.#makeOnce(signal, before);
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
+      this.#opened = null;
+      return await this.#makeOnce(signal, before); // what was damaged is no longer there
+    }
+  }
+
+  #report: Report = (progress) =>
+    this.#options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });
+
+  async #makeOnce(signal: AbortSignal, before: LoadedModel | null): Promise<LoadedModel> {
+    const report: Report = before ? () => {} : this.#report;
+    report({ phase: this.#opened ? "device" : "open" });
+    const options = { ...this.#options, signal };
+    const gpu = await Gpu.open(options.device);
+    if (before) Object.assign(gpu.counts, before.gpu.counts);
+    let checkpoint: Checkpoint | null = null;
+    try {
+      checkpoint = await openReporting(this.#source, options, gpu.device.limits.maxBufferSize, report);
+      const opened = (this.#opened ??= await open(checkpoint, gpu.device, { given: this.#given, options, report }));
+      const how = { ...opened, options, report, signal, variants: before?.variants.chosen };
+      const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, how));
+      const identity = identify(checkpoint, model, before);
+      gpu.onKernel = () => {};
+      report({ phase: "ready" });
+      const { language, settings } = opened;
+      const loadMs = before?.loadMs ?? performance.now() - this.#started;
+      return { gpu, ...model, identity, language, settings, loadMs };
+    } catch (error) {
+      gpu.dispose();
+      throw error;
+    } finally {
+      checkpoint?.close();
+    }
+  }
+}
 /**
  * What `load` will allocate with these options, from the headers of the model's files. Chooses as it does, and throws as it
  * does where the model cannot be had.
@@ -83,6 +116,30 @@ async function loadOnce(source: ModelSource, options: LoadOptions, started: numb
 export async function plan(source: ModelSource, options: LoadOptions = {}): Promise<MemoryPlan> {
   const planning = await import("./load/plan.ts");
   return planning.plan(source, options);
+}
+
+async function open(
+  checkpoint: Checkpoint,
+  device: GPUDevice,
+  { given, options, report }: { given: Settings; options: LoadOptions; report: Report },
+): Promise<Opened> {
+  const shape = await readShape(checkpoint, options);
+  const settings = await settle(given, device, checkpoint, { shape, options });
+  report({ phase: "tokenizer" });
+  return { ...shape, settings, language: await readLanguage(checkpoint) };
+}
+
+/** Throws ModelError where the files are no longer those of `before`. */
+function identify(
+  { name, generationConfig }: Checkpoint,
+  { parameters, hash }: Identified,
+  before: LoadedModel | null,
+): LoadedModel["identity"] {
+  if (before && before.identity.hash !== hash)
+    throw new ModelError(
+      `${name}: the files have changed since they were loaded; got other weights, want the same. Load the model again.`,
+    );
+  return { name, parameters, hash, sampling: samplingDefaults(generationConfig) };
 }
 
 /** What is open of recipe and context, where there is a budget. Without one, what is too large fails as it is allocated. */
@@ -146,30 +203,39 @@ function own(who: string, engine: Engine): LoadedEngine {
   throw new InputError(`${who}: engine; got something else, want what load() returned. Pass that.`);
 }
 
-interface Loading extends Shape {
-  settings: Settings;
-  options: LoadOptions;
-  report: Report;
-}
+type Identified = Pick<LoadedModel["identity"], "parameters" | "hash">;
 
 /** The model on the GPU, ready to run, the number of its weights and their hash. */
 async function loadModel(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  { config, student, stored, settings, options: { signal, teacher = false }, report }: Loading,
-): Promise<RunningModel & { parameters: number; hash: string }> {
+  {
+    config,
+    student,
+    stored,
+    settings,
+    options: { teacher = false },
+    ...making
+  }: Opened & Making & { options: LoadOptions },
+): Promise<RunningModel & Identified> {
+  const { signal, report } = making;
   const loader = new WeightLoader(gpu, checkpoint, settings.weights);
   const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
   // Before the download, so that a cache too large for this adapter is known at once.
   const early = student ? null : await assemble(gpu, config, weights, settings, loader);
-  await loadCompiling(loader, signal, () => showCompiling(gpu, report), early && (() => compile(early, settings)));
+  await loadCompiling(
+    loader,
+    signal,
+    () => showCompiling(gpu, report),
+    early && (() => compile(early, settings, making)),
+  );
   await checkpoint.settle(signal);
   const hash = await loader.hash();
   if (stored) students.now.checkBase(stored, checkpoint.name, hash);
   const converted = { ...config, swiftkv: student };
   const model = early ?? (await assembleStudent(gpu, converted, weights, settings, stored?.fit ?? null));
-  if (early) await choose(model, { report, signal });
-  else await makeReady(model, settings, { report, signal });
+  if (early) await choose(model, making);
+  else await makeReady(model, settings, making);
   return { ...model, parameters: loader.parameters, hash };
 }
 

@@ -14,6 +14,7 @@ const PHASES: Record<Phase, string> = {
   tokenizer: "Preparing the tokenizer",
   compile: "Compiling for your GPU",
   tune: "Measuring your GPU, once",
+  device: "The graphics device was lost: taking another",
   ready: "Ready",
 };
 
@@ -25,6 +26,7 @@ const SPANS: Record<Phase, readonly [number, number]> = {
   download: [0.05, 0.75],
   compile: [0.75, 0.95],
   tune: [0.95, 1],
+  device: [0, 0.03],
   ready: [1, 1],
 };
 

@@ -89,6 +89,12 @@ export class Scheduler {
     return true;
   }
 
+  /** The cache is gone: what ran waits again, in its order. */
+  setBackAll(): void {
+    for (const sequence of this.#running) sequence.leave();
+    this.#waiting.unshift(...this.#running.splice(0));
+  }
+
   #setBackYoungest(): Sequence {
     assert(this.#running.length > 1, "a request that runs alone has room");
     const youngest = this.#running.pop()!;

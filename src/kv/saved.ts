@@ -47,7 +47,7 @@ async function readPiece(gpu: Gpu, stretches: readonly Stretch[], to: Uint8Array
       at += bytes;
     }
     gpu.submit(encoder);
-    await staging.mapAsync(GPUMapMode.READ);
+    await gpu.map(staging);
     to.set(new Uint8Array(staging.getMappedRange(0, total)));
     return total;
   } finally {
