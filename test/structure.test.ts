@@ -152,6 +152,7 @@ const ORDER: Record<string, readonly string[]> = {
     "training",
     "distil",
     "convert",
+    "loading",
     "renewal",
     "engine",
   ],

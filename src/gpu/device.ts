@@ -88,7 +88,12 @@ export class Gpu {
     const adapter = await Gpu.find();
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
     const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
-    return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+    try {
+      return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+    } catch (cause) {
+      const got = `WebGPU: the adapter gave no device; got ${String(cause)}. Try again, or restart the browser.`;
+      throw new UnsupportedError(got, { code: "no-adapter", cause });
+    }
   }
 
   #lose({ reason, message }: GPUDeviceLostInfo): void {

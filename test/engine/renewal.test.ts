@@ -109,9 +109,9 @@ const plans: readonly ((blocks: number, budget: number, sequences: number) => Ca
   streamingPlan,
 ];
 
-test("40 random runs with losses at random steps: the tokens of an undisturbed engine, whatever the cache", async () => {
+test("25 random runs with losses at random steps: the tokens of an undisturbed engine, whatever the cache", async () => {
   const seen = { losses: 0, inPrompt: 0, inReply: 0 };
-  for (let seed = 0; seed < 40; seed++) {
+  for (let seed = 0; seed < 25; seed++) {
     const uniform = random(300_000 + seed);
     const upTo = (most: number) => Math.floor(uniform() * most);
     const sequences = 2 + upTo(3);
@@ -149,7 +149,7 @@ test("40 random runs with losses at random steps: the tokens of an undisturbed e
     expect([engine.takenRegions, engine.takenLater], `seed ${seed}`).toEqual([0, 0]);
   }
   expect(Math.min(seen.inPrompt, seen.inReply)).toBeGreaterThan(10);
-  expect(seen.losses).toBeGreaterThan(60);
+  expect(seen.losses).toBeGreaterThan(40);
 });
 
 test("a score and an evaluation go on; work that writes over the cache ends, and what waits behind it does not", async () => {
@@ -211,7 +211,8 @@ test("the third loss within a minute is the last: all end with DeviceLostError, 
   const ended = runs().map((run) => run.catch((error: unknown) => error));
   for (let i = 0; i < 2; i++) await loseOne();
   const errors = await Promise.all(ended);
-  for (const error of errors) expect(String(error)).toMatch(/^DeviceLostError: GPU: got 3 devices lost within a minute/);
+  for (const error of errors)
+    expect(String(error)).toMatch(/^DeviceLostError: GPU: got 3 devices lost within a minute/);
   await expect(collect(engine, request(words(12, 5), 2))).rejects.toThrow(DeviceLostError);
   await expect(engine.score(words(12, 5))).rejects.toThrow(DeviceLostError);
   expect(it.renewal.losses).toBe(6);
