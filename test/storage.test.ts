@@ -13,8 +13,10 @@ import { test as base } from "./page.ts";
 interface Host {
   url: string;
   sent: Map<string, number>;
-  /** Milliseconds between chunks of 64 KiB. */
-  pauseMs: number;
+  /** Answers under way. */
+  open: number;
+  /** Nothing more is sent once so many bytes were, until this is raised. */
+  stopsAt: number;
   /** Files whose next answer has a flipped bit in its middle. */
   flips: Set<string>;
   close(): void;
@@ -22,6 +24,7 @@ interface Host {
 
 async function serve(files: ReadonlyMap<string, Uint8Array>): Promise<Host> {
   const sent = new Map<string, number>();
+  let total = 0;
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     response.setHeader("access-control-allow-origin", "*");
     response.setHeader("access-control-allow-headers", "range");
@@ -33,17 +36,21 @@ async function serve(files: ReadonlyMap<string, Uint8Array>): Promise<Host> {
     const [begin, end] = [Number(from), Math.min(Number(to) + 1, bytes.length)];
     const body = bytes.slice(begin, end);
     if (host.flips.delete(name)) body[body.length >> 1]! ^= 1;
+    host.open++;
+    response.once("close", () => host.open--);
     response.writeHead(206, {
       etag: `"${createHash("sha256").update(bytes).digest("hex").slice(0, 16)}"`,
       "content-range": `bytes ${begin}-${end - 1}/${bytes.length}`,
       "content-length": end - begin,
     });
-    for (let at = 0; at < body.length && !response.destroyed; at += 65536) {
+    for (let at = 0; at < body.length; at += 65536) {
+      while (total >= host.stopsAt && !response.destroyed) await new Promise((resolve) => setTimeout(resolve, 5));
+      if (response.destroyed) return;
       const chunk = body.subarray(at, at + 65536);
       sent.set(name, (sent.get(name) ?? 0) + chunk.length);
+      total += chunk.length;
       if (!response.write(chunk))
         await new Promise((resolve) => (response.once("drain", resolve), response.once("close", resolve)));
-      if (host.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, host.pauseMs));
     }
     response.end();
   };
@@ -53,7 +60,8 @@ async function serve(files: ReadonlyMap<string, Uint8Array>): Promise<Host> {
   const host: Host = {
     url,
     sent,
-    pauseMs: 0,
+    open: 0,
+    stopsAt: Infinity,
     flips: new Set(),
     close: () => void (server.closeAllConnections(), server.close()),
   };
@@ -91,7 +99,9 @@ const read = (page: Page, { url }: Host) =>
     const { openCheckpoint } = (await import(path)) as typeof import("../src/io/checkpoint.ts");
     let [bytes, waits] = [0, 0];
     try {
-      const checkpoint = await openCheckpoint(source, { onWait: () => waits++ });
+      const checkpoint = await openCheckpoint(source, {
+        onWait: () => (waits++, Object.assign(globalThis, { isWaiting: true })),
+      });
       for (const name of checkpoint.tensors.keys()) bytes += (await checkpoint.read(name)).length;
       await checkpoint.settle();
       checkpoint.close();
@@ -109,32 +119,38 @@ const kept = (page: Page) =>
   });
 
 test("two pages load one model with one download, and a third without any", async ({ host, open }) => {
-  host.pauseMs = 2;
-  const [one, two] = [await open(), await open()];
-  const [first, second] = await Promise.all([read(one, host), read(two, host)]);
-  expect([first, second]).toEqual([
+  host.stopsAt = 4e6; // until one has found the other
+  const pages = [await open(), await open()];
+  const reading = Promise.all(pages.map((page) => read(page, host)));
+  const waiting = async () =>
+    (await Promise.all(pages.map((page) => page.evaluate(() => "isWaiting" in globalThis)))).filter(Boolean);
+  await expect.poll(waiting, { timeout: 60_000, intervals: [20] }).toHaveLength(1);
+  host.stopsAt = Infinity;
+  expect(await reading).toEqual([
     { bytes: 26_000_000, waits: expect.any(Number) },
     { bytes: 26_000_000, waits: expect.any(Number) },
   ]);
-  // beside the file, what each page asks to find out what it is, and pieces under way when the other one is found
-  expect(host.sent.get(weights)).toBeLessThanOrEqual(size + 4 * 2 ** 20);
-  const waits = [first, second].map((each) => (each as { waits: number }).waits);
-  expect(waits.filter((count) => count > 0).length).toBeLessThanOrEqual(1); // none, where the second one comes late
+  expect(await waiting()).toHaveLength(1);
+  expect(host.sent.get(weights), "and what each page asks to find out what it is").toBeLessThanOrEqual(size + 2 ** 20);
   host.sent.clear();
   await read(await open(), host);
   expect(host.sent.get(weights), "whether it has changed").toBe(1);
-  expect((await kept(one)).models).toMatchObject([{ name: host.url, isComplete: true }]);
+  expect((await kept(pages[0]!)).models).toMatchObject([{ name: host.url, isComplete: true }]);
 });
 
 test("a page that is closed in the middle loses the pieces under way, no more", async ({ host, open }) => {
-  host.pauseMs = 10;
-  const page = await open();
+  host.stopsAt = 12e6;
+  const [page, other] = [await open(), await open()];
   const reading = read(page, host).catch(() => "closed");
-  await expect.poll(() => host.sent.get(weights) ?? 0, { timeout: 60_000, intervals: [20] }).toBeGreaterThan(12e6);
+  // what was sent has come: all that is not kept are the beginnings of four pieces
+  const bytes = async () => (await kept(other)).models[0]?.bytes ?? 0;
+  await expect.poll(bytes, { timeout: 60_000, intervals: [50] }).toBeGreaterThan(12e6 - 4 * 2 ** 20);
   await page.close();
   expect(await reading).toBe("closed");
-  expect(await read(await open(), host)).toEqual({ bytes: 26_000_000, waits: expect.any(Number) });
-  expect(host.sent.get(weights)).toBeLessThanOrEqual(size + 4 * 2 ** 20 + 32 * 65536);
+  await expect.poll(() => host.open).toBe(0);
+  host.stopsAt = Infinity;
+  expect(await read(other, host)).toEqual({ bytes: 26_000_000, waits: expect.any(Number) });
+  expect(host.sent.get(weights)).toBeLessThanOrEqual(size + 4 * 2 ** 20 + 2);
 });
 
 test("where the browser grants too little, nothing is left", async ({ host, open, address, context }) => {

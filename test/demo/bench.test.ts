@@ -124,7 +124,7 @@ test.describe("dense against SwiftKV", () => {
   test("runComparison measures each variant, holds it against the FLOP model, draws, and offers the figures", async () => {
     const result = await watched(page, () =>
       window.runComparison({
-        frontiers: [64, 512, 8192],
+        frontiers: [64, 256, 8192],
         runs: 1,
         warmups: 0,
         newTokens: 3,
@@ -153,7 +153,7 @@ test.describe("dense against SwiftKV", () => {
     );
     const [dense, part] = [0, 3].map((i) => result.variants[i]!.rows.map((row) => row.promptBytes / row.promptTokens));
     expect(dense).toEqual([2048, 2048]);
-    expect(part).toEqual([2048, 512]); // 64 tokens fit into the budget of 128
+    expect(part).toEqual([2048, 1024]); // 64 tokens fit into the budget of 128
     expectRatios(result);
     await expectReport();
     expect(await sidewaysOverflow(page)).toBe(0);
@@ -243,7 +243,7 @@ function expectRatios({ variants }: CompareResult): void {
 async function expectReport(): Promise<void> {
   for (const kv of ["f16", SNAPKV]) {
     const chart = page.getByRole("figure").filter({ hasText: `Time to the first token, ${kv}` });
-    const drawing = chart.getByRole("img", { name: /dense: 64 tokens .*; K 4 · G 1: 64 tokens .*512 tokens/ });
+    const drawing = chart.getByRole("img", { name: /dense: 64 tokens .*; K 4 · G 1: 64 tokens .*256 tokens/ });
     await expect(drawing.locator(".predicted:not([points=''])")).toHaveCount(2);
     await expect(drawing.locator(".dot")).toHaveCount(6);
     await expect(drawing.locator(".series-1")).toBeVisible();
@@ -258,7 +258,7 @@ async function expectReport(): Promise<void> {
     ).toBeVisible();
   }
   const speed = page.getByRole("region", { name: "Speed" });
-  await expect(speed.locator("th[scope=rowgroup]")).toHaveText(["64 tokens", "512 tokens"]);
+  await expect(speed.locator("th[scope=rowgroup]")).toHaveText(["64 tokens", "256 tokens"]);
   await expect(speed.getByRole("row", { name: `K 4 · G 2, ${SNAPKV}` })).toHaveCount(2);
   const memory = page.getByRole("region", { name: "Keys and values" });
   await expect(memory.getByRole("row", { name: "K 4 · G 2, f16" })).toContainText("75.0 %");

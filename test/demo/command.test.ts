@@ -1,12 +1,9 @@
 // The command line with the engine and Fable.
 
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, test } from "playwright/test";
+import { command, type Outcome } from "./command.ts";
 import { STORY } from "./visit.ts";
-
-const START = join(import.meta.dirname, "../../demo/server/start.mjs");
 
 /** A prompt of Fable and its greedy continuation from an independent float64 run, as token ids. */
 const [golden] = (
@@ -15,12 +12,7 @@ const [golden] = (
   }
 ).cases;
 
-const start = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [START, ...args], { timeout: 600_000 }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
-    });
-  });
+const start = (...args: string[]): Promise<Outcome> => command("start.mjs", args);
 
 test("--tokens is the whole prompt; --json prints one line of JSON; the figures go to standard error", async () => {
   const line = `--tokens ${golden.prompt.join()} --json --max-tokens 3 --context 256`;

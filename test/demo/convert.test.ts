@@ -1,6 +1,5 @@
 // `npm run convert` and `--student`, with Fable.
 
-import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,16 +7,8 @@ import { expect, test } from "playwright/test";
 import { resolveStudent } from "../../demo/server/arguments/models.mjs";
 import { parseStart } from "../../demo/server/arguments/start.mjs";
 import { parseConvert } from "../../demo/server/arguments/students.mjs";
+import { command as run } from "./command.ts";
 import { STORY } from "./visit.ts";
-
-const SERVER = join(import.meta.dirname, "../../demo/server");
-
-const run = (script: string, args: readonly string[]): Promise<{ code: number; out: string; err: string }> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [join(SERVER, script), ...args], { timeout: 600_000 }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
-    });
-  });
 
 test("a full command line is read; texts may follow one --text", () => {
   const line =
@@ -79,28 +70,6 @@ test("a student is made, named, used, and refused where it does not fit", async 
   const damaged = await run("start.mjs", ask);
   expect(damaged.code).toBe(1);
   expect(damaged.err).toContain(`${file}: file ends early`);
-  await rm(folder, { recursive: true });
-});
-
-test("--full: a checkpoint of its own, calibrated on a text and a chat of the model's, answers without its base", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "longprompt-"));
-  const text = join(folder, "text.txt");
-  const out = join(folder, "full");
-  await writeFile(text, STORY.repeat(120));
-  const data = ["--text", text, "--tokens", "800", "--chats", "1"];
-  const made = await run("convert.mjs", ["--layers", "4", ...data, "--full", "--out", out]);
-  expect(made.code, made.err).toBe(0);
-  expect(made.out).toContain(`npm start -- --model ${out}`);
-  expect((await readdir(out)).toSorted()).toEqual(
-    "chat_template.jinja config.json generation_config.json model.safetensors student.json tokenizer.json tokenizer_config.json".split(
-      " ",
-    ),
-  );
-  const card = JSON.parse(await readFile(join(out, "student.json"), "utf8")) as { calibration: { tokens: number } };
-  expect(card.calibration.tokens).toBeGreaterThan(805); // the text, and a chat
-  const answer = await run("start.mjs", ["--model", out, "--prompt", STORY, "--max-tokens", "3", "--context", "256"]);
-  expect(answer.code, answer.err).toBe(0);
-  expect(answer.err).toContain("SwiftKV: 4 of 8 layers read");
   await rm(folder, { recursive: true });
 });
 

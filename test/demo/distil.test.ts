@@ -1,23 +1,9 @@
 // `npm run distil`, and the training page, with Fable.
 
-import { execFile, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect } from "playwright/test";
 import { sampleText } from "../../demo/chat/sample.ts";
 import { parseDistil } from "../../demo/server/arguments/students.mjs";
-import { STORY, test, wait } from "./visit.ts";
-
-const SCRIPT = join(import.meta.dirname, "../../demo/server/distil.mjs");
-
-const run = (args: readonly string[]): Promise<{ code: number; out: string; err: string }> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [SCRIPT, ...args], { timeout: 1_200_000 }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
-    });
-  });
+import { test, wait } from "./visit.ts";
 
 test("a full command line is read", () => {
   const line =
@@ -52,36 +38,6 @@ test("a full command line is read", () => {
     ["--layers 4 --out D --text a --rate 0", /--rate is "0", want a number/],
   ] as const)
     expect(() => parseDistil(line.split(" ")), line).toThrow(message);
-});
-
-test("a training that is killed goes on from its checkpoint and ends as one that was not", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "longprompt-"));
-  const place = (name: string) => join(folder, name);
-  await writeFile(place("text.txt"), STORY.repeat(150));
-  const common = ["--layers", "4", "--text", place("text.txt"), "--window", "32", "--checkpoint-every", "1", "--json"];
-  const args = (out: string) => [...common, "--folded", "--steps", "4", "--warmup", "1", "--out", place(out)];
-  const resumed = (out: string) => [...common, "--out", place(out), "--resume"];
-  const refused = await run(resumed("killed"));
-  expect(refused.err).toMatch(/--resume: got no checkpoint.safetensors in/);
-
-  const whole = await run(args("whole"));
-  expect(whole.code, whole.err).toBe(0);
-  const card = JSON.parse(whole.out) as { losses: number[]; distillation: { steps: number } };
-  expect(card).toMatchObject({ losses: { length: 4 }, distillation: { steps: 4, window: 32 } });
-
-  const killed = spawn(process.execPath, [SCRIPT, ...args("killed")], { stdio: "ignore" });
-  while (!existsSync(place("killed/checkpoint.safetensors"))) await new Promise((done) => setTimeout(done, 50));
-  killed.kill("SIGKILL");
-  const rest = await run(resumed("killed"));
-  expect(rest.code, rest.err).toBe(0);
-  for (const file of ["student.safetensors", "checkpoint.safetensors"])
-    expect(await readFile(place(`killed/${file}`)), file).toEqual(await readFile(place(`whole/${file}`)));
-  expect((await readdir(place("whole"))).toSorted()).toEqual([
-    "checkpoint.safetensors",
-    "student.json",
-    "student.safetensors",
-  ]);
-  await rm(folder, { recursive: true });
 });
 
 test("the page trains, pauses, goes on, and saves the student", async ({ site, visit }) => {

@@ -1,22 +1,15 @@
 // The quality report with the engine and Fable, on the command line and on the benchmark page.
 
-import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "playwright/test";
 import { parseQuality } from "../../demo/server/arguments/quality.mjs";
 import type { QualityRow } from "../../demo/quality/report.ts";
+import { command, type Outcome } from "./command.ts";
 import { sidewaysOverflow, test, wait, watched } from "./visit.ts";
 
-const QUALITY = join(import.meta.dirname, "../../demo/server/quality.mjs");
-
-const quality = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [QUALITY, ...args], { timeout: 600_000 }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
-    });
-  });
+const quality = (...args: string[]): Promise<Outcome> => command("quality.mjs", args);
 
 test.describe.configure({ mode: "parallel" });
 
@@ -88,40 +81,6 @@ test("--json prints a line for each row; f16 is the dense model itself, int8 is 
   expect(await readFile(plot, "utf8")).toMatch(
     /^<svg [^>]*xmlns="http:\/\/www.w3.org\/2000\/svg"[\s\S]*int8[\s\S]*<\/svg>\n$/,
   );
-});
-
-test("only what is asked for is measured; conversations and converted students too", async () => {
-  const turns = [
-    { role: "user", content: "Tell me a story about a cat." },
-    { role: "assistant", content: "Once upon a time, there was a little cat. She liked to play with a ball." },
-  ];
-  const chat = await file("chat.jsonl", `${JSON.stringify({ messages: turns })}\n`);
-  const { code, out, err } = await quality("--chat", chat, "--rows", "swiftkv=4,2+int8", "--measures", "ce", "--json");
-  expect(code, err).toBe(0);
-  const row = JSON.parse(out) as QualityRow;
-  expect(Object.keys(row)).toEqual("row tokens ce kl top1 bytesPerToken prefillMs decodeMs".split(" "));
-  expect(row.tokens).toBeGreaterThan(10);
-  expect(row.kl).toBeGreaterThan(0.01); // not distilled
-  expect(row.bytesPerToken).toBeLessThan(1152);
-});
-
-test("students: one calibrated on the spot is much nearer than a converted one; one from a file, by its folder", async () => {
-  const docs = join(import.meta.dirname, "../../docs");
-  const fable = "demo/models/students/fable-k4";
-  const rows = `swiftkv=4; calibrated=4; student = ${fable} + int8`;
-  const sizes = "--calibrate-tokens 2000 --windows 2 --prompt 64 --continuation 24 --measures ce --json".split(" ");
-  const texts = ["--text", join(docs, "architecture.md"), "--calibrate", join(docs, "log.md"), join(docs, "kv.md")];
-  const { code, out, err } = await quality("--rows", rows, ...texts, ...sizes);
-  expect(code, err).toBe(0);
-  const [folded, calibrated, trained] = out
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as QualityRow);
-  expect(calibrated).toMatchObject({ row: "calibrated=4", tokens: 48, bytesPerToken: 2048 });
-  expect(calibrated!.kl).toBeLessThan(0.4 * folded!.kl!);
-  expect(calibrated!.kl).toBeGreaterThan(1e-4); // not the ordinary model
-  expect(trained).toMatchObject({ row: `student=${fable}+int8`, bytesPerToken: 1152 });
-  expect(trained!.kl).toBeLessThan(folded!.kl!);
 });
 
 // What the page refuses as well is tried there, and in test/quality.

@@ -162,8 +162,12 @@ function memoryLocks(): LockManager {
   const request = async (name: string, options: LockOptions, work: (lock: Lock | null) => Promise<void>) => {
     if (options.ifAvailable && queues.has(name)) return work(null);
     const before = queues.get(name) ?? Promise.resolve();
-    const done = before.then(() => work({ name, mode: "exclusive" }));
-    const last = done.catch(() => undefined).then(() => void (queues.get(name) === last && queues.delete(name)));
+    const { signal } = options;
+    const isAborted = new Promise<never>((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+    isAborted.catch(() => undefined);
+    const turn = before.then(() => signal?.throwIfAborted());
+    const done = Promise.race([turn, isAborted]).then(() => work({ name, mode: "exclusive" }));
+    const last = Promise.allSettled([before, done]).then(() => void (queues.get(name) === last && queues.delete(name)));
     queues.set(name, last);
     return done;
   };

@@ -4,6 +4,7 @@ import { expect, test } from "playwright/test";
 import { ModelError } from "../../src/errors.ts";
 import { type Checkpoint, openCheckpoint, type OpenOptions } from "../../src/io/checkpoint.ts";
 import { kept } from "../../src/io/kept.ts";
+import { Pieces } from "../../src/io/files/pieces.ts";
 import { expectError } from "./failure.ts";
 import { smallFolder, smallGguf } from "./formats.ts";
 import {
@@ -241,6 +242,42 @@ test("two pages load one model once: the second waits, says so, and reads what t
   expect(waited.length).toBeGreaterThan(0);
   expect(waited.every(([, total]) => total === size)).toBe(true);
 });
+
+test("a page that looks while another one begins leaves that one's pieces alone", async () => {
+  const { caches } = memoryPlatform();
+  const version = { size: 2 * pieceBytes, tag: '"1"', sha256: null };
+  const record = { model: "org/model", source: "org/model", file: weights, since: 0, version, checked: false };
+  const first = (await Pieces.open(caches, weights))!;
+  const second = (await Pieces.open(
+    interrupted(caches, async () => {
+      await first.setRecord(record);
+      await first.put(0, new Uint8Array(pieceBytes));
+    }),
+    weights,
+  ))!;
+  await second.setRecord(record);
+  await second.refresh();
+  expect(second.held(0)).toBe(pieceBytes);
+});
+
+/** `work` is done after the first look at what a cache holds. */
+function interrupted(caches: CacheStorage, work: () => Promise<void>): CacheStorage {
+  let isDone = false;
+  const after = async <T>(looked: T): Promise<T> => {
+    if (!isDone) await work();
+    isDone = true;
+    return looked;
+  };
+  const open = async (name: string): Promise<object> => {
+    const cache = await caches.open(name);
+    return {
+      ...cache,
+      match: async (key: string) => after(await cache.match(key)),
+      keys: async () => after(await cache.keys()),
+    };
+  };
+  return { ...caches, open } as unknown as CacheStorage;
+}
 
 test("a page that gives up lets the next one go on where it was", async () => {
   const platform = memoryPlatform();

@@ -24,7 +24,7 @@ export async function openModel(path: string, window: number) {
   const checkpoint = await openCheckpoint(files.map((each) => new File([readFileSync(each)], basename(each))));
   const { config } = await readConfig(checkpoint, undefined);
   const { tokenizer } = await readLanguage(checkpoint);
-  const settings = await checkOptions({ kv: "f32", context: window, tune: "off", sequences: 1 });
+  const settings = await checkOptions({ kv: "f32", context: window, tune: "auto", sequences: 1 });
   const loader = new WeightLoader(gpu, checkpoint, "keep");
   const weights = nameWeights(loader, config, layoutOf(config.layers, null));
   const dense = await assemble(gpu, config, weights, settings, loader);

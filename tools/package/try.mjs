@@ -1,6 +1,6 @@
 // Packs the package, installs it as others would, and uses it. Needs npm's registry and a browser; minutes.
-//   node tools/package/try.mjs [types] [node] [vite] [page]     all of them by default
-import { execFileSync } from "node:child_process";
+//   node tools/package/try.mjs [types] [node] [vite] [page] [bin]     all of them by default
+import { execFileSync, spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -127,6 +127,42 @@ async function page(tarball) {
   console.log(`ok page: ${await visit(place)}`);
 }
 
+/** The command as installed: a reply, and the server with a schema, which needs pages and chunks of the package itself. */
+async function bin(tarball) {
+  const place = project("bin", tarball);
+  const command = join(place, "node_modules/.bin/longprompt");
+  const said = run(command, ["--prompt", "Hello", "--max-tokens", "4", "--temperature", "0"], place);
+  console.log(`ok bin: ${said.trim()}`);
+  const server = spawn(command, ["serve", "--port", "0"], { cwd: place, stdio: ["ignore", "pipe", "inherit"] });
+  try {
+    const address = await new Promise((resolve, reject) => {
+      server.stdout.on("data", (text) => /http:\S+?:\d+/.test(text) && resolve(/http:\S+?:\d+/.exec(text)[0]));
+      server.once("exit", (code) => reject(new Error(`serve ended with ${code}`)));
+    });
+    const schema = {
+      type: "object",
+      properties: { name: { enum: ["Mia", "Tom"] } },
+      required: ["name"],
+      additionalProperties: false,
+    };
+    const response = await fetch(`${address}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        messages: [{ role: "user", content: "Who?" }],
+        max_tokens: 24,
+        temperature: 0,
+        response_format: { type: "json_schema", json_schema: { name: "who", schema, strict: true } },
+      }),
+    });
+    const { choices } = await response.json();
+    const { name } = JSON.parse(choices[0].message.content);
+    console.log(`ok serve: ${name}`);
+  } finally {
+    server.kill();
+  }
+}
+
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".json": "application/json" };
 
 /** What a page writes once its title is "done". */
@@ -152,7 +188,7 @@ async function visit(root) {
   }
 }
 
-const PARTS = { types, node, vite, page };
+const PARTS = { types, node, vite, page, bin };
 const wanted = process.argv.slice(2);
 try {
   const tarball = pack();

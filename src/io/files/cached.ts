@@ -46,7 +46,7 @@ export async function openCached(
   const isKnown = pieces.record && found === pieces.record.version && version?.sha256 === found?.sha256;
   if (!isKnown && !isSame(pieces.record?.version, version)) await shelf.record(pieces, record);
   if (!version) return null;
-  const http = found instanceof HttpFile ? found : new HttpFile(network, url, version);
+  const http = found instanceof HttpFile ? found : new HttpFile(network, url, version, "no-store");
   const cached = new CachedFile({ network, http, pieces, shelf, key });
   shelf.holds(cached);
   return kept(cached, version.sha256, pieces, shelf);
@@ -69,6 +69,7 @@ async function ask(
     // of what is known, only whether it has changed is asked
     return await HttpFile.open(network, url, {
       signal,
+      cache: "no-store",
       ...(known && { attempts: 1 }),
       ...(known?.version && { bytes: 1 }),
     });
@@ -190,12 +191,23 @@ class CachedFile implements ByteFile {
     return bytes.length === this.#transfer.lengthOf(index) ? bytes : null;
   }
 
-  /** Takes the right to download. What another page has kept in the meantime is there then. */
+  /** Takes the right to download, or the piece from the page that has it, once it is kept. */
   async #owned(index: number, { signal, onWait }: ReadOptions): Promise<Uint8Array | null> {
     if (this.#release) return null;
     const { shelf, pieces, key } = this.#parts;
-    const look = (): void => void pieces.refresh().then(() => onWait?.(pieces.heldBytes, this.size));
-    this.#release = await shelf.lock(key, look, signal);
+    const found = new AbortController();
+    const look = async (): Promise<void> => {
+      await pieces.refresh();
+      onWait?.(pieces.heldBytes, this.size);
+      if (!this.#transfer.isMissing(index)) found.abort();
+    };
+    try {
+      this.#release = await shelf.lock(key, look, AbortSignal.any([found.signal, ...(signal ? [signal] : [])]));
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!found.signal.aborted) throw error;
+      return (await this.#stored(index)) ?? (await this.#owned(index, { signal, onWait }));
+    }
     if (this.#isClosed) await this.#stop();
     await pieces.refresh();
     if (!pieces.record) await shelf.record(pieces, this.#record); // deleted meanwhile

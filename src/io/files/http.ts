@@ -40,6 +40,7 @@ interface ProbeOptions {
   attempts?: number;
   /** Of the first request. */
   bytes?: number;
+  cache?: RequestCache;
 }
 
 export class HttpFile implements ByteFile {
@@ -48,13 +49,18 @@ export class HttpFile implements ByteFile {
   readonly tag: string;
   readonly sha256: string | null;
   readonly #network: Network;
+  readonly #cache: RequestCache;
   #stream: Stream | null = null;
   #hasRanges = true;
   #isClosed = false;
 
-  /** For a file whose size is known; `open` asks the server. */
-  constructor(network: Network, url: string, { size, tag, sha256 }: Version) {
+  /**
+   * For a file whose size is known; `open` asks the server. `cache`: what the browser's own cache has to do with it. Of ranges
+   * of one file that are asked for side by side, in one page or in two, it lets some wait, and asks for some of them twice.
+   */
+  constructor(network: Network, url: string, { size, tag, sha256 }: Version, cache: RequestCache = "default") {
     this.#network = network;
+    this.#cache = cache;
     this.name = url;
     this.size = size;
     this.tag = tag;
@@ -65,20 +71,19 @@ export class HttpFile implements ByteFile {
   static async open(
     network: Network,
     url: string,
-    { signal, attempts, bytes = probeBytes }: ProbeOptions,
+    { signal, attempts, bytes = probeBytes, cache = "default" }: ProbeOptions,
   ): Promise<HttpFile | BlobFile | null> {
-    return network.retry(() => HttpFile.#probe(network, url, bytes, signal), url, signal, attempts);
+    return network.retry(() => HttpFile.#probe(network, url, { bytes, cache, signal }), url, signal, attempts);
   }
 
   static async #probe(
     network: Network,
     url: string,
-    bytes: number,
-    signal?: AbortSignal,
+    { bytes, cache, signal }: Required<Pick<ProbeOptions, "bytes" | "cache">> & ProbeOptions,
   ): Promise<HttpFile | BlobFile | null> {
     const controller = new AbortController();
     network.claim(null);
-    const response = await network.request(url, rangeInit(0, bytes), controller, signal);
+    const response = await network.request(url, rangeInit(0, bytes, cache), controller, signal);
     refuseForbidden(response, url);
     if (response.status === 416) return emptyOrFail(response, controller, url);
     // Development servers answer with their page instead of 404.
@@ -91,7 +96,7 @@ export class HttpFile implements ByteFile {
       if (size === null) return drop(controller, await wholeFile(network, url, signal));
     }
     if (size === null) return new BlobFile(await guard(response.blob(), controller, signal), url);
-    const file = new HttpFile(network, url, { size, tag: tagOf(response), sha256: sha256Of(response) });
+    const file = new HttpFile(network, url, { size, tag: tagOf(response), sha256: sha256Of(response) }, cache);
     network.claim(file);
     file.#take(response, 0, controller);
     return file;
@@ -182,7 +187,7 @@ export class HttpFile implements ByteFile {
     if (this.#isClosed)
       throw new InputError(`${this.name}: closed; got a read, want none after close().`, { code: "disposed" });
     const controller = new AbortController();
-    const response = await this.#network.request(this.name, rangeInit(position, end), controller, signal);
+    const response = await this.#network.request(this.name, rangeInit(position, end, this.#cache), controller, signal);
     refuseForbidden(response, this.name);
     if (!response.ok) {
       throw new ModelError(`${this.name}: vanished while loading; got HTTP ${response.status}, want 200 or 206.`, {
@@ -217,7 +222,10 @@ export class HttpFile implements ByteFile {
 }
 
 /** Bytes [begin, end). */
-const rangeInit = (begin: number, end: number): RequestInit => ({ headers: { range: `bytes=${begin}-${end - 1}` } });
+const rangeInit = (begin: number, end: number, cache: RequestCache): RequestInit => ({
+  headers: { range: `bytes=${begin}-${end - 1}` },
+  cache,
+});
 
 function drop<T>(controller: AbortController, result: T): T {
   controller.abort();

@@ -65,11 +65,15 @@ export class Pieces {
     }
   }
 
-  /** What other pages have written meanwhile. */
+  /**
+   * What other pages have written meanwhile. The pieces first: a record is there before any of them, and pieces that seem
+   * to have none would be dropped as those of another version.
+   */
   async refresh(): Promise<void> {
+    const keys = await this.#cache.keys();
     const response = await this.#cache.match(recordKey);
     this.#record = parseRecord(await response?.json());
-    this.#held = heldOf((await this.#cache.keys()).map(({ url }) => url));
+    this.#held = heldOf(keys.map(({ url }) => url));
   }
 
   /** Null: nothing known yet. */

@@ -134,9 +134,9 @@ export class Shelf {
 
   /**
    * Waits until no other page or engine downloads the file, then lets none until the function that is returned is called.
-   * `onWait` is called at once where one does, and again every half second.
+   * `onWait` is called at once where one does, and again every half second. Throws the signal's reason on abort.
    */
-  async lock(key: string, onWait: () => void, signal?: AbortSignal): Promise<() => void> {
+  async lock(key: string, onWait: () => Promise<void>, signal: AbortSignal): Promise<() => void> {
     const { locks } = this.#platform;
     if (!locks) return () => {};
     const name = prefix + key;
@@ -149,13 +149,13 @@ const WAIT_MS = 500;
 async function waitFor(
   locks: LockManager,
   name: string,
-  onWait: () => void,
-  signal: AbortSignal | undefined,
+  onWait: () => Promise<void>,
+  signal: AbortSignal,
 ): Promise<() => void> {
-  onWait();
-  const timer = setInterval(onWait, WAIT_MS);
+  void onWait();
+  const timer = setInterval(() => void onWait(), WAIT_MS);
   try {
-    return (await take(locks, name, signal ? { signal } : {}))!;
+    return (await take(locks, name, { signal }))!;
   } finally {
     clearInterval(timer);
   }

@@ -145,7 +145,9 @@ export class Transfer {
       if (others.length > 0 || !this.#file.hasRanges) return;
       for (let i = 1; i < connections; i++) {
         const { name, size, tag, sha256 } = this.#file;
-        others.push(this.#connect(convoy, new HttpFile(this.#network.aside(), name, { size, tag, sha256 })));
+        others.push(
+          this.#connect(convoy, new HttpFile(this.#network.aside(), name, { size, tag, sha256 }, "no-store")),
+        );
       }
     };
     await this.#connect(convoy, this.#file, join);

@@ -1,6 +1,7 @@
 # ShadowKV on SmolLM2-135M after 4,096 tokens, in float64, independently of the engine: from the paper and docs/shadowkv.md.
 #
-#   python test/kv/shadow/golden.py SmolLM2-135M-Instruct.Q4_1.gguf TEXT... > test/kv/shadow/golden.json
+#   python test/kv/shadow/golden.py SmolLM2-135M-Instruct.Q4_1.gguf TEXT... > new.json
+#   python test/kv/shadow/golden.py SmolLM2-135M-Instruct.Q4_1.gguf test/kv/shadow/golden.json > new.json    (its prompt again)
 #
 # Needs torch, gguf, transformers (for the tokenizer). Keys are factored by a singular value decomposition; factors,
 # landmarks and values are not rounded.
@@ -25,8 +26,11 @@ E, EPS, THETA = D // H, field("attention.layer_norm_rms_epsilon"), field("rope.f
 weights = {t.name: torch.from_numpy(dequantize(t.data, t.tensor_type).copy()).double() for t in reader.tensors}
 weight = lambda layer, name: weights[f"blk.{layer}.{name}.weight"]
 
-tokenizer = AutoTokenizer.from_pretrained(os.path.dirname(path) or ".", gguf_file=os.path.basename(path))
-prompt = tokenizer("\n".join(open(text, encoding="utf8").read() for text in texts)).input_ids[:PROMPT]
+if texts[0].endswith(".json"):
+    prompt = json.load(open(texts[0]))["prompt"]
+else:
+    tokenizer = AutoTokenizer.from_pretrained(os.path.dirname(path) or ".", gguf_file=os.path.basename(path))
+    prompt = tokenizer("\n".join(open(text, encoding="utf8").read() for text in texts)).input_ids[:PROMPT]
 assert len(prompt) == PROMPT
 
 frequencies = THETA ** (-torch.arange(0, E, 2).double() / E)

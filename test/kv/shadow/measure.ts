@@ -1,12 +1,12 @@
 // What a decoded token costs after prompts of several lengths, dense and with ShadowKV, in turns: for speed only. Nothing is read
-// as a prompt: the cache is filled with noise, and a prompt's end is run over it. Runs in a page.
+// as a prompt: the cache is filled with noise, and a prompt's end is run over it. Runs in a page, and in Node (speed.ts).
 import { Gpu } from "../../../src/gpu/device.ts";
 import { blocksFor } from "../../../src/kv/blocks.ts";
 import { PagePool } from "../../../src/kv/pages.ts";
 import { type Batch, GREEDY } from "../../../src/model/model.ts";
 import type { Transformer } from "../../../src/model/transformer.ts";
 import { random } from "../../kernels/spec.ts";
-import { fileAt, loadWeights, running } from "./open.ts";
+import { loadWeights, running } from "./open.ts";
 
 export interface Measured {
   recipe: string;
@@ -16,10 +16,11 @@ export interface Measured {
   same: number[];
   /** Of the step that ends the prompt, with 32 rows. */
   end: number;
+  /** Of reading the prompt: that many times the chunk in its middle. */
+  prefill: number;
 }
 
 export interface Setting {
-  model: string;
   recipes: readonly string[];
   lengths: readonly number[];
   rounds: number;
@@ -27,31 +28,47 @@ export interface Setting {
 
 /** Rows of the step that ends a prompt. */
 const END_ROWS = 32;
+const CHUNK_ROWS = 512;
 
-export async function measure({ model, recipes, lengths, rounds }: Setting, say: (text: string) => void) {
+/** `clock`: milliseconds that work took. */
+export async function measure(
+  model: File,
+  { recipes, lengths, rounds }: Setting,
+  say: (text: string) => void,
+  clock = timed,
+) {
   const gpu = await Gpu.open();
-  const loaded = await loadWeights(gpu, [await fileAt(model)]);
+  const loaded = await loadWeights(gpu, [model]);
   const context = Math.max(...lengths) + 64;
   const models: { recipe: string; transformer: Transformer }[] = [];
   for (const recipe of recipes) {
-    const transformer = await running(gpu, loaded, { kv: recipe, context, chunk: 64, reserve: context });
+    const transformer = await running(gpu, loaded, {
+      kv: recipe,
+      context,
+      chunk: CHUNK_ROWS,
+      reserve: context,
+      tune: "auto",
+    });
     fillWithNoise(gpu, transformer);
     models.push({ recipe, transformer });
     say(`${recipe} is ready`);
   }
   const results: Measured[] = [];
   for (const tokens of lengths) {
-    const rows = models.map(({ recipe, transformer }) => ({ recipe, transformer, changing: [] as number[], same: [] as number[], end: 0 })); // prettier-ignore
-    for (const row of rows) row.end = await endPrompt(row.transformer, tokens);
+    const rows = models.map(({ recipe, transformer }) => ({ recipe, transformer, changing: [] as number[], same: [] as number[], end: 0, prefill: 0 })); // prettier-ignore
+    for (const row of rows) {
+      row.prefill = await readPrompt(row.transformer, tokens, clock);
+      row.end = await endPrompt(row.transformer, tokens, clock);
+    }
     for (let round = 0; round < rounds; round++) {
       for (const { transformer, changing, same } of rows) {
         const token = 7919 * (round + 1);
-        changing.push(await timed(() => decode(transformer, tokens, token)));
-        same.push(await timed(() => decode(transformer, tokens, token)));
+        changing.push(await clock(() => decode(transformer, tokens, token)));
+        same.push(await clock(() => decode(transformer, tokens, token)));
       }
     }
-    for (const { recipe, changing, same, end } of rows) {
-      results.push({ recipe, tokens, changing, same, end });
+    for (const { recipe, changing, same, end, prefill } of rows) {
+      results.push({ recipe, tokens, changing, same, end, prefill });
       say(JSON.stringify(results.at(-1)));
     }
   }
@@ -84,8 +101,21 @@ const step = (parts: Partial<Batch> & Pick<Batch, "rows" | "decodeRows">): Batch
   ...parts,
 });
 
+/** Reading a prompt of `tokens` tokens, from its middle chunk; the first time compiles. */
+async function readPrompt(transformer: Transformer, tokens: number, clock: typeof timed): Promise<number> {
+  const count = Math.min(CHUNK_ROWS, tokens);
+  const begin = Math.floor((tokens - count) / 2);
+  const pages = Array.from({ length: blocksFor(tokens) }, page);
+  const rows = Array.from({ length: count }, (_, i) => rowAt(begin + i, i));
+  const lists = [{ sequence: 0, enters: true, pages, kept: null }];
+  const chunk = step({ rows, decodeRows: 0, lists });
+  const run = async () => void (await (await transformer.submit(chunk)).read());
+  await run();
+  return (await clock(run)) * (tokens / count);
+}
+
 /** The last rows of a prompt of `tokens` tokens, twice: the first time compiles. */
-async function endPrompt(transformer: Transformer, tokens: number): Promise<number> {
+async function endPrompt(transformer: Transformer, tokens: number, clock: typeof timed): Promise<number> {
   const { cache } = transformer;
   const retention = cache.retain(tokens);
   const pool = cache.privatePages && new PagePool(cache.privatePages);
@@ -105,7 +135,7 @@ async function endPrompt(transformer: Transformer, tokens: number): Promise<numb
   });
   const run = async () => void (await (await transformer.submit(end)).read());
   await run();
-  const took = await timed(run);
+  const took = await clock(run);
   const after = step({ rows: [rowAt(tokens, 1)], decodeRows: 1, lists: [{ sequence: 0, enters: false, pages: [], kept }] }); // prettier-ignore
   await (await transformer.submit(after)).read();
   return took;

@@ -30,13 +30,13 @@ export async function loadWeights(gpu: Gpu, source: Parameters<typeof openCheckp
 export const fileAt = async (address: string): Promise<File> =>
   new File([await (await fetch(address)).blob()], address.split("/").at(-1)!);
 
-/** The default kernels, for one sequence. */
+/** For one sequence, with the default kernels unless `tune` is "auto". */
 export async function running(
   gpu: Gpu,
   { config, weights }: Loaded,
-  options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve">,
+  options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve" | "tune">,
 ): Promise<Transformer> {
-  const settings = await checkOptions({ ...options, tune: "off", sequences: 1 });
+  const settings = await checkOptions({ tune: "off", ...options, sequences: 1 });
   const model = await assemble(gpu, config, weights, settings);
   await makeReady(model, settings, { report: () => {}, signal: undefined });
   return model.transformer;
