@@ -4,6 +4,7 @@ import { load } from "../../src/index.ts";
 import type { Engine, LoadOptions, LoadProgress, ModelSource } from "../../src/index.ts";
 import { find, setProgress } from "../shared/dom.ts";
 import { bytes, seconds } from "../shared/numbers.ts";
+import { showDevice } from "./notice.ts";
 
 type Phase = LoadProgress["phase"];
 
@@ -44,7 +45,7 @@ export async function loadShowing(source: ModelSource, name: string, options: Lo
   button.addEventListener("click", onCancel);
   const show = view(name);
   try {
-    return await load(source, { ...options, signal: cancel.signal, onProgress: show });
+    return await load(source, { ...options, signal: cancel.signal, onProgress: show, onEvent: showDevice });
   } finally {
     button.removeEventListener("click", onCancel);
   }

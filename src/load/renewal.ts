@@ -7,9 +7,9 @@ import type { Gpu } from "../gpu/device.ts";
 const MOST_LOSSES = 3;
 const WITHIN_MS = 60_000;
 
-/** Milliseconds within which a browser whose GPU process has died has an adapter again, and the first pause between questions. */
+/** Milliseconds within which a browser whose GPU process has died has an adapter again, and pauses between questions: each twice the one before. */
 const PATIENCE_MS = 20_000;
-const FIRST_PAUSE_MS = 100;
+const PAUSE_MS = { first: 100, most: 1000 } as const;
 
 /** A model on a device. */
 export interface Placed {
@@ -128,7 +128,7 @@ export class Renewal<M extends Placed> {
   /** After a loss there may be no adapter for a while. */
   async #patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const until = this.#clock() + (this.losses > 0 ? PATIENCE_MS : 0);
-    for (let pause = FIRST_PAUSE_MS; ; pause *= 2) {
+    for (let pause: number = PAUSE_MS.first; ; pause = Math.min(2 * pause, PAUSE_MS.most)) {
       signal.throwIfAborted();
       try {
         return await work();

@@ -37,6 +37,8 @@ const WHEN = {
   streamed: "shadow with a SwiftKV student",
   scoring: "pyramid, snapkv",
   calibrate: "convert with texts",
+  convert: "convert, distil",
+  renewal: "a load on a device of its own",
   distil: "distil",
 };
 
