@@ -104,7 +104,8 @@ test.describe("the GPU process", () => {
   for (const phase of PHASES) {
     test(`5 GPU processes that are killed at random points: ${phase}`, async ({ address }) => {
       // Chromium gives up WebGPU after some crashes of its GPU process, unless it is told not to count them.
-      await withKillable(address, ["--disable-gpu-process-crash-limit"], (call) =>
+      const flags = ["--disable-gpu-process-crash-limit", "--disable-domain-blocking-for-3d-apis"];
+      await withKillable(address, flags, (call) =>
         expectOutlasted((point) => call("lostAt", source("llama3"), PROMPTS, OPTIONS, point, "kill"), phase),
       );
     });
