@@ -56,12 +56,9 @@ test("the device goes away while the model loads, while a prompt is read and a r
   const engine = greedy.tokens.slice(0, 16);
   expect(tokens).toEqual([engine, student, student, engine]);
   expect(student).not.toEqual(engine);
-  expect(phases).toEqual([...["open", "tokenizer", "download", "device"], ...["open", "download", "compile", "ready"]]);
-  expect(events.map(({ type }) => type)).toEqual([
-    "device-lost",
-    ...["device-lost", "device-renewed"],
-    ...["device-lost", "device-failed"],
-  ]);
+  expect(phases.join(" ")).toBe("open tokenizer download device open download compile ready");
+  const types = events.map(({ type }) => type.replace("device-", ""));
+  expect(types.join(" ")).toBe("lost lost renewed lost failed");
   expect(losses).toBe(3);
   expect(last).toMatch(/^DeviceLostError: GPU: got 3 devices lost within a minute/);
 });

@@ -63,7 +63,7 @@ async function lostAt(
     await sleep(20);
   }
   await gone;
-  while (point && events.length === 0) await sleep(10); // a device that goes away says so later
+  if (point) while (events.length === 0) await sleep(10); // a device that goes away says so later
   const after = await engine.session().generate(prompts[0], { maxTokens: 24, ignoreEnd: true }).result;
   tokens.push(after.tokens);
   const { deviceLosses: losses } = engine.stats();

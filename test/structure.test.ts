@@ -117,7 +117,18 @@ test("no function stands in two shader files: what is shared lies in lib/", () =
 });
 
 // Which room may import which. A room is a folder of src/ or a file directly in it; imports point downwards.
-const LEAVES = ["api", "attended", "completions", "events", "figures", "footprint", "students", "errors", "tensor", "later"];
+const LEAVES = [
+  "api",
+  "attended",
+  "completions",
+  "events",
+  "figures",
+  "footprint",
+  "students",
+  "errors",
+  "tensor",
+  "later",
+];
 const MAY_IMPORT: Record<string, readonly string[]> = {
   gpu: [],
   text: [],
