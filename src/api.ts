@@ -67,8 +67,16 @@ export interface SwiftKv {
 }
 
 export interface LoadOptions {
-  /** Use this device instead of requesting one, or what makes one: again for each that is lost. The caller destroys them. */
+  /**
+   * Use this device instead of requesting one, or what makes one: again for each that is lost. The caller destroys them. Not
+   * with `worker`: a device cannot leave its thread.
+   */
   device?: GPUDevice | (() => Promise<GPUDevice>);
+  /**
+   * Whether the engine runs in a worker of its own, so that the page's thread stays free; `dispose` ends it. Default false.
+   * A function starts it: `() => new Worker(url, { type: "module" })`, of the package's script `longprompt/worker`.
+   */
+  worker?: boolean | (() => Worker);
   /** Default "f16". */
   kv?: RecipeSpec;
   /** Default "keep". */

@@ -7,6 +7,7 @@
  * |---------------------|------------------|--------------------------------------------------------------------------|
  * | `no-webgpu`         | UnsupportedError | use another browser, or serve the page over https or from localhost      |
  * | `no-adapter`        | UnsupportedError | switch on hardware acceleration, update the driver                       |
+ * | `no-worker`         | UnsupportedError | load without `worker`, or serve the worker's script as docs/api.md says  |
  * | `adapter-refused`   | UnsupportedError | use another machine or browser: a kernel does not compile on this one    |
  * | `out-of-memory`     | UnsupportedError | take a smaller model, a shorter context, a smaller format of the cache   |
  * |                     | or ModelError    | the same, where it was the browser's own memory that ran out             |
@@ -25,10 +26,12 @@
  * | `disposed`          | InputError       | load the model, or open the session, again                               |
  * | `no-timestamps`     | InputError       | do without `engine.profile`: this adapter cannot time kernels            |
  * | `device-lost`       | DeviceLostError  | load the model again                                                     |
+ * | `worker-lost`       | WorkerLostError  | load the model again                                                     |
  */
-export type ErrorCode = UnsupportedCode | ModelCode | InputCode | "device-lost";
+export type ErrorCode = UnsupportedCode | ModelCode | InputCode | "device-lost" | "worker-lost";
 
-export type UnsupportedCode = "no-webgpu" | "no-adapter" | "adapter-refused" | "out-of-memory" | "unsupported-model";
+export type UnsupportedCode =
+  "no-webgpu" | "no-adapter" | "no-worker" | "adapter-refused" | "out-of-memory" | "unsupported-model";
 
 export type ModelCode =
   "bad-file" | "not-found" | "not-public" | "gated" | "network" | "storage-full" | "out-of-memory";
@@ -96,6 +99,12 @@ export class InputError extends EngineError {
 export class DeviceLostError extends EngineError {
   override readonly name = "DeviceLostError";
   readonly code = "device-lost";
+}
+
+/** The worker of an engine went away (out of memory, terminated). Load the model again. */
+export class WorkerLostError extends EngineError {
+  override readonly name = "WorkerLostError";
+  readonly code = "worker-lost";
 }
 
 /** Checks an invariant. A failure is a bug in this library, never in the caller's code. */

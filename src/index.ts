@@ -2,11 +2,12 @@
 export type * from "./api.ts";
 export { KV_FORMATS } from "./api.ts";
 export type { ErrorCode, GgufChoice, InputCode, ModelCode, UnsupportedCode } from "./errors.ts";
-export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError } from "./errors.ts";
-export { convert, distil, exportStudent, load, plan, saveCheckpoint, saveStudent } from "./load.ts";
+export { DeviceLostError, EngineError, InputError, ModelError, UnsupportedError, WorkerLostError } from "./errors.ts";
+export { convert, distil, exportStudent, plan, saveCheckpoint, saveStudent } from "./load.ts";
 export type { SampleOptions } from "./chat/sample.ts";
 export { describeAdapter } from "./gpu/device.ts";
 export type { AdapterPeaks } from "./gpu/measure.ts";
 export { modelFlops } from "./model/cost.ts";
 export { kept, measureAdapter, sampleChats } from "./optional.ts";
+export { load } from "./start.ts";
 export const VERSION = "0.1.0";

@@ -14,13 +14,10 @@ import { LoadedEngine } from "./load/engine.ts";
 import { Loading } from "./load/loading.ts";
 import type { LoadedModel } from "./load/running.ts";
 import { checkOptions } from "./load/settings.ts";
+import type { LoadHooks, OwnEngine } from "./thread/own.ts";
 
-/**
- * Loads a model and compiles its kernels. Throws UnsupportedError (browser, adapter or architecture), ModelError (bad
- * files), InputError (bad options) or the signal's reason; whatever was allocated is freed again. A device that is lost is
- * replaced, then and later: docs/api.md, "A lost device".
- */
-export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
+/** The model on this thread: see `load` of src/start.ts. */
+export async function load(source: ModelSource, options: LoadHooks = {}): Promise<Engine> {
   const loading = new Loading(source, options, await checkOptions(options));
   const { device, onEvent, signal = new AbortController().signal } = options;
   if (typeof device === "object") return new LoadedEngine(await loading.make(signal));
@@ -64,7 +61,8 @@ export function distil(engine: Engine, swiftkv: SwiftKv, options: DistilOptions)
  * The file of a student that `convert` calibrated or `distil` trained, for `load(base, { student })`: a safetensors file
  * with the new tensors only, bound to the base model by hash. Throws InputError for any other engine.
  */
-export const saveStudent = (engine: Engine): Uint8Array<ArrayBuffer> => own("saveStudent", engine).studentFile();
+export const saveStudent = async (engine: Engine): Promise<Uint8Array<ArrayBuffer>> =>
+  own("saveStudent", engine).studentFile();
 
 /**
  * The student together with its base: the files of a checkpoint in the public SwiftKV layout, which other engines load too.
@@ -82,7 +80,7 @@ export const saveCheckpoint = (
 export const exportStudent = (engine: Engine, checkpoint: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> =>
   own("exportStudent", engine).exportStudent(checkpoint);
 
-function own(who: string, engine: Engine): LoadedEngine {
-  if (engine instanceof LoadedEngine) return engine;
+function own(who: string, engine: Engine & Partial<OwnEngine>): OwnEngine {
+  if (engine?.studentFile) return engine as OwnEngine;
   throw new InputError(`${who}: engine; got something else, want what load() returned. Pass that.`);
 }

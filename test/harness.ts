@@ -22,6 +22,7 @@ import { liveBuffers } from "./live.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
 import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
+import { starting, workers } from "./workers.ts";
 import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
 
 reportProgress();
@@ -100,15 +101,30 @@ export interface Answer {
 
 const engines = new Map<string, Awaited<ReturnType<typeof load>>>();
 
-/** Loads once per name; the engine stays in the page. `plain`: on a device without subgroups and timestamps. */
+interface OpenOptions extends LoadOptions {
+  /** On a device without subgroups and timestamps. */
+  plain?: boolean;
+  /** Names of files at the source: they are fetched first, and loaded as if they were picked. */
+  files?: readonly string[];
+}
+
+async function picked(source: URL, names: readonly string[]): Promise<File[]> {
+  const fetched = names.map(async (name) => new File([await (await fetch(new URL(name, source))).blob()], name));
+  return Promise.all(fetched);
+}
+
+/** Loads once per name; the engine stays in the page, or in a worker of it. */
 async function open(
   name: string,
   source: string,
-  { plain = false, ...options }: LoadOptions & { plain?: boolean } = {},
+  { plain = false, files, ...options }: OpenOptions = {},
 ): Promise<EngineStats> {
   engines.get(name)?.dispose();
-  const device = await (plain ? openDevice([]) : sharedDevice());
-  const engine = await load(new URL(source, location.href).href, { tune: "off", device, ...options });
+  const device = options.worker
+    ? { worker: starting(name) }
+    : { device: await (plain ? openDevice([]) : sharedDevice()) };
+  const url = new URL(source, location.href);
+  const engine = await load(files ? await picked(url, files) : url.href, { tune: "off", ...options, ...device });
   engines.set(name, engine);
   return engine.stats();
 }
@@ -149,6 +165,17 @@ async function answer(name: string, { prompt, options, abortAfter = 0 }: Job): P
   const { reusedTokens, evictedTokens, kvBytesPerToken } = stats;
   const attended = read && { ...read, chosen: [...read.chosen], kept: [...read.kept] };
   return { text, tokens, logprobs, promptTokens, finish, reusedTokens, evictedTokens, kvBytesPerToken, attended };
+}
+
+/** A reply, and how often the page's thread had a turn until its first token. */
+async function turns(name: string, prompt: Prompt, options: GenerateOptions): Promise<{ turns: number; text: string }> {
+  let count = 0;
+  const counting = setInterval(() => count++, 0);
+  let turns: number | null = null;
+  const reply = engines.get(name)!.session().generate(prompt, options);
+  for await (const { id } of reply) if (id >= 0) turns ??= count;
+  clearInterval(counting);
+  return { turns: turns!, text: (await reply.result).text };
 }
 
 export interface Completed {
@@ -203,7 +230,7 @@ async function outcomes(sources: readonly string[]): Promise<string[]> {
 }
 
 /** The file of a calibrated student, in base64. */
-const studentOf = (name: string): string => toBase64(saveStudent(engines.get(name)!));
+const studentOf = async (name: string): Promise<string> => toBase64(await saveStudent(engines.get(name)!));
 
 /** The files of its checkpoint, in base64. */
 async function checkpointOf(name: string, source: string): Promise<Record<string, string>> {
@@ -309,6 +336,7 @@ const harness = {
   ...devices,
   ...losses,
   ...memory,
+  ...workers,
   studentOf,
   checkpointOf,
   chats,
@@ -334,6 +362,7 @@ const harness = {
     const { logprobs } = await engines.get(name)!.evaluate(prompt, continuation, withLogits ? { onLogits } : {});
     return { logprobs: [...logprobs], logits };
   },
+  turns,
   stats: (name: string) => engines.get(name)!.stats(),
   pipelinesCompiled,
   profile: (name: string, phase: "prefill" | "decode", tokens: number) => engines.get(name)!.profile(phase, tokens),

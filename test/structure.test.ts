@@ -140,15 +140,19 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   grammar: ["engine/sequence", "text"],
   chat: ["engine", "model/model", "text", "grammar"],
   "ai-sdk": [],
-  load: ["gpu", "kv", "model", "train", "engine", "text", "io", "grammar", "chat"],
+  thread: ["engine/feed", "text", "io/files/source", "chat/session"],
+  load: ["gpu", "kv", "model", "train", "engine", "text", "io", "grammar", "chat", "thread/own"],
+  start: ["load", "thread/start"],
+  worker: ["load", "thread"],
   optional: ["gpu/measure", "chat/sample", "io/kept"],
-  index: ["load", "optional", "gpu/device", "gpu/measure", "model/cost", "chat/sample"],
+  index: ["start", "load", "optional", "gpu/device", "gpu/measure", "model/cost", "chat/sample"],
   recipes: ["kv/parse", "kv/recipe"],
 };
 
 // Within a room, places (folders, or files directly in it) from the lowest up: each imports itself and those before it.
 // A file of the room's own name, src/load.ts, stands on top.
 const ORDER: Record<string, readonly string[]> = {
+  thread: ["own", "language", "protocol", "errors", "link", "target", "stream", "reply", "engine", "host", "start"],
   io: ["files", "kept", "formats", "checkpoint", "student", "remember"],
   load: [
     "settings",

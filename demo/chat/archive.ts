@@ -1,21 +1,18 @@
 // Conversations kept in this browser. Where it refuses storage, they last as long as the page.
 
 import { createStore, del, entries, get, set, type UseStore } from "idb-keyval";
-import type { Turn } from "../shared/turn.ts";
-
-/** A turn as it is kept. */
-export type KeptTurn = Turn & {
-  /** Characters of the long text at its beginning, which is shown folded. */
-  long?: number;
-  /** The model that wrote it. */
-  speaker?: string;
-};
+import type { KeptTurn } from "./thread.ts";
 
 export interface Kept {
   id: string;
+  /** As the user named it. */
+  title?: string;
   /** The model that answered last. `source`: null where it came from the user's disk. */
   model: { source: string | null; name: string };
+  /** Of all branches: see Thread. */
   turns: readonly KeptTurn[];
+  /** Place of the last turn on view. Left out: the last one. */
+  leaf?: number;
   /** Milliseconds since 1970. */
   changed: number;
 }
@@ -42,11 +39,11 @@ export async function conversations(): Promise<Kept[]> {
   return all.map(([, kept]) => kept).toSorted((a, b) => b.changed - a.changed);
 }
 
-/** What it is about: the beginning of its first question. */
-export function titleOf({ turns }: Pick<Kept, "turns">): string {
+/** Its name, else what it is about: the beginning of its first question. */
+export function titleOf({ title, turns }: Pick<Kept, "title" | "turns">): string {
   const [first] = turns;
-  const question = first?.content.slice(first.long ?? 0).trim() || "Long text";
-  return question.length > 70 ? `${question.slice(0, 69).trimEnd()}…` : question;
+  const name = title ?? (first?.content.trim() || first?.documents?.[0]?.name || "New conversation");
+  return name.length > 70 ? `${name.slice(0, 69).trimEnd()}…` : name;
 }
 
 const LAST = "longprompt.model";
@@ -65,6 +62,31 @@ export function lastModel(): { source: string; name: string } | null {
 export function rememberModel(model: { source: string; name: string }): void {
   try {
     localStorage.setItem(LAST, JSON.stringify(model));
+  } catch {
+    // Private windows may refuse storage.
+  }
+}
+
+const USES = "longprompt.uses";
+
+export interface ModelUse {
+  /** When it was loaded last, in milliseconds since 1970. */
+  used: number;
+  parameters: number;
+}
+
+/** By the source that `load` was given. */
+export function usesOf(): Record<string, ModelUse> {
+  try {
+    return (JSON.parse(localStorage.getItem(USES) ?? "{}") ?? {}) as Record<string, ModelUse>;
+  } catch {
+    return {};
+  }
+}
+
+export function noteUse(source: string, parameters: number): void {
+  try {
+    localStorage.setItem(USES, JSON.stringify({ ...usesOf(), [source]: { used: Date.now(), parameters } }));
   } catch {
     // Private windows may refuse storage.
   }

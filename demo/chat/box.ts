@@ -1,15 +1,17 @@
-// The draft: what stands in the box and the long text before it, and whether the context has room for it.
+// The draft: what stands in the box and the documents before it, and whether the context has room for it.
 
 import { find } from "../shared/dom.ts";
 import { count } from "../shared/numbers.ts";
-import type { LongText } from "./longtext.ts";
+import type { Document } from "../shared/turn.ts";
+import type { Documents } from "./documents.ts";
 import type { ribbon } from "./ribbon.ts";
 import type { Settings } from "./settings.ts";
 import type { State } from "./state.ts";
+import { plain, written } from "./thread.ts";
 
 export interface Draft {
   text: string;
-  long: string;
+  documents: readonly Document[];
 }
 
 export interface Box {
@@ -17,7 +19,7 @@ export interface Box {
   get(): Draft;
   /** Puts it there, or nothing. */
   set(draft: Draft): void;
-  /** What is sent: the long text first, so that its keys and values are reused by every later question. */
+  /** What is sent. */
   content(): string;
   /** The box is as high as its text. */
   fit(): void;
@@ -28,23 +30,24 @@ export interface Box {
 interface Parts {
   state: State;
   settings: Settings;
-  attachment: LongText;
+  documents: Documents;
   draw: ReturnType<typeof ribbon>;
 }
 
 /** Tokenizing a book takes a while, so it waits for a pause in typing. */
 const PAUSE_MS = 120;
 
-export function box({ state, settings, attachment, draw }: Parts): Box {
+export function box({ state, settings, documents, draw }: Parts): Box {
   const text = find("composer-text", HTMLTextAreaElement);
   let measured = { text: "", tokens: 0 };
   let timer = 0;
-  const content = (): string => [attachment.get(), text.value.trim()].filter(Boolean).join("\n");
+  const content = (): string => written({ content: text.value.trim(), documents: documents.get() });
   const measure = (): void => {
-    const { engine, held, turns } = state;
+    const { engine, held, thread } = state;
     if (!engine || state.running) return;
     const fresh = content();
-    const all = held > 0 ? fresh : [settings.system(), ...turns.map((turn) => turn.content), fresh].join("\n");
+    const all =
+      held > 0 ? fresh : [settings.system(), ...plain(thread.turns).map((turn) => turn.content), fresh].join("\n");
     if (all !== measured.text) measured = { text: all, tokens: all.trim() ? engine.tokenize(all).length : 0 };
     const { context } = engine.model;
     draw({ context, held, waiting: measured.tokens, reply: 0 });
@@ -65,10 +68,10 @@ export function box({ state, settings, attachment, draw }: Parts): Box {
     content,
     fit,
     draw: later,
-    get: () => ({ text: text.value, long: attachment.get() }),
+    get: () => ({ text: text.value, documents: documents.get() }),
     set(draft) {
       text.value = draft.text;
-      attachment.set(draft.long);
+      documents.set(draft.documents);
       fit();
     },
   };

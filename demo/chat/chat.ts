@@ -4,19 +4,21 @@ import { describeAdapter, EngineError } from "../../src/index.ts";
 import type { Engine, ModelSource } from "../../src/index.ts";
 import { embedded } from "../shared/catalogue.ts";
 import { find } from "../shared/dom.ts";
-import { fileKind, wrongFile } from "../shared/dropped.ts";
 import { nameOfSource, picker } from "../shared/picker.ts";
 import { embeddedStudent } from "../shared/students.ts";
 import { explain, type Remedy, troubleCard } from "../shared/trouble.ts";
 import { about } from "./about.ts";
-import { type Kept, lastModel, recall, rememberModel } from "./archive.ts";
+import { type Kept, lastModel, noteUse, recall, rememberModel } from "./archive.ts";
 import { box as makeBox } from "./box.ts";
+import { charts } from "./charts.ts";
+import { chats, forkOf } from "./chats.ts";
 import { connectComposer } from "./composer.ts";
 import { conversation } from "./conversation.ts";
+import { documentList } from "./documents.ts";
+import { downloadList } from "./downloads.ts";
 import { faster } from "./faster.ts";
-import { showKept } from "./kept.ts";
+import { incoming } from "./incoming.ts";
 import { loadShowing } from "./loading.ts";
-import { longText } from "./longtext.ts";
 import { showNotice } from "./notice.ts";
 import { closePanel, sidePanel } from "./panels.ts";
 import { newPlace, type Place, places } from "./places.ts";
@@ -27,6 +29,7 @@ import { showStarters } from "./starters.ts";
 import { begin, promptOf } from "./state.ts";
 import { swiftkvPanel } from "./swiftkv.ts";
 import { talk } from "./talk.ts";
+import { plain, Thread } from "./thread.ts";
 import type { RunMode } from "./twin.ts";
 import type { Work } from "./work.ts";
 
@@ -36,14 +39,13 @@ const starters = find("starters", HTMLElement);
 const pickerTrouble = find("picker-trouble", HTMLElement);
 
 const state = begin();
-/** The model that the conversation on view was had with, where none is loaded. */
-let wanted: Kept["model"] | null = null;
 
 const list = conversation();
 const drawRibbon = ribbon();
 const settings = settingsForm(() => box.draw());
 const settingsPanel = sidePanel("settings");
 const sidesPanel = sidePanel("swiftkv");
+const chatsPanel = sidePanel("chats");
 const panel = swiftkvPanel({
   onMode: (next) => void occupy("turning", (signal) => reading.takeUp(next, signal).then(sayMode)),
   onCompare: () => void occupy("comparing", reading.compare),
@@ -58,24 +60,44 @@ const reading = faster({
     adopt(next, as);
     settings.keep(as.kv);
   },
-  messages: () => state.turns,
-  conversation: () => [...state.turns.map(({ content }) => content), box.content()].join("\n\n"),
+  messages: () => plain(state.thread.turns),
+  conversation: () => [...plain(state.thread.turns).map(({ content }) => content), box.content()].join("\n\n"),
   write: (turns) => promptOf(state, settings, turns),
   panel: () => panel,
 });
-const attachment = longText({
+const documents = documentList({
   tokens: (content) => state.engine?.tokenize(content).length ?? null,
   room: () => (state.engine ? state.engine.model.context - state.held - 32 : null),
   onChange: () => box.fit(),
 });
-const box = makeBox({ state, settings, attachment, draw: drawRibbon });
+const box = makeBox({ state, settings, documents, draw: drawRibbon });
 const remedies: Partial<Record<Remedy, () => unknown>> = {
   newChat: () => newChat(),
   reload: () => reload(),
   pickModel: () => goTo(null),
   settings: () => settingsPanel.open(),
 };
-const chat = talk({ state, box, list, settings, panel: () => panel, drawRibbon, setRunning, remedies });
+const kept = chats({ state, onOpen: (chosen) => open(chosen), onGone: () => newChat() });
+const downloads = downloadList(find("downloads", HTMLElement), {
+  onLoad: (source, name) => void loadModel(source, name),
+  current: () => state.loaded?.source,
+});
+const drawCharts = charts(() => state.thread.turns.flatMap(({ stats }) => stats ?? []));
+const chat = talk({
+  state,
+  box,
+  list,
+  settings,
+  panel: () => panel,
+  drawRibbon,
+  setRunning,
+  remedies,
+  onChange() {
+    kept.save();
+    drawCharts();
+  },
+  onFork: (at) => fork(at),
+});
 
 // Places
 
@@ -88,7 +110,8 @@ function show(view: View): void {
   find("new-chat", HTMLElement).hidden = view !== "chat" || state.engine === null;
   if (view === "picker") {
     document.title = "longprompt";
-    void showKept(open);
+    kept.refresh();
+    void downloads();
   }
   if (view === "chat") showOffer();
 }
@@ -105,25 +128,39 @@ async function moveTo(place: Place): Promise<void> {
   if (!find("loading", HTMLElement).hidden) find("loading-cancel", HTMLButtonElement).click();
   if (place === null) return show("picker");
   if (place === state.id) return show("chat");
-  const kept = await recall(place);
-  if (kept) return open(kept);
+  const found = await recall(place);
+  if (found) return open(found);
   address.stay(null); // an empty conversation, or one that was deleted
   show("picker");
 }
 
 /** Takes up a kept conversation, with the model that is loaded or the one it was had with. */
-async function open(kept: Kept): Promise<void> {
+async function open({ id, title, model, turns, leaf }: Kept): Promise<void> {
   await halt();
-  wanted = kept.model;
-  Object.assign(state, { id: kept.id, turns: [...kept.turns], held: 0 });
-  address.go(kept.id);
+  Object.assign(state, { id, title: title ?? null, model, thread: new Thread(turns, leaf), held: 0 });
+  address.go(id);
+  if (matchMedia("(max-width: 62rem)").matches) chatsPanel.hide(); // it lies over the conversation there
   showConversation();
+}
+
+/** Goes on from a turn in a conversation of its own. */
+async function fork(at: number): Promise<void> {
+  await halt();
+  const { draft, ...begun } = forkOf(state, at);
+  Object.assign(state, { ...begun, held: 0 });
+  address.go(state.id);
+  kept.save();
+  showConversation();
+  box.set(draft);
 }
 
 function showConversation(): void {
   chat.show();
-  starters.hidden = state.turns.length > 0;
-  if (state.turns.length === 0) welcome();
+  drawCharts();
+  kept.showTitle();
+  kept.refresh();
+  starters.hidden = state.thread.leaf >= 0;
+  if (state.thread.leaf < 0) welcome();
   show("chat");
   box.fit();
 }
@@ -135,7 +172,7 @@ function showOffer(): void {
   find("offer", HTMLElement).hidden = engine !== null;
   if (engine) return box.text.focus({ preventScroll: true });
   const load = find("offer-load", HTMLButtonElement);
-  const { name = "a model", source = null } = wanted ?? {};
+  const { name = "a model", source = null } = state.model ?? {};
   find("offer-text", HTMLElement).textContent = source
     ? `${name} wrote here.`
     : `${name} wrote here. It came from your own disk: choose its files again to go on.`;
@@ -164,7 +201,10 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
   await halt();
   dropEngine();
   state.loaded = { source, name };
-  if (typeof source === "string") rememberModel({ source, name });
+  if (typeof source === "string") {
+    rememberModel({ source, name });
+    noteUse(source, next.model.parameters);
+  }
   adopt(next, { swiftkv: next.model.swiftkv, kv: options.kv, student });
   find("model-label", HTMLElement).textContent = name;
   find("settings-reload", HTMLElement).hidden = false;
@@ -213,9 +253,9 @@ function welcome(): void {
   const { engine, loaded } = state;
   if (!engine || !loaded) return;
   showStarters(starters, engine.model, `${loaded.name} is ready.`, (starter) => {
-    box.set({ text: starter.text, long: "" });
-    if (starter.longText === "ask") attachment.open();
-    else if (starter.longText) attachment.set(starter.longText, "Sample text");
+    box.set({ text: starter.text, documents: [] });
+    if (starter.longText === "ask") documents.open();
+    else if (starter.longText) documents.add({ name: "Sample text", text: starter.longText });
     if (starter.wait) box.text.focus();
     else void chat.send();
   });
@@ -246,7 +286,9 @@ const sayMode = (): void => {
 async function newChat(): Promise<void> {
   await halt();
   state.session?.dispose();
-  Object.assign(state, { id: newPlace(), turns: [], held: 0, session: state.engine?.session() ?? null });
+  Object.assign(state, { id: newPlace(), title: null, thread: new Thread(), held: 0 });
+  if (!state.engine) return goTo(null);
+  state.session = state.engine.session();
   address.go(state.id);
   showConversation();
 }
@@ -260,37 +302,14 @@ async function halt(): Promise<void> {
 }
 
 function setRunning(controller: AbortController | null, work: Work = "none"): void {
-  const hadFocus = document.activeElement === stopButton || document.activeElement === sendButton;
+  const focused = document.activeElement;
+  const hadFocus = focused === stopButton || focused === sendButton || list.list.contains(focused);
   state.running = controller;
   sendButton.hidden = controller !== null;
   stopButton.hidden = controller === null;
+  list.list.classList.toggle("running", controller !== null);
   panel.work(work);
   if (hadFocus) (controller ? stopButton : box.text).focus({ preventScroll: true });
-}
-
-// Files that are dropped outside of the zone for models
-
-async function takeFile(file: File): Promise<void> {
-  const kind = await fileKind(file);
-  const inChat = state.engine !== null && !find("chat", HTMLElement).hidden;
-  if (kind === "text" && inChat) return useText(file);
-  if (kind === "model") return loadModel([file], file.name.replace(/\.gguf$/i, ""));
-  refuse(file);
-}
-
-async function refuse(file: File): Promise<void> {
-  const card = wrongFile(file.name, await fileKind(file), () => useText(file));
-  goTo(null);
-  pickerTrouble.replaceChildren(card);
-  card.scrollIntoView({ block: "nearest" });
-}
-
-/** It waits in the box where no model is loaded yet. */
-async function useText(file: File): Promise<void> {
-  attachment.set(await file.text(), file.name);
-  pickerTrouble.replaceChildren();
-  if (state.engine && state.id !== null) goTo(state.id);
-  else find("picker-list", HTMLElement).querySelector("button")?.focus();
 }
 
 function connectPage(): void {
@@ -299,21 +318,13 @@ function connectPage(): void {
   find("new-chat", HTMLButtonElement).addEventListener("click", () => void newChat());
   find("settings-reload", HTMLButtonElement).addEventListener("click", () => void reload());
   find("offer-load", HTMLButtonElement).addEventListener("click", () => {
-    if (wanted?.source) void loadModel(wanted.source, wanted.name);
+    if (state.model?.source) void loadModel(state.model.source, state.model.name);
   });
   find("offer-other", HTMLButtonElement).addEventListener("click", () => goTo(null));
   addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (event.key !== "Escape" || document.querySelector("dialog[open], :popover-open")) return;
     if (state.running) stop();
     else closePanel();
-  });
-  // A file that misses the drop zone would otherwise replace the page.
-  addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => {
-    if (event.defaultPrevented) return; // the zone has it
-    event.preventDefault();
-    const file = event.dataTransfer?.files[0];
-    if (file) void takeFile(file);
   });
 }
 
@@ -331,13 +342,14 @@ async function showAdapter(): Promise<void> {
 const ON_PROCESSOR =
   "longprompt runs language models inside this page. What you write stays here. This browser has no graphics card to use: models run on the processor, about a hundred times slower. Take a small one.";
 
-connectComposer({ text: box.text, attachment, onInput: box.fit, onSend: () => void chat.send() });
+connectComposer({ text: box.text, documents, onInput: box.fit, onSend: () => void chat.send() });
 stopButton.addEventListener("click", stop);
 connectPage();
+const files = incoming({ state, documents, goTo, onModel: (source, name) => void loadModel(source, name) });
 void picker(find("picker-list", HTMLElement), {
   onChoose: (source, name) => void loadModel(source, name),
   last: lastModel(),
-  onWrong: (file) => void refuse(file),
+  onWrong: (file) => void files.refuse(file),
 });
 void showAdapter();
 const asked = new URLSearchParams(location.search).get("model");

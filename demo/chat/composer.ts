@@ -1,17 +1,17 @@
-// The box to write in: Enter sends, a long paste becomes an attachment.
+// The box to write in: Enter sends, a long paste becomes a document.
 
 import { find } from "../shared/dom.ts";
-import { LONG_PASTE, type longText } from "./longtext.ts";
+import { type Documents, LONG_PASTE } from "./documents.ts";
 
 interface Composer {
   text: HTMLTextAreaElement;
-  attachment: ReturnType<typeof longText>;
+  documents: Documents;
   onInput: () => void;
   onSend: () => void;
 }
 
 /** Connects the form in index.html. */
-export function connectComposer({ text, attachment, onInput, onSend }: Composer): void {
+export function connectComposer({ text, documents, onInput, onSend }: Composer): void {
   find("composer", HTMLFormElement).addEventListener("submit", (event) => {
     event.preventDefault();
     onSend();
@@ -26,7 +26,7 @@ export function connectComposer({ text, attachment, onInput, onSend }: Composer)
     const pasted = event.clipboardData?.getData("text/plain") ?? "";
     if (pasted.length < LONG_PASTE) return;
     event.preventDefault();
-    attachment.set([attachment.get(), pasted].filter(Boolean).join("\n\n"), "Pasted text");
+    documents.add({ name: "Pasted text", text: pasted.trim() });
   });
-  find("longtext-button", HTMLButtonElement).addEventListener("click", attachment.open);
+  find("longtext-button", HTMLButtonElement).addEventListener("click", documents.open);
 }

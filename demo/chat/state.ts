@@ -2,8 +2,9 @@
 
 import type { Engine, ModelSource, Prompt, Session } from "../../src/index.ts";
 import type { Turn } from "../shared/turn.ts";
-import type { KeptTurn } from "./archive.ts";
+import type { Kept } from "./archive.ts";
 import type { Settings } from "./settings.ts";
+import { Thread } from "./thread.ts";
 import type { RunMode } from "./twin.ts";
 
 export interface State {
@@ -14,7 +15,11 @@ export interface State {
   mode: RunMode;
   /** Of the conversation; null before the first one. */
   id: string | null;
-  turns: KeptTurn[];
+  /** As the user named it. */
+  title: string | null;
+  /** The model that it was had with; null: none yet. */
+  model: Kept["model"] | null;
+  thread: Thread;
   /** Tokens whose keys and values the engine has; 0 when they must be computed again. */
   held: number;
   running: AbortController | null;
@@ -28,7 +33,9 @@ export const begin = (): State => ({
   loaded: null,
   mode: { swiftkv: null, kv: "f16", student: null },
   id: null,
-  turns: [],
+  title: null,
+  model: null,
+  thread: new Thread(),
   held: 0,
   running: null,
   active: Promise.resolve(),
@@ -43,4 +50,20 @@ export function promptOf({ engine }: State, settings: Settings, turns: readonly 
     messages: system ? [{ role: "system", content: system }, ...messages] : messages,
     variables: settings.variables(),
   };
+}
+
+/** The same up to the middle of its last reply, which goes on there. */
+export function promptWithin(state: State, settings: Settings, turns: readonly Turn[]): Prompt {
+  const asked = promptOf(state, settings, turns.slice(0, -1));
+  const begun = turns.at(-1)?.content ?? "";
+  if (!state.engine || !("messages" in asked)) return promptOf(state, settings, turns);
+  const { messages, ...options } = asked;
+  return { tokens: state.engine.tokenize(state.engine.render(messages, options) + begun, { addSpecial: false }) };
+}
+
+export function tokensOf(engine: Engine, prompt: Prompt): number {
+  if ("tokens" in prompt) return prompt.tokens.length;
+  if ("text" in prompt) return engine.tokenize(prompt.text).length;
+  const { messages, ...options } = prompt;
+  return engine.tokenize(engine.render(messages, options), { addSpecial: false }).length;
 }

@@ -4,19 +4,20 @@ import { EngineError } from "../../src/index.ts";
 import type { GenerationResult } from "../../src/index.ts";
 import { button, find, make } from "../shared/dom.ts";
 import { loopWatch } from "../shared/loop.ts";
-import { count } from "../shared/numbers.ts";
 import { explain, tooLong, type Trouble, troubleCard } from "../shared/trouble.ts";
 import type { Remedy } from "../shared/trouble.ts";
-import { keep, type KeptTurn, titleOf } from "./archive.ts";
 import type { Box } from "./box.ts";
-import { follow, reply, stream, userMessage } from "./conversation.ts";
-import type { Conversation, Reply } from "./conversation.ts";
+import { follow, stream } from "./conversation.ts";
+import type { Conversation } from "./conversation.ts";
 import { readingOf } from "./reading.ts";
+import type { Reply } from "./reply.ts";
 import type { ribbon } from "./ribbon.ts";
 import type { Settings } from "./settings.ts";
 import { followUps } from "./starters.ts";
-import { promptOf, type State } from "./state.ts";
+import { promptOf, promptWithin, type State, tokensOf } from "./state.ts";
 import type { SwiftKvPanel } from "./swiftkv.ts";
+import { type KeptTurn, plain } from "./thread.ts";
+import { removeExtras, transcript } from "./transcript.ts";
 import type { Work } from "./work.ts";
 
 interface Parts {
@@ -29,6 +30,9 @@ interface Parts {
   setRunning: (controller: AbortController | null, work?: Work) => void;
   /** What a card about an error may offer. */
   remedies: Partial<Record<Remedy, () => unknown>>;
+  /** The conversation has changed. */
+  onChange: () => void;
+  onFork: (at: number) => unknown;
 }
 
 export interface Talk {
@@ -37,187 +41,188 @@ export interface Talk {
   show(): void;
 }
 
-type Outcome = "done" | "refused";
-
 export function talk(parts: Parts): Talk {
   const { state, box, list, settings, setRunning } = parts;
-  let last: Reply | null = null;
+  const messages = transcript(state, list, () => ({
+    regenerate: (at) => void regenerate(at),
+    goOn: () => void goOn(),
+    edit: (at, text) => void edit(at, text),
+    answer: () => void answerLast(),
+    fork: parts.onFork,
+    turned() {
+      state.held = 0;
+      parts.onChange();
+      box.draw();
+    },
+  }));
 
   const send = async (): Promise<void> => {
-    const { engine } = state;
-    const content = box.content();
-    if (!engine || state.running || content === "") return;
-    const draft = box.get();
-    const note = draft.long ? `${count(engine.tokenize(draft.long).length)} tokens` : "";
-    const element = userMessage(draft.text.trim(), draft.long, note);
-    find("starters", HTMLElement).hidden = true;
-    last?.settle();
-    removeExtras();
-    list.toEnd();
-    list.add(element);
-    state.turns.push({ role: "user", content, ...(draft.long ? { long: draft.long.length } : {}) });
-    box.set({ text: "", long: "" });
-    save();
-    if ((await answer()) === "done") return;
-    state.turns.pop();
-    save();
-    element.remove();
-    box.set(draft); // leaves less room for the card
-    const card = document.getElementById("chat-trouble");
-    if (card) list.reveal(card);
+    if (!state.engine || state.running || box.content() === "") return;
+    const { text, documents } = box.get();
+    const before = state.thread.leaf;
+    await ask({ role: "user", content: text.trim(), documents }, { before, text });
   };
 
-  /** Generates the reply to the last question. "refused" = there was no token, and the question may be withdrawn. */
-  const answer = (): Promise<Outcome> => {
-    const outcome = generate();
+  const edit = async (at: number, text: string): Promise<void> => {
+    if (state.running) return;
+    const before = state.thread.leaf;
+    state.thread.cut(state.thread.parent(at));
+    state.held = 0;
+    const { documents = [] } = state.thread.all[at]!;
+    await ask({ role: "user", content: text, documents }, { before, text });
+  };
+
+  /** Adds a question to what is on view, and has it answered. Where that fails, `text` goes into the box, and `before` is on view. */
+  const ask = async (turn: KeptTurn, { before, text }: { before: number; text: string }): Promise<void> => {
+    find("starters", HTMLElement).hidden = true;
+    state.thread.add(turn);
+    box.set({ text: "", documents: [] });
+    messages.show();
+    parts.onChange();
+    const trouble = await answer();
+    if (!trouble) return;
+    state.thread.withdraw(before);
+    messages.show();
+    parts.onChange();
+    box.set({ text, documents: turn.documents ?? [] }); // leaves less room for the card
+    showTrouble(trouble, send);
+  };
+
+  const regenerate = async (at: number): Promise<void> => {
+    if (!state.engine || state.running) return;
+    const before = state.thread.leaf;
+    state.thread.cut(state.thread.parent(at));
+    messages.show();
+    const trouble = await answer();
+    if (!trouble) return;
+    state.thread.cut(before);
+    messages.show();
+    showTrouble(trouble, () => regenerate(at));
+  };
+
+  const answerLast = async (): Promise<void> => {
+    const trouble = state.running ? null : await answer();
+    if (!trouble) return;
+    messages.show();
+    showTrouble(trouble, answerLast);
+  };
+
+  const goOn = async (): Promise<void> => {
+    if (!state.engine || state.running) return;
+    const trouble = await answer(true);
+    if (!trouble) return;
+    messages.show();
+    showTrouble(trouble, goOn);
+  };
+
+  /** Generates the reply to the last question, or goes on with the last reply. What went wrong, if anything: then nothing has changed. */
+  const answer = (goingOn = false): Promise<Trouble | null> => {
+    const outcome = generate(goingOn);
     state.active = outcome;
     return outcome;
   };
 
-  const generate = async (): Promise<Outcome> => {
-    const { engine, session } = state;
-    if (!engine || !session) return "refused";
-    const view = reply(speakerOf(state), regenerate);
-    list.add(view.element);
+  const generate = async (goingOn: boolean): Promise<Trouble | null> => {
+    const { engine, session, thread } = state;
+    if (!engine || !session) return null;
+    const turns = plain(thread.turns);
     const controller = new AbortController();
     setRunning(controller, "reply");
+    const view = messages.grow(speakerOf(state), goingOn);
     const { held } = state;
     const watch = follow(view, { held, context: engine.model.context, draw: parts.drawRibbon, scroll: list.follow });
-    const isLoop = loopWatch();
-    let looped = false;
-    const onToken = (token: number): void => {
-      if (looped || !isLoop(token)) return;
-      looped = true;
-      controller.abort();
-    };
+    const loop = stopAtLoop(controller);
     try {
+      const prompt = (goingOn ? promptWithin : promptOf)(state, settings, turns);
       const options = { ...settings.generate(), attended: true, signal: controller.signal, onPrefill: watch.reading };
-      const generation = session.generate(promptOf(state, settings, state.turns), options);
-      finish(await stream(generation, { onText: watch.writing, onToken }), view, looped);
-      return "done";
+      const generation = session.generate(prompt, options);
+      const result = await stream(generation, { onText: watch.writing, onToken: loop.onToken });
+      finish(result, view, { looped: loop.found(), goingOn });
+      return null;
     } catch (error) {
       view.element.remove();
-      showTrouble(error);
-      return "refused";
+      return troubleOf(error);
     } finally {
       setRunning(null);
       box.draw();
     }
   };
 
-  const finish = (result: GenerationResult, view: Reply, looped: boolean): void => {
-    view.done(result, looped);
+  const finish = (result: GenerationResult, view: Reply, how: { looped: boolean; goingOn: boolean }): void => {
+    view.done(result, how.looped);
     const reading = state.engine && readingOf(state.engine, result);
     if (reading) view.append(reading);
     const { promptTokens, reusedTokens, newTokens, prefillMs } = result.stats;
     state.held = promptTokens + newTokens;
     if (reusedTokens === 0 && newTokens > 0) parts.panel().record({ milliseconds: prefillMs, promptTokens });
-    state.turns.push({ role: "assistant", content: result.text, speaker: speakerOf(state) });
-    save();
-    last = view;
+    messages.grown(view, keepReply(result, how.goingOn));
+    parts.onChange();
     find("announcer", HTMLElement).textContent = `${state.loaded?.name ?? "Reply"}: ${result.text}`;
     list.follow();
     offerFollowUps();
   };
 
-  const regenerate = async (): Promise<void> => {
-    if (!state.engine || state.running || state.turns.at(-1)?.role !== "assistant") return;
-    const before = state.turns.pop();
-    const view = last;
-    if (view) view.element.hidden = true;
-    if ((await answer()) === "done") return view?.element.remove();
-    if (before) state.turns.push(before);
-    if (view) view.element.hidden = false;
-  };
-
-  const save = (): void => {
-    showTitle(state);
-    const { id, turns, loaded } = state;
-    if (id === null || !loaded || turns.length === 0) return;
-    const source = typeof loaded.source === "string" ? loaded.source : null;
-    void keep({ id, model: { source, name: loaded.name }, turns: turns.slice(), changed: Date.now() });
+  /** Its place. */
+  const keepReply = ({ text, finish: end, stats }: GenerationResult, goingOn: boolean): number => {
+    const { thread } = state;
+    const fields = { speaker: speakerOf(state), stats, cut: end === "stop" ? undefined : end };
+    if (!goingOn) return thread.add({ role: "assistant", content: text, ...fields });
+    thread.change(thread.leaf, { content: thread.all[thread.leaf]!.content + text, ...fields });
+    return thread.leaf;
   };
 
   const offerFollowUps = (): void => {
     removeExtras();
-    const open = followUps(state.turns);
+    const open = followUps(state.thread.turns);
     if (open.length === 0) return;
-    const buttons = open.map((question) =>
-      button(question, "quiet", () => {
-        box.text.value = question;
+    const buttons = open.map((next) =>
+      button(next, "quiet", () => {
+        box.text.value = next;
         void send();
       }),
     );
-    list.add(make("div", { id: "follow-ups", className: "actions" }, ...buttons));
+    list.add(make("div", { id: "follow-ups", className: "actions extra" }, ...buttons));
   };
 
-  const showTrouble = (error: unknown): void => {
-    const answered = state.turns.length > 0 && state.turns.at(-1)?.role === "assistant";
-    const retry = (): void => {
+  const showTrouble = (trouble: Trouble, retry: () => unknown): void => {
+    const again = (): void => {
       removeExtras();
-      void send();
+      void retry();
     };
-    const card = troubleCard(troubleOf(error), answered ? parts.remedies : { ...parts.remedies, retry });
-    card.id = "chat-trouble";
+    const card = troubleCard(trouble, { ...parts.remedies, retry: again });
+    card.classList.add("extra");
+    removeExtras();
     list.add(card);
+    list.reveal(card);
   };
 
   const troubleOf = (error: unknown): Trouble => {
-    const { engine, turns } = state;
+    const { engine } = state;
     if (!engine || !(error instanceof EngineError) || error.code !== "context-too-small") return explain(error);
-    const tokens = (some: typeof turns): number => tokensOf(promptOf(state, settings, some));
+    const turns = plain(state.thread.turns);
+    const tokens = (some: typeof turns): number => tokensOf(engine, promptOf(state, settings, some));
     const { context, trainedContext: trained } = engine.model;
     return tooLong({ message: tokens(turns.slice(-1)), all: tokens(turns), context, trained }, error);
   };
 
-  const tokensOf = (prompt: ReturnType<typeof promptOf>): number => {
-    const { engine } = state;
-    if (!engine || "tokens" in prompt) return 0;
-    if ("text" in prompt) return engine.tokenize(prompt.text).length;
-    const { messages, ...options } = prompt;
-    return engine.tokenize(engine.render(messages, options), { addSpecial: false }).length;
-  };
-
-  return {
-    send,
-    show() {
-      showTitle(state);
-      list.clear();
-      last = null;
-      for (const turn of state.turns) {
-        if (turn.role === "user") list.add(asked(turn));
-        else {
-          last?.settle();
-          last = reply(turn.speaker ?? "Reply", regenerate);
-          last.restore(turn.content);
-          list.add(last.element);
-        }
-      }
-      if (!state.engine) last?.settle(); // nothing to write another one with
-      list.toEnd();
-    },
-  };
+  return { send, show: messages.show };
 }
 
-function asked({ content, long = 0 }: KeptTurn): HTMLElement {
-  const note = long ? `${count(long)} characters` : "";
-  return userMessage(content.slice(long).trim(), content.slice(0, long), note);
+/** Ends a reply that goes round in circles. */
+function stopAtLoop(controller: AbortController): { onToken: (token: number) => void; found: () => boolean } {
+  const isLoop = loopWatch();
+  let found = false;
+  return {
+    onToken(token) {
+      if (found || !isLoop(token)) return;
+      found = true;
+      controller.abort();
+    },
+    found: () => found,
+  };
 }
 
 function speakerOf({ mode, engine, loaded }: State): string {
   const name = loaded?.name ?? "Reply";
   return mode.swiftkv && engine?.model.undistilled && !engine.model.calibration ? `${name}, untrained SwiftKV` : name;
-}
-
-/** The conversation's name, as the page's heading and in its tab. */
-function showTitle({ turns }: State): void {
-  const title = turns.length > 0 ? titleOf({ turns }) : "New conversation";
-  find("chat-title", HTMLElement).textContent = title;
-  document.title = turns.length > 0 ? `${title} · longprompt` : "longprompt";
-}
-
-/** Cards and suggestions at the end. */
-function removeExtras(): void {
-  document.getElementById("chat-trouble")?.remove();
-  document.getElementById("follow-ups")?.remove();
 }

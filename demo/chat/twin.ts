@@ -38,7 +38,7 @@ export async function fit(
 ): Promise<{ engine: Engine; file: File }> {
   const twin = await convert(engine, swiftkv, { kv, calibrate: text, ...options });
   engine.dispose();
-  return { engine: twin, file: new File([saveStudent(twin)], "student.safetensors") };
+  return { engine: twin, file: new File([await saveStudent(twin)], "student.safetensors") };
 }
 
 /** Caches that a model of so many layers keeps for each token. */

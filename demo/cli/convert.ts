@@ -52,7 +52,7 @@ window.runConvert = async ({ source, shape, load: options, data, calibrate: othe
 const hasBiases = ({ model }: Engine): boolean => model.architecture.startsWith("Qwen2");
 
 async function handOverStudent(student: Engine): Promise<number> {
-  const file = saveStudent(student);
+  const file = await saveStudent(student);
   await handOver(file);
   await window.emitFile("student.safetensors");
   return file.length;

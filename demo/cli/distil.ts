@@ -46,7 +46,7 @@ window.runDistil = async ({ source, student, resume, shape, load: options, data,
       },
     });
     const seconds = (performance.now() - began) / 1000;
-    const file = saveStudent(trained);
+    const file = await saveStudent(trained);
     await handOver(file);
     await window.emitFile("student.safetensors");
     const { name, hash, layers, swiftkv, calibration, distillation } = trained.model;

@@ -56,7 +56,7 @@ export class Students {
         report({ text: `${name}: ${text}`, share: tokens / totalTokens });
       },
     });
-    this.#fitted.set(keyOf(swiftkv), new File([saveStudent(engine)], "student.safetensors"));
+    this.#fitted.set(keyOf(swiftkv), new File([await saveStudent(engine)], "student.safetensors"));
     engine.dispose();
   }
 

@@ -12,6 +12,7 @@ const TYPES = {
   ".js": "text/javascript",
   ".css": "text/css",
   ".svg": "image/svg+xml",
+  ".bcmap": "application/octet-stream",
 };
 
 /** Models may come from anywhere, everything else from here. Workers of text are refused: the engine does without (docs/security.md). */
@@ -27,8 +28,8 @@ export const POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** The local server's page compiles WebAssembly where a reply has a schema: see src/grammar/xgrammar.ts. */
-const SERVE_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'");
+/** Of the pages that compile WebAssembly where a reply has a schema: see src/grammar/xgrammar.ts. */
+const GRAMMAR_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'");
 
 /** @param {{root: string, port: number, middlewares: readonly import("./files.d.mts").Middleware[]}} options root = of the package; port 0 = any free one
  * @returns {Promise<{port: number, close(): Promise<void>}>} */
@@ -65,7 +66,7 @@ function pages(folder) {
     if (!type || !(await stat(file).catch(() => null))?.isFile()) return next();
     response.writeHead(200, {
       "Content-Type": type,
-      "Content-Security-Policy": path.startsWith("/serve/") ? SERVE_POLICY : POLICY,
+      "Content-Security-Policy": /^\/(serve\/|tools\.html$)/.test(path) ? GRAMMAR_POLICY : POLICY,
       "Cache-Control": "no-cache",
       "X-Content-Type-Options": "nosniff",
       "Referrer-Policy": "no-referrer",

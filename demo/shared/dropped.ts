@@ -2,10 +2,10 @@
 
 import { troubleCard } from "./trouble.ts";
 
-export type FileKind = "model" | "text" | "picture" | "document" | "other";
+export type FileKind = "model" | "text" | "pdf" | "picture" | "document" | "other";
 
 const MODEL = /\.(gguf|safetensors)$|^(config|tokenizer|tokenizer_config|generation_config)\.json$/i;
-const DOCUMENT = /\.(pdf|docx?|odt|epub|rtf)$/i;
+const DOCUMENT = /\.(docx?|odt|epub|rtf)$/i;
 /** Bytes that are looked at. */
 const SAMPLE = 4096;
 
@@ -13,6 +13,7 @@ const SAMPLE = 4096;
 export async function fileKind(file: File): Promise<FileKind> {
   if (MODEL.test(file.name)) return "model";
   if (file.type.startsWith("image/")) return "picture";
+  if (/\.pdf$/i.test(file.name)) return "pdf";
   if (DOCUMENT.test(file.name)) return "document";
   return (await isText(file)) ? "text" : "other";
 }
@@ -28,22 +29,26 @@ async function isText(file: File): Promise<boolean> {
   }
 }
 
+/** It can go before a question. */
+export const isReadable = (kind: FileKind): boolean => kind === "text" || kind === "pdf";
+
 const NAMES: Record<FileKind, string> = {
   model: "a part of a model",
   text: "a text, not a model",
+  pdf: "a PDF, not a model",
   picture: "a picture",
   document: "a document in a format that this page does not read",
   other: "no model and no text",
 };
 
 const MODEL_IS = "A model is a .gguf file, or a folder with config.json, tokenizer.json and .safetensors.";
-const AS_TEXT = "To ask about what it says, save it as plain text and add that in the chat.";
+const AS_TEXT = "To ask about what it says, save it as plain text or PDF and add that in the chat.";
 
-/** Says what the file is and what to drop instead. `useText`: for a text, where the page can use one. */
+/** Says what the file is and what to drop instead. `useText`: for a text or PDF, where the page can use one. */
 export function wrongFile(name: string, kind: FileKind, useText?: () => unknown): HTMLElement {
   const advice = kind === "document" ? [AS_TEXT] : [];
   return troubleCard(
     { title: `${name} is ${NAMES[kind]}`, text: MODEL_IS, advice, remedies: ["useText"], detail: "" },
-    kind === "text" && useText ? { useText } : {},
+    isReadable(kind) && useText ? { useText } : {},
   );
 }

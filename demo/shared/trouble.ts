@@ -128,6 +128,18 @@ const CARDS: Record<ErrorCode, Card> = {
     ],
     remedies: ["reload", "pickModel"],
   },
+  "no-worker": {
+    title: "The engine's worker does not start",
+    text: "The page may not load its script, or the browser has no such workers.",
+    advice: ["Reload the page.", "Whoever serves it: its policy must allow scripts and workers of its own origin."],
+    remedies: ["retry"],
+  },
+  "worker-lost": {
+    title: "The engine's worker went away",
+    text: "It ran out of memory, or the browser ended it. The conversation is still here.",
+    advice: ["Load the model again and repeat the last message."],
+    remedies: ["reload", "pickModel"],
+  },
   "context-too-small": {
     title: "Too long for the context",
     text: "The conversation with this message needs more tokens than the model has room for.",

@@ -28,6 +28,7 @@ import type { Grammars } from "../grammar/constraint.ts";
 import { modelCost } from "../model/cost.ts";
 import type { Fit } from "../model/context.ts";
 import type { Model } from "../model/model.ts";
+import type { OwnEngine } from "../thread/own.ts";
 import type { Base } from "./convert.ts";
 import type { Renewal, Survivor } from "./renewal.ts";
 import { kvModelOf, type LoadedModel, students } from "./running.ts";
@@ -54,7 +55,7 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
   };
 }
 
-export class LoadedEngine implements Engine, Survivor<LoadedModel> {
+export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   readonly model: ModelInfo;
   readonly chat: Engine["chat"];
   /** Another one after each loss of the device. */
@@ -159,7 +160,7 @@ export class LoadedEngine implements Engine, Survivor<LoadedModel> {
   }
 
   /** The file of a student: see `saveStudent`. */
-  studentFile(): Uint8Array<ArrayBuffer> {
+  async studentFile(): Promise<Uint8Array<ArrayBuffer>> {
     const { config, identity } = this.#loaded;
     return students.now.studentBytes(this.#fitFor("saveStudent"), { config, ...identity });
   }

@@ -1,5 +1,6 @@
 // Files on their way to a device: what a load does, and does again where the device is lost or a file was damaged.
-import type { LoadOptions, ModelSource } from "../api.ts";
+import type { ModelSource } from "../api.ts";
+import type { LoadHooks } from "../thread/own.ts";
 import type { Language } from "../chat/session.ts";
 import { ModelError } from "../errors.ts";
 import { Gpu } from "../gpu/device.ts";
@@ -33,13 +34,13 @@ interface Opened extends Shape {
 /** A load, which may have to be done again: on another device, or where a file was damaged. */
 export class Loading {
   readonly #source: ModelSource;
-  readonly #options: LoadOptions;
+  readonly #options: LoadHooks;
   readonly #given: Settings;
   readonly #started = performance.now();
   /** Known once it has been read. */
   #opened: Opened | null = null;
 
-  constructor(source: ModelSource, options: LoadOptions, given: Settings) {
+  constructor(source: ModelSource, options: LoadHooks, given: Settings) {
     this.#source = source;
     this.#options = options;
     this.#given = given;
@@ -98,12 +99,12 @@ export class Loading {
 async function open(
   checkpoint: Checkpoint,
   device: GPUDevice,
-  { given, options, report }: { given: Settings; options: LoadOptions; report: Report },
+  { given, options, report }: { given: Settings; options: LoadHooks; report: Report },
 ): Promise<Opened> {
   const shape = await readShape(checkpoint, options);
   const settings = await settle(given, device, checkpoint, { shape, options });
   report({ phase: "tokenizer" });
-  return { ...shape, settings, language: await readLanguage(checkpoint) };
+  return { ...shape, settings, language: await readLanguage(checkpoint, options.onTokenizer) };
 }
 
 /** Throws ModelError where the files are no longer those of `before`. */
@@ -124,7 +125,7 @@ async function settle(
   settings: Settings,
   device: GPUDevice,
   tensors: Checkpoint,
-  { shape, options }: { shape: Shape; options: LoadOptions },
+  { shape, options }: { shape: Shape; options: LoadHooks },
 ): Promise<Settings> {
   if (options.memory === undefined) return settings;
   const { decide } = await import("./plan.ts");

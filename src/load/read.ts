@@ -7,7 +7,7 @@ import { sameShape } from "../kv/systems/swiftkv/layout.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
 import type { RopeTensors } from "../model/rotation.ts";
 import { toFloats } from "../model/weights/loader.ts";
-import { Tokenizer } from "../text/tokenizer.ts";
+import { Tokenizer, type TokenizerFiles } from "../text/tokenizer.ts";
 import { checkShape } from "./settings.ts";
 
 /**
@@ -40,12 +40,16 @@ async function readRope(checkpoint: Checkpoint): Promise<RopeTensors> {
   return rope;
 }
 
-/** Tokenizer, chat template and end tokens. */
-export async function readLanguage(checkpoint: Checkpoint): Promise<Language> {
+/** Tokenizer, chat template and end tokens. `onFiles` gets what they are made of. */
+export async function readLanguage(
+  checkpoint: Checkpoint,
+  onFiles: (files: TokenizerFiles, template: string | null) => void = () => {},
+): Promise<Language> {
   const { tokenizer, gguf, chatTemplate, generationConfig, config, name } = checkpoint;
   const files = tokenizer ?? (gguf && (await import("../text/gguf.ts")).tokenizerFromGguf(gguf));
   if (!files) throw new ModelError(`${name}: no tokenizer; got no tokenizer.json, want one beside config.json.`);
   const made = await Tokenizer.create(files);
+  onFiles(files, chatTemplate);
   const template = chatTemplate === null ? null : await readTemplate(chatTemplate, made.specials);
   const ends = [generationConfig.eos_token_id, config.eos_token_id].flat().filter((id) => typeof id === "number");
   const named = made.specials.eos_token === undefined ? null : made.idOf(made.specials.eos_token);

@@ -41,11 +41,14 @@ export interface CheckedTokenizer {
   decode: DecodeRules;
 }
 
-/** Checks tokenizer.json. Errors: ModelError if damaged, UnsupportedError for members this engine does not know. */
-export async function checkTokenizer(files: TokenizerFiles): Promise<CheckedTokenizer> {
+/**
+ * Checks tokenizer.json; `Kind` of the type that `typeOf` finds. Errors: ModelError if damaged, UnsupportedError for members this engine does
+ * not know.
+ */
+export function checkTokenizer(files: TokenizerFiles, Kind: ModelKind): CheckedTokenizer {
   const { json: source, config, added: further = {} } = files;
   const root = fieldsOf(source, "the file");
-  const model = await modelOf(fieldsOf(root["model"], "model"));
+  const model = new Kind(modelOf(root));
   const listed = listOf(root["added_tokens"] ?? [], "added_tokens");
   const tokens = addedTokens([...listed, ...missingTokens(further, listed, config)]);
   const ids = new Map([...model.vocabulary, ...tokens.map(({ content, id }) => [content, id] as const)]);
@@ -87,13 +90,22 @@ function refuseMovedStart({ normalizer, pre_tokenizer: splits }: Fields): void {
     );
 }
 
-/** Files of an older kind do not name the type. */
-async function modelOf(model: Fields): Promise<Model> {
-  const type = model["type"] ?? ("merges" in model ? "BPE" : "none");
-  if (type === "BPE") return new BytePairs(model);
+const modelOf = (root: Fields): Fields => fieldsOf(root["model"], "model");
+
+export type ModelKind = new (model: Fields) => Model;
+
+/** The type of the model in tokenizer.json. Files of an older kind do not name it. */
+export function typeOf({ json }: TokenizerFiles): unknown {
+  const model = modelOf(fieldsOf(json, "the file"));
+  return model["type"] ?? ("merges" in model ? "BPE" : "none");
+}
+
+/** Models of a type; rare ones are fetched. */
+export async function kindOf(type: unknown): Promise<ModelKind> {
+  if (type === "BPE") return BytePairs;
   const { OTHERS } = await import("./models/others.ts");
   const Kind = typeof type === "string" && Object.hasOwn(OTHERS, type) ? OTHERS[type] : undefined;
-  if (Kind) return new Kind(model);
+  if (Kind) return Kind;
   throw new UnsupportedError(
     `tokenizer.json: the model is ${String(type).slice(0, 60)}, want BPE, Unigram, WordLevel or WordPiece. Use another model.`,
   );

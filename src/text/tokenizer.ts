@@ -4,10 +4,17 @@ import type { Section } from "./added.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { isFields, nameOf } from "./fields.ts";
 import { literalBytes, pieceBytes } from "./pieces.ts";
-import { type CheckedTokenizer, type TokenizerFiles, checkTokenizer } from "./schema.ts";
+import {
+  type CheckedTokenizer,
+  checkTokenizer,
+  kindOf,
+  type ModelKind,
+  type TokenizerFiles,
+  typeOf,
+} from "./schema.ts";
 import type { Part } from "./split.ts";
 
-export type { TokenizerFiles } from "./schema.ts";
+export { kindOf, type ModelKind, type TokenizerFiles, typeOf } from "./schema.ts";
 
 const NO_BYTES = new Uint8Array(0);
 /** Spaces, letters, digits and bytes outside ASCII: one pass through every stage of a tokenizer. */
@@ -43,8 +50,12 @@ export class Tokenizer {
 
   /** Errors: ModelError if the files are damaged, UnsupportedError if the tokenizer is of a kind not known here. */
   static async create(files: TokenizerFiles): Promise<Tokenizer> {
-    const checked = await checkTokenizer(files);
-    const tokenizer = new Tokenizer(checked, specialsOf(files.config));
+    return Tokenizer.of(files, await kindOf(typeOf(files)));
+  }
+
+  /** The same without waiting; `kind` from `kindOf`. */
+  static of(files: TokenizerFiles, kind: ModelKind): Tokenizer {
+    const tokenizer = new Tokenizer(checkTokenizer(files, kind), specialsOf(files.config));
     tokenizer.encode(SAMPLE);
     return tokenizer;
   }

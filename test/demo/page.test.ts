@@ -4,6 +4,7 @@ import type { Browser, Page } from "playwright";
 import { expect, test } from "playwright/test";
 import { launch } from "../../demo/server/browser.mjs";
 import { serve } from "../../demo/server/server.mjs";
+import { axeFaults } from "./visit.ts";
 
 let browser: Browser;
 let server: Awaited<ReturnType<typeof serve>>;
@@ -150,10 +151,21 @@ test("without an adapter the engine's error says so", async () => {
 
 test("no page scrolls sideways on a small phone", async () => {
   await page.setViewportSize({ width: 360, height: 640 });
-  for (const path of ["/", "/bench.html"]) {
+  for (const path of ["/", "/bench.html", "/tools.html"]) {
     await page.goto(server.url + path);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(360);
+  }
+});
+
+test("axe finds nothing serious on any page, light or dark", async () => {
+  for (const path of ["/", "/bench.html", "/distil.html", "/tools.html"]) {
+    await page.goto(server.url + path);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await axeFaults(page), `${path}, ${colorScheme}`).toEqual([]);
+    }
   }
 });
 

@@ -1,10 +1,12 @@
 // The examples as the package has them: built, under a strict content security policy.
 import { join } from "node:path";
 import { expect } from "playwright/test";
+import { POLICY } from "../../demo/server/built.mjs";
 import { opened, root, test } from "./published.ts";
 import { wait } from "./visit.ts";
 
 for (const [name, says] of [
+  ["chat", "Done: length"],
   ["long", /Done: \d+ tokens in \d+ kB; all of them in 16 bits take \d+ kB/],
   ["calibrate", "Done: prompts run 4 of 8 layers"],
 ] as const) {
@@ -38,6 +40,18 @@ test("example: files from disk; a wrong one is refused with a code", async ({ vi
     files.map((file) => join(fable, file)),
   );
   await expect(page.getByRole("status")).toHaveText(/^Done: /, wait);
+  expect(faults).toEqual([]);
+  await page.close();
+});
+
+test("JSON of a schema on its page, whose policy allows WebAssembly and nothing more", async ({ visit, site }) => {
+  const { page, faults } = await visit();
+  const response = await page.goto(`${site}tools.html`);
+  expect(response?.headers()["content-security-policy"]).toBe(
+    POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'"),
+  );
+  await page.getByRole("button", { name: "Run" }).click();
+  await expect(page.getByText("Valid: it keeps to the schema.")).toBeVisible(wait);
   expect(faults).toEqual([]);
   await page.close();
 });

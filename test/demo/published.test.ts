@@ -1,6 +1,7 @@
 // The chat as the package has it: built, under a strict content security policy, and an example beside it.
 import { expect } from "playwright/test";
 import { POLICY } from "../../demo/server/built.mjs";
+import { japanesePdf } from "./pdf.ts";
 import { opened, test } from "./published.ts";
 import { ask, loadFable, set, STORY, wait } from "./visit.ts";
 
@@ -17,6 +18,11 @@ test("the chat loads a model and answers; nothing is asked of other machines", a
   expect(text).toMatch(/\w{3}/);
   expect(figures).toContain("wrote 12");
   expect(faults).toEqual([]);
+  await page.getByRole("button", { name: "Add a text or PDF" }).click();
+  const pdf = { name: "nihon.pdf", mimeType: "application/pdf", buffer: japanesePdf() };
+  await page.getByLabel("Open files").setInputFiles(pdf);
+  await expect(page.getByRole("button", { name: /^Edit attachment: nihon\.pdf, 2 characters/ })).toBeVisible(wait);
+  expect(faults).toEqual([]);
   const ran = await page.evaluate(async () => {
     const script = document.createElement("script");
     script.textContent = "document.body.dataset.inline = 'ran'";
@@ -30,10 +36,14 @@ test("the chat loads a model and answers; nothing is asked of other machines", a
   await page.close();
 });
 
-test("example: chat", async ({ visit, site }) => {
-  const { page, faults } = await opened(visit, `${site}examples/chat.html`);
-  await expect(page.getByRole("status")).toHaveText("Done: length", wait);
-  await expect(page.locator("#reply")).toHaveText(/\w{3}/);
+test("example: two replies at once from a worker, which the policy lets start", async ({ visit, site }) => {
+  const { page, faults } = await opened(visit, `${site}examples/worker.html`);
+  await expect(page.getByRole("status")).toHaveText(
+    /^Done: 40 and 40 tokens on .+, [1-9]\d* turns of this page$/,
+    wait,
+  );
+  for (const id of ["first", "second"]) await expect(page.locator(`#${id}`)).toHaveText(/\w{3}/);
+  expect(page.workers()).toEqual([]); // ended with its engine
   expect(faults).toEqual([]);
   await page.close();
 });

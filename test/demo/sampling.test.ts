@@ -1,7 +1,7 @@
 // How replies are sampled by default, how one that goes round in circles is noticed, and where thoughts end.
 
 import { expect, test } from "playwright/test";
-import { withoutThought } from "../../demo/chat/conversation.ts";
+import { withoutThought } from "../../demo/chat/reply.ts";
 import { loopWatch } from "../../demo/shared/loop.ts";
 import { samplingFor } from "../../demo/shared/sampling.ts";
 import type { Sampling } from "../../src/index.ts";

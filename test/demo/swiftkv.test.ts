@@ -52,7 +52,7 @@ test("turning keeps the conversation; each reply's first token is measured on it
   await turn("on");
   await expect(row("First token").first()).toContainText(`${tokens} tokens`);
   await expect(panel().getByRole("columnheader", { name: "SwiftKV" })).toContainText("in use");
-  await expect(page.locator("article.user")).toHaveText(`You${STORY}`);
+  await expect(page.locator("article.user .plain")).toHaveText(STORY);
   await replies(page).last().getByRole("button", { name: "Regenerate" }).click();
   const student = await ended(page);
   expect(student.figures).toContain(`read ${tokens} tokens`); // anew, with a cache of its own

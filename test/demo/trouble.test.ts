@@ -4,7 +4,7 @@ import { expect, test } from "playwright/test";
 import { shareOf } from "../../demo/chat/loading.ts";
 import { fileKind } from "../../demo/shared/dropped.ts";
 import { explain, tooLong } from "../../demo/shared/trouble.ts";
-import { DeviceLostError, InputError, ModelError, UnsupportedError } from "../../src/index.ts";
+import { DeviceLostError, InputError, ModelError, UnsupportedError, WorkerLostError } from "../../src/index.ts";
 import type { ErrorCode, InputCode, ModelCode, UnsupportedCode } from "../../src/index.ts";
 
 const unsupported = (code: UnsupportedCode): Error => new UnsupportedError("x: y", { code });
@@ -30,6 +30,8 @@ const CARDS: Record<ErrorCode, readonly [Error, string]> = {
   disposed: [input("disposed"), "The model is no longer loaded"],
   "no-timestamps": [input("no-timestamps"), "This browser times no kernels"],
   "device-lost": [new DeviceLostError("x: y"), "The GPU went away"],
+  "no-worker": [unsupported("no-worker"), "The engine's worker does not start"],
+  "worker-lost": [new WorkerLostError("x: y"), "The engine's worker went away"],
 };
 
 test("each code reaches its card, with the error's own words below", () => {

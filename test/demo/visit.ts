@@ -3,6 +3,7 @@
 
 import type { BrowserContext, Locator, Page } from "playwright";
 import { expect } from "playwright/test";
+import axe from "axe-core";
 import { serve } from "../../demo/server/server.mjs";
 import { test as base } from "../page.ts";
 import { Silence } from "../silence.ts";
@@ -129,3 +130,15 @@ export async function watched<T>(page: Page, work: () => Promise<T>): Promise<T>
 
 export const sidewaysOverflow = (page: Page): Promise<number> =>
   page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
+/** What axe finds serious or critical on the page as it is: the rule and the first place. */
+export async function axeFaults(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
+    const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+    return violations
+      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 200)} ${nodes[0]?.failureSummary ?? ""}`);
+  });
+}

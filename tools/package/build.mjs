@@ -1,5 +1,5 @@
-// What `npm run build` makes of the library: dist/index.js with chunks that are fetched when needed, and
-// dist/longprompt.min.js, the same in one file for a page without a bundler.
+// What `npm run build` makes of the library: dist/index.js with chunks that are fetched when needed, dist/worker.js, the script of
+// workers, and dist/longprompt.min.js, the same in one file for a page without a bundler.
 //   node tools/package/build.mjs
 import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
@@ -13,16 +13,25 @@ export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Files of dist/ that are imported by name, and what they are made of. Each has a line in `exports` of package.json, too. */
 export const ENTRIES = { index: "src/index.ts", recipes: "src/recipes.ts", "ai-sdk": "src/ai-sdk/index.ts" };
 
-/** Names the chunk `core` for every module that the entry imports without waiting: one file instead of thirty. */
+/** Scripts of dist/ that others start: as a worker in several files, for bundlers that make workers of modules. */
+const SCRIPTS = { worker: "src/worker.ts" };
+
+/**
+ * Names the chunk `core` for every module that the entry imports without waiting: one file instead of thirty. What leads to the
+ * start of workers is no part of it, since a worker's script imports it, too.
+ */
 function coreChunk() {
+  const isOutside = (id) => id.endsWith(`/${ENTRIES.index}`) || id.endsWith("/src/start.ts");
   const known = new Map();
   const isCore = (id, graph) => {
-    if (id.endsWith(`/${ENTRIES.index}`)) return true;
+    if (isOutside(id)) return false;
     if (!known.has(id)) {
       known.set(id, false); // on the way: an import cycle
       known.set(
         id,
-        (graph.getModuleInfo(id)?.importers ?? []).some((from) => isCore(from, graph)),
+        (graph.getModuleInfo(id)?.importers ?? []).some(
+          (from) => from.endsWith(`/${ENTRIES.index}`) || isCore(from, graph),
+        ),
       );
     }
     return known.get(id);
@@ -34,12 +43,36 @@ const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(ROOT
 /** Packages that are imported only where they are used, and may be missing. */
 export const OPTIONAL = Object.keys(optionalDependencies);
 
-const shared = (output, more) => ({
+/** The worker's script in src/thread/start.ts, as Vite looks for it when it makes this repository's pages. */
+const WORKER_URL = /new URL\("\.\.\/worker\.ts", import\.meta\.url\)/;
+
+/**
+ * Puts the address of a built script there, as a text: bundlers of applications then take the script as it is. Where they find
+ * `new Worker(new URL(…))`, Vite makes a worker of its own, which fails for scripts in several files unless the application's
+ * configuration says that its workers are modules.
+ */
+function workerScript(address) {
+  const mark = "__WORKER_ADDRESS__";
+  return {
+    name: "longprompt-worker-script",
+    enforce: "pre",
+    transform: (code, id) => (id.endsWith("/src/thread/start.ts") ? swapped(code, WORKER_URL, mark) : null),
+    renderChunk: (code) => (code.includes(mark) ? { code: code.replaceAll(mark, address), map: null } : null),
+  };
+}
+
+function swapped(code, pattern, text) {
+  if (!pattern.test(code))
+    throw new Error(`build: src/thread/start.ts; got no ${pattern}, want it where a worker starts`);
+  return { code: code.replace(pattern, text), map: null };
+}
+
+const shared = (address, output, more) => ({
   root: ROOT,
   configFile: false,
   logLevel: "warn",
   publicDir: false,
-  plugins: [smallShaders()],
+  plugins: [smallShaders(), workerScript(address)],
   build: {
     target: "es2023",
     outDir: "dist",
@@ -53,19 +86,19 @@ const shared = (output, more) => ({
 /** Vite's configuration of the library for bundlers; dependencies stay imports. */
 export function libraryConfig() {
   const files = { entryFileNames: "[name].js", chunkFileNames: "chunks/[name].js", codeSplitting: coreChunk() };
-  const config = shared(files, {
+  const config = shared('`${new URL("../longprompt.min.js", import.meta.url)}`', files, {
     external: [...Object.keys(dependencies), ...OPTIONAL],
     preserveEntrySignatures: "allow-extension",
   });
-  config.build.lib = { entry: ENTRIES, formats: ["es"] };
+  config.build.lib = { entry: { ...ENTRIES, ...SCRIPTS }, formats: ["es"] };
   return config;
 }
 
-/** Of the library in one file that imports nothing, except what is optional where that is used. */
+/** Of the library in one file that imports nothing, except what is optional where that is used. It is the worker's script, too. */
 export function singleFileConfig() {
   const output = { entryFileNames: "longprompt.min.js", codeSplitting: false };
-  const config = shared(output, { external: OPTIONAL });
-  config.build.lib = { entry: ENTRIES.index, formats: ["es"] };
+  const config = shared("import.meta.url", output, { external: OPTIONAL });
+  config.build.lib = { entry: "tools/package/single.ts", formats: ["es"] };
   return config;
 }
 

@@ -1,5 +1,5 @@
 // Packs the package, installs it as others would, and uses it. Needs npm's registry and a browser; minutes.
-//   node tools/package/try.mjs [types] [node] [vite] [page] [bin]     all of them by default
+//   node tools/package/try.mjs [types] [node] [vite] [webpack] [page] [bin]     all of them by default
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -98,21 +98,61 @@ process.exit(0);
   console.log(`ok node: ${run(process.execPath, ["use.mjs", MODEL], place, { env }).trim()}`);
 }
 
+/** Says the same on the page's thread and in a worker. */
 const SCRIPT = (from) => `import { load } from "${from}";
-const engine = await load("/model/");
-const reply = engine.session().generate({ messages: [{ role: "user", content: "Hello" }] }, { maxTokens: 8, temperature: 0 });
-document.body.append((await reply.result).text);
+async function say(options) {
+  const engine = await load("/model/", options);
+  const messages = [{ role: "user", content: "Hello" }];
+  const { text } = await engine.session().generate({ messages }, { maxTokens: 8, temperature: 0 }).result;
+  engine.dispose();
+  return text;
+}
+const [here, there] = [await say({}), await say({ worker: true })];
+if (here !== there) throw new Error(here + " is not " + there);
+document.body.append(here);
 document.title = "done";
 `;
 
-/** An application that Vite builds, with the package's chunks among its own. */
+/** A grammar is kept in a worker that the bundler makes: it finds the package of grammars. */
+const GRAMMAR_SCRIPT = `import { load } from "longprompt";
+import LongpromptWorker from "longprompt/worker?worker";
+const engine = await load("/model/", { worker: () => new LongpromptWorker() });
+const constraint = await engine.constraint({ grammar: 'root ::= "yes" | "no"' });
+const { text } = await engine.session().generate({ text: "Yes or no?" }, { constraint }).result;
+document.body.append(text);
+document.title = "done";
+`;
+
+/** An application that Vite builds, with the package's chunks among its own, and serves while it is developed. */
 async function vite(tarball) {
   const place = project("vite", tarball, ["vite"]);
   writeFileSync(join(place, "index.html"), `<!doctype html><body><script type="module" src="./main.js"></script>`);
   writeFileSync(join(place, "main.js"), SCRIPT("longprompt"));
+  cpSync(MODEL, join(place, "public/model"), { recursive: true });
   run("npx", ["vite", "build", "--logLevel", "error", "--target", "es2023"], place);
-  cpSync(MODEL, join(place, "dist/model"), { recursive: true });
   console.log(`ok vite: ${await visit(join(place, "dist"))}`);
+  writeFileSync(join(place, "vite.config.js"), `export default { worker: { format: "es" } };`);
+  writeFileSync(join(place, "main.js"), GRAMMAR_SCRIPT);
+  run("npx", ["vite", "build", "--logLevel", "error", "--target", "es2023"], place);
+  console.log(`ok vite, a worker that it builds: ${await visit(join(place, "dist"))}`);
+  writeFileSync(join(place, "main.js"), SCRIPT("longprompt"));
+  const { createServer: createVite } = await import(join(place, "node_modules/vite/dist/node/index.js"));
+  const server = await createVite({ root: place, logLevel: "error", server: { port: 0, host: "localhost" } });
+  await server.listen();
+  console.log(`ok vite, its development server: ${await seen(server.resolvedUrls.local[0])}`);
+  await server.close();
+}
+
+/** The same built by webpack. */
+async function webpack(tarball) {
+  const place = project("webpack", tarball, ["webpack", "webpack-cli"]);
+  writeFileSync(join(place, "main.js"), SCRIPT("longprompt"));
+  const resolve = { fallback: { module: false, url: false } }; // what the package of grammars asks for in Node
+  writeFileSync(join(place, "webpack.config.cjs"), `module.exports = ${JSON.stringify({ resolve })};`);
+  run("npx", ["webpack", "--config", "webpack.config.cjs", "--mode", "production", "--entry", "./main.js"], place);
+  writeFileSync(join(place, "dist/index.html"), `<!doctype html><body><script src="./main.js"></script>`);
+  cpSync(MODEL, join(place, "dist/model"), { recursive: true });
+  console.log(`ok webpack: ${await visit(join(place, "dist"))}`);
 }
 
 /** A page without a bundler: one script from a file server. */
@@ -175,20 +215,28 @@ async function visit(root) {
       .end(readFileSync(file));
   });
   await new Promise((resolve) => server.listen(0, "localhost", resolve));
-  const { browser } = await launch({});
   try {
-    const tab = await browser.newPage();
-    const broken = new Promise((_, reject) => tab.on("pageerror", reject));
-    await tab.goto(`http://localhost:${server.address().port}/`);
-    await Promise.race([tab.waitForFunction(() => document.title === "done", null, { timeout: 120_000 }), broken]);
-    return (await tab.innerText("body")).trim();
+    return await seen(`http://localhost:${server.address().port}/`);
   } finally {
-    await browser.close();
     server.close();
   }
 }
 
-const PARTS = { types, node, vite, page, bin };
+/** What the page at an address writes. */
+async function seen(address) {
+  const { browser } = await launch({});
+  try {
+    const tab = await browser.newPage();
+    const broken = new Promise((_, reject) => tab.on("pageerror", reject));
+    await tab.goto(address);
+    await Promise.race([tab.waitForFunction(() => document.title === "done", null, { timeout: 120_000 }), broken]);
+    return (await tab.innerText("body")).trim();
+  } finally {
+    await browser.close();
+  }
+}
+
+const PARTS = { types, node, vite, webpack, page, bin };
 const wanted = process.argv.slice(2);
 try {
   const tarball = pack();

@@ -31,9 +31,15 @@ export async function openSource(source: ModelSource, context: SourceContext): P
   });
 }
 
+const isUrlText = (source: string): boolean => /^([a-z]+:|\.{0,2}\/)|(\.gguf|\/)$/i.test(source);
+
+/** The same place named so that it does not depend on where it is read. */
+export const absoluteSource = (source: string): string =>
+  isUrlText(source.trim()) ? absoluteUrl(source.trim()).href : source;
+
 async function openNamed(source: string, context: SourceContext): Promise<ByteFile | Folder> {
   const { hubUrl } = context;
-  const isUrl = /^([a-z]+:|\.{0,2}\/)|(\.gguf|\/)$/i.test(source);
+  const isUrl = isUrlText(source);
   const id = isUrl ? parseHubUrl(absoluteUrl(source), hubUrl) : parseHubId(source);
   if (id) {
     const remote = await import("./remote.ts");
