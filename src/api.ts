@@ -6,11 +6,15 @@ export type * from "./completions.ts";
 export type * from "./events.ts";
 export type * from "./figures.ts";
 export type * from "./footprint.ts";
+export type * from "./prompts.ts";
+export type * from "./sessions.ts";
 export type * from "./students.ts";
 import type { Attended } from "./attended.ts";
 import type { ChatCompletions, Constraint, ConstraintSpec } from "./completions.ts";
 import type { EngineEvent, LoadProgress } from "./events.ts";
 import type { EvaluateOptions, Evaluation, KernelTime, ModelFlops } from "./figures.ts";
+import type { ChatPrompt, Message, Prompt } from "./prompts.ts";
+import type { Conversation, FinishReason, Prefixes, ResumeOptions, SavedSession, SavedSessions } from "./sessions.ts";
 import type { CalibrateOptions, CalibrationInfo, DistillationInfo } from "./students.ts";
 
 /** Where a model comes from. */
@@ -144,38 +148,6 @@ export interface FilePiece {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** A part of a message: text, or what else the model's template knows (`{ type: "image" }`). */
-export type ContentPart = { type: "text"; text: string } | { type: string; [field: string]: unknown };
-
-/**
- * One turn. The chat template reads every field: `tool_calls`, `tool_call_id`, `name`, `reasoning_content`, … Values are
- * plain data as JSON has it. A whole number counts as an int, which templates write as 1; `Object(1)` writes 1.0.
- */
-export interface Message {
-  role: "system" | "user" | "assistant" | "tool" | (string & {});
-  /** Templates for text alone want a string. null, as beside tool calls, is the same as no content. */
-  content: string | null | readonly ContentPart[];
-  [field: string]: unknown;
-}
-
-/** A conversation and what the model's chat template reads beside it. */
-export interface ChatPrompt {
-  messages: readonly Message[];
-  /** Functions the model may call, as JSON schemas: `{ type: "function", function: { name, description, parameters } }`. */
-  tools?: readonly object[];
-  /** Texts to answer from: `{ title, text }`. */
-  documents?: readonly object[];
-  /** Further variables of the template, such as `{ enable_thinking: false }`. */
-  variables?: Readonly<Record<string, unknown>>;
-}
-
-/** What to continue. Always the whole conversation: the engine finds what it already holds of it. */
-export type Prompt =
-  | ChatPrompt
-  /** Raw text, no chat template (special tokens in the text are recognised). */
-  | { text: string }
-  | { tokens: readonly number[] };
-
 export interface Sampling {
   /** 0 = greedy (default). */
   temperature?: number;
@@ -227,8 +199,6 @@ export interface Token {
   top?: readonly { id: number; logprob: number }[];
 }
 
-export type FinishReason = "stop" | "length" | "abort";
-
 export interface GenerationStats {
   promptTokens: number;
   /** Prompt tokens whose keys and values were already there. */
@@ -271,6 +241,20 @@ export interface Session {
    * exceed the context, later ones wait; none fails because of another. Errors on the way reject `result`.
    */
   generate(prompt: Prompt, options?: GenerateOptions): Generation;
+  /**
+   * Goes on with the last reply where it was cut, by `maxTokens` (now: of new ones) or an abort, with the tokens that it would
+   * have had. What is iterated is new, `result` is of the whole reply. Throws InputError where there is no such reply.
+   */
+  resume(options?: ResumeOptions): Generation;
+  /** What was asked last and what came, once it has ended; null before, and after an error. */
+  conversation(): Promise<Conversation | null>;
+  /** Another session that goes on from the same place; neither sees what the other does. */
+  fork(): Session;
+  /**
+   * Keeps the conversation, and what the cache holds of it, in this browser under a name, in place of what had that name: for
+   * `Engine.open`. Waits for a reply under way. Throws ModelError with code "storage-full", and then leaves what was there.
+   */
+  save(name: string): Promise<SavedSession>;
   /** Aborts the replies under way, which give their cache back; later calls throw InputError. Idempotent. */
   dispose(): void;
 }
@@ -366,6 +350,13 @@ export interface Engine {
   /** Conversations in the shape of OpenAI's interface, tools and JSON among them. */
   readonly chat: { readonly completions: ChatCompletions };
   session(): Session;
+  /**
+   * A session that was saved, on any visit, by an engine of the same model and recipe (InputError, code "other-engine"). What it
+   * had in the cache is read, not computed, once replies asked for before have ended. Throws ModelError with code "bad-file" where that is damaged.
+   */
+  open(name: string): Promise<Session>;
+  readonly sessions: SavedSessions;
+  readonly prefixes: Prefixes;
   /**
    * A grammar that replies are held to. The first fetches the package @mlc-ai/web-xgrammar. Throws InputError for what cannot
    * be kept, UnsupportedError without the package.

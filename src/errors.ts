@@ -23,6 +23,7 @@
  * | `bad-prompt`        | InputError       | correct the prompt: empty, unknown token ids, or messages that the chat  |
  * |                     |                  | template refuses                                                         |
  * | `context-too-small` | InputError       | shorten the prompt, or load with a larger context                        |
+ * | `other-engine`      | InputError       | open it with the model and recipe that the message names, or delete it   |
  * | `disposed`          | InputError       | load the model, or open the session, again                               |
  * | `no-timestamps`     | InputError       | do without `engine.profile`: this adapter cannot time kernels            |
  * | `device-lost`       | DeviceLostError  | load the model again                                                     |
@@ -36,7 +37,8 @@ export type UnsupportedCode =
 export type ModelCode =
   "bad-file" | "not-found" | "not-public" | "gated" | "network" | "storage-full" | "out-of-memory";
 
-export type InputCode = "bad-option" | "bad-source" | "bad-prompt" | "context-too-small" | "disposed" | "no-timestamps";
+export type InputCode =
+  "bad-option" | "bad-source" | "bad-prompt" | "context-too-small" | "other-engine" | "disposed" | "no-timestamps";
 
 /** A GGUF file that can be loaded instead. */
 export interface GgufChoice {

@@ -3,7 +3,7 @@ import { Gpu } from "../src/gpu/device.ts";
 import { Readback } from "../src/gpu/readback.ts";
 import { KvCache } from "../src/kv/cache.ts";
 import { WRITTEN_FORMATS } from "../src/kv/format.ts";
-import { readPages, writePages } from "../src/kv/saved.ts";
+import { HeldPages } from "../src/kv/saved.ts";
 import { layoutOf } from "../src/kv/systems/swiftkv/layout.ts";
 import { convert, type Engine, type EngineEvent, type GenerateOptions, load, type LoadProgress } from "../src/index.ts";
 
@@ -66,6 +66,7 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
     new KvCache(gpu, { ...shape, layout, sequences: 1, maxPages: 9, room: 9, arenaBytes });
   const kept = { tokens: [40, 33, 5, 1, 64, 32], liveFrom: 3, region: 0, standing: 0 };
   const from = {
+    reply: { promptPages: 3, goesAt: null },
     tokens: [],
     tiers: [0, 0],
     blocks: [-1, 4, 7],
@@ -73,11 +74,21 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
   };
   const to = { ...from, blocks: [-1, 8, 0], kept: { ...kept, pages: [[5, 2], [0, 1], [3], [0], [6, 2], [1]] } };
   const [one, two] = [make(2 ** 20), make(8192)];
-  const bytes = await readPages(gpu, one, from);
-  crypto.getRandomValues(bytes);
-  writePages(gpu, one, from, bytes);
-  writePages(gpu, two, to, await readPages(gpu, one, from));
-  const [again, other] = [await readPages(gpu, two, to), await readPages(gpu, two, from)];
+  const read = async (cache: KvCache, holdings: typeof from) => {
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
+    for await (const piece of new HeldPages(gpu, cache, holdings).read()) pieces.push(piece);
+    return new Uint8Array(await new Blob(pieces).arrayBuffer());
+  };
+  const write = (cache: KvCache, holdings: typeof from, saved: Uint8Array<ArrayBuffer>) => {
+    let at = 0;
+    return new HeldPages(gpu, cache, holdings).write(async (most) =>
+      saved.subarray(at, (at += Math.min(most, 4 + 4 * (at % 7)))),
+    );
+  };
+  const bytes = crypto.getRandomValues(await read(one, from));
+  await write(one, from, bytes);
+  await write(two, to, await read(one, from));
+  const [again, other] = [await read(two, to), await read(two, from)];
   gpu.dispose();
   const equal = (a: Uint8Array) => a.every((byte, i) => byte === bytes[i]);
   return { bytes: bytes.length, same: equal(again), elsewhere: !equal(other) };

@@ -24,6 +24,7 @@ import { allSpecs } from "./kernels/index.ts";
 import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
 import { starting, workers } from "./workers.ts";
 import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
+import { savingIn } from "./saving.ts";
 
 reportProgress();
 
@@ -336,6 +337,7 @@ const harness = {
   ...devices,
   ...losses,
   ...memory,
+  ...savingIn(sharedDevice),
   ...workers,
   studentOf,
   checkpointOf,

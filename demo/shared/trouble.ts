@@ -224,6 +224,12 @@ const CARDS: Record<ErrorCode, Card> = {
     advice: ["In Chrome, switch on “WebGPU Developer Features” under chrome://flags."],
     remedies: [],
   },
+  "other-engine": {
+    title: "It belongs to another model",
+    text: "What was saved goes with one model and one way of keeping keys and values, and these are others.",
+    advice: ["Load the model that the line below names, or delete what was saved."],
+    remedies: ["pickModel", "settings"],
+  },
   disposed: {
     title: "The model is no longer loaded",
     text: "It was given back while something still wanted to use it.",

@@ -2,7 +2,7 @@
 import type { FinishReason, Generation, GenerationResult, GenerationStats, RecipePrice, Token } from "../api.ts";
 import type { Run } from "../engine/engine.ts";
 import { Feed } from "../engine/feed.ts";
-import type { SampledToken } from "../engine/sequence.ts";
+import type { Request, SampledToken } from "../engine/sequence.ts";
 import type { TextStream } from "../text/stream.ts";
 
 /** What is known of a reply when it is asked for. */
@@ -23,10 +23,15 @@ export class Reply implements Generation {
   readonly #text: TextStream;
   readonly #tokens = new Feed<Token>();
   readonly #price: PromptPrice;
+  /** Tokens that were there before. */
+  readonly #begun: number;
   #firstAt: number | null = null;
 
-  constructor(run: Run, text: TextStream, prompt: readonly number[], { started, price }: Asked) {
+  /** `begun`: what it goes on from. */
+  constructor(run: Run, text: TextStream, { prompt, begun = [] }: Pick<Request, "prompt" | "begun">, known: Asked) {
+    const { started, price } = known;
     this.#run = run;
+    this.#begun = begun.length;
     this.#price = price;
     this.#text = text;
     this.result = this.#finish(prompt, started);
@@ -67,7 +72,7 @@ export class Reply implements Generation {
 
   /** Whether the text has come to a stop string. */
   #add({ token: id, logprob, last, top }: SampledToken): boolean {
-    this.#firstAt ??= performance.now();
+    if (this.#tokens.items.length === this.#begun) this.#firstAt = performance.now();
     const { text, stopped } = this.#text.push(id);
     const shown = last && !stopped ? text + this.#text.finish() : text;
     const likeliest = top?.map(({ token, logprob }) => ({ id: token, logprob }));
@@ -78,7 +83,7 @@ export class Reply implements Generation {
   #measure(promptTokens: number, started: number): GenerationStats {
     const { reusedTokens } = this.#run;
     const { kvBytesPerToken, evictedTokens } = this.#price;
-    const newTokens = this.#tokens.items.length;
+    const newTokens = this.#tokens.items.length - this.#begun;
     const ended = performance.now();
     const firstAt = this.#firstAt ?? ended;
     return {
@@ -96,7 +101,8 @@ export class Reply implements Generation {
 
   async *[Symbol.asyncIterator](): AsyncIterator<Token> {
     try {
-      yield* this.#tokens;
+      let seen = 0;
+      for await (const token of this.#tokens) if (++seen > this.#begun) yield token;
     } finally {
       this.abort();
     }

@@ -1,6 +1,16 @@
 // Text in, text out: where prompts become tokens. The engine below sees tokens only.
-import type { ChatPrompt, Generation, GenerateOptions, Prompt, Session } from "../api.ts";
-import type { TokenEngine } from "../engine/engine.ts";
+import type {
+  ChatPrompt,
+  Conversation,
+  Generation,
+  GenerateOptions,
+  GenerationResult,
+  Prompt,
+  ResumeOptions,
+  SavedSession,
+  Session,
+} from "../api.ts";
+import type { Run, TokenEngine } from "../engine/engine.ts";
 import type { Request } from "../engine/sequence.ts";
 import { InputError } from "../errors.ts";
 import type { CompiledConstraint, Grammars } from "../grammar/constraint.ts";
@@ -25,40 +35,112 @@ export interface Speaker extends Language {
   grammars: () => Promise<Grammars>;
   /** Of a prompt of so many tokens. */
   price: (promptTokens: number) => PromptPrice;
+  /** Another session, which goes on from there. */
+  open: (last: LastReply | null) => Session;
+  save: (name: string, last: LastReply | null) => Promise<SavedSession>;
 }
+
+/** What was asked for. */
+export interface Asked {
+  prompt: Prompt;
+  request: Request;
+  stop: readonly string[];
+}
+
+/** The last reply of a session: what is needed to go on with it. */
+export interface LastReply {
+  asked: Asked;
+  /** Null where it failed. */
+  ended: Promise<EndedReply | null>;
+  /** The same, once it is known. */
+  now: EndedReply | null;
+  /** What it left in the cache apart from the tree. */
+  run: Pick<Run, "rested">;
+  /** Its grammar has not been kept. */
+  constrained: boolean;
+}
+
+export type EndedReply = Pick<GenerationResult, "text" | "tokens" | "logprobs" | "finish">;
 
 /** Replies that end together. Holds no cache: the engine finds what it has of any prompt. */
 export class ChatSession implements Session {
   readonly #speaker: Speaker;
   readonly #running = new Set<Reply>();
+  #last: LastReply | null;
   #disposed = false;
 
-  constructor(speaker: Speaker) {
+  constructor(speaker: Speaker, last: LastReply | null = null) {
     this.#speaker = speaker;
+    this.#last = last;
   }
 
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
+    this.#check();
+    const started = performance.now();
+    const request = toRequest(this.#speaker, prompt, options);
+    return this.#start({ prompt, request, stop: options.stop ?? [] }, started, options.signal);
+  }
+
+  resume({ maxTokens = this.#speaker.engine.context, signal, onPrefill }: ResumeOptions = {}): Generation {
+    this.#check();
+    const last = this.#last;
+    const now = last?.now;
+    if (!now || now.finish === "stop" || last.constrained)
+      throw new InputError(
+        "resume: got no reply that was cut, want one that ended by maxTokens or an abort, without a constraint. Use generate.",
+      );
+    const { onPrefill: _onPrefill, reuse: _reuse, ...request } = last.asked.request;
+    const begun = now.tokens.map((token, i) => ({ token, logprob: now.logprobs[i]! }));
+    const more = { begun, maxTokens: begun.length + maxTokens, ...(onPrefill && { onPrefill }) };
+    return this.#start({ ...last.asked, request: { ...request, ...more } }, performance.now(), signal, last.run.rested);
+  }
+
+  #start(asked: Asked, started: number, signal?: AbortSignal, rested: Run["rested"] = null): Generation {
+    const { engine, tokenizer, price } = this.#speaker;
+    const { request, stop } = asked;
+    const text = new TextStream(tokenizer, stop);
+    const run = engine.generate(request, signal, rested);
+    const reply = new Reply(run, text, request, { started, price: price(request.prompt.length) });
+    this.#running.add(reply);
+    // A failure also reaches those who iterate; without a handler this promise would count as unhandled.
+    const ended = reply.result.catch(() => null);
+    const last: LastReply = { asked, ended, now: null, run, constrained: request.constraint !== undefined };
+    this.#last = last;
+    void ended.then((now) => {
+      last.now = now;
+      this.#running.delete(reply);
+    });
+    return reply;
+  }
+
+  #check(): void {
     if (this.#disposed)
-      throw new InputError("session: it was disposed; got a prompt, want none. Open another with engine.session().", {
+      throw new InputError("session: it was disposed; got a call, want none. Open another with engine.session().", {
         code: "disposed",
       });
-    const started = performance.now();
-    const { engine, tokenizer, price } = this.#speaker;
-    const request = toRequest(this.#speaker, prompt, options);
-    const text = new TextStream(tokenizer, options.stop ?? []);
-    const run = engine.generate(request, options.signal);
-    const asked = { started, price: price(request.prompt.length) };
-    const reply = new Reply(run, text, request.prompt, asked);
-    this.#running.add(reply);
-    const over = () => void this.#running.delete(reply);
-    // A failure also reaches those who iterate; without a handler this promise would count as unhandled.
-    reply.result.then(over, over);
-    return reply;
+  }
+
+  async conversation(): Promise<Conversation | null> {
+    const ended = await this.#last?.ended;
+    if (!ended) return null;
+    const { text, tokens, finish } = ended;
+    return { prompt: this.#last!.asked.prompt, reply: { text, tokens, finish } };
+  }
+
+  fork(): Session {
+    this.#check();
+    return this.#speaker.open(this.#last);
+  }
+
+  async save(name: string): Promise<SavedSession> {
+    this.#check();
+    return this.#speaker.save(name, this.#last);
   }
 
   dispose(): void {
     this.#disposed = true;
     for (const reply of this.#running) reply.abort();
+    this.#speaker.engine.release(this.#last?.run.rested ?? null);
   }
 }
 
@@ -72,6 +154,7 @@ function toRequest(speaker: Speaker, prompt: Prompt, options: GenerateOptions): 
     sampling: completeSampling(options),
     reuse,
     attended,
+    rests: true,
     top: checkTop(speaker, options.topLogprobs ?? 0),
     ...(constraint && { constraint: constraint.begin() }),
     ...(onPrefill && { onPrefill }),
@@ -100,7 +183,7 @@ function checkTop({ engine }: Speaker, top: number): number {
   throw new InputError(`topLogprobs: got ${top}, want a whole number from 0 to ${most}.`);
 }
 
-function promptTokens(speaker: Speaker, prompt: Prompt): number[] {
+export function promptTokens(speaker: Speaker, prompt: Prompt): number[] {
   if ("tokens" in prompt) return [...prompt.tokens];
   if ("text" in prompt) return speaker.tokenizer.encode(prompt.text);
   return speaker.tokenizer.encode(render(speaker, prompt), { addSpecial: false });

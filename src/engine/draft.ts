@@ -56,8 +56,7 @@ export class Draft {
   decode(sequence: Sequence): void {
     this.#reserve(sequence, sequence.inFlight + 1);
     sequence.cache.complete(sequence.inFlight + 1);
-    const last = sequence.request.forced?.[sequence.launched - 1] ?? LAST_SAMPLED; // forced ones are not on the GPU
-    this.#row(sequence, last, sequence.cache.length + sequence.inFlight);
+    this.#row(sequence, sequence.tokenToDecode ?? LAST_SAMPLED, sequence.cache.length + sequence.inFlight);
     this.#wantLogits(sequence);
     sequence.inFlight++;
   }

@@ -8,13 +8,12 @@ import { BlockPool } from "../kv/blocks.ts";
 import type { LaterPool } from "../kv/later.ts";
 import { optional } from "../kv/optional.ts";
 import type { PagePool } from "../kv/pages.ts";
-import { type Holdings, Residence } from "../kv/residence.ts";
+import { Residence } from "../kv/residence.ts";
 import type { Allowed, Batch, Launched, Model, Sampled } from "../model/model.ts";
 import { addAttended } from "./attended.ts";
 import type { PlannedStep } from "./draft.ts";
 import { ExclusiveWork, type Waiting } from "./exclusive.ts";
 import { Scheduler } from "./scheduler.ts";
-import { scoreText } from "./score.ts";
 import { type Request, Sequence, type SampledToken } from "./sequence.ts";
 
 interface Step extends Launched {
@@ -27,16 +26,20 @@ export interface Run extends AsyncIterable<SampledToken> {
   readonly finish: FinishReason | null;
   /** Prompt tokens that were already in the cache. */
   readonly reusedTokens: number;
+  /** What it holds apart from the tree, once it has ended, for a request that goes on from it; null where that is nothing or has gone. */
+  readonly rested: Residence | null;
   /** What it has read of its prompt, once it has ended; null where that was not asked for, or the recipe leaves no choice. */
   attended(): Promise<Attended | null>;
   /** Ends it and gives everything back. Idempotent. */
   abort(): void;
 }
 
-/** Tokens of a cache and what its pages hold. */
-export interface SavedCache {
-  holdings: Holdings;
-  pages: Uint8Array<ArrayBuffer>;
+/** What work on the cache itself is given. */
+export interface CacheAccess {
+  model: Model;
+  pool: BlockPool;
+  residence(): Residence;
+  pages: PagePool | null;
 }
 
 export class TokenEngine {
@@ -63,7 +66,7 @@ export class TokenEngine {
     this.#pool = new BlockPool(tiers);
     this.#privatePages = privatePages && new optional.now.PagePool(privatePages);
     this.#later = streamed && new optional.now.LaterPool(streamed);
-    this.#scheduler = new Scheduler(model.limits, model.cache, this.#privatePages?.standing ?? null);
+    this.#scheduler = new Scheduler(model.limits, model.cache, this.#privatePages);
   }
 
   /** Tokens of context that one request can have. */
@@ -122,7 +125,12 @@ export class TokenEngine {
   }
 
   /** Throws InputError before any work if the request cannot succeed. One that passes never fails for want of room. */
-  check({ prompt, maxTokens, forced = [] }: Pick<Request, "prompt" | "maxTokens" | "forced">): void {
+  check({
+    prompt,
+    maxTokens,
+    forced = [],
+    begun = [],
+  }: Pick<Request, "prompt" | "maxTokens" | "forced" | "begun">): void {
     if (prompt.length === 0)
       throw new InputError("prompt: got no tokens, want at least 1. Give a text or a message.", { code: "bad-prompt" });
     if (prompt.length >= this.context) {
@@ -134,9 +142,10 @@ export class TokenEngine {
     if (!Number.isInteger(maxTokens) || maxTokens < 1) {
       throw new InputError(`maxTokens: got ${maxTokens}, want a whole number of at least 1.`);
     }
-    if (prompt.length + forced.length > this.context) {
+    const after = begun.length > 0 ? begun.length + 1 : forced.length; // at least one more is to come
+    if (prompt.length + after > this.context) {
       throw new InputError(
-        `continuation: got ${forced.length} tokens after ${prompt.length}, want at most ${this.context} together (the context). Shorten one or load the model with a larger context.`,
+        `continuation: got ${after} tokens after ${prompt.length}, want at most ${this.context} together (the context). Shorten one or load the model with a larger context.`,
         { code: "context-too-small" },
       );
     }
@@ -153,11 +162,13 @@ export class TokenEngine {
       });
   }
 
-  /** Starts the request. Throws InputError as `check` does. It runs whether or not its tokens are read. */
-  generate(request: Request, signal?: AbortSignal): Run {
+  /** Starts the request. Throws InputError as `check` does. It runs whether or not its tokens are read. `rested`: of the run that it goes on from. */
+  generate(request: Request, signal?: AbortSignal, rested: Residence | null = null): Run {
     this.check(request);
     const maxTokens = Math.min(request.maxTokens, this.context - request.prompt.length);
-    const sequence = new Sequence({ ...request, maxTokens }, this.#residence(), this.#arrivals++);
+    const parked = this.#privatePages?.parked;
+    const cache = rested && parked?.claim(rested) ? rested : this.#residence();
+    const sequence = new Sequence({ ...request, maxTokens }, cache, this.#arrivals++);
     const attended = this.#attendedBy(sequence);
     const abort = () => this.#end(sequence, "abort");
     signal?.addEventListener("abort", abort);
@@ -173,6 +184,9 @@ export class TokenEngine {
       get reusedTokens() {
         return sequence.reused ?? 0;
       },
+      get rested() {
+        return (parked?.numberOf(cache) ?? null) === null ? null : cache;
+      },
       async *[Symbol.asyncIterator]() {
         try {
           yield* sequence.output;
@@ -181,6 +195,11 @@ export class TokenEngine {
         }
       },
     };
+  }
+
+  /** Nobody will go on from what a run left. */
+  release(rested: Residence | null): void {
+    if (rested) this.#privatePages?.parked.drop(rested);
   }
 
   /** Counts go with the number, so each time that it gives one back they are read. */
@@ -204,7 +223,7 @@ export class TokenEngine {
   /** Takes the sequence out of the line and gives its blocks back. */
   #end(sequence: Sequence, finish: FinishReason | null, error: unknown = null): void {
     if (sequence.done) return;
-    this.#scheduler.remove(sequence);
+    this.#scheduler.remove(sequence, sequence.request.rests === true && (finish === "length" || finish === "abort"));
     sequence.end(finish, error);
   }
 
@@ -232,6 +251,7 @@ export class TokenEngine {
   }
 
   async #renew(renewal: Promise<Model>): Promise<void> {
+    this.#scheduler.setBackAll();
     this.#forgetAll();
     try {
       this.#model = await renewal;
@@ -257,8 +277,7 @@ export class TokenEngine {
     } catch (error) {
       // Nothing may be under way when the next requests start, least of all with a staging buffer.
       await Promise.allSettled(unread.map(({ read }) => read()));
-      if (this.#renewal) this.#scheduler.setBackAll();
-      else this.#fail(error);
+      if (!this.#renewal) this.#fail(error);
     }
   }
 
@@ -297,8 +316,9 @@ export class TokenEngine {
 
   /** What lies in the cache cannot be trusted. */
   #forgetAll(): void {
-    this.#pool.forgetAll();
+    this.#privatePages?.parked.clear();
     this.#privatePages?.standing?.clear();
+    this.#pool.forgetAll();
   }
 
   async #settle({ step: { batch, owners, chunk }, read }: Step): Promise<void> {
@@ -338,34 +358,20 @@ export class TokenEngine {
   /** Natural log-likelihood of every token given those before it; entry 0 is NaN. Waits for its turn. */
   async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.check({ prompt: tokens, maxTokens: 1 });
-    return await this.#alone(() => scoreText(this.#model, this.#residence(), tokens, signal), { signal });
+    return await this.#alone(
+      async () => {
+        const { scoreText } = await import("./score.ts");
+        this.#privatePages?.parked.clear();
+        return scoreText(this.#model, this.#residence(), tokens, signal);
+      },
+      { signal },
+    );
   }
 
-  /** What the cache holds of the beginning of `tokens`, as data for an engine of the same model and recipe. Waits for its turn. */
-  save(tokens: readonly number[]): Promise<SavedCache> {
-    return this.#alone(async () => {
-      const cache = this.#residence();
-      cache.adopt(tokens, tokens);
-      try {
-        return { holdings: cache.holdings, pages: await this.#model.readPages(cache.holdings) };
-      } finally {
-        cache.dispose();
-      }
-    });
-  }
-
-  /** Puts saved tokens where later prompts find them. Resolves with false where there is no room. Waits for its turn. */
-  restore({ holdings, pages }: SavedCache): Promise<boolean> {
-    return this.#alone(async () => {
-      const cache = this.#residence();
-      if (!cache.fitsHoldings(holdings)) return false;
-      try {
-        await this.#model.writePages(cache.restore(holdings), pages);
-      } finally {
-        cache.dispose();
-      }
-      return true;
-    });
+  /** Runs `work` on the cache itself: what is saved, and put back (saved.ts). Waits for its turn. */
+  onCache<T>(work: (cache: CacheAccess) => Promise<T>): Promise<T> {
+    const [pool, pages] = [this.#pool, this.#privatePages];
+    return this.#alone(() => work({ model: this.#model, pool, pages, residence: () => this.#residence() }));
   }
 
   /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. It ends where the device is lost. */

@@ -2,8 +2,8 @@
 // is given out in order of age. Where it is short the youngest is preempted: it returns its blocks, waits at the
 // front of the line, and is recomputed later. So the oldest always proceeds, and no request fails for lack of room.
 import { assert } from "../errors.ts";
+import type { PagePool } from "../kv/pages.ts";
 import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
-import type { Standing } from "../kv/standing.ts";
 import type { Model } from "../model/model.ts";
 import { Draft, type PlannedStep } from "./draft.ts";
 import type { Sequence } from "./sequence.ts";
@@ -11,16 +11,18 @@ import type { Sequence } from "./sequence.ts";
 export class Scheduler {
   readonly #limits: Model["limits"];
   readonly #windowRows: number;
-  readonly #standing: Standing | null;
+  readonly #standing: PagePool["standing"];
+  readonly #parked: PagePool["parked"] | null;
   /** Oldest first, and all older than those that wait: room is given out in this order only. */
   readonly #running: Sequence[] = [];
   /** Oldest first. */
   readonly #waiting: Sequence[] = [];
   #preemptions = 0;
 
-  constructor(limits: Model["limits"], { windowRows }: CachePlan, standing: Standing | null) {
+  constructor(limits: Model["limits"], { windowRows }: CachePlan, pages: PagePool | null) {
     this.#limits = limits;
-    this.#standing = standing;
+    this.#standing = pages?.standing ?? null;
+    this.#parked = pages?.parked ?? null;
     this.#windowRows = windowRows;
   }
 
@@ -42,12 +44,12 @@ export class Scheduler {
   }
 
   /** Takes the sequence out. Steps under way may still write to its blocks: they are older than whatever comes next on the GPU's queue. */
-  remove(sequence: Sequence): void {
+  remove(sequence: Sequence, rests = false): void {
     for (const line of [this.#running, this.#waiting]) {
       const at = line.indexOf(sequence);
       if (at >= 0) line.splice(at, 1);
     }
-    sequence.leave();
+    sequence.leave(rests ? this.#parked : null);
   }
 
   /**
@@ -56,17 +58,22 @@ export class Scheduler {
    */
   plan(before = Infinity): PlannedStep | null {
     const draft = new Draft();
+    const resting = this.#parked?.numbers ?? []; // one of these may enter now
     const preempted = this.#preemptions;
     const chunkRows = chunkRowsOf(this.#limits);
     for (const sequence of this.#running.slice()) {
-      if (sequence.number === null) continue; // preempted for an older one
-      if (sequence.decodes) this.#decode(sequence, draft);
-      else this.#prefill(sequence, chunkRows, draft);
+      this.#advance(sequence, chunkRows, draft);
     }
     // A sequence preempted just now may have a token in flight, and is first in the line.
     if (this.#preemptions === preempted)
-      for (const sequence of this.#admit(before, draft)) this.#prefill(sequence, chunkRows, draft);
-    return draft.plan(this.#running, this.#standing?.numbers ?? []);
+      for (const sequence of this.#admit(before, draft)) this.#advance(sequence, chunkRows, draft);
+    return draft.plan(this.#running, [...(this.#standing?.numbers ?? []), ...resting]);
+  }
+
+  #advance(sequence: Sequence, chunkRows: number, draft: Draft): void {
+    if (sequence.number === null) return; // preempted for an older one
+    if (sequence.decodes) this.#decode(sequence, draft);
+    else this.#prefill(sequence, chunkRows, draft);
   }
 
   #decode(sequence: Sequence, draft: Draft): void {
@@ -83,16 +90,21 @@ export class Scheduler {
   #makeRoom(sequence: Sequence, count: number, completes: boolean, draft: Draft): boolean {
     const { cache } = sequence;
     const due = cache.dueBlocks;
-    while (cache.free < due) if (this.#setBackYoungest() === sequence) return false;
+    while (cache.free < due) if (!this.#giveWay(sequence)) return false;
     draft.seal(cache, due);
-    while (!cache.fits(count, completes)) if (this.#setBackYoungest() === sequence) return false;
+    while (!cache.fits(count, completes)) if (!this.#giveWay(sequence)) return false;
     return true;
   }
 
-  /** The cache is gone: what ran waits again, in its order. */
+  /** The cache is gone: what ran waits again, in its order, and what waits holds nothing of it. */
   setBackAll(): void {
-    for (const sequence of this.#running) sequence.leave();
+    for (const sequence of [...this.#running, ...this.#waiting]) sequence.leave();
     this.#waiting.unshift(...this.#running.splice(0));
+  }
+
+  /** What rests goes first, then the youngest. False if that is the sequence itself. */
+  #giveWay(sequence: Sequence): boolean {
+    return this.#parked?.dropOldest() || this.#setBackYoungest() !== sequence;
   }
 
   #setBackYoungest(): Sequence {
@@ -109,7 +121,9 @@ export class Scheduler {
     const old = this.#running.length;
     while (this.#running.length < this.#limits.sequences && this.#waiting.length > 0) {
       const next = this.#waiting[0]!;
-      if (next.arrival >= before || !this.#fits(next)) break;
+      if (next.arrival >= before) break;
+      this.#parked?.clear(next.cache);
+      if (!this.#fits(next)) break;
       next.enter(this.#numberFor(next));
       this.#running.push(this.#waiting.shift()!);
       draft.enter(next);
@@ -127,7 +141,9 @@ export class Scheduler {
     return later <= (next.cache.later?.free ?? 0);
   }
 
-  #numberFor({ request }: Sequence): number {
+  #numberFor({ request, cache }: Sequence): number {
+    const own = this.#parked?.take(cache) ?? null;
+    if (own !== null) return own;
     const taken = new Set(this.#running.map(({ number }) => number));
     const all = Array.from({ length: this.#limits.sequences }, (_, number) => number);
     const free = all.filter((number) => !taken.has(number));

@@ -1,6 +1,7 @@
 // One request in the engine. Tokens only: src/chat handles text.
 import type { FinishReason } from "../api.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
+import type { Parked } from "../kv/parked.ts";
 import type { Residence } from "../kv/residence.ts";
 import type { Allowed, RowSampling, Sampled } from "../model/model.ts";
 import { Feed } from "./feed.ts";
@@ -31,6 +32,10 @@ export interface Request {
   reuse?: boolean;
   /** Count what the reply reads of the prompt. */
   attended?: boolean;
+  /** What it has sampled already, as another request that was cut: it goes on after that. Fewer than maxTokens. */
+  begun?: readonly Sampled[];
+  /** Where it is cut, what it holds apart from the tree stays for a request that goes on, until another prompt comes. */
+  rests?: boolean;
   /** Called with the [V] logits that each token of the reply was drawn from, in order, once each. */
   onLogits?: (logits: Float32Array, index: number) => void;
   /** Prompt tokens done and in all. `done` never falls, whatever has to be computed again. */
@@ -71,6 +76,7 @@ export class Sequence {
     this.cache = cache;
     this.arrival = arrival;
     this.input = request.prompt;
+    for (const sampled of request.begun ?? []) this.output.push({ ...sampled, last: false });
   }
 
   /** Tokens of `input` still to run. */
@@ -135,22 +141,37 @@ export class Sequence {
 
   /** Blocks of its input that running sequences hold: it needs no room for those. */
   get sharedBlocks(): number {
+    if (this.cache.length > 0) return this.cache.blocks.length; // those it has
     return this.request.reuse === false ? 0 : this.cache.countShared(this.known);
   }
 
   /** Takes a number and what the cache holds of its input. */
   enter(number: number): void {
+    const { cache, request, known } = this;
     this.number = number;
-    this.input = this.known;
     this.launched = this.#enteredWith = this.output.items.length;
-    const found = this.cache.adopt(this.request.prompt, this.input, this.request.reuse);
-    this.reused ??= found;
+    const rested = cache.length > 0;
+    if (rested) cache.enterAgain();
+    else cache.adopt(request.prompt, known, request.reuse);
+    // Where only the token that was sampled last is left, it is decoded as it would have been.
+    const decodes = this.launched > 0 && cache.length === known.length - 1 && (rested || !cache.later);
+    this.input = decodes ? known.slice(0, -1) : known;
+    this.reused ??= cache.length;
   }
 
-  /** Gives number and blocks back. What it has generated stays; a token in flight may still be added to it. */
-  leave(): void {
-    if (this.number !== null && this.output.items.length > this.#enteredWith) this.onLeave(this.number);
-    this.cache.dispose(this.number);
+  /** The token that the next row decodes, where it is not on the GPU: nothing has been sampled since it entered. */
+  get tokenToDecode(): number | null {
+    const { forced } = this.request;
+    if (forced) return forced[this.launched - 1]!;
+    return this.launched === this.#enteredWith ? this.output.items.at(-1)!.token : null;
+  }
+
+  /** Gives number and blocks back, or leaves them among `parked`. What it has generated stays; a token in flight may still be added to it. */
+  leave(parked: Parked | null = null): void {
+    const { number, cache } = this;
+    if (number !== null && this.output.items.length > this.#enteredWith) this.onLeave(number);
+    if (parked && number !== null && cache.canRest(this.inFlight)) parked.put(number, cache);
+    else cache.dispose(number);
     this.number = null;
     this.inFlight = 0;
   }

@@ -2,6 +2,7 @@
 // its reply follow. Pure bookkeeping.
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS, blocksFor, commonLength } from "./blocks.ts";
+import type { Parked } from "./parked.ts";
 import type { CachePlan, Retention } from "./plan.ts";
 import type { Regions } from "./regions.ts";
 import type { Left, Standing } from "./standing.ts";
@@ -22,12 +23,24 @@ export interface RetiringPage {
   region: number;
 }
 
+/** How far a reply has come that follows such a prompt. */
+export interface ReplyPages {
+  /** Pages given up at the prompt's end. */
+  promptPages: number;
+  /** The row before which the next page goes, where what stands for it has been made. */
+  goesAt: number | null;
+}
+
+/** Blocks of its region in which something stands. */
+export const blocksStanding = ({ liveFrom }: KeptPages, { goesAt }: ReplyPages): number =>
+  liveFrom + (goesAt === null ? 0 : 1);
+
 /** Where its pages and regions come from: pages.ts. */
 interface Pool {
   readonly regions: Regions | null;
   readonly standing: Standing | null;
+  readonly parked: Parked;
   take(counts: readonly number[]): number[][];
-  share(pages: KeptPages["pages"]): void;
   release(pages: KeptPages["pages"]): void;
 }
 
@@ -95,7 +108,7 @@ export class KeptPart {
     if (left && stands > 0 && regions.resize(left.region, blocks)) return { region: left.region, standing: stands };
     if (left) regions.release(left.region);
     let region = regions.take(blocks);
-    while (region === null && standing.dropOldest()) region = regions.take(blocks);
+    while (region === null && (standing.dropOldest() || this.#pool.parked.dropOldest())) region = regions.take(blocks);
     return region === null ? null : { region, standing: 0 };
   }
 
@@ -132,23 +145,26 @@ export class KeptPart {
     return true;
   }
 
-  /** Another sequence keeps the same. */
-  share(): KeptPages | null {
-    if (!this.#now) return null;
-    this.#pool.share(this.#now.pages);
-    this.#pool.regions?.share(this.#now.region);
-    return this.#now;
+  get reply(): ReplyPages | null {
+    return this.#now && { promptPages: this.#madeFor, goesAt: this.#retiring?.goesAt ?? null };
   }
 
   /** What is kept from now on; its pages are the caller's. */
-  set(kept: KeptPages | null): void {
+  set(kept: KeptPages | null, reply: ReplyPages | null): void {
     this.#now = kept;
+    this.#madeFor = reply?.promptPages ?? 0;
+    this.#retiring = reply && reply.goesAt !== null ? { goesAt: reply.goesAt } : null;
   }
 
-  /** Takes private pages as another cache of the same plan held them. */
-  restore(kept: KeptPages | null): KeptPages | null {
-    assert(!kept || !this.#pool.regions, "what stands for a prompt beside its pages is not saved");
-    return kept && { ...kept, pages: this.#pool.take(kept.tokens.map(blocksFor)) };
+  /** Whether there is room for what another cache of the same plan held, once nothing rests any more. */
+  fits(kept: KeptPages, reply: ReplyPages): boolean {
+    return this.#pool.regions?.fits(blocksStanding(kept, reply)) ?? true;
+  }
+
+  /** Takes private pages and a region as another cache of the same plan held them. There is room. */
+  restore(kept: KeptPages, reply: ReplyPages): KeptPages {
+    const region = this.#pool.regions?.take(blocksStanding(kept, reply)) ?? 0;
+    return { ...kept, region, pages: this.#pool.take(kept.tokens.map(blocksFor)) };
   }
 
   /** The sequence is over. What stands for its prompt, which began with `tokens`, stays under `number`; without one it goes. */

@@ -1,6 +1,7 @@
-// Private pages and how many use them, and the regions of what stands for prompts beside them. The lists of a store share its pages, whatever KV head they belong to.
+// Private pages, and the regions of what stands for prompts beside them. The lists of a store share its pages, whatever KV head they belong to.
 import { assert } from "../errors.ts";
 import { KeptPart } from "./kept.ts";
+import { Parked } from "./parked.ts";
 import type { CachePlan, PrivatePages } from "./plan.ts";
 import { Regions } from "./regions.ts";
 import { Standing } from "./standing.ts";
@@ -8,19 +9,17 @@ import { Standing } from "./standing.ts";
 export class PagePool {
   /** [stores] numbers of free pages. */
   readonly #free: number[][];
-  /** [stores] page → residences that use it. */
-  readonly #users: Map<number, number>[];
   readonly #kvHeads: number;
   readonly #count: number;
   /** Null where pages are all that is kept of a prompt. */
   readonly regions: Regions | null;
   readonly standing: Standing | null;
+  readonly parked = new Parked();
 
   constructor({ stores, kvHeads, stateBlocks }: PrivatePages) {
     this.regions = stateBlocks === null ? null : new Regions(stateBlocks);
     this.standing = this.regions && new Standing(this.regions);
     this.#free = stores.map((count) => Array.from({ length: count }, (_, page) => page));
-    this.#users = stores.map(() => new Map());
     this.#kvHeads = kvHeads;
     this.#count = this.free;
   }
@@ -49,32 +48,11 @@ export class PagePool {
     return counts.map((count, column) => {
       const free = this.#free[this.#storeOf(column)]!;
       assert(free.length >= count, `list ${column}: ${free.length} private pages free of ${count}`);
-      const pages = free.splice(0, count);
-      for (const page of pages) this.#users[this.#storeOf(column)]!.set(page, 1);
-      return pages;
+      return free.splice(0, count);
     });
-  }
-
-  /** Another residence uses these pages too. Nothing is written to a private page after the step that filled it. */
-  share(pages: readonly (readonly number[])[]): void {
-    this.#each(pages, (users, page) => users.set(page, users.get(page)! + 1));
   }
 
   release(pages: readonly (readonly number[])[]): void {
-    this.#each(pages, (users, page, store) => {
-      const left = users.get(page)! - 1;
-      users.set(page, left);
-      if (left === 0) this.#free[store]!.push(page);
-    });
-  }
-
-  #each(
-    pages: readonly (readonly number[])[],
-    visit: (users: Map<number, number>, page: number, store: number) => void,
-  ): void {
-    for (const [column, own] of pages.entries()) {
-      const store = this.#storeOf(column);
-      for (const page of own) visit(this.#users[store]!, page, store);
-    }
+    for (const [column, own] of pages.entries()) this.#free[this.#storeOf(column)]!.push(...own);
   }
 }

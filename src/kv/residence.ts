@@ -15,16 +15,6 @@ export interface Edits {
   kept: KeptPages | null;
 }
 
-/** What a residence holds, in numbers: enough to read its pages, and to write them into another one. */
-export interface Holdings {
-  tokens: readonly number[];
-  /** By page index; GONE where private pages have taken the block's place. */
-  blocks: readonly number[];
-  /** By page index: the tier of the block. */
-  tiers: readonly number[];
-  kept: KeptPages | null;
-}
-
 /** Stands in `blocks` for a released block. */
 export const GONE = -1;
 
@@ -44,7 +34,7 @@ export class Residence implements Holder {
   /** Blocks before this index lie in the last tier, or are gone. */
   #settled = 0;
   /** Null where all of every prompt stays. */
-  readonly #kept: KeptPart | null;
+  readonly kept: KeptPart | null;
   readonly #changed = new Set<number>();
   #keptChanged = false;
 
@@ -52,7 +42,7 @@ export class Residence implements Holder {
     this.#pool = pool;
     this.#plan = plan;
     this.#privatePages = privatePages;
-    this.#kept = privatePages?.keptPart(plan) ?? null;
+    this.kept = privatePages?.keptPart(plan) ?? null;
     this.later = laterPool && laterPool.blocks();
   }
 
@@ -185,7 +175,7 @@ export class Residence implements Holder {
   /** Pages whose keys and values of later stores pass, where the prompt ends with `count` more tokens and a part of it is given up. */
   #passing(count: number): number {
     const end = this.length + count;
-    return end === this.#pinnedUntil ? this.#kept!.blocksGivenUp(end) : 0;
+    return end === this.#pinnedUntil ? this.kept!.blocksGivenUp(end) : 0;
   }
 
   /**
@@ -204,7 +194,7 @@ export class Residence implements Holder {
   append(tokens: readonly number[]): void {
     for (const token of tokens) this.tokens.push(token);
     assert(this.blocks.length * BLOCK_TOKENS >= this.length, "append without reserve");
-    if (this.#kept?.any) return; // rows computed after a part was dropped must not be reused
+    if (this.kept?.any) return; // rows computed after a part was dropped must not be reused
     while ((this.#published + 1) * BLOCK_TOKENS <= this.length) this.#publish(this.#published++);
   }
 
@@ -258,15 +248,15 @@ export class Residence implements Holder {
 
   /** At the end of the prompt: see `KeptPart`. */
   keep(number: number): KeptPages | null {
-    return this.#kept?.keep(this.tokens, number) ?? null;
+    return this.kept?.keep(this.tokens, number) ?? null;
   }
 
   overdue(position: number): number {
-    return this.#kept?.overdue(position) ?? -1;
+    return this.kept?.overdue(position) ?? -1;
   }
 
   retire(position: number): RetiringPage | null {
-    return this.#kept?.retire(position) ?? null;
+    return this.kept?.retire(position) ?? null;
   }
 
   /**
@@ -274,8 +264,8 @@ export class Residence implements Holder {
    * step that read them is launched.
    */
   takeEdits(position = 0): Edits {
-    if (this.#kept?.advance(position)) this.#giveUp(this.#kept.now!.liveFrom);
-    const kept = this.#keptChanged ? this.#kept!.now : null;
+    if (this.kept?.advance(position)) this.#giveUp(this.kept.now!.liveFrom);
+    const kept = this.#keptChanged ? this.kept!.now : null;
     this.#keptChanged = false;
     const pages = [...this.#changed].map((index) => ({
       index,
@@ -297,50 +287,26 @@ export class Residence implements Holder {
     this.#settle();
   }
 
-  // ---- saving and copying ----
+  // ---- going on later ----
 
-  get holdings(): Holdings {
-    const tiers = this.blocks.map((block) => (block === GONE ? GONE : this.#pool.tierOf(block)));
-    return { tokens: [...this.tokens], blocks: [...this.blocks], tiers, kept: this.#kept?.now ?? null };
+  /** Whether it holds what the tree has not, and can be left as it is, with so many rows in flight, to go on later. */
+  canRest(inFlight: number): boolean {
+    const isSettled = inFlight === 0 || this.#privatePages?.regions === null; // a row in flight chooses what the next one reads
+    return isSettled && !this.later && !this.kept?.ending && (this.kept?.now ?? null) !== null;
   }
 
-  /** Another residence of the same, which shares everything until one of them writes. Only between two steps. */
-  copy(): Residence {
-    assert(
-      !this.#kept?.ending && !this.later,
-      "copy while a part of a prompt is being kept, or of one that was streamed",
-    );
-    const other = new Residence(this.#pool, this.#plan, this.#privatePages);
-    for (const block of this.blocks) if (block !== GONE) this.#pool.retain(block, other);
-    other.#fill({ ...this.holdings, kept: this.#kept?.share() ?? null, published: this.#published });
-    return other;
+  /** Its lists are empty: all that it holds is to be put there with the next edits. */
+  enterAgain(): void {
+    for (const index of this.blocks.keys()) this.#changed.add(index);
+    this.#keptChanged = (this.kept?.now ?? null) !== null;
   }
 
-  /** Whether there is room to restore what another cache of the same plan held. */
-  fitsHoldings({ tiers }: Holdings): boolean {
-    const wanted = (tier: number) => tiers.filter((each) => each === tier).length;
-    return [...new Set(tiers)].every((tier) => tier === GONE || wanted(tier) <= this.#pool.free(tier));
-  }
-
-  /**
-   * Takes blocks and private pages for what another cache of the same plan held, and says which: their pages are to be
-   * written before the next step. Only for an empty residence; the caller has asked whether it fits.
-   */
-  restore({ tokens, tiers, kept }: Holdings): Holdings {
-    assert(this.length === 0, "restore into a residence that holds tokens");
-    const blocks = tiers.map((tier) => (tier === GONE ? GONE : this.#pool.take(this, tier)));
-    this.#fill({ tokens, blocks, kept: this.#kept?.restore(kept) ?? null, published: 0 });
-    this.append([]); // what is whole becomes findable
-    return this.holdings;
-  }
-
-  #fill({ tokens, blocks, kept, published }: Omit<Holdings, "tiers"> & { published: number }): void {
-    for (const token of tokens) this.tokens.push(token);
-    for (const block of blocks) this.#changed.add(this.blocks.push(block) - 1);
-    this.#kept?.set(kept);
-    this.#keptChanged = kept !== null;
-    this.#published = published;
+  /** It holds these besides (holdings.ts); what is whole becomes findable. */
+  fill(tokens: readonly number[], blocks: readonly number[]): void {
+    this.blocks.push(...blocks);
+    this.enterAgain();
     this.#settle();
+    this.append(tokens);
   }
 
   /**
@@ -348,11 +314,11 @@ export class Residence implements Holder {
    * stands for its prompt stays under `number`; without one it goes.
    */
   dispose(number: number | null = null): void {
-    const kept = this.#kept?.any;
+    const kept = this.kept?.any;
     const open = this.#openBlock(1);
     if (!kept && open !== null && this.#pool.references(this.blocks[open]!) === 1) this.#publish(open);
     for (const block of this.blocks.splice(0).reverse()) if (block !== GONE) this.#pool.release(block, this);
-    this.#kept?.dispose(this.tokens, number);
+    this.kept?.dispose(this.tokens, number);
     this.later?.dispose();
     this.tokens.length = 0;
     this.#published = this.#settled = this.#pinnedUntil = 0;

@@ -1,67 +1,99 @@
-// The pages of a residence as bytes, to be stored and put back: block after block and store after store, then private
-// pages list after list. A cache of the same recipe for the same model has them in the same order.
-import { assert } from "../errors.ts";
+// What a residence holds as bytes, to be stored and put back: block after block and store after store, then private pages list
+// after list, then what stands for its prompt beside them. A cache of the same recipe for the same model has it in the same order.
 import type { Gpu } from "../gpu/device.ts";
 import type { Stretch } from "./arena.ts";
 import type { KvCache } from "./cache.ts";
-import { GONE, type Holdings } from "./residence.ts";
+import { blocksStanding } from "./kept.ts";
+import type { Holdings } from "./holdings.ts";
+import { GONE } from "./residence.ts";
+import type { StateAccess } from "./system.ts";
 
 /** Bytes that are read at once, at most: bounds the staging buffer. */
 const PIECE_BYTES = 16 * 2 ** 20;
 
-function stretchesOf(cache: KvCache, { blocks, kept }: Holdings): Stretch[] {
-  const held = blocks.filter((block) => block !== GONE);
-  return [...held.flatMap((block) => cache.stretchesOfBlock(block)), ...(kept ? cache.stretchesOfKept(kept) : [])];
+/** The next bytes of what was saved, at most `most`. */
+type ByteSource = (most: number) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** What belongs to a residence beside its pages. */
+export interface Beside {
+  access: StateAccess;
+  /** Under which the state is kept. */
+  sequence: number;
 }
 
-const totalOf = (stretches: readonly Stretch[]): number => stretches.reduce((sum, { bytes }) => sum + bytes, 0);
+const totalOf = (parts: readonly { bytes: number }[]): number => parts.reduce((sum, { bytes }) => sum + bytes, 0);
 
-/** What the residence's pages hold. Steps that were launched before have written to them. */
-export async function readPages(gpu: Gpu, cache: KvCache, holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
-  const stretches = stretchesOf(cache, holdings);
-  const saved = new Uint8Array(totalOf(stretches));
-  let at = 0;
-  for (const piece of pieces(stretches)) at += await readPiece(gpu, piece, saved.subarray(at));
-  return saved;
+/** The bytes of one residence. Only while no step is under way. */
+export class HeldPages {
+  readonly #gpu: Gpu;
+  readonly #stretches: readonly Stretch[];
+  readonly #memory: readonly Uint8Array[];
+
+  constructor(gpu: Gpu, cache: KvCache, { blocks, kept, reply }: Holdings, beside: Beside | null = null) {
+    this.#gpu = gpu;
+    const held = blocks.filter((block) => block !== GONE).flatMap((block) => cache.stretchesOfBlock(block));
+    const own = kept ? cache.stretchesOfKept(kept) : [];
+    const standing = kept && beside ? blocksStanding(kept, reply!) : 0;
+    const state = standing > 0 ? beside!.access.stretches(beside!.sequence, kept!.region, standing) : [];
+    this.#stretches = [...held, ...own, ...state];
+    this.#memory = standing > 0 ? beside!.access.memory(beside!.sequence, standing) : [];
+  }
+
+  get bytes(): number {
+    return totalOf(this.#stretches) + this.#memory.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** Steps that were launched before have written to them. */
+  async *read(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+    for (const piece of pieces(this.#stretches)) yield await this.#readPiece(piece);
+    for (const part of this.#memory) yield part.slice();
+  }
+
+  async #readPiece(stretches: readonly Stretch[]): Promise<Uint8Array<ArrayBuffer>> {
+    const total = totalOf(stretches);
+    const { COPY_DST, MAP_READ } = GPUBufferUsage;
+    const staging = this.#gpu.buffer("pages on their way out", total, "scratch", COPY_DST | MAP_READ);
+    try {
+      const encoder = this.#gpu.device.createCommandEncoder();
+      let at = 0;
+      for (const { buffer, offset, bytes } of stretches) {
+        encoder.copyBufferToBuffer(buffer, offset, staging, at, bytes);
+        at += bytes;
+      }
+      this.#gpu.submit(encoder);
+      await this.#gpu.map(staging);
+      return new Uint8Array(staging.getMappedRange(0, total)).slice();
+    } finally {
+      this.#gpu.release(staging);
+    }
+  }
+
+  /** Writes what `read` gave, for holdings of the same shape. */
+  async write(next: ByteSource): Promise<void> {
+    for (const { buffer, offset, bytes } of this.#stretches)
+      await fill(bytes, next, (at, part) => this.#gpu.write(buffer, offset + at, part));
+    for (const part of this.#memory) await fill(part.length, next, (at, bytes) => part.set(bytes, at));
+  }
+}
+
+async function fill(bytes: number, next: ByteSource, put: (at: number, part: Uint8Array<ArrayBuffer>) => void) {
+  for (let at = 0; at < bytes;) {
+    const part = await next(bytes - at);
+    put(at, part);
+    at += part.length;
+  }
 }
 
 /** Stretches that fit into a staging buffer together. */
-function pieces(stretches: readonly Stretch[]): Stretch[][] {
-  const all: Stretch[][] = [[]];
+function* pieces(stretches: readonly Stretch[]): Generator<Stretch[], void> {
+  let [piece, total]: [Stretch[], number] = [[], 0];
   for (const stretch of stretches) {
-    if (totalOf(all.at(-1)!) + stretch.bytes > PIECE_BYTES && all.at(-1)!.length > 0) all.push([]);
-    all.at(-1)!.push(stretch);
-  }
-  return all;
-}
-
-async function readPiece(gpu: Gpu, stretches: readonly Stretch[], to: Uint8Array): Promise<number> {
-  const total = totalOf(stretches);
-  const { COPY_DST, MAP_READ } = GPUBufferUsage;
-  const staging = gpu.buffer("pages on their way out", total, "scratch", COPY_DST | MAP_READ);
-  try {
-    const encoder = gpu.device.createCommandEncoder();
-    let at = 0;
-    for (const { buffer, offset, bytes } of stretches) {
-      encoder.copyBufferToBuffer(buffer, offset, staging, at, bytes);
-      at += bytes;
+    if (piece.length > 0 && total + stretch.bytes > PIECE_BYTES) {
+      yield piece;
+      [piece, total] = [[], 0];
     }
-    gpu.submit(encoder);
-    await gpu.map(staging);
-    to.set(new Uint8Array(staging.getMappedRange(0, total)));
-    return total;
-  } finally {
-    gpu.release(staging);
+    piece.push(stretch);
+    total += stretch.bytes;
   }
-}
-
-/** Writes what `readPages` gave, for holdings of the same shape. */
-export function writePages(gpu: Gpu, cache: KvCache, holdings: Holdings, saved: Uint8Array<ArrayBuffer>): void {
-  const stretches = stretchesOf(cache, holdings);
-  assert(totalOf(stretches) === saved.length, `${saved.length} saved bytes for ${totalOf(stretches)} of pages`);
-  let at = 0;
-  for (const { buffer, offset, bytes } of stretches) {
-    gpu.write(buffer, offset, saved.subarray(at, at + bytes));
-    at += bytes;
-  }
+  if (piece.length > 0) yield piece;
 }

@@ -6,6 +6,7 @@ import type { Attended } from "../attended.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AnyDispatch } from "../gpu/program.ts";
 import type { Part } from "../gpu/readback.ts";
+import type { Stretch } from "./arena.ts";
 import type { KvCache } from "./cache.ts";
 import type { SealedFormat, WrittenFormat } from "./format.ts";
 import type { Streaming } from "./later.ts";
@@ -118,6 +119,8 @@ export interface Between {
    * `known`: sequences of the coming step that were there before it, and those that are over of which something stands.
    */
   before?(known: ReadonlySet<number>): Promise<void>;
+  /** The part of `before` that is owed to sequences that ran in the last step. */
+  settle?(): Promise<void>;
   stats(): RecallStats;
 }
 
@@ -127,6 +130,14 @@ export interface Attending {
   open(sequence: number): void;
   /** What its rows have read in all steps launched; null where its prompt is whole. Called before another sequence has its number. */
   read(sequence: number): Promise<Attended | null>;
+}
+
+/** What stands for the prompts of sequences beside their pages, to be saved and put back. */
+export interface StateAccess {
+  /** Where it lies of a sequence, in an order that depends on recipe and model alone: `blocks` blocks of the region that begins at `region`. */
+  stretches(sequence: number, region: number, blocks: number): Stretch[];
+  /** What JavaScript has of the first `blocks` blocks: the memory itself, made where there is none yet. */
+  memory(sequence: number, blocks: number): Uint8Array[];
 }
 
 /** Tensors of the checkpoint that is being loaded. */
@@ -200,6 +211,8 @@ export interface KvSystem {
   between?(context: SystemContext): Between;
   /** Likewise. */
   attending?(context: SystemContext): Attending;
+  /** Where a sequence that is saved has more than pages. */
+  state?(context: SystemContext): StateAccess;
 }
 
 /** An option of a system: a whole or decimal number within bounds. */

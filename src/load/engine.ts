@@ -20,9 +20,8 @@ import type {
   Session,
   SwiftKv,
 } from "../api.ts";
-import { ChatSession, render, type Speaker } from "../chat/session.ts";
+import { ChatSession, type LastReply, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
-import { evaluate } from "../engine/evaluate.ts";
 import { assert, DeviceLostError, InputError } from "../errors.ts";
 import type { Grammars } from "../grammar/constraint.ts";
 import { modelCost } from "../model/cost.ts";
@@ -32,6 +31,9 @@ import type { OwnEngine } from "../thread/own.ts";
 import type { Base } from "./convert.ts";
 import type { Renewal, Survivor } from "./renewal.ts";
 import { kvModelOf, type LoadedModel, students } from "./running.ts";
+import type { Saved } from "./saving.ts";
+
+const saving = () => import("./saving.ts");
 
 function describe({ identity, config, weights, recipe, bounds, language }: LoadedModel): ModelInfo {
   return {
@@ -66,6 +68,15 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   #renewed: Promise<Model> | null = null;
   readonly #speaker: Speaker;
   readonly #sessions = new Set<ChatSession>();
+  readonly sessions: Engine["sessions"] = {
+    list: async () => (await saving()).savedSessions.list(),
+    delete: async (name) => (await saving()).savedSessions.delete(name),
+  };
+  readonly prefixes: Engine["prefixes"] = {
+    keep: async (prefix, options) => (await this.#saved()).prefixes.keep(prefix, options),
+    list: async () => (await saving()).keptPrefixes.list(),
+    delete: async (id) => (await saving()).keptPrefixes.delete(id),
+  };
   #grammars: Promise<Grammars> | null = null;
   #completions: Promise<ChatCompletions> | null = null;
   /** Of `chat.completions`. */
@@ -77,7 +88,14 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     this.#renewal = renewal;
     const { recipe, config, language, transformer } = loaded;
     const price = (tokens: number) => recipe.price(kvModelOf(config), tokens);
-    this.#speaker = { ...language, price, engine: new TokenEngine(transformer), grammars: () => this.#openGrammars() };
+    this.#speaker = {
+      ...language,
+      price,
+      engine: new TokenEngine(transformer),
+      grammars: () => this.#openGrammars(),
+      open: (last) => this.#session(last),
+      save: async (name, last) => (await this.#saved()).save(name, last),
+    };
     this.model = describe(loaded);
     const create = async (request: ChatCompletionRequest, options?: RequestOptions) =>
       (await this.#openCompletions()).create(request, options);
@@ -201,10 +219,23 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   }
 
   session(): Session {
+    return this.#session();
+  }
+
+  #session(last: LastReply | null = null): ChatSession {
     this.#check();
-    const session = new ChatSession(this.#speaker);
+    const session = new ChatSession(this.#speaker, last);
     this.#sessions.add(session);
     return session;
+  }
+
+  async open(name: string): Promise<Session> {
+    return (await this.#saved()).open(name);
+  }
+
+  async #saved(): Promise<Saved> {
+    this.#check();
+    return (await saving()).savedFor(this.#speaker, this.#loaded);
   }
 
   async constraint(spec: ConstraintSpec): Promise<Constraint> {
@@ -235,6 +266,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   ): Promise<Evaluation> {
     this.#check();
     const { engine, price } = this.#speaker;
+    const { evaluate } = await import("../engine/evaluate.ts");
     const evaluated = await evaluate(engine, prompt, continuation, options);
     return { ...evaluated, kvBytesPerToken: price(prompt.length).kvBytesPerToken };
   }

@@ -36,6 +36,12 @@ export class BetweenSteps {
     await this.#between.before(new Set([...running, ...standing]));
   }
 
+  /** What the last step left to be done has been done. */
+  async settle(): Promise<void> {
+    await this.#taken;
+    await this.#between?.settle?.();
+  }
+
   /** Before the step is encoded. */
   reading(step: StepFacts): Reading {
     const parts = this.#between?.reads(step) ?? [];

@@ -4,7 +4,8 @@ import type { BlockMove } from "../kv/blocks.ts";
 import type { Made } from "../kv/later.ts";
 import type { CachePlan } from "../kv/plan.ts";
 import type { KeptPages, RetiringPage } from "../kv/kept.ts";
-import type { Edits, Holdings } from "../kv/residence.ts";
+import type { Holdings } from "../kv/holdings.ts";
+import type { Edits } from "../kv/residence.ts";
 
 /** Sampling of one row, all fields set. Meanings as in api.ts. */
 export interface RowSampling {
@@ -167,8 +168,15 @@ export interface Model {
   submit(batch: Batch): Promise<Launched>;
   /** What the sequence's rows have read of its prompt since it entered, where a batch had that counted; null where the recipe leaves no choice. */
   attended(sequence: number): Promise<Attended | null>;
-  /** What the pages of a residence hold, for a cache of the same recipe and model. Only while no step is under way. */
-  readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>>;
-  /** Writes what `readPages` gave before the next step. */
-  writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** What a residence holds; `sequence`: the number under which it rests, null where all of it is in the tree. Only while no step is under way. */
+  pages(holdings: Holdings, sequence: number | null): Promise<PageBytes>;
+}
+
+/** The bytes of a residence, in an order that depends on model, recipe and the shape of its holdings alone. */
+export interface PageBytes {
+  bytes: number;
+  /** Piece by piece. */
+  read(): AsyncGenerator<Uint8Array<ArrayBuffer>, void>;
+  /** `next` gives what was read, in pieces of any multiple of 4 bytes, at most as many as it is asked for. */
+  write(next: (most: number) => Promise<Uint8Array<ArrayBuffer>>): Promise<void>;
 }

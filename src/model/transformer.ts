@@ -7,7 +7,8 @@ import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
-import { GONE, type Holdings } from "../kv/residence.ts";
+import type { Holdings } from "../kv/holdings.ts";
+import { GONE } from "../kv/residence.ts";
 import { planOf } from "../kv/shape.ts";
 import type { Attending } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
@@ -16,7 +17,7 @@ import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, recordsIn, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./forward.ts";
 import { type Allowed, type Batch, GREEDY, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
-import type { Model, Row } from "./model.ts";
+import type { Model, PageBytes, Row } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { type CacheOptions, laterRoomOf, makeCache, makeRopes, roomOf } from "./room.ts";
 import { decodeResults } from "./sample/results.ts";
@@ -268,17 +269,15 @@ export class Transformer implements Model {
     return this.#attending ? this.#attending.read(sequence) : null;
   }
 
-  async readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
-    const { readPages } = await import("../kv/saved.ts");
-    return readPages(this.#gpu, this.#model.cache, holdings);
-  }
-
-  async writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): Promise<void> {
-    const { cache } = this.#model;
+  async pages(holdings: Holdings, sequence: number | null): Promise<PageBytes> {
+    const { cache, systems, spans } = this.#model;
+    const { HeldPages } = await import("../kv/saved.ts");
+    await this.#between.settle();
     const held = holdings.blocks.filter((block) => block !== GONE);
     await this.reserve(Math.max(0, ...held.map((block) => cache.roomFor(block))));
-    const { writePages } = await import("../kv/saved.ts");
-    writePages(this.#gpu, this.#model.cache, holdings, saved);
+    const context = contextOf(this.#model, spans.lower);
+    const [access] = systems.flatMap((system) => system.state?.(context) ?? []);
+    return new HeldPages(this.#gpu, cache, holdings, access && sequence !== null ? { access, sequence } : null);
   }
 
   /** A chunk without logits is still waited for: progress and abort happen between chunks, not before them. */

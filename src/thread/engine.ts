@@ -44,6 +44,15 @@ const disposed = (): InputError =>
 export class ThreadEngine implements OwnEngine {
   readonly model: ModelInfo;
   readonly chat: Engine["chat"];
+  readonly sessions: Engine["sessions"] = {
+    list: async () => this.#engine.part("sessions").call("list"),
+    delete: async (name) => this.#engine.part("sessions").call("delete", name),
+  };
+  readonly prefixes: Engine["prefixes"] = {
+    keep: async (prompt, options = {}) => this.#engine.part("prefixes").call("keep", prompt, options),
+    list: async () => this.#engine.part("prefixes").call("list"),
+    delete: async (id) => this.#engine.part("prefixes").call("delete", id),
+  };
   readonly #called: Called;
   #stats: EngineStats;
   #disposed = false;
@@ -85,6 +94,12 @@ export class ThreadEngine implements OwnEngine {
     this.#engine.link.check();
     const { target, made } = this.#engine.make("session");
     made.catch(() => {}); // its replies fail alike
+    return new ThreadSession(target);
+  }
+
+  async open(name: string): Promise<Session> {
+    const { target, made } = this.#engine.make("open", name);
+    await made;
     return new ThreadSession(target);
   }
 

@@ -1,5 +1,15 @@
 // Sessions and replies of a worker, as the page sees them.
-import type { GenerateOptions, Generation, GenerationResult, Prompt, Session, Token } from "../api.ts";
+import type {
+  Conversation,
+  GenerateOptions,
+  Generation,
+  GenerationResult,
+  Prompt,
+  ResumeOptions,
+  SavedSession,
+  Session,
+  Token,
+} from "../api.ts";
 import { Feed } from "../engine/feed.ts";
 import { InputError } from "../errors.ts";
 import type { ArgsOf, StreamMethod } from "./protocol.ts";
@@ -21,11 +31,32 @@ export class ThreadSession implements Session {
   }
 
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
-    if (this.#disposed)
-      throw new InputError("session: it was disposed; got a prompt, want none. Open another with engine.session().", {
-        code: "disposed",
-      });
-    return new ThreadReply(this.#target, "generate", [prompt, signalled(options)]);
+    return new ThreadReply(this.#live, "generate", [prompt, signalled(options)]);
+  }
+
+  resume(options: ResumeOptions = {}): Generation {
+    return new ThreadReply(this.#live, "resume", [signalled(options)]);
+  }
+
+  async conversation(): Promise<Conversation | null> {
+    return this.#target.call("conversation");
+  }
+
+  fork(): Session {
+    const { target, made } = this.#live.make("fork");
+    made.catch(() => {}); // its replies fail alike
+    return new ThreadSession(target);
+  }
+
+  async save(name: string): Promise<SavedSession> {
+    return this.#live.call("save", name);
+  }
+
+  get #live(): Target<Session> {
+    if (!this.#disposed) return this.#target;
+    throw new InputError("session: it was disposed; got a call, want none. Open another with engine.session().", {
+      code: "disposed",
+    });
   }
 
   dispose(): void {
@@ -44,10 +75,14 @@ class ThreadReply implements Generation {
   readonly #leave: () => void;
 
   /** `method`: of the session, with what it takes. */
-  constructor(target: Target<Session>, method: ReplyMethod, args: ArgsOf<Session, ReplyMethod>) {
+  constructor(
+    target: Target<Session>,
+    method: ReplyMethod,
+    args: { [M in ReplyMethod]: ArgsOf<Session, M> }[ReplyMethod],
+  ) {
     let call = 0;
     this.result = new Promise((resolve, reject) => {
-      call = target.stream(method, args, {
+      call = target.stream(method, args as never, {
         item: (token) => {
           this.#tokens.push(token);
           target.link.more(call);

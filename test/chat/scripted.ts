@@ -40,7 +40,7 @@ export async function scripted(
   const endTokens = new Set([tokenizer.idOf("<|end|>")!]);
   const asked: Asked[] = [];
   const ended: string[] = [];
-  const session: Session = {
+  const session: Pick<Session, "generate" | "dispose"> = {
     generate: (prompt, options = {}) => {
       const text = replies[asked.push({ prompt, options }) - 1]!;
       const ids = [...tokenizer.encode(text, { addSpecial: false }), ...(finish === "stop" ? endTokens : [])];

@@ -27,6 +27,7 @@ const CARDS: Record<ErrorCode, readonly [Error, string]> = {
   "bad-source": [input("bad-source"), "That is no model"],
   "bad-prompt": [input("bad-prompt"), "The model does not take this message"],
   "context-too-small": [input("context-too-small"), "Too long for the context"],
+  "other-engine": [input("other-engine"), "It belongs to another model"],
   disposed: [input("disposed"), "The model is no longer loaded"],
   "no-timestamps": [input("no-timestamps"), "This browser times no kernels"],
   "device-lost": [new DeviceLostError("x: y"), "The GPU went away"],

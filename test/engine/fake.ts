@@ -7,8 +7,9 @@ import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
 import { PASSING } from "../../src/kv/blocks.ts";
 import { optional } from "../../src/kv/optional.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
-import type { KeptPages } from "../../src/kv/kept.ts";
-import { GONE, type Holdings } from "../../src/kv/residence.ts";
+import { blocksStanding, type KeptPages } from "../../src/kv/kept.ts";
+import type { Holdings } from "../../src/kv/holdings.ts";
+import { GONE } from "../../src/kv/residence.ts";
 import { alignedBlocks } from "../../src/kv/regions.ts";
 import {
   adjusted,
@@ -21,6 +22,7 @@ import {
   type LogitRow,
   type ListEdits,
   type Model,
+  type PageBytes,
   penalised,
   type PromptEnd,
   type RowSampling,
@@ -248,13 +250,25 @@ export class FakeModel implements Model {
     return [...blocks.filter((block) => block !== GONE).map((block) => this.#blocks[block]!), ...own];
   }
 
-  async readPages(holdings: Holdings): Promise<Uint8Array<ArrayBuffer>> {
-    return new Uint8Array(Int32Array.from(this.#held(holdings).flat()).buffer);
-  }
-
-  async writePages(holdings: Holdings, saved: Uint8Array<ArrayBuffer>): Promise<void> {
-    const values = [...new Int32Array(saved.buffer, saved.byteOffset, saved.length / 4)];
-    for (const page of this.#held(holdings)) page.splice(0, BLOCK_TOKENS, ...values.splice(0, BLOCK_TOKENS));
+  /** Slot by slot, then the region. */
+  async pages(holdings: Holdings, sequence: number | null): Promise<PageBytes> {
+    const pages = this.#held(holdings);
+    const { kept, reply } = holdings;
+    const standing = kept && recalls(this.cache) && sequence !== null ? blocksStanding(kept, reply!) * BLOCK_TOKENS : 0;
+    const first = (kept?.region ?? 0) * BLOCK_TOKENS;
+    const state = this.#state;
+    return {
+      bytes: 4 * (pages.length * BLOCK_TOKENS + standing),
+      async *read() {
+        for (const page of pages) yield new Uint8Array(Int32Array.from(page).buffer);
+        yield new Uint8Array(Int32Array.from(state.slice(first, first + standing)).buffer);
+      },
+      async write(next) {
+        const token = async () => new Int32Array((await next(4)).slice().buffer)[0]!;
+        for (const page of pages) for (let slot = 0; slot < BLOCK_TOKENS; slot++) page[slot] = await token();
+        for (let i = first; i < first + standing; i++) state[i] = await token();
+      },
+    };
   }
 
   #runRows(batch: Batch): void {

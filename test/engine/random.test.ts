@@ -1,6 +1,6 @@
 // Random requests with too little memory: arrivals, aborts, common beginnings, penalties; conversations that go on and branch.
 import { expect, test } from "playwright/test";
-import { GREEDY, type RowSampling } from "../../src/model/model.ts";
+import { GREEDY, type RowSampling, type Sampled } from "../../src/model/model.ts";
 import { pick, random } from "../kernels/spec.ts";
 import { collect, make, request, words } from "./drive.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
@@ -158,4 +158,52 @@ test("random requests with too little memory: tokens as alone, every block given
   expect(kept).toBeGreaterThan(30);
   expect(both).toBeGreaterThan(10);
   expect(aborted).toBeGreaterThan(50);
+});
+
+/** A reply in several runs, each cut after a few tokens, by its limit or by whoever reads it. Returns its tokens, and how often what rested was there. */
+async function inParts(
+  { engine }: ReturnType<typeof make>,
+  { prompt, count, sampling }: Job,
+  uniform: () => number,
+): Promise<{ tokens: number[]; rests: number }> {
+  let begun: Sampled[] = [];
+  let rested: ReturnType<typeof engine.generate>["rested"] = null;
+  let rests = 0;
+  while (begun.length < count) {
+    const more = Math.min(count - begun.length, 1 + Math.floor(uniform() * 30));
+    const byLimit = uniform() < 0.6;
+    const most = byLimit ? begun.length + more : count;
+    const run = engine.generate(request(prompt, most, { sampling, begun, rests: true }), undefined, rested);
+    const seen: Sampled[] = [];
+    for await (const sampled of run) if (seen.push(sampled) === begun.length + more && !byLimit) break;
+    begun = seen;
+    rested = run.rested;
+    rests += rested ? 1 : 0;
+  }
+  engine.release(rested);
+  return { tokens: begun.map(({ token }) => token), rests };
+}
+
+test("80 times random replies that are cut and go on, beside others and with too little memory: tokens as in one go", async () => {
+  let [rests, crowded] = [0, 0];
+  for (let seed = 0; seed < 80; seed++) {
+    const { options, jobs } = draw(seed);
+    const plans = [recallingPlan, retainingPlan, streamingPlan];
+    const retaining = plans[seed % 3]!(options.blocks, 3 + (seed % 20), options.sequences);
+    const cache = seed % 2 === 0 ? options.cache : retaining;
+    const made = make({ ...options, cache });
+    const uniform = random(30_000 + seed);
+    const whole = jobs.map((job) => ({ ...job, abortAt: -1 }));
+    await drive(made.model, whole, async (job) => {
+      const got = await inParts(made, job, uniform);
+      const want = continuation(job.prompt, job.count, 97, job.sampling, cache);
+      expect(got.tokens, `seed ${seed}`).toEqual(want);
+      rests += got.rests;
+    });
+    await settled();
+    expectAllFree(made, cache, `seed ${seed}`);
+    crowded += made.engine.preemptions > 0 ? 1 : 0;
+  }
+  expect(rests).toBeGreaterThan(50);
+  expect(crowded).toBeGreaterThan(10);
 });

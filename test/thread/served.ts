@@ -46,7 +46,8 @@ interface FakeEngine extends Engine {
 export function engineOver(model: FakeModel, given: Given = {}): FakeEngine {
   const engine = new TokenEngine(model);
   const price = () => ({ kvBytesPerToken: 2, evictedTokens: 0 });
-  const speaker = { tokenizer, template: null, endTokens: new Set(), engine, price } as unknown as Speaker;
+  const open: Speaker["open"] = (last) => new ChatSession(speaker, last);
+  const speaker = { tokenizer, template: null, endTokens: new Set(), engine, price, open } as unknown as Speaker;
   const sessions: ChatSession[] = [];
   const asked: FakeEngine["asked"] = [];
   const replies: Generation[] = [];
@@ -56,13 +57,14 @@ export function engineOver(model: FakeModel, given: Given = {}): FakeEngine {
     session: () => {
       const session = new ChatSession(speaker);
       sessions.push(session);
+      const answer = session.generate.bind(session);
       const generate: Session["generate"] = (prompt, options) => {
         asked.push(options);
-        const reply = session.generate(prompt, options);
+        const reply = answer(prompt, options);
         replies.push(reply);
         return reply;
       };
-      return { generate, dispose: () => session.dispose() };
+      return Object.assign(session, { generate });
     },
     dispose: () => sessions.forEach((session) => session.dispose()),
     asked,

@@ -6,6 +6,7 @@ import type {
   ConvertOptions,
   DistilOptions,
   Engine,
+  KeptPrefix,
   Token,
 } from "../../src/api.ts";
 import * as errors from "../../src/errors.ts";
@@ -56,6 +57,51 @@ test("model, stats and the tokenizer answer without waiting; stats are those at 
   expect(engine.tokenize(text)).toEqual(tokenizer.encode(text));
   expect(engine.detokenize(engine.tokenize(text, { addSpecial: false }))).toBe(text);
   expect(() => engine.render([])).toThrow(InputError);
+  close();
+});
+
+test("a reply that was cut goes on, in its session and in a fork, and the worker tells of it", async () => {
+  const { engine, close } = await served(engineOver(new FakeModel()));
+  const session = engine.session();
+  const whole = continuation(PROMPT, 12, 97);
+  expect((await session.generate({ tokens: PROMPT }, { maxTokens: 5 }).result).tokens).toEqual(whole.slice(0, 5));
+  const fork = session.fork();
+  const reply = session.resume({ maxTokens: 7 });
+  expect(await read(reply)).toEqual(whole.slice(5));
+  expect((await reply.result).tokens).toEqual(whole);
+  expect(await session.conversation()).toMatchObject({ prompt: { tokens: PROMPT }, reply: { tokens: whole } });
+  expect(await read(fork.resume({ maxTokens: 2 }))).toEqual(whole.slice(5, 7));
+  session.dispose();
+  expect(() => session.resume()).toThrow(InputError);
+  await expect(engine.session().resume().result).rejects.toThrow("resume: got no reply that was cut");
+  close();
+});
+
+test("sessions are opened, and beginnings kept, by the worker", async () => {
+  const asked: unknown[] = [];
+  const own = engineOver(new FakeModel());
+  const given: Partial<Engine> = {
+    open: async (name) => (asked.push(name), own.session()),
+    sessions: { list: async () => [], delete: async (name) => asked.push(name) },
+    prefixes: {
+      keep: async (prompt, { onPrefill } = {}) => {
+        onPrefill!(3, 4);
+        return { id: "a", tokens: asked.push(prompt) } as KeptPrefix & { computedTokens: number };
+      },
+      list: async () => [],
+      delete: async () => 7,
+    },
+  };
+  const { engine, close } = await served(Object.assign(own, given));
+  const opened = await engine.open("notes");
+  expect(await read(opened.generate({ tokens: PROMPT }, { maxTokens: 3 }))).toEqual(continuation(PROMPT, 3, 97));
+  expect([await engine.sessions.list(), await engine.sessions.delete("old")]).toEqual([[], 2]);
+  const told: number[] = [];
+  const onPrefill = (done: number, total: number) => void told.push(done, total);
+  expect(await engine.prefixes.keep({ text: "x" }, { onPrefill })).toMatchObject({ id: "a", tokens: 3 });
+  expect(told).toEqual([3, 4]);
+  expect([await engine.prefixes.list(), await engine.prefixes.delete()]).toEqual([[], 7]);
+  expect(asked).toEqual(["notes", "old", { text: "x" }]);
   close();
 });
 

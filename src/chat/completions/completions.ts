@@ -24,7 +24,7 @@ import { callingOf, checkRequest, countOf, optionsOf, shapeOf } from "./request.
 export interface Host {
   model: Pick<ModelInfo, "name" | "sampling">;
   speaker: Speaker;
-  session: () => Session;
+  session: () => Pick<Session, "generate">;
 }
 
 /** The replies of a request under way. */

@@ -79,12 +79,16 @@ class HostBetween extends GpuBetween {
   }
 
   async before(known: ReadonlySet<number>): Promise<void> {
+    await this.settle();
+    this.#server.keepOnly(known);
+  }
+
+  async settle(): Promise<void> {
     const [ended, retired, missed] = [this.#ended, this.#retired, this.#missed];
     this.#ended = this.#retired = this.#missed = null;
     if (missed) await this.#server.bring(missed.moves, missed.sequences);
     if (ended) await this.#server.keepPrompt(ended);
     if (retired) await this.#server.keepPage(retired);
-    this.#server.keepOnly(known);
   }
 
   override stats() {

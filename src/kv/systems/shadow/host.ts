@@ -79,6 +79,19 @@ export class HostValues {
       stores[store]!.set(values.subarray(head * each, (head + 1) * each), (head * tokens + from) * words);
   }
 
+  /** The first `tokens` tokens of a sequence, as they lie here: store after store and head after head. Room for them where there is none. */
+  memory(sequence: number, tokens: number): Uint8Array[] {
+    this.open(sequence, tokens, tokens);
+    const { kvHeads, words } = this.#shape;
+    const prompt = this.#prompts.get(sequence)!;
+    return prompt.stores.flatMap(({ buffer }) =>
+      Array.from(
+        { length: kvHeads },
+        (_, head) => new Uint8Array(buffer, 4 * head * prompt.tokens * words, 4 * tokens * words),
+      ),
+    );
+  }
+
   /** Nothing of other sequences is wanted any more. */
   keepOnly(known: ReadonlySet<number>): void {
     for (const sequence of this.#prompts.keys()) if (!known.has(sequence)) this.#prompts.delete(sequence);

@@ -80,6 +80,10 @@ export class ValueServer {
     return this.#host.bytes;
   }
 
+  memory(sequence: number, tokens: number): Uint8Array[] {
+    return this.#host.memory(sequence, tokens);
+  }
+
   keepOnly(running: ReadonlySet<number>): void {
     this.#host.keepOnly(running);
   }

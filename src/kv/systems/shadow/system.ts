@@ -132,5 +132,6 @@ function createSystem(
     stateBytes: stateBytesOf(shape, model, layout.stores),
     between: (context) => work.now.betweenSteps(context, shape),
     attending: (context) => new work.now.ChunkReads(context, shape),
+    state: (context) => work.now.stateAccess(context, shape),
   };
 }

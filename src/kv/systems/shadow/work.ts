@@ -4,3 +4,4 @@ export { betweenSteps } from "./between.ts";
 export { recallChunks } from "./decode.ts";
 export { takePrompt } from "./prompt.ts";
 export { takePage } from "./retire.ts";
+export { stateAccess } from "./saved.ts";
