@@ -1,5 +1,5 @@
 // A second model on the device and the weights of a first one: a SwiftKV student of it, or the ordinary model.
-import type { ConvertOptions, DistilOptions, SwiftKv } from "../api.ts";
+import type { ConvertOptions, DistilOptions, FilePiece, ModelSource, SwiftKv } from "../api.ts";
 import { InputError } from "../errors.ts";
 import { sameShape } from "../kv/systems/swiftkv/layout.ts";
 import type { Fit } from "../model/context.ts";
@@ -101,6 +101,42 @@ export const remake = (base: LoadedModel, model: LoadedModel): Promise<LoadedMod
     signal: undefined,
     variants: model.variants.chosen,
   });
+
+/** The file of a student: see `saveStudent` in load.ts. */
+export async function studentFile({ weights, config, identity }: LoadedModel): Promise<Uint8Array<ArrayBuffer>> {
+  const fit = fitOf("saveStudent", weights);
+  return (await students.load()).studentBytes(fit, { config, ...identity });
+}
+
+/** A student and its base: see `saveCheckpoint` in load.ts. */
+export async function* wholeFiles(
+  { weights, config, identity }: LoadedModel,
+  source: ModelSource,
+  signal?: AbortSignal,
+): AsyncGenerator<FilePiece> {
+  const fit = fitOf("saveCheckpoint", weights);
+  const { checkpointFiles } = await import("./full.ts");
+  yield* checkpointFiles(fit, { config, ...identity }, source, signal);
+}
+
+function fitOf(who: string, { fit }: LoadedModel["weights"]): Fit {
+  if (fit) return fit;
+  throw new InputError(
+    `${who}: got a model that was not calibrated or trained here, want one. Make it with convert(engine, shape, { calibrate }) or distil.`,
+  );
+}
+
+/** The file of the student that a checkpoint of `distil` holds. */
+export async function exportStudent(
+  { config, identity }: LoadedModel,
+  checkpoint: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const training = await import("./training.ts");
+  const { studentBytes } = await students.load();
+  const read = await training.readCheckpoint(checkpoint, identity, config);
+  const { swiftkv } = read.progress;
+  return studentBytes(training.fitOf(read, config), { config: { ...config, swiftkv }, ...identity });
+}
 
 /** What `model` describes, on the device and the weights of `base`. */
 async function makeBeside(

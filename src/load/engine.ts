@@ -25,12 +25,11 @@ import { TokenEngine } from "../engine/engine.ts";
 import { assert, DeviceLostError, InputError } from "../errors.ts";
 import type { Grammars } from "../grammar/constraint.ts";
 import { modelCost } from "../model/cost.ts";
-import type { Fit } from "../model/context.ts";
 import type { Model } from "../model/model.ts";
 import type { OwnEngine } from "../thread/own.ts";
 import type { Base } from "./convert.ts";
 import type { Renewal, Survivor } from "./renewal.ts";
-import { kvModelOf, type LoadedModel, students } from "./running.ts";
+import { kvModelOf, type LoadedModel } from "./running.ts";
 import type { Saved } from "./saving.ts";
 
 const saving = () => import("./saving.ts");
@@ -179,36 +178,20 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
 
   /** The file of a student: see `saveStudent`. */
   async studentFile(): Promise<Uint8Array<ArrayBuffer>> {
-    const { config, identity } = this.#loaded;
-    return students.now.studentBytes(this.#fitFor("saveStudent"), { config, ...identity });
+    this.#check();
+    return (await import("./convert.ts")).studentFile(this.#loaded);
   }
 
   /** A student and its base: see `saveCheckpoint`. */
   async *checkpointFiles(source: ModelSource, signal?: AbortSignal): AsyncGenerator<FilePiece> {
-    const { config, identity } = this.#loaded;
-    const fit = this.#fitFor("saveCheckpoint");
-    const { checkpointFiles } = await import("./full.ts");
-    yield* checkpointFiles(fit, { config, ...identity }, source, signal);
-  }
-
-  #fitFor(who: string): Fit {
     this.#check();
-    const { fit } = this.#loaded.weights;
-    if (fit) return fit;
-    throw new InputError(
-      `${who}: got a model that was not calibrated or trained here, want one. Make it with convert(engine, shape, { calibrate }) or distil.`,
-    );
+    yield* (await import("./convert.ts")).wholeFiles(this.#loaded, source, signal);
   }
 
   /** The file of the student that a checkpoint holds. */
   async exportStudent(checkpoint: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
     this.#check();
-    const { config, identity } = this.#loaded;
-    const { fitOf, readCheckpoint } = await import("./training.ts");
-    const { studentBytes } = await students.load();
-    const read = await readCheckpoint(checkpoint, identity, config);
-    const { swiftkv } = read.progress;
-    return studentBytes(fitOf(read, config), { config: { ...config, swiftkv }, ...identity });
+    return (await import("./convert.ts")).exportStudent(this.#loaded, checkpoint);
   }
 
   #check(): void {
