@@ -58,6 +58,7 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
     headWidth: 8,
     tiers: [{ format, blocks: 9 }],
     privatePages: [6, 4, 8],
+    regions: 0,
     streamed: null,
     records: 16,
   };

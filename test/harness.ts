@@ -17,7 +17,7 @@ import type {
 } from "../src/index.ts";
 import { devices } from "./device.ts";
 import { losses } from "./lost.ts";
-import { memory } from "./memory.ts";
+import { memory, starving } from "./memory.ts";
 import { liveBuffers } from "./live.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
@@ -128,6 +128,16 @@ async function open(
   const engine = await load(files ? await picked(url, files) : url.href, { tune: "off", ...options, ...device });
   engines.set(name, engine);
   return engine.stats();
+}
+
+/** Tokens of jobs at once, or the codes of their errors, while there is no memory for buffers with this label. */
+async function starved(name: string, jobs: readonly Job[], label: string): Promise<(number[] | string)[]> {
+  const outcome = (each: Job) =>
+    answer(name, each).then(
+      ({ tokens }) => tokens,
+      (error: Error & { code?: string }) => error.code ?? String(error),
+    );
+  return starving(await sharedDevice(), label, () => Promise.all(jobs.map(outcome)));
 }
 
 /** A second engine `name` on the weights of `from`. */
@@ -353,6 +363,7 @@ const harness = {
   twin,
   model: (name: string) => engines.get(name)!.model,
   answer,
+  starved,
   answers: (name: string, jobs: readonly Job[]) => Promise.all(jobs.map((job) => answer(name, job))),
   tokenize: (name: string, text: string) => engines.get(name)!.tokenize(text),
   detokenize: (name: string, tokens: readonly number[]) => engines.get(name)!.detokenize(tokens),

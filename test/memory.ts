@@ -139,6 +139,20 @@ const FAILURES = {
   },
 } as const;
 
+/** Runs `work` while the device has no memory for buffers with this label. */
+export async function starving<T>(device: GPUDevice, label: string, work: () => Promise<T>): Promise<T> {
+  const { createBuffer } = device;
+  device.createBuffer = (descriptor) =>
+    descriptor.label === label
+      ? FAILURES.lacks(device, createBuffer, descriptor)
+      : createBuffer.call(device, descriptor);
+  try {
+    return await work();
+  } finally {
+    device.createBuffer = createBuffer;
+  }
+}
+
 export interface Failures {
   /** Allocations of a load. */
   allocations: number;

@@ -2,7 +2,7 @@
 //
 //   table      [*, listLength, columns]  vec4u  read
 //   kv         [*]                       u32    read
-//   landmarks  [G, ROWS, stride]         u32    write  by KV head, channels and chunk: pairs of f16; or fours of codes, then a pair
+//   landmarks  [G, ROWS, room]           u32    write  by KV head, channels and chunk: pairs of f16; or fours of codes, then a pair
 //   unlike     [G, stride]               f32    write  −(least cosine of a key of the chunk and the landmark); of chunk 0: 2
 //
 // dispatch  (⌈chunks / WG⌉, G, 1): one thread per chunk, from chunk `begin` on
@@ -29,7 +29,8 @@ struct Params {
   begin: u32,       // first chunk, and how many there are
   chunks: u32,
   first: u32,       // place of chunk 0 in `landmarks`
-  stride: u32,      // chunks that there is room for
+  room: u32,        // chunks that there is room for in `landmarks`
+  stride: u32,      // and in `unlike`
 }
 
 @group(0) @binding(0) var<storage, read> table: array<vec4u>;
@@ -52,10 +53,10 @@ fn write_codes(page: u32, slot: u32, at: u32, least: f32, most: f32) {
   let pair = code_pair(least, most, 8u);
   for (var e4 = 0u; e4 < E / 4u; e4++) {
     let mean = mean_key(page, e4, slot);
-    landmarks[at + e4 * params.stride] = u32(code(mean.x, pair, 8u)) | (u32(code(mean.y, pair, 8u)) << 8u)
+    landmarks[at + e4 * params.room] = u32(code(mean.x, pair, 8u)) | (u32(code(mean.y, pair, 8u)) << 8u)
       | (u32(code(mean.z, pair, 8u)) << 16u) | (u32(code(mean.w, pair, 8u)) << 24u);
   }
-  landmarks[at + E / 4u * params.stride] = pair;
+  landmarks[at + E / 4u * params.room] = pair;
 }
 
 @compute @workgroup_size(WG)
@@ -66,7 +67,7 @@ fn shadow_landmarks(@builtin(global_invocation_id) id: vec3u) {
   let entry = table[list + (1u + chunk * CHUNK / 32u) * params.columns];
   if (entry.z != params.arena) { return; }
   let slot = chunk * CHUNK % 32u;
-  let at = id.y * ROWS * params.stride + params.first + chunk;
+  let at = id.y * ROWS * params.room + params.first + chunk;
   var products: array<f32, CHUNK>;  // of each key and the landmark
   var squares: array<f32, CHUNK>;
   var square = 0.0;                 // of the landmark
@@ -89,8 +90,8 @@ fn shadow_landmarks(@builtin(global_invocation_id) id: vec3u) {
     least = min(least, min(min(mean.x, mean.y), min(mean.z, mean.w)));
     most = max(most, max(max(mean.x, mean.y), max(mean.z, mean.w)));
     if (BITS == 8u) { continue; }
-    landmarks[at + 2u * e4 * params.stride] = pack_half(mean.xy);
-    landmarks[at + (2u * e4 + 1u) * params.stride] = pack_half(mean.zw);
+    landmarks[at + 2u * e4 * params.room] = pack_half(mean.xy);
+    landmarks[at + (2u * e4 + 1u) * params.room] = pack_half(mean.zw);
   }
   if (BITS == 8u) { write_codes(entry.x, slot, at, least, most); }
   var cosine = 1.0;

@@ -3,7 +3,7 @@
 //   q          [T, H, E/4]               vec4f  read
 //   rows       [T]                       vec4u  read
 //   table      [*, listLength, columns]  vec4u  read
-//   landmarks  [G, ROWS, stride/4]       vec4u  read   see shadow_landmarks
+//   landmarks  [G, ROWS, room/4]         vec4u  read   see shadow_landmarks
 //   outliers   [*, G, OUTLIERS]          u32    read   chunks that are always there
 //   products   [M, H, stride/4]          vec4f  write
 //
@@ -30,7 +30,8 @@ struct Params {
   region: u32,      // block of chunk 0; also from the head where `chunks` is 0
   perPage: u32,     // chunks of a page
   span: u32,        // chunks that are written, up to the next multiple of 4
-  stride: u32,      // chunks that there is room for, a multiple of 4
+  room: u32,        // chunks that there is room for in `landmarks`, a multiple of 4
+  stride: u32,      // and in `products`
   scale: f32,       // 1/√E
 }
 
@@ -62,7 +63,7 @@ fn shadow_scores(@builtin(workgroup_id) wg: vec3u, @builtin(global_invocation_id
   for (var i = 0u; i < OUTLIERS; i++) { recallable = recallable & (four != vec4u(outliers[list * OUTLIERS + i])); }
   var sums: array<vec4f, R>;
   let query = (row * G + wg.y) * R * (E / 4u);
-  let fours = params.stride / 4u;
+  let fours = params.room / 4u;  // from one row of landmarks to the next
   let at = wg.y * ROWS * fours + first + id.x;
   if (4u * id.x < chunks && BITS == 16u) {
     for (var e4 = 0u; e4 < E / 4u; e4++) {
@@ -92,6 +93,6 @@ fn shadow_scores(@builtin(workgroup_id) wg: vec3u, @builtin(global_invocation_id
     for (var h = 0u; h < R; h++) { sums[h] = sums[h] * scales + queries[h] * minima; }  // unrolled
   }
   for (var h = 0u; h < R; h++) {
-    products[((wg.z * G + wg.y) * R + h) * fours + id.x] = select(vec4f(-3e38), sums[h] * params.scale, recallable);
+    products[((wg.z * G + wg.y) * R + h) * (params.stride / 4u) + id.x] = select(vec4f(-3e38), sums[h] * params.scale, recallable);
   }
 }

@@ -3,14 +3,13 @@
 // read: the step's rows run meanwhile, and are sampled once it has been read.
 import type { FinishReason } from "../api.ts";
 import type { Attended } from "../attended.ts";
-import { InputError } from "../errors.ts";
 import { BlockPool } from "../kv/blocks.ts";
 import type { LaterPool } from "../kv/later.ts";
 import { optional } from "../kv/optional.ts";
 import type { PagePool } from "../kv/pages.ts";
 import { Residence } from "../kv/residence.ts";
-import type { Allowed, Batch, Launched, Model, Sampled } from "../model/model.ts";
-import { addAttended } from "./attended.ts";
+import { type Allowed, type Batch, type Launched, type Model, NoRoomError, type Sampled } from "../model/model.ts";
+import { type Asked, checkRequest } from "./check.ts";
 import type { PlannedStep } from "./draft.ts";
 import { ExclusiveWork, type Waiting } from "./exclusive.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -124,42 +123,9 @@ export class TokenEngine {
     return this.#scheduler.preemptions;
   }
 
-  /** Throws InputError before any work if the request cannot succeed. One that passes never fails for want of room. */
-  check({
-    prompt,
-    maxTokens,
-    forced = [],
-    begun = [],
-  }: Pick<Request, "prompt" | "maxTokens" | "forced" | "begun">): void {
-    if (prompt.length === 0)
-      throw new InputError("prompt: got no tokens, want at least 1. Give a text or a message.", { code: "bad-prompt" });
-    if (prompt.length >= this.context) {
-      throw new InputError(
-        `prompt: got ${prompt.length} tokens, want at most ${this.context - 1} (context ${this.context}, one token to generate). Shorten it or load the model with a larger context.`,
-        { code: "context-too-small" },
-      );
-    }
-    if (!Number.isInteger(maxTokens) || maxTokens < 1) {
-      throw new InputError(`maxTokens: got ${maxTokens}, want a whole number of at least 1.`);
-    }
-    const after = begun.length > 0 ? begun.length + 1 : forced.length; // at least one more is to come
-    if (prompt.length + after > this.context) {
-      throw new InputError(
-        `continuation: got ${after} tokens after ${prompt.length}, want at most ${this.context} together (the context). Shorten one or load the model with a larger context.`,
-        { code: "context-too-small" },
-      );
-    }
-    this.#checkIds("prompt", prompt);
-    this.#checkIds("continuation", forced);
-  }
-
-  #checkIds(name: string, tokens: readonly number[]): void {
-    const { vocabulary } = this.#model.limits;
-    const bad = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary);
-    if (bad !== undefined)
-      throw new InputError(`${name}: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`, {
-        code: "bad-prompt",
-      });
+  /** Throws InputError before any work if the request cannot succeed. One that passes never fails for want of blocks. */
+  check(request: Asked): void {
+    checkRequest(request, { context: this.context, vocabulary: this.#model.limits.vocabulary });
   }
 
   /** Starts the request. Throws InputError as `check` does. It runs whether or not its tokens are read. `rested`: of the run that it goes on from. */
@@ -212,7 +178,8 @@ export class TokenEngine {
         read.catch(() => {}); // nobody waits for what a failed reply has read
         reads.push(read);
       };
-    return async () => addAttended(await Promise.all(reads));
+    return async () =>
+      reads.length === 0 ? null : (await import("./attended.ts")).addAttended(await Promise.all(reads));
   }
 
   #start(sequence: Sequence): void {
@@ -268,11 +235,12 @@ export class TokenEngine {
     const unread: Step[] = [];
     try {
       while (true) {
-        const step = this.#scheduler.plan(this.#exclusive.arrival);
-        if (step) unread.push(await this.#launch(step));
-        else if (unread.length === 0) return;
-        if (unread.length > 1 || !step) await this.#settle(unread.shift()!);
-        if (step) await this.#sample(unread.at(-1)!);
+        const plan = this.#scheduler.plan(this.#exclusive.arrival);
+        if (!plan && unread.length === 0) return;
+        const step = plan && (await this.#launch(plan, unread));
+        if (step) unread.push(step);
+        if (unread.length > 1 || !plan) await this.#settle(unread.shift()!);
+        if (step) await this.#sample(step);
       }
     } catch (error) {
       // Nothing may be under way when the next requests start, least of all with a staging buffer.
@@ -281,10 +249,35 @@ export class TokenEngine {
     }
   }
 
-  async #launch(step: PlannedStep): Promise<Step> {
+  /** Null where there is no memory for it. Then everything has been read. */
+  async #launch(step: PlannedStep, unread: Step[]): Promise<Step | null> {
     for (const sequence of step.entered) this.#tell(sequence, () => sequence.report(sequence.reused!));
     this.#notePeak(step.batch);
-    return { step, ...(await this.#model.submit(step.batch)) };
+    try {
+      return { step, ...(await this.#model.submit(step.batch)) };
+    } catch (error) {
+      if (!(error instanceof NoRoomError)) throw error;
+      const { sequences } = error;
+      const needing = this.#scheduler.running.filter(({ number }) => number !== null && sequences.includes(number));
+      if (needing.length === 0) throw error;
+      while (unread.length > 0) await this.#settle(unread.shift()!);
+      this.#lack(needing, error);
+      return null;
+    }
+  }
+
+  /**
+   * There is no memory for more than has been used. What is kept for later requests goes first: with all of what there is, these may
+   * have room. Those that do not have it then fail. All others are computed again; nothing of the step has been done.
+   */
+  #lack(needing: readonly Sequence[], error: NoRoomError): void {
+    const keeps = this.#pool.keeps || (this.#privatePages?.standing?.numbers.length ?? 0) > 0;
+    for (const sequence of needing) {
+      if (!keeps || sequence.lacked) this.#end(sequence, null, error);
+      sequence.lacked = true;
+    }
+    this.#scheduler.setBackAll();
+    this.#forgetAll();
   }
 
   /** Of a step in which a reply is constrained; every token before it has been read. */

@@ -96,7 +96,7 @@ export class Scheduler {
     return true;
   }
 
-  /** The cache is gone: what ran waits again, in its order, and what waits holds nothing of it. */
+  /** What the cache holds is lost: what ran waits again, in its order, and what waits holds nothing of it. No step may be unread. */
   setBackAll(): void {
     for (const sequence of [...this.#running, ...this.#waiting]) sequence.leave();
     this.#waiting.unshift(...this.#running.splice(0));

@@ -64,6 +64,8 @@ export class Sequence {
   inFlight = 0;
   finish: FinishReason | null = null;
   done = false;
+  /** There was no memory for it once: it fails the next time. */
+  lacked = false;
   /** Called with its number as it gives that back, if it has decoded anything under it that has been read. */
   onLeave: (number: number) => void = () => {};
   #enteredWith = 0;

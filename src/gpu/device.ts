@@ -37,6 +37,12 @@ const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
 /** Bytes from which a software adapter gains more by fixed lengths than it loses by compiling once for each length. */
 const WORTH_FIXING = 2 ** 17;
 
+const noAdapter = (what: string, cause?: unknown): UnsupportedError =>
+  new UnsupportedError(
+    `WebGPU: the browser found no adapter${what}; want a GPU or a software adapter. Check that hardware acceleration is switched on and the driver is current.`,
+    { code: "no-adapter", cause },
+  );
+
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterInfo;
@@ -91,8 +97,7 @@ export class Gpu {
     try {
       return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
     } catch (cause) {
-      const got = `WebGPU: the adapter gave no device; got ${String(cause)}. Try again, or restart the browser.`;
-      throw new UnsupportedError(got, { code: "no-adapter", cause });
+      throw noAdapter(" that gives a device", cause);
     }
   }
 
@@ -125,10 +130,7 @@ export class Gpu {
     }
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) {
-      throw new UnsupportedError(
-        "WebGPU: the browser found no adapter; want a GPU or a software adapter. Check that hardware acceleration is switched on and the driver is current.",
-        { code: "no-adapter" },
-      );
+      throw noAdapter("");
     }
     return adapter;
   }
@@ -199,11 +201,19 @@ export class Gpu {
 
   /** A buffer made while the engine runs. Throws UnsupportedError where there is no memory for it; nothing is left then. */
   async allocate(make: () => GPUBuffer): Promise<GPUBuffer> {
-    let buffer: GPUBuffer | null = null;
+    return (await this.allocateAll([make]))[0]!;
+  }
+
+  /** Several of them, all or none. */
+  async allocateAll(makes: readonly (() => GPUBuffer)[]): Promise<GPUBuffer[]> {
+    const buffers: GPUBuffer[] = [];
     try {
-      return await this.guardMemory(async () => (buffer = make()));
+      await this.guardMemory(async () => {
+        for (const make of makes) buffers.push(make());
+      });
+      return buffers;
     } catch (error) {
-      if (buffer) this.release(buffer);
+      for (const buffer of buffers) this.release(buffer);
       throw error;
     }
   }

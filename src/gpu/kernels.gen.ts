@@ -3323,7 +3323,7 @@ export const shadow_landmarks = {
   },
   "params": {
     "binding": 4,
-    "size": 36,
+    "size": 40,
     "fields": {
       "listLength": {
         "offset": 0,
@@ -3357,8 +3357,12 @@ export const shadow_landmarks = {
         "offset": 28,
         "type": "u32"
       },
-      "stride": {
+      "room": {
         "offset": 32,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 36,
         "type": "u32"
       }
     }
@@ -3865,7 +3869,7 @@ export const shadow_scores = {
   },
   "params": {
     "binding": 6,
-    "size": 40,
+    "size": 44,
     "fields": {
       "firstRow": {
         "offset": 0,
@@ -3899,12 +3903,16 @@ export const shadow_scores = {
         "offset": 28,
         "type": "u32"
       },
-      "stride": {
+      "room": {
         "offset": 32,
         "type": "u32"
       },
-      "scale": {
+      "stride": {
         "offset": 36,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 40,
         "type": "f32"
       }
     }

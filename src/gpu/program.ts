@@ -28,8 +28,15 @@ export interface Dispatch<K extends KernelSource, D> {
   /** Bytes moved and floating-point operations, as in the shader's `cost` line. */
   bytes: (sizes: D) => number;
   flops: (sizes: D) => number;
-  /** What the CPU does before it, once the GPU has been given all that comes before. */
-  awaits?: (sizes: D) => Promise<void>;
+  /** What the CPU does before it. */
+  awaits?: Pause<D>;
+}
+
+/** What the CPU does in the middle of a program, once the GPU has been given all that comes before. */
+export interface Pause<D> {
+  /** In which steps. */
+  when: (sizes: D) => boolean;
+  work: (sizes: D) => Promise<void>;
 }
 
 /** A dispatch with everything that is made once. */
@@ -44,7 +51,7 @@ interface BoundDispatch<D> {
   grid: (sizes: D) => Grid;
   bytes: (sizes: D) => number;
   flops: (sizes: D) => number;
-  awaits: ((sizes: D) => Promise<void>) | undefined;
+  awaits: Pause<D> | undefined;
 }
 
 /** Parameters of a dispatch lie at a dynamic offset; 256 is the largest minUniformBufferOffsetAlignment WebGPU allows. */
@@ -60,7 +67,6 @@ export class Program<D extends object> {
   readonly #params: GPUBuffer;
   readonly #view: DataView<ArrayBuffer>;
   #grids: Grid[] = [];
-  #pauses = false;
   #sizes = "";
 
   private constructor(gpu: Gpu, buffer: GPUBuffer) {
@@ -100,7 +106,6 @@ export class Program<D extends object> {
     const group = kernel.bind(buffers, this.#params);
     this.#gpu.counts.objectsCreated++;
     const offset = this.#dispatches.length * PARAMS_BYTES;
-    this.#pauses ||= awaits !== undefined;
     this.#dispatches.push({ label, source, pipeline, group, offset, params, grid, bytes, flops, awaits });
   }
 
@@ -123,16 +128,21 @@ export class Program<D extends object> {
     for (let i = first; i < end; i++) this.#dispatch(pass, this.#dispatches[i]!, this.#grids[i]!);
   }
 
-  /** Whether the CPU has a part in it. */
-  get pauses(): boolean {
-    return this.#pauses;
+  /** Whether the CPU has a part in this step. */
+  pauses(sizes: D): boolean {
+    return this.#starts(sizes).length > 0;
+  }
+
+  /** Dispatches before which the CPU has a part. */
+  #starts(sizes: D): number[] {
+    return [...this.#dispatches.keys()].filter((i) => this.#dispatches[i]!.awaits?.when(sizes));
   }
 
   /** As `encode`, in a pass and a submit for each stretch before which the CPU has a part. */
   async run(sizes: D): Promise<void> {
-    const starts = [...this.#dispatches.keys()].filter((i) => this.#dispatches[i]!.awaits);
+    const starts = this.#starts(sizes);
     for (const [i, first] of [0, ...starts].entries()) {
-      await this.#dispatches[first]?.awaits?.(sizes);
+      if (i > 0) await this.#dispatches[first]!.awaits!.work(sizes);
       const encoder = this.#gpu.device.createCommandEncoder();
       const pass = encoder.beginComputePass();
       this.#encode(pass, first, starts[i] ?? this.#dispatches.length);

@@ -14,6 +14,11 @@ export const BLOCK_TOKENS = 32;
 /** Blocks that hold `tokens` tokens. */
 export const blocksFor = (tokens: number): number => ceilDiv(tokens, BLOCK_TOKENS);
 
+/** Regions of what stands for prompts (regions.ts) begin and end on a multiple of so many blocks. */
+export const REGION_ALIGN = 2;
+
+export const alignedBlocks = (blocks: number): number => REGION_ALIGN * ceilDiv(blocks, REGION_ALIGN);
+
 /** Before the next step `to` gets what `from` holds: a copy within a tier, in another format from tier to tier. */
 export interface BlockMove {
   from: number;
@@ -52,7 +57,7 @@ export const PASSING = -1;
 export class BlockPool {
   readonly #states: BlockState[];
   /** By tier: blocks without a holder, least recently released first. They keep their contents until they are taken again. */
-  readonly #idle: Set<number>[];
+  #idle: Set<number>[];
   readonly #children = new Map<number, Set<number>>();
   readonly #counts: readonly number[];
 
@@ -62,9 +67,12 @@ export class BlockPool {
     this.#states = tiers.flatMap((count, tier) =>
       Array.from({ length: count }, () => ({ tier, holders: new Set<Holder>(), parent: null, tokens: [] })),
     );
-    this.#idle = tiers.map(
-      (_, tier) => new Set([...this.#states.keys()].filter((block) => this.tierOf(block) === tier)),
-    );
+    this.#idle = this.#allIdle();
+  }
+
+  #allIdle(): Set<number>[] {
+    const blocks = [...this.#states.keys()];
+    return this.#counts.map((_, tier) => new Set(blocks.filter((block) => this.tierOf(block) === tier)));
   }
 
   get count(): number {
@@ -92,6 +100,11 @@ export class BlockPool {
   /** Blocks of all tiers that nobody holds. */
   get idle(): number {
     return this.#idle.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Whether a block that nobody holds can be found. */
+  get keeps(): boolean {
+    return this.#idle.some((blocks) => [...blocks].some((block) => this.#states[block]!.parent !== null));
   }
 
   references(block: number): number {
@@ -173,10 +186,11 @@ export class BlockPool {
     return best;
   }
 
-  /** The cache has been overwritten: empties the tree. Only while no block has a holder. */
+  /** The cache has been overwritten: empties the tree. Only while no block has a holder. The lowest are taken first again. */
   forgetAll(): void {
     assert(this.idle === this.count, "forgetAll while blocks are held");
     for (const block of this.#states.keys()) this.forget(block);
+    this.#idle = this.#allIdle();
   }
 
   /** Its contents are about to change: removes it, and what follows it, from the tree. */

@@ -4,13 +4,14 @@ import { assert } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords, split, type Stretch } from "./arena.ts";
-import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
+import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import type { PageMove, Sealer } from "./edits.ts";
 import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
 import { ALL_SLOTS, type Entry, PageLists } from "./lists.ts";
 import type { BlockMove } from "./blocks.ts";
 import type { Tier } from "./plan.ts";
+import { type Growing, covers, grown, type Room } from "./room.ts";
 import type { KeptPages } from "./kept.ts";
 import type { Edits } from "./residence.ts";
 import type { StreamedBuffers, StreamedShape } from "./streamed.ts";
@@ -25,6 +26,8 @@ export interface CacheShape {
   tiers: readonly Tier[];
   /** [stores] private pages of each store, for sequences that keep a part of their prompt; null: none do. */
   privatePages: readonly number[] | null;
+  /** Blocks of all regions of prompts at most, even; 0: a system keeps nothing there. */
+  regions: number;
   /** Set where prompts are streamed. */
   streamed: StreamedShape | null;
   /** Sequences that can take part in a step at once. */
@@ -63,13 +66,15 @@ export class KvCache {
   /** [sequences, and those prepared] pages that the longest list has fewer than its tokens fill, and pages given up. */
   readonly #fewer: number[];
   readonly #givenUp: number[];
-  #room: number;
+  readonly #growing: Growing[] = [];
+  #room: Room;
 
   /** `parts`: null where nothing is sealed or streamed. */
   constructor(gpu: Gpu, shape: CacheShape, parts: CacheParts | null = null) {
     this.#gpu = gpu;
     this.shape = shape;
-    this.#room = shape.room;
+    const regions = Math.min(alignedBlocks(shape.room), shape.regions);
+    this.#room = { blocks: shape.room, later: shape.streamed?.room ?? 0, regions };
     const most = Math.min(gpu.mostBytes, shape.arenaBytes);
     const largest = Math.max(...shape.tiers.map((tier) => tier.blocks * this.#blockBytes(tier.format)));
     this.bundles = bundlesOf(shape.layout, Math.max(1, Math.floor(most / largest)));
@@ -78,7 +83,7 @@ export class KvCache {
     const whole = [...this.#blockArenas, ...(this.streamed?.arenas ?? [])];
     this.privateArena = this.#makePrivateArena(whole.length);
     this.arenas = this.privateArena ? [...whole, this.privateArena] : whole;
-    const pages = Math.min(this.#room, shape.maxPages);
+    const pages = Math.min(shape.room, shape.maxPages);
     this.lists = new PageLists(gpu, { ...shape, sequences: shape.sequences + 1, columns: this.columns, pages });
     this.#staging = gpu.buffer("block copy", this.#stagedBytes(), "scratch");
     const seals = shape.tiers.some(({ format }) => isSealed(format));
@@ -102,12 +107,13 @@ export class KvCache {
 
   /** Those that projections write: of the first tier, or where prompts are streamed, later and passing ones. */
   writtenArenasOf(store: number): readonly Arena[] {
-    if (this.#isLater(store)) return this.streamed!.arenas;
+    if (this.isLater(store)) return this.streamed!.arenas;
     const [{ blocks }] = this.shape.tiers as [Tier];
     return this.#blockArenas.filter(({ first }) => first < blocks);
   }
 
-  #isLater(store: number): boolean {
+  /** Whether prompts are streamed and blocks hold nothing of the store. */
+  isLater(store: number): boolean {
     return this.streamed !== null && store >= this.streamed.shape.firstStore;
   }
 
@@ -151,7 +157,7 @@ export class KvCache {
     );
     let [start, number] = [0, 0];
     return tiers.flatMap(({ format, blocks }) => {
-      const size = { start, blocks, room: this.#room, blockBytes: this.#blockBytes(format), most };
+      const size = { start, blocks, room: this.#room.blocks, blockBytes: this.#blockBytes(format), most };
       start += blocks;
       return split(
         size,
@@ -170,7 +176,7 @@ export class KvCache {
     if (!streamed) return null;
     const pages = { format: this.written, kvHeads, headWidth };
     const [{ blocks }] = tiers as [Tier];
-    const [room, number] = [this.#room, this.#blockArenas.length];
+    const [room, number] = [this.#room.blocks, this.#blockArenas.length];
     return new parts!.StreamedBuffers(this.#gpu, streamed, {
       bundles: this.bundles,
       pages,
@@ -193,9 +199,17 @@ export class KvCache {
 
   // ---- room ----
 
-  /** Blocks of each tier, and pages of a list, that there is room for. */
-  get room(): number {
+  get room(): Room {
     return this.#room;
+  }
+
+  hasRoom(wanted: Room): boolean {
+    return covers(this.#room, wanted);
+  }
+
+  /** These grow with it from now on. */
+  growsWith(part: Growing): void {
+    this.#growing.push(part);
   }
 
   /** Room that is needed for a block: as many as it and those before it in its tier. */
@@ -208,23 +222,24 @@ export class KvCache {
     return block < first.blocks ? 0 : first.blocks;
   }
 
-  /** Later blocks that there is room for. */
-  get laterRoom(): number {
-    return this.streamed?.room ?? 0;
+  /**
+   * Makes room for `wanted`, and more (see `grown`). Throws UnsupportedError where there is no memory: what is in the cache stays as
+   * it is. Either way, programs that bind pages, lists or what lies beside them must be built anew.
+   */
+  async grow(wanted: Room): Promise<void> {
+    this.#sealer?.forget();
+    const regions = alignedBlocks(wanted.regions);
+    const room = grown(this.#room, { ...wanted, regions }, this.#mostRoom);
+    await this.streamed?.grow(room.blocks, room.later);
+    for (const arena of this.#blockArenas) await arena.grow(room.blocks - (arena.first - this.#tierStart(arena.first)));
+    await this.lists.grow(Math.min(room.blocks, this.shape.maxPages));
+    for (const each of this.#growing) await each.grow(room);
+    this.#room = room;
   }
 
-  /**
-   * Makes room for `blocks` blocks and `later` later blocks; where there is too little, as many again as there are, so that
-   * what is copied is never more than what is used. Programs that bind pages or lists must be built anew. Throws UnsupportedError where there is no memory; what is there
-   * stays as it is.
-   */
-  async grow(blocks: number, later: number): Promise<void> {
-    const room = grown(this.#room, blocks, Math.max(...this.shape.tiers.map((tier) => tier.blocks)));
-    await this.streamed?.grow(room, grown(this.laterRoom, later, this.streamed.shape.blocks));
-    for (const arena of this.#blockArenas) await arena.grow(room - (arena.first - this.#tierStart(arena.first)));
-    await this.lists.grow(Math.min(room, this.shape.maxPages));
-    this.#sealer?.forget();
-    this.#room = room;
+  get #mostRoom(): Room {
+    const { tiers, streamed, regions } = this.shape;
+    return { blocks: Math.max(...tiers.map((tier) => tier.blocks)), later: streamed?.blocks ?? 0, regions };
   }
 
   #arenaOf(block: number): BlockArena {
@@ -260,7 +275,7 @@ export class KvCache {
     this.lists.setEntries(sequence, index, (column) => {
       if (this.streamed && column === this.inputColumn) return this.streamed.inputEntry(block, index);
       const [store, head] = [Math.floor(column / kvHeads), column % kvHeads];
-      if (this.#isLater(store)) return this.streamed!.laterEntry(later, store, head, index);
+      if (this.isLater(store)) return this.streamed!.laterEntry(later, store, head, index);
       return [places[store]!.word + head * arena.pageWords, ALL_SLOTS, arena.number, index * BLOCK_TOKENS];
     });
   }
@@ -373,10 +388,6 @@ export class KvCache {
     );
   }
 }
-
-/** Room for `wanted`, at least twofold where it grows, at most `most`. */
-const grown = (room: number, wanted: number, most: number): number =>
-  wanted <= room ? room : Math.min(most, Math.max(wanted, 2 * room));
 
 interface Placed {
   arena: BlockArena;

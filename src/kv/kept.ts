@@ -105,11 +105,18 @@ export class KeptPart {
     if (!regions || !standing) return { region: 0, standing: 0 };
     const left = standing.take(number);
     const stands = left ? this.#standsFor(left, prompt, blocks) : 0;
-    if (left && stands > 0 && regions.resize(left.region, blocks)) return { region: left.region, standing: stands };
+    if (left && stands > 0 && this.#resize(left.region, blocks)) return { region: left.region, standing: stands };
     if (left) regions.release(left.region);
     let region = regions.take(blocks);
     while (region === null && (standing.dropOldest() || this.#pool.parked.dropOldest())) region = regions.take(blocks);
     return region === null ? null : { region, standing: 0 };
+  }
+
+  /** What stands for a prompt whose reply is over goes if it is in the way. */
+  #resize(region: number, blocks: number): boolean {
+    const { regions, standing } = this.#pool;
+    while (!regions!.resize(region, blocks)) if (!standing!.giveWay(region)) return false;
+    return true;
   }
 
   /** Blocks of this prompt, of those that it gives up, that an earlier one's state stands for as its own would. */
@@ -131,7 +138,7 @@ export class KeptPart {
   retire(position: number): RetiringPage | null {
     const { liveFrom: index, region } = this.#now!;
     const due = position - this.overdue(position);
-    if (!this.#pool.regions!.extend(region, index)) return null;
+    if (!this.#pool.regions!.isFilled(region, index) || !this.#resize(region, index + 1)) return null;
     this.#retiring = { goesAt: Math.max(position + 1, due + this.#plan.retiring!.within) };
     return { index, region };
   }

@@ -60,6 +60,11 @@ export class PageLists {
     this.#line = new Uint32Array(columns * ENTRY_WORDS);
   }
 
+  /** Pages that a list has room for. */
+  get pages(): number {
+    return this.#listLength - 1;
+  }
+
   /** Entries of a list, its header included. */
   get listLength(): number {
     return this.#listLength;

@@ -1,10 +1,7 @@
-// Rooms for what stands for the prompts of sequences beside their pages: consecutive blocks, placed so that they can grow.
+// Rooms for what stands for the prompts of sequences beside their pages: consecutive blocks, placed so that they can grow, and
+// as low as that goes: buffers have room up to the last one in use.
 import { assert } from "../errors.ts";
-
-/** Regions begin and end on a multiple of so many blocks. */
-const ALIGN = 2;
-
-export const alignedBlocks = (blocks: number): number => ALIGN * Math.ceil(blocks / ALIGN);
+import { alignedBlocks, REGION_ALIGN as ALIGN } from "./blocks.ts";
 
 interface Region {
   first: number;
@@ -60,26 +57,41 @@ export class Regions {
   }
 
   /**
-   * The first block of a region of `blocks` blocks; null where no gap has room. It lies in the largest one: in its middle, so
-   * that this region and the one before it can both grow, where one more such region fits behind it, else at its beginning.
+   * The first block of a region of `blocks` blocks; null where no gap has room. It is the lowest that leaves the region before it,
+   * and this one before another, room to become twice as long; where there is none, in the middle of what the largest gap has
+   * beside it.
    */
   take(blocks: number): number | null {
     const wanted = alignedBlocks(blocks);
-    const largest = this.#gaps(this.#taken).reduce((best, gap) => (gap.blocks > best.blocks ? gap : best));
-    const left = largest.blocks - wanted;
+    const gaps = this.#gaps(this.#taken);
+    const roomy = gaps.find((gap) => gap.blocks >= this.#before(gap) + wanted + (this.#taken[gap.index] ? wanted : 0));
+    const gap = roomy ?? gaps.reduce((best, each) => (each.blocks > best.blocks ? each : best));
+    const left = gap.blocks - wanted;
     if (left < 0) return null;
-    const half = ALIGN * Math.floor(left / 2 / ALIGN);
-    const first = largest.first + (largest.index > 0 && left - half >= wanted ? half : 0);
-    this.#taken.splice(largest.index, 0, { first, filled: blocks, end: first + wanted, users: 1 });
+    const before = this.#before(gap);
+    const first = gap.first + (roomy ? before : Math.min(before, ALIGN * Math.floor(left / 2 / ALIGN)));
+    this.#taken.splice(gap.index, 0, { first, filled: blocks, end: first + wanted, users: 1 });
     return first;
   }
 
-  /** One block more, where `filled` are in use. False where another user has gone further, or something is in the way. */
-  extend(first: number, filled: number): boolean {
-    return this.#at(first).filled === filled && this.resize(first, filled + 1);
+  /** Blocks of the region before a gap, which may need as many again; none where it rests. */
+  #before({ index }: Gap): number {
+    const region = this.#taken[index - 1];
+    return region && region.users > 0 ? region.end - region.first : 0;
   }
 
-  /** Makes it a region of `blocks` blocks. False, and as it was, where something is in the way. */
+  /** Whether just so many blocks of it are in use: no other user has gone further. */
+  isFilled(first: number, blocks: number): boolean {
+    return this.#at(first).filled === blocks;
+  }
+
+  /** The region that lies next behind it, where that one rests. */
+  restingBehind(first: number): number | null {
+    const next = this.#taken[this.#taken.indexOf(this.#at(first)) + 1];
+    return next?.users === 0 ? next.first : null;
+  }
+
+  /** Makes it a region of `blocks` blocks. False, and as it was, where another one is in the way. */
   resize(first: number, blocks: number): boolean {
     const region = this.#at(first);
     const next = this.#taken[this.#taken.indexOf(region) + 1]?.first ?? this.#blocks;

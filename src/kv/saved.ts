@@ -6,6 +6,7 @@ import type { KvCache } from "./cache.ts";
 import { blocksStanding } from "./kept.ts";
 import type { Holdings } from "./holdings.ts";
 import { GONE } from "./residence.ts";
+import type { Room } from "./room.ts";
 import type { StateAccess } from "./system.ts";
 
 /** Bytes that are read at once, at most: bounds the staging buffer. */
@@ -22,6 +23,13 @@ export interface Beside {
 }
 
 const totalOf = (parts: readonly { bytes: number }[]): number => parts.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** What the cache needs room for before they can be put back. */
+export function roomOfHoldings(cache: KvCache, { blocks, kept, reply }: Holdings): Partial<Room> {
+  const held = blocks.filter((block) => block !== GONE).map((block) => cache.roomFor(block));
+  const regions = kept && cache.shape.regions > 0 ? kept.region + blocksStanding(kept, reply!) : 0;
+  return { blocks: Math.max(0, ...held), regions };
+}
 
 /** The bytes of one residence. Only while no step is under way. */
 export class HeldPages {

@@ -1,10 +1,9 @@
 // A resolved recipe: the tiers, private pages and plan of a cache for one model, and what they cost.
 import type { KvModel } from "../api.ts";
 import { alignUp } from "../errors.ts";
-import { BLOCK_TOKENS, blocksFor } from "./blocks.ts";
+import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import type { PageFormat, WrittenFormat } from "./format.ts";
 import { type Layout, ordinaryLayout } from "./layout.ts";
-import { alignedBlocks } from "./regions.ts";
 import type { StreamedPlan, Streaming } from "./later.ts";
 import type { CachePlan, Retention, Tier } from "./plan.ts";
 import type { KvBounds, KvSystem, Retaining, StateBytes } from "./system.ts";
@@ -55,7 +54,7 @@ export function privatePagesOf({ model, retaining }: ResolvedCache, { sequences,
 }
 
 /** Blocks of prompts that a state has room for: as many as the cache; null where there is none. */
-const stateBlocksOf = ({ retaining }: ResolvedCache, { context }: KvBounds): number | null =>
+export const stateBlocksOf = ({ retaining }: ResolvedCache, { context }: KvBounds): number | null =>
   retaining?.recalls ? alignedBlocks(blocksFor(context)) : null;
 
 export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {

@@ -52,6 +52,16 @@ export class Standing {
     if (this.#regions.rest(left.region, left.tokens.length / BLOCK_TOKENS)) this.#left.set(number, left);
   }
 
+  /** What stands next behind a region gives way to it; false where that is in use, or there is nothing. */
+  giveWay(region: number): boolean {
+    const behind = this.#regions.restingBehind(region);
+    const found = [...this.#left].find(([, left]) => left.region === behind);
+    if (!found) return false;
+    this.#left.delete(found[0]);
+    this.#regions.release(found[1].region);
+    return true;
+  }
+
   /** Gives back the oldest; false where there is none. */
   dropOldest(): boolean {
     const [oldest] = this.#left;

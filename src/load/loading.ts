@@ -114,9 +114,7 @@ function identify(
   before: LoadedModel | null,
 ): LoadedModel["identity"] {
   if (before && before.identity.hash !== hash)
-    throw new ModelError(
-      `${name}: the files have changed since they were loaded; got other weights, want the same. Load the model again.`,
-    );
+    throw new ModelError(`${name}: the files have changed; got other weights, want the same. Load the model again.`);
   return { name, parameters, hash, sampling: samplingDefaults(generationConfig) };
 }
 

@@ -5,9 +5,11 @@ import { Gpu } from "../gpu/device.ts";
 import { type DeviceFacts, paperDevice } from "../gpu/paper.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { parseRecipe } from "../kv/parse.ts";
+import type { Room } from "../kv/room.ts";
 import type { Recipe } from "../kv/recipe.ts";
 import { layoutOf } from "../kv/systems/swiftkv/layout.ts";
 import { nameWeights } from "../model/names.ts";
+import type { Transformer } from "../model/transformer.ts";
 import type { TensorSource } from "../model/weights/loader.ts";
 import { WeightLoader } from "../model/weights/loader.ts";
 import { openReporting, readShape, type Shape } from "./open.ts";
@@ -58,12 +60,18 @@ async function usedBy({ device, tensors, settings, options, ...shape }: Candidat
   await transformer.compile();
   const loaded = useOf(gpu);
   const whileLoading = gpu.totalBytes + loader.stagingBytes;
-  // where prompts are streamed, a reply alone may be as long as the context
-  await transformer.reserve(blocksFor(bounds.context), transformer.cache.streamed?.blocks ?? 0);
+  // Half of it first: where room is doubled, both are there for a moment.
+  for (const part of [2, 1]) await transformer.reserve(allOf(transformer, Math.ceil(bounds.context / part)));
   await transformer.compileAll();
   const { bytes, buffer } = gpu.most;
   const full = useOf(gpu);
   return { loaded, full, peakBytes: Math.max(whileLoading, bytes), largestBytes: buffer, mostBytes: gpu.mostBytes };
+}
+
+/** What texts of `context` tokens need, alone or together. Where prompts are streamed, a reply alone may be as long. */
+function allOf({ cache }: Transformer, context: number): Partial<Room> {
+  const blocks = blocksFor(context);
+  return { blocks, later: cache.streamed ? blocks : 0, regions: cache.privatePages?.stateBlocks ? blocks : 0 };
 }
 
 const useOf = ({ bytes: { weights, kv, scratch } }: Gpu): MemoryUse => ({

@@ -29,7 +29,7 @@ export async function readText(
   transformer: Transformer,
   { first, windows, alone, onTokens, signal }: Reading,
 ): Promise<Sums> {
-  await alone(() => transformer.reserve(blocksFor(Math.max(0, ...windows.map(({ length }) => length)))));
+  await alone(() => transformer.reserve({ blocks: blocksFor(Math.max(0, ...windows.map(({ length }) => length))) }));
   const { context } = transformer;
   const sums = emptySums(context.config, first);
   const moments = new Moments(gpu, context, first);

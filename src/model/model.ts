@@ -6,6 +6,7 @@ import type { CachePlan } from "../kv/plan.ts";
 import type { KeptPages, RetiringPage } from "../kv/kept.ts";
 import type { Holdings } from "../kv/holdings.ts";
 import type { Edits } from "../kv/residence.ts";
+import { UnsupportedError } from "../errors.ts";
 
 /** Sampling of one row, all fields set. Meanings as in api.ts. */
 export interface RowSampling {
@@ -144,6 +145,17 @@ export interface Sampled {
   top?: readonly { token: number; logprob: number }[];
 }
 
+/** There is no memory for what some sequences of a step need. Nothing of it has been written. */
+export class NoRoomError extends UnsupportedError {
+  /** Numbers of those sequences. */
+  readonly sequences: readonly number[];
+
+  constructor({ message, cause }: UnsupportedError, sequences: readonly number[]) {
+    super(message, { code: "out-of-memory", cause });
+    this.sequences = sequences;
+  }
+}
+
 /** A step on the GPU's queue. */
 export interface Launched {
   /** Where a row is constrained: nothing is sampled until this is called, once, before the next step, with what each row may be. */
@@ -164,7 +176,10 @@ export interface Model {
   };
   /** How its cache is shared out. */
   readonly cache: CachePlan;
-  /** Launches the step. Resolves once it is on the GPU's queue. The next step may be launched before this one has been read. */
+  /**
+   * Launches the step. Resolves once it is on the GPU's queue. The next step may be launched before this one has been read. Throws
+   * NoRoomError where there is no memory.
+   */
   submit(batch: Batch): Promise<Launched>;
   /** What the sequence's rows have read of its prompt since it entered, where a batch had that counted; null where the recipe leaves no choice. */
   attended(sequence: number): Promise<Attended | null>;

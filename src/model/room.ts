@@ -1,16 +1,18 @@
 // What grows with the tokens in use: the cache, its lists, and the rotations of their positions.
+import { UnsupportedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
+import { BLOCK_TOKENS, blocksFor, PASSING } from "../kv/blocks.ts";
 import { KvCache } from "../kv/cache.ts";
-import { PASSING } from "../kv/blocks.ts";
-import { privatePagesOf, type ResolvedCache, tiersOf } from "../kv/shape.ts";
+import { privatePagesOf, type ResolvedCache, stateBlocksOf, tiersOf } from "../kv/shape.ts";
 import { optional } from "../kv/optional.ts";
 import type { StreamedShape } from "../kv/streamed.ts";
+import type { Room } from "../kv/room.ts";
 import type { KvBounds } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelContext } from "./context.ts";
-import type { Batch } from "./model.ts";
+import { type Batch, NoRoomError } from "./model.ts";
 import { queryTurnsOf, ropeTable } from "./ops/rope.ts";
+import type { Rotation } from "./rotation.ts";
 
 export interface CacheOptions extends KvBounds {
   /** How keys and values are kept. */
@@ -33,6 +35,7 @@ export function makeCache(gpu: Gpu, config: ModelConfig, options: CacheOptions, 
     headWidth,
     tiers: tiersOf(kv, options),
     privatePages: privatePagesOf(kv, options),
+    regions: stateBlocksOf(kv, options) ?? 0,
     streamed: streamedShape(kv, config, room, maxPages),
     sequences,
     maxPages,
@@ -58,24 +61,88 @@ function streamedShape(
   return { ...streaming, inputWidth: hiddenSize, blocks, room: Math.min(room, whole) };
 }
 
-/** By rotation, for the positions that there is room for. */
-export const makeRopes = (gpu: Gpu, config: ModelConfig, { room }: KvCache, context: number): ModelContext["ropes"] =>
-  config.rotations.map((rotation) => {
-    const positions = room * BLOCK_TOKENS;
+/** A table of rotations to be made, for the positions that there is room for. */
+interface Rope {
+  rotation: Rotation;
+  positions: number;
+  queryTurns: number;
+  bytes: number;
+}
+
+const ropesOf = ({ rotations, headWidth }: ModelConfig, { blocks }: Room): Rope[] =>
+  rotations.map((rotation) => {
+    const positions = blocks * BLOCK_TOKENS;
     const queryTurns = queryTurnsOf(rotation, positions);
-    const table = gpu.buffer("rope table", (positions + queryTurns) * config.headWidth * 4, "scratch");
-    if (!gpu.isPaper) gpu.write(table, 0, ropeTable(rotation, config, { room: positions, context }));
-    return { table, queryTurns };
+    return { rotation, positions, queryTurns, bytes: (positions + queryTurns) * headWidth * 4 };
   });
 
-/** Room that a step's pages need of later blocks. */
-export const laterRoomOf = ({ lists }: Batch): number =>
-  Math.max(0, ...lists.flatMap(({ pages }) => pages.map(({ later = PASSING }) => (later === PASSING ? 0 : later + 1))));
+const tableFor = (gpu: Gpu, { bytes }: Rope): GPUBuffer => gpu.buffer("rope table", bytes, "scratch");
 
-/** Room that a step's pages need: in the tiers of their blocks, and in lists. */
-export const roomOf = ({ lists, moves }: Batch, cache: KvCache): number =>
+const filled = (
+  gpu: Gpu,
+  config: ModelConfig,
+  context: number,
+  { rotation, positions: room, queryTurns }: Rope,
+  table: GPUBuffer,
+): ModelContext["ropes"][number] => {
+  if (!gpu.isPaper) gpu.write(table, 0, ropeTable(rotation, config, { room, context }));
+  return { table, queryTurns };
+};
+
+/** By rotation. */
+export const makeRopes = (gpu: Gpu, config: ModelConfig, cache: KvCache, context: number): ModelContext["ropes"] =>
+  ropesOf(config, cache.room).map((rope) => filled(gpu, config, context, rope, tableFor(gpu, rope)));
+
+/** Other ones as the cache grows. Throws UnsupportedError where there is no memory; nothing has changed then. */
+export async function growRopes({ gpu, config, ropes }: ModelContext, room: Room, context: number): Promise<void> {
+  const wanted = ropesOf(config, room);
+  if (ropes.every(({ table }, i) => table.size >= wanted[i]!.bytes)) return;
+  const tables = await gpu.allocateAll(wanted.map((rope) => () => tableFor(gpu, rope)));
+  for (const { table } of ropes) gpu.release(table);
+  ropes.splice(0, ropes.length, ...wanted.map((rope, i) => filled(gpu, config, context, rope, tables[i]!)));
+}
+
+/** What a step's lists, moves and regions need. */
+export const roomOf = (batch: Batch, cache: KvCache): Room => ({
+  blocks: Math.max(
+    0,
+    ...batch.lists.flatMap(({ pages }) => pages.map(({ index, block }) => Math.max(index + 1, cache.roomFor(block)))),
+    ...batch.moves.map(({ to }) => cache.roomFor(to)),
+  ),
+  later: Math.max(
+    0,
+    ...batch.lists.flatMap(({ pages }) => pages.map(({ later = PASSING }) => (later === PASSING ? 0 : later + 1))),
+  ),
+  regions: cache.shape.regions === 0 ? 0 : regionsOf(batch),
+});
+
+/** Throws a NoRoomError, of a step for which there was no memory, or another error as it is. */
+export const noRoom =
+  (batch: Batch, cache: KvCache) =>
+  (error: unknown): never => {
+    if (!(error instanceof UnsupportedError)) throw error;
+    const sequences = batch.lists.map(({ sequence }) => sequence);
+    const lacking = sequences.filter((number) => !cache.hasRoom(roomOf(partOf(batch, number), cache)));
+    throw new NoRoomError(error, lacking);
+  };
+
+/** What a step does for one sequence. Where moves lead to is in its lists. */
+function partOf(batch: Batch, number: number): Batch {
+  const isOwn = ({ sequence }: { sequence: number }) => sequence === number;
+  const { lists, promptEnd, retiring } = batch;
+  return {
+    ...batch,
+    lists: lists.filter(isOwn),
+    moves: [],
+    promptEnd: promptEnd && isOwn(promptEnd) ? promptEnd : null,
+    retiring: retiring && isOwn(retiring) ? retiring : null,
+  };
+}
+
+/** One more than the last block of a region that the step reads or fills. */
+const regionsOf = ({ lists, promptEnd, retiring }: Batch): number =>
   Math.max(
     0,
-    ...lists.flatMap(({ pages }) => pages.map(({ index, block }) => Math.max(index + 1, cache.roomFor(block)))),
-    ...moves.map(({ to }) => cache.roomFor(to)),
+    ...[...lists, ...(promptEnd ? [promptEnd] : [])].map(({ kept }) => (kept ? kept.region + kept.liveFrom : 0)),
+    retiring ? retiring.region + retiring.index + 1 : 0,
   );

@@ -8,7 +8,7 @@ import { Readback } from "../gpu/readback.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
 import type { Holdings } from "../kv/holdings.ts";
-import { GONE } from "../kv/residence.ts";
+import type { Room } from "../kv/room.ts";
 import { planOf } from "../kv/shape.ts";
 import type { Attending } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
@@ -19,7 +19,7 @@ import { logits, lower, upper } from "./forward.ts";
 import { type Allowed, type Batch, GREEDY, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
 import type { Model, PageBytes, Row } from "./model.ts";
 import type { Sizes } from "./ops/sizes.ts";
-import { type CacheOptions, laterRoomOf, makeCache, makeRopes, roomOf } from "./room.ts";
+import { type CacheOptions, growRopes, makeCache, makeRopes, noRoom, roomOf } from "./room.ts";
 import { decodeResults } from "./sample/results.ts";
 import { Sampler } from "./sample/sampler.ts";
 import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
@@ -95,6 +95,7 @@ export class Transformer implements Model {
       tokens: this.#sampler.tokens,
       variants,
     };
+    cache.growsWith({ grow: (room) => growRopes(this.#model, room, this.cache.context) });
     const context = contextOf(this.#model, spans.lower);
     const [between = null] = kv.systems.flatMap((system) => system.between?.(context) ?? []);
     const [attending = null] = kv.systems.flatMap((system) => system.attending?.(context) ?? []);
@@ -177,22 +178,22 @@ export class Transformer implements Model {
   }
 
   /**
-   * Makes room for `blocks` blocks of each tier and sequences of as many pages, and `later` later blocks. The cache, the page lists and the rotations grow
-   * with what is used, at least twofold, up to the context; programs are then built anew. Throws UnsupportedError where there is no memory.
+   * Makes room. The cache and all that grows with it does so with what is used, at least twofold, up to the context; programs are
+   * then built anew. Throws UnsupportedError where there is no memory; what is there stays as it is.
    */
-  async reserve(blocks: number, later = 0): Promise<void> {
-    const { cache, config, ropes } = this.#model;
-    if (blocks <= cache.room && later <= cache.laterRoom) return;
-    await cache.grow(blocks, later);
-    for (const { table } of ropes) this.#gpu.release(table);
-    ropes.splice(0, ropes.length, ...makeRopes(this.#gpu, config, cache, this.cache.context));
+  async reserve(room: Partial<Room>): Promise<void> {
+    const { cache } = this.#model;
+    const wanted = { blocks: 0, later: 0, regions: 0, ...room };
+    if (cache.hasRoom(wanted)) return;
     await this.#forgetPrograms();
+    await cache.grow(wanted);
   }
 
   async submit(batch: Batch): Promise<Launched> {
     this.#gpu.check();
     await this.#between.before(batch);
-    await this.reserve(roomOf(batch, this.#model.cache), laterRoomOf(batch));
+    const { cache } = this.#model;
+    await this.reserve(roomOf(batch, cache)).catch(noRoom(batch, cache));
     this.#writeLists(batch);
     const stages = await this.#prepare(batch);
     const seals = await this.#model.cache.prepareSeals(batch.moves);
@@ -208,10 +209,10 @@ export class Transformer implements Model {
     return this.#submitSampled(open, batch.logitRows, reading);
   }
 
-  /** Returns the encoder that goes on. Where the CPU has a part in a program, all has been submitted. */
+  /** Returns the encoder that goes on. Where the CPU has a part in the step, all has been submitted. */
   async #encodeStages(encoder: GPUCommandEncoder, stages: readonly Stage[]): Promise<GPUCommandEncoder> {
-    const programs = stages.map(({ program }) => program);
-    if (!programs.some(({ pauses }) => pauses)) {
+    if (!stages.some(({ program, sizes }) => program.pauses(sizes))) {
+      const programs = stages.map(({ program }) => program);
       encodePass(encoder, programs);
       return encoder;
     }
@@ -255,7 +256,8 @@ export class Transformer implements Model {
   /** Runs the rows of `batch` through a wide program of the caller's, built after `reserve`, without logits. Resolves when the GPU is done. */
   async runThrough(program: Program<Sizes>, batch: Batch): Promise<void> {
     this.#gpu.check();
-    assert(roomOf(batch, this.#model.cache) <= this.#model.cache.room, "a program of the caller's has room reserved");
+    const { cache } = this.#model;
+    assert(cache.hasRoom(roomOf(batch, cache)), "a program of the caller's has room reserved");
     this.#writeLists(batch);
     program.prepare(sizesOf(this.#model, batch, 0));
     this.#writeRows(batch, []);
@@ -271,10 +273,9 @@ export class Transformer implements Model {
 
   async pages(holdings: Holdings, sequence: number | null): Promise<PageBytes> {
     const { cache, systems, spans } = this.#model;
-    const { HeldPages } = await import("../kv/saved.ts");
+    const { HeldPages, roomOfHoldings } = await import("../kv/saved.ts");
     await this.#between.settle();
-    const held = holdings.blocks.filter((block) => block !== GONE);
-    await this.reserve(Math.max(0, ...held.map((block) => cache.roomFor(block))));
+    await this.reserve(roomOfHoldings(cache, holdings));
     const context = contextOf(this.#model, spans.lower);
     const [access] = systems.flatMap((system) => system.state?.(context) ?? []);
     return new HeldPages(this.#gpu, cache, holdings, access && sequence !== null ? { access, sequence } : null);
@@ -376,7 +377,7 @@ export class Transformer implements Model {
       made: this.#model.cache.streamed && { sequence: 0, from: first, to: first + count },
       arrivals: [],
     };
-    await this.reserve(roomOf(batch, this.#model.cache), laterRoomOf(batch));
+    await this.reserve(roomOf(batch, this.#model.cache));
     this.#writeLists(batch);
     const times: KernelTime[] = [];
     for (const { program, sizes } of await this.#prepare(batch)) times.push(...(await program.profile(sizes)));

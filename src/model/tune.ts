@@ -69,7 +69,7 @@ async function measure({ gpu }: ModelContext, { candidates, sizes }: Question): 
 const rowsOf = ({ profile, spans }: ModelContext): number => Math.min(profile.tuningRows, spans.lower.count);
 /** As much of the first tier as is there: what is written to does not matter. */
 const contextOf = ({ cache }: ModelContext): number =>
-  Math.min(CONTEXT, Math.min(cache.room, cache.shape.tiers[0]!.blocks) * BLOCK_TOKENS);
+  Math.min(CONTEXT, Math.min(cache.room.blocks, cache.shape.tiers[0]!.blocks) * BLOCK_TOKENS);
 
 /** Every row at the end of one sequence that lies in the first blocks: prompt rows come last in it. */
 function prepareRows(model: ModelContext): void {

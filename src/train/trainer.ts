@@ -85,7 +85,7 @@ export class Trainer {
     { layout, shapes }: { layout: Layout; shapes: readonly TensorShape[] },
     options: TrainerOptions,
   ): Promise<Trainer> {
-    await transformer.reserve(blocksFor(options.rows));
+    await transformer.reserve({ blocks: blocksFor(options.rows) });
     const model = { ...transformer.context, gpu };
     const training = await prepare(gpu, model, { layout, shapes }, options.rows);
     const student = await Promise.all(

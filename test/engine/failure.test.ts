@@ -1,7 +1,10 @@
 // Steps that fail: their requests do, everything comes back, and the engine goes on, any number of times.
 import { expect, test } from "playwright/test";
 import { collect, make, request, words } from "./drive.ts";
-import { continuation } from "./fake.ts";
+import { blocksFor } from "../../src/kv/blocks.ts";
+import { GREEDY } from "../../src/model/model.ts";
+import { plainPlan } from "../../src/kv/plan.ts";
+import { continuation, recallingPlan, streamingPlan } from "./fake.ts";
 
 for (const failure of ["failAt", "failLaunchAt"] as const) {
   test(`${failure}: whatever step fails, all launched steps are read, and later requests are right`, async () => {
@@ -26,6 +29,38 @@ for (const failure of ["failAt", "failLaunchAt"] as const) {
     }
   });
 }
+
+test("where there is no memory for a request it fails alone; others have the replies that they would have had", async () => {
+  for (const cache of [plainPlan(64), recallingPlan(64, 20, 3), streamingPlan(64, 20, 3)]) {
+    const { model, engine } = make({ sequences: 3, cache });
+    const prompts = [words(90, 70), words(91, 6), words(92, 90)];
+    for (const mostPages of [3, 1, 2, 0, 4]) {
+      model.mostPages = mostPages;
+      const results = await Promise.allSettled(prompts.map((prompt) => collect(engine, request(prompt, 20))));
+      for (const [i, result] of results.entries()) {
+        if (blocksFor(prompts[i]!.length + 19) > mostPages) {
+          const reason = { name: "UnsupportedError", code: "out-of-memory" };
+          expect(result, `reply ${i}, ${mostPages} pages`).toMatchObject({ status: "rejected", reason });
+        } else {
+          const value = { tokens: continuation(prompts[i]!, 20, 97, GREEDY, cache) };
+          expect(result, `reply ${i}, ${mostPages} pages`).toMatchObject({ status: "fulfilled", value });
+        }
+      }
+      expect([model.underWay, engine.freeBlocks, engine.takenRegions, engine.takenLater]).toEqual([0, 64, 0, 0]);
+    }
+  }
+});
+
+test("before a request fails for want of memory, what is kept of others goes", async () => {
+  const { model, engine } = make({ sequences: 2 });
+  model.mostBlocks = 5;
+  for (let seed = 0; seed < 20; seed++) {
+    const prompts = [words(seed, 40), words(100 + seed, 20)];
+    const got = await Promise.all(prompts.map((prompt) => collect(engine, request(prompt, 20))));
+    expect(got.map(({ tokens }) => tokens)).toEqual(prompts.map((prompt) => continuation(prompt, 20, 97)));
+  }
+  await expect(collect(engine, request(words(300, 150), 20))).rejects.toMatchObject({ code: "out-of-memory" });
+});
 
 test("requests that wait survive a failed step, and so does one that was set back", async () => {
   const { model, engine } = make({ blocks: 4, sequences: 2 });

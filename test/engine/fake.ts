@@ -3,14 +3,14 @@
 // depends on: counter, seed, the sequence's counts and biases. Any mistake in paging, sharing, copying or scheduling changes
 // the output.
 import type { Attended } from "../../src/attended.ts";
-import { BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
+import { UnsupportedError } from "../../src/errors.ts";
+import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "../../src/kv/blocks.ts";
 import { PASSING } from "../../src/kv/blocks.ts";
 import { optional } from "../../src/kv/optional.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
 import { blocksStanding, type KeptPages } from "../../src/kv/kept.ts";
 import type { Holdings } from "../../src/kv/holdings.ts";
 import { GONE } from "../../src/kv/residence.ts";
-import { alignedBlocks } from "../../src/kv/regions.ts";
 import {
   adjusted,
   type Allowed,
@@ -23,6 +23,7 @@ import {
   type ListEdits,
   type Model,
   type PageBytes,
+  NoRoomError,
   penalised,
   type PromptEnd,
   type RowSampling,
@@ -164,6 +165,9 @@ export class FakeModel implements Model {
   failLaunchAt = -1;
   /** Its device is gone: nothing is launched or read with this reason. Steps without results end in silence, as on a GPU. */
   lost: Error | null = null;
+  /** Pages of the longest list, and number of blocks, that there is memory for: a step that needs more is refused. */
+  mostPages = Infinity;
+  mostBlocks = Infinity;
   /** Called with the number of each step as it is launched. */
   onStep: (step: number) => void = () => {};
   /** By block: the token of each slot. */
@@ -213,6 +217,12 @@ export class FakeModel implements Model {
     const step = this.batches.push(batch) - 1;
     this.onStep(step);
     await Promise.resolve();
+    const lacking = batch.lists.filter(({ pages }) => pages.some(({ index, block }) => index >= this.mostPages || block >= this.mostBlocks)); // prettier-ignore
+    if (lacking.length > 0)
+      throw new NoRoomError(
+        new UnsupportedError("no memory"),
+        lacking.map(({ sequence }) => sequence),
+      );
     const fails = step === this.failLaunchAt;
     this.#runRows(fails ? { ...batch, rows: batch.rows.slice(0, batch.rows.length / 2) } : batch);
     if (fails) throw new Error("the fake was told to fail its launch");

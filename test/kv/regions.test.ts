@@ -87,14 +87,58 @@ test("a page more needs the next blocks, and that nobody has gone further; what 
   const regions = new Regions(8);
   const [a, b] = [regions.take(3)!, regions.take(2)!];
   expect([a, b]).toEqual([0, 4]);
-  expect([regions.extend(a, 3), regions.extend(a, 3), regions.extend(a, 4)]).toEqual([true, false, false]);
-  expect(regions.extend(b, 2)).toBe(true);
+  expect([regions.isFilled(a, 3), regions.resize(a, 4), regions.isFilled(a, 3)]).toEqual([true, true, false]);
+  expect([regions.resize(a, 5), regions.restingBehind(a)]).toEqual([false, null]);
+  expect(regions.resize(b, 3)).toBe(true);
   expect([regions.rest(b, 2), regions.taken, regions.count]).toEqual([true, 4, 1]);
-  expect(regions.extend(a, 4)).toBe(false); // it is still there
+  expect([regions.resize(a, 5), regions.restingBehind(a)]).toEqual([false, b]); // it is still there
   regions.release(b);
-  expect([regions.extend(a, 4), regions.take(2)]).toEqual([true, 6]);
+  expect([regions.resize(a, 5), regions.take(2)]).toEqual([true, 6]);
   regions.share(a);
   expect([regions.rest(a, 5), regions.rest(a, 0), regions.taken]).toEqual([false, false, 2]);
+});
+
+test("regions lie low, each with room to become twice as long before another; what rests keeps none", () => {
+  const regions = new Regions(100);
+  const firsts = [10, 4, 6].map((blocks) => regions.take(blocks)!);
+  expect(firsts).toEqual([0, 20, 28]);
+  expect([regions.resize(0, 20), regions.resize(0, 21), regions.resize(20, 8)]).toEqual([true, false, true]);
+  regions.rest(28, 6);
+  expect(regions.take(5)).toBe(34); // nobody goes on there
+  regions.release(20);
+  expect(regions.take(2)).toBe(46); // a gap of 8 blocks leaves nothing for the region of 20 before it
+  for (let taken = 0; taken < 20; taken++) regions.take(2); // where there is no such place, the largest gap is shared
+  expect(regions.take(2)).not.toBeNull();
+});
+
+test("a reply that grows takes the place of what rests behind it, not of what is used", () => {
+  const privatePages = { stores: [9], kvHeads: 1, stateBlocks: 16 };
+  const retain = (tokens: number) => ({ tokens: [20], liveFrom: Math.floor(tokens / 32) });
+  const plan = { ...plainPlan(40), privatePages, retain, retiring: { after: 1, within: 1 } };
+  const [pool, pages] = [new BlockPool(plan.tiers), new PagePool(privatePages)];
+  const start = (first: number, number: number) => {
+    const residence = new Residence(pool, plan, pages);
+    residence.reserve(64);
+    residence.append(Array.from({ length: 64 }, (_, i) => first + i));
+    expect(residence.keep(number)).toMatchObject({ liveFrom: 2 });
+    residence.takeEdits();
+    return residence;
+  };
+  const [a, b] = [start(0, 0), start(1000, 1)];
+  let retired = 0;
+  const go = (position: number) => {
+    a.reserve(1);
+    a.takeEdits(position);
+    if (a.overdue(position) >= 0 && a.retire(position)) retired++;
+    a.append([position]);
+  };
+  for (let position = 64; position < 64 + 5 * 32; position++) go(position);
+  expect(retired).toBe(2); // the next region begins at block 4
+  b.dispose(1);
+  expect(pages.standing!.numbers).toEqual([1]);
+  for (let position = 64 + 5 * 32; position < 64 + 7 * 32; position++) go(position);
+  expect(retired).toBe(6);
+  expect(pages.standing!.numbers).toEqual([]);
 });
 
 test("what stands for a prompt is gone on from where its base is shared, and gives way where room is short", () => {

@@ -56,7 +56,10 @@ export function makeStore(model: ModelContext, layer: number): AnyDispatch<Sizes
   const store = cache.shape.layout.reads[layer]!;
   if (!cache.streamed || readersOf(cache.shape.layout, store)[0] !== layer) return [];
   const most = spans.taken.count;
-  const tiles = Array.from({ length: ceilDiv(cache.room * BLOCK_TOKENS, most) }, (_, i) => ({ first: i * most, most }));
+  const tiles = Array.from({ length: ceilDiv(cache.room.blocks * BLOCK_TOKENS, most) }, (_, i) => ({
+    first: i * most,
+    most,
+  }));
   return tiles.flatMap((tile) => [
     ...cache.streamed!.inputs.map((arena) => takeInputs(model, arena, tile)),
     ...projectTile(model, store, tile),

@@ -6,19 +6,15 @@ import { drawPrompt, halves, type Near, promptShape } from "./shadow_case.ts";
 
 /** Landmarks that begin at the words of `means` are those, as codes; all other words are as before. */
 const coded =
-  (
-    before: Uint32Array,
-    means: ReadonlyMap<number, Float64Array>,
-    { E, stride }: { E: number; stride: number },
-  ): Verdict =>
+  (before: Uint32Array, means: ReadonlyMap<number, Float64Array>, { E, room }: { E: number; room: number }): Verdict =>
   (words) => {
     const rest = words.slice();
     for (const [at, mean] of means) {
-      const word = (row: number) => words[at + row * stride]!;
+      const word = (row: number) => words[at + row * room]!;
       const codes = Array.from(mean, (_, e) => (word(Math.floor(e / 4)) >>> (8 * (e % 4))) & 0xff);
       const wrong = judgeCodes(mean, codes, word(E / 4), 255, 2 ** -21);
       if (wrong) return ` landmark at ${at}: ${wrong}`;
-      for (let row = 0; row <= E / 4; row++) rest[at + row * stride] = before[at + row * stride]!;
+      for (let row = 0; row <= E / 4; row++) rest[at + row * room] = before[at + row * room]!;
     }
     const stray = rest.subarray(0, before.length).findIndex((word, i) => word !== before[i]);
     return stray < 0 ? null : `[${stray}] was written, want untouched`;
@@ -38,7 +34,8 @@ function make(seed: number, tiny = false) {
   const begin = pick(uniform, [0, 0, Math.floor(end / 2)]);
   const first = pick(uniform, [0, 8]);
   const stride = first + end + pick(uniform, [0, 3]);
-  const landmarks = new Uint32Array(G * ROWS * stride).fill(0xdeadbeef);
+  const room = stride + pick(uniform, [0, 5]);
+  const landmarks = new Uint32Array(G * ROWS * room).fill(0xdeadbeef);
   const unlike = new Float32Array(G * stride).fill(Number.NaN);
   const wantLandmarks = new Map<number, [Near, Near]>();
   const means = new Map<number, Float64Array>(); // by first word
@@ -51,10 +48,10 @@ function make(seed: number, tiny = false) {
       const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, value, e) => sum + value * b[e]!, 0);
       const cosines = keys.map((key) => dot(key, mean) / Math.max(1e-8, Math.sqrt(dot(key, key) * dot(mean, mean))));
       wantUnlike[g * stride + chunk] = chunk === 0 ? 2 : -Math.min(...cosines);
-      means.set(g * ROWS * stride + first + chunk, mean);
+      means.set(g * ROWS * room + first + chunk, mean);
       for (let e2 = 0; e2 < E / 2; e2++) {
         const near = (e: number): Near => ({ value: mean[e]!, error: 2 ** -22 * 2 });
-        const at = (g * (E / 2) + e2) * stride + first + chunk;
+        const at = (g * (E / 2) + e2) * room + first + chunk;
         wantLandmarks.set(at, [near(2 * e2), near(2 * e2 + 1)]);
       }
     }
@@ -62,11 +59,11 @@ function make(seed: number, tiny = false) {
   return {
     label: `${G}×${E} ${KV_BITS} bits, chunks ${begin} … ${end - 1} of ${CHUNK}, landmarks of ${BITS} bits`,
     constants: { WG, E, G, KV_BITS, BITS, CHUNK },
-    params: { ...params, row, begin, chunks: end - begin, first, stride },
+    params: { ...params, row, begin, chunks: end - begin, first, room, stride },
     grid: [ceilDiv(end - begin, WG), G, 1] as const,
     buffers: { table, kv, landmarks, unlike },
     want: {
-      landmarks: BITS === 8 ? coded(landmarks, means, { E, stride }) : halves(landmarks, wantLandmarks),
+      landmarks: BITS === 8 ? coded(landmarks, means, { E, room }) : halves(landmarks, wantLandmarks),
       unlike: wantUnlike,
     },
     terms: E,
@@ -85,10 +82,11 @@ export default spec({
     ["the sum instead of the mean", "mean /= f32(CHUNK);", ""],
     ["the first chunk like any other", "select(-cosine, 2.0, chunk == 0u)", "-cosine"],
     ["the first key only", "products[i] / max(sqrt(squares[i] * square), 1e-8)", "products[0] / max(sqrt(squares[0] * square), 1e-8)"], // prettier-ignore
-    ["another region", "params.stride + params.first + chunk", "params.stride + chunk"],
+    ["another region", "params.room + params.first + chunk", "params.room + chunk"],
     ["another arena's words", "if (entry.z != params.arena) { return; }", ""],
     ["codes of the sum", "return mean / f32(CHUNK);", "return mean;"],
-    ["the pair over the codes", "landmarks[at + E / 4u * params.stride] = pair;", "landmarks[at] = pair;"],
+    ["the pair over the codes", "landmarks[at + E / 4u * params.room] = pair;", "landmarks[at] = pair;"],
+    ["landmarks as far apart as likeness", "id.y * ROWS * params.room", "id.y * ROWS * params.stride"],
     ["the chunk's first slots", "let slot = chunk * CHUNK % 32u;", "let slot = 0u;"],
   ],
 });

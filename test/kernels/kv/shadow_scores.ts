@@ -11,20 +11,19 @@ const SHAPES = [
 ] as const;
 
 /** Pairs of f16; or codes of 8 bits and behind them their scale and minimum. And channel e of chunk n of a KV head. */
-function drawLandmarks(uniform: () => number, { G, E, stride, BITS }: Record<"G" | "E" | "stride" | "BITS", number>) {
+function drawLandmarks(uniform: () => number, { G, E, room, BITS }: Record<"G" | "E" | "room" | "BITS", number>) {
   if (BITS === 16) {
-    const { words, values } = drawHalves(uniform, G * E * stride);
-    const at = (g: number, e: number, n: number) => 2 * ((g * (E / 2) + Math.floor(e / 2)) * stride + n) + (e % 2);
+    const { words, values } = drawHalves(uniform, G * E * room);
+    const at = (g: number, e: number, n: number) => 2 * ((g * (E / 2) + Math.floor(e / 2)) * room + n) + (e % 2);
     return { words, value: (g: number, e: number, n: number) => values[at(g, e, n)]! };
   }
   const ROWS = E / 4 + 1;
-  const words = Uint32Array.from({ length: G * ROWS * stride }, () => Math.floor(uniform() * 2 ** 32));
-  const pairs = drawHalves(uniform, 2 * G * stride, 1 / 255);
-  for (let i = 0; i < G * stride; i++)
-    words[(Math.floor(i / stride) * ROWS + E / 4) * stride + (i % stride)] = pairs.words[i]!;
+  const words = Uint32Array.from({ length: G * ROWS * room }, () => Math.floor(uniform() * 2 ** 32));
+  const pairs = drawHalves(uniform, 2 * G * room, 1 / 255);
+  for (let i = 0; i < G * room; i++) words[(Math.floor(i / room) * ROWS + E / 4) * room + (i % room)] = pairs.words[i]!;
   const value = (g: number, e: number, n: number) => {
-    const code = (words[(g * ROWS + Math.floor(e / 4)) * stride + n]! >>> (8 * (e % 4))) & 0xff;
-    const pair = 2 * (g * stride + n);
+    const code = (words[(g * ROWS + Math.floor(e / 4)) * room + n]! >>> (8 * (e % 4))) & 0xff;
+    const pair = 2 * (g * room + n);
     return pairs.values[pair + 1]! + pairs.values[pair]! * code;
   };
   return { words, value };
@@ -41,6 +40,7 @@ function make(seed: number, tiny = false) {
   const span = livePages * perPage + pick(uniform, [0, 5]);
   const regions = [0, 2, 4].map((region) => region * Math.ceil(livePages / 2)); // of the sequences, each as long as a prompt
   const stride = 4 * Math.ceil((regions[2]! * perPage + span) / 4) + pick(uniform, [0, 4]);
+  const room = stride + pick(uniform, [0, 8]);
   const written = 4 * Math.ceil(span / 4);
   const [column, listLength] = [pick(uniform, [0, 2]), 2];
   const columns = column + G;
@@ -60,7 +60,7 @@ function make(seed: number, tiny = false) {
   const order = pick(uniform, [[0, 1, 2], [2, 0, 1]]); // prettier-ignore
   for (let m = 0; m < count; m++) rows[(firstRow + m) * 4 + 2] = order[m]!;
   const q = floats(uniform, (firstRow + count) * H * E, 2);
-  const { words: landmarks, value } = drawLandmarks(uniform, { G, E, stride, BITS });
+  const { words: landmarks, value } = drawLandmarks(uniform, { G, E, room, BITS });
   const outliers = Uint32Array.from({ length: sequences * G * OUTLIERS }, () => Math.floor(uniform() * stride));
   const scale = 1 / Math.sqrt(E);
   const want = new Float64Array(count * H * stride).fill(Number.NaN);
@@ -83,7 +83,7 @@ function make(seed: number, tiny = false) {
   return {
     label: `${H}/${G}×${E}, ${count} rows, ${span} chunks of ${BITS} bits, of which ${chunks || "listed"}`,
     constants: { WG, E, G, R, OUTLIERS, BITS },
-    params: { firstRow, listLength, columns, column, chunks, region: own, perPage, span, stride, scale },
+    params: { firstRow, listLength, columns, column, chunks, region: own, perPage, span, room, stride, scale },
     grid: [ceilDiv(span, 4 * WG), G, count] as const,
     buffers: { q, rows, table, landmarks, outliers, products: new Float32Array(want.length).fill(Number.NaN) },
     want: { products: want },
@@ -103,7 +103,8 @@ export default spec({
     ["another head's query", "+ h * (E / 4u) + e4", "+ e4"],
     ["not scaled", "sums[h] * params.scale", "sums[h]"],
     ["another sequence", "sequence * G + wg.y", "wg.y"],
-    ["another region", "* fours + first + id.x", "* fours + id.x"],
+    ["products as far apart as landmarks", "(params.stride / 4u) + id.x", "fours + id.x"],
+    ["another region", "ROWS * fours + first + id.x", "ROWS * fours + id.x"],
     ["no minimum", "+ queries[h] * minima", ""],
     ["the scale of another chunk", "sums[h] * scales", "sums[h] * scales.x"],
     ["codes of the first four channels", "landmarks[at + e4 * fours]", "landmarks[at]"],

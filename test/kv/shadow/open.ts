@@ -30,13 +30,13 @@ export async function loadWeights(gpu: Gpu, source: Parameters<typeof openCheckp
 export const fileAt = async (address: string): Promise<File> =>
   new File([await (await fetch(address)).blob()], address.split("/").at(-1)!);
 
-/** For one sequence, with the default kernels unless `tune` is "auto". */
+/** Unless options say otherwise, for one sequence and with the default kernels. */
 export async function running(
   gpu: Gpu,
   { config, weights }: Loaded,
-  options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve" | "tune">,
+  options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve" | "sequences" | "tune">,
 ): Promise<Transformer> {
-  const settings = await checkOptions({ tune: "off", ...options, sequences: 1 });
+  const settings = await checkOptions({ sequences: 1, tune: "off", ...options });
   const model = await assemble(gpu, config, weights, settings);
   await makeReady(model, settings, { report: () => {}, signal: undefined });
   return model.transformer;

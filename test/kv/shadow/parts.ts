@@ -38,6 +38,7 @@ const cache = new KvCache(gpu, {
   tiers: tiersOf(kv, bounds),
   streamed: null,
   privatePages: privatePagesOf(kv, bounds),
+  regions: plan.privatePages!.stateBlocks!,
   sequences: 1,
   maxPages: bounds.context / 32,
   room: bounds.context / 32,

@@ -4,7 +4,7 @@ import type { KvModel } from "../../../src/api.ts";
 import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
 import { parseRecipe } from "../../../src/kv/parse.ts";
-import { job, source, testWith, worst } from "../../golden/serve.ts";
+import { job, source, testWith, tolerance, worst } from "../../golden/serve.ts";
 import { continuingRows } from "../../../src/model/step.ts";
 import { expected, toy } from "./toy.ts";
 
@@ -66,6 +66,32 @@ test("buffers that are small and grow, inputs in f16: the tokens of whole prompt
     expect(streamed.tokens).toEqual((await call("answer", `${kv},stream=off`, job(prompt, 30))).tokens);
   }
   for (const each of [kv, `${kv},stream=off`]) await call("close", each);
+});
+
+test("values in JavaScript's memory: streamed replies, long ones and later turns are those of whole prompts", async ({
+  call,
+}) => {
+  const { tokens, golden } = toy(VARIANT);
+  const kv = "f32+shadow:chunk=4,outliers=3,budget=16,local=16,rank=8,reply=16,values=host";
+  const replies = [];
+  for (const each of [kv, `${kv},stream=off`]) {
+    await call("open", "host", source(VARIANT), { kv: each, ...OPTIONS, sequences: 1 });
+    const first = await call("answer", "host", job(tokens.slice(0, 120), 40));
+    const next = [...tokens.slice(0, 120), ...first.tokens, ...tokens.slice(11, 50)];
+    const second = await call("answer", "host", job(next, 12));
+    const { kvStreaming, kvPeakBytes, recall } = await call("stats", "host");
+    replies.push({ first, second, streaming: kvStreaming!, kvPeakBytes, host: recall!.hostBytes });
+  }
+  const [streamed, whole] = replies as [(typeof replies)[0], (typeof replies)[0]];
+  expect(streamed.streaming).toMatch(/^streamed/);
+  expect(streamed.kvPeakBytes).toBeLessThan(whole.kvPeakBytes);
+  expect(streamed.host).toBe(whole.host);
+  expect(streamed.first.logprobs.slice(1)).toEqual(whole.first.logprobs.slice(1));
+  for (const turn of ["first", "second"] as const) {
+    expect(streamed[turn].tokens).toEqual(whole[turn].tokens);
+    expect(worst(streamed[turn].logprobs, whole[turn].logprobs)).toBeLessThan(tolerance(golden));
+  }
+  await call("close", "host");
 });
 
 test("bytes are those of the formula, allocated and held at most", async ({ call }) => {

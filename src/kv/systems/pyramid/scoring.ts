@@ -27,7 +27,7 @@ const CHOICE_THREADS = 256;
 interface Scratch {
   /** [G, queries, arenas · MOST_SPLITS] of (largest, sum) */
   sums: GPUBuffer;
-  /** [regions · G, stride] f32: the scores of a store that one layer reads; then of each shared store, whose readers add up. */
+  /** Those below grow with lists. [regions · G, stride] f32: the scores of a store that one layer reads; then of each shared store, whose readers add up. */
   scores: GPUBuffer;
   /** [G, stride] f32 */
   pooled: GPUBuffer;
@@ -41,20 +41,39 @@ const made = new WeakMap<KvCache, Scratch>();
 const sharedStores = ({ shape: { layout } }: KvCache): number[] =>
   Array.from({ length: layout.stores }, (_, store) => store).filter((store) => readersOf(layout, store).length > 1);
 
-function scratchOf({ gpu, cache, model }: SystemContext, windowRows: number): Scratch {
+function scratchOf(context: SystemContext, windowRows: number): Scratch {
+  const { gpu, cache, model } = context;
   const known = made.get(cache);
   if (known) return known;
-  const { heads, kvHeads } = model;
-  const stride = cache.shape.maxPages * BLOCK_TOKENS;
-  const make = (label: string, words: number) => gpu.buffer(label, words * 4, "scratch");
+  const { heads } = model;
+  const sums = 2 * heads * windowRows * cache.writtenArenasOf(0).length * MOST_SPLITS;
+  const stride = cache.lists.pages * BLOCK_TOKENS;
+  const makes = scoresFor(context, stride);
   const scratch = {
-    sums: make("window sums", 2 * heads * windowRows * cache.writtenArenasOf(0).length * MOST_SPLITS),
-    scores: make("window scores", (1 + sharedStores(cache).length) * kvHeads * stride),
-    pooled: make("pooled scores", kvHeads * stride),
+    sums: gpu.buffer("window sums", sums * 4, "scratch"),
+    scores: makes.scores(),
+    pooled: makes.pooled(),
     stride,
   };
   made.set(cache, scratch);
+  cache.growsWith({ grow: () => growScores(context, scratch) });
   return scratch;
+}
+
+function scoresFor({ gpu, cache, model }: SystemContext, stride: number) {
+  const make = (label: string, lists: number) => () => gpu.buffer(label, lists * model.kvHeads * stride * 4, "scratch");
+  return { scores: make("window scores", 1 + sharedStores(cache).length), pooled: make("pooled scores", 1) };
+}
+
+/** Nothing in them outlasts a step. */
+async function growScores(context: SystemContext, scratch: Scratch): Promise<void> {
+  const { gpu, cache } = context;
+  const stride = cache.lists.pages * BLOCK_TOKENS;
+  if (stride <= scratch.stride) return;
+  const makes = scoresFor(context, stride);
+  const [scores, pooled] = await gpu.allocateAll([makes.scores, makes.pooled]);
+  for (const old of [scratch.scores, scratch.pooled]) gpu.release(old);
+  Object.assign(scratch, { scores, pooled, stride });
 }
 
 /** Equal splits of `pages` pages. */

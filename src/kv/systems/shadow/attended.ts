@@ -12,7 +12,7 @@ import type { ShadowShape } from "./shape.ts";
 import { stateOf } from "./state.ts";
 
 /** Counts of a list: of layers and tokens that read it, then of each chunk. */
-const strideOf = (context: SystemContext, shape: ShadowShape): number => 1 + stateOf(context, shape).chunks;
+const strideOf = (context: SystemContext, shape: ShadowShape): number => 1 + stateOf(context, shape).mostChunks;
 
 const made = new WeakMap<KvCache, GPUBuffer>();
 

@@ -41,7 +41,11 @@ export function recallChunks(context: SystemContext, shape: ShadowShape, layer: 
   if (shape.host === "late") return chosen;
   const back = recall(context, shape, store, rows, () => 0);
   if (shape.host === null) return [...chosen, back];
-  return [...chosen, { ...back, awaits: (s) => serverOf(context, shape).bringNow(store, decodingRows(context, s)) }];
+  const awaits = {
+    when: (s: StepSizes) => decodingRows(context, s) > 0,
+    work: (s: StepSizes) => serverOf(context, shape).bringNow(store, decodingRows(context, s)),
+  };
+  return [...chosen, { ...back, awaits }];
 }
 
 /** Writes, for each row and KV head, the `selected` chunks of most weight. */
@@ -67,14 +71,21 @@ function scores(
 ): AnyDispatch<StepSizes> {
   const { cache, model, query, records } = context;
   const { heads: H, kvHeads: G, headWidth: E } = model;
-  const { stores, scratch, chunks: stride } = stateOf(context, shape);
+  const { stores, scratch } = stateOf(context, shape);
   const { landmarks, outliers } = stores[store]!;
   const WG = threadsOf(context).alone;
   return dispatch({
     kernel: shadow_scores,
     constants: { WG, E, G, R: H / G, OUTLIERS: shape.outliers, BITS: shape.keyBits },
     label: `store ${store} landmark scores`,
-    buffers: { q: query, rows: records, table: cache.lists.table, landmarks, outliers, products: scratch.products },
+    buffers: {
+      q: query,
+      rows: records,
+      table: cache.lists.table,
+      landmarks: landmarks.buffer,
+      outliers,
+      products: scratch.products,
+    },
     params: (s: StepSizes) => ({
       ...listsOf(context, store),
       firstRow: firstRow(s),
@@ -82,7 +93,8 @@ function scores(
       region: region(s),
       perPage: BLOCK_TOKENS / shape.chunk,
       span: span(s),
-      stride,
+      room: landmarks.room,
+      stride: scratch.chunks,
       scale: context.attentionScale,
     }),
     grid: (s) => [ceilDiv(span(s), 4 * WG), G, count(s)],
@@ -98,13 +110,13 @@ function rank(
   { count, span }: Choosers,
 ): AnyDispatch<StepSizes> {
   const { heads: H, kvHeads: G } = context.model;
-  const { scratch, chunks: stride } = stateOf(context, shape);
+  const { scratch } = stateOf(context, shape);
   return dispatch({
     kernel: shadow_rank,
     constants: { WG: threadsOf(context).together, G, R: H / G },
     label: `store ${store} chunk weights`,
     buffers: { products: scratch.products, ranks: scratch.ranks },
-    params: (s: StepSizes) => ({ span: span(s), stride }),
+    params: (s: StepSizes) => ({ span: span(s), stride: scratch.chunks }),
     grid: (s) => [G, count(s), 1],
     bytes: (s) => 8 * count(s) * H * span(s),
     flops: (s) => 4 * count(s) * H * span(s),
@@ -119,7 +131,7 @@ function choose(
   { buffer, list }: Choice,
 ): AnyDispatch<StepSizes> {
   const { kvHeads: G } = context.model;
-  const { scratch, chunks: stride } = stateOf(context, shape);
+  const { scratch } = stateOf(context, shape);
   const { selected } = shape;
   return dispatch({
     kernel: top_slots,
@@ -128,7 +140,7 @@ function choose(
     buffers: { scores: scratch.ranks, keep: buffer },
     params: (s: StepSizes) => ({
       first: 0,
-      stride,
+      stride: scratch.chunks,
       slots: span(s),
       count: Math.min(selected, span(s)),
       column: list(s),
@@ -148,12 +160,12 @@ function plan(
 ): AnyDispatch<StepSizes> {
   const { cache, model, records } = context;
   const store = cache.shape.layout.reads[layer]!;
-  const { stores, scratch, chunks, tally } = stateOf(context, shape);
+  const { stores, scratch, mostChunks, tally } = stateOf(context, shape);
   const { kvHeads: G } = model;
   const { resident, moves } = stores[store]!;
   return dispatch({
     kernel: shadow_plan,
-    constants: { WG: threadsOf(context).together, G, SELECTED: shape.selected, WORDS: ceilDiv(chunks, 32) },
+    constants: { WG: threadsOf(context).together, G, SELECTED: shape.selected, WORDS: ceilDiv(mostChunks, 32) },
     label: `store ${store} missing chunks`,
     buffers: { rows: records, table: cache.lists.table, wanted: scratch.wanted, resident, tally, moves },
     params: (s: StepSizes) => ({

@@ -9,12 +9,13 @@ import {
   top_slots,
   transpose,
 } from "../../../gpu/kernels.gen.ts";
-import { type AnyDispatch, dispatch, type Grid, onlyIf } from "../../../gpu/program.ts";
+import { type AnyDispatch, dispatch, type Grid, onlyIf, type Pause } from "../../../gpu/program.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
 import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
 import { chooseChunks } from "./decode.ts";
 import { listsOf, threadsOf } from "./rows.ts";
 import { basePages, chunksOf, keptTokens, pagesGivenUp, type ShadowShape } from "./shape.ts";
+import { serverOf } from "./serve.ts";
 import { stateOf } from "./state.ts";
 import { type Job, keepValues, keysOf, knownMap, landmarksOf, project, type Range } from "./tokens.ts";
 
@@ -55,14 +56,24 @@ export function takePrompt(context: SystemContext, shape: ShadowShape, store: nu
     ...landmarksOf(job, (s) => rangeOf(s, 0, givenUp(shape, s))),
     chooseOutliers(job),
     ...chooseFirst(job),
-    listKept(job),
+    passes(job) ? { ...listKept(job), awaits: valuesGo(job) } : listKept(job),
   ];
 }
 
+/** Whether its values go to JavaScript's memory and its pages of the prompt are there in this step only. */
+const passes = ({ context, shape, store }: Job): boolean => shape.host !== null && context.cache.isLater(store);
+
+const valuesGo = ({ context, shape, store }: Job): Pause<StepSizes> => ({
+  when: ({ promptEnd }) => promptEnd !== null,
+  work: ({ promptEnd }) => serverOf(context, shape).keepPassing(promptEnd!, store),
+});
+
 function tilesOf({ context, shape }: Job): Tile[] {
-  const { capacity, scratch } = stateOf(context, shape);
-  const { tile: most } = scratch;
-  return Array.from({ length: ceilDiv(capacity, most) }, (_, i) => ({ first: i * most, most }));
+  const { tile: most } = stateOf(context, shape).scratch;
+  return Array.from({ length: ceilDiv(context.cache.room.regions * BLOCK_TOKENS, most) }, (_, i) => ({
+    first: i * most,
+    most,
+  }));
 }
 
 /** Of the keys of the prompt's base, less that of its last token. */
@@ -211,7 +222,7 @@ const givenUp = (shape: ShadowShape, s: StepSizes): number => chunksOf(tokensOf(
 
 function chooseOutliers({ context, shape, store }: Job): AnyDispatch<StepSizes> {
   const { kvHeads: G } = context.model;
-  const { stores, scratch, chunks: stride } = stateOf(context, shape);
+  const { stores, scratch } = stateOf(context, shape);
   const { outliers } = shape;
   const chunks = (s: StepSizes) => chunksOf(tokensOf(s), shape);
   return dispatch({
@@ -221,7 +232,7 @@ function chooseOutliers({ context, shape, store }: Job): AnyDispatch<StepSizes> 
     buffers: { scores: scratch.unlike, keep: stores[store]!.outliers },
     params: (s: StepSizes) => ({
       first: 0,
-      stride,
+      stride: scratch.chunks,
       slots: chunks(s),
       count: Math.min(outliers, chunks(s)),
       column: sequenceOf(s) * G,

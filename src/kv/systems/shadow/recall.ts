@@ -17,9 +17,8 @@ export function recall<D>(
   const { cache, model, records } = context;
   const rope = context.ropeOf(store);
   const { kvHeads: G, headWidth: E } = model;
-  const { stores, uploads, capacity } = stateOf(context, shape);
-  const { factors, up, moves } = stores[store]!;
-  const values = stores[store]!.values ?? uploads!;
+  const { stores, uploads } = stateOf(context, shape);
+  const { up, moves, factors, values } = stores[store]!;
   const { chunk: CHUNK, rank: RANK, outliers: OUTLIERS, selected: SELECTED } = shape;
   const { keyBits: BITS, valueBits: V_BITS, group: GROUP } = shape;
   const { lanes: LANES, movers } = threadsOf(context);
@@ -42,8 +41,23 @@ export function recall<D>(
       CHUNK,
     },
     label: `store ${store} recall`,
-    buffers: { rows: records, table: cache.lists.table, moves, factors, up, rope, values, kv },
-    params: (s: D) => ({ ...listsOf(context, store), firstRow: firstRow(s), capacity, workgroups, lists: lists(s) }),
+    buffers: {
+      rows: records,
+      table: cache.lists.table,
+      moves,
+      factors: factors.buffer,
+      up,
+      rope,
+      values: values?.buffer ?? uploads!,
+      kv,
+    },
+    params: (s: D) => ({
+      ...listsOf(context, store),
+      firstRow: firstRow(s),
+      capacity: values?.room ?? 0,
+      workgroups,
+      lists: lists(s),
+    }),
     grid: (s) => [workgroups, G, count(s)],
     bytes: (s) => tokens(s) * (4 * factorWords(shape) + (E * (V_BITS + 2 * cache.written.bits)) / 8),
     flops: (s) => 2 * tokens(s) * RANK * E,

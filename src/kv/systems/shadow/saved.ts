@@ -4,8 +4,8 @@ import type { Stretch } from "../../arena.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
 import type { StateAccess, SystemContext } from "../../system.ts";
 import { serverOf } from "./serve.ts";
-import { factorWords, landmarkWords, type ShadowShape, valueWords } from "./shape.ts";
-import { type ShadowState, stateOf, type StoreState } from "./state.ts";
+import type { ShadowShape } from "./shape.ts";
+import { stateOf, type StoreState } from "./state.ts";
 
 export const stateAccess = (context: SystemContext, shape: ShadowShape): StateAccess => ({
   stretches: (sequence, region, blocks) => {
@@ -13,7 +13,7 @@ export const stateAccess = (context: SystemContext, shape: ShadowShape): StateAc
     const place = { sequence, region, blocks };
     return state.stores.flatMap((store) => [
       ...ofSequence(store, context, shape, place),
-      ...ofRegion(store, state, { context, shape }, place),
+      ...ofRegion(store, shape, place),
     ]);
   },
   memory: (sequence, blocks) => (shape.host ? serverOf(context, shape).memory(sequence, blocks * BLOCK_TOKENS) : []),
@@ -47,19 +47,13 @@ function ofSequence(
 
 function ofRegion(
   { factors, landmarks, values }: StoreState,
-  { capacity, chunks }: ShadowState,
-  { context, shape }: { context: SystemContext; shape: ShadowShape },
+  { chunk }: ShadowShape,
   { region, blocks }: Place,
 ): Stretch[] {
-  const { kvHeads, headWidth } = context.model;
-  const tokens = (words: number) => ({ from: region * BLOCK_TOKENS * words, words: blocks * BLOCK_TOKENS * words });
-  /** `rows` rows of `stride` words, of each the part from word `from` on. */
-  const rows = (buffer: GPUBuffer, count: number, stride: number, { from, words }: { from: number; words: number }) =>
-    Array.from({ length: count }, (_, row) => ({ buffer, offset: 4 * (row * stride + from), bytes: 4 * words }));
-  const value = valueWords(shape, headWidth);
+  const [first, count] = [region * BLOCK_TOKENS, blocks * BLOCK_TOKENS];
   return [
-    ...rows(factors, 1, 0, tokens(factorWords(shape))),
-    ...rows(landmarks, landmarkWords(shape, kvHeads), chunks, tokens(1 / shape.chunk)),
-    ...(values ? rows(values, kvHeads, capacity * value, tokens(value)) : []),
+    ...factors.stretches(first, count),
+    ...landmarks.stretches(first / chunk, count / chunk),
+    ...(values?.stretches(first, count) ?? []),
   ];
 }

@@ -6,7 +6,7 @@ import type { PromptEndSizes, RetiringSizes, SystemContext } from "../../system.
 import { HostValues, type Round } from "./host.ts";
 import { recall } from "./recall.ts";
 import { chunksOf, type ShadowShape, valueWords } from "./shape.ts";
-import { stateOf } from "./state.ts";
+import { growingBuffers, knownState, stateOf } from "./state.ts";
 import { pageRange } from "./retire.ts";
 import { copyValues, type Range } from "./tokens.ts";
 
@@ -18,13 +18,20 @@ interface ExportSizes {
   tokens: number;
 }
 
+/** Tokens first … end − 1 of a sequence. */
+interface Stretch {
+  sequence: number;
+  first: number;
+  end: number;
+}
+
 /** [stores] where in uploads the lists of a store are told; −1: not in this round. */
 interface BringSizes {
   rows: number;
   lists: readonly number[];
 }
 
-/** A program that is built anew where lists or pages have come to lie in other buffers. */
+/** A program that is built anew where what it binds has come to lie in other buffers. */
 class Built<D extends object> {
   readonly #build: () => Promise<Program<D>>;
   #program: Promise<Program<D>> | null = null;
@@ -34,8 +41,9 @@ class Built<D extends object> {
     this.#build = build;
   }
 
-  for({ lists, arenas }: KvCache): Promise<Program<D>> {
-    const buffers = [lists.inputs, ...arenas.flatMap((arena) => arena.buffers)];
+  for(cache: KvCache): Promise<Program<D>> {
+    const { lists, arenas } = cache;
+    const buffers = [lists.inputs, ...arenas.flatMap((arena) => arena.buffers), ...growingBuffers(knownState(cache)!)];
     if (this.#program && buffers.every((buffer, i) => buffer === this.#buffers[i])) return this.#program;
     void this.#program?.then((old) => old.dispose());
     this.#buffers = buffers;
@@ -60,13 +68,13 @@ export class ValueServer {
     const { gpu, cache, model } = context;
     const { kvHeads, headWidth } = model;
     const { chunk, selected, width } = shape;
-    const { scratch, uploads, stores: states } = stateOf(context, shape);
+    const { mostTile, uploads, stores: states } = stateOf(context, shape);
     this.#made = context;
     this.#shape = shape;
     const { stores } = cache.shape.layout;
     this.#host = new HostValues({ stores, kvHeads, words: valueWords(shape, headWidth), chunk, selected });
     this.#upload = new Uint32Array(uploads!.size / 4);
-    this.#exports = new Readback(gpu, scratch.tile * width * 2, 1);
+    this.#exports = new Readback(gpu, mostTile * width * 2, 1);
     this.#moves = new Readback(gpu, states[0]!.moves.size, 1);
   }
 
@@ -88,26 +96,45 @@ export class ValueServer {
     this.#host.keepOnly(running);
   }
 
-  /** Reads the values of what is given up of a prompt that has just ended: its lists still lead to them. */
-  async keepPrompt({ sequence, tokens, standing }: PromptEndSizes): Promise<void> {
-    const count = chunksOf(tokens, this.#shape) * this.#shape.chunk;
-    this.#host.open(sequence, count, standing);
-    await this.#exportAll(sequence, Math.min(standing, count), count);
+  /** Reads the values of what is given up of a prompt that has just ended, of stores that blocks hold: its lists still lead to them. */
+  async keepPrompt(end: PromptEndSizes): Promise<void> {
+    const { cache } = this.#context;
+    const isWhole = (store: number) => !cache.isLater(store);
+    if (!cache.streamed) this.#openPrompt(end);
+    for (const store of this.#stores.filter(isWhole)) await this.#exportFrom(store, this.#givenUp(end));
+  }
+
+  /** Likewise where prompts are streamed, of a later store, in the middle of the step: before the next one takes its place. */
+  async keepPassing(end: PromptEndSizes, store: number): Promise<void> {
+    if (store === this.#context.cache.streamed!.shape.firstStore) this.#openPrompt(end);
+    await this.#exportFrom(store, this.#givenUp(end));
+  }
+
+  #givenUp({ sequence, tokens, standing }: PromptEndSizes): Stretch {
+    const end = chunksOf(tokens, this.#shape) * this.#shape.chunk;
+    return { sequence, first: Math.min(standing, end), end };
+  }
+
+  #openPrompt(prompt: PromptEndSizes): void {
+    this.#host.open(prompt.sequence, this.#givenUp(prompt).end, prompt.standing);
   }
 
   /** Reads the values of a page of a reply that has just been given up, likewise. */
   async keepPage(page: RetiringSizes): Promise<void> {
     const { sequence, begin, tokens } = pageRange(page);
-    this.#host.open(sequence, begin + tokens, begin);
-    await this.#exportAll(sequence, begin, begin + tokens);
+    const end = begin + tokens;
+    this.#host.open(sequence, end, begin);
+    for (const store of this.#stores) await this.#exportFrom(store, { sequence, first: begin, end });
   }
 
-  async #exportAll(sequence: number, first: number, end: number): Promise<void> {
+  get #stores(): number[] {
+    return [...Array(this.#context.cache.shape.layout.stores).keys()];
+  }
+
+  async #exportFrom(store: number, { sequence, first, end }: Stretch): Promise<void> {
     const { tile } = stateOf(this.#context, this.#shape).scratch;
-    for (let store = 0; store < this.#context.cache.shape.layout.stores; store++) {
-      for (let begin = first; begin < end; begin += tile)
-        await this.#export({ store, sequence, begin, tokens: Math.min(tile, end - begin) });
-    }
+    for (let begin = first; begin < end; begin += tile)
+      await this.#export({ store, sequence, begin, tokens: Math.min(tile, end - begin) });
   }
 
   async #export(sizes: ExportSizes): Promise<void> {
@@ -142,7 +169,6 @@ export class ValueServer {
 
   /** host-sync: what a store's lists miss in this step, for the dispatch that comes next. */
   async bringNow(store: number, rows: number): Promise<void> {
-    if (rows === 0) return;
     const { gpu } = this.#context;
     const { moves } = stateOf(this.#context, this.#shape).stores[store]!;
     const part = { source: moves, offset: 0, bytes: moves.size };

@@ -86,10 +86,7 @@ function choosesByGroup({ host }: ShadowShape, select: number): boolean {
 }
 
 /** Why prompts of a student are not streamed; null: nothing is against it here. */
-function streamRefusal({ host }: ShadowShape, stream: number): string | null {
-  if (stream === OFF) return "the recipe says stream=off";
-  return host ? "values go to JavaScript's memory once a prompt has ended, from all of its blocks" : null;
-}
+const streamRefusal = (stream: number): string | null => (stream === OFF ? "the recipe says stream=off" : null);
 
 function createSystem(
   shape: ShadowShape,
@@ -110,7 +107,7 @@ function createSystem(
       most: Array.from({ length: layout.stores }, () => most),
       recalls: true,
       basePages,
-      streams: (student, parts) => streamingOf(student, parts, streamRefusal(shape, stream!)),
+      streams: (student, parts) => streamingOf(student, parts, streamRefusal(stream!)),
       retain: (tokens) =>
         retains(tokens)
           ? {

@@ -84,7 +84,7 @@ export function project({ context, shape, store }: Job, range: RangeOf): AnyDisp
     kernel: shadow_project,
     constants: { WG, D, RANK, BITS },
     label: `store ${store} factors`,
-    buffers: { x, down, shift, factors: stores[store]!.factors },
+    buffers: { x, down, shift, factors: stores[store]!.factors.buffer },
     params: (s: StepSizes) => ({ first: range(s).first, tokens: range(s).tokens }),
     grid: (s) => [ceilDiv(RANK / 4, WG), ceilDiv(range(s).tokens, 8), 1],
     bytes: (s) => range(s).tokens * (4 * D + 4 * factorWords(shape)),
@@ -96,7 +96,8 @@ export function project({ context, shape, store }: Job, range: RangeOf): AnyDisp
 export function landmarksOf({ context, shape, store }: Job, range: RangeOf): AnyDispatch<StepSizes>[] {
   const { cache, model } = context;
   const { kvHeads: G, headWidth: E } = model;
-  const { stores, scratch, chunks: stride } = stateOf(context, shape);
+  const { stores, scratch } = stateOf(context, shape);
+  const { landmarks } = stores[store]!;
   const { chunk: CHUNK, keyBits: BITS } = shape;
   const WG = threadsOf(context).alone;
   return cache.writtenArenasOf(store).map((arena) =>
@@ -107,13 +108,20 @@ export function landmarksOf({ context, shape, store }: Job, range: RangeOf): Any
       buffers: {
         table: cache.lists.table,
         kv: arena.buffers[cache.bundleOf(store)]!,
-        landmarks: stores[store]!.landmarks,
+        landmarks: landmarks.buffer,
         unlike: scratch.unlike,
       },
       params: (s: StepSizes) => {
         const { sequence: row, begin, tokens, first } = range(s);
         const chunks = { begin: begin / CHUNK, chunks: tokens / CHUNK, first: (first - begin) / CHUNK };
-        return { ...listsOf(context, store), row, arena: arena.number, ...chunks, stride };
+        return {
+          ...listsOf(context, store),
+          row,
+          arena: arena.number,
+          ...chunks,
+          room: landmarks.room,
+          stride: scratch.chunks,
+        };
       },
       grid: (s) => [ceilDiv(range(s).tokens / CHUNK, WG), G, 1],
       bytes: (s) => (range(s).tokens * G * E * cache.written.bits) / 8,
@@ -156,7 +164,6 @@ export function copyValues<D>(
 
 /** Values as they are kept on the GPU; those that the CPU keeps are read once the step is over. */
 export function keepValues(job: Job, range: RangeOf): AnyDispatch<StepSizes>[] {
-  const { stores, capacity } = stateOf(job.context, job.shape);
-  const { values } = stores[job.store]!;
-  return values ? copyValues(job, { buffer: values, capacity: () => capacity, range }) : [];
+  const { values } = stateOf(job.context, job.shape).stores[job.store]!;
+  return values ? copyValues(job, { buffer: values.buffer, capacity: () => values.room, range }) : [];
 }

@@ -1,0 +1,40 @@
+// What a request must be, whatever the model says to it.
+import { InputError } from "../errors.ts";
+import type { Request } from "./sequence.ts";
+
+export type Asked = Pick<Request, "prompt" | "maxTokens" | "forced" | "begun">;
+
+/** Throws InputError where the request cannot succeed in `context` tokens of so many ids. */
+export function checkRequest(
+  { prompt, maxTokens, forced = [], begun = [] }: Asked,
+  { context, vocabulary }: Record<"context" | "vocabulary", number>,
+): void {
+  if (prompt.length === 0)
+    throw new InputError("prompt: got no tokens, want at least 1. Give a text or a message.", { code: "bad-prompt" });
+  if (prompt.length >= context) {
+    throw new InputError(
+      `prompt: got ${prompt.length} tokens, want at most ${context - 1} (context ${context}, one token to generate). Shorten it or load the model with a larger context.`,
+      { code: "context-too-small" },
+    );
+  }
+  if (!Number.isInteger(maxTokens) || maxTokens < 1) {
+    throw new InputError(`maxTokens: got ${maxTokens}, want a whole number of at least 1.`);
+  }
+  const after = begun.length > 0 ? begun.length + 1 : forced.length; // at least one more is to come
+  if (prompt.length + after > context) {
+    throw new InputError(
+      `continuation: got ${after} tokens after ${prompt.length}, want at most ${context} together (the context). Shorten one or load the model with a larger context.`,
+      { code: "context-too-small" },
+    );
+  }
+  checkIds("prompt", prompt, vocabulary);
+  checkIds("continuation", forced, vocabulary);
+}
+
+function checkIds(name: string, tokens: readonly number[], vocabulary: number): void {
+  const bad = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary);
+  if (bad !== undefined)
+    throw new InputError(`${name}: got token id ${bad}, want a whole number from 0 to ${vocabulary - 1}.`, {
+      code: "bad-prompt",
+    });
+}
