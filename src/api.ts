@@ -3,6 +3,7 @@
 
 export type * from "./attended.ts";
 export type * from "./completions.ts";
+export type * from "./events.ts";
 export type * from "./figures.ts";
 export type * from "./footprint.ts";
 export type * from "./prompts.ts";
@@ -10,6 +11,7 @@ export type * from "./sessions.ts";
 export type * from "./students.ts";
 import type { Attended } from "./attended.ts";
 import type { ChatCompletions, Constraint, ConstraintSpec } from "./completions.ts";
+import type { EngineEvent, LoadProgress } from "./events.ts";
 import type { EvaluateOptions, Evaluation, KernelTime, ModelFlops } from "./figures.ts";
 import type { ChatPrompt, Message, Prompt } from "./prompts.ts";
 import type { Conversation, FinishReason, Prefixes, ResumeOptions, SavedSession, SavedSessions } from "./sessions.ts";
@@ -69,8 +71,11 @@ export interface SwiftKv {
 }
 
 export interface LoadOptions {
-  /** Use this device instead of requesting one. Not with `worker`: a device cannot leave its thread. */
-  device?: GPUDevice;
+  /**
+   * Use this device instead of requesting one, or what makes one: again for each that is lost. The caller destroys them. Not
+   * with `worker`: a device cannot leave its thread.
+   */
+  device?: GPUDevice | (() => Promise<GPUDevice>);
   /**
    * Whether the engine runs in a worker of its own, so that the page's thread stays free; `dispose` ends it. Default false.
    * A function starts it: `() => new Worker(url, { type: "module" })`, of the package's script `longprompt/worker`.
@@ -124,6 +129,8 @@ export interface LoadOptions {
   /** Access token for gated and private models. Sent to the hub alone, and stored nowhere. */
   token?: string;
   onProgress?: (progress: LoadProgress) => void;
+  /** Called as the device is lost and replaced: docs/api.md, "A lost device". */
+  onEvent?: (event: EngineEvent) => void;
   signal?: AbortSignal;
 }
 
@@ -139,17 +146,6 @@ export interface FilePiece {
   /** e.g. "model.safetensors" */
   file: string;
   bytes: Uint8Array<ArrayBuffer>;
-}
-
-export interface LoadProgress {
-  phase: "open" | "wait" | "download" | "tokenizer" | "compile" | "tune" | "ready";
-  /** Bytes so far and in all; 0 where not yet known. */
-  loadedBytes: number;
-  totalBytes: number;
-  /** How far this phase has come, from 0 to 1; null where that cannot be told. In "wait" another page downloads the model; "compile" goes on during "download". */
-  share: number | null;
-  /** The file or tensor being worked on. */
-  item: string;
 }
 
 export interface Sampling {
@@ -337,6 +333,8 @@ export interface EngineStats {
   scratchBytes: number;
   /** How often a reply gave its room to an older one and was computed again. */
   preemptions: number;
+  /** How often the device was lost. */
+  deviceLosses: number;
   /** Kernel variant that measured fastest, by kernel family and shape. */
   variants: Readonly<Record<string, string>>;
   /** Counts since load: what CI asserts. */

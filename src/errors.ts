@@ -97,7 +97,7 @@ export class InputError extends EngineError {
   }
 }
 
-/** The GPU went away (driver reset, tab in the background too long, out of memory). Load the model again. */
+/** The GPU went away (driver reset, out of memory) and could not be replaced, or too often. Load the model again. */
 export class DeviceLostError extends EngineError {
   override readonly name = "DeviceLostError";
   readonly code = "device-lost";

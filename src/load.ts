@@ -10,68 +10,20 @@ import type {
   SwiftKv,
 } from "./api.ts";
 import { InputError } from "./errors.ts";
-import { Gpu } from "./gpu/device.ts";
-import type { Checkpoint } from "./io/checkpoint.ts";
-import { Damaged } from "./io/files/bytes.ts";
-import { layoutOf } from "./kv/systems/swiftkv/layout.ts";
 import { LoadedEngine } from "./load/engine.ts";
-import { openReporting, readShape, type Shape } from "./load/open.ts";
-import { readLanguage, samplingDefaults } from "./load/read.ts";
-import {
-  assemble,
-  assembleStudent,
-  choose,
-  compile,
-  makeReady,
-  type Report,
-  type RunningModel,
-  students,
-} from "./load/running.ts";
-import { checkOptions, type Settings } from "./load/settings.ts";
+import { Loading } from "./load/loading.ts";
+import type { LoadedModel } from "./load/running.ts";
+import { checkOptions } from "./load/settings.ts";
 import type { LoadHooks, OwnEngine } from "./thread/own.ts";
-import { nameWeights } from "./model/names.ts";
-import { WeightLoader } from "./model/weights/loader.ts";
 
 /** The model on this thread: see `load` of src/start.ts. */
 export async function load(source: ModelSource, options: LoadHooks = {}): Promise<Engine> {
-  const started = performance.now();
-  try {
-    return await loadOnce(source, options, started);
-  } catch (error) {
-    if (!(error instanceof Damaged)) throw error;
-    return await loadOnce(source, options, started); // what was damaged is no longer there
-  }
-}
-
-async function loadOnce(source: ModelSource, options: LoadHooks, started: number): Promise<Engine> {
-  const given = await checkOptions(options);
-  const report: Report = (progress) =>
-    options.onProgress?.({ loadedBytes: 0, totalBytes: 0, share: null, item: "", ...progress });
-  report({ phase: "open" });
-  const gpu = await Gpu.open(options.device);
-  let checkpoint: Checkpoint | null = null;
-  try {
-    checkpoint = await openReporting(source, options, gpu.device.limits.maxBufferSize, report);
-    const shape = await readShape(checkpoint, options);
-    const settings = await settle(given, gpu.device, checkpoint, { shape, options });
-    report({ phase: "tokenizer" });
-    const language = await readLanguage(checkpoint, options.onTokenizer);
-    const model = await gpu.guardMemory(() => loadModel(gpu, checkpoint!, { ...shape, settings, options, report }));
-    gpu.onKernel = () => {};
-    report({ phase: "ready" });
-    const identity = {
-      name: checkpoint.name,
-      parameters: model.parameters,
-      hash: model.hash,
-      sampling: samplingDefaults(checkpoint.generationConfig),
-    };
-    return new LoadedEngine({ gpu, ...model, identity, language, settings, loadMs: performance.now() - started });
-  } catch (error) {
-    gpu.dispose();
-    throw error;
-  } finally {
-    checkpoint?.close();
-  }
+  const loading = new Loading(source, options, await checkOptions(options));
+  const { device, onEvent, signal = new AbortController().signal } = options;
+  if (typeof device === "object") return new LoadedEngine(await loading.make(signal));
+  const { Renewal } = await import("./load/renewal.ts"); // a lost device is no time to fetch anything
+  const renewal = new Renewal<LoadedModel>({ load: (...how) => loading.make(...how), onEvent });
+  return new LoadedEngine(await renewal.begin(signal), renewal);
 }
 
 /**
@@ -81,18 +33,6 @@ async function loadOnce(source: ModelSource, options: LoadHooks, started: number
 export async function plan(source: ModelSource, options: LoadOptions = {}): Promise<MemoryPlan> {
   const planning = await import("./load/plan.ts");
   return planning.plan(source, options);
-}
-
-/** What is open of recipe and context, where there is a budget. Without one, what is too large fails as it is allocated. */
-async function settle(
-  settings: Settings,
-  device: GPUDevice,
-  tensors: Checkpoint,
-  { shape, options }: { shape: Shape; options: LoadOptions },
-): Promise<Settings> {
-  if (options.memory === undefined) return settings;
-  const { decide } = await import("./load/plan.ts");
-  return (await decide({ ...shape, device, tensors, settings, options })).settings;
 }
 
 /**
@@ -143,55 +83,4 @@ export const exportStudent = (engine: Engine, checkpoint: Uint8Array<ArrayBuffer
 function own(who: string, engine: Engine & Partial<OwnEngine>): OwnEngine {
   if (engine?.studentFile) return engine as OwnEngine;
   throw new InputError(`${who}: engine; got something else, want what load() returned. Pass that.`);
-}
-
-interface Loading extends Shape {
-  settings: Settings;
-  options: LoadOptions;
-  report: Report;
-}
-
-/** The model on the GPU, ready to run, the number of its weights and their hash. */
-async function loadModel(
-  gpu: Gpu,
-  checkpoint: Checkpoint,
-  { config, student, stored, settings, options: { signal, teacher = false }, report }: Loading,
-): Promise<RunningModel & { parameters: number; hash: string }> {
-  const loader = new WeightLoader(gpu, checkpoint, settings.weights);
-  const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
-  // Before the download, so that a cache too large for this adapter is known at once.
-  const early = student ? null : await assemble(gpu, config, weights, settings, loader);
-  await loadCompiling(loader, signal, () => showCompiling(gpu, report), early && (() => compile(early, settings)));
-  await checkpoint.settle(signal);
-  const hash = await loader.hash();
-  if (stored) students.now.checkBase(stored, checkpoint.name, hash);
-  const converted = { ...config, swiftkv: student };
-  const model = early ?? (await assembleStudent(gpu, converted, weights, settings, stored?.fit ?? null));
-  if (early) await choose(model, { report, signal });
-  else await makeReady(model, settings, { report, signal });
-  return { ...model, parameters: loader.parameters, hash };
-}
-
-/**
- * Loads, and compiles meanwhile. Pipelines are compiled in the order in which they are asked for: those that pack weights
- * come first, or the weights would wait for all others.
- */
-async function loadCompiling(
-  loader: WeightLoader,
-  signal: AbortSignal | undefined,
-  onLoaded: () => void,
-  compileEarly: (() => Promise<void>) | null,
-): Promise<void> {
-  let begin = (): void => {};
-  const steady = new Promise<void>((resolve) => (begin = resolve));
-  const arrival = loader.load(signal, begin).then(onLoaded);
-  await Promise.all([arrival, steady.then(compileEarly)]);
-}
-
-/** From now on reports how many of the kernels that are still missing have been compiled. */
-function showCompiling(gpu: Gpu, report: Report): void {
-  const { compiled } = gpu.kernels;
-  gpu.onKernel = () =>
-    report({ phase: "compile", share: (gpu.kernels.compiled - compiled) / (gpu.kernels.asked - compiled) });
-  report({ phase: "compile" });
 }

@@ -5,7 +5,8 @@ import { load as loadHere } from "./load.ts";
 
 /**
  * Loads a model and compiles its kernels. Throws UnsupportedError (browser, adapter or architecture), ModelError (bad
- * files), InputError (bad options) or the signal's reason; whatever was allocated is freed again.
+ * files), InputError (bad options) or the signal's reason; whatever was allocated is freed again. A device that is lost is
+ * replaced, then and later: docs/api.md, "A lost device".
  */
 export async function load(source: ModelSource, { worker = false, ...options }: LoadOptions = {}): Promise<Engine> {
   if (!worker) return loadHere(source, options);

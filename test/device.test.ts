@@ -44,6 +44,25 @@ test("the caller destroys its device: running and later requests say that it was
     expect(text).toMatch(/^DeviceLostError: GPU: the device was lost; its owner destroyed it/);
 });
 
+test("the device goes away while the model loads, while a prompt is read and a reply written, and while nothing runs", async ({
+  call,
+}) => {
+  const options = {
+    engine: { maxTokens: 16 },
+    student: { maxTokens: 16, temperature: 0.8, seed: 4, frequencyPenalty: 0.2 },
+  };
+  const { tokens, phases, events, losses, last } = await call("lost", source("llama3"), prompt, options);
+  const [, student] = tokens;
+  const engine = greedy.tokens.slice(0, 16);
+  expect(tokens).toEqual([engine, student, student, engine]);
+  expect(student).not.toEqual(engine);
+  expect(phases.join(" ")).toBe("open tokenizer download device open download compile ready");
+  const types = events.map(({ type }) => type.replace("device-", ""));
+  expect(types.join(" ")).toBe("lost lost renewed lost failed");
+  expect(losses).toBe(3);
+  expect(last).toMatch(/^DeviceLostError: GPU: got 3 devices lost within a minute/);
+});
+
 test("disposing of an engine in the middle of a reply aborts it and leaves no stray error", async ({ call }) => {
   expect(await call("disposed", source("llama3"), prompt.slice(0, 6))).toEqual({ finish: "abort", stray: [] });
 });

@@ -5,7 +5,7 @@ import { KvCache } from "../src/kv/cache.ts";
 import { WRITTEN_FORMATS } from "../src/kv/format.ts";
 import { HeldPages } from "../src/kv/saved.ts";
 import { layoutOf } from "../src/kv/systems/swiftkv/layout.ts";
-import { type Engine, load } from "../src/index.ts";
+import { convert, type Engine, type EngineEvent, type GenerateOptions, load, type LoadProgress } from "../src/index.ts";
 
 async function openDevice(): Promise<GPUDevice> {
   const adapter = await navigator.gpu?.requestAdapter();
@@ -20,8 +20,10 @@ const outcome = (work: Promise<unknown>): Promise<string> =>
     (error: Error) => `${error.name}: ${error.message}`,
   );
 
+const small = { tune: "off", kv: "f32", context: 128, chunk: 8 } as const;
+
 const open = (source: string, device: GPUDevice): Promise<Engine> =>
-  load(new URL(source, location.href).href, { device, tune: "off", kv: "f32", context: 128, chunk: 8 });
+  load(new URL(source, location.href).href, { device, ...small });
 
 const generate = (engine: Engine, prompt: readonly number[], maxTokens: number) =>
   engine.session().generate({ tokens: prompt }, { maxTokens, ignoreEnd: true });
@@ -191,4 +193,58 @@ async function disposed(source: string, prompt: readonly number[]): Promise<{ fi
   return { finish, stray };
 }
 
-export const devices = { readback, savedPages, failingSteps, exhausted, destroyed, disposed };
+/** Makes devices one after another; `destroy` takes the last one away. */
+export function destructible() {
+  let last: GPUDevice;
+  const device = async () => (last = await openDevice());
+  return { device, destroy: () => last.destroy() };
+}
+
+interface Survived {
+  /** Of the engine and the student, undisturbed and with a loss. */
+  tokens: number[][];
+  phases: string[];
+  events: EngineEvent[];
+  losses: number;
+  /** How a reply ends whose device is the third that is lost. */
+  last: string;
+}
+
+/**
+ * The device goes away during the load; between two chunks of a prompt, while a student on the same weights replies; and
+ * while both are idle, for the third time within a minute.
+ */
+async function lost(
+  source: string,
+  prompt: readonly number[],
+  options: Record<"engine" | "student", GenerateOptions>,
+): Promise<Survived> {
+  const { device, destroy } = destructible();
+  const phases: string[] = [];
+  const events: EngineEvent[] = [];
+  const onEvent = (event: EngineEvent) => void events.push(event);
+  const onProgress = ({ phase }: LoadProgress) => {
+    if (phase === "download" && !phases.includes(phase)) destroy();
+    if (phases.at(-1) !== phase) phases.push(phase);
+  };
+  const engine = await load(new URL(source, location.href).href, { ...small, device, onProgress, onEvent });
+  const student = await convert(engine, { layers: 2, group: 1 });
+  const reply = (from: "engine" | "student", more: GenerateOptions = {}) =>
+    ({ engine, student })[from]
+      .session()
+      .generate({ tokens: prompt }, { ...options[from], ignoreEnd: true, reuse: false, ...more });
+  const replies = [reply("engine"), reply("student")];
+  const running = reply("student");
+  replies.push(running);
+  for await (const _ of running) {
+    if (replies.length === 3) replies.push(reply("engine", { onPrefill: (done) => void (done === 8 && destroy()) }));
+  }
+  const tokens = await Promise.all(replies.map(async ({ result }) => (await result).tokens));
+  destroy();
+  const last = await outcome(reply("engine").result);
+  const { deviceLosses: losses } = student.stats();
+  for (const each of [engine, student]) each.dispose();
+  return { tokens, phases, events, losses, last };
+}
+
+export const devices = { readback, savedPages, failingSteps, exhausted, destroyed, disposed, lost };

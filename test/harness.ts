@@ -16,6 +16,7 @@ import type {
   SwiftKv,
 } from "../src/index.ts";
 import { devices } from "./device.ts";
+import { losses } from "./lost.ts";
 import { memory, starving } from "./memory.ts";
 import { liveBuffers } from "./live.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
@@ -344,6 +345,7 @@ async function calibration(
 
 const harness = {
   ...devices,
+  ...losses,
   ...memory,
   ...savingIn(sharedDevice),
   ...workers,

@@ -4,6 +4,7 @@ import { load } from "../../src/index.ts";
 import type { Engine, LoadOptions, LoadProgress, ModelSource } from "../../src/index.ts";
 import { find, setProgress } from "../shared/dom.ts";
 import { bytes, seconds } from "../shared/numbers.ts";
+import { showDevice } from "./notice.ts";
 
 type Phase = LoadProgress["phase"];
 
@@ -14,6 +15,7 @@ const PHASES: Record<Phase, string> = {
   tokenizer: "Preparing the tokenizer",
   compile: "Compiling for your GPU",
   tune: "Measuring your GPU, once",
+  device: "The graphics device was lost: taking another",
   ready: "Ready",
 };
 
@@ -25,6 +27,7 @@ const SPANS: Record<Phase, readonly [number, number]> = {
   download: [0.05, 0.75],
   compile: [0.75, 0.95],
   tune: [0.95, 1],
+  device: [0, 0.03],
   ready: [1, 1],
 };
 
@@ -42,7 +45,7 @@ export async function loadShowing(source: ModelSource, name: string, options: Lo
   button.addEventListener("click", onCancel);
   const show = view(name);
   try {
-    return await load(source, { ...options, signal: cancel.signal, onProgress: show });
+    return await load(source, { ...options, signal: cancel.signal, onProgress: show, onEvent: showDevice });
   } finally {
     button.removeEventListener("click", onCancel);
   }

@@ -1,6 +1,6 @@
-// The line under the header that names a software adapter.
+// The line under the header that names a software adapter, or says that the device was lost.
 
-import type { EngineStats } from "../../src/index.ts";
+import type { EngineEvent, EngineStats } from "../../src/index.ts";
 import { find, make } from "../shared/dom.ts";
 
 /** Says what to expect where no GPU is in use, until it is dismissed. */
@@ -15,4 +15,11 @@ export function showNotice({ adapter }: EngineStats): void {
     ` ${adapter.name.replace(/^.* · /, "").replace("swiftshader", "SwiftShader")} computes on the processor: expect about a hundredth of a GPU's speed.`,
   );
   notice.replaceChildren(what, close);
+}
+
+/** Says that the graphics device was lost, until there is another one. */
+export function showDevice({ type }: EngineEvent): void {
+  const notice = find("notice", HTMLElement);
+  notice.textContent = "The graphics device was lost; going on.";
+  notice.hidden = type !== "device-lost";
 }

@@ -9,9 +9,9 @@ import { optional } from "../kv/optional.ts";
 import type { PagePool } from "../kv/pages.ts";
 import { Residence } from "../kv/residence.ts";
 import { type Allowed, type Batch, type Launched, type Model, NoRoomError, type Sampled } from "../model/model.ts";
-import { addAttended } from "./attended.ts";
 import { type Asked, checkRequest } from "./check.ts";
 import type { PlannedStep } from "./draft.ts";
+import { ExclusiveWork, type Waiting } from "./exclusive.ts";
 import { Scheduler } from "./scheduler.ts";
 import { type Request, Sequence, type SampledToken } from "./sequence.ts";
 
@@ -41,19 +41,18 @@ export interface CacheAccess {
   pages: PagePool | null;
 }
 
-/** Work that needs the model for itself, in its turn. */
-interface Exclusive {
-  arrival: number;
-  run: () => Promise<void>;
-}
-
 export class TokenEngine {
-  readonly #model: Model;
+  #model: Model;
+  /** The device is gone: resolves with the model on another one. */
+  #renewal: Promise<Model> | null = null;
   readonly #pool: BlockPool;
   readonly #privatePages: PagePool | null;
   readonly #later: LaterPool | null;
   readonly #scheduler: Scheduler;
-  readonly #exclusive: Exclusive[] = [];
+  readonly #exclusive = new ExclusiveWork(
+    () => this.#renewal !== null,
+    () => this.#kick(),
+  );
   /** Requests and exclusive work so far: each takes its place in one line. */
   #arrivals = 0;
   /** Whether the model is in use, by the loop or by exclusive work. */
@@ -174,11 +173,13 @@ export class TokenEngine {
     const reads: Promise<Attended | null>[] = [];
     if (sequence.request.attended)
       sequence.onLeave = (number) => {
+        if (this.#renewal) return; // what was counted is gone with the device
         const read = this.#model.attended(number);
         read.catch(() => {}); // nobody waits for what a failed reply has read
         reads.push(read);
       };
-    return async () => addAttended(await Promise.all(reads));
+    return async () =>
+      reads.length === 0 ? null : (await import("./attended.ts")).addAttended(await Promise.all(reads));
   }
 
   #start(sequence: Sequence): void {
@@ -196,14 +197,36 @@ export class TokenEngine {
   /** Starts the next user of the model, if it is free. */
   #kick(): void {
     const [next] = this.#scheduler.waiting;
-    const [alone] = this.#exclusive;
-    if (this.#busy || (!next && !alone)) return;
+    const { arrival: alone = Infinity } = this.#exclusive;
+    if (this.#busy || (!next && alone === Infinity && !this.#renewal)) return;
     this.#busy = true;
-    const isAlone = alone && !(next && next.arrival < alone.arrival);
-    void (isAlone ? this.#exclusive.shift()!.run() : this.#run()).finally(() => {
+    const use = () => (alone < (next?.arrival ?? Infinity) ? this.#exclusive.run() : this.#run());
+    void (this.#renewal ? this.#renew(this.#renewal) : use()).finally(() => {
       this.#busy = false;
       this.#kick();
     });
+  }
+
+  /**
+   * The device was lost. Nothing runs until `next` brings the model on another one, with an empty cache; then all that ran is
+   * computed again, and goes on. Rejects: all requests end with the reason.
+   */
+  renew(next: Promise<Model>): void {
+    this.#renewal = next;
+    next.catch(() => {}); // requests are told
+    this.#kick();
+  }
+
+  async #renew(renewal: Promise<Model>): Promise<void> {
+    this.#scheduler.setBackAll();
+    this.#forgetAll();
+    try {
+      this.#model = await renewal;
+    } catch (error) {
+      for (const sequence of this.#scheduler.waiting.slice()) this.#end(sequence, null, error);
+      this.#exclusive.failAll(error);
+    }
+    if (this.#renewal === renewal) this.#renewal = null;
   }
 
   /** Steps until nothing is left to do, or until exclusive work is next. */
@@ -212,7 +235,7 @@ export class TokenEngine {
     const unread: Step[] = [];
     try {
       while (true) {
-        const plan = this.#scheduler.plan(this.#exclusive[0]?.arrival);
+        const plan = this.#scheduler.plan(this.#exclusive.arrival);
         if (!plan && unread.length === 0) return;
         const step = plan && (await this.#launch(plan, unread));
         if (step) unread.push(step);
@@ -222,7 +245,7 @@ export class TokenEngine {
     } catch (error) {
       // Nothing may be under way when the next requests start, least of all with a staging buffer.
       await Promise.allSettled(unread.map(({ read }) => read()));
-      this.#fail(error);
+      if (!this.#renewal) this.#fail(error);
     }
   }
 
@@ -328,43 +351,31 @@ export class TokenEngine {
   /** Natural log-likelihood of every token given those before it; entry 0 is NaN. Waits for its turn. */
   async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.check({ prompt: tokens, maxTokens: 1 });
-    return await this.#alone(async () => {
-      const { scoreText } = await import("./score.ts");
-      this.#privatePages?.parked.clear();
-      return scoreText(this.#model, this.#residence(), tokens, signal);
-    }, signal);
+    return await this.#alone(
+      async () => {
+        const { scoreText } = await import("./score.ts");
+        this.#privatePages?.parked.clear();
+        return scoreText(this.#model, this.#residence(), tokens, signal);
+      },
+      { signal },
+    );
   }
 
   /** Runs `work` on the cache itself: what is saved, and put back (saved.ts). Waits for its turn. */
   onCache<T>(work: (cache: CacheAccess) => Promise<T>): Promise<T> {
-    const [model, pool, pages] = [this.#model, this.#pool, this.#privatePages];
-    return this.#alone(() => work({ model, pool, pages, residence: () => this.#residence() }));
+    const [pool, pages] = [this.#pool, this.#privatePages];
+    return this.#alone(() => work({ model: this.#model, pool, pages, residence: () => this.#residence() }));
   }
 
-  /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. */
+  /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. It ends where the device is lost. */
   overwriting<T>(work: () => Promise<T>): Promise<T> {
-    return this.#alone(() => work().finally(() => this.#forgetAll()));
+    return this.#alone(() => work().finally(() => this.#forgetAll()), { outlasts: false });
   }
 
-  /** Runs `work` alone once all that came before it is done; what comes after it waits. An abort takes it out of the line. */
-  #alone<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      const leave = () => {
-        const at = this.#exclusive.indexOf(entry);
-        if (at < 0) return; // it runs, and looks at the signal itself
-        this.#exclusive.splice(at, 1);
-        reject(signal!.reason);
-        this.#kick();
-      };
-      const run = () => {
-        signal?.removeEventListener("abort", leave);
-        return work().then(resolve, reject);
-      };
-      const entry: Exclusive = { arrival: this.#arrivals++, run };
-      signal?.addEventListener("abort", leave);
-      this.#exclusive.push(entry);
-      this.#kick();
-    });
+  /** Runs `work` alone once all that came before it is done; what comes after it waits. */
+  #alone<T>(work: () => Promise<T>, { signal, outlasts = true }: Partial<Waiting> = {}): Promise<T> {
+    const done = this.#exclusive.add(this.#arrivals++, work, { signal, outlasts });
+    this.#kick();
+    return done;
   }
 }

@@ -96,6 +96,12 @@ export class Scheduler {
     return true;
   }
 
+  /** What the cache holds is lost: what ran waits again, in its order, and what waits holds nothing of it. No step may be unread. */
+  setBackAll(): void {
+    for (const sequence of [...this.#running, ...this.#waiting]) sequence.leave();
+    this.#waiting.unshift(...this.#running.splice(0));
+  }
+
   /** What rests goes first, then the youngest. False if that is the sequence itself. */
   #giveWay(sequence: Sequence): boolean {
     return this.#parked?.dropOldest() || this.#setBackYoungest() !== sequence;
@@ -103,16 +109,6 @@ export class Scheduler {
 
   #setBackYoungest(): Sequence {
     assert(this.#running.length > 1, "a request that runs alone has room");
-    return this.#setBack();
-  }
-
-  /** All that run give up their room, and are computed again. No step may be unread. */
-  setBackAll(): void {
-    while (this.#running.length > 0) this.#setBack();
-  }
-
-  /** The youngest. */
-  #setBack(): Sequence {
     const youngest = this.#running.pop()!;
     youngest.leave();
     this.#waiting.unshift(youngest);

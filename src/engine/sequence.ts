@@ -8,7 +8,7 @@ import { Feed } from "./feed.ts";
 
 /** Which tokens a reply may have, found out from those before them. */
 export interface TokenConstraint {
-  /** For the token after those accepted; asked once for each. */
+  /** For the token after those accepted; asked once for each, and again where the device was lost before that was sampled. */
   allowed(): Promise<Allowed>;
   /** What was sampled under it. Whether the reply ends here although no end token came. */
   accept(token: number): boolean;

@@ -25,14 +25,23 @@ const WANTED_LIMITS = [
   "maxComputeInvocationsPerWorkgroup",
 ] as const;
 
-/** Milliseconds within which a device that was lost says so. */
-const LOSS_DELAY = 100;
+/** Milliseconds within which a device that was lost says so, after one of its promises has been rejected and after any other error. */
+const LOSS_DELAY = { rejection: 2000, other: 100 } as const;
+
+/** A device to use, or what makes one, again after each that was lost. */
+export type DeviceSource = GPUDevice | (() => Promise<GPUDevice>);
 
 /** Compiled kernels of each device, by shader, constants and lengths: a second engine on it finds them here. */
 const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
 
 /** Bytes from which a software adapter gains more by fixed lengths than it loses by compiling once for each length. */
 const WORTH_FIXING = 2 ** 17;
+
+const noAdapter = (what: string, cause?: unknown): UnsupportedError =>
+  new UnsupportedError(
+    `WebGPU: the browser found no adapter${what}; want a GPU or a software adapter. Check that hardware acceleration is switched on and the driver is current.`,
+    { code: "no-adapter", cause },
+  );
 
 export class Gpu {
   readonly device: GPUDevice;
@@ -58,6 +67,7 @@ export class Gpu {
   /** Of a root: the last user has been disposed, and later errors of the device are ignored. */
   #closed = false;
   #unused: GPUBuffer | null = null;
+  /** Of a root: the device is gone. */
   #lost: DeviceLostError | null = null;
   #disposed = false;
   #validation: string | null = null;
@@ -72,23 +82,36 @@ export class Gpu {
     if (!compiled.has(device)) compiled.set(device, new Map());
     this.adapter = describe(device.adapterInfo, device.features);
     this.profile = profileOf(this.adapter);
-    void device.lost.then(({ reason, message }) => {
-      if (this.#root.#closed) return;
-      const why = reason === "destroyed" ? "its owner destroyed it" : message || "no reason given";
-      this.#lost = new DeviceLostError(`GPU: the device was lost; ${why}. Load the model again.`);
-    });
+    if (!root) void device.lost.then((info) => this.#lose(info));
     device.addEventListener?.("uncapturederror", (event) => {
       this.#validation ??= (event as GPUUncapturedErrorEvent).error.message;
     });
   }
 
   /** Opens the fastest adapter, or wraps `device`. Throws UnsupportedError if there is none. */
-  static async open(device?: GPUDevice): Promise<Gpu> {
-    if (device) return new Gpu(device, false);
+  static async open(device?: DeviceSource): Promise<Gpu> {
+    if (device) return new Gpu(typeof device === "function" ? await device() : device, false);
     const adapter = await Gpu.find();
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
     const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
-    return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+    try {
+      return new Gpu(await adapter.requestDevice({ requiredFeatures, requiredLimits }), true);
+    } catch (cause) {
+      throw noAdapter(" that gives a device", cause);
+    }
+  }
+
+  #lose({ reason, message }: GPUDeviceLostInfo): void {
+    if (this.#closed) return;
+    const why = reason === "destroyed" ? "its owner destroyed it" : message || "no reason given";
+    this.#lost = new DeviceLostError(`GPU: the device was lost; ${why}. Load the model again.`);
+  }
+
+  /** `call` follows once the device is lost, unless it has been disposed of before. */
+  whenLost(call: (error: DeviceLostError) => void): void {
+    void this.device.lost.then(() => {
+      if (this.#root.#lost) call(this.#root.#lost);
+    });
   }
 
   /** A device that only counts what is made on it: what `paperDevice` made. */
@@ -107,10 +130,7 @@ export class Gpu {
     }
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) {
-      throw new UnsupportedError(
-        "WebGPU: the browser found no adapter; want a GPU or a software adapter. Check that hardware acceleration is switched on and the driver is current.",
-        { code: "no-adapter" },
-      );
+      throw noAdapter("");
     }
     return adapter;
   }
@@ -119,6 +139,10 @@ export class Gpu {
   fork(): Gpu {
     this.#root.#users++;
     return new Gpu(this.device, false, this.#root);
+  }
+
+  get isFork(): boolean {
+    return this.#root !== this;
   }
 
   has(feature: GPUFeatureName): boolean {
@@ -259,7 +283,7 @@ export class Gpu {
 
   /** Throws what went wrong on the device since the last call. */
   check(): void {
-    if (this.#lost) throw this.#lost;
+    if (this.#root.#lost) throw this.#root.#lost;
     if (this.#validation) {
       const message = this.#validation;
       this.#validation = null;
@@ -267,10 +291,20 @@ export class Gpu {
     }
   }
 
+  /** Maps the first bytes of a staging buffer; rejects with the reason. */
+  async map(staging: GPUBuffer, bytes?: number): Promise<void> {
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    } catch (cause) {
+      throw await this.explain(cause);
+    }
+  }
+
   /** The reason for `cause`: a lost device is reported slightly later than its buffers reject requests. */
   async explain(cause: unknown): Promise<unknown> {
-    if (this.#root.#closed) return cause;
-    await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_DELAY))]);
+    if (this.#disposed || this.#root.#closed) return cause;
+    const delay = cause instanceof DOMException ? LOSS_DELAY.rejection : LOSS_DELAY.other;
+    await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, delay))]);
     try {
       this.check();
     } catch (reason) {
@@ -287,13 +321,21 @@ export class Gpu {
       (value) => ({ value }),
       (error: unknown) => ({ error }),
     );
-    const full = await this.device.popErrorScope();
-    const wrong = await this.device.popErrorScope();
+    const [full, wrong] = await this.#popScopes();
+    if (this.#root.#lost) throw this.#root.#lost; // whatever else went wrong follows from it
     if (full) throw this.#outOfMemory(full.message);
     // an error that says what was refused says more than the device does
     if ("error" in outcome && (outcome.error instanceof EngineError || !wrong)) throw outcome.error;
     if (wrong) throw new Error(`GPU: validation failed; ${wrong.message}`);
     return (outcome as { value: T }).value;
+  }
+
+  async #popScopes(): Promise<[GPUError | null, GPUError | null]> {
+    try {
+      return await Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
+    } catch (cause) {
+      throw await this.explain(cause);
+    }
   }
 
   #outOfMemory(message: string): UnsupportedError {

@@ -232,7 +232,7 @@ async function timed(gpu: Gpu, passes: readonly ((pass: GPUComputePassEncoder) =
     encoder.resolveQuerySet(querySet, 0, 2 * some.length, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16 * some.length);
     gpu.submit(encoder);
-    await staging.mapAsync(GPUMapMode.READ);
+    await gpu.map(staging);
     const stamps = new BigInt64Array(staging.getMappedRange());
     for (let i = 0; i < some.length; i++) times.push(Number(stamps[2 * i + 1]! - stamps[2 * i]!) / 1000);
     for (const buffer of [resolved, staging]) gpu.release(buffer);

@@ -40,22 +40,14 @@ export class Readback {
       this.#free.push(staging);
       throw error;
     }
-    const result = this.#read(staging, bytes);
+    const result = this.#map(staging, bytes);
     result.catch(() => {}); // readers get the error; an unread result must not be an unhandled rejection
     return () => result;
   }
 
-  async #read(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    try {
-      return await this.#map(staging, bytes);
-    } catch (cause) {
-      throw await this.#gpu.explain(cause);
-    }
-  }
-
   async #map(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
     try {
-      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      await this.#gpu.map(staging, bytes);
       this.#gpu.counts.readbacks++;
       this.#gpu.counts.readbackBytes += bytes;
       return staging.getMappedRange(0, bytes).slice(0);

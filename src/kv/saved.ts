@@ -69,7 +69,7 @@ export class HeldPages {
         at += bytes;
       }
       this.#gpu.submit(encoder);
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.#gpu.map(staging);
       return new Uint8Array(staging.getMappedRange(0, total)).slice();
     } finally {
       this.#gpu.release(staging);

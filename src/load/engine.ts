@@ -20,30 +20,17 @@ import type {
   Session,
   SwiftKv,
 } from "../api.ts";
-import { ChatSession, type Language, type LastReply, render, type Speaker } from "../chat/session.ts";
+import { ChatSession, type LastReply, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
-import { InputError } from "../errors.ts";
+import { assert, DeviceLostError, InputError } from "../errors.ts";
 import type { Grammars } from "../grammar/constraint.ts";
-import type { Gpu } from "../gpu/device.ts";
 import { modelCost } from "../model/cost.ts";
-import type { Fit } from "../model/context.ts";
-import { teacherOf } from "../model/swiftkv/teacher.ts";
-import { sameShape } from "../kv/systems/swiftkv/layout.ts";
+import type { Model } from "../model/model.ts";
 import type { OwnEngine } from "../thread/own.ts";
-import type { Teacher } from "./calibrate.ts";
-import { assemble, assembleStudent, kvModelOf, makeReady, type RunningModel, students } from "./running.ts";
+import type { Base } from "./convert.ts";
+import type { Renewal, Survivor } from "./renewal.ts";
+import { kvModelOf, type LoadedModel } from "./running.ts";
 import type { Saved } from "./saving.ts";
-import { checkOptions, checkShape, type Settings } from "./settings.ts";
-
-/** What an engine is made of. */
-export interface LoadedModel extends RunningModel {
-  gpu: Gpu;
-  /** What no conversion changes. */
-  identity: Pick<ModelInfo, "name" | "parameters" | "sampling" | "hash">;
-  language: Language;
-  settings: Settings;
-  loadMs: number;
-}
 
 const saving = () => import("./saving.ts");
 
@@ -69,10 +56,15 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
   };
 }
 
-export class LoadedEngine implements OwnEngine {
+export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   readonly model: ModelInfo;
   readonly chat: Engine["chat"];
-  readonly #loaded: LoadedModel;
+  /** Another one after each loss of the device. */
+  #loaded: LoadedModel;
+  /** Null where a lost device cannot be replaced. */
+  readonly #renewal: Renewal<LoadedModel> | null;
+  /** Resolves once the model is on another device. */
+  #renewed: Promise<Model> | null = null;
   readonly #speaker: Speaker;
   readonly #sessions = new Set<ChatSession>();
   readonly sessions: Engine["sessions"] = {
@@ -90,8 +82,9 @@ export class LoadedEngine implements OwnEngine {
   #replies: Session | null = null;
   #disposed = false;
 
-  constructor(loaded: LoadedModel) {
+  constructor(loaded: LoadedModel, renewal: Renewal<LoadedModel> | null = null) {
     this.#loaded = loaded;
+    this.#renewal = renewal;
     const { recipe, config, language, transformer } = loaded;
     const price = (tokens: number) => recipe.price(kvModelOf(config), tokens);
     this.#speaker = {
@@ -106,6 +99,39 @@ export class LoadedEngine implements OwnEngine {
     const create = async (request: ChatCompletionRequest, options?: RequestOptions) =>
       (await this.#openCompletions()).create(request, options);
     this.chat = { completions: { create: create as ChatCompletions["create"] } };
+    renewal?.add(this);
+  }
+
+  async remake(base: LoadedModel): Promise<LoadedModel> {
+    if (!this.#loaded.gpu.isFork) return base;
+    const { remake } = await import("./convert.ts"); // it is there: it made this one
+    return remake(base, this.#loaded);
+  }
+
+  goOn(next: Promise<LoadedModel | undefined>): void {
+    this.#renewed = next.then((loaded) => this.#take(loaded));
+    this.#speaker.engine.renew(this.#renewed);
+  }
+
+  #take(loaded: LoadedModel | undefined): Model {
+    if (this.#disposed) loaded?.gpu.dispose();
+    this.#check();
+    assert(loaded, "an engine in use has been made again");
+    this.#loaded.gpu.dispose();
+    this.#loaded = loaded;
+    return loaded.transformer;
+  }
+
+  /** Work that the loss of the device ends is done again on the next one. */
+  async #outlasting<T>(work: () => Promise<T>): Promise<T> {
+    while (true) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof DeviceLostError) || !this.#renewed) throw error;
+        await this.#renewed;
+      }
+    }
   }
 
   #openGrammars(): Promise<Grammars> {
@@ -129,126 +155,43 @@ export class LoadedEngine implements OwnEngine {
   /** Another engine on the same device and weights: see `convert`. */
   async convert(swiftkv: SwiftKv | boolean, options: ConvertOptions): Promise<LoadedEngine> {
     this.#check();
-    if (options.student !== undefined) return this.#withStored(options.student, swiftkv, options);
-    if (swiftkv === true)
-      throw new InputError(
-        "convert: got swiftkv true without a student, want a shape. Give { layers, group }, or a student that brings its own.",
-      );
-    const shape = swiftkv === false ? null : checkShape(swiftkv, this.#loaded.config);
-    const fit = options.calibrate === undefined ? null : await this.#fit(shape, options);
-    return this.#with(shape, fit, options);
-  }
-
-  async #withStored(
-    source: NonNullable<ConvertOptions["student"]>,
-    swiftkv: SwiftKv | boolean,
-    options: ConvertOptions,
-  ): Promise<LoadedEngine> {
-    if (options.calibrate !== undefined)
-      throw new InputError("convert: got calibrate and student, want one of them. Leave one out.");
-    const { config, identity } = this.#loaded;
-    const { readStudent, checkBase } = await students.load();
-    const stored = await readStudent(source, config, swiftkv, options.signal);
-    checkBase(stored, identity.name, identity.hash);
-    return this.#with(stored.card.swiftkv, stored.fit, options);
+    const { convert } = await import("./convert.ts");
+    return this.#beside(() => convert(this.#base, swiftkv, options));
   }
 
   /** A student trained on texts: see `distil`. */
   async distil(swiftkv: SwiftKv, options: DistilOptions): Promise<LoadedEngine> {
     this.#check();
-    const shape = checkShape(swiftkv, this.#loaded.config);
-    if (!shape)
-      throw new InputError(
-        "distil: got a shape in which every layer is ordinary, want one with fewer. Give { layers, group } with layers below the model's.",
-      );
-    const { distil } = await import("./distil.ts");
-    const { weights, config, identity } = this.#loaded;
-    const own = sameShape(config.swiftkv, shape) ? weights.fit : null;
-    const fit = await this.#asOrdinary(options.signal, (teacher) =>
-      distil({ ...teacher, identity, weights: teacherOf(weights), fit: own }, shape, options),
-    );
-    return this.#with(shape, fit, options.signal ? { signal: options.signal } : {});
+    const { train, withFit } = await import("./convert.ts");
+    const fit = await train(this.#base, swiftkv, options);
+    return this.#beside(() => withFit(this.#base, swiftkv, fit, options.signal ? { signal: options.signal } : {}));
   }
 
-  /** Another engine on the same device and weights. */
-  async #with(swiftkv: SwiftKv | null, fit: Fit | null, options: ConvertOptions): Promise<LoadedEngine> {
-    const started = performance.now();
-    const { context, reserve, ...others } = this.#loaded.settings;
-    const given = { ...(context === null ? {} : { context }), ...(reserve === null ? {} : { reserve }) };
-    const settings = await checkOptions({ ...others, ...given, ...options });
-    const { config: from, weights } = this.#loaded;
-    const config = { ...from, swiftkv };
-    const gpu = this.#loaded.gpu.fork();
-    try {
-      const model = await gpu.guardMemory(async () => {
-        if (config.swiftkv) return await assembleStudent(gpu, config, weights, settings, fit);
-        return await assemble(gpu, config, teacherOf(weights), settings);
-      });
-      await makeReady(model, settings, { report: () => {}, signal: options.signal });
-      return new LoadedEngine({ ...this.#loaded, ...model, gpu, settings, loadMs: performance.now() - started });
-    } catch (error) {
-      gpu.dispose();
-      throw error;
-    }
+  async #beside(make: () => Promise<LoadedModel>): Promise<LoadedEngine> {
+    return new LoadedEngine(await this.#outlasting(make), this.#renewal);
   }
 
-  /** Fits a student to the texts. A SwiftKV model reads them as the ordinary model that it can be switched to. */
-  async #fit(shape: SwiftKv | null, options: ConvertOptions): Promise<Fit> {
-    if (!shape)
-      throw new InputError(
-        "calibrate: got a shape in which every layer is ordinary, want one with fewer. Give { layers, group } with layers below the model's.",
-      );
-    const { calibrate } = await import("./calibrate.ts");
-    return this.#asOrdinary(options.signal, (teacher) => calibrate(teacher, shape, options));
-  }
-
-  /** Work with the ordinary model: this one, or what it can be switched to. */
-  async #asOrdinary<T>(signal: AbortSignal | undefined, work: (teacher: Teacher) => Promise<T>): Promise<T> {
-    if (!this.#loaded.config.swiftkv) return work(this.#teacher);
-    const ordinary = await this.convert(false, { kv: "f16", sequences: 1, ...(signal ? { signal } : {}) });
-    try {
-      return await work(ordinary.#teacher);
-    } finally {
-      ordinary.dispose();
-    }
-  }
-
-  get #teacher(): Teacher {
+  /** What others are made from. */
+  get #base(): Base {
     return { ...this.#loaded, alone: (work) => this.#speaker.engine.overwriting(work) };
   }
 
   /** The file of a student: see `saveStudent`. */
   async studentFile(): Promise<Uint8Array<ArrayBuffer>> {
-    const { config, identity } = this.#loaded;
-    return students.now.studentBytes(this.#fitFor("saveStudent"), { config, ...identity });
+    this.#check();
+    return (await import("./convert.ts")).studentFile(this.#loaded);
   }
 
   /** A student and its base: see `saveCheckpoint`. */
   async *checkpointFiles(source: ModelSource, signal?: AbortSignal): AsyncGenerator<FilePiece> {
-    const { config, identity } = this.#loaded;
-    const fit = this.#fitFor("saveCheckpoint");
-    const { checkpointFiles } = await import("./full.ts");
-    yield* checkpointFiles(fit, { config, ...identity }, source, signal);
-  }
-
-  #fitFor(who: string): Fit {
     this.#check();
-    const { fit } = this.#loaded.weights;
-    if (fit) return fit;
-    throw new InputError(
-      `${who}: got a model that was not calibrated or trained here, want one. Make it with convert(engine, shape, { calibrate }) or distil.`,
-    );
+    yield* (await import("./convert.ts")).wholeFiles(this.#loaded, source, signal);
   }
 
   /** The file of the student that a checkpoint holds. */
   async exportStudent(checkpoint: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
     this.#check();
-    const { config, identity } = this.#loaded;
-    const { fitOf, readCheckpoint } = await import("./training.ts");
-    const { studentBytes } = await students.load();
-    const read = await readCheckpoint(checkpoint, identity, config);
-    const { swiftkv } = read.progress;
-    return studentBytes(fitOf(read, config), { config: { ...config, swiftkv }, ...identity });
+    return (await import("./convert.ts")).exportStudent(this.#loaded, checkpoint);
   }
 
   #check(): void {
@@ -312,7 +255,8 @@ export class LoadedEngine implements OwnEngine {
   }
 
   profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {
-    return this.#speaker.engine.overwriting(() => this.#loaded.transformer.profile(phase, tokens));
+    const { engine } = this.#speaker;
+    return this.#outlasting(() => engine.overwriting(() => this.#loaded.transformer.profile(phase, tokens)));
   }
 
   stats(): EngineStats {
@@ -322,13 +266,15 @@ export class LoadedEngine implements OwnEngine {
     const { kvBytesPerToken, streaming: kvStreaming } = recipe.price(kvModelOf(config), bounds.context);
     const recall = this.#loaded.transformer.recallStats;
     const kv = { kvBytes, kvBytesPerToken, kvPeakBytes, kvStreaming };
-    const measured = { loadMs, weightBytes, ...kv, recall, scratchBytes, preemptions };
+    const deviceLosses = this.#renewal?.losses ?? 0;
+    const measured = { loadMs, weightBytes, ...kv, recall, scratchBytes, preemptions, deviceLosses };
     return { adapter: gpu.adapter, ...measured, variants: variants.chosen, ...gpu.counts };
   }
 
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#renewal?.remove(this);
     for (const session of this.#sessions) session.dispose();
     this.#loaded.gpu.dispose();
   }

@@ -27,7 +27,7 @@ interface Candidate extends Shape {
 /** See `plan` in load.ts. */
 export async function plan(source: ModelSource, options: LoadOptions): Promise<MemoryPlan> {
   const given = await checkOptions(options);
-  const device = options.device ?? (await Gpu.find());
+  const device = (typeof options.device === "function" ? await options.device() : options.device) ?? (await Gpu.find());
   const checkpoint = await openReporting(source, options, device.limits.maxBufferSize, () => {});
   try {
     const shape = await readShape(checkpoint, options);

@@ -1,5 +1,6 @@
 // Weights and settings -> a model that runs: its cache, its kernels chosen and compiled.
-import type { KvModel, LoadProgress } from "../api.ts";
+import type { KvModel, LoadProgress, ModelInfo } from "../api.ts";
+import type { Language } from "../chat/session.ts";
 import { alignUp, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { remembered } from "../io/remember.ts";
@@ -27,6 +28,16 @@ export interface RunningModel {
   transformer: Transformer;
   recipe: Recipe;
   bounds: KvBounds;
+}
+
+/** What an engine is made of. */
+export interface LoadedModel extends RunningModel {
+  gpu: Gpu;
+  /** What no conversion changes. */
+  identity: Pick<ModelInfo, "name" | "parameters" | "sampling" | "hash">;
+  language: Language;
+  settings: Settings;
+  loadMs: number;
 }
 
 /** `tensors`: of the checkpoint, where it is still to be loaded. */
@@ -91,22 +102,34 @@ export async function assembleStudent(
   return assemble(gpu, config, await makeStudent(gpu, config, weights, fit), settings);
 }
 
+/** How a model is made ready. */
+export interface Making {
+  report: Report;
+  signal: AbortSignal | undefined;
+  /** Names of kernel variants, as on the device before: nothing is measured. */
+  variants?: Readonly<Record<string, string>> | undefined;
+}
+
 /**
  * Compiles the kernels, with the variants that earlier visits found fastest. Needs no weights: it can go on while they
  * come, and takes as long on a CPU adapter.
  */
-export async function compile({ transformer }: RunningModel, { tune }: Settings): Promise<void> {
-  if (tune === "auto") await transformer.recall(remembered(transformer.fingerprint));
+export async function compile(
+  { transformer }: RunningModel,
+  { tune }: Settings,
+  { variants }: Pick<Making, "variants">,
+): Promise<void> {
+  const memory = variants
+    ? { get: async (key: string) => variants[key], set: async () => {} }
+    : remembered(transformer.fingerprint);
+  if (tune === "auto") await transformer.recall(memory);
   await transformer.compile();
 }
 
 /** Measures the variants that no visit has measured yet, once the weights are there, and compiles what it chose. */
-export async function choose(
-  { transformer }: RunningModel,
-  { report, signal }: { report: Report; signal: AbortSignal | undefined },
-): Promise<void> {
+export async function choose({ transformer }: RunningModel, { report, signal, variants }: Making): Promise<void> {
   signal?.throwIfAborted();
-  if (!transformer.isUntuned) return;
+  if (!transformer.isUntuned || variants) return;
   report({ phase: "tune" });
   await transformer.tune(remembered(transformer.fingerprint));
   signal?.throwIfAborted();
@@ -114,11 +137,7 @@ export async function choose(
 }
 
 /** Both, for a model whose weights are there. */
-export async function makeReady(
-  model: RunningModel,
-  settings: Settings,
-  how: Parameters<typeof choose>[1],
-): Promise<void> {
-  await compile(model, settings);
+export async function makeReady(model: RunningModel, settings: Settings, how: Making): Promise<void> {
+  await compile(model, settings, how);
   await choose(model, how);
 }

@@ -91,10 +91,8 @@ export async function readFloats(gpu: Gpu, buffer: GPUBuffer, count: number): Pr
     const encoder = gpu.device.createCommandEncoder();
     encoder.copyBufferToBuffer(buffer, 0, staging, 0, count * 4);
     gpu.submit(encoder);
-    await staging.mapAsync(GPUMapMode.READ);
+    await gpu.map(staging);
     return new Float32Array(staging.getMappedRange(0, count * 4).slice(0));
-  } catch (cause) {
-    throw await gpu.explain(cause);
   } finally {
     gpu.release(staging);
   }

@@ -163,6 +163,8 @@ export class FakeModel implements Model {
   failAt = -1;
   /** Rejects the launch of the step with this number, after half of it was written. */
   failLaunchAt = -1;
+  /** Its device is gone: nothing is launched or read with this reason. Steps without results end in silence, as on a GPU. */
+  lost: Error | null = null;
   /** Pages of the longest list, and number of blocks, that there is memory for: a step that needs more is refused. */
   mostPages = Infinity;
   mostBlocks = Infinity;
@@ -211,6 +213,7 @@ export class FakeModel implements Model {
     if (this.#unsampled) throw new Error("a step was launched before the one before it was sampled");
     const { rows, logitCount } = this.limits;
     if (batch.rows.length > rows || batch.logitRows.length > logitCount) throw new Error("batch exceeds the limits");
+    if (this.lost) throw this.lost;
     const step = this.batches.push(batch) - 1;
     this.onStep(step);
     await Promise.resolve();
@@ -239,6 +242,7 @@ export class FakeModel implements Model {
         this.underWay--;
         if (step === this.batches.length - 1) this.#unsampled = false; // given up
         if (step === this.failAt) throw new Error("the fake was told to fail");
+        if (this.lost && results.length > 0) throw this.lost;
         return results;
       },
     };

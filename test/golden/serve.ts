@@ -40,7 +40,7 @@ export const worst = (got: readonly number[], want: ArrayLike<number | null>): n
 export const tolerance = ({ float32Gap }: Pick<Golden, "float32Gap">): number => 4 * float32Gap;
 
 /** `make` is called once for each name that the page asks for. Returns what stops serving. */
-async function serveFolders(page: Page, make: (name: string) => Files): Promise<() => Promise<void>> {
+export async function serveFolders(page: Page, make: (name: string) => Files): Promise<() => Promise<void>> {
   const made = new Map<string, Files>();
   await page.route("**/golden/*/*", (route) => {
     const [, name, file] = new URL(route.request().url()).pathname.match(/golden\/([^/]+)\/([^/]+)$/)!;

@@ -44,6 +44,8 @@ const WHEN = {
   score: "engine.score",
   evaluate: "engine.evaluate",
   calibrate: "convert with texts",
+  convert: "convert, distil",
+  renewal: "a load on a device of its own",
   distil: "distil",
 };
 

@@ -203,11 +203,7 @@ export class Moments {
     encoder.copyBufferToBuffer(buffer, 0, this.#staging, 0, buffer.size);
     encoder.clearBuffer(buffer);
     this.#gpu.submit(encoder);
-    try {
-      await this.#staging.mapAsync(GPUMapMode.READ, 0, buffer.size);
-    } catch (cause) {
-      throw await this.#gpu.explain(cause);
-    }
+    await this.#gpu.map(this.#staging, buffer.size);
     const floats = new Float32Array(this.#staging.getMappedRange(0, buffer.size).slice(0));
     this.#staging.unmap();
     return floats;

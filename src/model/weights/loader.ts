@@ -268,6 +268,7 @@ export class WeightLoader {
       const jobs = this.#jobs.get(name);
       if (!jobs) continue;
       signal?.throwIfAborted();
+      this.#gpu.check(); // a device that was lost would take all the others too
       const bytes = await this.#source.read(name, signal);
       for (const job of jobs) await job(bytes);
       if (isOrdinary(name)) this.#prints.push(await printOf(tensor, bytes));
