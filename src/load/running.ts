@@ -3,7 +3,6 @@ import type { KvModel, LoadProgress, ModelInfo } from "../api.ts";
 import type { Language } from "../chat/session.ts";
 import { alignUp, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { remembered } from "../io/remember.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { Recipe } from "../kv/recipe.ts";
 import type { KvBounds, KvSystem, SystemTensors } from "../kv/system.ts";
@@ -110,6 +109,12 @@ export interface Making {
   variants?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Which kernel variants this adapter ran fastest on earlier visits. */
+async function memoryOf({ fingerprint }: Transformer) {
+  const { remembered } = await import("../io/remember.ts");
+  return remembered(fingerprint);
+}
+
 /**
  * Compiles the kernels, with the variants that earlier visits found fastest. Needs no weights: it can go on while they
  * come, and takes as long on a CPU adapter.
@@ -119,10 +124,8 @@ export async function compile(
   { tune }: Settings,
   { variants }: Pick<Making, "variants">,
 ): Promise<void> {
-  const memory = variants
-    ? { get: async (key: string) => variants[key], set: async () => {} }
-    : remembered(transformer.fingerprint);
-  if (tune === "auto") await transformer.recall(memory);
+  const known = variants && { get: async (key: string) => variants[key], set: async () => {} };
+  if (tune === "auto") await transformer.recall(known ?? (await memoryOf(transformer)));
   await transformer.compile();
 }
 
@@ -131,7 +134,7 @@ export async function choose({ transformer }: RunningModel, { report, signal, va
   signal?.throwIfAborted();
   if (!transformer.isUntuned || variants) return;
   report({ phase: "tune" });
-  await transformer.tune(remembered(transformer.fingerprint));
+  await transformer.tune(await memoryOf(transformer));
   signal?.throwIfAborted();
   await transformer.compile();
 }

@@ -15,6 +15,7 @@ const WHEN = {
   blocks: "a GGUF file",
   cpu: "an adapter without a GPU",
   tune: "the first visit on a GPU",
+  remember: "tune: auto, the default",
   spare: "few models",
   others: "few models",
   kv: "a recipe with a cache system",
