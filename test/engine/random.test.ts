@@ -86,9 +86,9 @@ const settled = async () => {
   for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-test("500 random conversations that go on, branch and are aborted: tokens of an engine that never branched", async () => {
+test("200 random conversations that go on, branch and are aborted: tokens of an engine that never branched", async () => {
   const seen = { followed: 0, aborted: 0, kept: 0, retired: 0, stood: 0 };
-  for (let seed = 0; seed < 500; seed++) {
+  for (let seed = 0; seed < 200; seed++) {
     const uniform = random(70_000 + seed);
     const upTo = (most: number) => Math.floor(uniform() * most);
     const [blocks, sequences] = [12, 2 + upTo(3)];
@@ -120,11 +120,11 @@ test("500 random conversations that go on, branch and are aborted: tokens of an 
     seen.retired += batches.filter(({ retiring }) => retiring).length;
     seen.stood += batches.filter(({ promptEnd }) => promptEnd && promptEnd.kept.standing > 0).length;
   }
-  expect(seen.retired).toBeGreaterThan(100);
-  expect(seen.stood).toBeGreaterThan(50);
-  expect(seen.followed).toBeGreaterThan(500);
-  expect(seen.aborted).toBeGreaterThan(200);
-  expect(seen.kept).toBeGreaterThan(250);
+  expect(seen.retired).toBeGreaterThan(40);
+  expect(seen.stood).toBeGreaterThan(20);
+  expect(seen.followed).toBeGreaterThan(200);
+  expect(seen.aborted).toBeGreaterThan(80);
+  expect(seen.kept).toBeGreaterThan(100);
 });
 
 test("random requests with too little memory: tokens as alone, every block given back", async () => {

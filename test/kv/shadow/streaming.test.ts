@@ -55,19 +55,6 @@ test("streamed replies are those of the reference; only the first token's sums a
   for (const name of ["streamed", "whole"]) await call("close", name);
 });
 
-test("buffers that are small and grow, inputs in f16: the tokens of whole prompts", async ({ call }) => {
-  const { tokens } = toy(VARIANT);
-  const kv = `f16+${SHADOW},rank=full`;
-  for (const each of [kv, `${kv},stream=off`])
-    await call("open", each, source(VARIANT), { kv: each, ...OPTIONS, arenaBytes: 2 ** 14, reserve: 64 });
-  for (const length of [tokens.length, 40]) {
-    const prompt = tokens.slice(0, length);
-    const streamed = await call("answer", kv, job(prompt, 30));
-    expect(streamed.tokens).toEqual((await call("answer", `${kv},stream=off`, job(prompt, 30))).tokens);
-  }
-  for (const each of [kv, `${kv},stream=off`]) await call("close", each);
-});
-
 test("values in JavaScript's memory: streamed replies, long ones and later turns are those of whole prompts", async ({
   call,
 }) => {
