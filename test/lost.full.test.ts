@@ -18,7 +18,7 @@ const test = testWith(make);
 
 type LostAt = (point: Point | null) => Promise<Outlasted>;
 
-const PHASES = ["load", "prefill", "decode", "idle"] as const;
+const PHASES = ["load", "prefill", "decode", "save", "idle"] as const;
 
 /** At random reports and delays. */
 function pointsIn(phase: Point["phase"], count: number, { counts }: Outlasted): Point[] {

@@ -5,13 +5,13 @@ import { report } from "./progress.ts";
 
 /** When a device goes away: so many milliseconds after report number `at` of a phase (0: the first). */
 export interface Point {
-  phase: "load" | "prefill" | "decode" | "idle";
+  phase: "load" | "prefill" | "decode" | "save" | "idle";
   at: number;
   delay: number;
 }
 
 export interface Outlasted {
-  /** Of a reply, and of one that follows it. */
+  /** Of a reply, of how it goes on once it was saved and opened, and the same of one that follows it. */
   tokens: number[][];
   events: EngineEvent["type"][];
   losses: number;
@@ -27,7 +27,7 @@ declare global {
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Loads a model and asks for two replies with pauses between; the device goes away at `point`, by `device.destroy()` or with
+ * Loads a model and asks for two replies, which are saved, opened and go on, with pauses between; the device goes away at `point`, by `device.destroy()` or with
  * the GPU process.
  */
 async function lostAt(
@@ -38,7 +38,7 @@ async function lostAt(
   how: "destroy" | "kill",
 ): Promise<Outlasted> {
   const made = destructible();
-  const counts = { load: 0, prefill: 0, decode: 0, idle: 0 };
+  const counts = { load: 0, prefill: 0, decode: 0, save: 0, idle: 0 };
   let gone: Promise<unknown> = Promise.resolve();
   const lose = () => (how === "kill" ? globalThis.killGpu() : made.destroy());
   const reached = (phase: Point["phase"]) => {
@@ -59,6 +59,10 @@ async function lostAt(
     const reply = session.generate(prompt, { maxTokens: 24, ignoreEnd: true, onPrefill: () => reached("prefill") });
     for await (const _ of reply) reached("decode");
     tokens.push((await reply.result).tokens);
+    reached("save");
+    await session.save("lost");
+    const saved = await engine.open("lost");
+    tokens.push((await saved.resume({ maxTokens: 32 }).result).tokens);
     reached("idle");
     await sleep(20);
   }

@@ -15,12 +15,15 @@ interface Host {
   sent: Map<string, number>;
   /** Answers under way. */
   open: number;
-  /** Nothing more is sent once so many bytes were, until this is raised. */
+  /** Of pieces nothing more is sent once so many bytes were, until this is raised. */
   stopsAt: number;
   /** Files whose next answer has a flipped bit in its middle. */
   flips: Set<string>;
   close(): void;
 }
+
+/** Bytes of an answer to a page that finds out what there is, at most. */
+const PROBE = 2 ** 18;
 
 async function serve(files: ReadonlyMap<string, Uint8Array>): Promise<Host> {
   const sent = new Map<string, number>();
@@ -44,7 +47,8 @@ async function serve(files: ReadonlyMap<string, Uint8Array>): Promise<Host> {
       "content-length": end - begin,
     });
     for (let at = 0; at < body.length; at += 65536) {
-      while (total >= host.stopsAt && !response.destroyed) await new Promise((resolve) => setTimeout(resolve, 5));
+      const stops = (): boolean => body.length > PROBE && total >= host.stopsAt && !response.destroyed;
+      while (stops()) await new Promise((resolve) => setTimeout(resolve, 5));
       if (response.destroyed) return;
       const chunk = body.subarray(at, at + 65536);
       sent.set(name, (sent.get(name) ?? 0) + chunk.length);

@@ -21,11 +21,11 @@ test("the keyboard alone leads from the address to a reply", async ({ site }) =>
   await page.goto(site);
   await expect(page.getByRole("button", { name: /^Fable/ })).toBeVisible();
   const path: string[] = [];
-  for (let step = 0; step < 3; step++) {
+  for (let step = 0; step < 4; step++) {
     await page.keyboard.press("Tab");
     path.push(await page.evaluate(() => document.activeElement?.textContent?.trim().slice(0, 8) ?? ""));
   }
-  expect(path).toEqual(["Skip to ", "Settings", "FableCom"]);
+  expect(path).toEqual(["Skip to ", "Conversa", "Settings", "FableCom"]);
   await page.keyboard.press("Enter");
   await expect(page.getByRole("progressbar", { name: "Fable" })).toBeVisible();
   await expect(box(page)).toBeFocused(wait);

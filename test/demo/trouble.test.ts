@@ -82,7 +82,8 @@ test("files are told apart by name, then by content", async () => {
   expect(await kind("notes.txt", "Grüße")).toBe("text");
   expect(await kind("notes", "é".repeat(3000))).toBe("text"); // the sample ends within a character or not
   expect(await kind("photo.jpg", new Uint8Array([255, 216]), "image/jpeg")).toBe("picture");
-  expect(await kind("paper.pdf", "%PDF")).toBe("document");
+  expect(await kind("paper.pdf", "%PDF")).toBe("pdf");
+  expect(await kind("letter.docx", "PK")).toBe("document");
   expect(await kind("tool.bin", new Uint8Array([0, 1, 2, 255]))).toBe("other");
 });
 
