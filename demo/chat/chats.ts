@@ -94,7 +94,10 @@ export function chats({ state, onOpen, onGone }: Parts): Chats {
     onExportAll: async () => saveText(jsonOf(await conversations()), "conversations.json"),
     said: () => said,
   };
-  const lists = ["kept", "chats-list"].map((id) => keptList(find(id, HTMLElement), actions, () => state.id));
+  // On the models page a newcomer has nothing to look for.
+  const lists = (["kept", "chats-list"] as const).map((id) =>
+    keptList(find(id, HTMLElement), actions, () => state.id, id === "chats-list"),
+  );
   const refresh = (): void => lists.forEach((draw) => void draw());
   find("chats-button", HTMLButtonElement).addEventListener("click", refresh);
   return { save, showTitle, refresh };

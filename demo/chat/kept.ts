@@ -20,12 +20,14 @@ export interface KeptActions {
 /** So many are shown at first. */
 const FEW = 5;
 
-/** The result draws it, where it is on view. `current`: the conversation on view. */
-export function keptList(target: HTMLElement, actions: KeptActions, current: () => string | null) {
+/** The result draws it, where it is on view. `current`: the conversation on view. `always`: also where there is nothing in it. */
+export function keptList(target: HTMLElement, actions: KeptActions, current: () => string | null, always: boolean) {
   let whole = false;
   return async (): Promise<void> => {
-    if (!target.checkVisibility()) return; // all conversations with their documents would be read for nothing
+    if (!target.parentElement!.checkVisibility()) return; // all conversations with their documents would be read for nothing
     const all = await conversations();
+    target.hidden = !always && all.length === 0 && !actions.deleted() && actions.said() === "";
+    if (target.hidden) return target.replaceChildren();
     const shown = whole ? all : all.slice(0, FEW);
     const more = button(`Show all ${all.length}`, "quiet", () => {
       whole = true;

@@ -72,7 +72,11 @@ export const send = (page: Page): Locator => page.getByRole("button", { name: "S
 export async function loadFable(page: Page, site: string): Promise<void> {
   await page.goto(site);
   await page.getByRole("button", { name: /^Fable/ }).click();
-  await expect(box(page)).toBeFocused(wait);
+  await expect(box(page))
+    .toBeFocused(wait)
+    .catch(async (error: Error) => {
+      throw new Error(`${error.message}\nThe page shows: ${(await page.locator("body").innerText()).slice(0, 1000)}`);
+    });
 }
 
 /** A page in which Fable is ready to chat. */
