@@ -42,7 +42,7 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
   const engineOf = async (source: string, options: LoadOptions) =>
     load(new URL(source, location.href).href, {
       tune: "off",
-      device: await deviceOf(),
+      ...(options.worker ? {} : { device: await deviceOf() }),
       context: 512,
       sequences: 2,
       ...options,
@@ -80,8 +80,8 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
       const { reusedTokens } = stats;
       results.push({ undisturbed, tokens, fresh, reusedTokens, savedTokens, cachedTokens, bytes, submits });
     }
-    second.dispose();
     await second.sessions.delete();
+    second.dispose();
     return results;
   }
 

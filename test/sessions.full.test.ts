@@ -46,6 +46,14 @@ for (const [variant, kv] of [
   });
 }
 
+test("engines in workers: a reply goes on in another one with the same tokens", async ({ call }) => {
+  const { tokens: prompt } = toy("llama-gqa-tied");
+  const options = { kv: "f32", worker: true };
+  const [reply] = await call("resumed", source("llama-gqa-tied"), options, { prompt, cut: 60, more: 64 }, [{}]);
+  expect(reply!.tokens).toEqual(reply!.undisturbed);
+  expect(reply!.reusedTokens).toBeGreaterThan(prompt.length);
+});
+
 test("a page that is closed while it saves leaves the session of before, or the new one", async ({ call, harness }) => {
   const prompt = { text: "Once upon a time there was a cat. ".repeat(20) };
   const model = "/demo/models/fable/";
