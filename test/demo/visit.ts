@@ -73,7 +73,7 @@ export async function loadFable(page: Page, site: string): Promise<void> {
   await page.goto(site);
   await page.getByRole("button", { name: /^Fable/ }).click();
   await expect(box(page))
-    .toBeFocused(wait)
+    .toBeFocused({ timeout: 180_000 }) // the first visit of a run transforms all sources and compiles all kernels
     .catch(async (error: Error) => {
       throw new Error(`${error.message}\nThe page shows: ${(await page.locator("body").innerText()).slice(0, 1000)}`);
     });
