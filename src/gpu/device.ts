@@ -31,6 +31,9 @@ const LOSS_DELAY = { rejection: 2000, other: 100 } as const;
 /** A device to use, or what makes one, again after each that was lost. */
 export type DeviceSource = GPUDevice | (() => Promise<GPUDevice>);
 
+export const givenBy = async (source: DeviceSource): Promise<GPUDevice> =>
+  typeof source === "function" ? source() : source;
+
 /** Compiled kernels of each device, by shader, constants and lengths: a second engine on it finds them here. */
 const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
 
@@ -90,7 +93,7 @@ export class Gpu {
 
   /** Opens the fastest adapter, or wraps `device`. Throws UnsupportedError if there is none. */
   static async open(device?: DeviceSource): Promise<Gpu> {
-    if (device) return new Gpu(typeof device === "function" ? await device() : device, false);
+    if (device) return new Gpu(await givenBy(device), false);
     const adapter = await Gpu.find();
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
     const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));

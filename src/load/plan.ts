@@ -1,7 +1,7 @@
 // What a load takes of the GPU's memory, before anything is taken: the load itself, on a device that only counts.
 import type { LoadOptions, MemoryPlan, MemoryUse, ModelSource } from "../api.ts";
 import { alignUp, InputError, UnsupportedError } from "../errors.ts";
-import { Gpu } from "../gpu/device.ts";
+import { givenBy, Gpu } from "../gpu/device.ts";
 import { type DeviceFacts, paperDevice } from "../gpu/paper.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { parseRecipe } from "../kv/parse.ts";
@@ -27,7 +27,7 @@ interface Candidate extends Shape {
 /** See `plan` in load.ts. */
 export async function plan(source: ModelSource, options: LoadOptions): Promise<MemoryPlan> {
   const given = await checkOptions(options);
-  const device = (typeof options.device === "function" ? await options.device() : options.device) ?? (await Gpu.find());
+  const device = options.device ? await givenBy(options.device) : await Gpu.find();
   const checkpoint = await openReporting(source, options, device.limits.maxBufferSize, () => {});
   try {
     const shape = await readShape(checkpoint, options);

@@ -1,7 +1,7 @@
 // A model on Dawn in Node, for the programs beside this file.
+import { useDawn } from "../dawn.ts";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { create, globals } from "webgpu";
 import { Gpu } from "../../src/gpu/device.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import { layoutOf } from "../../src/kv/systems/swiftkv/layout.ts";
@@ -11,10 +11,7 @@ import { checkOptions } from "../../src/load/settings.ts";
 import { nameWeights } from "../../src/model/names.ts";
 import { WeightLoader } from "../../src/model/weights/loader.ts";
 
-Object.assign(globalThis, globals);
-// Dawn's instance must outlive its adapters: keep it reachable.
-const dawn = create(["enable-dawn-features=allow_unsafe_apis"]);
-Object.defineProperty(globalThis, "navigator", { value: { gpu: dawn }, configurable: true });
+useDawn();
 
 /** An ordinary model, from a .gguf or a checkpoint's folder, with an f32 cache of `window` tokens. */
 export async function openModel(path: string, window: number) {

@@ -1,9 +1,9 @@
 // What a step of training costs beside reading its tokens with the ordinary model: in one run, part by part. On Dawn in Node.
 //   node test/native.mjs --entry test/train/measure.ts MODEL.gguf|FOLDER K [rows] [rounds]
+import { useDawn } from "../dawn.ts";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { argv, exit } from "node:process";
-import { create, globals } from "webgpu";
 import { Gpu } from "../../src/gpu/device.ts";
 import { Program } from "../../src/gpu/program.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
@@ -19,12 +19,10 @@ import { ADAM } from "../../src/train/optimiser.ts";
 import { originOf, shapesOf, startOf } from "../../src/train/start.ts";
 import { prepare, studentParts, Trainer } from "../../src/train/trainer.ts";
 
+useDawn();
+
 const [path, ownLayers, rowCount = "512", roundCount = "3"] = argv.slice(2);
 const [K, T, rounds] = [Number(ownLayers), Number(rowCount), Number(roundCount)];
-
-Object.assign(globalThis, globals);
-const dawn = create(["enable-dawn-features=allow_unsafe_apis"]);
-Object.defineProperty(globalThis, "navigator", { value: { gpu: dawn }, configurable: true });
 
 const gpu = await Gpu.open();
 const paths = statSync(path!).isDirectory() ? readdirSync(path!).map((name) => join(path!, name)) : [path!];

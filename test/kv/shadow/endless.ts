@@ -7,7 +7,7 @@ import { knownState } from "../../../src/kv/systems/shadow/state.ts";
 import { GREEDY } from "../../../src/model/model.ts";
 import type { Transformer } from "../../../src/model/transformer.ts";
 import { random } from "../../kernels/spec.ts";
-import { loadWeights, running } from "./open.ts";
+import { loadWeights, readBuffer, running } from "./open.ts";
 
 type Options = Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve" | "sequences">;
 
@@ -68,8 +68,8 @@ async function stateOf(gpu: Gpu, { context: { cache } }: Transformer): Promise<E
   const known = knownState(cache);
   if (!known) return null;
   const { factors, up, values, landmarks } = known.stores[0]!;
-  const map = [...new Float32Array(await read(gpu, up))];
-  const words = async ({ buffer }: { buffer: GPUBuffer }) => [...new Uint32Array(await read(gpu, buffer))];
+  const map = [...new Float32Array(await readBuffer(gpu, up))];
+  const words = async ({ buffer }: { buffer: GPUBuffer }) => [...new Uint32Array(await readBuffer(gpu, buffer))];
   return {
     factors: await words(factors),
     map,
@@ -78,18 +78,6 @@ async function stateOf(gpu: Gpu, { context: { cache } }: Transformer): Promise<E
     tokens: values!.room,
     chunks: landmarks.room,
   };
-}
-
-async function read({ device }: Gpu, buffer: GPUBuffer): Promise<ArrayBuffer> {
-  const { COPY_DST, MAP_READ } = GPUBufferUsage;
-  const staging = device.createBuffer({ size: buffer.size, usage: COPY_DST | MAP_READ });
-  const encoder = device.createCommandEncoder();
-  encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
-  device.queue.submit([encoder.finish()]);
-  await staging.mapAsync(GPUMapMode.READ);
-  const bytes = staging.getMappedRange().slice(0);
-  staging.destroy();
-  return bytes;
 }
 
 export interface Wandering {

@@ -5,7 +5,7 @@ import type { ShadowShape } from "../../../src/kv/systems/shadow/shape.ts";
 import { stateOf } from "../../../src/kv/systems/shadow/state.ts";
 import { GREEDY } from "../../../src/model/model.ts";
 import type { Transformer } from "../../../src/model/transformer.ts";
-import { fileAt, loadWeights, running } from "./open.ts";
+import { fileAt, loadWeights, readBuffer, running } from "./open.ts";
 
 export interface LongReply {
   tokens: number[];
@@ -50,20 +50,10 @@ async function residents(gpu: Gpu, { context }: Transformer, shape: ShadowShape)
   const { stores } = stateOf({ ...systemContext, records }, shape);
   return await Promise.all(
     stores.map(async ({ resident }) => {
-      const chunks = await read(gpu, resident);
+      const chunks = new Uint32Array(await readBuffer(gpu, resident));
       return Array.from({ length: config.kvHeads }, (_, head) =>
         [...chunks.subarray(head * shape.selected, (head + 1) * shape.selected)].sort((a, b) => a - b),
       );
     }),
   );
-}
-
-async function read({ device }: Gpu, buffer: GPUBuffer): Promise<Uint32Array> {
-  const { COPY_DST, MAP_READ } = GPUBufferUsage;
-  const staging = device.createBuffer({ size: buffer.size, usage: COPY_DST | MAP_READ });
-  const encoder = device.createCommandEncoder();
-  encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
-  device.queue.submit([encoder.finish()]);
-  await staging.mapAsync(GPUMapMode.READ);
-  return new Uint32Array(staging.getMappedRange().slice(0));
 }

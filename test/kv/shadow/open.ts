@@ -41,3 +41,16 @@ export async function running(
   await makeReady(model, settings, { report: () => {}, signal: undefined });
   return model.transformer;
 }
+
+/** What a buffer holds once the steps launched so far are done. */
+export async function readBuffer({ device }: Gpu, buffer: GPUBuffer): Promise<ArrayBuffer> {
+  const { COPY_DST, MAP_READ } = GPUBufferUsage;
+  const staging = device.createBuffer({ size: buffer.size, usage: COPY_DST | MAP_READ });
+  const encoder = device.createCommandEncoder();
+  encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(GPUMapMode.READ);
+  const bytes = staging.getMappedRange().slice(0);
+  staging.destroy();
+  return bytes;
+}

@@ -1,7 +1,7 @@
 // The time of each of ShadowKV's dispatches in a layer of a model's shape, on Dawn in Node.
 //   node test/native.mjs --entry test/kv/shadow/parts.ts [tokens]
+import { useDawn } from "../../dawn.ts";
 import { argv, exit } from "node:process";
-import { create, globals } from "webgpu";
 import { Gpu } from "../../../src/gpu/device.ts";
 import { Program } from "../../../src/gpu/program.ts";
 import { KvCache } from "../../../src/kv/cache.ts";
@@ -11,9 +11,7 @@ import { parseRecipe } from "../../../src/kv/parse.ts";
 import { planOf, privatePagesOf, tiersOf } from "../../../src/kv/shape.ts";
 import type { StepSizes, SystemContext } from "../../../src/kv/system.ts";
 
-Object.assign(globalThis, globals);
-const dawn = create(["enable-dawn-features=allow_unsafe_apis"]);
-Object.defineProperty(globalThis, "navigator", { value: { gpu: dawn }, configurable: true });
+useDawn();
 
 const tokens = Number(argv[2] ?? 4096);
 const bounds = { context: tokens + 64, rows: 64, sequences: 1 };

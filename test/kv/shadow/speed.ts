@@ -1,15 +1,12 @@
 // The cost of context as speed.full.test.ts has it, in CPU time of the adapter's threads: for a machine that does other work.
 //   node test/native.mjs --entry test/kv/shadow/speed.ts MODEL.gguf "f16;shadow:budget=512,values=int8" 128,4096,8192,16384 5
+import { useDawn } from "../../dawn.ts";
 import { readFileSync } from "node:fs";
 import { argv, exit } from "node:process";
-import { create, globals } from "webgpu";
 import { median, timed } from "../../recovery/time.ts";
 import { measure } from "./measure.ts";
 
-Object.assign(globalThis, globals);
-// Dawn's instance must outlive its adapters: keep it reachable.
-const dawn = create(["enable-dawn-features=allow_unsafe_apis"]);
-Object.defineProperty(globalThis, "navigator", { value: { gpu: dawn }, configurable: true });
+useDawn();
 
 const [model, recipes, lengths, rounds] = argv.slice(2) as [string, string, string, string];
 const setting = { recipes: recipes.split(";"), lengths: lengths.split(",").map(Number), rounds: Number(rounds) };
