@@ -10,6 +10,7 @@ import { PagePool } from "../../../src/kv/pages.ts";
 import { parseRecipe } from "../../../src/kv/parse.ts";
 import { planOf, privatePagesOf, tiersOf } from "../../../src/kv/shape.ts";
 import type { StepSizes, SystemContext } from "../../../src/kv/system.ts";
+import { shadow } from "../../../src/kv/systems/shadow/system.ts";
 
 useDawn();
 
@@ -26,6 +27,7 @@ const model = {
   swiftkv: null,
 };
 const gpu = await Gpu.open();
+await shadow.load!();
 const kv = parseRecipe("shadow:budget=512").resolve(model, bounds);
 const plan = planOf(kv, bounds);
 const { layout } = kv;
