@@ -1,5 +1,6 @@
 // What depends on the kind of adapter, in one place. An adapter that runs shaders on a CPU has few workgroups under way,
 // slow barriers and expensive loads; a GPU wants many threads that read neighbouring addresses.
+import type { Offer } from "./offer.ts";
 
 export interface AdapterProfile {
   /** Which kernels it chooses among: sums in registers on a quad of lanes, or tiles in workgroup memory. */
@@ -14,6 +15,8 @@ export interface AdapterProfile {
   combineThreads: number;
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
+  /** Row classes of prompts, ascending: each has programs and choices of its own. The last one is Infinity. */
+  wideRows: readonly number[];
   /** Milliseconds of a load that measuring may take: what is left over is for the next one. */
   tuningMs: number;
   /** Rows of a prompt chunk in a measurement, at most: enough to fill the adapter, few enough to be over soon. */
@@ -31,6 +34,7 @@ const SOFTWARE: AdapterProfile = {
   normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
   combineThreads: 4,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
+  wideRows: [Infinity],
   tuningMs: 1000,
   tuningRows: 48,
   reservedTokens: 8192, // growing means compiling: lengths are fixed
@@ -44,10 +48,16 @@ const HARDWARE: AdapterProfile = {
   normThreads: 128,
   combineThreads: 64,
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
+  wideRows: [32, 64, Infinity],
   tuningMs: 2000,
   tuningRows: Infinity,
   reservedTokens: 4096,
   peaks: { copyBytes: 128 * 2 ** 20, fmaThreads: 1 << 18 },
 };
 
-export const profileOf = ({ software }: { software: boolean }): AdapterProfile => (software ? SOFTWARE : HARDWARE);
+/** `threads`: of a workgroup, at most. */
+export function profileOf({ software }: { software: boolean }, { threads }: Pick<Offer, "threads">): AdapterProfile {
+  const profile = software ? SOFTWARE : HARDWARE;
+  const { sampling } = profile;
+  return { ...profile, sampling: { ...sampling, filterThreads: Math.min(threads, sampling.filterThreads) } };
+}

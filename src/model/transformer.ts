@@ -18,6 +18,7 @@ import { type ModelContext, MOST_LOGIT_ROWS, recordsIn, spansOf, type Weights } 
 import { logits, lower, upper } from "./forward.ts";
 import { type Allowed, type Batch, GREEDY, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
 import type { Model, PageBytes, Row } from "./model.ts";
+import { allClasses, classFor, MOST_NARROW, nameOf, type RowClass } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { type CacheOptions, growRopes, makeCache, makeRopes, noRoom, roomOf } from "./room.ts";
 import { decodeResults } from "./sample/results.ts";
@@ -28,15 +29,9 @@ import { contextOf } from "./layer/systems.ts";
 import type { Memory, Question } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 
-/** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
-const NARROW_ROWS = [1, 2, 4, 8] as const;
-const MOST_NARROW = 8;
 const TOKEN_OF = 0x80000000;
 /** Steps under way at once: one being read, one running, one being prepared. */
 const READBACK_DEPTH = 4;
-
-/** The smallest program for `rows`, 0 for the wide one. */
-const tileFor = (rows: number): number => NARROW_ROWS.find((most) => rows <= most) ?? 0;
 
 const BUILDERS = { lower, upper, logits } as const;
 
@@ -132,7 +127,8 @@ export class Transformer implements Model {
 
   /** Compiles what a single conversation needs, so that the first prompt does not wait for it. */
   async compile(): Promise<void> {
-    const programs = [this.#program("lower", 1), this.#program("lower", 0), this.#program("logits", 1)];
+    const lower = [1, ...this.#gpu.profile.wideRows].map((rows) => this.#program("lower", rows));
+    const programs = [...lower, this.#program("logits", 1)];
     if (this.#hasUpper) programs.push(this.#program("upper", 1));
     await Promise.all([...programs, this.#sampler.compile()]);
   }
@@ -140,7 +136,9 @@ export class Transformer implements Model {
   /** Also what requests of every kind need on top: any number of rows, penalties, logits that are read. */
   async compileAll(): Promise<void> {
     const kinds = (["lower", "logits", "upper"] as const).filter((kind) => kind !== "upper" || this.#hasUpper);
-    await Promise.all(kinds.flatMap((kind) => [0, ...NARROW_ROWS].map((rows) => this.#program(kind, rows))));
+    await Promise.all(
+      kinds.flatMap((kind) => allClasses(this.#gpu.profile.wideRows).map((rows) => this.#program(kind, rows))),
+    );
     await this.#sampler.compileAll();
     this.#logitsReadback();
   }
@@ -164,10 +162,10 @@ export class Transformer implements Model {
     return this.#unmeasured.length > 0;
   }
 
-  #program(kind: keyof typeof BUILDERS, tileRows: number): Promise<Program<Sizes>> {
-    const key = `${kind} ${tileRows}`;
+  #program(kind: keyof typeof BUILDERS, rows: RowClass): Promise<Program<Sizes>> {
+    const key = `${kind} ${nameOf(rows)}`;
     let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = BUILDERS[kind](this.#model, tileRows)));
+    if (!program) this.#programs.set(key, (program = BUILDERS[kind](this.#model, rows)));
     return program;
   }
 
@@ -259,7 +257,7 @@ export class Transformer implements Model {
     const { cache } = this.#model;
     assert(cache.hasRoom(roomOf(batch, cache)), "a program of the caller's has room reserved");
     this.#writeLists(batch);
-    program.prepare(sizesOf(this.#model, batch, 0));
+    program.prepare(sizesOf(this.#model, batch, Infinity));
     this.#writeRows(batch, []);
     const encoder = this.#gpu.device.createCommandEncoder();
     encodePass(encoder, [program]);
@@ -305,15 +303,16 @@ export class Transformer implements Model {
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
     assert(logitRows.length <= this.limits.logitCount, `${logitRows.length} logit rows of ${this.limits.logitCount}`);
     const continuing = continuingRows(batch, this.cache.windowRows);
-    const tiles = { all: tileFor(rows.length), upper: tileFor(continuing.length) };
-    const sizes = sizesOf(this.#model, batch, tiles.all);
-    const stages: Stage[] = [{ program: await this.#program("lower", tiles.all), sizes }];
+    const classOf = (count: number) => classFor(count, this.#gpu.profile.wideRows);
+    const classes = { all: classOf(rows.length), upper: classOf(continuing.length) };
+    const sizes = sizesOf(this.#model, batch, classes.all);
+    const stages: Stage[] = [{ program: await this.#program("lower", classes.all), sizes }];
     if (this.#hasUpper && continuing.length > 0) {
-      const upperSizes = upperSizesOf(this.#model, batch, continuing, tiles);
-      stages.push({ program: await this.#program("upper", tiles.upper), sizes: upperSizes });
+      const upperSizes = upperSizesOf(this.#model, batch, continuing, classes);
+      stages.push({ program: await this.#program("upper", classes.upper), sizes: upperSizes });
     }
     if (logitRows.length > 0) {
-      stages.push({ program: await this.#program("logits", tileFor(logitRows.length)), sizes });
+      stages.push({ program: await this.#program("logits", classOf(logitRows.length)), sizes });
       if (!waits(batch)) stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
     for (const stage of stages) stage.program.prepare(stage.sizes);

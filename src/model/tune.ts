@@ -8,6 +8,7 @@ import { plainProduct } from "./layer/place.ts";
 import { projectNarrow, projectWide } from "./layer/qkv.ts";
 import { outputProduct, products } from "./layer/products.ts";
 import { gemm, gemv, type Linear } from "./ops/linear.ts";
+import type { RowClass } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import type { ModelContext, QkvProjection } from "./context.ts";
 import { gemmKey, gemvKey, qkvNarrowKey, qkvWideKey } from "./ops/variants.ts";
@@ -91,7 +92,6 @@ function prepareRows(model: ModelContext): void {
 
 function questions(model: ModelContext): Question[] {
   const { gpu, config, activations, variants, spans, weights, profile, cache } = model;
-  const { gemv: gemvs, gemm: gemms, prefill, decode } = variants.candidates;
   const one: Sizes = {
     rows: 1,
     logitCount: 1,
@@ -111,14 +111,14 @@ function questions(model: ModelContext): Question[] {
   const decoding = (what: Linear): Question => ({
     key: gemvKey(what),
     sizes: one,
-    candidates: candidatesOf(gemvs, (variant) => gemv(gpu, what, 1, variant)),
+    candidates: candidatesOf(variants.candidates("gemv"), (variant) => gemv(gpu, what, 1, variant)),
   });
-  const reading = (what: Linear): Question => ({
-    key: gemmKey(what),
-    sizes: chunk,
-    candidates: candidatesOf(gemms, (variant) => gemm(gpu, what, activations, variant)),
+  const reading = (what: Linear, rows: RowClass): Question => ({
+    key: gemmKey(what, rows),
+    sizes: chunkOfClass(chunk, rows),
+    candidates: candidatesOf(variants.candidates("gemm", rows), (variant) => gemm(gpu, what, activations, variant)),
   });
-  const decodeCandidates = candidatesOf(decode, (variant) =>
+  const decodeCandidates = candidatesOf(variants.candidates("decode"), (variant) =>
     decodeAttention(
       model,
       0,
@@ -126,18 +126,24 @@ function questions(model: ModelContext): Question[] {
       variant,
     ),
   );
-  const prefillCandidates = candidatesOf(prefill, (variant) =>
-    prefillAttention(model, 0, chunkOf(model, 0, spans.lower), variant),
-  );
+  const attending = (rows: RowClass): Question => ({
+    key: variants.prefillKey(rows),
+    sizes: chunkOfClass(chunk, rows),
+    candidates: candidatesOf(variants.candidates("prefill", rows), (variant) =>
+      prefillAttention(model, 0, chunkOf(model, 0, spans.lower), variant),
+    ),
+  });
   return [
     ...[...layer, outputProduct(model)].map(decoding),
-    ...layer.map(reading),
+    ...profile.wideRows.flatMap((rows) => layer.map((what) => reading(what, rows))),
     ...shapesOf(weights.layers.map(({ qkv }) => qkv)).flatMap((qkv) => {
       const plain = plainProduct(model, { layer: 0, qkv, rows: (s) => s.rows });
-      return config.allHeadsNorm ? [decoding(plain), reading(plain)] : qkvQuestions(model, qkv, { one, chunk });
+      return config.allHeadsNorm
+        ? [decoding(plain), ...profile.wideRows.map((rows) => reading(plain, rows))]
+        : qkvQuestions(model, qkv, { one, chunk });
     }),
     { key: variants.decodeKey, sizes: one, candidates: decodeCandidates },
-    { key: variants.prefillKey, sizes: chunk, candidates: prefillCandidates },
+    ...profile.wideRows.map(attending),
   ];
 }
 
@@ -151,12 +157,14 @@ const shapesOf = (all: readonly QkvProjection[]): QkvProjection[] => [
   ...new Map(all.map((qkv) => [qkvNarrowKey(qkv.matrix), qkv])).values(),
 ];
 
+/** A full chunk of the class. */
+const chunkOfClass = (chunk: Sizes, rows: RowClass): Sizes => ({ ...chunk, rows: Math.min(rows, chunk.rows) });
+
 function qkvQuestions(
   model: ModelContext,
   qkv: QkvProjection,
   { one, chunk }: Record<"one" | "chunk", Sizes>,
 ): Question[] {
-  const { qkvNarrow, qkvWide } = model.variants.candidates;
   const range = qkv.stores > 1 ? "keysValues" : qkv.stores === 1 ? "all" : "queries";
   const rows = { rowAt: model.spans.lower.first, rows: (s: Sizes) => s.rows };
   const isLater = model.cache.streamed && qkv.stores > 0 && qkv.firstStore >= model.cache.streamed.shape.firstStore;
@@ -165,12 +173,16 @@ function qkvQuestions(
     {
       key: qkvNarrowKey(qkv.matrix),
       sizes: one,
-      candidates: candidatesOf(qkvNarrow, (variant) => projectNarrow(model, product, 1, variant)),
+      candidates: candidatesOf(model.variants.candidates("qkvNarrow"), (variant) =>
+        projectNarrow(model, product, 1, variant),
+      ),
     },
-    {
-      key: qkvWideKey(qkv.matrix),
-      sizes: chunk,
-      candidates: candidatesOf(qkvWide, (variant) => projectWide(model, product, variant)),
-    },
+    ...model.profile.wideRows.map((rows) => ({
+      key: qkvWideKey(qkv.matrix, rows),
+      sizes: chunkOfClass(chunk, rows),
+      candidates: candidatesOf(model.variants.candidates("qkvWide", rows), (variant) =>
+        projectWide(model, product, variant),
+      ),
+    })),
   ];
 }

@@ -11,9 +11,10 @@ import { recordsOf } from "../../kv/lists.ts";
 import type { ModelContext, Span } from "../context.ts";
 import { inBasis } from "./basis.ts";
 import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
+import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import type { AdapterProfile } from "../../gpu/profile.ts";
-import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variants.ts";
+import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variant.ts";
 
 /** Equal splits of lists of `pages` pages, as many workgroups each. They change seldom, and parameters with them. */
 export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
@@ -24,26 +25,26 @@ export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Si
 const chunkRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 
 export interface Target {
-  /** The program runs prompt chunks: rows from decodeRows on are one sequence. */
-  prefill: boolean;
+  /** Rows of the program, at most. A wide one runs prompt chunks: rows from decodeRows on are one sequence. */
+  rows: RowClass;
   /** Records of its rows. */
   span: Span;
 }
 
 /** softmax(q·K · scale)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
-export function attention(model: ModelContext, layer: number, { prefill, span }: Target): AnyDispatch<Sizes>[] {
-  const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
+export function attention(model: ModelContext, layer: number, { rows, span }: Target): AnyDispatch<Sizes>[] {
+  const alone = (s: Sizes) => (isNarrow(rows) ? s.rows : s.decodeRows);
   const decoding = withExtra(model, decodingRows(model, layer, span, alone));
   const dispatches = [
     ...decodeAttention(model, layer, decoding, model.variants.decode),
     ...extraPartials(model, layer, decoding),
     combine(model, layer, decoding),
   ];
-  if (!prefill) return dispatches;
+  if (isNarrow(rows)) return dispatches;
   const chunk = withExtra(model, chunkOf(model, layer, span));
   return [
     ...dispatches,
-    ...prefillAttention(model, layer, chunk, model.variants.prefill),
+    ...prefillAttention(model, layer, chunk, model.variants.prefill(rows)),
     ...sealedAttention(model, layer, chunk, chunkSplitting),
     ...extraPartials(model, layer, chunk),
     combine(model, layer, chunk),

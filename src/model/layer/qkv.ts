@@ -7,21 +7,22 @@ import { columnOf } from "../../kv/layout.ts";
 import type { ModelConfig } from "../config.ts";
 import type { ModelContext } from "../context.ts";
 import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
+import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variants.ts";
+import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variant.ts";
 import { type Matrix, wholeOf } from "../weights/matrix.ts";
 import { linear } from "./products.ts";
 import { placeHeads, plainProduct } from "./place.ts";
 import { type HeadRun, type QkvProduct, runsOf } from "./runs.ts";
 
-/** `tileRows` > 0: up to that many rows, bound by weight bytes. 0: any number, bound by arithmetic. */
-export function projectQkv(model: ModelContext, tileRows: number, product: QkvProduct): AnyDispatch<Sizes>[] {
+/** Of up to `rows` rows: few of them are bound by weight bytes, many by arithmetic. */
+export function projectQkv(model: ModelContext, rows: RowClass, product: QkvProduct): AnyDispatch<Sizes>[] {
   if (model.config.allHeadsNorm)
-    return [...linear(model, tileRows, plainProduct(model, product)), ...placeHeads(model, product)];
+    return [...linear(model, rows, plainProduct(model, product)), ...placeHeads(model, product)];
   const { matrix } = product.qkv;
-  return tileRows > 0
-    ? projectNarrow(model, product, tileRows, model.variants.qkvNarrow(matrix))
-    : projectWide(model, product, model.variants.qkvWide(matrix));
+  return isNarrow(rows)
+    ? projectNarrow(model, product, rows, model.variants.qkvNarrow(matrix))
+    : projectWide(model, product, model.variants.qkvWide(matrix, rows));
 }
 
 const headEpsilon = ({ normEpsilon, fileHeadWidth, headWidth }: ModelConfig): number =>
