@@ -1058,6 +1058,93 @@ export const gather = {
   }
 } as const;
 
+export const gemm_packed = {
+  "name": "gemm_packed",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "gamma": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "bias": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 24,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "yStride": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 20,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "GROUP": 32,
+    "NORM": 0,
+    "EPILOGUE": 0,
+    "BIAS": 0
+  },
+  "tiles": {
+    "BITS": 4,
+    "HALF": 0,
+    "TM": 8,
+    "TN": 8,
+    "WX": 8,
+    "WY": 8,
+    "BK": 32
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "main",
+    "files": [
+      "linear/gemm_packed",
+      "lib/packed_tile",
+      "lib/four_weights",
+      "lib/row_squares",
+      "lib/gate"
+    ]
+  }
+} as const;
+
 export const gemm_regs = {
   "name": "gemm_regs",
   "bindings": {
