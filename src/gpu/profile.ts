@@ -27,6 +27,12 @@ export interface AdapterProfile {
   peaks: { copyBytes: number; fmaThreads: number };
 }
 
+/**
+ * Up to so many rows a CPU adapter goes through the weights row by row: unpacking them all takes as long as ten rows, and a
+ * tile of 16 rows that is half empty as long as a full one.
+ */
+export const SHORT_ROWS = 40;
+
 const SOFTWARE: AdapterProfile = {
   kernels: "registers",
   fixedLengths: true,
@@ -34,7 +40,7 @@ const SOFTWARE: AdapterProfile = {
   normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
   combineThreads: 4,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
-  wideRows: [Infinity],
+  wideRows: [SHORT_ROWS, Infinity],
   tuningMs: 1000,
   tuningRows: 48,
   reservedTokens: 8192, // growing means compiling: lengths are fixed

@@ -18,7 +18,7 @@ export function specialise(
   constants: Readonly<Record<string, number>>,
   lengths: Lengths = {},
 ): string {
-  return withLengths(unrolled(withTiles(source, constants)), lengths);
+  return withLengths(unrolled(withHalves(withTiles(source, constants), constants)), lengths);
 }
 
 // ---- tile constants ----
@@ -34,6 +34,16 @@ export function withTiles(source: Template, constants: Readonly<Record<string, n
     text = text.replace(tile, `const ${name}: u32 = ${value};`);
   }
   return text;
+}
+
+// ---- f16 ----
+
+/** With HALF, what a kernel keeps as `Staged` is f16. */
+export function withHalves(code: string, { HALF }: Readonly<Record<string, number>>): string {
+  if (HALF !== 1) return code;
+  const halved = code.replace(/\balias Staged ?= ?vec4f;/, "alias Staged = vec4<f16>;");
+  assert(halved !== code, 'withHalves: got HALF 1, want a shader with "alias Staged = vec4f;"');
+  return `enable f16;\n${halved}`;
 }
 
 // ---- lanes ----

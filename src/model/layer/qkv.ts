@@ -9,7 +9,7 @@ import type { ModelContext } from "../context.ts";
 import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variant.ts";
+import { type QkvNarrow, qkvSlices, type QkvUnpacked, type QkvWide, qkvWideGrid } from "../ops/variant.ts";
 import { type Matrix, wholeOf } from "../weights/matrix.ts";
 import { linear } from "./products.ts";
 import { placeHeads, plainProduct } from "./place.ts";
@@ -117,8 +117,13 @@ export function projectNarrow(
   });
 }
 
+export const projectWide = (model: ModelContext, product: QkvProduct, variant: QkvWide): AnyDispatch<Sizes>[] =>
+  variant.kernel === "qkv_cols"
+    ? projectNarrow(model, product, variant.most, variant.narrow)
+    : projectUnpacked(model, product, variant);
+
 /** Slices of whole heads are dequantised, with the norm's weight multiplied in, and multiplied. */
-export function projectWide(model: ModelContext, product: QkvProduct, variant: QkvWide): AnyDispatch<Sizes>[] {
+function projectUnpacked(model: ModelContext, product: QkvProduct, variant: QkvUnpacked): AnyDispatch<Sizes>[] {
   const { headWidth: E, hiddenSize: D } = model.config;
   const most = Math.floor(model.activations.dequantised.size / (4 * D * E));
   return runsOf(model, product).flatMap((run) =>
@@ -129,7 +134,7 @@ export function projectWide(model: ModelContext, product: QkvProduct, variant: Q
   );
 }
 
-function projectSlice(model: ModelContext, product: QkvProduct, run: HeadRun, variant: QkvWide): AnyDispatch<Sizes>[] {
+function projectSlice(model: ModelContext, product: QkvProduct, run: HeadRun, variant: QkvUnpacked): AnyDispatch<Sizes>[] {
   const { gpu, activations, config } = model;
   const { matrix, vectors } = product.qkv;
   const { headWidth: E, hiddenSize: D } = config;

@@ -2,16 +2,17 @@
 // (`needs`), and the row classes that it is for (`classes`). Of those that an adapter can run for a class, the first one is
 // the default, and the others are measured against it.
 import type { Needs, Offer } from "../../gpu/offer.ts";
+import { SHORT_ROWS } from "../../gpu/profile.ts";
 import type { ModelConfig } from "../config.ts";
-import type { GemmVariant, GemvVariant } from "./linear.ts";
+import type { GemmVariant, GemvVariant, PackedVariant, RowsVariant, WideVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
-import { type DecodeVariant, type PrefillVariant, type QkvNarrow, qkvSlices, type QkvWide } from "./variant.ts";
+import { type DecodeVariant, type PrefillVariant, type QkvNarrow, type QkvRows, qkvSlices, type QkvUnpacked, type QkvWide } from "./variant.ts";
 
 export interface Candidates {
   qkvNarrow: readonly QkvNarrow[];
   qkvWide: readonly QkvWide[];
   gemv: readonly GemvVariant[];
-  gemm: readonly GemmVariant[];
+  gemm: readonly WideVariant[];
   prefill: readonly PrefillVariant[];
   decode: readonly DecodeVariant[];
 }
@@ -40,6 +41,33 @@ const split = (lanes: number, slices: number, unit = 16): GemvVariant => ({
   slices,
   unit,
 });
+
+const colsByRows: RowsVariant = {
+  name: "rows",
+  needs: QUAD,
+  classes: { most: SHORT_ROWS },
+  kernel: "gemv_cols",
+  gemv: cols(4, 24),
+  most: SHORT_ROWS,
+};
+
+/** gemm_packed: (rows + columns) of BK inputs as f32 or f16, and what squares the rows' norms are made of. */
+const packed = (TM: number, TN: number, WX: number, WY: number, HALF: 0 | 1, classes = {}): PackedVariant => {
+  const BK = 32;
+  const [rows, columns] = [WY * TM, WX * TN];
+  return {
+    name: `packed ${rows}×${columns} by ${WX * WY}${HALF ? ", f16" : ""}`,
+    needs: {
+      threads: WX * WY,
+      workgroupBytes: BK * ((4 >> HALF) * (rows + columns) + rows),
+      f16: HALF === 1,
+    },
+    classes,
+    kernel: "gemm_packed",
+    constants: { TM, TN, WX, WY, BK, HALF },
+    tile: [rows, columns],
+  };
+};
 
 /** Bytes of the two tiles of gemm_tile and qkv_tile, each twice: vec4f. */
 const tileBytes = (BK: number, rows: number, columns: number): number => 16 * 2 * BK * (rows / 4 + columns / 4);
@@ -112,7 +140,15 @@ const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig):
   return { ...variant, needs: { threads: (E / 2) * qkvSlices(variant, E, 1), workgroupBytes: 16384 } };
 };
 const qkvQuads: QkvWide = { name: "quads 16", needs: QUAD, kernel: "qkv_regs", constants: {}, rows: 16 };
-const qkvTile = (TM: number, WY: number, BK: number, { headWidth: E }: ModelConfig): QkvWide => ({
+const qkvByRows: QkvRows = {
+  name: "rows",
+  needs: QUAD,
+  classes: { most: SHORT_ROWS },
+  kernel: "qkv_cols",
+  narrow: qkvCols,
+  most: SHORT_ROWS,
+};
+const qkvTile = (TM: number, WY: number, BK: number, { headWidth: E }: ModelConfig): QkvUnpacked => ({
   name: `tile of ${TM * WY} rows, ${BK} deep`,
   needs: { threads: (E / 8) * WY, workgroupBytes: tileBytes(BK, TM * WY, E) },
   kernel: "qkv_tile",
@@ -121,7 +157,7 @@ const qkvTile = (TM: number, WY: number, BK: number, { headWidth: E }: ModelConf
 });
 
 /** Tiles that suit the head width; E ≤ 4·BK·TM. */
-const qkvTiles = (config: ModelConfig): QkvWide[] =>
+const qkvTiles = (config: ModelConfig): QkvUnpacked[] =>
   config.headWidth > 128
     ? [qkvTile(16, 4, 4, config)]
     : [qkvTile(8, 8, 8, config), qkvTile(8, 8, 16, config), qkvTile(4, 16, 8, config)];
@@ -138,9 +174,9 @@ export function softwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
   const prefillQuad: PrefillVariant = { name: "quad", needs: QUAD, kernel: "attn_prefill_regs", threads: 4 };
   return {
     qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16, config)],
-    qkvWide: fits ? [qkvQuads] : qkvTiles(config).slice(0, 1),
+    qkvWide: [...(quad ? [qkvByRows] : []), fits ? qkvQuads : qkvTiles(config)[0]!],
     gemv: [quad ? cols(4, 24) : split(8, 8)],
-    gemm: [quad ? quads : registers(8)],
+    gemm: quad ? [colsByRows, quads] : [registers(8)],
     prefill: [fits ? prefillQuad : prefillTile(32)],
     decode: [fits && heads / kvHeads <= 8 ? decodeQuad : quad ? subgroup(4) : workgroup(64, 4, config, kvBits)],
   };
@@ -153,6 +189,14 @@ export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
     qkvWide: qkvTiles(config),
     gemv: [split(8, 16), split(8, 32), split(16, 16), split(32, 8), split(8, 16, 32)],
     gemm: [
+      packed(4, 4, 8, 8, 0, { most: 32 }),
+      packed(4, 8, 8, 8, 0, { most: 64 }),
+      packed(4, 8, 8, 16, 0, { least: 64 }),
+      packed(8, 8, 8, 8, 0, { least: 64 }),
+      packed(4, 4, 8, 8, 1, { most: 32 }),
+      packed(4, 8, 8, 8, 1),
+      packed(4, 8, 8, 16, 1, { least: 64 }),
+      packed(4, 8, 8, 8, 0, { least: Infinity }), // of what a phone has
       tile(8, 2, 8, 8, 16),
       tile(4, 2, 8, 8, 16),
       tile(4, 2, 8, 16, 16),

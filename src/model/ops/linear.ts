@@ -2,7 +2,7 @@
 import { ceilDiv } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Bindable } from "../../gpu/kernel.ts";
-import { families, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
+import { families, gemm_packed, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
 import type { Sizes } from "./sizes.ts";
 import type { Variant } from "./variant.ts";
@@ -72,27 +72,34 @@ export const gemv = (gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVa
 function gemvPiece(
   gpu: Gpu,
   linear: Linear,
-  { first, columns, stride, words, scales }: PieceRange,
+  piece: PieceRange,
   { tileRows, variant }: { tileRows: number; variant: GemvVariant },
 ): AnyDispatch<Sizes> {
-  const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
+  const { matrix, epilogue, rows } = linear;
   const COLS = isGated(epilogue) ? Math.max(2, variant.columns) : variant.columns;
-  const shared = {
-    BITS: matrix.bits,
-    GROUP: matrix.group,
-    UNIT: unitOf(matrix, variant.unit),
-    NORM: norm ? 1 : 0,
-    EPILOGUE: EPILOGUE[epilogue],
-    BIAS: bias ? 1 : 0,
-    ROWS: tileRows,
-    COLS,
-  };
+  const shared = { ...packedConstants(linear), UNIT: unitOf(matrix, variant.unit), ROWS: tileRows, COLS };
   const own = variant.kernel === "gemv_cols" ? { WG: variant.lanes } : { LANES: variant.lanes, SLICES: variant.slices };
-  const constants = { ...shared, ...own };
-  const width = outputWidth(linear);
   return dispatch({
+    ...overPiece(gpu, linear, piece),
     kernel: families.gemv[variant.kernel],
-    constants,
+    constants: { ...shared, ...own },
+    grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(ceilDiv(piece.columns, 4 * COLS) * 4, variant.lanes), 1, 1],
+    bytes: () => weightBytes({ ...matrix, columns: piece.columns }),
+  });
+}
+
+const packedConstants = ({ matrix: { bits, group }, norm, epilogue, bias }: Linear) => ({
+  BITS: bits,
+  GROUP: group,
+  NORM: norm ? 1 : 0,
+  EPILOGUE: EPILOGUE[epilogue],
+  BIAS: bias ? 1 : 0,
+});
+
+/** What all kernels that read packed weights have: buffers and parameters of one piece. */
+function overPiece(gpu: Gpu, linear: Linear, { first, columns, stride, words, scales }: PieceRange) {
+  const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
+  return {
     label,
     buffers: {
       x,
@@ -107,17 +114,34 @@ function gemvPiece(
       depth: matrix.depth,
       columns,
       stride,
-      yStride: width,
+      yStride: outputWidth(linear),
       eps: norm?.epsilon ?? 0,
     }),
-    grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(ceilDiv(columns, 4 * COLS) * 4, variant.lanes), 1, 1],
-    bytes: () => weightBytes({ ...matrix, columns }),
-    flops: (s) => 2 * rows(s) * columns * matrix.depth,
-  });
+    flops: (s: Sizes) => 2 * rows(s) * columns * matrix.depth,
+  };
 }
 
 // ---- prefill: many rows, bound by arithmetic ----
 
+/** How a product of many rows is made. */
+export type WideVariant = PackedVariant | RowsVariant | GemmVariant;
+
+/** Weights dequantised inside the tile. */
+export interface PackedVariant extends Variant {
+  kernel: "gemm_packed";
+  constants: Readonly<Record<string, number>>;
+  /** Rows and columns that one workgroup computes. */
+  tile: readonly [rows: number, columns: number];
+}
+
+/** Row by row, as a decoded token is, all rows in one dispatch. */
+export interface RowsVariant extends Variant {
+  kernel: "gemv_cols";
+  gemv: GemvVariant;
+  most: number;
+}
+
+/** Weights dequantised to f32 first, then a product of plain f32 buffers. */
 export interface GemmVariant extends Variant {
   kernel: keyof typeof families.gemm;
   constants: Readonly<Record<string, number>>;
@@ -142,8 +166,48 @@ export interface Scratch {
   dequantised: GPUBuffer;
 }
 
-/** Y = X · Wᵀ for many rows: normalise, dequantise a slice of the weights, multiply; slice by slice. */
-export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVariant): Dispatches {
+/** Y = X · Wᵀ for many rows. */
+export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: WideVariant): Dispatches {
+  if (variant.kernel === "gemv_cols") return gemv(gpu, linear, variant.most, variant.gemv);
+  return variant.kernel === "gemm_packed"
+    ? packed(gpu, linear, scratch, variant)
+    : dequantised(gpu, linear, scratch, variant);
+}
+
+/**
+ * The packed weights once for the rows of a tile. Tiles of f16 are for rows that are normalised before: these cannot be too
+ * large for f16, as what a gated product or the residual stream holds can.
+ */
+function packed(gpu: Gpu, linear: Linear, { normed }: Scratch, variant: PackedVariant): Dispatches {
+  const { norm, rows } = linear;
+  const isHalf = variant.constants.HALF === 1 && norm !== undefined;
+  const { norm: _, ...plain } = linear;
+  const what: Linear = isHalf ? { ...plain, x: normed } : linear;
+  const product = piecesOf(what.matrix).map((piece) => packedPiece(gpu, what, piece, variant, isHalf));
+  const before = isHalf ? [normalise(gpu, { ...linear, norm, y: normed })] : [];
+  return unlessEmpty([...before, ...product], rows);
+}
+
+function packedPiece(
+  gpu: Gpu,
+  linear: Linear,
+  piece: PieceRange,
+  { constants, tile }: PackedVariant,
+  isHalf: boolean,
+): AnyDispatch<Sizes> {
+  const { matrix, rows } = linear;
+  const { columns } = piece;
+  return dispatch({
+    ...overPiece(gpu, linear, piece),
+    kernel: gemm_packed,
+    constants: { ...packedConstants(linear), ...constants, HALF: isHalf ? 1 : 0 },
+    grid: (s) => [ceilDiv(rows(s), tile[0]), ceilDiv(columns, tile[1]), 1],
+    bytes: (s) => weightBytes({ ...matrix, columns }) + 4 * rows(s) * (matrix.depth + columns),
+  });
+}
+
+/** Normalise, dequantise a slice of the weights, multiply; slice by slice. */
+function dequantised(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVariant): Dispatches {
   const { matrix, x, norm, rows } = linear;
   const dispatches: Dispatches = [];
   if (norm) dispatches.push(normalise(gpu, { ...linear, norm, y: scratch.normed }));

@@ -47,8 +47,18 @@ export interface QkvNarrow extends Variant {
   threads: number;
 }
 
-/** Heads of many rows: weights dequantised before. */
-export interface QkvWide extends Variant {
+/** How heads of many rows are made. */
+export type QkvWide = QkvRows | QkvUnpacked;
+
+/** Row by row, as those of a decoded token are, all rows in one dispatch. */
+export interface QkvRows extends Variant {
+  kernel: "qkv_cols";
+  narrow: QkvNarrow;
+  most: number;
+}
+
+/** Weights dequantised to f32 before. */
+export interface QkvUnpacked extends Variant {
   kernel: keyof typeof families.qkv_wide;
   constants: Readonly<Record<string, number>>;
   /** Rows of one workgroup. */
@@ -62,7 +72,7 @@ export const qkvSlices = ({ threads }: QkvNarrow, E: number, rows: number): numb
 /** Workgroups of qkv_regs that are enough to balance a CPU adapter; each takes several heads, and norms its rows once. */
 const QKV_WORKGROUPS = 64;
 
-export function qkvWideGrid({ kernel, rows }: QkvWide, count: number, heads: number): Grid {
+export function qkvWideGrid({ kernel, rows }: QkvUnpacked, count: number, heads: number): Grid {
   const down = ceilDiv(count, rows);
   if (kernel === "qkv_tile") return [down, heads, 1];
   return [Math.min(heads, ceilDiv(QKV_WORKGROUPS, Math.max(1, down))), down, 1];
