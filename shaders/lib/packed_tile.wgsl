@@ -1,5 +1,5 @@
 // lib/packed_tile.wgsl — Σₖ x[row, k]·W[column, k] of a tile, weights dequantised on their way into workgroup memory
-// needs     x: array<vec4f>, words, scales, params.rows, params.depth, params.stride, BITS, GROUP, TM, TN, WX, WY, BK, HALF,
+// needs     x: array<vec4f>, words, scales, params.rows, params.depth, params.stride, BITS, GROUP, TM, TN, WX, WY, BK,
 //           fn column_at(place: u32) -> u32, NORM, fn weighed(raw: vec4f, k4: u32) -> vec4f
 // uses      lib/four_weights.wgsl
 //
@@ -13,15 +13,17 @@ const ROWS = WY * TM;
 const COLUMNS = WX * TN;
 const STEPS = BK / 4u;                                // vec4 of a tile along k
 const FOUR = 128u / BITS;                             // values in four words
+const PART = min(FOUR, BK);                           // of which a tile takes so many
 const X_COUNT = STEPS * ROWS;
-const W_COUNT = COLUMNS * (BK / FOUR);
+const W_COUNT = COLUMNS * (BK / PART);
 const X_LOADS = (X_COUNT + THREADS - 1u) / THREADS;   // per invocation, at most
 const W_LOADS = (W_COUNT + THREADS - 1u) / THREADS;
+const SWIZZLE = min(WY, 8u) - 1u;                     // against bank conflicts: WY is a power of two
 
 alias Staged = vec4f;
 
-var<workgroup> left: array<Staged, STEPS * ROWS>;      // x: [k / 4, row ^ (k / 4 & 7)], against bank conflicts
-var<workgroup> right: array<Staged, STEPS * COLUMNS>;  // W: [k / 4, place]
+var<workgroup> left: array<vec4f, STEPS * ROWS>;       // x: [k / 4, row ^ (k / 4 & SWIZZLE)]
+var<workgroup> right: array<Staged, STEPS * COLUMNS>;  // W: [k / 4, place]; with HALF f16 (src/gpu/specialise.ts)
 
 struct Product {
   sums: array<array<f32, TN>, TM>,  // [row line + WY·i, place lane + WX·j]
@@ -43,11 +45,6 @@ fn words_of(column: u32, k: u32) -> vec4u {
 fn affine_of(column: u32, k: u32) -> vec2f {
   if (BITS > 8u) { return vec2f(1.0, 0.0); }
   return unpack2x16float(scales[min(k, params.depth - 1u) / GROUP * params.stride + column]);
-}
-
-fn staged(value: vec4f) -> Staged {
-  if (HALF == 0u) { return Staged(value); }
-  return Staged(clamp(value, vec4f(-65504.0), vec4f(65504.0)));
 }
 
 // The tile whose first row is firstRow.
@@ -74,8 +71,8 @@ fn multiply(firstRow: u32, thread: u32) -> Product {
       let at = thread + i * THREADS;
       if (at < W_COUNT) {
         let column = column_at(at % COLUMNS);
-        nextWords[i] = words_of(column, round * BK + at / COLUMNS * FOUR);
-        nextAffine[i] = affine_of(column, round * BK + at / COLUMNS * FOUR);
+        nextWords[i] = words_of(column, round * BK + at / COLUMNS * PART);
+        nextAffine[i] = affine_of(column, round * BK + at / COLUMNS * PART);
       }
     }
 
@@ -84,7 +81,7 @@ fn multiply(firstRow: u32, thread: u32) -> Product {
         var b: array<vec4f, TN>;
         for (var j = 0u; j < TN; j++) { b[j] = vec4f(right[step * COLUMNS + j * WX + lane]); }
         for (var i = 0u; i < TM; i++) {
-          let a = vec4f(left[step * ROWS + i * WY + (line ^ (step & 7u))]);
+          let a = left[step * ROWS + i * WY + (line ^ (step & SWIZZLE))];
           for (var j = 0u; j < TN; j++) {
             product.sums[i][j] = fma(a.w, b[j].w, fma(a.z, b[j].z, fma(a.y, b[j].y, fma(a.x, b[j].x, product.sums[i][j]))));
           }
@@ -96,13 +93,15 @@ fn multiply(firstRow: u32, thread: u32) -> Product {
     for (var i = 0u; i < X_LOADS; i++) {
       let at = thread + i * THREADS;
       let step = at % STEPS;
-      if (at < X_COUNT) { left[step * ROWS + ((at / STEPS) ^ (step & 7u))] = staged(nextX[i]); }
+      if (at < X_COUNT) { left[step * ROWS + ((at / STEPS) ^ (step & SWIZZLE))] = nextX[i]; }
     }
     for (var i = 0u; i < W_LOADS; i++) {
       let at = thread + i * THREADS;
-      let to = at / COLUMNS * (FOUR / 4u) * COLUMNS + at % COLUMNS;
-      for (var j = 0u; j < FOUR / 4u; j++) {
-        if (at < W_COUNT) { right[to + j * COLUMNS] = staged(nextAffine[i].x * quad(nextWords[i], 4u * j) + nextAffine[i].y); }
+      let first = (round * BK + at / COLUMNS * PART) % FOUR;
+      let to = at / COLUMNS * (PART / 4u) * COLUMNS + at % COLUMNS;
+      for (var j = 0u; j < PART / 4u; j++) {
+        let weights = nextAffine[i].x * quad(nextWords[i], first + 4u * j) + nextAffine[i].y;
+        if (at < W_COUNT) { right[to + j * COLUMNS] = Staged(weights); }
       }
     }
     workgroupBarrier();

@@ -12,7 +12,8 @@
 // why       A weight is read packed, once for WY·TM rows, and never written as f32: 0.6 bytes of 4 bits where unpack and
 //           gemm_tile move 8.6. Opening it costs about 3 operations beside the 2·WY·TM of the tile. RMSNorm: x is weighed by
 //           gamma as it comes, whoever brings it adds up its squares, and the factor leaves the sum.
-//           HALF keeps the tiles as f16, half the traffic of workgroup memory; sums are f32 always.
+//           HALF keeps the tile of weights as f16, for less memory and traffic; x, which may be too large for f16, and the
+//           sums are f32 always.
 // uses      lib/packed_tile.wgsl lib/row_squares.wgsl lib/gate.wgsl
 
 override GROUP: u32 = 32;    // values that share a scale, 16 or 32
@@ -20,12 +21,12 @@ override NORM: u32 = 0;      // 1: x is normalised with gamma
 override EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 silu(gate)·up of interleaved columns, 3 gelu(gate)·up
 override BIAS: u32 = 0;      // 1: add bias
 const BITS: u32 = 4;         // 4, 8, 16 or 32
-const HALF: u32 = 0;         // 1: tiles are f16 (shader-f16), x beyond ±65504 is cut
+const HALF: u32 = 0;         // 1: weights are f16 in the tile (shader-f16)
 const TM: u32 = 8;           // rows per invocation
 const TN: u32 = 8;           // columns per invocation, even
 const WX: u32 = 8;           // invocations along columns, a multiple of 4
-const WY: u32 = 8;           // invocations along rows, a multiple of 8
-const BK: u32 = 32;          // inputs per tile, a multiple of FOUR
+const WY: u32 = 8;           // invocations along rows, a power of two
+const BK: u32 = 32;          // inputs per tile, a power of two from 8 on
 
 struct Params {
   rows: u32,     // T

@@ -48,7 +48,7 @@ import peak_fma from "./peak/peak_fma.ts";
 import qkv_regs from "./cpu/qkv_regs.ts";
 import qkv_cols from "./cpu/qkv_cols.ts";
 import qkv_split from "./heads/qkv_split.ts";
-import qkv_tile from "./heads/qkv_tile.ts";
+import qkv_packed from "./heads/qkv_packed.ts";
 import fold from "./weights/fold.ts";
 import gather from "./rows/gather.ts";
 import square_sums from "./rows/square_sums.ts";
@@ -122,7 +122,7 @@ export const specs: readonly KernelSpec[] = [
   qkv_cols,
   qkv_split,
   qkv_regs,
-  qkv_tile,
+  qkv_packed,
   peak_copy,
   peak_fma,
   attn_combine,

@@ -6,7 +6,16 @@ import { SHORT_ROWS } from "../../gpu/profile.ts";
 import type { ModelConfig } from "../config.ts";
 import type { GemmVariant, GemvVariant, PackedVariant, RowsVariant, WideVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
-import { type DecodeVariant, type PrefillVariant, type QkvNarrow, type QkvRows, qkvSlices, type QkvUnpacked, type QkvWide } from "./variant.ts";
+import {
+  type DecodeVariant,
+  type PrefillVariant,
+  type QkvNarrow,
+  type QkvPacked,
+  type QkvRows,
+  qkvSlices,
+  type QkvUnpacked,
+  type QkvWide,
+} from "./variant.ts";
 
 export interface Candidates {
   qkvNarrow: readonly QkvNarrow[];
@@ -51,7 +60,7 @@ const colsByRows: RowsVariant = {
   most: SHORT_ROWS,
 };
 
-/** gemm_packed: (rows + columns) of BK inputs as f32 or f16, and what squares the rows' norms are made of. */
+/** gemm_packed: BK inputs of rows as f32 and of columns as f32 or f16, and what squares the rows' norms are made of. */
 const packed = (TM: number, TN: number, WX: number, WY: number, HALF: 0 | 1, classes = {}): PackedVariant => {
   const BK = 32;
   const [rows, columns] = [WY * TM, WX * TN];
@@ -59,7 +68,7 @@ const packed = (TM: number, TN: number, WX: number, WY: number, HALF: 0 | 1, cla
     name: `packed ${rows}×${columns} by ${WX * WY}${HALF ? ", f16" : ""}`,
     needs: {
       threads: WX * WY,
-      workgroupBytes: BK * ((4 >> HALF) * (rows + columns) + rows),
+      workgroupBytes: BK * (4 * rows + (4 >> HALF) * columns + rows),
       f16: HALF === 1,
     },
     classes,
@@ -69,7 +78,7 @@ const packed = (TM: number, TN: number, WX: number, WY: number, HALF: 0 | 1, cla
   };
 };
 
-/** Bytes of the two tiles of gemm_tile and qkv_tile, each twice: vec4f. */
+/** Bytes of the two tiles of gemm_tile, each twice: vec4f. */
 const tileBytes = (BK: number, rows: number, columns: number): number => 16 * 2 * BK * (rows / 4 + columns / 4);
 
 const tile = (TM: number, TN: number, WX: number, WY: number, BK: number): GemmVariant => {
@@ -139,7 +148,7 @@ const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig):
   };
   return { ...variant, needs: { threads: (E / 2) * qkvSlices(variant, E, 1), workgroupBytes: 16384 } };
 };
-const qkvQuads: QkvWide = { name: "quads 16", needs: QUAD, kernel: "qkv_regs", constants: {}, rows: 16 };
+const qkvQuads: QkvUnpacked = { name: "quads 16", needs: QUAD, kernel: "qkv_regs" };
 const qkvByRows: QkvRows = {
   name: "rows",
   needs: QUAD,
@@ -148,19 +157,39 @@ const qkvByRows: QkvRows = {
   narrow: qkvCols,
   most: SHORT_ROWS,
 };
-const qkvTile = (TM: number, WY: number, BK: number, { headWidth: E }: ModelConfig): QkvUnpacked => ({
-  name: `tile of ${TM * WY} rows, ${BK} deep`,
-  needs: { threads: (E / 8) * WY, workgroupBytes: tileBytes(BK, TM * WY, E) },
-  kernel: "qkv_tile",
-  constants: { TM, WY, BK },
-  rows: TM * WY,
-});
+/** qkv_packed: its tile, what squares the rows' norms are made of, and what threads of a row exchange. */
+const qkvPacked = (
+  { headWidth: E }: ModelConfig,
+  [TM, WY, BK]: readonly [number, number, number],
+  HALF: 0 | 1 = 0,
+  classes = {},
+): QkvPacked => {
+  const [rows, threads] = [TM * WY, (E / 8) * WY];
+  return {
+    name: `packed ${rows} rows by ${threads}, ${BK} deep${HALF ? ", f16" : ""}`,
+    needs: { threads, workgroupBytes: BK * (4 * rows + (4 >> HALF) * E + rows) + 16 * threads, f16: HALF === 1 },
+    classes,
+    kernel: "qkv_packed",
+    constants: { TM, WY, BK, HALF },
+    rows,
+  };
+};
 
-/** Tiles that suit the head width; E ≤ 4·BK·TM. */
-const qkvTiles = (config: ModelConfig): QkvUnpacked[] =>
+/** A tile that every adapter has the threads and memory for. */
+const qkvLeast = (config: ModelConfig): QkvPacked =>
+  qkvPacked(config, config.headWidth <= 64 ? [4, 8, 32] : config.headWidth <= 128 ? [4, 8, 16] : [8, 4, 8]);
+
+const qkvTiles = (config: ModelConfig): QkvPacked[] =>
   config.headWidth > 128
-    ? [qkvTile(16, 4, 4, config)]
-    : [qkvTile(8, 8, 8, config), qkvTile(8, 8, 16, config), qkvTile(4, 16, 8, config)];
+    ? [qkvPacked(config, [8, 4, 8]), qkvPacked(config, [16, 4, 8], 0, { least: 64 })]
+    : [
+        { ...qkvLeast(config), classes: { most: 32 } },
+        qkvPacked(config, [8, 8, 32], 0, { least: 64 }),
+        qkvPacked(config, [8, 8, 16], 0, { least: 64 }),
+        { ...qkvLeast(config), classes: { least: 64 } },
+        qkvPacked(config, [4, 8, 32], 1),
+        qkvPacked(config, [8, 8, 32], 1, { least: 64 }),
+      ];
 
 /**
  * Shaders run on a CPU: registers and subgroups of 4 are fast, workgroup memory and barriers are slow. There is nothing to
@@ -174,7 +203,7 @@ export function softwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
   const prefillQuad: PrefillVariant = { name: "quad", needs: QUAD, kernel: "attn_prefill_regs", threads: 4 };
   return {
     qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16, config)],
-    qkvWide: [...(quad ? [qkvByRows] : []), fits ? qkvQuads : qkvTiles(config)[0]!],
+    qkvWide: [...(quad ? [qkvByRows] : []), fits ? qkvQuads : qkvLeast(config)],
     gemv: [quad ? cols(4, 24) : split(8, 8)],
     gemm: quad ? [colsByRows, quads] : [registers(8)],
     prefill: [fits ? prefillQuad : prefillTile(32)],

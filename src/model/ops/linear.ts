@@ -170,22 +170,8 @@ export interface Scratch {
 export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: WideVariant): Dispatches {
   if (variant.kernel === "gemv_cols") return gemv(gpu, linear, variant.most, variant.gemv);
   return variant.kernel === "gemm_packed"
-    ? packed(gpu, linear, scratch, variant)
+    ? piecesOf(linear.matrix).map((piece) => packedPiece(gpu, linear, piece, variant))
     : dequantised(gpu, linear, scratch, variant);
-}
-
-/**
- * The packed weights once for the rows of a tile. Tiles of f16 are for rows that are normalised before: these cannot be too
- * large for f16, as what a gated product or the residual stream holds can.
- */
-function packed(gpu: Gpu, linear: Linear, { normed }: Scratch, variant: PackedVariant): Dispatches {
-  const { norm, rows } = linear;
-  const isHalf = variant.constants.HALF === 1 && norm !== undefined;
-  const { norm: _, ...plain } = linear;
-  const what: Linear = isHalf ? { ...plain, x: normed } : linear;
-  const product = piecesOf(what.matrix).map((piece) => packedPiece(gpu, what, piece, variant, isHalf));
-  const before = isHalf ? [normalise(gpu, { ...linear, norm, y: normed })] : [];
-  return unlessEmpty([...before, ...product], rows);
 }
 
 function packedPiece(
@@ -193,14 +179,13 @@ function packedPiece(
   linear: Linear,
   piece: PieceRange,
   { constants, tile }: PackedVariant,
-  isHalf: boolean,
 ): AnyDispatch<Sizes> {
   const { matrix, rows } = linear;
   const { columns } = piece;
   return dispatch({
     ...overPiece(gpu, linear, piece),
     kernel: gemm_packed,
-    constants: { ...packedConstants(linear), ...constants, HALF: isHalf ? 1 : 0 },
+    constants: { ...packedConstants(linear), ...constants },
     grid: (s) => [ceilDiv(rows(s), tile[0]), ceilDiv(columns, tile[1]), 1],
     bytes: (s) => weightBytes({ ...matrix, columns }) + 4 * rows(s) * (matrix.depth + columns),
   });

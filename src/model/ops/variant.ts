@@ -48,7 +48,15 @@ export interface QkvNarrow extends Variant {
 }
 
 /** How heads of many rows are made. */
-export type QkvWide = QkvRows | QkvUnpacked;
+export type QkvWide = QkvPacked | QkvRows | QkvUnpacked;
+
+/** Weights dequantised inside the tile. */
+export interface QkvPacked extends Variant {
+  kernel: "qkv_packed";
+  constants: Readonly<Record<string, number>>;
+  /** Rows of one workgroup. */
+  rows: number;
+}
 
 /** Row by row, as those of a decoded token are, all rows in one dispatch. */
 export interface QkvRows extends Variant {
@@ -59,10 +67,7 @@ export interface QkvRows extends Variant {
 
 /** Weights dequantised to f32 before. */
 export interface QkvUnpacked extends Variant {
-  kernel: keyof typeof families.qkv_wide;
-  constants: Readonly<Record<string, number>>;
-  /** Rows of one workgroup. */
-  rows: number;
+  kernel: "qkv_regs";
 }
 
 /** Threads along K of qkv_split: what is left of a workgroup's threads and of 16 KiB of its memory. */
@@ -72,8 +77,8 @@ export const qkvSlices = ({ threads }: QkvNarrow, E: number, rows: number): numb
 /** Workgroups of qkv_regs that are enough to balance a CPU adapter; each takes several heads, and norms its rows once. */
 const QKV_WORKGROUPS = 64;
 
-export function qkvWideGrid({ kernel, rows }: QkvUnpacked, count: number, heads: number): Grid {
-  const down = ceilDiv(count, rows);
-  if (kernel === "qkv_tile") return [down, heads, 1];
+/** qkv_regs takes 16 rows. */
+export function qkvRegsGrid(count: number, heads: number): Grid {
+  const down = ceilDiv(count, 16);
   return [Math.min(heads, ceilDiv(QKV_WORKGROUPS, Math.max(1, down))), down, 1];
 }
