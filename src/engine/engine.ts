@@ -55,6 +55,8 @@ export class TokenEngine {
   );
   /** Requests and exclusive work so far: each takes its place in one line. */
   #arrivals = 0;
+  /** What is to be done when there is nothing else. */
+  #whenIdle: (() => Promise<void>) | null = null;
   /** Whether the model is in use, by the loop or by exclusive work. */
   #busy = false;
   #peakBytes = 0;
@@ -198,10 +200,11 @@ export class TokenEngine {
   #kick(): void {
     const [next] = this.#scheduler.waiting;
     const { arrival: alone = Infinity } = this.#exclusive;
-    if (this.#busy || (!next && alone === Infinity && !this.#renewal)) return;
+    const isIdle = !next && alone === Infinity && !this.#renewal;
+    if (this.#busy || (isIdle && !this.#whenIdle)) return;
     this.#busy = true;
     const use = () => (alone < (next?.arrival ?? Infinity) ? this.#exclusive.run() : this.#run());
-    void (this.#renewal ? this.#renew(this.#renewal) : use()).finally(() => {
+    void (this.#renewal ? this.#renew(this.#renewal) : isIdle ? this.#whenIdle!() : use()).finally(() => {
       this.#busy = false;
       this.#kick();
     });
@@ -370,6 +373,17 @@ export class TokenEngine {
   /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. It ends where the device is lost. */
   overwriting<T>(work: () => Promise<T>): Promise<T> {
     return this.#alone(() => work().finally(() => this.#forgetAll()), { outlasts: false });
+  }
+
+  /** Runs `work` once nothing else wants the model. One piece of work at a time. */
+  whenIdle(work: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#whenIdle = () => {
+        this.#whenIdle = null;
+        return work().then(resolve, reject);
+      };
+      this.#kick();
+    });
   }
 
   /** Runs `work` alone once all that came before it is done; what comes after it waits. */
