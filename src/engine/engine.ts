@@ -1,5 +1,5 @@
-// Requests in time: schedule, launch, read. The step after the current one is launched before the current one is read,
-// so the GPU never waits for JavaScript. Where a reply is constrained, what its next token may be follows from the one being
+// Requests in time: schedule, launch, read. The step after the current one is launched before the current one is read, and
+// where steps are short the one after that, so the GPU never waits for JavaScript. Where a reply is constrained, what its next token may be follows from the one being
 // read: the step's rows run meanwhile, and are sampled once it has been read.
 import type { FinishReason } from "../api.ts";
 import type { Attended } from "../attended.ts";
@@ -238,11 +238,15 @@ export class TokenEngine {
     const unread: Step[] = [];
     try {
       while (true) {
-        const plan = this.#scheduler.plan(this.#exclusive.arrival);
+        const { preemptions } = this.#scheduler;
+        const plan = this.#scheduler.plan(this.#exclusive.arrival, this.#model);
         if (!plan && unread.length === 0) return;
         const step = plan && (await this.#launch(plan, unread));
         if (step) unread.push(step);
-        if (unread.length > 1 || !plan) await this.#settle(unread.shift()!);
+        // what was preempted enters again, and what is sampled under a grammar, with all its tokens known
+        const waits = step?.sample !== undefined || this.#scheduler.preemptions > preemptions;
+        const most = !plan ? unread.length - 1 : waits ? 1 : (this.#model.depth ?? 2) - 1;
+        while (unread.length > most) await this.#settle(unread.shift()!);
         if (step) await this.#sample(step);
       }
     } catch (error) {

@@ -15,9 +15,10 @@ export interface AdapterProfile {
   combineThreads: number;
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
-  /** Milliseconds of a submit, at most; whether chunks of a prompt have fewer rows where a dispatch would take longer. */
+  /** Milliseconds of a submit, at most. */
   submitMs: number;
-  adaptsChunks: boolean;
+  /** Whether long dispatches make a prompt's chunks shorter, and short steps put another one under way. */
+  adaptsSteps: boolean;
   /** Row classes of prompts, ascending: each has programs and choices of its own. The last one is Infinity. */
   wideRows: readonly number[];
   /** Milliseconds of a load that measuring may take: what is left over is for the next one. */
@@ -38,7 +39,7 @@ const SOFTWARE: AdapterProfile = {
   combineThreads: 4,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
   submitMs: 400, // nothing else waits for a CPU adapter, and no driver watches it
-  adaptsChunks: false,
+  adaptsSteps: false,
   wideRows: [Infinity],
   tuningMs: 1000,
   tuningRows: 48,
@@ -54,7 +55,7 @@ const HARDWARE: AdapterProfile = {
   combineThreads: 64,
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
   submitMs: 100,
-  adaptsChunks: true,
+  adaptsSteps: true,
   wideRows: [32, 64, Infinity],
   tuningMs: 3000,
   tuningRows: 128,

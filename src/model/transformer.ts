@@ -6,7 +6,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { encodePaced } from "../gpu/paced.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
-import type { CachePlan } from "../kv/plan.ts";
+import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
 import type { Holdings } from "../kv/holdings.ts";
 import type { Room } from "../kv/room.ts";
 import { planOf } from "../kv/shape.ts";
@@ -18,19 +18,20 @@ import { type ModelContext, MOST_LOGIT_ROWS, recordsIn, spansOf, type Weights } 
 import { logits, lower, upper } from "./forward.ts";
 import { type Allowed, type Batch, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
 import type { Model, PageBytes, Row } from "./model.ts";
-import { allClasses, classFor, MOST_NARROW, nameOf, type RowClass } from "./ops/rowclass.ts";
+import { allClasses, classFor, isNarrow, MOST_NARROW, nameOf, type RowClass } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { type CacheOptions, growRopes, makeCache, makeRopes, noRoom, roomOf } from "./room.ts";
 import { decodeResults } from "./sample/results.ts";
 import { Sampler } from "./sample/sampler.ts";
-import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
+import { Rhythm } from "./rhythm.ts";
+import { continuingRows, plainSizes, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
 import { contextOf } from "./layer/systems.ts";
 import type { Memory, Tuning } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 
 const TOKEN_OF = 0x80000000;
-/** Steps under way at once: one being read, one running, one being prepared. */
+/** Steps under way at once: one being read, two that run or wait, one being prepared. */
 const READBACK_DEPTH = 4;
 
 const BUILDERS = { lower, upper, logits } as const;
@@ -57,6 +58,8 @@ export class Transformer implements Model {
   /** Keys of what is open. */
   #unmeasured: readonly string[] = [];
   readonly #rows: Uint32Array<ArrayBuffer>;
+  /** Null on adapters that nothing waits for but this. */
+  readonly #rhythm: Rhythm | null;
 
   constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: CacheOptions) {
     this.#gpu = gpu;
@@ -100,6 +103,7 @@ export class Transformer implements Model {
     this.#between = new BetweenSteps(between);
     this.#attending = attending;
     this.#readback = new Readback(gpu, this.#resultBytes(logitCount), READBACK_DEPTH);
+    this.#rhythm = gpu.profile.adaptsSteps ? new Rhythm(gpu.pace, this.cache, this.limits) : null;
     this.#rows = new Uint32Array((spans.lower.first + rows) * 4);
   }
 
@@ -111,6 +115,14 @@ export class Transformer implements Model {
   /** How a recipe that brings back parts of prompts fares. */
   get recallStats(): RecallStats | null {
     return this.#between.stats();
+  }
+
+  get chunkRows(): number {
+    return this.#rhythm?.chunkRows ?? chunkRowsOf(this.limits);
+  }
+
+  get depth(): 2 | 3 {
+    return this.#rhythm?.depth ?? 2;
   }
 
   /** Adapter and driver: what a measurement holds for. */
@@ -134,6 +146,7 @@ export class Transformer implements Model {
     const programs = [...lower, this.#program("logits", 1)];
     if (this.#hasUpper) programs.push(this.#program("upper", 1));
     await Promise.all([...programs, this.#sampler.compile()]);
+    this.#rhythm?.noteWide({ program: await this.#program("lower", Infinity), sizes: plainSizes(this.#model, 1, 0) });
   }
 
   /** Also what requests of every kind need on top: any number of rows, penalties, logits that are read. */
@@ -327,6 +340,8 @@ export class Transformer implements Model {
       if (!waits(batch)) stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
     for (const stage of stages) stage.program.prepare(stage.sizes);
+    if (isNarrow(classes.all)) this.#rhythm?.noteNarrow(stages);
+    else this.#rhythm?.noteWide(stages[0]!);
     for (const arrival of arrivals) this.#sampler.enter(arrival);
     this.#writeRows(batch, continuing);
     return stages;

@@ -1,5 +1,5 @@
-// Kernels of GPUs on small limits, and what becomes of a load where the device refuses some. They run on a device that says it
-// is a GPU.
+// Kernels of GPUs on the least that WebGPU offers, in a browser that refuses some of them: a load, a reply while others are
+// measured, and one after. They run on a device that says it is a GPU. More limits: gpu.full.test.ts.
 import { expect } from "playwright/test";
 import { makeCheckpoint, readGolden } from "../golden/checkpoint.ts";
 import { toFiles } from "../golden/folder.ts";
@@ -7,28 +7,17 @@ import { source, testWith } from "../golden/serve.ts";
 
 const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).dtype));
 const { prompt, greedy } = readGolden("llama3");
-const wanted = greedy.tokens.slice(0, 8);
-const small = { kv: "f32", context: 128, chunk: 64 } as const;
 
-test("kernels of GPUs run on WebGPU's default limits; a reply comes before anything is measured, and is the same after", async ({
+test("128 threads, 16 KiB, 8 buffers: the tokens of the reference, before and after something has been measured", async ({
   call,
 }) => {
   const refused: [string, Record<string, number>][] = [["attn_prefill_tile", { WG: 128 }]];
-  const { threads, tokens, chosen, kernels } = await call("asGpu", source("llama3"), prompt, { refused }, small);
-  console.log(threads, JSON.stringify(chosen), kernels.join(" "));
-  expect(threads).toBe(256);
-  expect(tokens).toEqual([wanted, wanted]);
-});
-
-test("and on 128 threads in a workgroup", async ({ call }) => {
-  const { threads, tokens, kernels } = await call(
-    "asGpu",
-    source("llama3"),
-    prompt,
-    { level: "compatibility" },
-    { ...small, tune: "off" },
-  );
-  console.log(threads, kernels.join(" "));
-  expect(threads).toBe(128);
-  expect(tokens).toEqual([wanted]);
+  const asked = { level: "compatibility", refused } as const;
+  const options = { kv: "f32", context: 128, chunk: 64 } as const;
+  const { limits, tokens, chosen, kernels } = await call("asGpu", source("llama3"), prompt, asked, options);
+  expect(limits).toEqual({ threads: 128, workgroupBytes: 16384, bindingBytes: 2 ** 27, buffers: 8 });
+  expect(tokens).toEqual([greedy.tokens.slice(0, 8), greedy.tokens.slice(0, 8)]);
+  expect(kernels).toEqual(expect.arrayContaining(["attn_prefill_tile 64", "gemm_tile", "gemv_split", "qkv_tile"]));
+  expect(kernels.filter((name) => /regs|cols/.test(name))).toEqual([]);
+  expect(Object.keys(chosen[1]!).length).toBeGreaterThan(Object.keys(chosen[0]!).length);
 });

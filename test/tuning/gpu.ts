@@ -9,12 +9,12 @@ interface Asked {
 }
 
 export interface Ran {
-  threads: number;
-  /** Most threads and bytes of workgroup memory that a pipeline may have; tokens of a reply, and of another one after measuring. */
+  limits: { threads: number; workgroupBytes: number; bindingBytes: number; buffers: number };
+  /** Tokens of a reply, and of another one after measuring. */
   tokens: number[][];
   /** Choices known as the first reply ended, and once some were measured. */
   chosen: Record<string, string>[];
-  /** Kernels that were compiled. */
+  /** Kernels that were compiled, attn_prefill_tile with its threads. */
   kernels: string[];
 }
 
@@ -35,7 +35,7 @@ async function openGpu({ level, refused = [] }: Asked, kernels: Set<string>): Pr
         name === label && Object.entries(constants).every(([key, value]) => compute.constants?.[key] === value),
     );
     if (isRefused) throw new GPUPipelineError("the device was told to refuse", { reason: "validation" });
-    kernels.add(label);
+    kernels.add(label === "attn_prefill_tile" ? `${label} ${compute.constants?.WG}` : label);
     return createComputePipelineAsync.call(device, descriptor);
   };
   return device;
@@ -59,7 +59,9 @@ async function asGpu(source: string, prompt: number[], asked: Asked, options: Lo
   }
   engine.dispose();
   device.destroy();
-  return { threads: device.limits.maxComputeInvocationsPerWorkgroup, tokens, chosen, kernels: [...kernels].sort() };
+  const { maxComputeInvocationsPerWorkgroup: threads, maxComputeWorkgroupStorageSize: workgroupBytes } = device.limits;
+  const { maxStorageBufferBindingSize: bindingBytes, maxStorageBuffersPerShaderStage: buffers } = device.limits;
+  return { limits: { threads, workgroupBytes, bindingBytes, buffers }, tokens, chosen, kernels: [...kernels].sort() };
 }
 
 export const gpus = { asGpu };
