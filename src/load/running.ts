@@ -55,7 +55,7 @@ export async function assemble(
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
   for (const system of kv.systems) nameSystemWeights(system, tensors);
-  const variants = new Variants(gpu, config, kv.written.bits);
+  const variants = await Variants.of(gpu, config, kv.written.bits);
   const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes, reserve });
   return { config, weights, variants, transformer, recipe, bounds };
 }

@@ -1,6 +1,7 @@
 // How submits are cut, on a GPU that is a clock: it knows what each kernel really takes.
 import { expect, test } from "playwright/test";
 import { type Cost, Pace } from "../../src/gpu/pace.ts";
+import { awaited } from "../../src/gpu/wait.ts";
 import { encodePaced } from "../../src/gpu/paced.ts";
 import { chunkRowsOf, plainPlan } from "../../src/kv/plan.ts";
 import { Rhythm } from "../../src/model/rhythm.ts";
@@ -150,4 +151,19 @@ test("caches whose parts change with time have fixed chunks and two steps under 
   expect([plain.depth, tiered.depth]).toEqual([3, 2]);
   plain.noteNarrow([slow]);
   expect(plain.depth).toBe(2);
+});
+
+test("Firefox is sent empty submits until work is done, others none", async () => {
+  const submits: number[] = [];
+  const queue = { submit: (commands: Iterable<GPUCommandBuffer>) => void submits.push([...commands].length) };
+  const [firefox, chrome] = ["Mozilla/5.0 (X11; rv:145.0) Gecko/20100101 Firefox/145.0", "Mozilla/5.0 Chrome/156.0"];
+  const whenSubmitted = (count: number) => async () => {
+    while (submits.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
+    return "done";
+  };
+  expect(await awaited(queue, whenSubmitted(3)(), firefox)).toBe("done");
+  await expect(awaited(queue, Promise.reject(new Error("told to fail")), firefox)).rejects.toThrow("told to fail");
+  const { length } = submits;
+  expect(await awaited(queue, new Promise((resolve) => setTimeout(() => resolve("done"), 20)), chrome)).toBe("done");
+  expect(submits).toEqual(Array.from({ length }, () => 0));
 });
