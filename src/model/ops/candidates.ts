@@ -1,19 +1,16 @@
 // The kernel variants that there are, by family. A line registers one: its kernel and constants, what it needs of an adapter
 // (`needs`), and the row classes that it is for (`classes`). Of those that an adapter can run for a class, the first one is
-// the default, and the others are measured against it.
-import type { Needs, Offer } from "../../gpu/offer.ts";
-import { SHORT_ROWS } from "../../gpu/profile.ts";
+// the default, and the others are measured against it. Those of adapters without a GPU: software.ts.
+import type { Offer } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
-import type { GemmVariant, GemvVariant, PackedVariant, RowsVariant, WideVariant } from "./linear.ts";
+import type { GemmVariant, GemvVariant, PackedVariant, WideVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
 import {
   type DecodeVariant,
   type PrefillVariant,
   type QkvNarrow,
   type QkvPacked,
-  type QkvRows,
   qkvSlices,
-  type QkvUnpacked,
   type QkvWide,
 } from "./variant.ts";
 
@@ -26,22 +23,9 @@ export interface Candidates {
   decode: readonly DecodeVariant[];
 }
 
-/** Kernels on a quad of lanes, and those that need nothing. */
-const QUAD: Needs = { lanes: 4, threads: 4 };
-
-const cols = (lanes: number, columns: number): GemvVariant => ({
-  name: `cols ${lanes}×${columns}`,
-  needs: QUAD,
-  kernel: "gemv_cols",
-  lanes,
-  columns,
-  slices: 1,
-  unit: 32,
-});
-
 /** COLS of gemv_split. */
 const SPLIT_COLUMNS = 2;
-const split = (lanes: number, slices: number, unit = 16): GemvVariant => ({
+export const split = (lanes: number, slices: number, unit = 16): GemvVariant => ({
   name: `split ${lanes}×${SPLIT_COLUMNS}/${slices}·${unit}`,
   needs: { threads: lanes * slices, workgroupBytes: 4 * MOST_NARROW * slices * (SPLIT_COLUMNS * lanes + 1) },
   kernel: "gemv_split",
@@ -50,15 +34,6 @@ const split = (lanes: number, slices: number, unit = 16): GemvVariant => ({
   slices,
   unit,
 });
-
-const colsByRows: RowsVariant = {
-  name: "rows",
-  needs: QUAD,
-  classes: { most: SHORT_ROWS },
-  kernel: "gemv_cols",
-  gemv: cols(4, 24),
-  most: SHORT_ROWS,
-};
 
 /** gemm_packed: BK inputs of rows as f32 and of columns as f32 or f16, and what squares the rows' norms are made of. */
 const packed = (TM: number, TN: number, WX: number, WY: number, HALF: 0 | 1, classes = {}): PackedVariant => {
@@ -91,14 +66,7 @@ const tile = (TM: number, TN: number, WX: number, WY: number, BK: number): GemmV
     tile: size,
   };
 };
-const quads: GemmVariant = {
-  name: "quads 16×16",
-  needs: QUAD,
-  kernel: "gemm_regs_sg",
-  constants: { WG: 4 },
-  tile: [16, 16],
-};
-const registers = (WG: number): GemmVariant => ({
+export const registers = (WG: number): GemmVariant => ({
   name: `registers 8×${8 * WG}`,
   needs: { threads: WG },
   kernel: "gemm_regs",
@@ -106,14 +74,14 @@ const registers = (WG: number): GemmVariant => ({
   tile: [8, 8 * WG],
 });
 
-const prefillTile = (threads: number): PrefillVariant => ({
+export const prefillTile = (threads: number): PrefillVariant => ({
   name: `tile of ${threads / 2} rows`,
   needs: { threads, workgroupBytes: 8192 + 64 * threads },
   kernel: "attn_prefill_tile",
   threads,
 });
 
-const workgroup = (
+export const workgroup = (
   threads: number,
   pages: number,
   { heads, kvHeads, headWidth }: ModelConfig,
@@ -129,7 +97,7 @@ const workgroup = (
     pages,
   };
 };
-const subgroup = (threads: number): DecodeVariant => ({
+export const subgroup = (threads: number): DecodeVariant => ({
   name: `subgroup ${threads}`,
   needs: { lanes: threads, threads },
   kernel: "attn_decode_sg",
@@ -137,8 +105,7 @@ const subgroup = (threads: number): DecodeVariant => ({
   pages: 1,
 });
 
-const qkvCols: QkvNarrow = { name: "cols", needs: QUAD, kernel: "qkv_cols", unit: 32, threads: 4 };
-const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig): QkvNarrow => {
+export const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig): QkvNarrow => {
   const variant: QkvNarrow = {
     name: `split ${threads}·${unit}`,
     needs: { threads },
@@ -147,15 +114,6 @@ const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig):
     threads,
   };
   return { ...variant, needs: { threads: (E / 2) * qkvSlices(variant, E, 1), workgroupBytes: 16384 } };
-};
-const qkvQuads: QkvUnpacked = { name: "quads 16", needs: QUAD, kernel: "qkv_regs" };
-const qkvByRows: QkvRows = {
-  name: "rows",
-  needs: QUAD,
-  classes: { most: SHORT_ROWS },
-  kernel: "qkv_cols",
-  narrow: qkvCols,
-  most: SHORT_ROWS,
 };
 /** qkv_packed: its tile, what squares the rows' norms are made of, and what threads of a row exchange. */
 const qkvPacked = (
@@ -176,7 +134,7 @@ const qkvPacked = (
 };
 
 /** A tile that every adapter has the threads and memory for. */
-const qkvLeast = (config: ModelConfig): QkvPacked =>
+export const qkvLeast = (config: ModelConfig): QkvPacked =>
   qkvPacked(config, config.headWidth <= 64 ? [4, 8, 32] : config.headWidth <= 128 ? [4, 8, 16] : [8, 4, 8]);
 
 const qkvTiles = (config: ModelConfig): QkvPacked[] =>
@@ -190,26 +148,6 @@ const qkvTiles = (config: ModelConfig): QkvPacked[] =>
         qkvPacked(config, [4, 8, 32], 1),
         qkvPacked(config, [8, 8, 32], 1, { least: 64 }),
       ];
-
-/**
- * Shaders run on a CPU: registers and subgroups of 4 are fast, workgroup memory and barriers are slow. There is nothing to
- * measure: what comes near the one that is listed lay within the noise (docs/log.md), and each candidate is a compilation.
- */
-export function softwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits: number): Candidates {
-  const { heads, kvHeads, headWidth } = config;
-  const quad = lanes >= 4;
-  const fits = quad && headWidth <= 128;
-  const decodeQuad: DecodeVariant = { name: "quad", needs: QUAD, kernel: "attn_decode_regs", threads: 4, pages: 1 };
-  const prefillQuad: PrefillVariant = { name: "quad", needs: QUAD, kernel: "attn_prefill_regs", threads: 4 };
-  return {
-    qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16, config)],
-    qkvWide: [...(quad ? [qkvByRows] : []), fits ? qkvQuads : qkvLeast(config)],
-    gemv: [quad ? cols(4, 24) : split(8, 8)],
-    gemm: quad ? [colsByRows, quads] : [registers(8)],
-    prefill: [fits ? prefillQuad : prefillTile(32)],
-    decode: [fits && heads / kvHeads <= 8 ? decodeQuad : quad ? subgroup(4) : workgroup(64, 4, config, kvBits)],
-  };
-}
 
 /** A GPU: coalesced loads, tiles in workgroup memory, subgroups where offered. */
 export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits: number): Candidates {
