@@ -9,6 +9,10 @@ const ROOMS = {
 };
 
 const KERNELS = {
+  gemm_packed: "tiles", // prompts on GPUs
+  qkv_packed: "tiles",
+  attn_prefill_tile: "tiles",
+  gemm_tile: "tiles",
   gemm_regs: "spare", // a candidate that is measured, or a CPU adapter without subgroups
   place_heads: "spare", // a family whose norm covers all heads
   gather: "spare", // SwiftKV

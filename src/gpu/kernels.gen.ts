@@ -609,7 +609,7 @@ export const attn_prefill_tile = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "tiles",
     "files": [
       "attention/attn_prefill_tile",
       "lib/list",
@@ -1134,7 +1134,7 @@ export const gemm_packed = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "tiles",
     "files": [
       "linear/gemm_packed",
       "lib/packed_tile",
@@ -1382,7 +1382,7 @@ export const gemm_tile = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "tiles",
     "files": [
       "linear/gemm_tile",
       "lib/four_inputs",
@@ -2548,7 +2548,7 @@ export const qkv_packed = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "tiles",
     "files": [
       "heads/qkv_packed",
       "lib/packed_tile",

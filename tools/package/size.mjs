@@ -19,6 +19,7 @@ const WHEN = {
   tune: "tune: auto, the default",
   remember: "tune: auto, the default",
   spare: "few models",
+  tiles: "a GPU",
   others: "few models",
   kv: "a recipe with a cache system",
   parse: "a recipe with a cache system",
