@@ -79,7 +79,7 @@ struct Place {
 }
 
 var<workgroup> crossing: array<vec4f, THREADS>;  // what the threads of a row tell each other
-var<private> headNumber: u32;
+var<private> headNumber: u32;  // for addresses: what branches depend on must be seen to be uniform
 var<private> gammaAt: u32;  // of its norm
 
 // Whether any row of this tile is written here; usually the first one already is.
@@ -204,13 +204,14 @@ fn store(thread: u32, pair: Pair, place: Place, isWritten: bool) {
 
 @compute @workgroup_size(THREADS)
 fn qkv_packed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
-  headNumber = params.firstHead + wg.y;
-  let head = head_of(headNumber);
+  let m = params.firstHead + wg.y;
+  let head = head_of(m);
+  headNumber = m;
   let isQuery = head.kind == QUERY;
   gammaAt = select(params.gammaKv, params.gammaQ, isQuery);
   let firstRow = wg.x * ROWS;
   if (!is_wanted(head, firstRow)) { return; }
-  let product = multiply(firstRow, thread);
+  let product = multiply(firstRow, round_count(), thread);
   share_squares(product.squares, thread);
   workgroupBarrier();
 
@@ -224,14 +225,14 @@ fn qkv_packed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index)
     let sums = product.sums[i];
     let a = vec4f(sums[0], sums[1], sums[2], sums[3]) * factor;
     let b = vec4f(sums[4], sums[5], sums[6], sums[7]) * factor;
-    var pair = with_bias(Pair(a, b), (params.biasAt + headNumber * E) / 4u + column);
+    var pair = with_bias(Pair(a, b), (params.biasAt + m * E) / 4u + column);
     if (HEAD_NORM == 1u && head.kind != VALUE) {
       let weightAt = select(params.keyNormAt + head.owner * E, params.queryNormAt, isQuery);
       pair = normalised(thread, pair, weightAt / 4u + column);
     }
     if (head.kind != VALUE) { pair = rotated(pair, row.x + select(0u, params.queryTurns, isQuery), column); }
     if (isQuery) {
-      let to = (t * params.queries + headNumber) * (E / 4u) + column;
+      let to = (t * params.queries + m) * (E / 4u) + column;
       if (isRow) {
         q[to] = pair.a;
         q[to + WX] = pair.b;

@@ -71,7 +71,7 @@ fn store(at: u32, n: u32, value: f32) {
 fn gemm_packed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
   let firstRow = wg.x * ROWS;
   firstColumn = wg.y * COLUMNS;
-  let product = multiply(firstRow, thread);
+  let product = multiply(firstRow, round_count(), thread);
   share_squares(product.squares, thread);
   workgroupBarrier();
 
@@ -80,10 +80,10 @@ fn gemm_packed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
     let row = thread / WX + i * WY;
     let factor = factor_of(row);
     let at = (firstRow + row) * params.yStride;
-    for (var j = 0u; j < TN; j += 2u) {
-      let n = firstColumn + j * WX + lane / 4u * 8u + lane % 4u;  // of the even run; the odd one's is 4 further
-      let even = with_bias(product.sums[i][j] * factor, n);
-      let odd = with_bias(product.sums[i][j + 1u] * factor, n + 4u);
+    for (var j = 0u; j < TN / 2u; j++) {
+      let n = firstColumn + 2u * j * WX + lane / 4u * 8u + lane % 4u;  // of the even run; the odd one's is 4 further
+      let even = with_bias(product.sums[i][2u * j] * factor, n);
+      let odd = with_bias(product.sums[i][2u * j + 1u] * factor, n + 4u);
       if (firstRow + row >= params.rows) { continue; }
       if (EPILOGUE < 2u) {
         store(at, n, even);

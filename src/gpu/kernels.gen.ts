@@ -599,6 +599,7 @@ export const attn_prefill_tile = {
   },
   "overrides": {
     "WG": 128,
+    "SHARE": 0,
     "H": 9,
     "G": 3,
     "KV_BITS": 16

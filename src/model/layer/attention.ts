@@ -222,7 +222,8 @@ export function prefillAttention(
   variant: PrefillVariant,
 ): AnyDispatch<Sizes>[] {
   const { heads: H, kvHeads: G, headWidth: E } = model.config;
-  const constants = { WG: variant.threads, H, G, E, KV_BITS: model.cache.written.bits };
+  const share = variant.kernel === "attn_prefill_tile" ? { SHARE: variant.share ? 1 : 0 } : {};
+  const constants = { WG: variant.threads, H, G, E, KV_BITS: model.cache.written.bits, ...share };
   const written = arenasOf(model, layer).filter(({ format }) => !isSealed(format));
   return written.map((arena) =>
     dispatch({
@@ -231,7 +232,7 @@ export function prefillAttention(
       label: `layer ${layer} prefill attention`,
       buffers: buffersOf(model, layer, readers.span, arena),
       params: (s: Sizes) => ({ ...numbersOf(model, layer, arena, readers, s), count: chunkRows(s) }),
-      grid: (s) => (s.arenas.includes(arena.number) ? prefillGrid(variant, chunkRows(s), H) : [0, 0, 0]),
+      grid: (s) => (s.arenas.includes(arena.number) ? prefillGrid(variant, chunkRows(s), H, G) : [0, 0, 0]),
       bytes: (s) => 8 * chunkRows(s) * H * E,
       // Keys before the chunk are unknown here; within it half of the square is visible.
       flops: (s) => 2 * chunkRows(s) ** 2 * H * E,

@@ -74,12 +74,20 @@ export const registers = (WG: number): GemmVariant => ({
   tile: [8, 8 * WG],
 });
 
-export const prefillTile = (threads: number): PrefillVariant => ({
-  name: `tile of ${threads / 2} rows`,
-  needs: { threads, workgroupBytes: 8192 + 64 * threads },
-  kernel: "attn_prefill_tile",
-  threads,
-});
+/** Two threads for each query head that reads a key/value head, at least. */
+const groupThreads = ({ heads, kvHeads }: ModelConfig): number => 2 ** Math.ceil(Math.log2((2 * heads) / kvHeads));
+
+/** `share`: queries pass through workgroup memory, too. */
+export function prefillTile(config: ModelConfig, least: number, share = false): PrefillVariant {
+  const threads = Math.max(least, groupThreads(config));
+  return {
+    name: `tile of ${threads / 2} lines${share ? ", shared queries" : ""}`,
+    needs: { threads, workgroupBytes: 8192 + 64 * threads + (share ? 2 * threads * config.headWidth : 16) },
+    kernel: "attn_prefill_tile",
+    threads,
+    share,
+  };
+}
 
 export const workgroup = (
   threads: number,
@@ -171,7 +179,12 @@ export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
       tile(8, 2, 16, 16, 8),
       registers(64),
     ],
-    prefill: [prefillTile(128), prefillTile(64)],
+    prefill: [
+      prefillTile(config, 128),
+      prefillTile(config, 64, true),
+      prefillTile(config, 64),
+      prefillTile(config, 32, true),
+    ],
     decode: [
       ...(lanes >= 4 ? [subgroup(lanes)] : []),
       workgroup(64, 4, config, kvBits),

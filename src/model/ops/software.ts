@@ -58,7 +58,7 @@ export function softwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
     qkvWide: [...(quad ? [qkvByRows] : []), fits ? qkvQuads : qkvLeast(config)],
     gemv: [quad ? cols(4, 24) : split(8, 8)],
     gemm: quad ? [colsByRows, quads] : [registers(8)],
-    prefill: [fits ? prefillQuad : prefillTile(32)],
+    prefill: [fits ? prefillQuad : prefillTile(config, 32)],
     decode: [fits && heads / kvHeads <= 8 ? decodeQuad : quad ? subgroup(4) : workgroup(64, 4, config, kvBits)],
   };
 }

@@ -20,6 +20,8 @@ export interface PrefillVariant extends Variant {
   kernel: keyof typeof families.attn_prefill;
   /** Threads of a workgroup. */
   threads: number;
+  /** attn_prefill_tile: queries pass through workgroup memory. */
+  share?: boolean;
 }
 
 /** Single rows over pages. */
@@ -31,12 +33,12 @@ export interface DecodeVariant extends Variant {
   pages: number;
 }
 
-/** attn_prefill_regs takes 16 rows on a quad of lanes, attn_prefill_tile one row on two threads. */
-export const prefillGrid = ({ kernel, threads }: PrefillVariant, rows: number, heads: number): Grid => [
-  ceilDiv(rows, kernel === "attn_prefill_regs" ? 4 * threads : threads / 2),
-  heads,
-  1,
-];
+/** attn_prefill_regs takes 16 rows of a head on a quad of lanes, attn_prefill_tile a row of one head on two threads. */
+export function prefillGrid({ kernel, threads }: PrefillVariant, rows: number, heads: number, kvHeads: number): Grid {
+  if (kernel === "attn_prefill_regs") return [ceilDiv(rows, 4 * threads), heads, 1];
+  const tokens = Math.floor(threads / 2 / (heads / kvHeads));
+  return [ceilDiv(rows, tokens), kvHeads, 1];
+}
 
 /** Heads of few rows: weights dequantised in the kernel. */
 export interface QkvNarrow extends Variant {
