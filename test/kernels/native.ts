@@ -4,7 +4,7 @@ import { argv, exit } from "node:process";
 import { create, globals } from "webgpu";
 import { allSpecs } from "./index.ts";
 import { races } from "./race.ts";
-import { runCases, seeds, survivors } from "./spec.ts";
+import { halved, runCases, seeds, survivors } from "./spec.ts";
 
 Object.assign(globalThis, globals);
 // Dawn's instance must outlive its adapters: keep it reachable.
@@ -25,14 +25,16 @@ for (const spec of allSpecs) {
     console.log(`- ${name}: adapter lacks ${missing.join(", ")}`);
     continue;
   }
+  const half = "HALF" in spec.kernel.tiles && adapter.features.has("shader-f16") ? (["shader-f16"] as const) : [];
   const { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize } = adapter.limits;
   const device = await adapter.requestDevice({
-    requiredFeatures: features as GPUFeatureName[],
+    requiredFeatures: [...(features as GPUFeatureName[]), ...half],
     requiredLimits: { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize },
   });
   device.onuncapturederror = ({ error }) => console.log(`  ${name}: ${error.message}`);
   const started = performance.now();
   const problems = await runCases(device, spec, seeds(0, spec.allCases ?? spec.cases));
+  if (half.length > 0) problems.push(...(await runCases(device, halved(spec), seeds(0, spec.cases))));
   if (!small) problems.push(...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`));
   if (!small && typeof spec.race === "function") problems.push(...(await races(spec, spec.race())));
   failed += problems.length === 0 ? 0 : 1;

@@ -196,6 +196,15 @@ export async function runCases(
   return failures;
 }
 
+/** The cases with a tile of f16 (HALF), for adapters that have it: each weight is off by 2⁻¹² of it, at most. */
+export const halved = (definition: KernelSpec): KernelSpec => ({
+  ...definition,
+  make: (seed) => {
+    const test = definition.make(seed);
+    return { ...test, constants: { ...test.constants, HALF: 1 }, ulps: (test.ulps ?? 0) + 2 ** 12 };
+  },
+});
+
 /** The mutants that no case noticed (want: none). */
 export async function survivors(device: GPUDevice, definition: KernelSpec): Promise<string[]> {
   const { kernel, cases, mutants } = definition;
