@@ -142,22 +142,22 @@ export class Transformer implements Model {
 
   /** Compiles what a single conversation needs. `soon`: what it begins with, reading prompts a few rows at a time. */
   async compile({ soon = false } = {}): Promise<void> {
+    const { profile } = this.#gpu;
     const isFirst = soon && this.#rhythm.isFree;
-    const rows = [1, ...(isFirst ? [MOST_NARROW] : this.#gpu.profile.wideRows)];
-    const programs = [...rows.map((most) => this.#program("lower", most)), this.#program("logits", 1)];
-    if (this.#hasUpper) programs.push(this.#program("upper", 1));
+    const one = classFor(1, profile);
+    const rows = new Set([one, ...(isFirst ? [MOST_NARROW] : profile.wideRows)]);
+    const programs = [this.#program("logits", one), ...[...rows].map((most) => this.#program("lower", most))];
+    if (this.#hasUpper) programs.push(this.#program("upper", one));
     await Promise.all([...programs, this.#sampler.compile()]);
     if (!isFirst)
-      this.#rhythm.noteWide({ program: await programs.at(rows.length - 1)!, sizes: plainSizes(this.#model, 1, 0) });
+      this.#rhythm.noteWide({ program: await this.#program("lower", Infinity), sizes: plainSizes(this.#model, 1, 0) });
     this.#rhythm.isStarting = isFirst;
   }
 
   /** Also what requests of every kind need on top: any number of rows, penalties, logits that are read. */
   async compileAll(): Promise<void> {
     const kinds = (["lower", "logits", "upper"] as const).filter((kind) => kind !== "upper" || this.#hasUpper);
-    await Promise.all(
-      kinds.flatMap((kind) => allClasses(this.#gpu.profile.wideRows).map((rows) => this.#program(kind, rows))),
-    );
+    await Promise.all(kinds.flatMap((kind) => allClasses(this.#gpu.profile).map((rows) => this.#program(kind, rows))));
     await this.#sampler.compileAll();
     this.#logitsReadback();
   }
@@ -330,7 +330,7 @@ export class Transformer implements Model {
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
     assert(logitRows.length <= this.limits.logitCount, `${logitRows.length} logit rows of ${this.limits.logitCount}`);
     const continuing = continuingRows(batch, this.cache.windowRows);
-    const classOf = (count: number) => classFor(count, this.#gpu.profile.wideRows);
+    const classOf = (count: number) => classFor(count, this.#gpu.profile);
     const classes = { all: classOf(rows.length), upper: classOf(continuing.length) };
     const sizes = sizesOf(this.#model, batch, classes.all);
     const stages: Stage[] = [{ program: await this.#program("lower", classes.all), sizes }];

@@ -8,7 +8,7 @@ import { chunkRowsOf, plainPlan } from "../../src/kv/plan.ts";
 import { Rhythm } from "../../src/model/rhythm.ts";
 import { tieredPlan } from "../engine/fake.ts";
 
-const GPU = profileOf({ software: false }, { threads: 256 });
+const GPU = profileOf({ software: false }, { threads: 256, lanes: 4 });
 
 /** GFLOP/s and GB/s by kernel. */
 type Speeds = Record<string, { gflops: number; gbs: number }>;
@@ -179,7 +179,7 @@ test("Firefox is sent empty submits until work is done, others none", async () =
 test("until kernels of many rows are compiled, inputs are read a few rows at a time; long ones ask for them", () => {
   const limits = { rows: 515, sequences: 4, logitCount: 8, vocabulary: 97 };
   const rhythm = new Rhythm(
-    { pace: new Pace(100), profile: profileOf({ software: true }, { threads: 256 }) },
+    { pace: new Pace(100), profile: profileOf({ software: true }, { threads: 256, lanes: 4 }) },
     plainPlan(64),
     limits,
   );
