@@ -127,7 +127,7 @@ export async function compile(
 ): Promise<void> {
   if (before) variants.chooseAll(before);
   else if (tune !== "off") await transformer.recall(await memoryOf(transformer));
-  await transformer.compile();
+  await transformer.compile({ soon: tune === "auto" });
 }
 
 /** Where the caller waits for it: measures the variants that no visit has measured yet, and compiles what it chose. */
@@ -145,7 +145,7 @@ export async function choose(
 
 /** Measures what is open, in turns. */
 export async function tuneNow(transformer: Transformer, turn: Turn, signal: AbortSignal | undefined): Promise<void> {
-  await transformer.tune({ memory: await memoryOf(transformer), turn, signal });
+  if (transformer.isUntuned) await transformer.tune({ memory: await memoryOf(transformer), turn, signal });
 }
 
 /** Both, for a model whose weights are there. */

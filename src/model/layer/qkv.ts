@@ -1,6 +1,7 @@
 // Query, key and value heads: one dispatch normalises, multiplies, rotates and writes to the query buffer and to pages.
 // Which stores a layer's product fills, the layout says: its own, those of all later layers at once, or none.
 import { assert, ceilDiv } from "../../errors.ts";
+import { SHORT_ROWS } from "../../gpu/profile.ts";
 import { families, qkv_packed, qkv_regs } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import { columnOf } from "../../kv/layout.ts";
@@ -100,8 +101,8 @@ export function projectNarrow(
         ...common.constants,
         ...own.constants,
         UNIT: unitOf(matrix, variant.unit),
-        ROWS: tileRows,
-        ...(cols ? {} : { SLICES: qkvSlices(variant, E, tileRows) }),
+        // qkv_cols takes rows one by one: one pipeline for any class
+        ...(cols ? { ROWS: SHORT_ROWS } : { ROWS: tileRows, SLICES: qkvSlices(variant, E, tileRows) }),
       },
       buffers: { ...common.buffers, ...own.buffers },
       params: (s: Sizes) => ({ ...common.params(s), ...own.numbers }),
@@ -115,7 +116,7 @@ export function projectNarrow(
 export function projectWide(model: ModelContext, product: QkvProduct, variant: QkvWide): AnyDispatch<Sizes>[] {
   if (variant.kernel === "qkv_packed") return projectPacked(model, product, variant);
   return variant.kernel === "qkv_cols"
-    ? projectNarrow(model, product, variant.most, variant.narrow)
+    ? projectNarrow(model, product, SHORT_ROWS, variant.narrow)
     : projectUnpacked(model, product);
 }
 

@@ -2,6 +2,7 @@
 import { ceilDiv } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Bindable } from "../../gpu/kernel.ts";
+import { SHORT_ROWS } from "../../gpu/profile.ts";
 import { families, gemm_packed, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
 import type { Sizes } from "./sizes.ts";
@@ -77,8 +78,11 @@ function gemvPiece(
 ): AnyDispatch<Sizes> {
   const { matrix, epilogue, rows } = linear;
   const COLS = isGated(epilogue) ? Math.max(2, variant.columns) : variant.columns;
-  const shared = { ...packedConstants(linear), UNIT: unitOf(matrix, variant.unit), ROWS: tileRows, COLS };
-  const own = variant.kernel === "gemv_cols" ? { WG: variant.lanes } : { LANES: variant.lanes, SLICES: variant.slices };
+  const shared = { ...packedConstants(linear), UNIT: unitOf(matrix, variant.unit), COLS };
+  const own =
+    variant.kernel === "gemv_cols" // takes rows one by one: one pipeline for any class
+      ? { WG: variant.lanes, ROWS: SHORT_ROWS }
+      : { LANES: variant.lanes, SLICES: variant.slices, ROWS: tileRows };
   return dispatch({
     ...overPiece(gpu, linear, piece),
     kernel: families.gemv[variant.kernel],
@@ -138,7 +142,6 @@ export interface PackedVariant extends Variant {
 export interface RowsVariant extends Variant {
   kernel: "gemv_cols";
   gemv: GemvVariant;
-  most: number;
 }
 
 /** Weights dequantised to f32 first, then a product of plain f32 buffers. */
@@ -168,7 +171,7 @@ export interface Scratch {
 
 /** Y = X · Wᵀ for many rows. */
 export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: WideVariant): Dispatches {
-  if (variant.kernel === "gemv_cols") return gemv(gpu, linear, variant.most, variant.gemv);
+  if (variant.kernel === "gemv_cols") return gemv(gpu, linear, SHORT_ROWS, variant.gemv);
   return variant.kernel === "gemm_packed"
     ? piecesOf(linear.matrix).map((piece) => packedPiece(gpu, linear, piece, variant))
     : dequantised(gpu, linear, scratch, variant);

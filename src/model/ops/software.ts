@@ -39,7 +39,7 @@ const qkvCols: QkvNarrow = { name: "cols", needs: QUAD, kernel: "qkv_cols", unit
 const qkvQuads: QkvUnpacked = { name: "quads 16", needs: QUAD, kernel: "qkv_regs" };
 
 /** Up to SHORT_ROWS rows. */
-const ROWS = { name: "rows", needs: QUAD, classes: { most: SHORT_ROWS }, most: SHORT_ROWS };
+const ROWS = { name: "rows", needs: QUAD, classes: { most: SHORT_ROWS } };
 const colsByRows: RowsVariant = { ...ROWS, kernel: "gemv_cols", gemv: cols(4, 24) };
 const qkvByRows: QkvRows = { ...ROWS, kernel: "qkv_cols", narrow: qkvCols };
 

@@ -64,7 +64,6 @@ export interface QkvPacked extends Variant {
 export interface QkvRows extends Variant {
   kernel: "qkv_cols";
   narrow: QkvNarrow;
-  most: number;
 }
 
 /** Weights dequantised to f32 before. */
