@@ -8,8 +8,8 @@ import { BLOCK_TOKENS } from "../../kv/blocks.ts";
 import { isSealed, type SealedFormat } from "../../kv/format.ts";
 import { columnOf } from "../../kv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
+import { Later } from "../../later.ts";
 import type { ModelContext, Span } from "../context.ts";
-import { inBasis } from "./basis.ts";
 import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
@@ -22,6 +22,9 @@ export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Si
   const splits = Math.min(splitting.most, ceilDiv(pages, splitting.pagesPerSplit));
   return { splits, pagesPerSplit: ceilDiv(pages, splits) };
 }
+
+/** For caches with a sealed format: loaded before a model with one is made. */
+export const basis = new Later(() => import("./basis.ts"));
 
 const chunkRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 
@@ -162,7 +165,7 @@ function sealedAttention(
   if (sealed.length === 0) return [];
   const format = sealed[0]!.format as SealedFormat; // a recipe seals into one format
   const reader = sealedReader(model, format);
-  return inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
+  return basis.now.inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
     overRows(model, layer, readers, arena, reader, splitting),
   );
 }
