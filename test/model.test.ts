@@ -143,16 +143,19 @@ test("replies that exceed the context together give the tokens they give alone, 
   await call("close", "crowded");
 });
 
-test("a second engine on a device compiles nothing, whichever model of the shape it runs", async ({ call }) => {
+test("a second engine on a device compiles nothing, whichever model of the shape it runs, and however long its context is", async ({
+  call,
+}) => {
   const { prompt } = readGolden("llama3");
-  const compiledFor = async (model: string): Promise<number> => {
+  const compiledFor = async (model: string, context = 96): Promise<number> => {
     const before = await call("pipelinesCompiled");
-    await call("open", model, source(model), { kv: "f32", context: 96 });
+    await call("open", model, source(model), { kv: "f32", context });
     await call("answer", model, job(prompt, 4));
     return (await call("pipelinesCompiled")) - before;
   };
   await compiledFor("llama3");
   expect(await compiledFor("llama3-parameters")).toBe(0);
+  expect(await compiledFor("llama3", 1024)).toBe(0);
   for (const name of ["llama3", "llama3-parameters"]) await call("close", name);
 });
 
