@@ -25,27 +25,12 @@ import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
 import { starting, workers } from "./workers.ts";
 import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
 import { savingIn } from "./saving.ts";
+import { openDevice, sharedDevice } from "./shared.ts";
 
 reportProgress();
 
 // Systems for tests make themselves known to recipes.
 import.meta.glob("./kv/*/system.ts", { eager: true });
-
-const WANTED: readonly GPUFeatureName[] = ["subgroups", "timestamp-query"];
-
-async function openDevice(wanted = WANTED): Promise<GPUDevice> {
-  const adapter = await navigator.gpu?.requestAdapter();
-  if (!adapter) throw new Error("no WebGPU adapter: GPU tests fail, they do not skip");
-  const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
-  return adapter.requestDevice({
-    requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: { maxStorageBufferBindingSize, maxBufferSize },
-  });
-}
-
-let opened: Promise<GPUDevice> | undefined;
-/** The device of all engines that need none of their own: what one compiled, the next finds. */
-const sharedDevice = (): Promise<GPUDevice> => (opened ??= openDevice());
 
 /** Runs `work` on a device of the kernel's own. Returns what it complains of and what the device does; want nothing. */
 async function onDevice(name: string, work: (device: GPUDevice, spec: KernelSpec) => Promise<string[]>) {
