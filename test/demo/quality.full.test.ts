@@ -5,6 +5,7 @@ import { test, wait } from "./visit.ts";
 test("a text that is too short to calibrate on is refused with how long it must be", async ({ visit, site }) => {
   const { page, faults } = await visit();
   await page.goto(`${site}/bench.html`);
+  await page.waitForFunction(() => "runQuality" in window);
   await page.getByRole("radio", { name: /quality/i }).check();
   const buffer = Buffer.from("A brief text.");
   await page
