@@ -21,7 +21,7 @@ import { memory, starving } from "./memory.ts";
 import { liveBuffers } from "./live.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
-import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
+import { type KernelSpec, moreProblemsOf, problemsOf } from "./kernels/spec.ts";
 import { starting, workers } from "./workers.ts";
 import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
 import { savingIn } from "./saving.ts";
@@ -48,15 +48,10 @@ async function onDevice(name: string, work: (device: GPUDevice, spec: KernelSpec
 }
 
 /** Failures of a kernel's cases and the mutants nobody caught. */
-const kernel = (name: string): Promise<string[]> =>
-  onDevice(name, async (device, spec) => [
-    ...(await runCases(device, spec, seeds(0, spec.cases))),
-    ...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`),
-  ]);
+const kernel = (name: string): Promise<string[]> => onDevice(name, problemsOf);
 
 /** Failures of the cases that only the full run takes. */
-const moreCases = (name: string): Promise<string[]> =>
-  onDevice(name, (device, spec) => runCases(device, spec, seeds(spec.cases, (spec.allCases ?? 0) - spec.cases)));
+const moreCases = (name: string): Promise<string[]> => onDevice(name, moreProblemsOf);
 
 /** Draws of the whole sampling chain against the exact distribution; want no complaints. */
 async function sampling(): Promise<string[]> {
