@@ -99,13 +99,20 @@ async function bounded(source: string, options: LoadOptions, most: number, promp
     if (descriptor.label?.endsWith("words")) pieces++;
     return createBuffer.call(device, descriptor);
   };
-  const engine = await load(absolute(source), { tune: "off", ...options, device });
+  try {
+    return { ...(await spoken(source, { tune: "off", ...options, device }, prompt)), pieces };
+  } finally {
+    for (const own of ["limits", "createBuffer"] as const) delete (device as Partial<GPUDevice>)[own];
+  }
+}
+
+async function spoken(source: string, options: LoadOptions, prompt: number[]): Promise<Omit<Spoken, "pieces">> {
+  const engine = await load(absolute(source), options);
   const reply = engine.session().generate({ tokens: prompt }, { maxTokens: 6, ignoreEnd: true });
   const { tokens, logprobs } = await reply.result;
   const scores = [...(await engine.score(prompt))].slice(1);
   engine.dispose();
-  for (const own of ["limits", "createBuffer"] as const) delete (device as Partial<GPUDevice>)[own];
-  return { tokens, logprobs, scores, pieces };
+  return { tokens, logprobs, scores };
 }
 
 /** How the nth allocation fails. */

@@ -8,17 +8,17 @@ import type { Call } from "./page.ts";
 
 export const small = { context: 256, reserve: 64, chunk: 16, sequences: 2 } as const;
 
-/** Matrices of 4 MiB in f32: embedding, head, gate and up. */
+/** Matrices of 8 MiB in f32: embedding, head, gate and up. */
 const WIDE = {
   architectures: ["LlamaForCausalLM"],
   model_type: "llama",
   hidden_size: 512,
-  intermediate_size: 1024,
+  intermediate_size: 2048,
   num_hidden_layers: 1,
   num_attention_heads: 4,
   num_key_value_heads: 1,
   head_dim: 64,
-  vocab_size: 2048,
+  vocab_size: 4096,
   max_position_embeddings: 256,
   rms_norm_eps: 1e-5,
   rope_theta: 10000,
@@ -46,12 +46,12 @@ export async function expectPlanned(
   }
 }
 
-/** On a device that binds 640 KiB at once, tokens, log-probabilities and scores are the same to the bit. */
+/** On a device that binds 1.25 MiB at once, tokens, log-probabilities and scores are the same to the bit. */
 export async function expectSameSplit(call: Call, weights: WeightFormat): Promise<void> {
-  const tokens = Array.from({ length: 12 }, (_, i) => (i * 341) % 2048);
+  const tokens = Array.from({ length: 12 }, (_, i) => (i * 341) % 4096);
   const options = { weights, context: 64, chunk: 16, sequences: 1 };
   const whole = await call("bounded", source("wide"), options, 2 ** 27, tokens);
-  const split = await call("bounded", source("wide"), options, 640 * 2 ** 10, tokens);
+  const split = await call("bounded", source("wide"), options, 1.25 * 2 ** 20, tokens);
   expect(split.pieces).toBeGreaterThan(whole.pieces + 2);
   expect({ ...split, pieces: 0 }).toEqual({ ...whole, pieces: 0 });
 }
