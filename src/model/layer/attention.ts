@@ -8,8 +8,8 @@ import { BLOCK_TOKENS } from "../../kv/blocks.ts";
 import { isSealed, type SealedFormat } from "../../kv/format.ts";
 import { columnOf } from "../../kv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
+import { Later } from "../../later.ts";
 import type { ModelContext, Span } from "../context.ts";
-import { inBasis } from "./basis.ts";
 import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
@@ -22,6 +22,9 @@ export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Si
   const splits = Math.min(splitting.most, ceilDiv(pages, splitting.pagesPerSplit));
   return { splits, pagesPerSplit: ceilDiv(pages, splits) };
 }
+
+/** For caches with a sealed format: loaded before a model with one is made. */
+export const basis = new Later(() => import("./basis.ts"));
 
 const chunkRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 
@@ -162,7 +165,7 @@ function sealedAttention(
   if (sealed.length === 0) return [];
   const format = sealed[0]!.format as SealedFormat; // a recipe seals into one format
   const reader = sealedReader(model, format);
-  return inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
+  return basis.now.inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
     overRows(model, layer, readers, arena, reader, splitting),
   );
 }
@@ -180,12 +183,10 @@ interface Reader {
   constants: Readonly<Record<string, number>>;
 }
 
-const SEALED_THREADS = 64;
-
-function sealedReader({ config }: ModelContext, format: SealedFormat): Reader {
+function sealedReader({ config, gpu }: ModelContext, format: SealedFormat): Reader {
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const kernel = withSnippet(attn_decode, "format", format.reader(E));
-  return { kernel, constants: { H, G, E, R: H / G, PAGES: 2, WG: alignUp(Math.max(SEALED_THREADS, E), 8) } };
+  return { kernel, constants: { H, G, E, R: H / G, PAGES: 2, WG: alignUp(Math.max(gpu.profile.sealedThreads, E), 8) } };
 }
 
 function overRows(

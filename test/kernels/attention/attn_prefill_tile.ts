@@ -20,13 +20,13 @@ export default spec({
   race: () => make(4, true),
   mutants: [
     ["another head's query", "group * R + line % R) * E4", "group * R + line / TOKENS) * E4", 9],
-    ["sees the future", "entry.w + 31u <= firstPosition", "entry.w + 31u <= lastPosition", 21],
+    ["sees the future", "entry.w + 31u <= firstPosition", "entry.w + 31u <= lastPosition", 2],
     [
       "reads unwritten values",
       "let pairs = select(vec4u(), raw, ((written >> slot) & 1u) == 1u);",
       "let pairs = raw;",
       1,
     ],
-    ["forgets to rescale", "acc[r * COLUMNS + 2u * half] * keep[r]", "acc[r * COLUMNS + 2u * half]", 30],
+    ["forgets to rescale", "acc[r * COLUMNS + 2u * half] * keep[r]", "acc[r * COLUMNS + 2u * half]"],
   ],
 });
