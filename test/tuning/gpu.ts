@@ -70,7 +70,7 @@ async function longPrompt(source: string, tokens: number): Promise<number> {
   const prompt = { tokens: Array.from({ length: tokens }, (_, i) => 10 + (i % 200)) };
   let read = 0;
   const onPrefill = (done: number) => void (read = done);
-  await engine.session().generate(prompt, { maxTokens: 1, ignoreEnd: true, onPrefill }).result;
+  await engine.session().generate(prompt, { maxTokens: 2, ignoreEnd: true, onPrefill }).result;
   engine.dispose();
   return read;
 }
