@@ -188,6 +188,7 @@ const ORDER: Record<string, readonly string[]> = {
   train: ["tensor", "start", "ops", "products", "attention", "buffers", "student", "loss", "optimiser", "trainer"],
   model: [
     "reader",
+    "stretched",
     "rotation",
     "families",
     "config",
