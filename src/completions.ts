@@ -25,7 +25,14 @@ export interface ToolCall {
 
 export type ChatMessage =
   | { role: "system" | "developer" | "user"; content: TextContent; name?: string }
-  | { role: "assistant"; content?: TextContent | null; tool_calls?: readonly ToolCall[]; name?: string }
+  | {
+      role: "assistant";
+      content?: TextContent | null;
+      /** Not OpenAI's: what it thought first, for templates that read it. */
+      reasoning_content?: string | null;
+      tool_calls?: readonly ToolCall[];
+      name?: string;
+    }
   | { role: "tool"; content: TextContent; tool_call_id: string };
 
 export interface Tool {
@@ -105,6 +112,8 @@ export interface CompletionUsage {
   total_tokens: number;
   /** Tokens whose keys and values were already there. */
   prompt_tokens_details: { cached_tokens: number };
+  /** Tokens of thoughts, their marks included. */
+  completion_tokens_details: { reasoning_tokens: number };
 }
 
 export type CompletionFinish = "stop" | "length" | "tool_calls";
@@ -117,7 +126,14 @@ export interface ChatCompletion {
   model: string;
   choices: {
     index: number;
-    message: { role: "assistant"; content: string | null; refusal: null; tool_calls?: ToolCall[] };
+    message: {
+      role: "assistant";
+      content: string | null;
+      /** Not OpenAI's: what the model thought first, between `<think>` and `</think>`. */
+      reasoning_content?: string;
+      refusal: null;
+      tool_calls?: ToolCall[];
+    };
     finish_reason: CompletionFinish;
     logprobs: ChoiceLogprobs | null;
   }[];
@@ -127,6 +143,8 @@ export interface ChatCompletion {
 export interface CompletionDelta {
   role?: "assistant";
   content?: string | null;
+  /** Not OpenAI's: what the model thinks first, before any content. */
+  reasoning_content?: string;
   /** Whole calls: their arguments do not come in pieces. */
   tool_calls?: (ToolCall & { index: number })[];
 }

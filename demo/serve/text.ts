@@ -101,6 +101,7 @@ const usageOf = ({ stats: { promptTokens, newTokens, reusedTokens } }: Generatio
   completion_tokens: newTokens,
   total_tokens: promptTokens + newTokens,
   prompt_tokens_details: { cached_tokens: reusedTokens },
+  completion_tokens_details: { reasoning_tokens: 0 },
 });
 
 async function* chunksOf(

@@ -1,7 +1,7 @@
 // How replies are sampled by default, how one that goes round in circles is noticed, and where thoughts end.
 
 import { expect, test } from "playwright/test";
-import { withoutThought } from "../../demo/chat/reply.ts";
+import { withoutThought } from "../../demo/shared/thoughts.ts";
 import { loopWatch } from "../../demo/shared/loop.ts";
 import { samplingFor } from "../../demo/shared/sampling.ts";
 import type { Sampling } from "../../src/index.ts";
@@ -36,5 +36,6 @@ test("a loop is noticed, whatever its length; a list, a refrain and a row of dot
 test("thoughts are told from the answer, also while they are being written", () => {
   expect(withoutThought("<think>\na < b\n</think>\n\nYes.")).toEqual({ thought: "a < b", answer: "\n\nYes." });
   expect(withoutThought("<think>\nso far")).toEqual({ thought: "so far", answer: "" });
+  expect(withoutThought("a < b\n</think>\n\nYes.")).toEqual({ thought: "a < b", answer: "\n\nYes." });
   expect(withoutThought("I <think> so.")).toEqual({ thought: "", answer: "I <think> so." });
 });

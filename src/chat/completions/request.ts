@@ -3,7 +3,7 @@ import type { GenerateOptions, Sampling } from "../../api.ts";
 import type { ChatCompletionRequest, ChatMessage, ResponseFormat, Tool } from "../../completions.ts";
 import { InputError } from "../../errors.ts";
 import type { Shape } from "../../grammar/shape.ts";
-import type { CallFormat } from "../tools/formats.ts";
+import type { CallFormat } from "../tools/call.ts";
 
 const FIELDS: readonly string[] = [
   "messages model stream stream_options n stop max_tokens max_completion_tokens seed temperature top_p top_k min_p",
