@@ -124,6 +124,7 @@ const LEAVES = [
   "events",
   "figures",
   "footprint",
+  "generation",
   "prompts",
   "sessions",
   "students",
