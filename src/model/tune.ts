@@ -3,7 +3,8 @@ import { timeDispatches } from "../gpu/measure.ts";
 import { type AnyDispatch, compileAll } from "../gpu/program.ts";
 import { PASSING } from "../kv/blocks.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { chunkOf, decodeAttention, decodingRows, prefillAttention, splitsFor } from "./layer/attention.ts";
+import { chunkOf, decodeAttention, decodingRows, prefillAttention } from "./layer/attention.ts";
+import { splitsFor } from "./layer/splits.ts";
 import { plainProduct } from "./layer/place.ts";
 import { projectNarrow, projectWide } from "./layer/qkv.ts";
 import { outputProduct, products } from "./layer/products.ts";
@@ -96,7 +97,7 @@ function questions(model: ModelContext): Question[] {
     rows: 1,
     logitCount: 1,
     decodeRows: 1,
-    ...splitsFor(profile, blocksFor(contextOf(model))),
+    ...splitsFor(profile, config.kvHeads, blocksFor(contextOf(model))),
     chunkSplits: 1,
     arenas: cache.usedArenas([0]),
     pagesGivenUp: 0,

@@ -32,7 +32,8 @@ export interface KernelSpec<K extends KernelSource = KernelSource> {
   cases: number;
   /** So many with those that `npm run test:full` adds: more shapes. Default: no more. */
   allCases?: number;
-  make(seed: number): KernelCase<K>;
+  /** `subgroup`: lanes that every subgroup of the adapter has, 4 at least. */
+  make(seed: number, subgroup: number): KernelCase<K>;
   /** Three edits of the shader text that the cases must catch: [name, from, to, case to begin with]. */
   mutants: readonly (readonly [string, string | RegExp, string, number?])[];
   /** A tiny case for the CPU race detector, or the reason why it cannot run this kernel. */
@@ -179,6 +180,8 @@ function judgeFloats(test: KernelCase, want: Float64Array, words: Uint32Array, i
 /** `count` numbers from `first` on. */
 export const seeds = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
 
+const subgroupOf = ({ adapterInfo }: GPUDevice): number => adapterInfo?.subgroupMinSize || 4;
+
 /** The cases of these seeds. Returns the failures, each with its seed. */
 export async function runCases(
   device: GPUDevice,
@@ -188,7 +191,7 @@ export async function runCases(
 ): Promise<string[]> {
   const failures: string[] = [];
   for (const seed of wanted) {
-    const test = make(seed);
+    const test = make(seed, subgroupOf(device));
     const wrong = judge(test, await execute(device, source, test));
     if (wrong) failures.push(`${kernel.name} seed ${seed} (${test.label}): ${wrong}`);
     if (wrong && source !== kernel) break; // a mutant is caught

@@ -13,14 +13,7 @@ import { inBasis } from "./basis.ts";
 import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import type { AdapterProfile } from "../../gpu/profile.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variant.ts";
-
-/** Equal splits of lists of `pages` pages, as many workgroups each. They change seldom, and parameters with them. */
-export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
-  const splits = Math.min(splitting.most, ceilDiv(pages, splitting.pagesPerSplit));
-  return { splits, pagesPerSplit: ceilDiv(pages, splits) };
-}
 
 const chunkRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 
@@ -126,12 +119,9 @@ function numbersOf({ config, cache }: ModelContext, layer: number, arena: Arena,
 }
 
 /** Constants of a variant. */
-function decodeConstants({ config, cache }: ModelContext, { kernel, threads, pages }: DecodeVariant) {
+function decodeConstants({ config, cache }: ModelContext, { constants }: DecodeVariant) {
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const constants = { H, G, E, KV_BITS: cache.written.bits, R: H / G };
-  if (kernel === "attn_decode_regs") return constants;
-  if (kernel === "attn_decode_sg") return { ...constants, LANES: threads };
-  return { ...constants, PAGES: pages, WG: alignUp(Math.max(threads, (E * cache.written.bits) / 32), 8) };
+  return { H, G, E, KV_BITS: cache.written.bits, R: H / G, ...constants };
 }
 
 /** Single rows over the pages of every arena. */
@@ -244,13 +234,15 @@ function combine(
   { entries, firstRow, count }: Readers,
 ): AnyDispatch<Sizes> {
   const { heads: H, headWidth: E } = config;
+  const { threads: WG, columns: COLUMNS } = profile.combine;
+  const across = WG > COLUMNS ? ceilDiv(E, COLUMNS) : 1;
   return dispatch({
     kernel: attn_combine,
-    constants: { H, E, WG: profile.combineThreads },
+    constants: { H, E, WG, COLUMNS },
     label: `layer ${layer} combine`,
     buffers: { partials: activations.partials, out: activations.attended },
     params: (s: Sizes) => ({ firstRow: firstRow(s), entries: entries(s) }),
-    grid: (s) => (entries(s) > 1 ? [H, count(s), 1] : [0, 0, 0]),
+    grid: (s) => (entries(s) > 1 ? [H, count(s), across] : [0, 0, 0]),
     bytes: (s) => 4 * count(s) * H * (entries(s) + 1) * E,
     flops: (s) => 2 * count(s) * H * entries(s) * E,
   });

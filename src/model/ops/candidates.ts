@@ -1,11 +1,12 @@
 // The kernel variants that there are, by family. A line registers one: its kernel and constants, what it needs of an adapter
 // (`needs`), and the row classes that it is for (`classes`). Of those that an adapter can run for a class, the first one is
 // the default, and the others are measured against it.
+import { alignUp, ceilDiv } from "../../errors.ts";
 import type { Needs, Offer } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
 import type { GemmVariant, GemvVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
-import { type DecodeVariant, type PrefillVariant, type QkvNarrow, qkvSlices, type QkvWide } from "./variant.ts";
+import { type DecodeVariant, type PrefillVariant, type QkvNarrow, qkvSlices, type QkvWide, vectorLanes } from "./variant.ts";
 
 export interface Candidates {
   qkvNarrow: readonly QkvNarrow[];
@@ -89,16 +90,37 @@ const workgroup = (
     needs: { threads: WG, workgroupBytes: (4 * heads * (32 * pages + WG)) / kvHeads + 8 * WG + notes + 4 },
     kernel: "attn_decode",
     threads,
-    pages,
+    constants: { PAGES: pages, WG: alignUp(WG, 8) },
   };
 };
-const subgroup = (threads: number): DecodeVariant => ({
-  name: `subgroup ${threads}`,
-  needs: { lanes: threads, threads },
+const subgroup = (lanes: number): DecodeVariant => ({
+  name: `subgroup ${lanes}`,
+  needs: { lanes, threads: lanes },
   kernel: "attn_decode_sg",
-  threads,
-  pages: 1,
+  threads: lanes,
+  constants: { LANES: lanes },
 });
+
+/** Sums of attn_decode_vec that a lane can keep in registers. */
+const MOST_SUMS = 64;
+/** Loads of 16 bytes on several subgroups; where words of a slot do not come in fours, or its sums are too many, none. */
+function vectors(lanes: number, { heads, kvHeads, headWidth: E }: ModelConfig, kvBits: number): DecodeVariant[] {
+  const R = heads / kvHeads;
+  const sums = (R * 128 * ceilDiv(E * kvBits, 128 * lanes)) / kvBits;
+  if (lanes < 4 || (E * kvBits) % 128 > 0 || sums > MOST_SUMS) return [];
+  const bytes = (subgroups: number) => 4 * subgroups * R * (E + 3);
+  const SUBGROUPS = bytes(4) <= 16384 ? 4 : 2;
+  const threads = SUBGROUPS * lanes;
+  return [
+    {
+      name: `vectors ${SUBGROUPS}·${lanes}`,
+      needs: { lanes, threads, workgroupBytes: bytes(SUBGROUPS) },
+      kernel: "attn_decode_vec",
+      threads,
+      constants: { LANES: lanes, V_LANES: vectorLanes(lanes, E, kvBits), SUBGROUPS },
+    },
+  ];
+}
 
 const qkvCols: QkvNarrow = { name: "cols", needs: QUAD, kernel: "qkv_cols", unit: 32, threads: 4 };
 const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig): QkvNarrow => {
@@ -134,7 +156,7 @@ export function softwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
   const { heads, kvHeads, headWidth } = config;
   const quad = lanes >= 4;
   const fits = quad && headWidth <= 128;
-  const decodeQuad: DecodeVariant = { name: "quad", needs: QUAD, kernel: "attn_decode_regs", threads: 4, pages: 1 };
+  const decodeQuad: DecodeVariant = { name: "quad", needs: QUAD, kernel: "attn_decode_regs", threads: 4, constants: {} };
   const prefillQuad: PrefillVariant = { name: "quad", needs: QUAD, kernel: "attn_prefill_regs", threads: 4 };
   return {
     qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16, config)],
@@ -162,6 +184,7 @@ export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
     ],
     prefill: [prefillTile(128), prefillTile(64)],
     decode: [
+      ...vectors(lanes, config, kvBits),
       ...(lanes >= 4 ? [subgroup(lanes)] : []),
       workgroup(64, 4, config, kvBits),
       workgroup(128, 8, config, kvBits),

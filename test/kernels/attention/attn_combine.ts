@@ -3,11 +3,11 @@ import { floats, pick, random, spec } from "../spec.ts";
 
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
-  const WG = tiny ? 8 : pick(uniform, [32, 64, 128]);
+  const [WG, COLUMNS] = tiny ? [8, 4] : pick(uniform, [[4, 4], [64, 16], [256, 16]] as const); // prettier-ignore
   const H = tiny ? 2 : pick(uniform, [1, 3, 9]);
   const E = tiny ? 10 : pick(uniform, [8, 48, 64, 80, 128, 256]);
   const M = tiny ? 1 : pick(uniform, [1, 2, 5]);
-  const entries = tiny ? 2 : pick(uniform, [2, 3, 8, 17, 64]);
+  const entries = tiny ? 2 : pick(uniform, [2, 3, 8, 17, 64, 130]);
   const firstRow = pick(uniform, [0, 1]);
   const partials = floats(uniform, M * H * entries * (E + 2), 3);
   const out = new Float32Array((firstRow + M + 1) * H * E).fill(7);
@@ -30,10 +30,10 @@ function make(seed: number, tiny = false) {
     }
   }
   return {
-    label: `M ${M} H ${H} E ${E} entries ${entries} WG ${WG}`,
-    constants: { WG, H, E },
+    label: `M ${M} H ${H} E ${E} entries ${entries} WG ${WG}/${COLUMNS}`,
+    constants: { WG, COLUMNS, H, E },
     params: { firstRow, entries },
-    grid: [H, M, 1] as const,
+    grid: [H, M, tiny ? 2 : pick(uniform, [1, Math.ceil(E / COLUMNS)])] as const,
     buffers: { partials, out },
     want: { out: want },
     terms: entries,
@@ -48,8 +48,9 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(3, true),
   mutants: [
-    ["maxima ignored", "acc += partials[entry + e] * exp(partials[entry + E] - top);", "acc += partials[entry + e];"],
-    ["NaN where nothing was seen", "select(0.0, 1.0 / sum, sum > 0.0)", "1.0 / sum"],
+    ["maxima ignored", "let factors = exp(vec2f(a.y, b.y) - top);", "let factors = vec2f(1.0);"],
+    ["NaN where nothing was seen", "select(0.0, 1.0 / all.z, all.z > 0.0)", "1.0 / all.z"],
+    ["the last entry more than once", "select(0.0, partials[entry + e], i < params.entries)", "partials[entry + e]"],
     ["first row forgotten", "(params.firstRow + wg.y)", "(wg.y)"],
   ],
 });
