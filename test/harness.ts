@@ -23,6 +23,7 @@ import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
 import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
 import { starting, workers } from "./workers.ts";
+import { gpus } from "./tuning/gpu.ts";
 import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
 import { savingIn } from "./saving.ts";
 
@@ -345,6 +346,7 @@ async function calibration(
 
 const harness = {
   ...devices,
+  ...gpus,
   ...losses,
   ...memory,
   ...savingIn(sharedDevice),

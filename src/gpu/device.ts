@@ -2,7 +2,9 @@
 import type { AdapterInfo } from "../api.ts";
 import { assert, DeviceLostError, EngineError, UnsupportedError } from "../errors.ts";
 import { type Offer, offerOf } from "./offer.ts";
+import { Pace } from "./pace.ts";
 import { type AdapterProfile, profileOf } from "./profile.ts";
+import { awaited } from "./wait.ts";
 import { type Bindable, bytesOf, Kernel, type KernelSource } from "./kernel.ts";
 
 /** What a buffer is for; the stats report bytes by it. */
@@ -52,6 +54,8 @@ export class Gpu {
   readonly adapter: AdapterInfo;
   readonly profile: AdapterProfile;
   readonly offer: Offer;
+  /** How much a submit may hold: of all users of the device. */
+  readonly pace: Pace;
   readonly counts: Counts;
   /** Bytes in use by purpose; a fork counts the weights that it shares. */
   readonly bytes: Record<Purpose, number>;
@@ -88,6 +92,7 @@ export class Gpu {
     this.adapter = describe(device.adapterInfo, device.features);
     this.offer = offerOf(device);
     this.profile = profileOf(this.adapter, this.offer);
+    this.pace = root?.pace ?? new Pace(this.profile.submitMs);
     if (!root) void device.lost.then((info) => this.#lose(info));
     device.addEventListener?.("uncapturederror", (event) => {
       this.#validation ??= (event as GPUUncapturedErrorEvent).error.message;
@@ -279,6 +284,13 @@ export class Gpu {
   submit(encoder: GPUCommandEncoder): void {
     this.counts.submits++;
     this.device.queue.submit([encoder.finish()]);
+    this.pace.measure(encoder, () => this.done());
+  }
+
+  /** Resolves once all that has been submitted is done. */
+  async done(): Promise<void> {
+    const { queue } = this.device;
+    await awaited(queue, queue.onSubmittedWorkDone());
   }
 
   /** Throws what went wrong on the device since the last call. */
@@ -294,7 +306,7 @@ export class Gpu {
   /** Maps the first bytes of a staging buffer; rejects with the reason. */
   async map(staging: GPUBuffer, bytes?: number): Promise<void> {
     try {
-      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      await awaited(this.device.queue, staging.mapAsync(GPUMapMode.READ, 0, bytes));
     } catch (cause) {
       throw await this.explain(cause);
     }

@@ -18,6 +18,10 @@ export interface AdapterProfile {
   combine: { threads: number; columns: number };
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
+  /** Milliseconds of a submit, at most. */
+  submitMs: number;
+  /** Whether long dispatches make a prompt's chunks shorter, and short steps put another one under way. */
+  adaptsSteps: boolean;
   /** Row classes of prompts, ascending: each has programs and choices of its own. The last one is Infinity. */
   wideRows: readonly number[];
   /** Milliseconds of a load that measuring may take: what is left over is for the next one. */
@@ -37,6 +41,8 @@ const SOFTWARE: AdapterProfile = {
   normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
   combine: { threads: 4, columns: 4 },
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
+  submitMs: 400, // nothing else waits for a CPU adapter, and no driver watches it
+  adaptsSteps: false,
   wideRows: [Infinity],
   tuningMs: 1000,
   tuningRows: 48,
@@ -51,9 +57,11 @@ const HARDWARE: AdapterProfile = {
   normThreads: 128,
   combine: { threads: 256, columns: 16 },
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
+  submitMs: 100,
+  adaptsSteps: true,
   wideRows: [32, 64, Infinity],
-  tuningMs: 2000,
-  tuningRows: Infinity,
+  tuningMs: 3000,
+  tuningRows: 128,
   reservedTokens: 4096,
   peaks: { copyBytes: 128 * 2 ** 20, fmaThreads: 1 << 18 },
 };

@@ -29,7 +29,7 @@ import type { Model } from "../model/model.ts";
 import type { OwnEngine } from "../thread/own.ts";
 import type { Base } from "./convert.ts";
 import type { Renewal, Survivor } from "./renewal.ts";
-import { kvModelOf, type LoadedModel } from "./running.ts";
+import { kvModelOf, type LoadedModel, tuneNow } from "./running.ts";
 import type { Saved } from "./saving.ts";
 
 const saving = () => import("./saving.ts");
@@ -81,6 +81,8 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   /** Of `chat.completions`. */
   #replies: Session | null = null;
   #disposed = false;
+  /** Aborted as it is disposed. */
+  readonly #left = new AbortController();
 
   constructor(loaded: LoadedModel, renewal: Renewal<LoadedModel> | null = null) {
     this.#loaded = loaded;
@@ -100,6 +102,13 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
       (await this.#openCompletions()).create(request, options);
     this.chat = { completions: { create: create as ChatCompletions["create"] } };
     renewal?.add(this);
+    if (loaded.settings.tune === "auto" && transformer.isUntuned) void this.#tune();
+  }
+
+  /** Chooses kernels while nothing runs. What goes wrong is left: those that run are right. */
+  async #tune(): Promise<void> {
+    const turn = (work: () => Promise<void>) => this.#speaker.engine.whenIdle(work);
+    await tuneNow(this.#loaded.transformer, turn, this.#left.signal).catch(() => {});
   }
 
   async remake(base: LoadedModel): Promise<LoadedModel> {
@@ -274,6 +283,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#left.abort();
     this.#renewal?.remove(this);
     for (const session of this.#sessions) session.dispose();
     this.#loaded.gpu.dispose();

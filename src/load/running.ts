@@ -11,6 +11,7 @@ import type { Fit, Weights } from "../model/context.ts";
 import { Later } from "../later.ts";
 import { Variants } from "../model/ops/variants.ts";
 import { Transformer } from "../model/transformer.ts";
+import type { Turn } from "../model/trial.ts";
 import { DEFAULT_CONTEXT, type Settings } from "./settings.ts";
 
 /** Reading and writing students' files: there for every engine that has a fitted student. */
@@ -120,27 +121,35 @@ async function memoryOf({ fingerprint }: Transformer) {
  * come, and takes as long on a CPU adapter.
  */
 export async function compile(
-  { transformer }: RunningModel,
+  { transformer, variants }: RunningModel,
   { tune }: Settings,
-  { variants }: Pick<Making, "variants">,
+  { variants: before }: Pick<Making, "variants">,
 ): Promise<void> {
-  const known = variants && { get: async (key: string) => variants[key], set: async () => {} };
-  if (tune === "auto") await transformer.recall(known ?? (await memoryOf(transformer)));
+  if (before) variants.chooseAll(before);
+  else if (tune !== "off") await transformer.recall(await memoryOf(transformer));
   await transformer.compile();
 }
 
-/** Measures the variants that no visit has measured yet, once the weights are there, and compiles what it chose. */
-export async function choose({ transformer }: RunningModel, { report, signal, variants }: Making): Promise<void> {
+/** Where the caller waits for it: measures the variants that no visit has measured yet, and compiles what it chose. */
+export async function choose(
+  { transformer }: RunningModel,
+  { tune }: Settings,
+  { report, signal, variants }: Making,
+): Promise<void> {
   signal?.throwIfAborted();
-  if (!transformer.isUntuned || variants) return;
+  if (tune !== "wait" || !transformer.isUntuned || variants) return;
   report({ phase: "tune" });
-  await transformer.tune(await memoryOf(transformer));
-  signal?.throwIfAborted();
+  await tuneNow(transformer, (work) => work(), signal);
   await transformer.compile();
+}
+
+/** Measures what is open, in turns. */
+export async function tuneNow(transformer: Transformer, turn: Turn, signal: AbortSignal | undefined): Promise<void> {
+  await transformer.tune({ memory: await memoryOf(transformer), turn, signal });
 }
 
 /** Both, for a model whose weights are there. */
 export async function makeReady(model: RunningModel, settings: Settings, how: Making): Promise<void> {
   await compile(model, settings, how);
-  await choose(model, how);
+  await choose(model, settings, how);
 }

@@ -82,6 +82,24 @@ export function upperSizesOf(
   };
 }
 
+/** A chunk of so many rows at the end of so many tokens, of a prompt that goes on. */
+export function plainSizes({ profile, cache, config }: ModelContext, rows: number, context: number): Sizes {
+  return {
+    rows,
+    logitCount: 1,
+    decodeRows: 0,
+    ...splitsFor(profile, config.kvHeads, Math.ceil(context / BLOCK_TOKENS)),
+    chunkSplits: 1,
+    arenas: cache.usedArenas([0]),
+    pagesGivenUp: 0,
+    inPlace: rows,
+    queried: false,
+    promptEnd: null,
+    retiring: null,
+    made: null,
+  };
+}
+
 /** Whether a row that decodes belongs to a sequence whose reading is counted. */
 const isAttended = ({ rows, decodeRows, attended = [] }: Batch): boolean =>
   rows.slice(0, decodeRows).some(({ sequence }) => attended.includes(sequence));

@@ -3,9 +3,9 @@ import type { KernelTime, RecallStats } from "../api.ts";
 import type { Attended } from "../attended.ts";
 import { assert, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { encodePaced } from "../gpu/paced.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
-import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
 import type { Holdings } from "../kv/holdings.ts";
 import type { Room } from "../kv/room.ts";
@@ -16,21 +16,22 @@ import { BetweenSteps, type Reading } from "./between.ts";
 import type { ModelConfig } from "./config.ts";
 import { type ModelContext, MOST_LOGIT_ROWS, recordsIn, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./forward.ts";
-import { type Allowed, type Batch, GREEDY, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
+import { type Allowed, type Batch, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
 import type { Model, PageBytes, Row } from "./model.ts";
-import { allClasses, classFor, MOST_NARROW, nameOf, type RowClass } from "./ops/rowclass.ts";
+import { allClasses, classFor, isNarrow, MOST_NARROW, nameOf, type RowClass } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { type CacheOptions, growRopes, makeCache, makeRopes, noRoom, roomOf } from "./room.ts";
 import { decodeResults } from "./sample/results.ts";
 import { Sampler } from "./sample/sampler.ts";
-import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
+import { Rhythm } from "./rhythm.ts";
+import { continuingRows, plainSizes, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
 import { contextOf } from "./layer/systems.ts";
-import type { Memory, Question } from "./tune.ts";
+import type { Memory, Tuning } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 
 const TOKEN_OF = 0x80000000;
-/** Steps under way at once: one being read, one running, one being prepared. */
+/** Steps under way at once: one being read, two that run or wait, one being prepared. */
 const READBACK_DEPTH = 4;
 
 const BUILDERS = { lower, upper, logits } as const;
@@ -53,11 +54,16 @@ export class Transformer implements Model {
   /** For steps of which logits are read. */
   #wide: Readback | null = null;
   readonly #programs = new Map<string, Promise<Program<Sizes>>>();
-  #unmeasured: readonly Question[] = [];
+  readonly #options: CacheOptions;
+  /** Keys of what is open. */
+  #unmeasured: readonly string[] = [];
   readonly #rows: Uint32Array<ArrayBuffer>;
+  /** Null on adapters that nothing waits for but this. */
+  readonly #rhythm: Rhythm | null;
 
   constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: CacheOptions) {
     this.#gpu = gpu;
+    this.#options = options;
     const { rows, sequences, kv } = options;
     const { vocabulary } = config;
     this.cache = planOf(kv, options);
@@ -97,6 +103,7 @@ export class Transformer implements Model {
     this.#between = new BetweenSteps(between);
     this.#attending = attending;
     this.#readback = new Readback(gpu, this.#resultBytes(logitCount), READBACK_DEPTH);
+    this.#rhythm = gpu.profile.adaptsSteps ? new Rhythm(gpu.pace, this.cache, this.limits) : null;
     this.#rows = new Uint32Array((spans.lower.first + rows) * 4);
   }
 
@@ -108,6 +115,14 @@ export class Transformer implements Model {
   /** How a recipe that brings back parts of prompts fares. */
   get recallStats(): RecallStats | null {
     return this.#between.stats();
+  }
+
+  get chunkRows(): number {
+    return this.#rhythm?.chunkRows ?? chunkRowsOf(this.limits);
+  }
+
+  get depth(): 2 | 3 {
+    return this.#rhythm?.depth ?? 2;
   }
 
   /** Adapter and driver: what a measurement holds for. */
@@ -131,6 +146,7 @@ export class Transformer implements Model {
     const programs = [...lower, this.#program("logits", 1)];
     if (this.#hasUpper) programs.push(this.#program("upper", 1));
     await Promise.all([...programs, this.#sampler.compile()]);
+    this.#rhythm?.noteWide({ program: await this.#program("lower", Infinity), sizes: plainSizes(this.#model, 1, 0) });
   }
 
   /** Also what requests of every kind need on top: any number of rows, penalties, logits that are read. */
@@ -149,12 +165,13 @@ export class Transformer implements Model {
     this.#unmeasured = await recall(this.#model, memory);
   }
 
-  /** Measures what `recall` did not find, for a limited time. Before the first request, with weights on the GPU. */
-  async tune(memory: Memory): Promise<void> {
+  /** Measures what `recall` did not find, for a limited time, with weights on the GPU. */
+  async tune(how: Pick<Tuning, "memory" | "turn" | "signal">): Promise<void> {
     const { tune } = await import("./tune.ts");
-    await tune(this.#model, this.#unmeasured, memory);
+    const open = this.#unmeasured;
     this.#unmeasured = [];
-    await this.#forgetPrograms(); // they run the variants of before
+    // programs run the variants of before
+    await tune(this.#model, this.#options, { ...how, open, onChange: () => this.#forgetPrograms() });
   }
 
   /** Whether there is anything for `tune` to measure. */
@@ -165,8 +182,19 @@ export class Transformer implements Model {
   #program(kind: keyof typeof BUILDERS, rows: RowClass): Promise<Program<Sizes>> {
     const key = `${kind} ${nameOf(rows)}`;
     let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = BUILDERS[kind](this.#model, rows)));
+    if (!program) this.#programs.set(key, (program = this.#build(kind, rows)));
     return program;
+  }
+
+  /** Where the adapter refuses a variant, with another one. */
+  async #build(kind: keyof typeof BUILDERS, rows: RowClass): Promise<Program<Sizes>> {
+    while (true) {
+      try {
+        return await BUILDERS[kind](this.#model, rows);
+      } catch (error) {
+        if (!this.#model.variants.outlasts(error)) throw error;
+      }
+    }
   }
 
   /** They are built anew when they are next needed. What has been launched runs to its end. */
@@ -211,8 +239,7 @@ export class Transformer implements Model {
   async #encodeStages(encoder: GPUCommandEncoder, stages: readonly Stage[]): Promise<GPUCommandEncoder> {
     if (!stages.some(({ program, sizes }) => program.pauses(sizes))) {
       const programs = stages.map(({ program }) => program);
-      encodePass(encoder, programs);
-      return encoder;
+      return encodePaced(this.#gpu, encoder, programs);
     }
     this.#gpu.submit(encoder);
     for (const { program, sizes } of stages) await program.run(sizes);
@@ -259,10 +286,8 @@ export class Transformer implements Model {
     this.#writeLists(batch);
     program.prepare(sizesOf(this.#model, batch, Infinity));
     this.#writeRows(batch, []);
-    const encoder = this.#gpu.device.createCommandEncoder();
-    encodePass(encoder, [program]);
-    this.#gpu.submit(encoder);
-    await this.#gpu.device.queue.onSubmittedWorkDone();
+    this.#gpu.submit(encodePaced(this.#gpu, this.#gpu.device.createCommandEncoder(), [program]));
+    await this.#gpu.done();
   }
 
   async attended(sequence: number): Promise<Attended | null> {
@@ -282,8 +307,7 @@ export class Transformer implements Model {
   /** A chunk without logits is still waited for: progress and abort happen between chunks, not before them. */
   #submitSilent(encoder: GPUCommandEncoder): Launched {
     this.#gpu.submit(encoder);
-    const { queue } = this.#gpu.device;
-    return { read: () => queue.onSubmittedWorkDone().then(() => []) };
+    return { read: () => this.#gpu.done().then(() => []) };
   }
 
   #writeLists({ lists, promptEnd, attended = [] }: Batch): void {
@@ -316,6 +340,8 @@ export class Transformer implements Model {
       if (!waits(batch)) stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
     for (const stage of stages) stage.program.prepare(stage.sizes);
+    if (isNarrow(classes.all)) this.#rhythm?.noteNarrow(stages);
+    else this.#rhythm?.noteWide(stages[0]!);
     for (const arrival of arrivals) this.#sampler.enter(arrival);
     this.#writeRows(batch, continuing);
     return stages;
@@ -352,30 +378,8 @@ export class Transformer implements Model {
         { code: "no-timestamps" },
       );
     }
-    const writable = this.cache.tiers[0]! * BLOCK_TOKENS;
-    const count = phase === "prefill" ? Math.min(tokens, chunkRowsOf(this.limits)) : 1;
-    const first = phase === "prefill" ? 0 : Math.min(tokens, writable - 1);
-    const rows = Array.from({ length: count }, (_, i) => ({
-      token: i % this.limits.vocabulary,
-      position: first + i,
-      cacheIndex: first + i,
-      sequence: 0,
-    }));
-    const later = (index: number) => (this.#model.cache.streamed ? index : undefined);
-    const page = (_: unknown, index: number) => ({ index, block: index, later: later(index) });
-    const last = { row: count - 1, sequence: 0, sampling: GREEDY, counter: 0, forced: null };
-    const batch: Batch = {
-      rows,
-      decodeRows: phase === "decode" ? 1 : 0,
-      logitRows: [last],
-      lists: [{ sequence: 0, enters: true, pages: Array.from({ length: blocksFor(first + count) }, page), kept: null }],
-      moves: [],
-      promptEnd: null,
-      retiring: null,
-      standing: [],
-      made: this.#model.cache.streamed && { sequence: 0, from: first, to: first + count },
-      arrivals: [],
-    };
+    const { profiledBatch } = await import("./profiled.ts");
+    const batch = profiledBatch(this, this.#model.cache.streamed !== null, phase, tokens);
     await this.reserve(roomOf(batch, this.#model.cache));
     this.#writeLists(batch);
     const times: KernelTime[] = [];

@@ -13,6 +13,7 @@ import { inBasis } from "./basis.ts";
 import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
+import { using } from "../ops/variants.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variant.ts";
 
 const chunkRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
@@ -29,7 +30,7 @@ export function attention(model: ModelContext, layer: number, { rows, span }: Ta
   const alone = (s: Sizes) => (isNarrow(rows) ? s.rows : s.decodeRows);
   const decoding = withExtra(model, decodingRows(model, layer, span, alone));
   const dispatches = [
-    ...decodeAttention(model, layer, decoding, model.variants.decode),
+    ...using("decode", model.variants.decode, (variant) => decodeAttention(model, layer, decoding, variant)),
     ...extraPartials(model, layer, decoding),
     combine(model, layer, decoding),
   ];
@@ -37,7 +38,7 @@ export function attention(model: ModelContext, layer: number, { rows, span }: Ta
   const chunk = withExtra(model, chunkOf(model, layer, span));
   return [
     ...dispatches,
-    ...prefillAttention(model, layer, chunk, model.variants.prefill(rows)),
+    ...using("prefill", model.variants.prefill(rows), (variant) => prefillAttention(model, layer, chunk, variant)),
     ...sealedAttention(model, layer, chunk, chunkSplitting),
     ...extraPartials(model, layer, chunk),
     combine(model, layer, chunk),

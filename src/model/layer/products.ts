@@ -6,6 +6,7 @@ import { gemm, gemv, type Linear, normalise } from "../ops/linear.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import { trimPadding } from "../ops/rows.ts";
 import type { Sizes } from "../ops/sizes.ts";
+import { using } from "../ops/variants.ts";
 import type { Vector } from "../weights/matrix.ts";
 
 /** A product of up to `rows` rows: few of them are bound by weight bytes, many by arithmetic. */
@@ -14,7 +15,9 @@ export const linear = (
   rows: RowClass,
   what: Linear,
 ): AnyDispatch<Sizes>[] =>
-  isNarrow(rows) ? gemv(gpu, what, rows, variants.gemv(what)) : gemm(gpu, what, activations, variants.gemm(what, rows));
+  isNarrow(rows)
+    ? using("gemv", variants.gemv(what), (variant) => gemv(gpu, what, rows, variant))
+    : using("gemm", variants.gemm(what, rows), (variant) => gemm(gpu, what, activations, variant));
 
 /** The products of a layer after attention. A block whose norm comes after it leaves what it made beside the residual stream. */
 export function products(

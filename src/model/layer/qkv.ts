@@ -10,6 +10,7 @@ import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variant.ts";
+import { using } from "../ops/variants.ts";
 import { type Matrix, wholeOf } from "../weights/matrix.ts";
 import { linear } from "./products.ts";
 import { placeHeads, plainProduct } from "./place.ts";
@@ -21,8 +22,8 @@ export function projectQkv(model: ModelContext, rows: RowClass, product: QkvProd
     return [...linear(model, rows, plainProduct(model, product)), ...placeHeads(model, product)];
   const { matrix } = product.qkv;
   return isNarrow(rows)
-    ? projectNarrow(model, product, rows, model.variants.qkvNarrow(matrix))
-    : projectWide(model, product, model.variants.qkvWide(matrix, rows));
+    ? using("qkvNarrow", model.variants.qkvNarrow(matrix), (variant) => projectNarrow(model, product, rows, variant))
+    : using("qkvWide", model.variants.qkvWide(matrix, rows), (variant) => projectWide(model, product, variant));
 }
 
 const headEpsilon = ({ normEpsilon, fileHeadWidth, headWidth }: ModelConfig): number =>

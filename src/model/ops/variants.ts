@@ -1,7 +1,8 @@
 // Which kernel variant computes what on this adapter. Of each family and row class the first candidate is the guess for the
 // kind of adapter; model/tune.ts measures the others once and the answer is kept here.
-import { assert } from "../../errors.ts";
+import { UnsupportedError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
+import { type AnyDispatch, RefusedVariant } from "../../gpu/program.ts";
 import { type Offer, offers } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
 import { type Candidates, hardwareCandidates, softwareCandidates } from "./candidates.ts";
@@ -20,17 +21,22 @@ export const qkvWideKey = ({ bits, columns, depth }: Matrix, rows: RowClass): st
 export const gemmKey = ({ matrix: { bits, columns, depth }, epilogue }: Linear, rows: RowClass): string =>
   `gemm ${nameOf(rows)} rows ${bits}-bit ${columns}×${depth} ${epilogue}`;
 
-/** Candidates of a family that this adapter can run, for a row class: the first one is the default. */
+/** The dispatches of a variant, marked as its own. */
+export const using = <D, V extends Variant>(
+  family: Family,
+  variant: V,
+  of: (variant: V) => AnyDispatch<D>[],
+): AnyDispatch<D>[] => of(variant).map((each) => ({ ...each, variant: { family, name: variant.name } }));
+
+/** Candidates of a family that this adapter can run, for a row class. */
 function fitting<V extends Variant>(listed: readonly V[], offer: Offer, rows: RowClass): readonly V[] {
   const inClass = ({ classes: { least = 0, most = Infinity } = {} }: V) => least <= rows && rows <= most;
-  const found = listed.filter((variant) => offers(offer, variant.needs) && inClass(variant));
-  assert(found.length > 0, `variants: none of ${listed.map(({ name }) => name).join(", ")} suits this adapter`);
-  return found;
+  return listed.filter((variant) => offers(offer, variant.needs) && inClass(variant));
 }
 
 /** A family's name among candidates, and the type of its variants. */
-type Family = keyof Candidates;
-type VariantOf<F extends Family> = Candidates[F][number];
+export type Family = keyof Candidates;
+export type VariantOf<F extends Family> = Candidates[F][number];
 
 export class Variants {
   readonly #listed: Candidates;
@@ -56,16 +62,32 @@ export class Variants {
     this.#chosen.set(key, name);
   }
 
+  chooseAll(names: Readonly<Record<string, string>>): void {
+    for (const [key, name] of Object.entries(names)) this.choose(key, name);
+  }
+
   /** The adapter does not compile it: the next one stands in its place from now on. */
-  refuse(family: Family, name: string): void {
+  refuse(family: string, name: string): void {
     this.#refused.add(`${family} ${name}`);
   }
 
-  /** What there is to choose from; the first one is the default. */
+  /** Whether an error is the refusal of a variant: then another one stands in its place, if there is any. */
+  outlasts(error: unknown): boolean {
+    if (!(error instanceof RefusedVariant)) return false;
+    this.refuse(error.variant.family, error.variant.name);
+    return true;
+  }
+
+  /** What there is to choose from; the first one is the default. Throws UnsupportedError where nothing is left. */
   candidates<F extends Family>(family: F, rows: RowClass = 1): readonly VariantOf<F>[] {
     const listed: readonly VariantOf<F>[] = this.#listed[family];
     const usable = listed.filter(({ name }) => !this.#refused.has(`${family} ${name}`));
-    return fitting(usable, this.#offer, rows);
+    const found = fitting(usable, this.#offer, rows);
+    if (found.length > 0) return found;
+    throw new UnsupportedError(
+      `kernels: the adapter runs none of those for ${family}; got ${listed.map(({ name }) => name).join(", ")}, want one of them. Update the driver or take another browser.`,
+      { code: "adapter-refused" },
+    );
   }
 
   #pick<F extends Family>(family: F, key: string, rows: RowClass = 1): VariantOf<F> {
