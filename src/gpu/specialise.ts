@@ -87,7 +87,9 @@ function product(text: string): number {
 }
 
 const sum = (text: string): number =>
-  text.split(/(?=[+-])/).reduce((total, term) => total + (term[0] === "-" ? -1 : 1) * product(term.replace(/^[+-]/, "")), 0);
+  text
+    .split(/(?=[+-])/)
+    .reduce((total, term) => total + (term[0] === "-" ? -1 : 1) * product(term.replace(/^[+-]/, "")), 0);
 
 /** What `const name` of the shader is defined as. */
 function definition(code: string, name: string): string {

@@ -6,7 +6,14 @@ import type { Needs, Offer } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
 import type { GemmVariant, GemvVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
-import { type DecodeVariant, type PrefillVariant, type QkvNarrow, qkvSlices, type QkvWide, vectorLanes } from "./variant.ts";
+import {
+  type DecodeVariant,
+  type PrefillVariant,
+  type QkvNarrow,
+  qkvSlices,
+  type QkvWide,
+  vectorLanes,
+} from "./variant.ts";
 
 export interface Candidates {
   qkvNarrow: readonly QkvNarrow[];
@@ -40,6 +47,17 @@ const split = (lanes: number, slices: number, unit = 16): GemvVariant => ({
   columns: SPLIT_COLUMNS,
   slices,
   unit,
+});
+
+/** So many columns and threads of a workgroup along K, at most. */
+const deep = (columns: number, slices: number): GemvVariant => ({
+  name: `deep ${columns}·${slices}`,
+  needs: { threads: slices, workgroupBytes: 16384 },
+  kernel: "gemv_deep",
+  lanes: 0,
+  columns,
+  slices,
+  unit: 32,
 });
 
 /** Bytes of the two tiles of gemm_tile and qkv_tile, each twice: vec4f. */
@@ -133,6 +151,13 @@ const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig):
   };
   return { ...variant, needs: { threads: (E / 2) * qkvSlices(variant, E, 1), workgroupBytes: 16384 } };
 };
+const qkvDeep = (threads: number): QkvNarrow => ({
+  name: `deep ${threads}`,
+  needs: { threads, workgroupBytes: 16384 },
+  kernel: "qkv_deep",
+  unit: 32,
+  threads,
+});
 const qkvQuads: QkvWide = { name: "quads 16", needs: QUAD, kernel: "qkv_regs", constants: {}, rows: 16 };
 const qkvTile = (TM: number, WY: number, BK: number, { headWidth: E }: ModelConfig): QkvWide => ({
   name: `tile of ${TM * WY} rows, ${BK} deep`,
@@ -156,7 +181,13 @@ export function softwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
   const { heads, kvHeads, headWidth } = config;
   const quad = lanes >= 4;
   const fits = quad && headWidth <= 128;
-  const decodeQuad: DecodeVariant = { name: "quad", needs: QUAD, kernel: "attn_decode_regs", threads: 4, constants: {} };
+  const decodeQuad: DecodeVariant = {
+    name: "quad",
+    needs: QUAD,
+    kernel: "attn_decode_regs",
+    threads: 4,
+    constants: {},
+  };
   const prefillQuad: PrefillVariant = { name: "quad", needs: QUAD, kernel: "attn_prefill_regs", threads: 4 };
   return {
     qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16, config)],
@@ -171,9 +202,14 @@ export function softwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
 /** A GPU: coalesced loads, tiles in workgroup memory, subgroups where offered. */
 export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits: number): Candidates {
   return {
-    qkvNarrow: [qkvSplit(256, 16, config), qkvSplit(128, 16, config), qkvSplit(256, 32, config)],
+    qkvNarrow: [
+      ...(config.headNorm || kvBits < 16 ? [] : [qkvDeep(64), qkvDeep(128)]), // these know no whole head
+      qkvSplit(256, 16, config),
+      qkvSplit(128, 16, config),
+      qkvSplit(256, 32, config),
+    ],
     qkvWide: qkvTiles(config),
-    gemv: [split(8, 16), split(8, 32), split(16, 16), split(32, 8), split(8, 16, 32)],
+    gemv: [deep(8, 64), deep(4, 64), deep(8, 128), split(8, 16), split(8, 32), split(16, 16)],
     gemm: [
       tile(8, 2, 8, 8, 16),
       tile(4, 2, 8, 8, 16),
