@@ -19,6 +19,17 @@ export interface Counts {
   objectsCreated: number;
 }
 
+/** A dispatch as it is encoded, with what it costs. */
+export interface Dispatched {
+  kernel: KernelSource;
+  constants: Readonly<Record<string, number>>;
+  label: string;
+  grid: readonly [number, number, number];
+  /** Bytes moved and floating-point operations, as in the shader's `cost` line. */
+  bytes: number;
+  flops: number;
+}
+
 /** Features used where present; nothing depends on them alone. Some are newer than the types of this browser's interface. */
 const WANTED_FEATURES = ["subgroups", "subgroup-size-control", "shader-f16", "timestamp-query"] as GPUFeatureName[];
 const WANTED_LIMITS = [
@@ -67,6 +78,8 @@ export class Gpu {
   readonly kernels = { asked: 0, compiled: 0 };
   /** Called when another kernel is compiled. */
   onKernel: () => void = () => {};
+  /** Called with each dispatch of a program. */
+  onDispatch: ((dispatched: Dispatched) => void) | null = null;
   readonly #buffers = new Map<GPUBuffer, Purpose>();
   readonly #ownsDevice: boolean;
   /** Whose weights are shared: this, or what it was forked from. */

@@ -15,13 +15,25 @@ const nothing: unknown = new Proxy(() => {}, {
 
 const never = new Promise<never>(() => {});
 
+/** Reads as zeros. */
+const paperBuffer = ({ size, label, usage }: GPUBufferDescriptor) => ({
+  size,
+  label,
+  usage,
+  destroy: () => {},
+  mapAsync: async () => {},
+  getMappedRange: (_offset: number, bytes = size) => new ArrayBuffer(bytes),
+  unmap: () => {},
+});
+
 export function paperDevice({ limits, features, info }: DeviceFacts): GPUDevice {
   const own: Record<string, unknown> = {
     limits,
     features,
     adapterInfo: info ?? {},
     lost: never,
-    createBuffer: ({ size, label, usage }: GPUBufferDescriptor) => ({ size, label, usage, destroy: () => {} }),
+    createBuffer: paperBuffer,
+    queue: { submit: () => {}, writeBuffer: () => {}, onSubmittedWorkDone: async () => {} },
     popErrorScope: () => Promise.resolve(null),
   };
   const device: unknown = new Proxy(own, { get: (known, name) => Reflect.get(known, name) ?? nothing });

@@ -2,7 +2,7 @@
 // Bind groups and parameter buffers are made when it is built; a step only rewrites parameters that changed.
 import type { KernelTime } from "../api.ts";
 import { assert, UnsupportedError } from "../errors.ts";
-import type { Gpu } from "./device.ts";
+import type { Dispatched, Gpu } from "./device.ts";
 import {
   type Bindable,
   type Buffers,
@@ -48,6 +48,7 @@ export interface Pause<D> {
 interface BoundDispatch<D> {
   label: string;
   source: KernelSource;
+  constants: Readonly<Record<string, number>>;
   pipeline: GPUComputePipeline;
   group: GPUBindGroup;
   /** Of its parameters in the buffer, in bytes. */
@@ -89,7 +90,9 @@ export class Program<D extends object> {
   readonly #view: DataView<ArrayBuffer>;
   #grids: Grid[] = [];
   #costs: readonly (Cost | null)[] = [];
-  #sizes = "";
+  #sizes: D | null = null;
+  /** The sizes as text: equal steps have equal texts. */
+  #key = "";
 
   private constructor(gpu: Gpu, buffer: GPUBuffer) {
     this.#gpu = gpu;
@@ -123,19 +126,20 @@ export class Program<D extends object> {
     program.dispose();
   }
 
-  #add(kernel: Kernel, { label, buffers, params, grid, bytes, flops, awaits }: AnyDispatch<D>): void {
+  #add(kernel: Kernel, { label, constants, buffers, params, grid, bytes, flops, awaits }: AnyDispatch<D>): void {
     const { source, pipeline } = kernel;
     const group = kernel.bind(buffers, this.#params);
     this.#gpu.counts.objectsCreated++;
     const offset = this.#dispatches.length * PARAMS_BYTES;
-    this.#dispatches.push({ label, source, pipeline, group, offset, params, grid, bytes, flops, awaits });
+    this.#dispatches.push({ label, source, constants, pipeline, group, offset, params, grid, bytes, flops, awaits });
   }
 
   /** Parameters and grids for the coming step: one write, and none if nothing changed. */
   prepare(sizes: D): void {
     const key = JSON.stringify(sizes);
-    if (key === this.#sizes) return;
-    this.#sizes = key;
+    if (key === this.#key) return;
+    this.#key = key;
+    this.#sizes = sizes;
     this.#grids = this.#dispatches.map((each) => each.grid(sizes));
     this.#costs = this.costsOf(sizes);
     for (const each of this.#dispatches) packParams(each.source, each.params(sizes), this.#view, each.offset);
@@ -189,6 +193,12 @@ export class Program<D extends object> {
     pass.setBindGroup(0, each.group, each.source.params ? [each.offset] : []);
     pass.dispatchWorkgroups(...grid);
     this.#gpu.counts.dispatches++;
+    this.#gpu.onDispatch?.(this.#dispatched(each, grid));
+  }
+
+  #dispatched({ source: kernel, constants, label, bytes, flops }: BoundDispatch<D>, grid: Grid): Dispatched {
+    const sizes = this.#sizes!;
+    return { kernel, constants, label, grid, bytes: bytes(sizes), flops: flops(sizes) };
   }
 
   /**
@@ -200,6 +210,7 @@ export class Program<D extends object> {
     const live = this.#dispatches
       .map((each, index) => ({ each, grid: this.#grids[index]! }))
       .filter(({ grid }) => !isEmpty(grid));
+    const { timed } = await import("./timed.ts");
     const times = await timed(
       this.#gpu,
       live.map(
@@ -240,34 +251,3 @@ export const onlyIf = <D, S extends D>(
   dispatches: readonly AnyDispatch<D>[],
 ): AnyDispatch<S>[] =>
   dispatches.map((each) => ({ ...each, grid: (sizes: S) => (wanted(sizes) ? each.grid(sizes) : [0, 0, 0]) }));
-
-/** Most timestamps a query set may hold. */
-const MAX_QUERIES = 4096;
-
-/** Microseconds of each pass. */
-async function timed(gpu: Gpu, passes: readonly ((pass: GPUComputePassEncoder) => void)[]): Promise<number[]> {
-  const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
-  const times: number[] = [];
-  for (let first = 0; first < passes.length; first += MAX_QUERIES / 2) {
-    const some = passes.slice(first, first + MAX_QUERIES / 2);
-    const querySet = gpu.device.createQuerySet({ type: "timestamp", count: 2 * some.length });
-    const resolved = gpu.buffer("timestamps", 16 * some.length, "scratch", QUERY_RESOLVE | COPY_SRC);
-    const staging = gpu.buffer("timestamps read", 16 * some.length, "scratch", COPY_DST | MAP_READ);
-    const encoder = gpu.device.createCommandEncoder();
-    for (const [index, encode] of some.entries()) {
-      const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 };
-      const pass = encoder.beginComputePass({ timestampWrites });
-      encode(pass);
-      pass.end();
-    }
-    encoder.resolveQuerySet(querySet, 0, 2 * some.length, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16 * some.length);
-    gpu.submit(encoder);
-    await gpu.map(staging);
-    const stamps = new BigInt64Array(staging.getMappedRange());
-    for (let i = 0; i < some.length; i++) times.push(Number(stamps[2 * i + 1]! - stamps[2 * i]!) / 1000);
-    for (const buffer of [resolved, staging]) gpu.release(buffer);
-    querySet.destroy();
-  }
-  return times;
-}

@@ -1,10 +1,15 @@
-// Kernel tests on Dawn in Node: `node test/native.mjs [kernel …]`. Same cases as in the browser, minutes faster
+// Kernel tests on Dawn in Node: `node test/native.mjs [kernel …]` (--list: their names). Same cases as in the browser, minutes faster
 // while writing a kernel, and the way to run them on a GPU machine that has no browser.
 import { argv, exit } from "node:process";
 import { create, globals } from "webgpu";
 import { allSpecs } from "./index.ts";
 import { races } from "./race.ts";
 import { runCases, seeds, survivors } from "./spec.ts";
+
+if (argv.includes("--list")) {
+  for (const { kernel } of allSpecs) console.log(kernel.name);
+  exit(0);
+}
 
 Object.assign(globalThis, globals);
 // Dawn's instance must outlive its adapters: keep it reachable.

@@ -204,6 +204,16 @@ function overRows(
   });
 }
 
+/** Keys of the longest list, rounded up to whole splits. */
+const listKeys = ({ splits, pagesPerSplit }: Sizes): number => splits * pagesPerSplit * BLOCK_TOKENS;
+
+/** Keys that the rows of a chunk see, added up: half of the square within the chunk, and all before it; at most a window for each. */
+function seenKeys(s: Sizes, window: number): number {
+  const rows = chunkRows(s);
+  const seen = rows * Math.max(0, listKeys(s) - rows / 2);
+  return window > 0 ? Math.min(seen, rows * window) : seen;
+}
+
 /** The rows of a prompt chunk over the written pages. */
 export function prefillAttention(
   model: ModelContext,
@@ -222,9 +232,9 @@ export function prefillAttention(
       buffers: buffersOf(model, layer, readers.span, arena),
       params: (s: Sizes) => ({ ...numbersOf(model, layer, arena, readers, s), count: chunkRows(s) }),
       grid: (s) => (s.arenas.includes(arena.number) ? prefillGrid(variant, chunkRows(s), H) : [0, 0, 0]),
-      bytes: (s) => 8 * chunkRows(s) * H * E,
-      // Keys before the chunk are unknown here; within it half of the square is visible.
-      flops: (s) => 2 * chunkRows(s) ** 2 * H * E,
+      // Queries and outputs, and the keys and values once: tiles of rows that run side by side find them in the cache.
+      bytes: (s) => 8 * chunkRows(s) * H * E + (listKeys(s) * G * arena.pageWords * 4) / BLOCK_TOKENS,
+      flops: (s) => 4 * seenKeys(s, model.config.windows[layer]!) * H * E,
     }),
   );
 }
