@@ -521,7 +521,7 @@ export const attn_decode_vec = {
   ],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "gpu",
     "files": [
       "attention/attn_decode_vec",
       "lib/list",
@@ -1569,7 +1569,7 @@ export const gemv_deep = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "gpu",
     "files": [
       "linear/gemv_deep",
       "lib/deep",
@@ -2650,7 +2650,7 @@ export const qkv_deep = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "gpu",
     "files": [
       "heads/qkv_deep",
       "lib/head",

@@ -59,8 +59,14 @@ const pages = ({ constants: c, multiplyAdds }: Share, rows: number): number =>
 const unpacking = (constants: Constants): number => 2 + 1.5 / of(constants, "ROWS");
 const columns = (constants: Constants): number => constants["COLS"] ?? 2;
 
+/** Loads of K and V that attn_decode_vec has under way per thread: eight slots for each subgroup. */
+const vectorLoads = (c: Constants): number => (of(c, "E") * of(c, "KV_BITS")) / 8 / of(c, "LANES");
+
 const KERNELS: Readonly<Record<string, KernelFacts>> = {
   gemv_split: { stream: "words", slots: unpacking, inFlight: columns, barriers: () => 1 },
+  // Masked words are converted byte by byte: five instructions for four values.
+  gemv_deep: { stream: "words", slots: (c) => 1.6 + 1 / of(c, "ROWS"), inFlight: columns, barriers: () => 3 },
+  qkv_deep: { stream: "words", slots: (c) => 1.6 + 1 / of(c, "ROWS"), inFlight: columns, barriers: () => 4 },
   gemv_cols: { stream: "words", slots: unpacking, inFlight: columns },
   qkv_split: { stream: "words", slots: unpacking, inFlight: () => 2, barriers: () => 4 },
   qkv_cols: { stream: "words", slots: unpacking, inFlight: () => 2, barriers: () => 4 },
@@ -73,6 +79,7 @@ const KERNELS: Readonly<Record<string, KernelFacts>> = {
     waits: (share) => headTiles(share),
     barriers: (share) => 2 * headTiles(share),
   },
+  attn_decode_vec: { stream: "kv", slots: () => 2, inFlight: vectorLoads, barriers: () => 1 },
   attn_decode_sg: { stream: "kv", slots: () => 2, inFlight: () => 2 },
   attn_decode: {
     stream: "kv",
@@ -87,7 +94,7 @@ const KERNELS: Readonly<Record<string, KernelFacts>> = {
     waits: (share) => 2 * pages(share, share.threads / 2),
     barriers: (share) => 5 * pages(share, share.threads / 2),
   },
-  attn_combine: { stream: "partials", inFlight: () => 2 },
+  attn_combine: { stream: "partials", inFlight: () => 4, barriers: () => 1 },
   unpack: { stream: "words", slots: () => 3, inFlight: () => 2 },
   rmsnorm: { stream: "x", barriers: ({ constants }) => 1 + Math.log2(of(constants, "WG")) },
   sample_slices: { stream: "logits", inFlight: () => 4, barriers: () => 8 },
