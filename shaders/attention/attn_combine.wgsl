@@ -9,9 +9,9 @@
 //           that saw no key at all becomes 0. Many entries would be read one after another: they are shared out, and
 //           each thread asks for BATCH of them before it uses one.
 
-override WG: u32 = 256;      // threads per workgroup
+override WG: u32 = 64;       // threads per workgroup
 override COLUMNS: u32 = 16;  // threads along e, divides WG
-override BATCH: u32 = 4;     // entries under way per thread, at most 4
+override BATCH: u32 = 8;     // entries under way per thread, at most 8
 override H: u32 = 9;         // query heads
 override E: u32 = 64;        // head width
 
@@ -40,7 +40,7 @@ fn entries_of(source: u32, e: u32, slice: u32) -> vec3f {
   var mine = vec3f(0.0, -3e38, 0.0);
   let rounds = (params.entries + SLICES * BATCH - 1u) / (SLICES * BATCH);
   for (var left = rounds; left > 0u; left--) {
-    var some: array<vec3f, 4>;
+    var some: array<vec3f, 8>;
     for (var b = 0u; b < BATCH; b++) {
       let i = ((left - 1u) * BATCH + b) * SLICES + slice;
       let entry = source + min(i, params.entries - 1u) * (E + 2u);

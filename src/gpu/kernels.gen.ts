@@ -107,9 +107,9 @@ export const attn_combine = {
     }
   },
   "overrides": {
-    "WG": 256,
+    "WG": 64,
     "COLUMNS": 16,
-    "BATCH": 4,
+    "BATCH": 8,
     "H": 9,
     "E": 64
   },

@@ -14,8 +14,8 @@ export interface AdapterProfile {
   splitting: { workgroups: number; most: number; pagesAlone: number };
   /** Threads of a workgroup that normalises a row. */
   normThreads: number;
-  /** Threads of a workgroup that merges partials, and those of them along a head's numbers. */
-  combine: { threads: number; columns: number };
+  /** Threads of a workgroup that merges partials, those of them along a head's numbers, and partials under way per thread. */
+  combine: { threads: number; columns: number; batch: number };
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
   /** Milliseconds of a submit, at most. */
@@ -39,7 +39,7 @@ const SOFTWARE: AdapterProfile = {
   fixedLengths: true,
   splitting: { workgroups: Infinity, most: 4, pagesAlone: 0 }, // as many workgroups under way as cores
   normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
-  combine: { threads: 4, columns: 4 },
+  combine: { threads: 4, columns: 4, batch: 4 },
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
   submitMs: 400, // nothing else waits for a CPU adapter, and no driver watches it
   adaptsSteps: false,
@@ -55,7 +55,7 @@ const HARDWARE: AdapterProfile = {
   fixedLengths: false,
   splitting: { workgroups: 160, most: 256, pagesAlone: 8 },
   normThreads: 128,
-  combine: { threads: 256, columns: 16 },
+  combine: { threads: 64, columns: 16, batch: 8 },
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
   submitMs: 100,
   adaptsSteps: true,

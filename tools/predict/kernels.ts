@@ -94,7 +94,7 @@ const KERNELS: Readonly<Record<string, KernelFacts>> = {
     waits: (share) => 2 * pages(share, share.threads / 2),
     barriers: (share) => 5 * pages(share, share.threads / 2),
   },
-  attn_combine: { stream: "partials", inFlight: () => 4, barriers: () => 1 },
+  attn_combine: { stream: "partials", inFlight: (c) => of(c, "BATCH"), barriers: () => 1 },
   unpack: { stream: "words", slots: () => 3, inFlight: () => 2 },
   rmsnorm: { stream: "x", barriers: ({ constants }) => 1 + Math.log2(of(constants, "WG")) },
   sample_slices: { stream: "logits", inFlight: () => 4, barriers: () => 8 },

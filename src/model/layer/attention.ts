@@ -245,11 +245,11 @@ function combine(
   { entries, firstRow, count }: Readers,
 ): AnyDispatch<Sizes> {
   const { heads: H, headWidth: E } = config;
-  const { threads: WG, columns: COLUMNS } = profile.combine;
+  const { threads: WG, columns: COLUMNS, batch: BATCH } = profile.combine;
   const across = WG > COLUMNS ? ceilDiv(E, COLUMNS) : 1;
   return dispatch({
     kernel: attn_combine,
-    constants: { H, E, WG, COLUMNS },
+    constants: { H, E, WG, COLUMNS, BATCH },
     label: `layer ${layer} combine`,
     buffers: { partials: activations.partials, out: activations.attended },
     params: (s: Sizes) => ({ firstRow: firstRow(s), entries: entries(s) }),

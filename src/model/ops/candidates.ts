@@ -126,18 +126,15 @@ function vectors(lanes: number, { heads, kvHeads, headWidth: E }: ModelConfig, k
   const R = heads / kvHeads;
   const sums = (R * 128 * ceilDiv(E * kvBits, 128 * lanes)) / kvBits;
   if (lanes < 4 || (E * kvBits) % 128 > 0 || sums > MOST_SUMS) return [];
-  const bytes = (subgroups: number) => 4 * subgroups * R * (E + 3);
-  const SUBGROUPS = bytes(4) <= 16384 ? 4 : 2;
-  const threads = SUBGROUPS * lanes;
-  return [
-    {
-      name: `vectors ${SUBGROUPS}·${lanes}`,
-      needs: { lanes, threads, workgroupBytes: bytes(SUBGROUPS) },
-      kernel: "attn_decode_vec",
-      threads,
-      constants: { LANES: lanes, V_LANES: vectorLanes(lanes, E, kvBits), SUBGROUPS },
-    },
-  ];
+  const V_LANES = vectorLanes(lanes, E, kvBits);
+  const made = (SUBGROUPS: number): DecodeVariant => ({
+    name: `vectors ${SUBGROUPS}·${lanes}`,
+    needs: { lanes, threads: SUBGROUPS * lanes, workgroupBytes: 4 * SUBGROUPS * R * (E + 3) },
+    kernel: "attn_decode_vec",
+    threads: SUBGROUPS * lanes,
+    constants: { LANES: lanes, V_LANES, SUBGROUPS },
+  });
+  return [made(4), made(2), made(1)];
 }
 
 const qkvCols: QkvNarrow = { name: "cols", needs: QUAD, kernel: "qkv_cols", unit: 32, threads: 4 };

@@ -3,7 +3,7 @@ import { floats, pick, random, spec } from "../spec.ts";
 
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
-  const [WG, COLUMNS] = tiny ? [8, 4] : pick(uniform, [[4, 4], [64, 16], [256, 16]] as const); // prettier-ignore
+  const [WG, COLUMNS, BATCH] = tiny ? [8, 4, 2] : pick(uniform, [[4, 4, 4], [64, 16, 8], [256, 16, 3]] as const); // prettier-ignore
   const H = tiny ? 2 : pick(uniform, [1, 3, 9]);
   const E = tiny ? 10 : pick(uniform, [8, 48, 64, 80, 128, 256]);
   const M = tiny ? 1 : pick(uniform, [1, 2, 5]);
@@ -31,7 +31,7 @@ function make(seed: number, tiny = false) {
   }
   return {
     label: `M ${M} H ${H} E ${E} entries ${entries} WG ${WG}/${COLUMNS}`,
-    constants: { WG, COLUMNS, H, E },
+    constants: { WG, COLUMNS, BATCH, H, E },
     params: { firstRow, entries },
     grid: [H, M, tiny ? 2 : pick(uniform, [1, Math.ceil(E / COLUMNS)])] as const,
     buffers: { partials, out },
