@@ -236,7 +236,7 @@ fn attn_decode_vec(
     for (var i = 0u; i < HELD; i++) { affine[i] = opening(page.x, group * 8u, held_slot(lane, i), mask); }  // unrolled
 
     // Scores, and weights relative to the new maximum.
-    var dots: array<vec4f, R>;
+    var dots = array<vec4f, R>();
     for (var h = 0u; h < R; h++) { for (var i = 0u; i < K_LOADS; i++) { for (var p = 0u; p < PARTS; p++) { dots[h] += products(keys[i], p, query[h * KEY_PARTS + i * PARTS + p]); } } }  // unrolled
     var keep: array<f32, R>;
     var weights: array<vec2f, R>;

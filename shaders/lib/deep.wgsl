@@ -69,12 +69,12 @@ fn accumulate(columns: Columns, depth: u32, gain: u32, slice: u32) {
       if (NORM == 1u) {
         for (var j = 0u; j < QUADS; j++) { squares[m] += dot(values[j], values[j]); values[j] *= gain_at(gain + k / 4u + j); }  // unrolled
       }
-      var ones: array<f32, PARTS>;  // Σx
+      var ones = array<f32, PARTS>();  // Σx
       for (var j = 0u; j < QUADS; j++) { ones[j / PART_QUADS] += dot(values[j], vec4f(1.0)); }  // unrolled
       if (BITS == 4u) {
         for (var i = 0u; i < QUADS / 2u; i++) { let odd = odd_ones(values[2u * i], values[2u * i + 1u]); values[2u * i] = even_ones(values[2u * i], values[2u * i + 1u]); values[2u * i + 1u] = odd; }  // unrolled
       }
-      var dots: array<f32, PARTS * COLS>;
+      var dots = array<f32, PARTS * COLS>();
       for (var j = 0u; j < QUADS; j++) { for (var c = 0u; c < COLS; c++) { dots[j / PART_QUADS * COLS + c] += dot(values[j], weights(packed[c], j)); } }  // unrolled
       for (var p = 0u; p < PARTS; p++) { for (var c = 0u; c < COLS; c++) { sum[m * COLS + c] += dot(affine[p * COLS + c], vec2f(dots[p * COLS + c], ones[p])); } }  // unrolled
     }

@@ -1,11 +1,18 @@
 import { attn_combine } from "../../../src/gpu/kernels.gen.ts";
 import { floats, pick, random, spec } from "../spec.ts";
 
+/** [H, E, WG, COLUMNS, BATCH]: few, since SwiftShader compiles a store for each float of workgroup memory. */
+const SHAPES = [
+  [9, 64, 4, 4, 4],
+  [3, 80, 64, 16, 8],
+  [1, 8, 32, 16, 3],
+  [3, 48, 16, 4, 1],
+  [2, 256, 64, 16, 8],
+] as const;
+
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
-  const [WG, COLUMNS, BATCH] = tiny ? [8, 4, 2] : pick(uniform, [[4, 4, 4], [64, 16, 8], [256, 16, 3]] as const); // prettier-ignore
-  const H = tiny ? 2 : pick(uniform, [1, 3, 9]);
-  const E = tiny ? 10 : pick(uniform, [8, 48, 64, 80, 128, 256]);
+  const [H, E, WG, COLUMNS, BATCH] = tiny ? ([2, 10, 8, 4, 2] as const) : SHAPES[seed % SHAPES.length]!;
   const M = tiny ? 1 : pick(uniform, [1, 2, 5]);
   const entries = tiny ? 2 : pick(uniform, [2, 3, 8, 17, 64, 130]);
   const firstRow = pick(uniform, [0, 1]);

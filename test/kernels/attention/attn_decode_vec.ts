@@ -6,14 +6,16 @@ import { decodeCase } from "./attn_decode.ts";
 /** [H, G, E, KV_BITS]: loads of 16 bytes want E·KV_BITS in multiples of 128. */
 const SHAPES = [
   [4, 4, 8, 32],
-  [8, 1, 8, 16],
-  [14, 2, 16, 16],
+  [4, 1, 16, 16],
   [3, 1, 48, 8],
-  [4, 2, 32, 4],
-  [9, 3, 64, 16],
+  [2, 1, 32, 4],
+  [6, 3, 64, 16],
 ] as const;
 
 const MORE_SHAPES = [
+  [8, 1, 8, 16],
+  [14, 2, 16, 16],
+  [9, 3, 64, 16],
   [3, 1, 64, 32],
   [4, 2, 80, 16],
   [5, 1, 48, 32],
