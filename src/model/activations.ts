@@ -34,7 +34,10 @@ export function allocate(
     attended: make("attended", rows * H * E),
     trimmed: E === config.fileHeadWidth ? gpu.unused : make("attended, trimmed", rows * H * config.fileHeadWidth),
     made: config.norms === "before" ? gpu.unused : make("what a block made", rows * D),
-    partials: make("attention partials", mostPartials(gpu, cache, { rows, sequences, spans, extra }, config.kvHeads) * H * (E + 2)),
+    partials: make(
+      "attention partials",
+      mostPartials(gpu, cache, { rows, sequences, spans, extra }, config.kvHeads) * H * (E + 2),
+    ),
     activated: make("activated", rows * F),
     wanted: make("rows whose logits are wanted", logitCount),
     continuing: make("rows that continue", spans.upper.count),

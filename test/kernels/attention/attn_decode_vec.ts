@@ -9,10 +9,10 @@ const SHAPES = [
   [4, 1, 16, 16],
   [3, 1, 48, 8],
   [2, 1, 32, 4],
-  [6, 3, 64, 16],
 ] as const;
 
 const MORE_SHAPES = [
+  [6, 3, 64, 16],
   [8, 1, 8, 16],
   [14, 2, 16, 16],
   [9, 3, 64, 16],
@@ -29,7 +29,7 @@ const MORE_SHAPES = [
   [2, 1, 256, 16],
 ] as const;
 
-const CASES = 8 * SHAPES.length;
+const CASES = 11 * SHAPES.length;
 
 function make(seed: number, subgroup: number) {
   const shape = seed < CASES ? SHAPES[seed % SHAPES.length]! : MORE_SHAPES[(seed - CASES) % MORE_SHAPES.length]!;
@@ -52,9 +52,9 @@ export default spec({
   race: "wgsl_reflect does not run subgroup functions; the subgroups meet at one barrier, and each writes its own part",
   mutants: [
     ["window off by one", "params.window + 1u", "params.window", 24],
-    ["hidden values count", "select(vec4u(), raw, ((mask >> slot) & 1u) == 1u)", "raw"],
-    ["forgets to rescale", "acc[i] *= keep[i / SUMS];", "", 5],
-    ["one subgroup's maximum for all", "exp(tops[s * R + h] - most)", "1.0", 5],
-    ["minima of V forgotten", "vec2f(sum[h], low[h])", "vec2f(sum[h], 0.0)", 3],
+    ["hidden values count", "select(vec4u(), raw, ((mask >> slot) & 1u) == 1u)", "raw", 4],
+    ["forgets to rescale", "acc[i] *= keep[i / SUMS];", "", 8],
+    ["one subgroup's maximum for all", "exp(tops[s * R + h] - most)", "1.0", 8],
+    ["minima of V forgotten", "vec2f(sum[h], low[h])", "vec2f(sum[h], 0.0)", 26],
   ],
 });
