@@ -16,6 +16,8 @@ export interface AdapterProfile {
   normThreads: number;
   /** Threads of a workgroup that merges partials, those of them along a head's numbers, and partials under way per thread. */
   combine: { threads: number; columns: number; batch: number };
+  /** Threads of a workgroup that reads sealed pages, at least: as many as a head has channels is enough. */
+  sealedThreads: number;
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
   /** Milliseconds of a submit, at most. */
@@ -40,6 +42,7 @@ const SOFTWARE: AdapterProfile = {
   splitting: { workgroups: Infinity, most: 4, pagesAlone: 0 }, // as many workgroups under way as cores
   normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
   combine: { threads: 4, columns: 4, batch: 4 },
+  sealedThreads: 8,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
   submitMs: 400, // nothing else waits for a CPU adapter, and no driver watches it
   adaptsSteps: false,
@@ -56,6 +59,7 @@ const HARDWARE: AdapterProfile = {
   splitting: { workgroups: 160, most: 256, pagesAlone: 8 },
   normThreads: 128,
   combine: { threads: 64, columns: 16, batch: 8 },
+  sealedThreads: 64,
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
   submitMs: 100,
   adaptsSteps: true,
