@@ -72,16 +72,17 @@ export class Scheduler {
   #advance(sequence: Sequence, paced: Pick<Model, "chunkRows">, draft: Draft): void {
     if (sequence.number === null) return; // preempted for an older one
     if (sequence.decodes) this.#decode(sequence, draft);
-    else this.#prefill(sequence, paced.chunkRows ?? chunkRowsOf(this.#limits), draft);
+    else this.#prefill(sequence, paced, draft);
   }
 
   #decode(sequence: Sequence, draft: Draft): void {
     if (this.#makeRoom(sequence, sequence.inFlight + 1, true, draft)) draft.decode(sequence);
   }
 
-  #prefill(sequence: Sequence, most: number, draft: Draft): void {
-    const count = sequence.nextChunk(most, this.#windowRows);
-    if (count === 0 || draft.hasChunk) return;
+  #prefill(sequence: Sequence, paced: Pick<Model, "chunkRows">, draft: Draft): void {
+    const { inputLeft } = sequence;
+    if (inputLeft === 0 || draft.hasChunk) return;
+    const count = sequence.nextChunk(paced.chunkRows?.(inputLeft) ?? chunkRowsOf(this.#limits), this.#windowRows);
     if (this.#makeRoom(sequence, count, sequence.completes(count), draft)) draft.prefill(sequence, count);
   }
 

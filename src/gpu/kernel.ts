@@ -83,7 +83,7 @@ export class Kernel<K extends KernelSource = KernelSource> {
     }
     const layout = device.createBindGroupLayout({ label: name, entries });
     const template = { ...source, code: await textOf(source) };
-    const text = specialise(template, values, lengths);
+    const text = await specialise(template, values, lengths);
     const code = fixesLanes(device) ? withFixedLanes(template, text) : text;
     const module = device.createShaderModule({ label: name, code });
     try {

@@ -36,3 +36,10 @@ export function encodePaced(
   pass.end();
   return encoder;
 }
+
+/** All in one pass. */
+export function encodePass(encoder: GPUCommandEncoder, programs: readonly Pick<Program<never>, "encode">[]): void {
+  const pass = encoder.beginComputePass();
+  for (const program of programs) program.encode(pass);
+  pass.end();
+}

@@ -24,7 +24,8 @@ export interface AdapterProfile {
   submitMs: number;
   /** Whether long dispatches make a prompt's chunks shorter, and short steps put another one under way. */
   adaptsSteps: boolean;
-  /** Row classes of prompts, ascending: each has programs and choices of its own. The last one is Infinity. */
+  /** Row classes of few rows and of prompts, ascending: each has programs of its own. They end with 8 and Infinity. */
+  narrowRows: readonly number[];
   wideRows: readonly number[];
   /** Milliseconds of a load that measuring may take: what is left over is for the next one. */
   tuningMs: number;
@@ -46,6 +47,7 @@ const SOFTWARE: AdapterProfile = {
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
   submitMs: 400, // nothing else waits for a CPU adapter, and no driver watches it
   adaptsSteps: false,
+  narrowRows: [1, 2, 4, 8],
   wideRows: [Infinity],
   tuningMs: 1000,
   tuningRows: 48,
@@ -63,6 +65,7 @@ const HARDWARE: AdapterProfile = {
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
   submitMs: 100,
   adaptsSteps: true,
+  narrowRows: [1, 2, 4, 8],
   wideRows: [32, 64, Infinity],
   tuningMs: 3000,
   tuningRows: 128,
@@ -70,9 +73,19 @@ const HARDWARE: AdapterProfile = {
   peaks: { copyBytes: 128 * 2 ** 20, fmaThreads: 1 << 18 },
 };
 
-/** `threads`: of a workgroup, at most. */
-export function profileOf({ software }: { software: boolean }, { threads }: Pick<Offer, "threads">): AdapterProfile {
+/** Kernels on quads of a CPU adapter take rows one by one: those for 8 are as fast for one, and are compiled once. */
+const ONE_BY_ONE = [8];
+
+export function profileOf(
+  { software }: { software: boolean },
+  { threads, lanes }: Pick<Offer, "threads" | "lanes">,
+): AdapterProfile {
   const profile = software ? SOFTWARE : HARDWARE;
-  const { sampling } = profile;
-  return { ...profile, sampling: { ...sampling, filterThreads: Math.min(threads, sampling.filterThreads) } };
+  const { sampling, narrowRows: listed } = profile;
+  const narrowRows = software && lanes >= 4 ? ONE_BY_ONE : listed;
+  return {
+    ...profile,
+    narrowRows,
+    sampling: { ...sampling, filterThreads: Math.min(threads, sampling.filterThreads) },
+  };
 }

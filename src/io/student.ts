@@ -3,7 +3,7 @@ import { InputError, ModelError } from "../errors.ts";
 import type { ModelSource } from "../api.ts";
 import { type Checkpoint, type OpenOptions, openContext } from "./checkpoint.ts";
 import type { ByteFile } from "./files/bytes.ts";
-import { BlobFile } from "./files/local.ts";
+import { BlobFile } from "./files/blob.ts";
 import { openSource } from "./files/source.ts";
 import { readSafetensors } from "./formats/safetensors.ts";
 import type { StoredTensor } from "./formats/tensor.ts";

@@ -56,6 +56,9 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
   };
 }
 
+/** Milliseconds after a load within which the first reply is expected to begin, where somebody waits for it. */
+const FIRST_REPLY_MS = 1000;
+
 export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   readonly model: ModelInfo;
   readonly chat: Engine["chat"];
@@ -102,13 +105,17 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
       (await this.#openCompletions()).create(request, options);
     this.chat = { completions: { create: create as ChatCompletions["create"] } };
     renewal?.add(this);
-    if (loaded.settings.tune === "auto" && transformer.isUntuned) void this.#tune();
+    if (loaded.settings.tune === "auto") void this.#finish(loaded).catch(() => {}); // what is there is enough to run
   }
 
-  /** Chooses kernels while nothing runs. What goes wrong is left: those that run are right. */
-  async #tune(): Promise<void> {
+  /** Compiles what is missing, and chooses kernels, while nothing runs: first the first reply, if it comes soon. */
+  async #finish({ transformer }: LoadedModel): Promise<void> {
     const turn = (work: () => Promise<void>) => this.#speaker.engine.whenIdle(work);
-    await tuneNow(this.#loaded.transformer, turn, this.#left.signal).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, FIRST_REPLY_MS));
+    await turn(async () => {});
+    if (this.#disposed) return;
+    await transformer.compile();
+    await tuneNow(transformer, turn, this.#left.signal);
   }
 
   async remake(base: LoadedModel): Promise<LoadedModel> {

@@ -9,6 +9,8 @@ import type { KvBounds, KvSystem, SystemTensors } from "../kv/system.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Fit, Weights } from "../model/context.ts";
 import { Later } from "../later.ts";
+import { basis } from "../model/layer/attention.ts";
+import { placing } from "../model/layer/qkv.ts";
 import { Variants } from "../model/ops/variants.ts";
 import { Transformer } from "../model/transformer.ts";
 import type { Turn } from "../model/trial.ts";
@@ -51,11 +53,13 @@ export async function assemble(
   const { kv: recipe, sequences, chunk, arenaBytes, reserve } = settings;
   recipe.check(config);
   await recipe.load();
+  if (config.allHeadsNorm) await placing.load();
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
+  if (kv.sealed) await basis.load();
   for (const system of kv.systems) nameSystemWeights(system, tensors);
-  const variants = new Variants(gpu, config, kv.written.bits);
+  const variants = await Variants.of(gpu, config, kv.written.bits);
   const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes, reserve });
   return { config, weights, variants, transformer, recipe, bounds };
 }
@@ -127,7 +131,7 @@ export async function compile(
 ): Promise<void> {
   if (before) variants.chooseAll(before);
   else if (tune !== "off") await transformer.recall(await memoryOf(transformer));
-  await transformer.compile();
+  await transformer.compile({ soon: tune === "auto" });
 }
 
 /** Where the caller waits for it: measures the variants that no visit has measured yet, and compiles what it chose. */
@@ -145,7 +149,7 @@ export async function choose(
 
 /** Measures what is open, in turns. */
 export async function tuneNow(transformer: Transformer, turn: Turn, signal: AbortSignal | undefined): Promise<void> {
-  await transformer.tune({ memory: await memoryOf(transformer), turn, signal });
+  if (transformer.isUntuned) await transformer.tune({ memory: await memoryOf(transformer), turn, signal });
 }
 
 /** Both, for a model whose weights are there. */

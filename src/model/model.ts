@@ -176,8 +176,8 @@ export interface Model {
   };
   /** How its cache is shared out. */
   readonly cache: CachePlan;
-  /** Rows of the next chunk of a prompt, at most. Default: all that there is room for. */
-  readonly chunkRows?: number;
+  /** Rows of the next chunk of an input of which `left` tokens are left, at most. Default: all that there is room for. */
+  chunkRows?(left: number): number;
   /** Steps under way, the one that is launched next included, before the oldest is read. Default 2. */
   readonly depth?: 2 | 3;
   /**

@@ -1,12 +1,14 @@
-// How steps follow one another, by what they are expected to take: rows of a prompt's chunk, and how many are under way.
-import type { Pace } from "../gpu/pace.ts";
+// How steps follow one another, by what is compiled and what they are expected to take: rows of a prompt's chunk, and how many
+// steps are under way.
+import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
 import type { Model } from "./model.ts";
+import { MOST_NARROW } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
 
 /** A program and the sizes of its step. */
-export interface Stage {
+interface Stage {
   program: Pick<Program<Sizes>, "costsOf">;
   sizes: Sizes;
 }
@@ -14,52 +16,61 @@ export interface Stage {
 /** Fewer rows would gain little and cost much: each chunk reads all weights. */
 const LEAST_ROWS = 32;
 
+/** Longer inputs are worth compiling kernels of many rows at once. */
+const SHORT_INPUT = 64;
+
 /** A step that is over sooner has ended before JavaScript has launched the next but one: three are under way then. */
 const SHORT_MS = 8;
 
-/** Where parts of a cache change with time, chunks and the number of steps under way would change what is computed. */
-const isPlain = ({ tiers, privatePages }: CachePlan): boolean => tiers.length === 1 && !privatePages;
-
 export class Rhythm {
-  readonly #pace: Pace;
-  readonly #plan: CachePlan;
+  readonly #gpu: Pick<Gpu, "pace" | "profile">;
   readonly #most: number;
+  /** Where parts of a cache change with time, chunks and the number of steps under way would change what is computed. */
+  readonly isFree: boolean;
+  /** Kernels of many rows are yet to be compiled: inputs are read by those of few. */
+  isStarting = false;
+  /** Called as such an input begins while they are. */
+  onLongInput: () => void = () => {};
   /** The last chunk's, and the last narrow step's. */
   #wide: Stage | null = null;
   #narrowMs = Infinity;
 
-  constructor(pace: Pace, plan: CachePlan, limits: Model["limits"]) {
-    this.#pace = pace;
-    this.#plan = plan;
+  constructor(gpu: Pick<Gpu, "pace" | "profile">, { tiers, privatePages }: CachePlan, limits: Model["limits"]) {
+    this.#gpu = gpu;
     this.#most = chunkRowsOf(limits);
+    this.isFree = tiers.length === 1 && !privatePages;
   }
 
+  /** A wide step. */
   noteWide(stage: Stage): void {
     this.#wide = stage;
   }
 
   noteNarrow(stages: readonly { program: Pick<Program<Sizes>, "costs"> }[]): void {
     const costs = stages.flatMap(({ program }) => program.costs);
-    this.#narrowMs = costs.reduce((ms, cost) => ms + this.#pace.expected(cost), 0);
+    this.#narrowMs = costs.reduce((ms, cost) => ms + this.#gpu.pace.expected(cost), 0);
   }
 
-  /** As many as there is room for, halved until no dispatch takes longer than a submit may. */
-  get chunkRows(): number {
+  /** Of an input of which `left` tokens are left. As many as there is room for, halved until no dispatch takes longer than a submit may. */
+  chunkRows(left: number): number {
     let rows = this.#most;
-    if (isPlain(this.#plan))
-      while (rows > LEAST_ROWS && this.#longest(rows) > this.#pace.plannedMs) rows = Math.ceil(rows / 2);
+    if (this.isStarting) {
+      if (left > SHORT_INPUT) this.onLongInput();
+      return Math.min(rows, MOST_NARROW);
+    }
+    if (!this.isFree || !this.#gpu.profile.adaptsSteps) return rows;
+    while (rows > LEAST_ROWS && this.#longest(rows) > this.#gpu.pace.plannedMs) rows = Math.ceil(rows / 2);
     return rows;
   }
 
   /** Milliseconds of the longest dispatch of a chunk like the last one, but of so many rows. */
   #longest(rows: number): number {
-    if (!this.#wide) return 0;
-    const { program, sizes } = this.#wide;
+    const { program, sizes } = this.#wide!; // compiled before it is no longer starting
     const costs = program.costsOf({ ...sizes, rows: sizes.decodeRows + rows });
-    return Math.max(...costs.map((cost) => this.#pace.expected(cost)));
+    return Math.max(...costs.map((cost) => this.#gpu.pace.expected(cost)));
   }
 
   get depth(): 2 | 3 {
-    return isPlain(this.#plan) && this.#narrowMs < SHORT_MS ? 3 : 2;
+    return this.#gpu.profile.adaptsSteps && this.isFree && this.#narrowMs < SHORT_MS ? 3 : 2;
   }
 }

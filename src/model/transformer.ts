@@ -3,10 +3,10 @@ import type { KernelTime, RecallStats } from "../api.ts";
 import type { Attended } from "../attended.ts";
 import { assert, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { encodePaced } from "../gpu/paced.ts";
+import { encodePaced, encodePass } from "../gpu/paced.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
-import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
+import type { CachePlan } from "../kv/plan.ts";
 import type { Holdings } from "../kv/holdings.ts";
 import type { Room } from "../kv/room.ts";
 import { planOf } from "../kv/shape.ts";
@@ -58,8 +58,7 @@ export class Transformer implements Model {
   /** Keys of what is open. */
   #unmeasured: readonly string[] = [];
   readonly #rows: Uint32Array<ArrayBuffer>;
-  /** Null on adapters that nothing waits for but this. */
-  readonly #rhythm: Rhythm | null;
+  readonly #rhythm: Rhythm;
 
   constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: CacheOptions) {
     this.#gpu = gpu;
@@ -103,7 +102,8 @@ export class Transformer implements Model {
     this.#between = new BetweenSteps(between);
     this.#attending = attending;
     this.#readback = new Readback(gpu, this.#resultBytes(logitCount), READBACK_DEPTH);
-    this.#rhythm = gpu.profile.adaptsSteps ? new Rhythm(gpu.pace, this.cache, this.limits) : null;
+    this.#rhythm = new Rhythm(gpu, this.cache, this.limits);
+    this.#rhythm.onLongInput = () => void this.compile().catch(() => {}); // those of few rows go on
     this.#rows = new Uint32Array((spans.lower.first + rows) * 4);
   }
 
@@ -117,12 +117,12 @@ export class Transformer implements Model {
     return this.#between.stats();
   }
 
-  get chunkRows(): number {
-    return this.#rhythm?.chunkRows ?? chunkRowsOf(this.limits);
+  chunkRows(left: number): number {
+    return this.#rhythm.chunkRows(left);
   }
 
   get depth(): 2 | 3 {
-    return this.#rhythm?.depth ?? 2;
+    return this.#rhythm.depth;
   }
 
   /** Adapter and driver: what a measurement holds for. */
@@ -140,21 +140,24 @@ export class Transformer implements Model {
     return this.#model.cache.shape.layout.boundary < this.#model.config.layers;
   }
 
-  /** Compiles what a single conversation needs, so that the first prompt does not wait for it. */
-  async compile(): Promise<void> {
-    const lower = [1, ...this.#gpu.profile.wideRows].map((rows) => this.#program("lower", rows));
-    const programs = [...lower, this.#program("logits", 1)];
-    if (this.#hasUpper) programs.push(this.#program("upper", 1));
+  /** Compiles what a single conversation needs. `soon`: what it begins with, reading prompts a few rows at a time. */
+  async compile({ soon = false } = {}): Promise<void> {
+    const { profile } = this.#gpu;
+    const isFirst = soon && this.#rhythm.isFree;
+    const one = classFor(1, profile);
+    const rows = new Set([one, ...(isFirst ? [MOST_NARROW] : profile.wideRows)]);
+    const programs = [this.#program("logits", one), ...[...rows].map((most) => this.#program("lower", most))];
+    if (this.#hasUpper) programs.push(this.#program("upper", one));
     await Promise.all([...programs, this.#sampler.compile()]);
-    this.#rhythm?.noteWide({ program: await this.#program("lower", Infinity), sizes: plainSizes(this.#model, 1, 0) });
+    if (!isFirst)
+      this.#rhythm.noteWide({ program: await this.#program("lower", Infinity), sizes: plainSizes(this.#model, 1, 0) });
+    this.#rhythm.isStarting = isFirst;
   }
 
   /** Also what requests of every kind need on top: any number of rows, penalties, logits that are read. */
   async compileAll(): Promise<void> {
     const kinds = (["lower", "logits", "upper"] as const).filter((kind) => kind !== "upper" || this.#hasUpper);
-    await Promise.all(
-      kinds.flatMap((kind) => allClasses(this.#gpu.profile.wideRows).map((rows) => this.#program(kind, rows))),
-    );
+    await Promise.all(kinds.flatMap((kind) => allClasses(this.#gpu.profile).map((rows) => this.#program(kind, rows))));
     await this.#sampler.compileAll();
     this.#logitsReadback();
   }
@@ -327,7 +330,7 @@ export class Transformer implements Model {
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
     assert(logitRows.length <= this.limits.logitCount, `${logitRows.length} logit rows of ${this.limits.logitCount}`);
     const continuing = continuingRows(batch, this.cache.windowRows);
-    const classOf = (count: number) => classFor(count, this.#gpu.profile.wideRows);
+    const classOf = (count: number) => classFor(count, this.#gpu.profile);
     const classes = { all: classOf(rows.length), upper: classOf(continuing.length) };
     const sizes = sizesOf(this.#model, batch, classes.all);
     const stages: Stage[] = [{ program: await this.#program("lower", classes.all), sizes }];
@@ -340,8 +343,8 @@ export class Transformer implements Model {
       if (!waits(batch)) stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
     for (const stage of stages) stage.program.prepare(stage.sizes);
-    if (isNarrow(classes.all)) this.#rhythm?.noteNarrow(stages);
-    else this.#rhythm?.noteWide(stages[0]!);
+    if (isNarrow(classes.all)) this.#rhythm.noteNarrow(stages);
+    else if (classes.all === Infinity) this.#rhythm.noteWide(stages[0]!);
     for (const arrival of arrivals) this.#sampler.enter(arrival);
     this.#writeRows(batch, continuing);
     return stages;
@@ -390,9 +393,3 @@ export class Transformer implements Model {
 
 /** Whether what some row may sample is known only once the step before has been read. */
 const waits = ({ logitRows }: Batch): boolean => logitRows.some(({ constrained }) => constrained);
-
-const encodePass = (encoder: GPUCommandEncoder, programs: readonly Pick<Program<never>, "encode">[]): void => {
-  const pass = encoder.beginComputePass();
-  for (const program of programs) program.encode(pass);
-  pass.end();
-};

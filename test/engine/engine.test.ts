@@ -34,12 +34,13 @@ test("where steps are short, two are launched before the one before them is read
 test("chunks of a prompt are as long as the model says, step by step", async () => {
   const { model, engine } = make({ rows: 16 });
   const lengths = [4, 16, 8, 1, 16];
-  model.onStep = (step) => (model.chunkRows = lengths[step + 1] ?? 16);
-  model.chunkRows = lengths[0]!;
+  const asked: number[] = [];
+  model.chunkRows = (left) => lengths[asked.push(left) - 1] ?? 16;
   const prompt = words(7, 50);
   const got = await collect(engine, request(prompt, 3));
   expect(got.tokens).toEqual(continuation(prompt, 3, 97));
   expect(model.batches.slice(0, 6).map(({ rows }) => rows.length)).toEqual([4, 16, 8, 1, 16, 5]);
+  expect(asked).toEqual([50, 46, 30, 22, 21, 5]);
 });
 
 test("what is to be done in idle moments waits for all requests, and they for it alone", async () => {

@@ -159,7 +159,7 @@ export class FakeModel implements Model {
   readonly cache: CachePlan;
   readonly depth: 2 | 3;
   /** Rows of the next chunk: as many as fit, unless a test says otherwise. */
-  chunkRows: number;
+  chunkRows: (left: number) => number;
   readonly batches: Batch[] = [];
   /** Steps launched and not yet read. */
   underWay = 0;
@@ -205,7 +205,7 @@ export class FakeModel implements Model {
     cache = plainPlan(blocks),
   }: FakeOptions = {}) {
     this.depth = depth;
-    this.chunkRows = rows;
+    this.chunkRows = () => rows;
     this.limits = { rows: rows + sequences - 1, sequences, vocabulary, logitCount: 8 };
     this.cache = cache;
     const empty = (count: number) =>

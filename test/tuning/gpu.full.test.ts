@@ -28,3 +28,29 @@ test("all formats of the cache on 128 threads", async ({ call }) => {
     if (kv === "f16") expect(tokens[0]).toEqual(greedy.tokens.slice(0, 8));
   }
 });
+
+test("clicks are handled while a long prompt is read", async ({ call, harness }) => {
+  await harness.evaluate(() => {
+    const button = document.createElement("button");
+    button.id = "probe";
+    button.style.cssText = "position:fixed;inset:0;width:100px;height:100px";
+    const waits: number[] = [];
+    button.addEventListener("click", ({ timeStamp }) => waits.push(performance.now() - timeStamp));
+    document.body.append(Object.assign(button, { waits }));
+  });
+  const running = { is: true };
+  const read = call("longPrompt", "/demo/models/fable/", 2048).finally(() => (running.is = false));
+  const seen: number[] = [];
+  while (running.is) {
+    await harness.mouse.click(50, 50);
+    seen.push(
+      await harness.evaluate(() => (document.querySelector("#probe") as never as { waits: number[] }).waits.at(-1)!),
+    );
+  }
+  expect(await read).toBe(2048);
+  expect(seen.length).toBeGreaterThan(10);
+  const soon = seen.filter((ms) => ms <= 100).length;
+  console.log(
+    `${soon} of ${seen.length} clicks handled within 100 ms, the slowest after ${Math.max(...seen).toFixed(0)} ms`,
+  );
+});

@@ -64,4 +64,15 @@ async function asGpu(source: string, prompt: number[], asked: Asked, options: Lo
   return { limits: { threads, workgroupBytes, bindingBytes, buffers }, tokens, chosen, kernels: [...kernels].sort() };
 }
 
-export const gpus = { asGpu };
+/** Reads a prompt of so many tokens. Returns how many were read. */
+async function longPrompt(source: string, tokens: number): Promise<number> {
+  const engine = await load(new URL(source, location.href).href, { context: tokens + 32 });
+  const prompt = { tokens: Array.from({ length: tokens }, (_, i) => 10 + (i % 200)) };
+  let read = 0;
+  const onPrefill = (done: number) => void (read = done);
+  await engine.session().generate(prompt, { maxTokens: 1, ignoreEnd: true, onPrefill }).result;
+  engine.dispose();
+  return read;
+}
+
+export const gpus = { asGpu, longPrompt };

@@ -1,10 +1,14 @@
 // How submits are cut, on a GPU that is a clock: it knows what each kernel really takes.
 import { expect, test } from "playwright/test";
 import { type Cost, Pace } from "../../src/gpu/pace.ts";
+import { profileOf } from "../../src/gpu/profile.ts";
+import { awaited } from "../../src/gpu/wait.ts";
 import { encodePaced } from "../../src/gpu/paced.ts";
 import { chunkRowsOf, plainPlan } from "../../src/kv/plan.ts";
 import { Rhythm } from "../../src/model/rhythm.ts";
 import { tieredPlan } from "../engine/fake.ts";
+
+const GPU = profileOf({ software: false }, { threads: 256, lanes: 4 });
 
 /** GFLOP/s and GB/s by kernel. */
 type Speeds = Record<string, { gflops: number; gbs: number }>;
@@ -85,12 +89,17 @@ function fakeGpu(speeds: Speeds, mostMs = 100) {
 
 /** A prompt of `tokens` tokens in chunks as long as the rhythm says; the submits of each. */
 async function prompt({ pace, step }: ReturnType<typeof fakeGpu>, tokens: number) {
-  const rhythm = new Rhythm(pace, plainPlan(1024), { rows: 515, sequences: 4, logitCount: 8, vocabulary: 97 });
+  const rhythm = new Rhythm({ pace, profile: GPU }, plainPlan(1024), {
+    rows: 515,
+    sequences: 4,
+    logitCount: 8,
+    vocabulary: 97,
+  });
   const chunks: { rows: number; submits: number[] }[] = [];
   for (let at = 0; at < tokens;) {
     const costsOf = ({ rows }: { rows: number }) => chunk(rows, at);
     rhythm.noteWide({ program: { costsOf }, sizes: { rows: 1, decodeRows: 0 } as never });
-    const rows = Math.min(rhythm.chunkRows, tokens - at);
+    const rows = Math.min(rhythm.chunkRows(tokens - at), tokens - at);
     chunks.push({ rows, submits: await step(chunk(rows, at)) });
     at += rows;
   }
@@ -142,12 +151,43 @@ test("caches whose parts change with time have fixed chunks and two steps under 
     sizes: { rows: 1, decodeRows: 0 } as never,
   };
   const short = { program: { costs: [{ kernel: "gemv", bytes: 1e6, flops: 1e6 }] } };
-  const plain = new Rhythm(new Pace(100), plainPlan(64), limits);
-  const tiered = new Rhythm(new Pace(100), tieredPlan(64, 40, 8), limits);
+  const plain = new Rhythm({ pace: new Pace(100), profile: GPU }, plainPlan(64), limits);
+  const tiered = new Rhythm({ pace: new Pace(100), profile: GPU }, tieredPlan(64, 40, 8), limits);
   for (const rhythm of [plain, tiered]) rhythm.noteWide(slow);
-  expect([plain.chunkRows, tiered.chunkRows]).toEqual([32, chunkRowsOf(limits)]);
+  expect([plain.chunkRows(900), tiered.chunkRows(900)]).toEqual([32, chunkRowsOf(limits)]);
   for (const rhythm of [plain, tiered]) rhythm.noteNarrow([short]);
   expect([plain.depth, tiered.depth]).toEqual([3, 2]);
   plain.noteNarrow([slow]);
   expect(plain.depth).toBe(2);
+});
+
+test("Firefox is sent empty submits until work is done, others none", async () => {
+  const submits: number[] = [];
+  const queue = { submit: (commands: Iterable<GPUCommandBuffer>) => void submits.push([...commands].length) };
+  const [firefox, chrome] = ["Mozilla/5.0 (X11; rv:145.0) Gecko/20100101 Firefox/145.0", "Mozilla/5.0 Chrome/156.0"];
+  const whenSubmitted = (count: number) => async () => {
+    while (submits.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
+    return "done";
+  };
+  expect(await awaited(queue, whenSubmitted(3)(), firefox)).toBe("done");
+  await expect(awaited(queue, Promise.reject(new Error("told to fail")), firefox)).rejects.toThrow("told to fail");
+  const { length } = submits;
+  expect(await awaited(queue, new Promise((resolve) => setTimeout(() => resolve("done"), 20)), chrome)).toBe("done");
+  expect(submits).toEqual(Array.from({ length }, () => 0));
+});
+
+test("until kernels of many rows are compiled, inputs are read a few rows at a time; long ones ask for them", () => {
+  const limits = { rows: 515, sequences: 4, logitCount: 8, vocabulary: 97 };
+  const rhythm = new Rhythm(
+    { pace: new Pace(100), profile: profileOf({ software: true }, { threads: 256, lanes: 4 }) },
+    plainPlan(64),
+    limits,
+  );
+  let asked = 0;
+  rhythm.onLongInput = () => void asked++;
+  rhythm.isStarting = true;
+  expect([rhythm.chunkRows(20), asked]).toEqual([8, 0]);
+  expect([rhythm.chunkRows(900), asked]).toEqual([8, 1]);
+  rhythm.isStarting = false;
+  expect(rhythm.chunkRows(900)).toBe(512);
 });

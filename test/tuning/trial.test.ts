@@ -75,7 +75,7 @@ test("candidates run in turns, equally often, and another one begins each round;
       .slice(warm)
       .map(({ name }) => name)
       .join(""),
-  ).toBe("abc" + "ba" + "ab" + "ba");
+  ).toBe("abcbaabba");
   expect(new Set(runs.slice(warm).map(({ times }) => times)).size).toBe(1);
   expect([...left]).toEqual(["a", "b"]);
   trial.close();

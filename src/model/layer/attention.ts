@@ -8,13 +8,16 @@ import { BLOCK_TOKENS } from "../../kv/blocks.ts";
 import { isSealed, type SealedFormat } from "../../kv/format.ts";
 import { columnOf } from "../../kv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
+import { Later } from "../../later.ts";
 import type { ModelContext, Span } from "../context.ts";
-import { inBasis } from "./basis.ts";
 import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import { using } from "../ops/variants.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variant.ts";
+
+/** For caches with a sealed format: loaded before a model with one is made. */
+export const basis = new Later(() => import("./basis.ts"));
 
 const chunkRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 
@@ -152,7 +155,7 @@ function sealedAttention(
   if (sealed.length === 0) return [];
   const format = sealed[0]!.format as SealedFormat; // a recipe seals into one format
   const reader = sealedReader(model, format);
-  return inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
+  return basis.now.inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
     overRows(model, layer, readers, arena, reader, splitting),
   );
 }

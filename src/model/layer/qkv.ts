@@ -4,6 +4,7 @@ import { assert, ceilDiv } from "../../errors.ts";
 import { families } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import { columnOf } from "../../kv/layout.ts";
+import { Later } from "../../later.ts";
 import type { ModelConfig } from "../config.ts";
 import type { ModelContext } from "../context.ts";
 import { deepColumns, deepSlices } from "../ops/deep.ts";
@@ -14,13 +15,18 @@ import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/var
 import { using } from "../ops/variants.ts";
 import { type Matrix, wholeOf } from "../weights/matrix.ts";
 import { linear } from "./products.ts";
-import { placeHeads, plainProduct } from "./place.ts";
 import { type HeadRun, type QkvProduct, runsOf } from "./runs.ts";
+
+/** For families whose norm covers all heads: loaded before a model of one is made. */
+export const placing = new Later(() => import("./place.ts"));
 
 /** Of up to `rows` rows: few of them are bound by weight bytes, many by arithmetic. */
 export function projectQkv(model: ModelContext, rows: RowClass, product: QkvProduct): AnyDispatch<Sizes>[] {
   if (model.config.allHeadsNorm)
-    return [...linear(model, rows, plainProduct(model, product)), ...placeHeads(model, product)];
+    return [
+      ...linear(model, rows, placing.now.plainProduct(model, product)),
+      ...placing.now.placeHeads(model, product),
+    ];
   const { matrix } = product.qkv;
   return isNarrow(rows)
     ? using("qkvNarrow", model.variants.qkvNarrow(matrix), (variant) => projectNarrow(model, product, rows, variant))

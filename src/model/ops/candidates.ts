@@ -1,8 +1,8 @@
 // The kernel variants that there are, by family. A line registers one: its kernel and constants, what it needs of an adapter
 // (`needs`), and the row classes that it is for (`classes`). Of those that an adapter can run for a class, the first one is
-// the default, and the others are measured against it.
+// the default, and the others are measured against it. Those of adapters without a GPU: software.ts.
 import { alignUp, ceilDiv } from "../../errors.ts";
-import type { Needs, Offer } from "../../gpu/offer.ts";
+import type { Offer } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
 import type { GemmVariant, GemvVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
@@ -24,22 +24,9 @@ export interface Candidates {
   decode: readonly DecodeVariant[];
 }
 
-/** Kernels on a quad of lanes, and those that need nothing. */
-const QUAD: Needs = { lanes: 4, threads: 4 };
-
-const cols = (lanes: number, columns: number): GemvVariant => ({
-  name: `cols ${lanes}×${columns}`,
-  needs: QUAD,
-  kernel: "gemv_cols",
-  lanes,
-  columns,
-  slices: 1,
-  unit: 32,
-});
-
 /** COLS of gemv_split. */
 const SPLIT_COLUMNS = 2;
-const split = (lanes: number, slices: number, unit = 16): GemvVariant => ({
+export const split = (lanes: number, slices: number, unit = 16): GemvVariant => ({
   name: `split ${lanes}×${SPLIT_COLUMNS}/${slices}·${unit}`,
   needs: { threads: lanes * slices, workgroupBytes: 4 * MOST_NARROW * slices * (SPLIT_COLUMNS * lanes + 1) },
   kernel: "gemv_split",
@@ -73,14 +60,7 @@ const tile = (TM: number, TN: number, WX: number, WY: number, BK: number): GemmV
     tile: size,
   };
 };
-const quads: GemmVariant = {
-  name: "quads 16×16",
-  needs: QUAD,
-  kernel: "gemm_regs_sg",
-  constants: { WG: 4 },
-  tile: [16, 16],
-};
-const registers = (WG: number): GemmVariant => ({
+export const registers = (WG: number): GemmVariant => ({
   name: `registers 8×${8 * WG}`,
   needs: { threads: WG },
   kernel: "gemm_regs",
@@ -88,14 +68,14 @@ const registers = (WG: number): GemmVariant => ({
   tile: [8, 8 * WG],
 });
 
-const prefillTile = (threads: number): PrefillVariant => ({
+export const prefillTile = (threads: number): PrefillVariant => ({
   name: `tile of ${threads / 2} rows`,
   needs: { threads, workgroupBytes: 8192 + 64 * threads },
   kernel: "attn_prefill_tile",
   threads,
 });
 
-const workgroup = (
+export const workgroup = (
   threads: number,
   pages: number,
   { heads, kvHeads, headWidth }: ModelConfig,
@@ -111,7 +91,7 @@ const workgroup = (
     constants: { PAGES: pages, WG: alignUp(WG, 8) },
   };
 };
-const subgroup = (lanes: number): DecodeVariant => ({
+export const subgroup = (lanes: number): DecodeVariant => ({
   name: `subgroup ${lanes}`,
   needs: { lanes, threads: lanes },
   kernel: "attn_decode_sg",
@@ -137,8 +117,7 @@ function vectors(lanes: number, { heads, kvHeads, headWidth: E }: ModelConfig, k
   return [made(4), made(2), made(1)];
 }
 
-const qkvCols: QkvNarrow = { name: "cols", needs: QUAD, kernel: "qkv_cols", unit: 32, threads: 4 };
-const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig): QkvNarrow => {
+export const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig): QkvNarrow => {
   const variant: QkvNarrow = {
     name: `split ${threads}·${unit}`,
     needs: { threads },
@@ -155,7 +134,6 @@ const qkvDeep = (threads: number): QkvNarrow => ({
   unit: 32,
   threads,
 });
-const qkvQuads: QkvWide = { name: "quads 16", needs: QUAD, kernel: "qkv_regs", constants: {}, rows: 16 };
 const qkvTile = (TM: number, WY: number, BK: number, { headWidth: E }: ModelConfig): QkvWide => ({
   name: `tile of ${TM * WY} rows, ${BK} deep`,
   needs: { threads: (E / 8) * WY, workgroupBytes: tileBytes(BK, TM * WY, E) },
@@ -165,36 +143,10 @@ const qkvTile = (TM: number, WY: number, BK: number, { headWidth: E }: ModelConf
 });
 
 /** Tiles that suit the head width; E ≤ 4·BK·TM. */
-const qkvTiles = (config: ModelConfig): QkvWide[] =>
+export const qkvTiles = (config: ModelConfig): QkvWide[] =>
   config.headWidth > 128
     ? [qkvTile(16, 4, 4, config)]
     : [qkvTile(8, 8, 8, config), qkvTile(8, 8, 16, config), qkvTile(4, 16, 8, config)];
-
-/**
- * Shaders run on a CPU: registers and subgroups of 4 are fast, workgroup memory and barriers are slow. There is nothing to
- * measure: what comes near the one that is listed lay within the noise (docs/log.md), and each candidate is a compilation.
- */
-export function softwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits: number): Candidates {
-  const { heads, kvHeads, headWidth } = config;
-  const quad = lanes >= 4;
-  const fits = quad && headWidth <= 128;
-  const decodeQuad: DecodeVariant = {
-    name: "quad",
-    needs: QUAD,
-    kernel: "attn_decode_regs",
-    threads: 4,
-    constants: {},
-  };
-  const prefillQuad: PrefillVariant = { name: "quad", needs: QUAD, kernel: "attn_prefill_regs", threads: 4 };
-  return {
-    qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16, config)],
-    qkvWide: fits ? [qkvQuads] : qkvTiles(config).slice(0, 1),
-    gemv: [quad ? cols(4, 24) : split(8, 8)],
-    gemm: [quad ? quads : registers(8)],
-    prefill: [fits ? prefillQuad : prefillTile(32)],
-    decode: [fits && heads / kvHeads <= 8 ? decodeQuad : quad ? subgroup(4) : workgroup(64, 4, config, kvBits)],
-  };
-}
 
 /** A GPU: coalesced loads, tiles in workgroup memory, subgroups where offered. */
 export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits: number): Candidates {

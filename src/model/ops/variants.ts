@@ -5,7 +5,7 @@ import type { Gpu } from "../../gpu/device.ts";
 import { type AnyDispatch, RefusedVariant } from "../../gpu/program.ts";
 import { type Offer, offers } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
-import { type Candidates, hardwareCandidates, softwareCandidates } from "./candidates.ts";
+import { type Candidates, hardwareCandidates } from "./candidates.ts";
 import type { GemmVariant, GemvVariant, Linear } from "./linear.ts";
 import { nameOf, type RowClass } from "./rowclass.ts";
 import type { DecodeVariant, PrefillVariant, QkvNarrow, QkvWide, Variant } from "./variant.ts";
@@ -47,10 +47,19 @@ export class Variants {
   /** Families and names of variants that the adapter did not compile. */
   readonly #refused = new Set<string>();
 
-  constructor({ offer, profile }: Pick<Gpu, "offer" | "profile">, config: ModelConfig, kvBits: number) {
+  private constructor(offer: Offer, listed: Candidates, config: ModelConfig, kvBits: number) {
     this.#offer = offer;
-    this.#listed = (profile.kernels === "registers" ? softwareCandidates : hardwareCandidates)(offer, config, kvBits);
+    this.#listed = listed;
     this.#attentionKey = `${config.heads}/${config.kvHeads}×${config.headWidth}, ${kvBits}-bit`;
+  }
+
+  static async of(
+    { offer, profile }: Pick<Gpu, "offer" | "profile">,
+    config: ModelConfig,
+    kvBits: number,
+  ): Promise<Variants> {
+    const list = profile.kernels === "tiles" ? hardwareCandidates : (await import("./software.ts")).softwareCandidates;
+    return new Variants(offer, list(offer, config, kvBits), config, kvBits);
   }
 
   /** Variant names by family and shape, for the stats. */
