@@ -3,8 +3,8 @@ import { randomWords } from "../../demo/shared/random.ts";
 import { TENSOR_BLOCKS } from "../../src/tensor.ts";
 import type { HeaderTensor } from "./header.ts";
 
-/** Blocks of a stretch: 1 to 2 MB, which is quick to make and larger than a matrix's row. */
-const BLOCKS = 65536;
+/** Blocks of a stretch: 1 to 2 MB, which is quick to make. A prime, so that no row is like one of the 65,520 after it. */
+const BLOCKS = 65521;
 
 /** Standard deviation of a block's integers, evenly distributed: of 4 bits and of 8. */
 const DEVIATIONS = { Q4_0: 4.6, Q8_0: 74 } as const;
