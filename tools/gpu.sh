@@ -1,10 +1,10 @@
 #!/bin/sh
 # Measures longprompt on the GPU of this Linux machine, which needs nothing but a Vulkan driver: unpacks what `npm run gpu` packed and
 # runs it. Writes docs/bench/<adapter>.json after each part, so that nothing is lost if it is stopped.
-#   tools/gpu.sh [PACK.tar.xz] [--seconds N] [--out FOLDER] [--tiny]
+#   tools/gpu.sh [PACK.tar.gz] [--seconds N] [--out FOLDER] [--tiny]
 set -eu
 
-pack=dist-gpu/longprompt-gpu.tar.xz
+pack=dist-gpu/longprompt-gpu.tar.gz
 case "${1-}" in
 -h | --help)
   sed -n '2,4s/^# *//p' "$0"
@@ -23,7 +23,7 @@ fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-tar -C "$folder" -xJf "$pack"
+tar -C "$folder" -xzf "$pack"
 folder_of_pack=$folder/longprompt-gpu
 
 # The loader of the machine, where it has one.

@@ -104,10 +104,9 @@ function main() {
   putDawn(folder);
   putNode(folder);
   putLoader(folder);
-  const archive = join(values.out, "longprompt-gpu.tar.xz");
-  execFileSync("tar", ["-C", values.out, "-cJf", archive, "longprompt-gpu"], {
-    env: { ...process.env, XZ_OPT: "-6 -T0" },
-  });
+  const archive = join(values.out, "longprompt-gpu.tar.gz");
+  // gzip, since bare machines have no xz.
+  execFileSync("tar", ["-C", values.out, "-I", "gzip -9", "-cf", archive, "longprompt-gpu"]);
   rmSync(folder, { recursive: true });
   const { size } = statSync(archive);
   if (size > MOST) throw new Error(`gpu: the pack; got ${size} bytes, want at most ${MOST}.`);

@@ -58,11 +58,14 @@ export interface Report {
   skipped: readonly Named<"skipped">[];
 }
 
-const bare = <T extends { type: string }>({ type: _, ...rest }: T): Omit<T, "type"> => rest;
+const without = <T extends object, K extends keyof T & string>(from: T, ...names: K[]): Omit<T, K> =>
+  Object.fromEntries(Object.entries(from).filter(([name]) => !(names as string[]).includes(name))) as Omit<T, K>;
 
 export function reportOf(lines: readonly Line[], commit: string | null): Report {
   const all = <T extends Line["type"]>(type: T) =>
-    lines.filter((line): line is Extract<Line, { type: T }> => line.type === type).map(bare) as Named<T>[];
+    lines
+      .filter((line): line is Extract<Line, { type: T }> => line.type === type)
+      .map((line) => without(line, "type")) as Named<T>[];
   const [peaks = null] = all("peaks");
   const kernels = all("kernel");
   const times = all("times");
@@ -82,8 +85,8 @@ export function reportOf(lines: readonly Line[], commit: string | null): Report 
     },
     models: [...models.values()].map((loaded) => {
       const own = <T extends Of>(each: T) => each.shape === loaded.shape && each.recipe === loaded.recipe;
-      const rows = speeds.filter(own).map(({ shape: _, recipe: __, ...row }) => withShare(row, loaded, peaks));
-      return { ...loaded, rows, kernels: times.filter(own).map(({ shape: _, recipe: __, ...each }) => each) };
+      const rows = speeds.filter(own).map((row) => withShare(without(row, "shape", "recipe"), loaded, peaks));
+      return { ...loaded, rows, kernels: times.filter(own).map((each) => without(each, "shape", "recipe")) };
     }),
     skipped: all("skipped"),
   };

@@ -67,7 +67,7 @@ const KERNELS: Readonly<Record<string, KernelFacts>> = {
   // Masked words are converted byte by byte: five instructions for four values.
   gemv_deep: { stream: "words", slots: (c) => 1.6 + 1 / of(c, "ROWS"), inFlight: columns, barriers: () => 3 },
   qkv_deep: { stream: "words", slots: (c) => 1.6 + 1 / of(c, "ROWS"), inFlight: columns, barriers: () => 4 },
-  gemv_cols: { stream: "words", slots: unpacking, inFlight: columns },
+  gemv_cols: { stream: "words", slots: (constants) => 2 + 1 / of(constants, "ROWS"), inFlight: columns },
   qkv_split: { stream: "words", slots: unpacking, inFlight: () => 2, barriers: () => 4 },
   qkv_cols: { stream: "words", slots: unpacking, inFlight: () => 2, barriers: () => 4 },
   // Products by tiles reach 60 % of the multiply-add peak: what ExecuTorch's do (docs/performance.md). The next tile is loaded while
@@ -87,10 +87,12 @@ const KERNELS: Readonly<Record<string, KernelFacts>> = {
     inFlight: () => 2,
     barriers: (share) => (6 * pages(share, of(share.constants, "R"))) / of(share.constants, "PAGES"),
   },
+  // On a CPU a load costs as much as several products. Fitted to docs/bench/swiftshader-4096-*.json.
+  attn_decode_regs: { slots: ({ KV_BITS = 16 }) => (KV_BITS === 32 ? 6 : KV_BITS === 16 ? 2.35 : 1.6) },
   // Of each page keys, then values, 64 numbers of each at a time.
   attn_prefill_tile: {
     stream: "kv",
-    slots: () => 1.6,
+    slots: () => 3, // by the loop 1.6; ExecuTorch's takes 7 (docs/performance.md)
     waits: (share) => 2 * pages(share, share.threads / 2),
     barriers: (share) => 5 * pages(share, share.threads / 2),
   },

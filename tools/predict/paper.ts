@@ -12,7 +12,7 @@ import { GREEDY } from "../../src/model/model.ts";
 import { nameWeights } from "../../src/model/names.ts";
 import { WeightLoader } from "../../src/model/weights/loader.ts";
 
-/** Equal dispatches, and how many of them there are: those of the layers differ in their labels alone. */
+/** Equal dispatches, and how many of them there are: those of layers and stores differ in their labels alone. */
 export interface Repeated extends Dispatched {
   count: number;
 }
@@ -95,7 +95,7 @@ function withoutSealed(step: readonly Dispatched[], tokens: number): Dispatched[
 function repeated(dispatches: readonly Dispatched[]): Repeated[] {
   const found = new Map<string, Repeated>();
   for (const each of dispatches) {
-    const label = each.label.replace(/^layer \d+ /, "");
+    const label = each.label.replace(/^(layer|store) \d+ /, "");
     const { kernel, constants, grid, bytes, flops } = each;
     const key = [label, kernel.name, JSON.stringify(constants), grid, bytes, flops].join(" ");
     const known = found.get(key);

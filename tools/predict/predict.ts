@@ -8,7 +8,7 @@ import { type Device, DEVICES } from "./devices.ts";
 import { workOf } from "./kernels.ts";
 import { openNamed } from "./open.ts";
 import type { Repeated } from "./paper.ts";
-import { boundBy, boundsOf, microsecondsOf } from "./time.ts";
+import { boundBy, boundsOf, microsecondsOf, predict } from "./time.ts";
 
 const HELP = `npm run predict -- --model MODEL [options]
 
@@ -105,8 +105,10 @@ async function kernelTable(title: string, dispatches: readonly Repeated[], devic
       figure((2 * count * work.multiplyAdds) / 1e9),
       bound,
     ]);
+  const { ms, parts } = predict(lines, device);
+  const shares = Object.entries(parts).map(([part, time]) => `${part} ${figure((100 * time) / ms)} %`);
   const head = ["step (kernel)", "calls", "ms", "workgroups", "MB", "GFLOP", "bound by"];
-  return `${device.name}, ${title}\n${columns([head, ...rows])}\n`;
+  return `${device.name}, ${title}: ${figure(ms)} ms (${shares.join(", ")})\n${columns([head, ...rows])}\n`;
 }
 
 main().then(
