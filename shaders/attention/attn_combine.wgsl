@@ -44,9 +44,8 @@ fn entries_of(source: u32, e: u32, slice: u32) -> vec3f {
     for (var b = 0u; b < BATCH; b++) {
       let i = ((left - 1u) * BATCH + b) * SLICES + slice;
       let entry = source + min(i, params.entries - 1u) * (E + 2u);
-      let top = select(-3e38, partials[entry + E], i < params.entries);
-      let sum = select(0.0, partials[entry + E + 1u], i < params.entries);
-      some[b] = vec3f(select(0.0, partials[entry + e], i < params.entries), top, sum);
+      let top = select(-3e38, partials[entry + E], i < params.entries);  // beyond the last one: weighs nothing
+      some[b] = vec3f(partials[entry + e], top, partials[entry + E + 1u]);
     }
     for (var b = 0u; b < BATCH; b++) { mine = join(mine, some[b]); }
   }

@@ -3,6 +3,7 @@ import type { AdapterInfo } from "../api.ts";
 import { assert, DeviceLostError, EngineError, UnsupportedError } from "../errors.ts";
 import { type Offer, offerOf } from "./offer.ts";
 import { Pace } from "./pace.ts";
+import type { Dispatched } from "./paper.ts";
 import { type AdapterProfile, profileOf } from "./profile.ts";
 import { awaited } from "./wait.ts";
 import { type Bindable, bytesOf, Kernel, type KernelSource } from "./kernel.ts";
@@ -17,17 +18,6 @@ export interface Counts {
   readbackBytes: number;
   /** Buffers, bind groups and pipelines made since the device was opened. */
   objectsCreated: number;
-}
-
-/** A dispatch as it is encoded, with what it costs. */
-export interface Dispatched {
-  kernel: KernelSource;
-  constants: Readonly<Record<string, number>>;
-  label: string;
-  grid: readonly [number, number, number];
-  /** Bytes moved and floating-point operations, as in the shader's `cost` line. */
-  bytes: number;
-  flops: number;
 }
 
 /** Features used where present; nothing depends on them alone. Some are newer than the types of this browser's interface. */

@@ -1,4 +1,16 @@
 // A device without memory: it takes every call and does nothing, so that what is made on it can be counted beforehand.
+import type { KernelSource } from "./kernel.ts";
+
+/** A dispatch as it is encoded, with what it costs. */
+export interface Dispatched {
+  kernel: KernelSource;
+  constants: Readonly<Record<string, number>>;
+  label: string;
+  grid: readonly [number, number, number];
+  /** Bytes moved and floating-point operations, as in the shader's `cost` line. */
+  bytes: number;
+  flops: number;
+}
 
 /** What is copied of an adapter or a device. */
 export interface DeviceFacts {

@@ -2,7 +2,8 @@
 // Bind groups and parameter buffers are made when it is built; a step only rewrites parameters that changed.
 import type { KernelTime } from "../api.ts";
 import { assert, UnsupportedError } from "../errors.ts";
-import type { Dispatched, Gpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import type { Dispatched } from "./paper.ts";
 import {
   type Bindable,
   type Buffers,

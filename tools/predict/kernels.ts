@@ -1,5 +1,5 @@
 // What a kernel's time depends on beside bytes and operations: read off its text where that says it, else off the loops by hand.
-import type { Dispatched } from "../../src/gpu/device.ts";
+import type { Dispatched } from "../../src/gpu/paper.ts";
 import { textOf } from "../../src/gpu/text.ts";
 
 /** One dispatch, as the prediction sees it. */

@@ -1,8 +1,8 @@
 // A model on a device that computes nothing: the real engine reads a prompt and writes tokens, and every dispatch of it is noted.
 import type { LoadOptions } from "../../src/api.ts";
 import { TokenEngine } from "../../src/engine/engine.ts";
-import { type Dispatched, Gpu } from "../../src/gpu/device.ts";
-import { type DeviceFacts, paperDevice } from "../../src/gpu/paper.ts";
+import { Gpu } from "../../src/gpu/device.ts";
+import { type DeviceFacts, type Dispatched, paperDevice } from "../../src/gpu/paper.ts";
 import type { Checkpoint } from "../../src/io/checkpoint.ts";
 import { layoutOf } from "../../src/kv/systems/swiftkv/layout.ts";
 import { readShape } from "../../src/load/open.ts";
@@ -54,6 +54,7 @@ async function openOnPaper(checkpoint: Checkpoint, facts: DeviceFacts, options: 
   const { transformer } = student
     ? await assembleStudent(gpu, { ...config, swiftkv: student }, weights, settings, null)
     : await assemble(gpu, config, weights, settings, loader);
+  await transformer.compile();
   return { gpu, engine: new TokenEngine(transformer) };
 }
 

@@ -57,7 +57,7 @@ export default spec({
   mutants: [
     ["maxima ignored", "let factors = exp(vec2f(a.y, b.y) - top);", "let factors = vec2f(1.0);"],
     ["NaN where nothing was seen", "select(0.0, 1.0 / all.z, all.z > 0.0)", "1.0 / all.z"],
-    ["the last entry more than once", "select(0.0, partials[entry + e], i < params.entries)", "partials[entry + e]"],
+    ["the last entry more than once", "select(-3e38, partials[entry + E], i < params.entries)", "partials[entry + E]"],
     ["first row forgotten", "(params.firstRow + wg.y)", "(wg.y)"],
   ],
 });
