@@ -118,9 +118,9 @@ export interface LoadOptions {
    */
   memory?: number;
   /**
-   * "auto" (default) begins with kernels that suit the kind of adapter, measures others while the engine is idle, three seconds
-   * in all, and remembers what is faster; what is open then waits for the next visit. "wait" measures before `load` resolves,
-   * "off" does not measure.
+   * "auto" (default) begins with kernels that suit the kind of adapter, compiles those for long prompts after the first reply,
+   * measures others while the engine is idle, three seconds in all, and remembers what is faster; what is open then waits for
+   * the next visit. "wait" does all this before `load` resolves, "off" compiles before and does not measure.
    */
   tune?: "auto" | "wait" | "off";
   /**

@@ -1,7 +1,9 @@
 // Rewrites of a shader's text that adapters without a GPU need: arrays of a fixed length, loops spelled out. Each throws where it
 // finds nothing to rewrite.
 import { assert } from "../errors.ts";
-import type { Lengths } from "./specialise.ts";
+
+/** Bytes of each binding whose length is to be fixed. */
+export type Lengths = Readonly<Record<string, number>>;
 
 /**
  * The shader text with runtime-sized arrays of `lengths` given their length. Bounds checks then compare with a constant:

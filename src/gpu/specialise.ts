@@ -1,6 +1,7 @@
 // What a shader's text becomes before it is compiled: tile constants set, loops spelled out, arrays given their length. Each
 // rewrite throws where it finds nothing to rewrite.
 import { assert } from "../errors.ts";
+import type { Lengths } from "./rewritten.ts";
 
 /** A shader's text and what of it may be rewritten. */
 export interface Template {
@@ -11,9 +12,6 @@ export interface Template {
   /** Constants `const NAME: u32 = …;` and their values in the text. */
   readonly tiles: Readonly<Record<string, number>>;
 }
-
-/** Bytes of each binding whose length is to be fixed. */
-export type Lengths = Readonly<Record<string, number>>;
 
 /** The text that is compiled. */
 export async function specialise(
