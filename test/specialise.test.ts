@@ -87,7 +87,7 @@ test("a snippet is replaced where it stands, once", async () => {
     code: { pack: "main", files: ["lib/list", { text: "fn open() { $&(); }" }, "lib/seen"] },
   });
   const page = (await textOf({ code: { pack: "main", files: ["lib/page"] } })).trimEnd();
-  expect(page).toContain("fn slot_at");
+  expect(page).toContain("fn pair_at");
   expect(await textOf(other)).toBe((await textOf(source)).replace(page, () => "fn open() { $&(); }"));
   expect(() => withSnippet(source, "tail", "")).toThrow("got tail, want one of its snippets: format");
   expect(() => withSnippet(other, "format", "")).toThrow("got format a second time, want it once");
