@@ -9,6 +9,9 @@ const ROOMS = {
 };
 
 const KERNELS = {
+  attn_decode_vec: "gpu", // the first candidates on a GPU
+  gemv_deep: "gpu",
+  qkv_deep: "gpu",
   gemm_regs: "spare", // a candidate that is measured, or a CPU adapter without subgroups
   place_heads: "spare", // a family whose norm covers all heads
   gather: "spare", // SwiftKV

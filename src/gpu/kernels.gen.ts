@@ -108,6 +108,8 @@ export const attn_combine = {
   },
   "overrides": {
     "WG": 64,
+    "COLUMNS": 16,
+    "BATCH": 8,
     "H": 9,
     "E": 64
   },
@@ -219,6 +221,7 @@ export const attn_decode = {
       "lib/seen",
       "lib/format_slot",
       "lib/page",
+      "lib/page_slot",
       "lib/stored_key",
       "lib/units",
       "lib/opened"
@@ -419,8 +422,110 @@ export const attn_decode_sg = {
       "lib/list",
       "lib/seen",
       "lib/page",
+      "lib/page_slot",
       "lib/stored_key",
       "lib/units",
+      "lib/opened"
+    ]
+  }
+} as const;
+
+export const attn_decode_vec = {
+  "name": "attn_decode_vec",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "partials": {
+      "binding": 4,
+      "type": "storage"
+    },
+    "out": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 40,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pagesPerSplit": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 36,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "H": 9,
+    "G": 3
+  },
+  "tiles": {
+    "R": 3,
+    "E": 64,
+    "KV_BITS": 16,
+    "LANES": 32,
+    "V_LANES": 8,
+    "SUBGROUPS": 4
+  },
+  "features": [
+    "subgroups"
+  ],
+  "snippets": {},
+  "code": {
+    "pack": "gpu",
+    "files": [
+      "attention/attn_decode_vec",
+      "lib/list",
+      "lib/seen",
       "lib/opened"
     ]
   }
@@ -839,7 +944,8 @@ export const compact = {
     "files": [
       "kv/compact",
       "lib/list",
-      "lib/page"
+      "lib/page",
+      "lib/page_slot"
     ]
   }
 } as const;
@@ -1390,6 +1496,88 @@ export const gemv_cols = {
   }
 } as const;
 
+export const gemv_deep = {
+  "name": "gemv_deep",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "gamma": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "bias": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 24,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "yStride": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 20,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "NORM": 0,
+    "EPILOGUE": 0,
+    "BIAS": 0
+  },
+  "tiles": {
+    "SLICES": 64,
+    "BITS": 4,
+    "GROUP": 32,
+    "ROWS": 1,
+    "COLS": 4
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "gpu",
+    "files": [
+      "linear/gemv_deep",
+      "lib/deep",
+      "lib/gate"
+    ]
+  }
+} as const;
+
 export const gemv_split = {
   "name": "gemv_split",
   "bindings": {
@@ -1663,6 +1851,7 @@ export const kivi_seal = {
       "kv/kivi_seal",
       "lib/hadamard",
       "lib/page",
+      "lib/page_slot",
       "lib/units",
       "lib/opened",
       "lib/codes",
@@ -2115,6 +2304,7 @@ export const place_heads = {
       "lib/head",
       "lib/page_writer",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half",
@@ -2315,8 +2505,157 @@ export const qkv_cols = {
       "lib/head",
       "lib/page_writer",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
+      "lib/pack_half"
+    ]
+  }
+} as const;
+
+export const qkv_deep = {
+  "name": "qkv_deep",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "vectors": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "rope": {
+      "binding": 5,
+      "type": "read-only-storage"
+    },
+    "q": {
+      "binding": 6,
+      "type": "storage"
+    },
+    "kv": {
+      "binding": 7,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 8,
+    "size": 80,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "rowAt": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "firstHead": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "queries": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "ownerHeads": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "tableAt": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 44,
+        "type": "u32"
+      },
+      "gammaQ": {
+        "offset": 48,
+        "type": "u32"
+      },
+      "gammaKv": {
+        "offset": 52,
+        "type": "u32"
+      },
+      "biasAt": {
+        "offset": 56,
+        "type": "u32"
+      },
+      "queryNormAt": {
+        "offset": 60,
+        "type": "u32"
+      },
+      "keyNormAt": {
+        "offset": 64,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 68,
+        "type": "f32"
+      },
+      "headEps": {
+        "offset": 72,
+        "type": "f32"
+      },
+      "queryTurns": {
+        "offset": 76,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "BIAS": 0
+  },
+  "tiles": {
+    "SLICES": 64,
+    "KV_BITS": 16,
+    "BITS": 4,
+    "GROUP": 32,
+    "ROWS": 1,
+    "COLS": 8
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "gpu",
+    "files": [
+      "heads/qkv_deep",
+      "lib/head",
+      "lib/deep",
+      "lib/page_slot",
       "lib/pack_half"
     ]
   }
@@ -2459,6 +2798,7 @@ export const qkv_regs = {
       "lib/quads",
       "lib/head",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half",
@@ -2611,6 +2951,7 @@ export const qkv_split = {
       "lib/head",
       "lib/page_writer",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half",
@@ -2756,6 +3097,7 @@ export const qkv_tile = {
       "heads/qkv_tile",
       "lib/head",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half",
@@ -3294,6 +3636,7 @@ export const shadow_keys = {
       "lib/page_key",
       "lib/stored_key",
       "lib/page",
+      "lib/page_slot",
       "lib/units",
       "lib/opened",
       "lib/turn"
@@ -3386,6 +3729,7 @@ export const shadow_landmarks = {
       "lib/page_key",
       "lib/stored_key",
       "lib/page",
+      "lib/page_slot",
       "lib/units",
       "lib/opened",
       "lib/pack_half",
@@ -3832,6 +4176,7 @@ export const shadow_recall = {
       "kv/shadow_recall",
       "lib/page_writer",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half"
@@ -4013,6 +4358,7 @@ export const shadow_values = {
     "files": [
       "kv/shadow_values",
       "lib/page",
+      "lib/page_slot",
       "lib/units",
       "lib/opened",
       "lib/codes",
@@ -4684,6 +5030,7 @@ export const window_score = {
       "lib/joined",
       "lib/window_scores",
       "lib/page",
+      "lib/page_slot",
       "lib/four_keys"
     ]
   }
@@ -4792,6 +5139,7 @@ export const window_sums = {
       "lib/joined",
       "lib/window_scores",
       "lib/page",
+      "lib/page_slot",
       "lib/four_keys"
     ]
   }
@@ -4799,12 +5147,12 @@ export const window_sums = {
 
 /** Kernels that take each other's place: the same buffers and parameters. */
 export const families = {
-  attn_decode: { attn_decode, attn_decode_regs, attn_decode_sg },
+  attn_decode: { attn_decode, attn_decode_regs, attn_decode_sg, attn_decode_vec },
   attn_prefill: { attn_prefill_regs, attn_prefill_tile },
   gemm: { gemm_regs, gemm_regs_sg, gemm_tile },
-  gemv: { gemv_cols, gemv_split },
+  gemv: { gemv_cols, gemv_deep, gemv_split },
   pack: { pack_block, pack_float },
-  qkv_narrow: { qkv_cols, qkv_split },
+  qkv_narrow: { qkv_cols, qkv_deep, qkv_split },
   qkv_wide: { qkv_regs, qkv_tile },
 } as const;
 

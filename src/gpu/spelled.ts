@@ -36,7 +36,10 @@ function product(text: string): number {
   }, Number(first));
 }
 
-const sum = (text: string): number => text.split("+").reduce((total, term) => total + product(term), 0);
+const sum = (text: string): number =>
+  text
+    .split(/(?=[+-])/)
+    .reduce((total, term) => total + (term[0] === "-" ? -1 : 1) * product(term.replace(/^[+-]/, "")), 0);
 
 /** What `const name` of the shader is defined as. */
 function definition(code: string, name: string): string {
@@ -45,7 +48,7 @@ function definition(code: string, name: string): string {
   return found;
 }
 
-/** Value of an expression of u32: numbers, constants of the shader, + * /, min of two, and parentheses. */
+/** Value of an expression of u32: numbers, constants of the shader, + - * /, min of two, and parentheses. */
 function constantOf(code: string, expression: string): number {
   const named = (name: string): string => String(constantOf(code, definition(code, name)));
   let rest = expression.replace(/(?<=\d)u\b/g, "").replace(/\b[A-Z]\w*/g, named);

@@ -29,6 +29,7 @@ import place_heads from "./heads/place_heads.ts";
 import trim from "./rows/trim.ts";
 import embed from "./rows/embed.ts";
 import gemv_cols from "./cpu/gemv_cols.ts";
+import gemv_deep from "./linear/gemv_deep.ts";
 import gemv_split from "./linear/gemv_split.ts";
 import logit_adjust from "./sample/logit_adjust.ts";
 import logit_count from "./sample/logit_count.ts";
@@ -46,6 +47,7 @@ import peak_copy from "./peak/peak_copy.ts";
 import peak_fma from "./peak/peak_fma.ts";
 import qkv_regs from "./cpu/qkv_regs.ts";
 import qkv_cols from "./cpu/qkv_cols.ts";
+import qkv_deep from "./heads/qkv_deep.ts";
 import qkv_split from "./heads/qkv_split.ts";
 import qkv_tile from "./heads/qkv_tile.ts";
 import fold from "./weights/fold.ts";
@@ -56,6 +58,7 @@ import attn_combine from "./attention/attn_combine.ts";
 import attn_decode from "./attention/attn_decode.ts";
 import attn_decode_regs from "./cpu/attn_decode_regs.ts";
 import attn_decode_sg from "./attention/attn_decode_sg.ts";
+import attn_decode_vec from "./attention/attn_decode_vec.ts";
 import attn_prefill_regs from "./cpu/attn_prefill_regs.ts";
 import attn_prefill_tile from "./attention/attn_prefill_tile.ts";
 import copy from "./train/copy.ts";
@@ -100,6 +103,7 @@ export const specs: readonly KernelSpec[] = [
   place_heads,
   embed,
   gemv_cols,
+  gemv_deep,
   gemv_split,
   logit_adjust,
   logit_count,
@@ -118,6 +122,7 @@ export const specs: readonly KernelSpec[] = [
   square_sums,
   transpose,
   qkv_cols,
+  qkv_deep,
   qkv_split,
   qkv_regs,
   qkv_tile,
@@ -127,6 +132,7 @@ export const specs: readonly KernelSpec[] = [
   attn_decode,
   attn_decode_regs,
   attn_decode_sg,
+  attn_decode_vec,
   attn_prefill_regs,
   attn_prefill_tile,
   copy,

@@ -7,6 +7,7 @@ import { columnOf } from "../../kv/layout.ts";
 import { Later } from "../../later.ts";
 import type { ModelConfig } from "../config.ts";
 import type { ModelContext } from "../context.ts";
+import { deepColumns, deepSlices } from "../ops/deep.ts";
 import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
@@ -96,20 +97,13 @@ export function projectNarrow(
   const { matrix, vectors } = product.qkv;
   const { stride, words, scales } = wholeOf(matrix);
   const { headWidth: E } = model.config;
-  const cols = variant.kernel === "qkv_cols";
   return runsOf(model, product).map((run) => {
     const common = shared(model, product, run);
+    const { constants, groups } = narrowShape(variant, matrix, common.constants, { heads: run.count, rows: tileRows });
     return dispatch({
       kernel: families.qkv_narrow[variant.kernel],
       label: labelOf(product),
-      constants: {
-        ...common.constants,
-        BITS: matrix.bits,
-        GROUP: matrix.group,
-        UNIT: unitOf(matrix, variant.unit),
-        ROWS: tileRows,
-        ...(cols ? {} : { SLICES: qkvSlices(variant, E, tileRows) }),
-      },
+      constants: { ...constants, BITS: matrix.bits, GROUP: matrix.group, ROWS: tileRows },
       buffers: { ...common.buffers, words, scales },
       params: (s: Sizes) => ({
         ...common.params(s),
@@ -117,11 +111,29 @@ export function projectNarrow(
         gammaQ: vectors.gammaQ,
         gammaKv: vectors.gammaKv,
       }),
-      grid: (s) => (product.rows(s) === 0 ? [0, 0, 0] : [run.count, 1, 1]),
+      grid: (s) => (product.rows(s) === 0 ? [0, 0, 0] : [run.count, groups, 1]),
       bytes: () => weightBytes(columnsOf(matrix, run.count * E)),
       flops: common.flops,
     });
   });
+}
+
+/** Constants of a kernel for few rows, and workgroups of a head. */
+function narrowShape(
+  variant: QkvNarrow,
+  matrix: Matrix,
+  { HEAD_NORM, ...shape }: { E: number; HEAD_NORM: number; KV_BITS: number; BIAS: number },
+  { heads, rows }: { heads: number; rows: number },
+): { constants: Readonly<Record<string, number>>; groups: number } {
+  const { E } = shape;
+  if (variant.kernel === "qkv_deep") {
+    const COLS = E % 8 === 0 ? Math.max(4, deepColumns(heads * E, 8)) : 4;
+    const SLICES = deepSlices(matrix, rows, COLS, variant.threads);
+    return { constants: { ...shape, COLS, SLICES }, groups: E / COLS };
+  }
+  const whole = { ...shape, HEAD_NORM, UNIT: unitOf(matrix, variant.unit) };
+  const slices = variant.kernel === "qkv_cols" ? {} : { SLICES: qkvSlices(variant, E, rows) };
+  return { constants: { ...whole, ...slices }, groups: 1 };
 }
 
 /** Slices of whole heads are dequantised, with the norm's weight multiplied in, and multiplied. */

@@ -1,11 +1,19 @@
 // The kernel variants that there are, by family. A line registers one: its kernel and constants, what it needs of an adapter
 // (`needs`), and the row classes that it is for (`classes`). Of those that an adapter can run for a class, the first one is
 // the default, and the others are measured against it. Those of adapters without a GPU: software.ts.
+import { alignUp, ceilDiv } from "../../errors.ts";
 import type { Offer } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
 import type { GemmVariant, GemvVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
-import { type DecodeVariant, type PrefillVariant, type QkvNarrow, qkvSlices, type QkvWide } from "./variant.ts";
+import {
+  type DecodeVariant,
+  type PrefillVariant,
+  type QkvNarrow,
+  qkvSlices,
+  type QkvWide,
+  vectorLanes,
+} from "./variant.ts";
 
 export interface Candidates {
   qkvNarrow: readonly QkvNarrow[];
@@ -26,6 +34,17 @@ export const split = (lanes: number, slices: number, unit = 16): GemvVariant => 
   columns: SPLIT_COLUMNS,
   slices,
   unit,
+});
+
+/** So many columns and threads of a workgroup along K, at most. */
+const deep = (columns: number, slices: number): GemvVariant => ({
+  name: `deep ${columns}·${slices}`,
+  needs: { threads: slices, workgroupBytes: 16384 },
+  kernel: "gemv_deep",
+  lanes: 0,
+  columns,
+  slices,
+  unit: 32,
 });
 
 /** Bytes of the two tiles of gemm_tile and qkv_tile, each twice: vec4f. */
@@ -69,16 +88,34 @@ export const workgroup = (
     needs: { threads: WG, workgroupBytes: (4 * heads * (32 * pages + WG)) / kvHeads + 8 * WG + notes + 4 },
     kernel: "attn_decode",
     threads,
-    pages,
+    constants: { PAGES: pages, WG: alignUp(WG, 8) },
   };
 };
-export const subgroup = (threads: number): DecodeVariant => ({
-  name: `subgroup ${threads}`,
-  needs: { lanes: threads, threads },
+export const subgroup = (lanes: number): DecodeVariant => ({
+  name: `subgroup ${lanes}`,
+  needs: { lanes, threads: lanes },
   kernel: "attn_decode_sg",
-  threads,
-  pages: 1,
+  threads: lanes,
+  constants: { LANES: lanes },
 });
+
+/** Sums of attn_decode_vec that a lane can keep in registers. */
+const MOST_SUMS = 64;
+/** Loads of 16 bytes on several subgroups; where words of a slot do not come in fours, or its sums are too many, none. */
+function vectors(lanes: number, { heads, kvHeads, headWidth: E }: ModelConfig, kvBits: number): DecodeVariant[] {
+  const R = heads / kvHeads;
+  const sums = (R * 128 * ceilDiv(E * kvBits, 128 * lanes)) / kvBits;
+  if (lanes < 4 || (E * kvBits) % 128 > 0 || sums > MOST_SUMS) return [];
+  const V_LANES = vectorLanes(lanes, E, kvBits);
+  const made = (SUBGROUPS: number): DecodeVariant => ({
+    name: `vectors ${SUBGROUPS}·${lanes}`,
+    needs: { lanes, threads: SUBGROUPS * lanes, workgroupBytes: 4 * SUBGROUPS * R * (E + 3) },
+    kernel: "attn_decode_vec",
+    threads: SUBGROUPS * lanes,
+    constants: { LANES: lanes, V_LANES, SUBGROUPS },
+  });
+  return [made(4), made(2), made(1)];
+}
 
 export const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig): QkvNarrow => {
   const variant: QkvNarrow = {
@@ -90,6 +127,13 @@ export const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelC
   };
   return { ...variant, needs: { threads: (E / 2) * qkvSlices(variant, E, 1), workgroupBytes: 16384 } };
 };
+const qkvDeep = (threads: number): QkvNarrow => ({
+  name: `deep ${threads}`,
+  needs: { threads, workgroupBytes: 16384 },
+  kernel: "qkv_deep",
+  unit: 32,
+  threads,
+});
 const qkvTile = (TM: number, WY: number, BK: number, { headWidth: E }: ModelConfig): QkvWide => ({
   name: `tile of ${TM * WY} rows, ${BK} deep`,
   needs: { threads: (E / 8) * WY, workgroupBytes: tileBytes(BK, TM * WY, E) },
@@ -107,9 +151,14 @@ export const qkvTiles = (config: ModelConfig): QkvWide[] =>
 /** A GPU: coalesced loads, tiles in workgroup memory, subgroups where offered. */
 export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits: number): Candidates {
   return {
-    qkvNarrow: [qkvSplit(256, 16, config), qkvSplit(128, 16, config), qkvSplit(256, 32, config)],
+    qkvNarrow: [
+      ...(config.headNorm || kvBits < 16 ? [] : [qkvDeep(64), qkvDeep(128)]), // these know no whole head
+      qkvSplit(256, 16, config),
+      qkvSplit(128, 16, config),
+      qkvSplit(256, 32, config),
+    ],
     qkvWide: qkvTiles(config),
-    gemv: [split(8, 16), split(8, 32), split(16, 16), split(32, 8), split(8, 16, 32)],
+    gemv: [deep(8, 64), deep(4, 64), deep(8, 128), split(8, 16), split(8, 32), split(16, 16)],
     gemm: [
       tile(8, 2, 8, 8, 16),
       tile(4, 2, 8, 8, 16),
@@ -120,6 +169,7 @@ export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
     ],
     prefill: [prefillTile(128), prefillTile(64)],
     decode: [
+      ...vectors(lanes, config, kvBits),
       ...(lanes >= 4 ? [subgroup(lanes)] : []),
       workgroup(64, 4, config, kvBits),
       workgroup(128, 8, config, kvBits),

@@ -4,6 +4,7 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { Bindable } from "../../gpu/kernel.ts";
 import { families, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
+import { deepColumns, deepSlices } from "./deep.ts";
 import type { Sizes } from "./sizes.ts";
 import type { Variant } from "./variant.ts";
 import { type Matrix, pieceAt, type PieceRange, piecesOf, rangesOf, type Vector } from "../weights/matrix.ts";
@@ -49,13 +50,31 @@ function from(bound: Bindable, floats: number): Bindable {
 
 export interface GemvVariant extends Variant {
   kernel: keyof typeof families.gemv;
-  /** Threads along N, columns per thread. */
+  /** Threads along N; gemv_deep has none. */
   lanes: number;
+  /** Columns per thread, at most. */
   columns: number;
-  /** Threads along K (gemv_split). */
+  /** Threads along K, at most. */
   slices: number;
   /** Values of K per inner step, at most. */
   unit: number;
+}
+
+/** What a variant makes of a product: constants of its own, and workgroups. */
+function shapeOf(
+  { kernel, lanes, columns: most, slices, unit }: GemvVariant,
+  { matrix, epilogue }: Linear,
+  columns: number,
+  rows: number,
+): { own: Readonly<Record<string, number>>; groups: number } {
+  if (kernel === "gemv_deep") {
+    const COLS = isGated(epilogue) ? 8 : deepColumns(columns, most);
+    return { own: { COLS, SLICES: deepSlices(matrix, rows, COLS, slices) }, groups: ceilDiv(columns, COLS) };
+  }
+  const COLS = isGated(epilogue) ? Math.max(2, most) : most;
+  const threads = kernel === "gemv_cols" ? { WG: lanes } : { LANES: lanes, SLICES: slices };
+  const groups = ceilDiv(ceilDiv(columns, 4 * COLS) * 4, lanes);
+  return { own: { COLS, UNIT: unitOf(matrix, unit), ...threads }, groups };
 }
 
 /** Values per inner step: as many as divide K and the group, at least those of four words (f16: K may end within). */
@@ -76,18 +95,15 @@ function gemvPiece(
   { tileRows, variant }: { tileRows: number; variant: GemvVariant },
 ): AnyDispatch<Sizes> {
   const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
-  const COLS = isGated(epilogue) ? Math.max(2, variant.columns) : variant.columns;
+  const { own, groups } = shapeOf(variant, linear, columns, tileRows);
   const shared = {
     BITS: matrix.bits,
     GROUP: matrix.group,
-    UNIT: unitOf(matrix, variant.unit),
     NORM: norm ? 1 : 0,
     EPILOGUE: EPILOGUE[epilogue],
     BIAS: bias ? 1 : 0,
     ROWS: tileRows,
-    COLS,
   };
-  const own = variant.kernel === "gemv_cols" ? { WG: variant.lanes } : { LANES: variant.lanes, SLICES: variant.slices };
   const constants = { ...shared, ...own };
   const width = outputWidth(linear);
   return dispatch({
@@ -110,7 +126,7 @@ function gemvPiece(
       yStride: width,
       eps: norm?.epsilon ?? 0,
     }),
-    grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(ceilDiv(columns, 4 * COLS) * 4, variant.lanes), 1, 1],
+    grid: (s) => [rows(s) === 0 ? 0 : groups, 1, 1],
     bytes: () => weightBytes({ ...matrix, columns }),
     flops: (s) => 2 * rows(s) * columns * matrix.depth,
   });
