@@ -124,6 +124,7 @@ const LEAVES = [
   "events",
   "figures",
   "footprint",
+  "generation",
   "prompts",
   "sessions",
   "students",
@@ -188,6 +189,7 @@ const ORDER: Record<string, readonly string[]> = {
   train: ["tensor", "start", "ops", "products", "attention", "buffers", "student", "loss", "optimiser", "trainer"],
   model: [
     "reader",
+    "stretched",
     "rotation",
     "families",
     "config",
