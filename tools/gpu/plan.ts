@@ -68,15 +68,15 @@ export const WHOLE: readonly Planned[] = [
 
 /** The same kinds at a size that a CPU can do: whether the run works. */
 export const TINY: readonly Planned[] = [
-  { name: "peaks", slice: { kind: "peaks" }, seconds: 1, most: 60 },
-  { name: "kernels", slice: { kind: "kernels", names: ["rmsnorm", "gather"] }, seconds: 1, most: 60 },
+  { name: "peaks", slice: { kind: "peaks" }, seconds: 1, most: 200 },
+  { name: "kernels", slice: { kind: "kernels", names: ["rmsnorm", "gather"] }, seconds: 1, most: 200 },
   ...["f16", "swiftkv=half", "kivi:bits=4", "shadow"].map((recipe): Planned => ({
     name: `toy ${recipe}`,
     slice: { kind: "speed", shape: "toy", recipe, lengths: [32, 96], runs: 1, newTokens: 4, times: recipe === "f16" },
     seconds: 1,
-    most: 60,
+    most: 200,
   })),
-  { name: "golden f32", slice: { kind: "golden", kv: "f32" }, seconds: 1, most: 120 },
+  { name: "golden f32", slice: { kind: "golden", kv: "f32" }, seconds: 1, most: 200 },
 ];
 
 /** What a run needs of the machine. */
