@@ -60,6 +60,7 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
     privatePages: [6, 4, 8],
     regions: 0,
     streamed: null,
+    choiceWords: 0,
     records: 16,
   };
   const layout = layoutOf(5, { layers: 1, group: 2 });

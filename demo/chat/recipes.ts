@@ -24,6 +24,8 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "kivi:kbits=8,vbits=4", note: "older text rounded a little", kl: { [FABLE]: 0.00007, [SMOLLM2]: 0.0007 } },
   { recipe: "kivi:bits=4", note: "older text rounded", kl: { [FABLE]: 0.0002, [SMOLLM2]: 0.007 } },
   { recipe: "kivi:bits=2", note: "older text rounded a lot", kl: { [FABLE]: 0.008, [SMOLLM2]: 0.18 } },
+  { recipe: "think:keep=0.6", note: "older text by the channels that the question asks for", kl: {} },
+  { recipe: "kivi:bits=4+think:keep=0.6", note: "the same, rounded besides", kl: {} },
   { recipe: "pyramid:budget=512", note: "forgets what the question leaves aside", kl: { [FABLE]: 0.006 } },
   { recipe: "snapkv:budget=512", note: "the same, equally in all layers", kl: {} },
   { recipe: "shadow", note: "keeps all; each word picks what it reads of it", kl: {} },

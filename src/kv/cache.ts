@@ -5,8 +5,9 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords, split, type Stretch } from "./arena.ts";
 import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
+import { Choices } from "./choices.ts";
 import type { PageMove, Sealer } from "./edits.ts";
-import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
+import { isSealed, keptFormat, type PageFormat, type WrittenFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
 import { ALL_SLOTS, type Entry, PageLists } from "./lists.ts";
 import type { BlockMove } from "./blocks.ts";
@@ -30,6 +31,8 @@ export interface CacheShape {
   regions: number;
   /** Set where prompts are streamed. */
   streamed: StreamedShape | null;
+  /** Words of what is chosen for a list at a prompt's end; 0: nothing is. */
+  choiceWords: number;
   /** Sequences that can take part in a step at once. */
   sequences: number;
   /** Pages of the longest sequence. */
@@ -57,6 +60,7 @@ export class KvCache {
   /** Private pages of all sequences, where a recipe keeps parts of prompts. */
   readonly privateArena: Arena | null;
   readonly streamed: StreamedBuffers | null;
+  readonly choices: Choices | null;
   readonly #gpu: Gpu;
   /** One block of one store, on its way to another one of the same format. */
   readonly #staging: GPUBuffer;
@@ -85,10 +89,12 @@ export class KvCache {
     this.arenas = this.privateArena ? [...whole, this.privateArena] : whole;
     const pages = Math.min(shape.room, shape.maxPages);
     this.lists = new PageLists(gpu, { ...shape, sequences: shape.sequences + 1, columns: this.columns, pages });
+    this.choices =
+      shape.choiceWords === 0 ? null : new Choices(gpu, { ...shape, columns: this.columns, words: shape.choiceWords });
     this.#staging = gpu.buffer("block copy", this.#stagedBytes(), "scratch");
     const seals = shape.tiers.some(({ format }) => isSealed(format));
     const sealable = shape.tiers[0]!.blocks * this.columns;
-    this.#sealer = seals ? new parts!.Sealer(gpu, this.arenas, shape.headWidth, sealable) : null;
+    this.#sealer = seals ? new parts!.Sealer(gpu, this.arenas, shape.headWidth, sealable, this.choices) : null;
     this.#used = Array.from({ length: shape.sequences }, () => new Set<number>());
     this.#fewer = Array.from({ length: shape.sequences + 1 }, () => 0);
     this.#givenUp = [...this.#fewer];
@@ -189,12 +195,13 @@ export class KvCache {
   }
 
   #makePrivateArena(number: number): Arena | null {
-    const { privatePages, kvHeads, headWidth } = this.shape;
+    const { privatePages, kvHeads, headWidth, tiers, choiceWords } = this.shape;
     if (!privatePages) return null;
     const pages = this.bundles.map(({ first, count }) =>
       privatePages.slice(first, first + count).reduce((sum, own) => sum + own, 0),
     );
-    return new Arena(this.#gpu, number, { format: this.written, kvHeads, headWidth }, pages, "kv private pages");
+    const format = keptFormat(this.written, tiers.at(-1)!.format, choiceWords > 0);
+    return new Arena(this.#gpu, number, { format, kvHeads, headWidth }, pages, "kv private pages");
   }
 
   // ---- room ----
@@ -282,7 +289,8 @@ export class KvCache {
 
   /** The sequence has its first pages no longer, but private ones in each list. */
   setKept(sequence: number, kept: KeptPages): void {
-    const used = this.#used[sequence]?.add(this.privateArena!.number);
+    const used = this.#used[sequence];
+    if (this.privateArena && kept.liveFrom > 0) used?.add(this.privateArena.number);
     for (const arena of this.streamed?.passing ?? []) used?.delete(arena.number);
     const { liveFrom, region } = kept;
     this.lists.setHeaders(sequence, (column) => ({ kept: kept.pages[column]?.length ?? 0, liveFrom, region }));
@@ -356,17 +364,16 @@ export class KvCache {
 
   /** The program, prepared, for the moves that change a block's format; null where none does. */
   async prepareSeals(moves: readonly BlockMove[]): Promise<Pick<Program<never>, "encode"> | null> {
-    const placed = moves.map(({ from, to }) => [this.#places(from), this.#places(to)] as const);
-    const seals = placed.filter(([from, to]) => from.arena.format !== to.arena.format);
+    const seals = moves.filter(({ sequence }) => sequence !== undefined);
     if (seals.length === 0) return null;
     assert(this.#sealer, "blocks change their format only where a recipe seals");
-    return await this.#sealer.prepare(seals.flatMap(([from, to]) => this.#pageMoves(from, to)));
+    return await this.#sealer.prepare(seals.flatMap((move) => this.#pageMoves(move)));
   }
 
   /** Encodes the moves within a format. */
   encodeCopies(encoder: GPUCommandEncoder, moves: readonly BlockMove[]): void {
-    for (const { from, to } of moves) {
-      if (this.#arenaOf(from).format !== this.#arenaOf(to).format) continue;
+    for (const { from, to, sequence } of moves) {
+      if (sequence !== undefined) continue;
       const targets = this.stretchesOfBlock(to);
       for (const [i, source] of this.stretchesOfBlock(from).entries()) this.#copy(encoder, source, targets[i]!);
     }
@@ -379,17 +386,14 @@ export class KvCache {
     encoder.copyBufferToBuffer(this.#staging, 0, target.buffer, target.offset, bytes);
   }
 
-  #pageMoves(source: Placed, target: Placed): PageMove[] {
-    return source.places.flatMap((from, i) =>
+  #pageMoves({ from, to, sequence }: BlockMove): PageMove[] {
+    const [source, target] = [this.#places(from), this.#places(to)];
+    return source.places.flatMap((place, store) =>
       Array.from({ length: this.shape.kvHeads }, (_, head) => ({
-        from: { ...from, word: from.word + head * source.arena.pageWords },
-        to: { ...target.places[i]!, word: target.places[i]!.word + head * target.arena.pageWords },
+        from: { ...place, word: place.word + head * source.arena.pageWords },
+        to: { ...target.places[store]!, word: target.places[store]!.word + head * target.arena.pageWords },
+        owner: sequence! * this.columns + store * this.shape.kvHeads + head,
       })),
     );
   }
-}
-
-interface Placed {
-  arena: BlockArena;
-  places: readonly PagePlace[];
 }

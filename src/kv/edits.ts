@@ -3,12 +3,15 @@ import { assert } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type AnyDispatch, Program } from "../gpu/program.ts";
 import type { Arena, PagePlace } from "./arena.ts";
+import type { Choices } from "./choices.ts";
 import { isSealed, type SealedFormat, type WrittenFormat } from "./format.ts";
 
 /** A page of one bundle that is replaced by another. */
 export interface PageMove {
   from: PagePlace;
   to: PagePlace;
+  /** Number of the list, of all sequences' lists, whose page it becomes. */
+  owner: number;
 }
 
 /** Of each dispatch of the program: its first move in the buffer, and how many there are. */
@@ -25,20 +28,25 @@ interface Route {
 
 /**
  * Turns pages of written formats into sealed ones. A format's `seal` kernel has the buffers `moves` [*] vec2u (first word of
- * a page in `source` and in `destination`), `source` and `destination`, the parameter `first`, and one workgroup per move.
+ * a page in `source` and in `destination`), `source` and `destination`, the parameter `first`, and one workgroup per move; if it
+ * wants them, also `owners` [*] u32 (the list of each move) and `choices` (choices.ts).
  */
 export class Sealer {
   readonly #gpu: Gpu;
   readonly #moves: GPUBuffer;
+  readonly #owners: GPUBuffer;
+  readonly #choices: GPUBuffer;
   readonly #routes: Route[] = [];
   #program: Promise<Program<SealSizes>> | null = null;
   readonly #headWidth: number;
 
   /** `most` pages can be sealed in one step. */
-  constructor(gpu: Gpu, arenas: readonly Arena[], headWidth: number, most: number) {
+  constructor(gpu: Gpu, arenas: readonly Arena[], headWidth: number, most: number, choices: Choices | null) {
     this.#gpu = gpu;
     this.#headWidth = headWidth;
     this.#moves = gpu.buffer("page moves", most * 8, "scratch");
+    this.#owners = gpu.buffer("owners of moved pages", most * 4, "scratch");
+    this.#choices = choices?.buffer ?? gpu.unused;
     for (const from of arenas.filter(({ format }) => !isSealed(format))) {
       for (const to of arenas.filter(({ format }) => isSealed(format))) {
         for (const bundle of to.buffers.keys()) this.#routes.push({ from, to, bundle });
@@ -61,6 +69,11 @@ export class Sealer {
       "every move has a route and room",
     );
     this.#gpu.write(this.#moves, 0, words);
+    this.#gpu.write(
+      this.#owners,
+      0,
+      Uint32Array.from(sorted.flat(), ({ owner }) => owner),
+    );
     let first = 0;
     const runs = sorted.map(({ length: count }) => ({ first: (first += count) - count, count }));
     program.prepare({ runs });
@@ -80,7 +93,13 @@ export class Sealer {
       kernel: format.seal,
       constants: format.sealConstants(this.#headWidth, from.format as WrittenFormat),
       label: `seal ${format.name}, bundle ${bundle}`,
-      buffers: { moves: this.#moves, source: from.buffers[bundle]!, destination: to.buffers[bundle]! },
+      buffers: {
+        moves: this.#moves,
+        owners: this.#owners,
+        choices: this.#choices,
+        source: from.buffers[bundle]!,
+        destination: to.buffers[bundle]!,
+      },
       params: ({ runs }) => ({ first: runs[index]!.first }),
       grid: ({ runs }) => [runs[index]!.count, 1, 1],
       bytes: ({ runs }) => runs[index]!.count * bytes,

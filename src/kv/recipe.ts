@@ -47,7 +47,7 @@ export class Recipe {
       ? [{ name: "swiftkv", layout: layoutOf(model.layers, model.swiftkv) }]
       : [];
     const systems = this.#systems.map(({ definition, options }) => definition.create(options, model, bounds));
-    for (const system of systems) checkRetaining(system, model, bounds);
+    for (const system of systems) checkWindow(system, model, bounds);
     return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
   }
 
@@ -100,15 +100,14 @@ export class Recipe {
 const wordFor = ({ words = {} }: OptionRule, value: number): string =>
   Object.keys(words).find((word) => words[word] === value) ?? String(value);
 
-/** What a system that keeps a part of its prompts asks of model and step. */
-function checkRetaining({ name, retaining }: KvSystem, { windows }: KvModel, bounds: KvBounds): void {
-  if (!retaining) return;
-  if (windows.some((window) => window > 0)) {
+/** What a system that decides at the end of prompts asks of model and step. */
+function checkWindow({ name, retaining, choosing }: KvSystem, { windows }: KvModel, bounds: KvBounds): void {
+  if (retaining && windows.some((window) => window > 0)) {
     throw new InputError(
       `kv: ${name}; got a model whose layers see a window of its latest tokens, want one that sees all. Leave ${name} out: the window bounds the cache.`,
     );
   }
-  const [chunk, least] = [chunkRowsOf(bounds), retaining.windowRows + 1];
+  const [chunk, least] = [chunkRowsOf(bounds), ((retaining ?? choosing)?.windowRows ?? 0) + 1];
   if (chunk < least) {
     throw new InputError(`chunk: got ${chunk} tokens, want at least ${least} with ${name}. Load with a larger chunk.`);
   }

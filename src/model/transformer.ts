@@ -277,8 +277,8 @@ export class Transformer implements Model {
     await this.#between.settle();
     await this.reserve(roomOfHoldings(cache, holdings));
     const context = contextOf(this.#model, spans.lower);
-    const [access] = systems.flatMap((system) => system.state?.(context) ?? []);
-    return new HeldPages(this.#gpu, cache, holdings, access && sequence !== null ? { access, sequence } : null);
+    const [access = null] = systems.flatMap((system) => system.state?.(context) ?? []);
+    return new HeldPages(this.#gpu, cache, holdings, sequence === null ? null : { access, sequence });
   }
 
   /** A chunk without logits is still waited for: progress and abort happen between chunks, not before them. */

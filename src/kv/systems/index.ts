@@ -3,5 +3,6 @@ import type { SystemDefinition } from "../system.ts";
 import { kivi } from "./kivi/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
 import { shadow } from "./shadow/system.ts";
+import { think } from "./think/system.ts";
 
-export const SYSTEMS: readonly SystemDefinition[] = [kivi, pyramid, shadow, snapkv];
+export const SYSTEMS: readonly SystemDefinition[] = [kivi, pyramid, shadow, snapkv, think];

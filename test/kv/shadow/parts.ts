@@ -37,6 +37,7 @@ const cache = new KvCache(gpu, {
   headWidth: 64,
   tiers: tiersOf(kv, bounds),
   streamed: null,
+  choiceWords: 0,
   privatePages: privatePagesOf(kv, bounds),
   regions: plan.privatePages!.stateBlocks!,
   sequences: 1,
