@@ -179,6 +179,8 @@ const ORDER: Record<string, readonly string[]> = {
     "training",
     "distil",
     "convert",
+    "shares",
+    "sharing",
     "loading",
     "prefixes",
     "saving",
@@ -208,6 +210,7 @@ const ORDER: Record<string, readonly string[]> = {
     "tune",
     "transformer",
     "calibrate",
+    "states",
   ],
 };
 

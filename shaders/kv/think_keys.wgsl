@@ -8,7 +8,7 @@
 // cost      bytes G·S·E·KV_BITS/8, flops 2·G·S·E: memory bound, once per store and prompt
 // why       Eight threads read the eight slots that lie together in a page, the others the next channels by four. Pages of
 //           another arena than `kv` are another dispatch's; slots that hold no token of the prompt may hold NaN.
-// uses      lib/list.wgsl lib/stored_key.wgsl lib/opened.wgsl
+// uses      lib/list.wgsl lib/page_key.wgsl
 
 override WG: u32 = 64;       // threads: 8 along slots, the others along channels
 override E: u32 = 64;        // head width, a multiple of 8
@@ -36,14 +36,6 @@ const SLOTS = 8u;  // that lie together
 
 var<workgroup> parts: array<vec4f, WG>;  // [channels by four, SLOTS]
 
-// Channels 4·e4 … of the key of a slot.
-fn whole_key(page: u32, e4: u32, slot: u32) -> vec4f {
-  let stored = stored_key(page, e4, slot);
-  if (KV_BITS > 8u) { return stored; }
-  let opening = opened(kv[pair_at(page, slot, false)]);
-  return opening.y + opening.x * stored;
-}
-
 @compute @workgroup_size(WG)
 fn think_keys(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
   let list = params.row * params.listLength * params.columns + params.column + wg.x;
@@ -59,7 +51,7 @@ fn think_keys(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index)
       if (entry.z != params.arena) { continue; }
       for (var slot = local % SLOTS; slot < 32u; slot += SLOTS) {
         if (((entry.y >> slot) & 1u) == 0u || entry.w + slot >= params.tokens) { continue; }
-        let x = whole_key(entry.x, e4, slot);
+        let x = page_key(entry.x, e4, slot);
         sum += x * x;
       }
     }

@@ -4541,6 +4541,7 @@ export const think_keys = {
     "files": [
       "kv/think_keys",
       "lib/list",
+      "lib/page_key",
       "lib/stored_key",
       "lib/page",
       "lib/units",

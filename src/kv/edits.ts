@@ -3,15 +3,27 @@ import { assert } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type AnyDispatch, Program } from "../gpu/program.ts";
 import type { Arena, PagePlace } from "./arena.ts";
+import type { BlockMove } from "./blocks.ts";
 import type { Choices } from "./choices.ts";
 import { isSealed, type SealedFormat, type WrittenFormat } from "./format.ts";
 
 /** A page of one bundle that is replaced by another. */
-export interface PageMove {
+interface PageMove {
   from: PagePlace;
   to: PagePlace;
   /** Number of the list, of all sequences' lists, whose page it becomes. */
   owner: number;
+}
+
+/** What it asks of the cache that it seals pages of. */
+interface SealedCache {
+  shape: { kvHeads: number; headWidth: number };
+  arenas: readonly Arena[];
+  choices: Choices | null;
+  /** Lists of a sequence. */
+  columns: number;
+  /** Where the pages of a block lie, store by store (KV head 0 of each). */
+  placesOf(block: number): { arena: Arena; places: readonly PagePlace[] };
 }
 
 /** Of each dispatch of the program: its first move in the buffer, and how many there are. */
@@ -38,12 +50,13 @@ export class Sealer {
   readonly #choices: GPUBuffer;
   readonly #routes: Route[] = [];
   #program: Promise<Program<SealSizes>> | null = null;
-  readonly #headWidth: number;
+  readonly #cache: SealedCache;
 
   /** `most` pages can be sealed in one step. */
-  constructor(gpu: Gpu, arenas: readonly Arena[], headWidth: number, most: number, choices: Choices | null) {
+  constructor(gpu: Gpu, cache: SealedCache, most: number) {
+    const { arenas, choices } = cache;
     this.#gpu = gpu;
-    this.#headWidth = headWidth;
+    this.#cache = cache;
     this.#moves = gpu.buffer("page moves", most * 8, "scratch");
     this.#owners = gpu.buffer("owners of moved pages", most * 4, "scratch");
     this.#choices = choices?.buffer ?? gpu.unused;
@@ -54,8 +67,9 @@ export class Sealer {
     }
   }
 
-  /** The program that seals these pages, prepared. */
-  async prepare(moves: readonly PageMove[]): Promise<Program<SealSizes>> {
+  /** The program that seals the pages of these blocks, prepared. */
+  async prepare(blocks: readonly BlockMove[]): Promise<Program<SealSizes>> {
+    const moves = blocks.flatMap((move) => this.#pagesOf(move));
     this.#program ??= Program.build(
       this.#gpu,
       "seal pages",
@@ -80,6 +94,18 @@ export class Sealer {
     return program;
   }
 
+  #pagesOf({ from, to, sequence }: BlockMove): PageMove[] {
+    const { shape, columns } = this.#cache;
+    const [source, target] = [this.#cache.placesOf(from), this.#cache.placesOf(to)];
+    return source.places.flatMap((place, store) =>
+      Array.from({ length: shape.kvHeads }, (_, head) => ({
+        from: { ...place, word: place.word + head * source.arena.pageWords },
+        to: { ...target.places[store]!, word: target.places[store]!.word + head * target.arena.pageWords },
+        owner: sequence! * columns + store * shape.kvHeads + head,
+      })),
+    );
+  }
+
   /** Its arenas have other buffers now. */
   forget(): void {
     void this.#program?.then((program) => program.dispose());
@@ -91,7 +117,7 @@ export class Sealer {
     const bytes = 4 * (from.pageWords + to.pageWords);
     return {
       kernel: format.seal,
-      constants: format.sealConstants(this.#headWidth, from.format as WrittenFormat),
+      constants: format.sealConstants(this.#cache.shape.headWidth, from.format as WrittenFormat),
       label: `seal ${format.name}, bundle ${bundle}`,
       buffers: {
         moves: this.#moves,

@@ -48,7 +48,7 @@ export type PageFormat = WrittenFormat | SealedFormat;
 export const isSealed = (format: PageFormat): format is SealedFormat => "seal" in format;
 
 /** That of private pages: a sealed one where something is chosen for it and tokens can be moved there. */
-export const keptFormat = (written: WrittenFormat, sealed: PageFormat, chooses: boolean): PageFormat =>
+export const keptFormat = (written: PageFormat, sealed: PageFormat, chooses: boolean): PageFormat =>
   chooses && isSealed(sealed) && sealed.gather ? sealed : written;
 
 /** Words per slot beside its elements: pairs (scale, minimum) of K and of V. */

@@ -12,7 +12,7 @@ export function keptMoves(
   store: number,
 ): AnyDispatch<StepSizes>[] {
   const { lists, choices } = cache;
-  const privateArena = cache.privateArena!;
+  const privateArena = cache.privatePages!.arena;
   const bundle = cache.bundleOf(store);
   const { kvHeads, headWidth } = model;
   return cache.writtenArenasOf(store).map((from): AnyDispatch<StepSizes> => ({

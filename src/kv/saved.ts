@@ -40,7 +40,7 @@ export class HeldPages {
   constructor(gpu: Gpu, cache: KvCache, { blocks, kept, reply }: Holdings, beside: Beside | null = null) {
     this.#gpu = gpu;
     const held = blocks.filter((block) => block !== GONE).flatMap((block) => cache.stretchesOfBlock(block));
-    const own = kept ? cache.stretchesOfKept(kept) : [];
+    const own = kept ? (cache.privatePages?.stretches(kept) ?? []) : [];
     const access = kept ? (beside?.access ?? null) : null;
     const standing = access ? blocksStanding(kept!, reply!) : 0;
     const state = access?.stretches(beside!.sequence, kept!.region, standing) ?? [];

@@ -29,7 +29,7 @@ export function resolve(model: KvModel, written: WrittenFormat, systems: readonl
   const sealed = systems.find((system) => system.sealed)?.sealed ?? null;
   const parts = {
     written,
-    layout: systems.find(({ layout }) => layout)?.layout ?? ordinaryLayout(model.layers),
+    layout: systems.findLast(({ layout }) => layout)?.layout ?? ordinaryLayout(model.layers),
     sealed: choosing ? choosing.seal(written, sealed) : sealed,
     choosing,
     retaining: systems.find(({ retaining }) => retaining)?.retaining ?? null,

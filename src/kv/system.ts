@@ -210,7 +210,7 @@ export interface StateBytes {
 
 export interface KvSystem {
   name: string;
-  /** Which store a layer reads and fills. At most one system of a recipe has a layout. */
+  /** Which store a layer reads and fills. At most one system of a recipe has a layout; it takes the place of SwiftKV's, and is made from it. */
   layout?: Layout;
   /** At most one system seals. */
   sealed?: SealedPages;
@@ -248,16 +248,25 @@ export interface OptionRule {
   default: number;
 }
 
+/** An option of a system that is a text, and must be given. */
+export interface TextRule {
+  pattern: RegExp;
+  /** What is wanted, for errors. */
+  want: string;
+}
+
 export type Options = Readonly<Record<string, number>>;
+export type Texts = Readonly<Record<string, string>>;
 
 /** A system by name: how its part of a recipe is read, and how it is made for a model. */
 export interface SystemDefinition {
   name: string;
   options: Readonly<Record<string, OptionRule>>;
+  texts?: Readonly<Record<string, TextRule>>;
   /** Names that set several options at once, where these are not given themselves. */
   shorthands?: Readonly<Record<string, readonly string[]>>;
   /** Fetches what `create` needs no sooner than its dispatches are asked for. */
   load?(): Promise<unknown>;
   /** Throws InputError where the model cannot have it. */
-  create(options: Options, model: KvModel, bounds: KvBounds): KvSystem;
+  create(options: Options, model: KvModel, bounds: KvBounds, texts: Texts): KvSystem;
 }

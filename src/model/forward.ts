@@ -70,8 +70,12 @@ const projectRows = (model: ModelContext, tileRows: number, layer: number, range
     rows,
   });
 
+/** A layer that fills no store makes queries only. */
+const rangeOf = ({ cache }: ModelContext, layer: number): HeadRange =>
+  cache.shape.layout.fills[layer]!.count > 0 ? "all" : "queries";
+
 const wholeLayer = (model: ModelContext, tileRows: number, layer: number): AnyDispatch<Sizes>[] => [
-  ...projectRows(model, tileRows, layer, "all"),
+  ...projectRows(model, tileRows, layer, rangeOf(model, layer)),
   ...rest(model, layer, tileRows, model.spans.lower),
 ];
 
