@@ -7,12 +7,7 @@ import { WRITTEN_FORMATS } from "../src/kv/format.ts";
 import { HeldPages } from "../src/kv/saved.ts";
 import { layoutOf } from "../src/kv/systems/swiftkv/layout.ts";
 import { convert, type Engine, type EngineEvent, type GenerateOptions, load, type LoadProgress } from "../src/index.ts";
-
-async function openDevice(): Promise<GPUDevice> {
-  const adapter = await navigator.gpu?.requestAdapter();
-  if (!adapter) throw new Error("no WebGPU adapter: GPU tests fail, they do not skip");
-  return adapter.requestDevice();
-}
+import { openDevice, sharedDevice } from "./shared.ts";
 
 /** "fulfilled", or the name and message of the error. */
 const outcome = (work: Promise<unknown>): Promise<string> =>
@@ -52,7 +47,7 @@ function breakMappings(count: number): void {
 
 /** Pages written to one cache, read, written to blocks and private pages elsewhere in another one, and read again. */
 async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: boolean }> {
-  const gpu = await Gpu.open(await openDevice());
+  const gpu = await Gpu.open(await sharedDevice());
   const { f16: format } = WRITTEN_FORMATS;
   const shape = {
     kvHeads: 2,
@@ -99,7 +94,7 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
 
 /** Two staging buffers through failures of every kind; returns what was read afterwards, twice `[7, 8]`. */
 async function readback(): Promise<number[][]> {
-  const device = await openDevice();
+  const device = await sharedDevice();
   const gpu = await Gpu.open(device);
   const source = gpu.buffer("source", 16, "scratch");
   gpu.write(source, 0, Uint32Array.of(7, 8, 9, 10));
@@ -116,13 +111,12 @@ async function readback(): Promise<number[][]> {
   const reads = [submit(), submit()];
   const results = await Promise.all(reads.map((read) => read()));
   gpu.dispose();
-  device.destroy();
   return results.map((bytes) => [...new Uint32Array(bytes)]);
 }
 
 /** Steps that fail in turn by submit and by mapping, then a reply; returns the outcomes and the reply's tokens. */
 async function failingSteps(source: string, prompt: readonly number[], maxTokens: number) {
-  const device = await openDevice();
+  const device = await sharedDevice();
   const engine = await open(source, device);
   const outcomes: string[] = [];
   for (let round = 0; round < 8; round++) {
@@ -136,13 +130,12 @@ async function failingSteps(source: string, prompt: readonly number[], maxTokens
   }
   const { tokens } = await generate(engine, prompt, maxTokens).result;
   engine.dispose();
-  device.destroy();
   return { outcomes, tokens };
 }
 
 /** The memory that a long prompt's cache needs is not there, then it is: outcomes of a short reply, the long one, and both again. */
 async function exhausted(source: string, prompt: readonly number[]): Promise<{ outcomes: string[]; same: boolean }> {
-  const device = await openDevice();
+  const device = await sharedDevice();
   const options = { device, tune: "off", kv: "f32", context: 256, reserve: 32, chunk: 32 } as const;
   const engine = await load(new URL(source, location.href).href, options);
   const short = prompt.slice(0, 6);
@@ -158,7 +151,6 @@ async function exhausted(source: string, prompt: readonly number[]): Promise<{ o
   const again = await generate(engine, short, 8).result;
   outcomes.push(await outcome(generate(engine, long, 4).result));
   engine.dispose();
-  device.destroy();
   return { outcomes, same: String(again.tokens) === String(tokens) };
 }
 

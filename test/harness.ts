@@ -31,31 +31,16 @@ import { memory, starving } from "./memory.ts";
 import { liveBuffers } from "./live.ts";
 import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
-import { type KernelSpec, runCases, seeds, survivors } from "./kernels/spec.ts";
+import { type KernelSpec, moreProblemsOf, problemsOf } from "./kernels/spec.ts";
 import { starting, workers } from "./workers.ts";
 import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
 import { savingIn } from "./saving.ts";
+import { openDevice, sharedDevice } from "./shared.ts";
 
 reportProgress();
 
 // Systems for tests make themselves known to recipes.
 import.meta.glob("./kv/*/system.ts", { eager: true });
-
-const WANTED: readonly GPUFeatureName[] = ["subgroups", "timestamp-query"];
-
-async function openDevice(wanted = WANTED): Promise<GPUDevice> {
-  const adapter = await navigator.gpu?.requestAdapter();
-  if (!adapter) throw new Error("no WebGPU adapter: GPU tests fail, they do not skip");
-  const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
-  return adapter.requestDevice({
-    requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: { maxStorageBufferBindingSize, maxBufferSize },
-  });
-}
-
-let opened: Promise<GPUDevice> | undefined;
-/** The device of all engines that need none of their own: what one compiled, the next finds. */
-const sharedDevice = (): Promise<GPUDevice> => (opened ??= openDevice());
 
 /** Runs `work` on a device of the kernel's own. Returns what it complains of and what the device does; want nothing. */
 async function onDevice(name: string, work: (device: GPUDevice, spec: KernelSpec) => Promise<string[]>) {
@@ -73,15 +58,10 @@ async function onDevice(name: string, work: (device: GPUDevice, spec: KernelSpec
 }
 
 /** Failures of a kernel's cases and the mutants nobody caught. */
-const kernel = (name: string): Promise<string[]> =>
-  onDevice(name, async (device, spec) => [
-    ...(await runCases(device, spec, seeds(0, spec.cases))),
-    ...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`),
-  ]);
+const kernel = (name: string): Promise<string[]> => onDevice(name, problemsOf);
 
 /** Failures of the cases that only the full run takes. */
-const moreCases = (name: string): Promise<string[]> =>
-  onDevice(name, (device, spec) => runCases(device, spec, seeds(spec.cases, (spec.allCases ?? 0) - spec.cases)));
+const moreCases = (name: string): Promise<string[]> => onDevice(name, moreProblemsOf);
 
 /** Draws of the whole sampling chain against the exact distribution; want no complaints. */
 async function sampling(): Promise<string[]> {

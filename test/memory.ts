@@ -1,16 +1,7 @@
 // What the tests of memory call inside the page: plans beside what is really allocated, small limits, allocations that fail.
 import { type Engine, load, type LoadOptions, type MemoryPlan, type MemoryUse, plan } from "../src/index.ts";
 import { liveBuffers } from "./live.ts";
-
-async function openDevice(): Promise<GPUDevice> {
-  const adapter = await navigator.gpu?.requestAdapter();
-  if (!adapter) throw new Error("no WebGPU adapter: GPU tests fail, they do not skip");
-  return adapter.requestDevice();
-}
-
-let opened: Promise<GPUDevice> | undefined;
-/** Of all loads that leave it as it is: what one compiled, the next finds. */
-const sharedDevice = (): Promise<GPUDevice> => (opened ??= openDevice());
+import { sharedDevice } from "./shared.ts";
 
 const absolute = (source: string): string => new URL(source, location.href).href;
 
@@ -35,7 +26,7 @@ function watchBytes(device: GPUDevice): () => number {
     return buffer;
   };
   return () => {
-    device.createBuffer = createBuffer;
+    delete (device as Partial<GPUDevice>).createBuffer;
     return most;
   };
 }
@@ -95,27 +86,33 @@ export interface Spoken {
 
 /** What a model says on a device that binds at most `most` bytes at once. */
 async function bounded(source: string, options: LoadOptions, most: number, prompt: number[]): Promise<Spoken> {
-  const device = await openDevice();
-  const { limits } = device;
+  const device = await sharedDevice();
+  const { limits, createBuffer } = device;
   const lowered = new Proxy(limits, {
     get: (all, name) =>
       name === "maxStorageBufferBindingSize" ? most : (Reflect.get(all, name, all) as number | undefined),
   });
-  Object.defineProperty(device, "limits", { value: lowered });
+  Object.defineProperty(device, "limits", { value: lowered, configurable: true });
   let pieces = 0;
-  const { createBuffer } = device;
   device.createBuffer = (descriptor) => {
     if (descriptor.size > most) throw new Error(`a buffer of ${descriptor.size} bytes`);
     if (descriptor.label?.endsWith("words")) pieces++;
     return createBuffer.call(device, descriptor);
   };
-  const engine = await load(absolute(source), { tune: "off", ...options, device });
+  try {
+    return { ...(await spoken(source, { tune: "off", ...options, device }, prompt)), pieces };
+  } finally {
+    for (const own of ["limits", "createBuffer"] as const) delete (device as Partial<GPUDevice>)[own];
+  }
+}
+
+async function spoken(source: string, options: LoadOptions, prompt: number[]): Promise<Omit<Spoken, "pieces">> {
+  const engine = await load(absolute(source), options);
   const reply = engine.session().generate({ tokens: prompt }, { maxTokens: 6, ignoreEnd: true });
   const { tokens, logprobs } = await reply.result;
   const scores = [...(await engine.score(prompt))].slice(1);
   engine.dispose();
-  device.destroy();
-  return { tokens, logprobs, scores, pieces };
+  return { tokens, logprobs, scores };
 }
 
 /** How the nth allocation fails. */
@@ -149,7 +146,7 @@ export async function starving<T>(device: GPUDevice, label: string, work: () => 
   try {
     return await work();
   } finally {
-    device.createBuffer = createBuffer;
+    delete (device as Partial<GPUDevice>).createBuffer;
   }
 }
 
@@ -164,9 +161,10 @@ export interface Failures {
 
 /** Loads a model again and again, and lets another allocation fail each time: every `step`-th of those that it makes. */
 async function failingAllocations(source: string, options: LoadOptions, step: number): Promise<Failures> {
-  const device = await openDevice();
+  const device = await sharedDevice();
   const stray: string[] = [];
-  device.addEventListener("uncapturederror", (event) => stray.push((event as GPUUncapturedErrorEvent).error.message));
+  const listen = (event: Event) => stray.push((event as GPUUncapturedErrorEvent).error.message);
+  device.addEventListener("uncapturederror", listen);
   const { createBuffer } = device;
   const attempt = async (failing: number, fail: keyof typeof FAILURES) => {
     let count = 0;
@@ -186,7 +184,8 @@ async function failingAllocations(source: string, options: LoadOptions, step: nu
     const kind = kinds[failing % kinds.length]!;
     outcomes.push({ kind, ...(await attempt(failing, kind)) });
   }
-  device.destroy();
+  delete (device as Partial<GPUDevice>).createBuffer;
+  device.removeEventListener("uncapturederror", listen);
   return { allocations, outcomes, stray };
 }
 

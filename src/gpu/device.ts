@@ -37,8 +37,8 @@ export const givenBy = async (source: DeviceSource): Promise<GPUDevice> =>
 /** Compiled kernels of each device, by shader, constants and lengths: a second engine on it finds them here. */
 const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
 
-/** Bytes from which a software adapter gains more by fixed lengths than it loses by compiling once for each length. */
-const WORTH_FIXING = 2 ** 17;
+/** Bytes of weights from which a software adapter gains more by fixed lengths than it loses by compiling for each length anew. */
+const WORTH_FIXING = 2 ** 25;
 
 const noAdapter = (what: string, cause?: unknown): UnsupportedError =>
   new UnsupportedError(
@@ -235,8 +235,8 @@ export class Gpu {
   }
 
   /**
-   * The pipeline for these constants, compiled once on this device. Where the profile fixes lengths, also for those of what
-   * is bound, if that is large.
+   * The pipeline for these constants, compiled once on this device. Where the profile fixes lengths and the model is large,
+   * also for those of what is bound.
    */
   kernel(
     source: KernelSource,
@@ -270,9 +270,8 @@ export class Gpu {
   }
 
   #fixedLengths(buffers: Readonly<Record<string, Bindable>>): Readonly<Record<string, number>> {
-    const bytes = Object.entries(buffers).map(([name, buffer]) => [name, bytesOf(buffer)] as const);
-    const worth = this.profile.fixedLengths && bytes.some(([, length]) => length >= WORTH_FIXING);
-    return worth ? Object.fromEntries(bytes) : {};
+    if (!this.profile.fixedLengths || this.bytes.weights < WORTH_FIXING) return {};
+    return Object.fromEntries(Object.entries(buffers).map(([name, buffer]) => [name, bytesOf(buffer)]));
   }
 
   write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {

@@ -12,6 +12,8 @@ export interface AdapterProfile {
   normThreads: number;
   /** Threads of a workgroup that merges partials. */
   combineThreads: number;
+  /** Threads of a workgroup that reads sealed pages, at least: as many as a head has channels is enough. */
+  sealedThreads: number;
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
   /** Milliseconds of a load that measuring may take: what is left over is for the next one. */
@@ -30,6 +32,7 @@ const SOFTWARE: AdapterProfile = {
   splitting: { pagesPerSplit: 1, most: 4 }, // as many workgroups under way as cores
   normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
   combineThreads: 4,
+  sealedThreads: 8,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
   tuningMs: 1000,
   tuningRows: 48,
@@ -43,6 +46,7 @@ const HARDWARE: AdapterProfile = {
   splitting: { pagesPerSplit: 4, most: 64 },
   normThreads: 128,
   combineThreads: 64,
+  sealedThreads: 64,
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
   tuningMs: 2000,
   tuningRows: Infinity,

@@ -45,16 +45,6 @@ test("an error is one line on standard error and exit code 1", async () => {
   );
 });
 
-test("--swiftkv K,G and --kv change what runs, and the figures say so", async () => {
-  const line = ["--prompt", STORY, "--json", "--max-tokens", "3", "--context", "256"];
-  const { code, out, err } = await start(...line, "--swiftkv", "4,2", "--kv", "int8");
-  expect(code, err).toBe(0);
-  // 6 caches of 2 heads: 32 bytes of K, 32 of V, and 8 for their scales and minima.
-  const stats = { swiftkv: { layers: 4, group: 2 }, kvBytesPerToken: 6 * 2 * 72 };
-  expect(JSON.parse(out)).toMatchObject({ stats });
-  expect(err).toMatch(/ · SwiftKV: 4 of 8 layers read, 2 share a cache, untrained\]\n$/);
-});
-
 for (const [what, args, message] of [
   [
     "a shape that the model cannot have",

@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { expect } from "playwright/test";
 import { POLICY } from "../../demo/server/built.mjs";
-import { opened, root, test } from "./published.ts";
+import { root } from "./package.ts";
+import { opened, test } from "./published.ts";
 import { wait } from "./visit.ts";
 
 for (const [name, says] of [

@@ -1,22 +1,14 @@
 // oxlint-disable no-empty-pattern -- Playwright reads the names of fixtures off the pattern
 // The pages as the package has them: built, under a strict content security policy, without headers for isolation.
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect } from "playwright/test";
 import { listen, POLICY } from "../../demo/server/built.mjs";
+import { packaged } from "./package.ts";
 import { test as base, type Visit } from "./visit.ts";
-
-export const root = fileURLToPath(new URL("../..", import.meta.url));
 
 export const test = base.extend<object, { site: string }>({
   site: [
     async ({}, use) => {
-      const folder = join(root, "test/results/published");
-      const vite = join(root, "node_modules/vite/bin/vite.js");
-      const build = [vite, "build", "--mode", "demo", "--logLevel", "error", "--outDir", join(folder, "dist-demo")];
-      execFileSync(process.execPath, build, { cwd: root });
-      const server = await listen({ root: folder, port: 0, middlewares: [] });
+      const server = await listen({ root: await packaged(), port: 0, middlewares: [] });
       await use(`http://localhost:${server.port}/`);
       await server.close();
     },

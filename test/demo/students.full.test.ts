@@ -108,3 +108,13 @@ test("students: one calibrated on the spot is much nearer than a converted one; 
   expect(trained).toMatchObject({ row: `student=${fable}+int8`, bytesPerToken: 1152 });
   expect(trained!.kl).toBeLessThan(folded!.kl!);
 });
+
+test("--swiftkv K,G and --kv change what runs, and the figures say so", async () => {
+  const line = ["--prompt", STORY, "--json", "--max-tokens", "3", "--context", "256"];
+  const { code, out, err } = await command("start.mjs", [...line, "--swiftkv", "4,2", "--kv", "int8"]);
+  expect(code, err).toBe(0);
+  // 6 caches of 2 heads: 32 bytes of K, 32 of V, and 8 for their scales and minima.
+  const stats = { swiftkv: { layers: 4, group: 2 }, kvBytesPerToken: 6 * 2 * 72 };
+  expect(JSON.parse(out)).toMatchObject({ stats });
+  expect(err).toMatch(/ · SwiftKV: 4 of 8 layers read, 2 share a cache, untrained\]\n$/);
+});

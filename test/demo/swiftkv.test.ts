@@ -118,21 +118,21 @@ test("a comparison fills both columns with one prompt and leaves the switch wher
   await expect(replies(page)).toHaveCount(1);
 });
 
-for (const [way, stop] of [
-  ["Its button", () => panel().getByRole("button", { name: "Stop comparing" }).click()],
-  ["Escape", () => page.keyboard.press("Escape")],
-] as const) {
-  test(`${way} stops a comparison; the chat goes on as before`, async () => {
-    await turn("on");
+test("its button and Escape stop a comparison; the chat goes on as before", async () => {
+  await turn("on");
+  for (const stop of [
+    () => panel().getByRole("button", { name: "Stop comparing" }).click(),
+    () => page.keyboard.press("Escape"),
+  ]) {
     await compare().click();
     await expect(panel().getByText(/^Dense: reading/)).toBeVisible(wait);
     await stop();
     await expect(compare()).toBeEnabled(wait);
     await expect(opener()).toHaveAccessibleName("Faster reading (SwiftKV), on");
     await expect(panel().getByRole("alert")).toHaveCount(0);
-    expect((await ask(page, STORY)).figures).toMatch(/wrote 4/);
-  });
-}
+  }
+  expect((await ask(page, STORY)).figures).toMatch(/wrote 4/);
+});
 
 test("nothing can be switched while a reply runs, and no reply begins while something is switched", async () => {
   await page.getByRole("button", { name: "Settings", exact: true }).click();
@@ -174,11 +174,11 @@ test("a student is fitted to a text, saved, opened again, and said to be better 
   await panel().getByRole("button", { name: "Stop fitting" }).click();
   await expect(panel().getByText(/^Not fitted for these layers/)).toBeVisible(wait);
   await panel().getByRole("combobox", { name: /^Text/ }).selectOption("file");
-  const buffer = Buffer.from(sampleText(800));
+  const buffer = Buffer.from(sampleText(560));
   await page.locator("#swiftkv-file").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer });
   await expect(page.locator("#swiftkv-text-file")).toHaveText("The file notes.txt");
   await panel().getByRole("button", { name: "Fit to this text" }).click();
-  const fitted = /^Fitted here to 1,\d{3} tokens in .+: R² 0\.\d\d, 0\.\d\d in the worst layer\.$/;
+  const fitted = /^Fitted here to \d{3} tokens in .+: R² 0\.\d\d, 0\.\d\d in the worst layer\.$/;
   await expect(panel().getByText(fitted)).toBeVisible(wait);
   await expect(layers().getByRole("option", { name: "6 of 8" })).toHaveText("6 of 8, fitted");
   const [saved] = await Promise.all([

@@ -4,7 +4,7 @@ import { argv, exit } from "node:process";
 import { create, globals } from "webgpu";
 import { allSpecs } from "./index.ts";
 import { races } from "./race.ts";
-import { runCases, seeds, survivors } from "./spec.ts";
+import { makeCases, moreProblemsOf, problemsOf, runCases, seeds } from "./spec.ts";
 
 Object.assign(globalThis, globals);
 // Dawn's instance must outlive its adapters: keep it reachable.
@@ -32,8 +32,10 @@ for (const spec of allSpecs) {
   });
   device.onuncapturederror = ({ error }) => console.log(`  ${name}: ${error.message}`);
   const started = performance.now();
-  const problems = await runCases(device, spec, seeds(0, spec.allCases ?? spec.cases));
-  if (!small) problems.push(...(await survivors(device, spec)).map((mutant) => `mutant survived: ${mutant}`));
+  const problems = small
+    ? await runCases(device, spec, makeCases(spec, seeds(0, spec.cases)))
+    : await problemsOf(device, spec);
+  problems.push(...(await moreProblemsOf(device, spec)));
   if (!small && typeof spec.race === "function") problems.push(...(await races(spec, spec.race())));
   failed += problems.length === 0 ? 0 : 1;
   console.log(`${problems.length === 0 ? "ok" : "FAILED"} ${name} ${Math.round(performance.now() - started)} ms`);

@@ -179,16 +179,25 @@ function judgeFloats(test: KernelCase, want: Float64Array, words: Uint32Array, i
 /** `count` numbers from `first` on. */
 export const seeds = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
 
-/** The cases of these seeds. Returns the failures, each with its seed. */
+/** A case and the seed that it was made of. */
+export interface Made {
+  seed: number;
+  test: KernelCase;
+}
+
+/** The cases of these seeds. Making one takes as long as running it: the reference is part of it. */
+export const makeCases = ({ make }: KernelSpec, wanted: readonly number[]): Made[] =>
+  wanted.map((seed) => ({ seed, test: make(seed) }));
+
+/** Runs the cases. Returns the failures, each with its seed. */
 export async function runCases(
   device: GPUDevice,
-  { kernel, make }: KernelSpec,
-  wanted: readonly number[],
+  { kernel }: KernelSpec,
+  cases: readonly Made[],
   source = kernel,
 ): Promise<string[]> {
   const failures: string[] = [];
-  for (const seed of wanted) {
-    const test = make(seed);
+  for (const { seed, test } of cases) {
     const wrong = judge(test, await execute(device, source, test));
     if (wrong) failures.push(`${kernel.name} seed ${seed} (${test.label}): ${wrong}`);
     if (wrong && source !== kernel) break; // a mutant is caught
@@ -196,16 +205,38 @@ export async function runCases(
   return failures;
 }
 
+/** From case `begin` on, those with the same constants together: a mutant is compiled anew for each other constants. */
+function byConstants(cases: readonly Made[], begin: number): Made[] {
+  const constantsOf = ({ test }: Made) => JSON.stringify(test.constants);
+  const round = [...cases.slice(begin), ...cases.slice(0, begin)];
+  const order = [...new Set(round.map(constantsOf))];
+  return round.toSorted((a, b) => order.indexOf(constantsOf(a)) - order.indexOf(constantsOf(b)));
+}
+
 /** The mutants that no case noticed (want: none). */
-export async function survivors(device: GPUDevice, definition: KernelSpec): Promise<string[]> {
-  const { kernel, cases, mutants } = definition;
+export async function survivors(device: GPUDevice, definition: KernelSpec, cases: readonly Made[]): Promise<string[]> {
+  const { kernel, mutants } = definition;
   const alive: string[] = [];
   const text = await textOf(kernel);
   for (const [name, from, to, begin = 0] of mutants) {
     const code = text.replace(from, to);
-    const round = [...seeds(begin, cases - begin), ...seeds(0, begin)];
+    const caught = async () => runCases(device, definition, byConstants(cases, begin), { ...kernel, code });
     if (code === text) alive.push(`${name}: nothing to replace`);
-    else if ((await runCases(device, definition, round, { ...kernel, code })).length === 0) alive.push(name);
+    else if ((await caught()).length === 0) alive.push(name);
   }
   return alive;
 }
+
+/** Failures of the cases that every run takes, and the mutants that none of them noticed. */
+export async function problemsOf(device: GPUDevice, definition: KernelSpec): Promise<string[]> {
+  const cases = makeCases(definition, seeds(0, definition.cases));
+  const failures = await runCases(device, definition, cases);
+  const alive = await survivors(device, definition, cases);
+  return [...failures, ...alive.map((mutant) => `mutant survived: ${mutant}`)];
+}
+
+/** Failures of the cases that only the full run takes. */
+export const moreProblemsOf = (device: GPUDevice, definition: KernelSpec): Promise<string[]> => {
+  const { cases, allCases = cases } = definition;
+  return runCases(device, definition, makeCases(definition, seeds(cases, allCases - cases)));
+};

@@ -178,12 +178,10 @@ interface Reader {
   constants: Readonly<Record<string, number>>;
 }
 
-const SEALED_THREADS = 64;
-
-function sealedReader({ config }: ModelContext, format: SealedFormat): Reader {
+function sealedReader({ config, gpu }: ModelContext, format: SealedFormat): Reader {
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const kernel = withSnippet(attn_decode, "format", format.reader(E));
-  return { kernel, constants: { H, G, E, R: H / G, PAGES: 2, WG: alignUp(Math.max(SEALED_THREADS, E), 8) } };
+  return { kernel, constants: { H, G, E, R: H / G, PAGES: 2, WG: alignUp(Math.max(gpu.profile.sealedThreads, E), 8) } };
 }
 
 function overRows(

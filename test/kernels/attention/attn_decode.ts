@@ -66,8 +66,8 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [
-    ["window off by one", "params.window + 1u", "params.window", 24],
+    ["window off by one", "params.window + 1u", "params.window"],
     ["reads hidden values", "if (((bits >> slot) & 1u) == 0u) { continue; }", ""],
-    ["forgets to rescale", "acc[h * PAIRS + i] *= keep;", "", 44],
+    ["forgets to rescale", "acc[h * PAIRS + i] *= keep;", "", 1],
   ],
 });

@@ -16,13 +16,13 @@ export default spec({
   make: (seed) => make(seed),
   race: () => make(4, true),
   mutants: [
-    ["sees the future", "entry.w + 31u <= firstPosition", "entry.w + 31u <= lastPosition", 21],
+    ["sees the future", "entry.w + 31u <= firstPosition", "entry.w + 31u <= lastPosition", 2],
     [
       "reads unwritten values",
       "let pairs = select(vec4u(), raw, ((written >> slot) & 1u) == 1u);",
       "let pairs = raw;",
       1,
     ],
-    ["forgets to rescale", "acc[r * COLUMNS + 2u * half] * keep[r]", "acc[r * COLUMNS + 2u * half]", 30],
+    ["forgets to rescale", "acc[r * COLUMNS + 2u * half] * keep[r]", "acc[r * COLUMNS + 2u * half]"],
   ],
 });

@@ -11,7 +11,7 @@ useDawn();
 const [model, recipes, lengths, rounds] = argv.slice(2) as [string, string, string, string];
 const setting = { recipes: recipes.split(";"), lengths: lengths.split(",").map(Number), rounds: Number(rounds) };
 const cpu = async (work: () => Promise<void>): Promise<number> => (await timed(work)).cpu;
-const { adapter, results } = await measure(new File([readFileSync(model)], "model.gguf"), setting, () => {}, cpu);
+const { adapter, results } = await measure(new File([readFileSync(model)], "model.gguf"), setting, console.log, cpu);
 console.log(adapter);
 for (const { recipe, tokens, changing, same, end, prefill } of results)
   console.log(

@@ -1,0 +1,20 @@
+// The page of the quality report with texts to calibrate on.
+import { expect } from "playwright/test";
+import { test, wait } from "./visit.ts";
+
+test("a text that is too short to calibrate on is refused with how long it must be", async ({ visit, site }) => {
+  const { page, faults } = await visit();
+  await page.goto(`${site}/bench.html`);
+  await page.waitForFunction(() => "runQuality" in window);
+  await page.getByRole("radio", { name: /quality/i }).check();
+  const buffer = Buffer.from("A brief text.");
+  await page
+    .getByLabel("Choose texts to calibrate on")
+    .setInputFiles({ name: "brief.txt", mimeType: "text/plain", buffer });
+  const rows = page.getByRole("textbox", { name: /^Rows to compare/ });
+  await rows.fill("calibrated=4");
+  await rows.press("Enter");
+  await expect(page.getByRole("alert")).toContainText(/calibrate: too short; got \d tokens, want at least 772/, wait);
+  expect(faults).toEqual([]);
+  await page.close();
+});
