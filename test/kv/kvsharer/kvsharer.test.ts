@@ -29,7 +29,6 @@ function sharedReply(model: Model, prompt: readonly number[], count: number, sha
 
 for (const [variant, map, shares] of [
   ["qwen3", "2-0", { 2: 0 }],
-  ["mistral", "1-0", { 1: 0 }],
   ["llama-swiftkv-g3", "1-0", { 1: 0 }],
   ["olmo2", "1-0", { 1: 0 }],
 ] as const) {
