@@ -1,6 +1,7 @@
-// What a shader's text becomes before it is compiled (src/gpu/specialise.ts): text to text. Plain Node, no GPU.
+// What a shader's text becomes before it is compiled (src/gpu/specialise.ts, spelled.ts): text to text. Plain Node, no GPU.
 import { expect, test } from "playwright/test";
-import { type Template, unrolled, withLengths, withTiles } from "../src/gpu/specialise.ts";
+import { type Template, withTiles } from "../src/gpu/specialise.ts";
+import { unrolled, withLengths } from "../src/gpu/spelled.ts";
 import { textOf, withSnippet } from "../src/gpu/text.ts";
 import { attn_decode } from "../src/gpu/kernels.gen.ts";
 import { specs } from "./kernels/index.ts";

@@ -124,6 +124,7 @@ const LEAVES = [
   "events",
   "figures",
   "footprint",
+  "generation",
   "prompts",
   "sessions",
   "students",
@@ -190,6 +191,7 @@ const ORDER: Record<string, readonly string[]> = {
   train: ["tensor", "start", "ops", "products", "attention", "buffers", "student", "loss", "optimiser", "trainer"],
   model: [
     "reader",
+    "stretched",
     "rotation",
     "families",
     "config",

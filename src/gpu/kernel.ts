@@ -81,7 +81,7 @@ export class Kernel<K extends KernelSource = KernelSource> {
       entries.push({ binding: params.binding, visibility: GPUShaderStage.COMPUTE, buffer });
     }
     const layout = device.createBindGroupLayout({ label: name, entries });
-    const code = specialise({ ...source, code: await textOf(source) }, values, lengths);
+    const code = await specialise({ ...source, code: await textOf(source) }, values, lengths);
     const module = device.createShaderModule({ label: name, code });
     try {
       const pipeline = await device.createComputePipelineAsync({

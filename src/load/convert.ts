@@ -33,7 +33,8 @@ async function withStored(
     throw new InputError("convert: got calibrate and student, want one of them. Leave one out.");
   const { config, identity } = base;
   const { readStudent, checkBase } = await students.load();
-  const stored = await readStudent(source, config, swiftkv, options.signal);
+  const { signal, keep, token, sha256 } = options;
+  const stored = await readStudent(source, config, swiftkv, { signal, keep, token, sha256 });
   checkBase(stored, identity.name, identity.hash);
   return withFit(base, stored.card.swiftkv, stored.fit, options);
 }

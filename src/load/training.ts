@@ -4,7 +4,7 @@
 // ".first" and ".second" behind; how far the training is stands in the metadata.
 import type { CalibrationInfo, DistillationInfo, SwiftKv } from "../api.ts";
 import { ModelError } from "../errors.ts";
-import { BlobFile } from "../io/files/local.ts";
+import { BlobFile } from "../io/files/blob.ts";
 import { readSafetensors } from "../io/formats/safetensors.ts";
 import { type NewTensor, writeSafetensors } from "../io/formats/written.ts";
 import { layoutOf } from "../kv/systems/swiftkv/layout.ts";

@@ -11,6 +11,11 @@ const LIMIT = 80;
 const WHEN = {
   chat: "a model with a chat template",
   whole: "a GGUF file",
+  uncommon: "weights in several files, older tokenizers, no checkpoint",
+  names: "wrapped models, fused matrices, GGUF files",
+  local: "files and folders that the user picks",
+  stretched: "scaled rotations: Llama 3, yarn, longrope",
+  spelled: "an adapter without a GPU, or tuning",
   gguf: "a GGUF file",
   blocks: "a GGUF file",
   cpu: "an adapter without a GPU",

@@ -6,7 +6,7 @@
 import { InputError, ModelError } from "../../errors.ts";
 import { allocate, checkRange } from "./bytes.ts";
 import type { ByteFile, ReadOptions } from "./bytes.ts";
-import { BlobFile } from "./local.ts";
+import { BlobFile } from "./blob.ts";
 import { guard, type Network, refuseForbidden, Transient } from "./network.ts";
 
 /** First request of a file: most JSON files and most headers whole. */

@@ -6,7 +6,6 @@ import type { ByteFile, Folder } from "./bytes.ts";
 import { hashOf, isOwn, type SourceContext } from "./context.ts";
 import { absoluteUrl, HttpFile } from "./http.ts";
 import { parseHubId, parseHubUrl } from "./hubid.ts";
-import { openHandle, openPicked } from "./local.ts";
 
 /**
  * A GGUF as a file, anything else as a folder.
@@ -23,9 +22,10 @@ export async function openSource(source: ModelSource, context: SourceContext): P
       { code: "bad-source" },
     );
   }
-  if ("getFileHandle" in source) return openHandle(source);
+  const local = await import("./local.ts");
+  if ("getFileHandle" in source) return local.openHandle(source);
   const files: unknown[] = Array.from(source);
-  if (files.every((file) => file instanceof File)) return openPicked(files);
+  if (files.every((file) => file instanceof File)) return local.openPicked(files);
   throw new InputError("model source: wrong kind; got a list of something else, want a list of File.", {
     code: "bad-source",
   });
