@@ -121,8 +121,12 @@ export interface LoadOptions {
    * Where it cannot fit, `load` fails before the download, with code "out-of-memory" and what would. Default: no limit.
    */
   memory?: number;
-  /** "auto" measures kernel variants for a few seconds of a load, remembers them and goes on next time; "off" takes the defaults. Default "auto". */
-  tune?: "auto" | "off";
+  /**
+   * "auto" (default) begins with kernels that suit the kind of adapter, compiles those for long prompts after the first reply,
+   * measures others while the engine is idle, three seconds in all, and remembers what is faster; what is open then waits for
+   * the next visit. "wait" does all this before `load` resolves, "off" compiles before and does not measure.
+   */
+  tune?: "auto" | "wait" | "off";
   /**
    * Whether files from other origins are kept in this browser, so that the next load needs no network (default). `false`
    * neither looks there nor leaves anything.

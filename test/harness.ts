@@ -33,6 +33,7 @@ import { checkSampling } from "./kernels/sample_chain.ts";
 import { allSpecs } from "./kernels/index.ts";
 import { type KernelSpec, moreProblemsOf, problemsOf } from "./kernels/spec.ts";
 import { starting, workers } from "./workers.ts";
+import { gpus } from "./tuning/gpu.ts";
 import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
 import { savingIn } from "./saving.ts";
 import { openDevice, sharedDevice } from "./shared.ts";
@@ -335,6 +336,7 @@ async function calibration(
 
 const harness = {
   ...devices,
+  ...gpus,
   ...losses,
   ...memory,
   ...savingIn(sharedDevice),

@@ -135,6 +135,7 @@ function loadDense({ source, kv, frontiers, newTokens, signal, ...asked }: Asked
   const context = asked.context ?? contextFor(frontiers, newTokens);
   return load(source, {
     kv: kv[0]!,
+    tune: "wait",
     swiftkv: false,
     ...(context === undefined ? {} : { context }),
     ...(signal ? { signal } : {}),

@@ -95,6 +95,7 @@ export async function measure(options: BenchOptions, report: (progress: BenchPro
   const context = options.context ?? contextFor(frontiers, newTokens);
   const engine = await load(source, {
     kv,
+    tune: "wait",
     ...(context === undefined ? {} : { context }),
     ...(signal ? { signal } : {}),
     onProgress: (progress) => report(loading(progress)),

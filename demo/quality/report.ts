@@ -202,6 +202,7 @@ function loadDense({ source, prompt, continuation, lengths, signal }: Asked, { r
     context,
     teacher: true, // a SwiftKV checkpoint's, for rows with another shape
     sequences: 1,
+    tune: "wait", // rows of a report run on the same kernels
     ...(signal && { signal }),
     onProgress: ({ phase, loadedBytes, totalBytes }) =>
       report({ text: `Loading the model (${phase})`, share: totalBytes > 0 ? loadedBytes / totalBytes : null }),

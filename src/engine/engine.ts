@@ -1,5 +1,5 @@
-// Requests in time: schedule, launch, read. The step after the current one is launched before the current one is read,
-// so the GPU never waits for JavaScript. Where a reply is constrained, what its next token may be follows from the one being
+// Requests in time: schedule, launch, read. The step after the current one is launched before the current one is read, and
+// where steps are short the one after that, so the GPU never waits for JavaScript. Where a reply is constrained, what its next token may be follows from the one being
 // read: the step's rows run meanwhile, and are sampled once it has been read.
 import type { FinishReason } from "../api.ts";
 import type { Attended } from "../attended.ts";
@@ -55,6 +55,8 @@ export class TokenEngine {
   );
   /** Requests and exclusive work so far: each takes its place in one line. */
   #arrivals = 0;
+  /** What is to be done when there is nothing else. */
+  #whenIdle: (() => Promise<void>) | null = null;
   /** Whether the model is in use, by the loop or by exclusive work. */
   #busy = false;
   #peakBytes = 0;
@@ -198,10 +200,11 @@ export class TokenEngine {
   #kick(): void {
     const [next] = this.#scheduler.waiting;
     const { arrival: alone = Infinity } = this.#exclusive;
-    if (this.#busy || (!next && alone === Infinity && !this.#renewal)) return;
+    const isIdle = !next && alone === Infinity && !this.#renewal;
+    if (this.#busy || (isIdle && !this.#whenIdle)) return;
     this.#busy = true;
     const use = () => (alone < (next?.arrival ?? Infinity) ? this.#exclusive.run() : this.#run());
-    void (this.#renewal ? this.#renew(this.#renewal) : use()).finally(() => {
+    void (this.#renewal ? this.#renew(this.#renewal) : isIdle ? this.#whenIdle!() : use()).finally(() => {
       this.#busy = false;
       this.#kick();
     });
@@ -235,11 +238,15 @@ export class TokenEngine {
     const unread: Step[] = [];
     try {
       while (true) {
-        const plan = this.#scheduler.plan(this.#exclusive.arrival);
+        const { preemptions } = this.#scheduler;
+        const plan = this.#scheduler.plan(this.#exclusive.arrival, this.#model);
         if (!plan && unread.length === 0) return;
         const step = plan && (await this.#launch(plan, unread));
         if (step) unread.push(step);
-        if (unread.length > 1 || !plan) await this.#settle(unread.shift()!);
+        // what was preempted enters again, and what is sampled under a grammar, with all its tokens known
+        const waits = step?.sample !== undefined || this.#scheduler.preemptions > preemptions;
+        const most = !plan ? unread.length - 1 : waits ? 1 : (this.#model.depth ?? 2) - 1;
+        while (unread.length > most) await this.#settle(unread.shift()!);
         if (step) await this.#sample(step);
       }
     } catch (error) {
@@ -370,6 +377,17 @@ export class TokenEngine {
   /** Runs `work`, which may write over the cache, while no request uses the model. Waits for its turn. It ends where the device is lost. */
   overwriting<T>(work: () => Promise<T>): Promise<T> {
     return this.#alone(() => work().finally(() => this.#forgetAll()), { outlasts: false });
+  }
+
+  /** Runs `work` once nothing else wants the model. One piece of work at a time. */
+  whenIdle(work: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#whenIdle = () => {
+        this.#whenIdle = null;
+        return work().then(resolve, reject);
+      };
+      this.#kick();
+    });
   }
 
   /** Runs `work` alone once all that came before it is done; what comes after it waits. */

@@ -53,36 +53,36 @@ export class Scheduler {
   }
 
   /**
-   * The next step, or null if nothing can run. One step at most may be unread, and must be read before the next plan: a
-   * sequence that this plan preempts enters again with all its tokens known. Only who arrived before `before` enters.
+   * The next step, or null if nothing can run. Where it preempts a sequence, all steps before it must be read before the next
+   * plan: the sequence enters again with all its tokens known. Only who arrived before `before` enters. `paced`: rows of a chunk.
    */
-  plan(before = Infinity): PlannedStep | null {
+  plan(before = Infinity, paced: Pick<Model, "chunkRows"> = {}): PlannedStep | null {
     const draft = new Draft();
     const resting = this.#parked?.numbers ?? []; // one of these may enter now
     const preempted = this.#preemptions;
-    const chunkRows = chunkRowsOf(this.#limits);
     for (const sequence of this.#running.slice()) {
-      this.#advance(sequence, chunkRows, draft);
+      this.#advance(sequence, paced, draft);
     }
     // A sequence preempted just now may have a token in flight, and is first in the line.
     if (this.#preemptions === preempted)
-      for (const sequence of this.#admit(before, draft)) this.#advance(sequence, chunkRows, draft);
+      for (const sequence of this.#admit(before, draft)) this.#advance(sequence, paced, draft);
     return draft.plan(this.#running, [...(this.#standing?.numbers ?? []), ...resting]);
   }
 
-  #advance(sequence: Sequence, chunkRows: number, draft: Draft): void {
+  #advance(sequence: Sequence, paced: Pick<Model, "chunkRows">, draft: Draft): void {
     if (sequence.number === null) return; // preempted for an older one
     if (sequence.decodes) this.#decode(sequence, draft);
-    else this.#prefill(sequence, chunkRows, draft);
+    else this.#prefill(sequence, paced, draft);
   }
 
   #decode(sequence: Sequence, draft: Draft): void {
     if (this.#makeRoom(sequence, sequence.inFlight + 1, true, draft)) draft.decode(sequence);
   }
 
-  #prefill(sequence: Sequence, most: number, draft: Draft): void {
-    const count = sequence.nextChunk(most, this.#windowRows);
-    if (count === 0 || draft.hasChunk) return;
+  #prefill(sequence: Sequence, paced: Pick<Model, "chunkRows">, draft: Draft): void {
+    const { inputLeft } = sequence;
+    if (inputLeft === 0 || draft.hasChunk) return;
+    const count = sequence.nextChunk(paced.chunkRows?.(inputLeft) ?? chunkRowsOf(this.#limits), this.#windowRows);
     if (this.#makeRoom(sequence, count, sequence.completes(count), draft)) draft.prefill(sequence, count);
   }
 

@@ -1,7 +1,10 @@
 // The adapter, the device and everything made on it. Every GPU object of the engine is made here, so it can be counted.
 import type { AdapterInfo } from "../api.ts";
 import { assert, DeviceLostError, EngineError, UnsupportedError } from "../errors.ts";
+import { type Offer, offerOf } from "./offer.ts";
+import { Pace } from "./pace.ts";
 import { type AdapterProfile, profileOf } from "./profile.ts";
+import { awaited } from "./wait.ts";
 import { type Bindable, bytesOf, Kernel, type KernelSource } from "./kernel.ts";
 
 /** What a buffer is for; the stats report bytes by it. */
@@ -16,8 +19,8 @@ export interface Counts {
   objectsCreated: number;
 }
 
-/** Features used where present; nothing depends on them alone. */
-const WANTED_FEATURES: readonly GPUFeatureName[] = ["subgroups", "timestamp-query"];
+/** Features used where present; nothing depends on them alone. Some are newer than the types of this browser's interface. */
+const WANTED_FEATURES = ["subgroups", "subgroup-size-control", "shader-f16", "timestamp-query"] as GPUFeatureName[];
 const WANTED_LIMITS = [
   "maxStorageBufferBindingSize",
   "maxBufferSize",
@@ -50,6 +53,9 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterInfo;
   readonly profile: AdapterProfile;
+  readonly offer: Offer;
+  /** How much a submit may hold: of all users of the device. */
+  readonly pace: Pace;
   readonly counts: Counts;
   /** Bytes in use by purpose; a fork counts the weights that it shares. */
   readonly bytes: Record<Purpose, number>;
@@ -84,7 +90,9 @@ export class Gpu {
     this.bytes = { weights: root?.bytes.weights ?? 0, kv: 0, scratch: 0 };
     if (!compiled.has(device)) compiled.set(device, new Map());
     this.adapter = describe(device.adapterInfo, device.features);
-    this.profile = profileOf(this.adapter);
+    this.offer = offerOf(device);
+    this.profile = profileOf(this.adapter, this.offer);
+    this.pace = root?.pace ?? new Pace(this.profile.submitMs);
     if (!root) void device.lost.then((info) => this.#lose(info));
     device.addEventListener?.("uncapturederror", (event) => {
       this.#validation ??= (event as GPUUncapturedErrorEvent).error.message;
@@ -150,12 +158,6 @@ export class Gpu {
 
   has(feature: GPUFeatureName): boolean {
     return this.device.features.has(feature);
-  }
-
-  /** Lanes of a subgroup, 0 where subgroups are not offered or the width is not fixed. */
-  get subgroupSize(): number {
-    const { subgroupMinSize, subgroupMaxSize } = this.device.adapterInfo ?? {};
-    return this.has("subgroups") && subgroupMinSize === subgroupMaxSize ? (subgroupMinSize ?? 0) : 0;
   }
 
   /** Adapter and driver in one string: the key under which measurements are remembered. */
@@ -281,6 +283,13 @@ export class Gpu {
   submit(encoder: GPUCommandEncoder): void {
     this.counts.submits++;
     this.device.queue.submit([encoder.finish()]);
+    this.pace.measure(encoder, () => this.done());
+  }
+
+  /** Resolves once all that has been submitted is done. */
+  async done(): Promise<void> {
+    const { queue } = this.device;
+    await awaited(queue, queue.onSubmittedWorkDone());
   }
 
   /** Throws what went wrong on the device since the last call. */
@@ -296,7 +305,7 @@ export class Gpu {
   /** Maps the first bytes of a staging buffer; rejects with the reason. */
   async map(staging: GPUBuffer, bytes?: number): Promise<void> {
     try {
-      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      await awaited(this.device.queue, staging.mapAsync(GPUMapMode.READ, 0, bytes));
     } catch (cause) {
       throw await this.explain(cause);
     }
@@ -372,8 +381,9 @@ export async function describeAdapter(): Promise<AdapterInfo> {
 }
 
 function describe(info: Partial<GPUAdapterInfo> | undefined, features: GPUSupportedFeatures): AdapterInfo {
-  const { vendor = "", architecture = "", description = "" } = info ?? {};
-  const software = /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${description}`);
+  const { vendor = "", architecture = "", description = "", isFallbackAdapter = false } = info ?? {};
+  const named = /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${description}`);
+  const software = isFallbackAdapter || named;
   const name = [vendor, description || architecture].filter(Boolean).join(" · ") || "unknown adapter";
   return { name, software, features: [...features].sort() };
 }

@@ -1,6 +1,7 @@
 // One compute pipeline, typed by the object that shaders/generate.mjs read off its WGSL file.
 import { assert, UnsupportedError } from "../errors.ts";
-import { type Lengths, specialise, type Template } from "./specialise.ts";
+import { fixesLanes } from "./offer.ts";
+import { type Lengths, specialise, type Template, withFixedLanes } from "./specialise.ts";
 import { type Code, textOf } from "./text.ts";
 
 /** Offset in bytes and type of each member of a struct. */
@@ -81,7 +82,9 @@ export class Kernel<K extends KernelSource = KernelSource> {
       entries.push({ binding: params.binding, visibility: GPUShaderStage.COMPUTE, buffer });
     }
     const layout = device.createBindGroupLayout({ label: name, entries });
-    const code = await specialise({ ...source, code: await textOf(source) }, values, lengths);
+    const template = { ...source, code: await textOf(source) };
+    const text = await specialise(template, values, lengths);
+    const code = fixesLanes(device) ? withFixedLanes(template, text) : text;
     const module = device.createShaderModule({ label: name, code });
     try {
       const pipeline = await device.createComputePipelineAsync({

@@ -31,7 +31,7 @@ export async function timeDispatches<D extends object>(
     pass.end();
     const started = performance.now();
     gpu.submit(encoder);
-    await gpu.device.queue.onSubmittedWorkDone();
+    await gpu.done();
     return performance.now() - started;
   };
   try {

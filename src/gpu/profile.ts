@@ -1,5 +1,6 @@
 // What depends on the kind of adapter, in one place. An adapter that runs shaders on a CPU has few workgroups under way,
 // slow barriers and expensive loads; a GPU wants many threads that read neighbouring addresses.
+import type { Offer } from "./offer.ts";
 
 export interface AdapterProfile {
   /** Which kernels it chooses among: sums in registers on a quad of lanes, or tiles in workgroup memory. */
@@ -16,6 +17,13 @@ export interface AdapterProfile {
   sealedThreads: number;
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
   sampling: { lanes: number; steps: number; filterThreads: number; mergeThreads: number };
+  /** Milliseconds of a submit, at most. */
+  submitMs: number;
+  /** Whether long dispatches make a prompt's chunks shorter, and short steps put another one under way. */
+  adaptsSteps: boolean;
+  /** Row classes of few rows and of prompts, ascending: each has programs of its own. They end with 8 and Infinity. */
+  narrowRows: readonly number[];
+  wideRows: readonly number[];
   /** Milliseconds of a load that measuring may take: what is left over is for the next one. */
   tuningMs: number;
   /** Rows of a prompt chunk in a measurement, at most: enough to fill the adapter, few enough to be over soon. */
@@ -34,6 +42,10 @@ const SOFTWARE: AdapterProfile = {
   combineThreads: 4,
   sealedThreads: 8,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
+  submitMs: 400, // nothing else waits for a CPU adapter, and no driver watches it
+  adaptsSteps: false,
+  narrowRows: [1, 2, 4, 8],
+  wideRows: [Infinity],
   tuningMs: 1000,
   tuningRows: 48,
   reservedTokens: 8192, // growing means compiling: lengths are fixed
@@ -48,10 +60,29 @@ const HARDWARE: AdapterProfile = {
   combineThreads: 64,
   sealedThreads: 64,
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
-  tuningMs: 2000,
-  tuningRows: Infinity,
+  submitMs: 100,
+  adaptsSteps: true,
+  narrowRows: [1, 2, 4, 8],
+  wideRows: [32, 64, Infinity],
+  tuningMs: 3000,
+  tuningRows: 128,
   reservedTokens: 4096,
   peaks: { copyBytes: 128 * 2 ** 20, fmaThreads: 1 << 18 },
 };
 
-export const profileOf = ({ software }: { software: boolean }): AdapterProfile => (software ? SOFTWARE : HARDWARE);
+/** Kernels on quads of a CPU adapter take rows one by one: those for 8 are as fast for one, and are compiled once. */
+const ONE_BY_ONE = [8];
+
+export function profileOf(
+  { software }: { software: boolean },
+  { threads, lanes }: Pick<Offer, "threads" | "lanes">,
+): AdapterProfile {
+  const profile = software ? SOFTWARE : HARDWARE;
+  const { sampling, narrowRows: listed } = profile;
+  const narrowRows = software && lanes >= 4 ? ONE_BY_ONE : listed;
+  return {
+    ...profile,
+    narrowRows,
+    sampling: { ...sampling, filterThreads: Math.min(threads, sampling.filterThreads) },
+  };
+}

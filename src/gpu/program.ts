@@ -1,7 +1,7 @@
 // A program is a flat list of dispatches, built once and encoded into one compute pass per step.
 // Bind groups and parameter buffers are made when it is built; a step only rewrites parameters that changed.
 import type { KernelTime } from "../api.ts";
-import { assert } from "../errors.ts";
+import { assert, UnsupportedError } from "../errors.ts";
 import type { Gpu } from "./device.ts";
 import {
   type Bindable,
@@ -12,8 +12,11 @@ import {
   packParams,
   type Params,
 } from "./kernel.ts";
+import type { Cost } from "./pace.ts";
 
 export type Grid = readonly [number, number, number];
+
+const isEmpty = ([x, y, z]: Grid): boolean => x * y * z === 0;
 
 /** One dispatch. Sizes that change from step to step come in through `D`. */
 export interface Dispatch<K extends KernelSource, D> {
@@ -30,6 +33,8 @@ export interface Dispatch<K extends KernelSource, D> {
   flops: (sizes: D) => number;
   /** What the CPU does before it. */
   awaits?: Pause<D>;
+  /** Whose kernel it runs, where others stand in if the adapter refuses it. */
+  variant?: { family: string; name: string };
 }
 
 /** What the CPU does in the middle of a program, once the GPU has been given all that comes before. */
@@ -59,7 +64,23 @@ const PARAMS_BYTES = 256;
 
 /** The kernels of all dispatches; what is not yet compiled is compiled at once. */
 export const compileAll = (gpu: Gpu, dispatches: readonly AnyDispatch<never>[]): Promise<Kernel[]> =>
-  Promise.all(dispatches.map(({ kernel, constants, buffers }) => gpu.kernel(kernel, constants, buffers)));
+  Promise.all(
+    dispatches.map(({ kernel, constants, buffers, variant }) =>
+      gpu.kernel(kernel, constants, buffers).catch((error: unknown) => {
+        throw variant && error instanceof UnsupportedError ? new RefusedVariant(error, variant) : error;
+      }),
+    ),
+  );
+
+/** The adapter does not compile a variant. */
+export class RefusedVariant extends UnsupportedError {
+  readonly variant: { family: string; name: string };
+
+  constructor(refusal: UnsupportedError, variant: RefusedVariant["variant"]) {
+    super(refusal.message, { code: "adapter-refused", cause: refusal });
+    this.variant = variant;
+  }
+}
 
 export class Program<D extends object> {
   readonly #gpu: Gpu;
@@ -67,6 +88,7 @@ export class Program<D extends object> {
   readonly #params: GPUBuffer;
   readonly #view: DataView<ArrayBuffer>;
   #grids: Grid[] = [];
+  #costs: readonly (Cost | null)[] = [];
   #sizes = "";
 
   private constructor(gpu: Gpu, buffer: GPUBuffer) {
@@ -115,16 +137,25 @@ export class Program<D extends object> {
     if (key === this.#sizes) return;
     this.#sizes = key;
     this.#grids = this.#dispatches.map((each) => each.grid(sizes));
+    this.#costs = this.costsOf(sizes);
     for (const each of this.#dispatches) packParams(each.source, each.params(sizes), this.#view, each.offset);
     this.#gpu.write(this.#params, 0, new Uint8Array(this.#view.buffer));
   }
 
-  /** Encodes all dispatches of the prepared step. */
-  encode(pass: GPUComputePassEncoder): void {
-    this.#encode(pass, 0, this.#dispatches.length);
+  /** Of each dispatch of the prepared step; null: it is left out. */
+  get costs(): readonly (Cost | null)[] {
+    return this.#costs;
   }
 
-  #encode(pass: GPUComputePassEncoder, first: number, end: number): void {
+  /** The same of another step. */
+  costsOf(sizes: D): (Cost | null)[] {
+    return this.#dispatches.map(({ source, grid, bytes, flops }) =>
+      isEmpty(grid(sizes)) ? null : { kernel: source.name, bytes: bytes(sizes), flops: flops(sizes) },
+    );
+  }
+
+  /** Encodes dispatches of the prepared step: all, or some that follow each other. */
+  encode(pass: GPUComputePassEncoder, first = 0, end = this.#dispatches.length): void {
     for (let i = first; i < end; i++) this.#dispatch(pass, this.#dispatches[i]!, this.#grids[i]!);
   }
 
@@ -145,14 +176,14 @@ export class Program<D extends object> {
       if (i > 0) await this.#dispatches[first]!.awaits!.work(sizes);
       const encoder = this.#gpu.device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      this.#encode(pass, first, starts[i] ?? this.#dispatches.length);
+      this.encode(pass, first, starts[i]);
       pass.end();
       this.#gpu.submit(encoder);
     }
   }
 
   #dispatch(pass: GPUComputePassEncoder, each: BoundDispatch<D>, grid: Grid): void {
-    if (grid[0] * grid[1] * grid[2] === 0) return;
+    if (isEmpty(grid)) return;
     assert(Math.max(...grid) <= 65535, `${each.label}: grid ${grid} exceeds 65535`);
     pass.setPipeline(each.pipeline);
     pass.setBindGroup(0, each.group, each.source.params ? [each.offset] : []);
@@ -168,7 +199,8 @@ export class Program<D extends object> {
     this.prepare(sizes);
     const live = this.#dispatches
       .map((each, index) => ({ each, grid: this.#grids[index]! }))
-      .filter(({ grid }) => grid[0] * grid[1] * grid[2] > 0);
+      .filter(({ grid }) => !isEmpty(grid));
+    const { timed } = await import("./timed.ts");
     const times = await timed(
       this.#gpu,
       live.map(
@@ -209,34 +241,3 @@ export const onlyIf = <D, S extends D>(
   dispatches: readonly AnyDispatch<D>[],
 ): AnyDispatch<S>[] =>
   dispatches.map((each) => ({ ...each, grid: (sizes: S) => (wanted(sizes) ? each.grid(sizes) : [0, 0, 0]) }));
-
-/** Most timestamps a query set may hold. */
-const MAX_QUERIES = 4096;
-
-/** Microseconds of each pass. */
-async function timed(gpu: Gpu, passes: readonly ((pass: GPUComputePassEncoder) => void)[]): Promise<number[]> {
-  const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
-  const times: number[] = [];
-  for (let first = 0; first < passes.length; first += MAX_QUERIES / 2) {
-    const some = passes.slice(first, first + MAX_QUERIES / 2);
-    const querySet = gpu.device.createQuerySet({ type: "timestamp", count: 2 * some.length });
-    const resolved = gpu.buffer("timestamps", 16 * some.length, "scratch", QUERY_RESOLVE | COPY_SRC);
-    const staging = gpu.buffer("timestamps read", 16 * some.length, "scratch", COPY_DST | MAP_READ);
-    const encoder = gpu.device.createCommandEncoder();
-    for (const [index, encode] of some.entries()) {
-      const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 };
-      const pass = encoder.beginComputePass({ timestampWrites });
-      encode(pass);
-      pass.end();
-    }
-    encoder.resolveQuerySet(querySet, 0, 2 * some.length, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16 * some.length);
-    gpu.submit(encoder);
-    await gpu.map(staging);
-    const stamps = new BigInt64Array(staging.getMappedRange());
-    for (let i = 0; i < some.length; i++) times.push(Number(stamps[2 * i + 1]! - stamps[2 * i]!) / 1000);
-    for (const buffer of [resolved, staging]) gpu.release(buffer);
-    querySet.destroy();
-  }
-  return times;
-}

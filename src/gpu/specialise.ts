@@ -39,3 +39,11 @@ export function withTiles(source: Template, constants: Readonly<Record<string, n
   }
   return text;
 }
+
+/** The text of a kernel on subgroups, bound to those of LANES lanes: for adapters that can fix their size. */
+export function withFixedLanes(source: Template, code: string): string {
+  if (!("LANES" in source.tiles) || !code.includes("enable subgroups;")) return code;
+  return code
+    .replace("enable subgroups;", "enable subgroups;\nenable subgroup_size_control;")
+    .replace(/@compute\b/, "@compute @subgroup_size(LANES)");
+}

@@ -39,6 +39,15 @@ export function resolve(model: KvModel, written: WrittenFormat, systems: readonl
   return { model, systems, ...parts, kept, streaming, streamingReason: why };
 }
 
+/** The same layout and format, and nothing else. */
+export const withoutSystems = (cache: ResolvedCache): ResolvedCache => ({
+  ...cache,
+  systems: [],
+  sealed: null,
+  retaining: null,
+  streaming: null,
+});
+
 /** Blocks of the first tier where older ones leave it: two chunks, and the recent tokens of each sequence. */
 const firstTierBlocks = ({ rows, sequences }: KvBounds, recent: number): number =>
   2 * blocksFor(rows) + 1 + sequences * (blocksFor(recent) + 2);

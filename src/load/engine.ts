@@ -31,7 +31,7 @@ import type { Model } from "../model/model.ts";
 import type { OwnEngine } from "../thread/own.ts";
 import type { Base } from "./convert.ts";
 import type { Renewal, Survivor } from "./renewal.ts";
-import { kvModelOf, type LoadedModel } from "./running.ts";
+import { kvModelOf, type LoadedModel, tuneNow } from "./running.ts";
 import type { Saved } from "./saving.ts";
 
 function describe({ identity, config, weights, recipe, bounds, language }: LoadedModel): ModelInfo {
@@ -55,6 +55,9 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
     flops: modelCost(config),
   };
 }
+
+/** Milliseconds after a load within which the first reply is expected to begin, where somebody waits for it. */
+const FIRST_REPLY_MS = 1000;
 
 export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   readonly model: ModelInfo;
@@ -81,6 +84,8 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   /** Of `chat.completions`. */
   #replies: Session | null = null;
   #disposed = false;
+  /** Aborted as it is disposed. */
+  readonly #left = new AbortController();
 
   constructor(loaded: LoadedModel, renewal: Renewal<LoadedModel> | null = null) {
     this.#loaded = loaded;
@@ -100,6 +105,17 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
       (await this.#openCompletions()).create(request, options);
     this.chat = { completions: { create: create as ChatCompletions["create"] } };
     renewal?.add(this);
+    if (loaded.settings.tune === "auto") void this.#finish(loaded).catch(() => {}); // what is there is enough to run
+  }
+
+  /** Compiles what is missing, and chooses kernels, while nothing runs: first the first reply, if it comes soon. */
+  async #finish({ transformer }: LoadedModel): Promise<void> {
+    const turn = (work: () => Promise<void>) => this.#speaker.engine.whenIdle(work);
+    await new Promise((resolve) => setTimeout(resolve, FIRST_REPLY_MS));
+    await turn(async () => {});
+    if (this.#disposed) return;
+    await transformer.compile();
+    await tuneNow(transformer, turn, this.#left.signal);
   }
 
   async remake(base: LoadedModel): Promise<LoadedModel> {
@@ -284,6 +300,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#left.abort();
     this.#renewal?.remove(this);
     for (const session of this.#sessions) session.dispose();
     this.#loaded.gpu.dispose();

@@ -154,7 +154,7 @@ async function loadModel(
   if (stored) students.now.checkBase(stored, checkpoint.name, hash);
   const converted = { ...config, swiftkv: student };
   const model = early ?? (await assembleStudent(gpu, converted, weights, settings, stored?.fit ?? null));
-  if (early) await choose(model, making);
+  if (early) await choose(model, settings, making);
   else await makeReady(model, settings, making);
   return { ...model, parameters: loader.parameters, hash };
 }

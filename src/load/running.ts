@@ -9,8 +9,11 @@ import type { KvBounds, KvSystem, SystemTensors } from "../kv/system.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Fit, Weights } from "../model/context.ts";
 import { Later } from "../later.ts";
+import { basis } from "../model/layer/attention.ts";
+import { placing } from "../model/layer/qkv.ts";
 import { Variants } from "../model/ops/variants.ts";
 import { Transformer } from "../model/transformer.ts";
+import type { Turn } from "../model/trial.ts";
 import { DEFAULT_CONTEXT, type Settings } from "./settings.ts";
 
 /** Reading and writing students' files: there for every engine that has a fitted student. */
@@ -50,11 +53,13 @@ export async function assemble(
   const { kv: recipe, sequences, chunk, arenaBytes, reserve } = settings;
   recipe.check(config);
   await recipe.load();
+  if (config.allHeadsNorm) await placing.load();
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
+  if (kv.sealed) await basis.load();
   for (const system of kv.systems) nameSystemWeights(system, tensors);
-  const variants = new Variants(gpu, config, kv.written.bits);
+  const variants = await Variants.of(gpu, config, kv.written.bits);
   const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes, reserve });
   return { config, weights, variants, transformer, recipe, bounds };
 }
@@ -120,27 +125,35 @@ async function memoryOf({ fingerprint }: Transformer) {
  * come, and takes as long on a CPU adapter.
  */
 export async function compile(
+  { transformer, variants }: RunningModel,
+  { tune }: Settings,
+  { variants: before }: Pick<Making, "variants">,
+): Promise<void> {
+  if (before) variants.chooseAll(before);
+  else if (tune !== "off") await transformer.recall(await memoryOf(transformer));
+  await transformer.compile({ soon: tune === "auto" });
+}
+
+/** Where the caller waits for it: measures the variants that no visit has measured yet, and compiles what it chose. */
+export async function choose(
   { transformer }: RunningModel,
   { tune }: Settings,
-  { variants }: Pick<Making, "variants">,
+  { report, signal, variants }: Making,
 ): Promise<void> {
-  const known = variants && { get: async (key: string) => variants[key], set: async () => {} };
-  if (tune === "auto") await transformer.recall(known ?? (await memoryOf(transformer)));
+  signal?.throwIfAborted();
+  if (tune !== "wait" || !transformer.isUntuned || variants) return;
+  report({ phase: "tune" });
+  await tuneNow(transformer, (work) => work(), signal);
   await transformer.compile();
 }
 
-/** Measures the variants that no visit has measured yet, once the weights are there, and compiles what it chose. */
-export async function choose({ transformer }: RunningModel, { report, signal, variants }: Making): Promise<void> {
-  signal?.throwIfAborted();
-  if (!transformer.isUntuned || variants) return;
-  report({ phase: "tune" });
-  await transformer.tune(await memoryOf(transformer));
-  signal?.throwIfAborted();
-  await transformer.compile();
+/** Measures what is open, in turns. */
+export async function tuneNow(transformer: Transformer, turn: Turn, signal: AbortSignal | undefined): Promise<void> {
+  if (transformer.isUntuned) await transformer.tune({ memory: await memoryOf(transformer), turn, signal });
 }
 
 /** Both, for a model whose weights are there. */
 export async function makeReady(model: RunningModel, settings: Settings, how: Making): Promise<void> {
   await compile(model, settings, how);
-  await choose(model, how);
+  await choose(model, settings, how);
 }

@@ -45,7 +45,7 @@ export async function checkOptions(options: Omit<LoadOptions, "onProgress">): Pr
   return {
     kv: await recipeOf(options.kv ?? "f16"),
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
-    tune: choice("tune", options.tune ?? "auto", ["auto", "off"]),
+    tune: choice("tune", options.tune ?? "auto", ["auto", "wait", "off"]),
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),
     reserve: options.reserve === undefined ? null : count("reserve", 0, 1, 1 << 24),
     chunk: count("chunk", DEFAULT_CHUNK, 1, 8192),

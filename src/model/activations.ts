@@ -7,12 +7,11 @@ import type { SystemContext } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Activations, Spans } from "./context.ts";
 import type { Model } from "./model.ts";
+import { MOST_NARROW } from "./ops/rowclass.ts";
 import { MOST_CHUNK_SPLITS } from "./step.ts";
 
 /** Weights dequantised to f32 for a wide product, at most. */
 const DEQUANTISED_BYTES = 32 * 2 ** 20;
-/** In a step of at most this many rows, each row may be of another sequence. */
-const MOST_NARROW = 8;
 
 /** `extra`: partials that systems add to each row and head. */
 export function allocate(
@@ -58,6 +57,7 @@ function mostPartials(
 ): number {
   const { layout, privatePages, choiceWords } = cache.shape;
   const hasUpper = layout.boundary < layout.reads.length;
+  // in a narrow step each row may be of another sequence
   const alone = Math.max(MOST_NARROW, sequences, hasUpper && (privatePages || choiceWords > 0) ? spans.upper.count : 0);
   const most = Math.max(...layout.reads.map((store) => cache.arenasOf(store).length)); // arenas of a layer
   const decoding = alone * (gpu.profile.splitting.most * most + extra);

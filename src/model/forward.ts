@@ -10,6 +10,7 @@ import { addNormed, linear, outputProduct, products, trimHeads } from "./layer/p
 import { projectQkv } from "./layer/qkv.ts";
 import { type HeadRange, ownRows } from "./layer/runs.ts";
 import { embedRows, finalNorm, gatherRows } from "./ops/rows.ts";
+import { isNarrow, nameOf, type RowClass } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import type { ModelContext, Span } from "./context.ts";
 
@@ -17,19 +18,19 @@ import type { ModelContext, Span } from "./context.ts";
 const streamedOf = async ({ cache }: ModelContext) => (cache.streamed ? await import("./layer/streamed.ts") : null);
 
 /** What follows a layer's heads: attention, what systems add to it, and the two blocks' products. */
-function rest(model: ModelContext, layer: number, tileRows: number, span: Span): AnyDispatch<Sizes>[] {
+function rest(model: ModelContext, layer: number, most: RowClass, span: Span): AnyDispatch<Sizes>[] {
   const { output, gateUp, down } = products(model, layer);
   const { afterAttention, afterMlp } = model.weights.layers[layer]!;
   return [
     ...atPlace(model, "afterHeads", layer, span),
-    ...attention(model, layer, { prefill: tileRows === 0, span }),
+    ...attention(model, layer, { rows: most, span }),
     ...atPlace(model, "afterAttention", layer, span),
     ...keepTokens(model, layer, span),
     ...trimHeads(model, layer),
-    ...linear(model, tileRows, output),
+    ...linear(model, most, output),
     ...addNormed(model, output, afterAttention),
-    ...linear(model, tileRows, gateUp),
-    ...linear(model, tileRows, down),
+    ...linear(model, most, gateUp),
+    ...linear(model, most, down),
     ...addNormed(model, down, afterMlp),
   ];
 }
@@ -42,17 +43,17 @@ const everyRow = (s: Sizes): number => s.rows;
  * layer's queries in the same product, because all its rows continue: a decoded token costs no dispatch more than in the
  * ordinary model.
  */
-export async function lower(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+export async function lower(model: ModelContext, most: RowClass): Promise<Program<Sizes>> {
   const streamed = await streamedOf(model);
   const { boundary, reads } = model.cache.shape.layout;
   const dispatches = embedding(model);
-  for (let layer = 0; layer < boundary; layer++) dispatches.push(...wholeLayer(model, tileRows, layer));
+  for (let layer = 0; layer < boundary; layer++) dispatches.push(...wholeLayer(model, most, layer));
   if (boundary < reads.length) {
-    const range = tileRows > 0 ? "all" : "keysValues";
+    const range = isNarrow(most) ? "all" : "keysValues";
     dispatches.push(...(streamed?.keepInputs(model) ?? []));
-    dispatches.push(...projectRows(model, tileRows, boundary, range, ownRows(model, tileRows)));
+    dispatches.push(...projectRows(model, most, boundary, range, ownRows(model, most)));
   }
-  return Program.build(model.gpu, tileRows === 0 ? "lower wide" : `lower ${tileRows}`, dispatches);
+  return Program.build(model.gpu, `lower ${nameOf(most)}`, dispatches);
 }
 
 function embedding({ config, weights, activations, tokens, cache, spans }: ModelContext): AnyDispatch<Sizes>[] {
@@ -61,8 +62,8 @@ function embedding({ config, weights, activations, tokens, cache, spans }: Model
 }
 
 /** A layer's heads for every row, or the first ones. */
-const projectRows = (model: ModelContext, tileRows: number, layer: number, range: HeadRange, rows = everyRow) =>
-  projectQkv(model, tileRows, {
+const projectRows = (model: ModelContext, most: RowClass, layer: number, range: HeadRange, rows = everyRow) =>
+  projectQkv(model, most, {
     layer,
     range,
     qkv: model.weights.layers[layer]!.qkv,
@@ -74,9 +75,9 @@ const projectRows = (model: ModelContext, tileRows: number, layer: number, range
 const rangeOf = ({ cache }: ModelContext, layer: number): HeadRange =>
   cache.shape.layout.fills[layer]!.count > 0 ? "all" : "queries";
 
-const wholeLayer = (model: ModelContext, tileRows: number, layer: number): AnyDispatch<Sizes>[] => [
-  ...projectRows(model, tileRows, layer, rangeOf(model, layer)),
-  ...rest(model, layer, tileRows, model.spans.lower),
+const wholeLayer = (model: ModelContext, most: RowClass, layer: number): AnyDispatch<Sizes>[] => [
+  ...projectRows(model, most, layer, rangeOf(model, layer)),
+  ...rest(model, layer, most, model.spans.lower),
 ];
 
 /**
@@ -89,12 +90,12 @@ export function tapped(
   last = model.config.layers - 1,
 ): Promise<Program<Sizes>> {
   const dispatches = embedding(model);
-  for (let layer = 0; layer < last; layer++) dispatches.push(...before(layer), ...wholeLayer(model, 0, layer));
+  for (let layer = 0; layer < last; layer++) dispatches.push(...before(layer), ...wholeLayer(model, Infinity, layer));
   return Program.build(model.gpu, "tapped", [...dispatches, ...before(last)]);
 }
 
 /** The layers from the boundary on, for the rows that continue. */
-export async function upper(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+export async function upper(model: ModelContext, most: RowClass): Promise<Program<Sizes>> {
   const streamed = await streamedOf(model);
   const { gpu, config, weights, activations, cache, spans } = model;
   const { boundary } = cache.shape.layout;
@@ -105,21 +106,21 @@ export async function upper(model: ModelContext, tileRows: number): Promise<Prog
     const rows = layer === boundary ? (s: Sizes) => (s.queried ? 0 : s.rows) : everyRow;
     dispatches.push(
       ...(streamed?.makeStore(model, layer) ?? []),
-      ...projectQkv(model, tileRows, { layer, range: "queries", qkv, rowAt: span.first, rows }),
-      ...rest(model, layer, tileRows, span),
+      ...projectQkv(model, most, { layer, range: "queries", qkv, rowAt: span.first, rows }),
+      ...rest(model, layer, most, span),
     );
   }
-  return Program.build(gpu, tileRows === 0 ? "upper wide" : `upper ${tileRows}`, dispatches);
+  return Program.build(gpu, `upper ${nameOf(most)}`, dispatches);
 }
 
 /** Logits of the rows listed in `wanted`. */
-export function logits(model: ModelContext, tileRows: number): Promise<Program<Sizes>> {
+export function logits(model: ModelContext, most: RowClass): Promise<Program<Sizes>> {
   const { gpu, config, weights, activations } = model;
   const { hidden, wanted, normed } = activations;
   const norm = { x: hidden, rows: wanted, weight: weights.finalNorm, y: normed };
   const dispatches = [
     finalNorm(gpu, norm, config.hiddenSize, config.normEpsilon),
-    ...linear(model, tileRows, outputProduct(model)),
+    ...linear(model, most, outputProduct(model)),
   ];
-  return Program.build(gpu, tileRows === 0 ? "logits wide" : `logits ${tileRows}`, dispatches);
+  return Program.build(gpu, `logits ${nameOf(most)}`, dispatches);
 }

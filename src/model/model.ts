@@ -176,8 +176,12 @@ export interface Model {
   };
   /** How its cache is shared out. */
   readonly cache: CachePlan;
+  /** Rows of the next chunk of an input of which `left` tokens are left, at most. Default: all that there is room for. */
+  chunkRows?(left: number): number;
+  /** Steps under way, the one that is launched next included, before the oldest is read. Default 2. */
+  readonly depth?: 2 | 3;
   /**
-   * Launches the step. Resolves once it is on the GPU's queue. The next step may be launched before this one has been read. Throws
+   * Launches the step. Resolves once it is on the GPU's queue. The next steps may be launched before this one has been read. Throws
    * NoRoomError where there is no memory.
    */
   submit(batch: Batch): Promise<Launched>;

@@ -7,15 +7,16 @@ import type { PromptEndSizes } from "../kv/system.ts";
 import { splitsFor } from "./layer/attention.ts";
 import type { ModelContext } from "./context.ts";
 import type { Batch, Row } from "./model.ts";
+import { isNarrow, type RowClass } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
 
 /** Workgroups that share the lists of one row of a chunk, at most: there are many rows. */
 export const MOST_CHUNK_SPLITS = 4;
 
-/** Programs of a step: rows of the narrow one that runs, 0 for the wide one. */
-interface Tiles {
-  all: number;
-  upper: number;
+/** Row classes of a step's programs. */
+interface Classes {
+  all: RowClass;
+  upper: RowClass;
 }
 
 /**
@@ -31,9 +32,9 @@ export function continuingRows({ rows, decodeRows, logitRows, promptEnd, made }:
   return rows.length - tail < continuing.length ? [...rows.keys()] : continuing;
 }
 
-export function sizesOf(model: ModelContext, batch: Batch, tile: number): Sizes {
+export function sizesOf(model: ModelContext, batch: Batch, most: RowClass): Sizes {
   const { rows, decodeRows, logitRows, promptEnd } = batch;
-  const alone = tile === 0 ? rows.slice(0, decodeRows) : rows;
+  const alone = isNarrow(most) ? rows : rows.slice(0, decodeRows);
   return {
     ...listSizes(model, rows, alone),
     rows: rows.length,
@@ -52,7 +53,12 @@ export function sizesOf(model: ModelContext, batch: Batch, tile: number): Sizes 
  * Past the boundary. Where all rows lie in front already, they are what the step is (a decoding batch, or a text being
  * scored); else each looks at its own pages alone.
  */
-export function upperSizesOf(model: ModelContext, batch: Batch, continuing: readonly number[], tiles: Tiles): Sizes {
+export function upperSizesOf(
+  model: ModelContext,
+  batch: Batch,
+  continuing: readonly number[],
+  classes: Classes,
+): Sizes {
   const { rows, decodeRows, logitRows, promptEnd, made = null } = batch;
   const moved = continuing.findIndex((row, i) => row !== i);
   const count = continuing.length;
@@ -64,16 +70,34 @@ export function upperSizesOf(model: ModelContext, batch: Batch, continuing: read
   const own = moved < 0 ? Math.min(decodeRows, count) : count;
   const kept = continuing.map((row) => rows[row]!);
   return {
-    ...listSizes(model, kept, tiles.upper === 0 ? kept.slice(0, own) : kept),
+    ...listSizes(model, kept, isNarrow(classes.upper) ? kept : kept.slice(0, own)),
     rows: count,
     logitCount: logitRows.length,
     decodeRows: own,
     inPlace,
-    queried: moved < 0 && tiles.all > 0,
+    queried: moved < 0 && isNarrow(classes.all),
     made,
     attended: isAttended(batch),
     promptEnd: promptEnd && endSizes(promptEnd, count, model),
     retiring: retiringSizes(batch),
+  };
+}
+
+/** A chunk of so many rows at the end of so many tokens, of a prompt that goes on. */
+export function plainSizes({ profile, cache }: ModelContext, rows: number, context: number): Sizes {
+  return {
+    rows,
+    logitCount: 1,
+    decodeRows: 0,
+    ...splitsFor(profile, Math.ceil(context / BLOCK_TOKENS)),
+    chunkSplits: 1,
+    arenas: cache.usedArenas([0]),
+    pagesGivenUp: 0,
+    inPlace: rows,
+    queried: false,
+    promptEnd: null,
+    retiring: null,
+    made: null,
   };
 }
 

@@ -3,10 +3,10 @@ import type { KernelTime, RecallStats } from "../api.ts";
 import type { Attended } from "../attended.ts";
 import { assert, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { encodePaced, encodePass } from "../gpu/paced.ts";
 import type { Program } from "../gpu/program.ts";
 import { Readback } from "../gpu/readback.ts";
-import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { type CachePlan, chunkRowsOf } from "../kv/plan.ts";
+import type { CachePlan } from "../kv/plan.ts";
 import type { Holdings } from "../kv/holdings.ts";
 import type { Room } from "../kv/room.ts";
 import { planOf } from "../kv/shape.ts";
@@ -16,27 +16,23 @@ import { BetweenSteps, type Reading } from "./between.ts";
 import type { ModelConfig } from "./config.ts";
 import { inLayout, type ModelContext, MOST_LOGIT_ROWS, recordsIn, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./forward.ts";
-import { type Allowed, type Batch, GREEDY, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
+import { type Allowed, type Batch, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
 import type { Model, PageBytes, Row } from "./model.ts";
+import { allClasses, classFor, isNarrow, MOST_NARROW, nameOf, type RowClass } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import { type CacheOptions, growRopes, makeCache, makeRopes, noRoom, roomOf } from "./room.ts";
 import { decodeResults } from "./sample/results.ts";
 import { Sampler } from "./sample/sampler.ts";
-import { continuingRows, sizesOf, upperSizesOf } from "./step.ts";
+import { Rhythm } from "./rhythm.ts";
+import { continuingRows, plainSizes, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
 import { contextOf } from "./layer/systems.ts";
-import type { Memory, Question } from "./tune.ts";
+import type { Memory, Tuning } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 
-/** Up to this many rows go through the weights row by row; more are multiplied as a matrix. */
-const NARROW_ROWS = [1, 2, 4, 8] as const;
-const MOST_NARROW = 8;
 const TOKEN_OF = 0x80000000;
-/** Steps under way at once: one being read, one running, one being prepared. */
+/** Steps under way at once: one being read, two that run or wait, one being prepared. */
 const READBACK_DEPTH = 4;
-
-/** The smallest program for `rows`, 0 for the wide one. */
-const tileFor = (rows: number): number => NARROW_ROWS.find((most) => rows <= most) ?? 0;
 
 const BUILDERS = { lower, upper, logits } as const;
 
@@ -58,11 +54,15 @@ export class Transformer implements Model {
   /** For steps of which logits are read. */
   #wide: Readback | null = null;
   readonly #programs = new Map<string, Promise<Program<Sizes>>>();
-  #unmeasured: readonly Question[] = [];
+  readonly #options: CacheOptions;
+  /** Keys of what is open. */
+  #unmeasured: readonly string[] = [];
   readonly #rows: Uint32Array<ArrayBuffer>;
+  readonly #rhythm: Rhythm;
 
   constructor(gpu: Gpu, config: ModelConfig, weights: Weights, variants: Variants, options: CacheOptions) {
     this.#gpu = gpu;
+    this.#options = options;
     const { rows, sequences, kv } = options;
     const { vocabulary } = config;
     this.cache = planOf(kv, options);
@@ -102,6 +102,8 @@ export class Transformer implements Model {
     this.#between = new BetweenSteps(between);
     this.#attending = attending;
     this.#readback = new Readback(gpu, this.#resultBytes(logitCount), READBACK_DEPTH);
+    this.#rhythm = new Rhythm(gpu, this.cache, this.limits);
+    this.#rhythm.onLongInput = () => void this.compile().catch(() => {}); // those of few rows go on
     this.#rows = new Uint32Array((spans.lower.first + rows) * 4);
   }
 
@@ -113,6 +115,14 @@ export class Transformer implements Model {
   /** How a recipe that brings back parts of prompts fares. */
   get recallStats(): RecallStats | null {
     return this.#between.stats();
+  }
+
+  chunkRows(left: number): number {
+    return this.#rhythm.chunkRows(left);
+  }
+
+  get depth(): 2 | 3 {
+    return this.#rhythm.depth;
   }
 
   /** Adapter and driver: what a measurement holds for. */
@@ -130,17 +140,24 @@ export class Transformer implements Model {
     return this.#model.cache.shape.layout.boundary < this.#model.config.layers;
   }
 
-  /** Compiles what a single conversation needs, so that the first prompt does not wait for it. */
-  async compile(): Promise<void> {
-    const programs = [this.#program("lower", 1), this.#program("lower", 0), this.#program("logits", 1)];
-    if (this.#hasUpper) programs.push(this.#program("upper", 1));
+  /** Compiles what a single conversation needs. `soon`: what it begins with, reading prompts a few rows at a time. */
+  async compile({ soon = false } = {}): Promise<void> {
+    const { profile } = this.#gpu;
+    const isFirst = soon && this.#rhythm.isFree;
+    const one = classFor(1, profile);
+    const rows = new Set([one, ...(isFirst ? [MOST_NARROW] : profile.wideRows)]);
+    const programs = [this.#program("logits", one), ...[...rows].map((most) => this.#program("lower", most))];
+    if (this.#hasUpper) programs.push(this.#program("upper", one));
     await Promise.all([...programs, this.#sampler.compile()]);
+    if (!isFirst)
+      this.#rhythm.noteWide({ program: await this.#program("lower", Infinity), sizes: plainSizes(this.#model, 1, 0) });
+    this.#rhythm.isStarting = isFirst;
   }
 
   /** Also what requests of every kind need on top: any number of rows, penalties, logits that are read. */
   async compileAll(): Promise<void> {
     const kinds = (["lower", "logits", "upper"] as const).filter((kind) => kind !== "upper" || this.#hasUpper);
-    await Promise.all(kinds.flatMap((kind) => [0, ...NARROW_ROWS].map((rows) => this.#program(kind, rows))));
+    await Promise.all(kinds.flatMap((kind) => allClasses(this.#gpu.profile).map((rows) => this.#program(kind, rows))));
     await this.#sampler.compileAll();
     this.#logitsReadback();
   }
@@ -151,12 +168,13 @@ export class Transformer implements Model {
     this.#unmeasured = await recall(this.#model, memory);
   }
 
-  /** Measures what `recall` did not find, for a limited time. Before the first request, with weights on the GPU. */
-  async tune(memory: Memory): Promise<void> {
+  /** Measures what `recall` did not find, for a limited time, with weights on the GPU. */
+  async tune(how: Pick<Tuning, "memory" | "turn" | "signal">): Promise<void> {
     const { tune } = await import("./tune.ts");
-    await tune(this.#model, this.#unmeasured, memory);
+    const open = this.#unmeasured;
     this.#unmeasured = [];
-    await this.#forgetPrograms(); // they run the variants of before
+    // programs run the variants of before
+    await tune(this.#model, this.#options, { ...how, open, onChange: () => this.#forgetPrograms() });
   }
 
   /** Whether there is anything for `tune` to measure. */
@@ -164,11 +182,22 @@ export class Transformer implements Model {
     return this.#unmeasured.length > 0;
   }
 
-  #program(kind: keyof typeof BUILDERS, tileRows: number): Promise<Program<Sizes>> {
-    const key = `${kind} ${tileRows}`;
+  #program(kind: keyof typeof BUILDERS, rows: RowClass): Promise<Program<Sizes>> {
+    const key = `${kind} ${nameOf(rows)}`;
     let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = BUILDERS[kind](this.#model, tileRows)));
+    if (!program) this.#programs.set(key, (program = this.#build(kind, rows)));
     return program;
+  }
+
+  /** Where the adapter refuses a variant, with another one. */
+  async #build(kind: keyof typeof BUILDERS, rows: RowClass): Promise<Program<Sizes>> {
+    while (true) {
+      try {
+        return await BUILDERS[kind](this.#model, rows);
+      } catch (error) {
+        if (!this.#model.variants.outlasts(error)) throw error;
+      }
+    }
   }
 
   /** They are built anew when they are next needed. What has been launched runs to its end. */
@@ -213,8 +242,7 @@ export class Transformer implements Model {
   async #encodeStages(encoder: GPUCommandEncoder, stages: readonly Stage[]): Promise<GPUCommandEncoder> {
     if (!stages.some(({ program, sizes }) => program.pauses(sizes))) {
       const programs = stages.map(({ program }) => program);
-      encodePass(encoder, programs);
-      return encoder;
+      return encodePaced(this.#gpu, encoder, programs);
     }
     this.#gpu.submit(encoder);
     for (const { program, sizes } of stages) await program.run(sizes);
@@ -259,12 +287,10 @@ export class Transformer implements Model {
     const { cache } = this.#model;
     assert(cache.hasRoom(roomOf(batch, cache)), "a program of the caller's has room reserved");
     this.#writeLists(batch);
-    program.prepare(sizesOf(this.#model, batch, 0));
+    program.prepare(sizesOf(this.#model, batch, Infinity));
     this.#writeRows(batch, []);
-    const encoder = this.#gpu.device.createCommandEncoder();
-    encodePass(encoder, [program]);
-    this.#gpu.submit(encoder);
-    await this.#gpu.device.queue.onSubmittedWorkDone();
+    this.#gpu.submit(encodePaced(this.#gpu, this.#gpu.device.createCommandEncoder(), [program]));
+    await this.#gpu.done();
   }
 
   async attended(sequence: number): Promise<Attended | null> {
@@ -284,8 +310,7 @@ export class Transformer implements Model {
   /** A chunk without logits is still waited for: progress and abort happen between chunks, not before them. */
   #submitSilent(encoder: GPUCommandEncoder): Launched {
     this.#gpu.submit(encoder);
-    const { queue } = this.#gpu.device;
-    return { read: () => queue.onSubmittedWorkDone().then(() => []) };
+    return { read: () => this.#gpu.done().then(() => []) };
   }
 
   #writeLists({ lists, promptEnd, attended = [] }: Batch): void {
@@ -305,18 +330,21 @@ export class Transformer implements Model {
     assert(rows.length > 0 && rows.length <= this.limits.rows, `${rows.length} rows of ${this.limits.rows}`);
     assert(logitRows.length <= this.limits.logitCount, `${logitRows.length} logit rows of ${this.limits.logitCount}`);
     const continuing = continuingRows(batch, this.cache.windowRows);
-    const tiles = { all: tileFor(rows.length), upper: tileFor(continuing.length) };
-    const sizes = sizesOf(this.#model, batch, tiles.all);
-    const stages: Stage[] = [{ program: await this.#program("lower", tiles.all), sizes }];
+    const classOf = (count: number) => classFor(count, this.#gpu.profile);
+    const classes = { all: classOf(rows.length), upper: classOf(continuing.length) };
+    const sizes = sizesOf(this.#model, batch, classes.all);
+    const stages: Stage[] = [{ program: await this.#program("lower", classes.all), sizes }];
     if (this.#hasUpper && continuing.length > 0) {
-      const upperSizes = upperSizesOf(this.#model, batch, continuing, tiles);
-      stages.push({ program: await this.#program("upper", tiles.upper), sizes: upperSizes });
+      const upperSizes = upperSizesOf(this.#model, batch, continuing, classes);
+      stages.push({ program: await this.#program("upper", classes.upper), sizes: upperSizes });
     }
     if (logitRows.length > 0) {
-      stages.push({ program: await this.#program("logits", tileFor(logitRows.length)), sizes });
+      stages.push({ program: await this.#program("logits", classOf(logitRows.length)), sizes });
       if (!waits(batch)) stages.push({ program: await this.#sampler.prepare(logitRows), sizes });
     }
     for (const stage of stages) stage.program.prepare(stage.sizes);
+    if (isNarrow(classes.all)) this.#rhythm.noteNarrow(stages);
+    else if (classes.all === Infinity) this.#rhythm.noteWide(stages[0]!);
     for (const arrival of arrivals) this.#sampler.enter(arrival);
     this.#writeRows(batch, continuing);
     return stages;
@@ -353,30 +381,8 @@ export class Transformer implements Model {
         { code: "no-timestamps" },
       );
     }
-    const writable = this.cache.tiers[0]! * BLOCK_TOKENS;
-    const count = phase === "prefill" ? Math.min(tokens, chunkRowsOf(this.limits)) : 1;
-    const first = phase === "prefill" ? 0 : Math.min(tokens, writable - 1);
-    const rows = Array.from({ length: count }, (_, i) => ({
-      token: i % this.limits.vocabulary,
-      position: first + i,
-      cacheIndex: first + i,
-      sequence: 0,
-    }));
-    const later = (index: number) => (this.#model.cache.streamed ? index : undefined);
-    const page = (_: unknown, index: number) => ({ index, block: index, later: later(index) });
-    const last = { row: count - 1, sequence: 0, sampling: GREEDY, counter: 0, forced: null };
-    const batch: Batch = {
-      rows,
-      decodeRows: phase === "decode" ? 1 : 0,
-      logitRows: [last],
-      lists: [{ sequence: 0, enters: true, pages: Array.from({ length: blocksFor(first + count) }, page), kept: null }],
-      moves: [],
-      promptEnd: null,
-      retiring: null,
-      standing: [],
-      made: this.#model.cache.streamed && { sequence: 0, from: first, to: first + count },
-      arrivals: [],
-    };
+    const { profiledBatch } = await import("./profiled.ts");
+    const batch = profiledBatch(this, this.#model.cache.streamed !== null, phase, tokens);
     await this.reserve(roomOf(batch, this.#model.cache));
     this.#writeLists(batch);
     const times: KernelTime[] = [];
@@ -387,9 +393,3 @@ export class Transformer implements Model {
 
 /** Whether what some row may sample is known only once the step before has been read. */
 const waits = ({ logitRows }: Batch): boolean => logitRows.some(({ constrained }) => constrained);
-
-const encodePass = (encoder: GPUCommandEncoder, programs: readonly Pick<Program<never>, "encode">[]): void => {
-  const pass = encoder.beginComputePass();
-  for (const program of programs) program.encode(pass);
-  pass.end();
-};

@@ -1,16 +1,16 @@
-// Which kernel variant is fastest on this adapter: measured once for each family and shape, then remembered.
-import { timeDispatches } from "../gpu/measure.ts";
-import { type AnyDispatch, compileAll } from "../gpu/program.ts";
-import { PASSING } from "../kv/blocks.ts";
-import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
-import { chunkOf, decodeAttention, decodingRows, prefillAttention, splitsFor } from "./layer/attention.ts";
-import { plainProduct } from "./layer/place.ts";
-import { projectNarrow, projectWide } from "./layer/qkv.ts";
-import { outputProduct, products } from "./layer/products.ts";
-import { gemm, gemv, type Linear } from "./ops/linear.ts";
+// Which kernel variant is fastest on this adapter: measured once for each family, shape and row class, then remembered. What
+// measuring needs of a cache is its own, so it may go on between replies.
+import type { Gpu } from "../gpu/device.ts";
+import { Program } from "../gpu/program.ts";
+import { BLOCK_TOKENS, PASSING } from "../kv/blocks.ts";
+import { withoutSystems } from "../kv/shape.ts";
+import { type ModelContext, recordsIn } from "./context.ts";
+import type { RowClass } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
-import type { ModelContext, QkvProjection } from "./context.ts";
-import { gemmKey, gemvKey, qkvNarrowKey, qkvWideKey } from "./ops/variants.ts";
+import { type Dispatches, type Question, questionsOf } from "./questions.ts";
+import { type CacheOptions, makeCache } from "./room.ts";
+import { plainSizes } from "./step.ts";
+import { type Candidate, type Limits, type Runner, runTrial, Trial, type Turn } from "./trial.ts";
 
 /** Facts about one adapter, kept between visits. */
 export interface Memory {
@@ -18,159 +18,149 @@ export interface Memory {
   set(key: string, value: string): Promise<void>;
 }
 
-/** One thing to choose: family and shape, and the dispatches of each candidate at the sizes that matter. */
-export interface Question {
-  key: string;
-  sizes: Sizes;
-  candidates: readonly { name: string; dispatches: () => AnyDispatch<Sizes>[] }[];
-}
+/** Under which a choice is remembered: where candidates come or go, it is made anew. */
+const memoryKey = ({ key, candidates }: Question): string => `${key}: ${candidates.map(({ name }) => name).join(", ")}`;
 
-/** Tokens of context for decode attention. */
-const CONTEXT = 1024;
-
-/** Takes over what earlier visits measured and what needs no measurement. Gives back what is open. */
-export async function recall(model: ModelContext, memory: Memory): Promise<Question[]> {
-  const all = [...new Map(questions(model).map((question) => [question.key, question])).values()];
-  const known = await Promise.all(all.map(({ key, candidates }) => (candidates[1] ? memory.get(key) : undefined)));
-  return all.filter((question, i) => {
-    const { key, candidates } = question;
-    const found = candidates[1] ? candidates.find(({ name }) => name === known[i]) : candidates[0];
+/** Takes over what earlier visits measured, and what needs no measurement. Gives back the keys of what is open. */
+export async function recall(model: ModelContext, memory: Memory): Promise<string[]> {
+  const all = questionsOf(model);
+  const known = await Promise.all(
+    all.map((question) => (question.candidates.length > 1 ? memory.get(memoryKey(question)) : undefined)),
+  );
+  const open = all.filter(({ key, candidates }, i) => {
+    const found = candidates.length > 1 ? candidates.find(({ name }) => name === known[i]) : candidates[0];
     if (found) model.variants.choose(key, found.name);
     return !found;
   });
+  return open.map(({ key }) => key);
+}
+
+export interface Tuning {
+  /** Keys of questions, as `recall` gives them. */
+  open: readonly string[];
+  memory: Memory;
+  turn: Turn;
+  signal?: AbortSignal | undefined;
+  /** Called in a turn, where another variant than before is to run from now on. */
+  onChange: () => Promise<void>;
 }
 
 /**
- * Answers questions until the profile's time for it is over; the first candidates stand for the others, and the next visit
- * goes on. Writes over activations and the cache.
+ * Answers open questions, one after another, until the profile's time for it is over; defaults stand for the others, and the
+ * next visit goes on. Compiling takes no turn.
  */
-export async function tune(model: ModelContext, open: readonly Question[], memory: Memory): Promise<void> {
-  const until = performance.now() + model.profile.tuningMs;
-  prepareRows(model);
-  for (const question of open) {
-    if (performance.now() > until) return;
-    const fastest = await measure(model, question);
-    model.variants.choose(question.key, fastest);
-    await memory.set(question.key, fastest);
+export async function tune(model: ModelContext, cacheOptions: CacheOptions, tuning: Tuning): Promise<void> {
+  const own = beside(model, cacheOptions);
+  const limits = { clock: () => performance.now(), time: { left: model.profile.tuningMs }, ...tuning };
+  try {
+    const open = questionsOf(own).filter(({ key }) => tuning.open.includes(key));
+    for (const question of open) if (limits.time.left > 0) await answer(own, question, limits);
+  } finally {
+    own.gpu.dispose();
   }
 }
 
-/** Name of the fastest candidate. They are compiled side by side. */
-async function measure({ gpu }: ModelContext, { candidates, sizes }: Question): Promise<string> {
-  await Promise.all(candidates.map(({ dispatches }) => compileAll(gpu, dispatches())));
-  let best = { name: "", ms: Infinity };
-  for (const { name, dispatches } of candidates) {
-    const ms = await timeDispatches(gpu, dispatches(), sizes);
-    if (ms < best.ms) best = { name, ms };
+async function answer(
+  model: ModelContext,
+  question: Question,
+  { memory, onChange, ...limits }: Pick<Tuning, "memory" | "onChange"> & Limits,
+): Promise<void> {
+  const { family, key, rows, candidates } = question;
+  const trial = new Trial(candidates.map((candidate) => compiling(model, rows, candidate, limits.clock)));
+  try {
+    for (const name of await trial.open()) model.variants.refuse(family, name);
+    await runTrial(trial, limits);
+    const { answer: name } = trial;
+    if (name === null) return;
+    const isOther = name !== model.variants.candidates(family, rows)[0]!.name;
+    model.variants.choose(key, name);
+    await memory.set(memoryKey(question), name);
+    if (isOther) await limits.turn(onChange);
+  } finally {
+    trial.close();
   }
-  return best.name;
 }
 
-const rowsOf = ({ profile, spans }: ModelContext): number => Math.min(profile.tuningRows, spans.lower.count);
-/** As much of the first tier as is there: what is written to does not matter. */
-const contextOf = ({ cache }: ModelContext): number =>
-  Math.min(CONTEXT, Math.min(cache.room.blocks, cache.shape.tiers[0]!.blocks) * BLOCK_TOKENS);
+const compiling = (
+  model: ModelContext,
+  rows: RowClass,
+  { name, layers }: Question["candidates"][number],
+  clock: () => number,
+): Candidate => ({
+  name,
+  compile: () => runner(model, rows, layers, clock),
+});
+
+/** Runs the layers of a candidate, each time from where the last one ended. */
+async function runner(
+  model: ModelContext,
+  rows: RowClass,
+  layers: readonly (() => Dispatches)[],
+  clock: () => number,
+): Promise<Runner> {
+  const { gpu } = model;
+  const all = layers.map((dispatches) => dispatches());
+  const program = await Program.build<Sizes>(gpu, "measure", all.flat());
+  program.prepare(sizesFor(model, rows));
+  const starts = all.map((_, i) => all.slice(0, i).flat().length);
+  let next = 0;
+  return {
+    run: async (times) => {
+      const encoder = gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (let i = 0; i < times; i++, next = (next + 1) % all.length)
+        program.encode(pass, starts[next], starts[next]! + all[next]!.length);
+      pass.end();
+      const started = clock();
+      gpu.submit(encoder);
+      await gpu.done();
+      return clock() - started;
+    },
+    dispose: () => program.dispose(),
+  };
+}
+
+/** Tokens of context for decode attention, and bytes of the cache that holds them, at most. */
+const CONTEXT = 1024;
+const CACHE_BYTES = 32 * 2 ** 20;
+
+/** The model with a cache of its own, in the format that its layers write, on a fork of the device that owns it. */
+function beside(model: ModelContext, options: CacheOptions): ModelContext {
+  const gpu: Gpu = model.gpu.fork();
+  const context = Math.min(model.cache.room.blocks * BLOCK_TOKENS, contextFor(options));
+  const kv = withoutSystems(options.kv);
+  const made = { ...options, kv, context, reserve: context, sequences: 1 };
+  const cache = makeCache(gpu, model.config, made, recordsIn(model.spans));
+  const own = { ...model, gpu, cache, systems: [] };
+  prepareRows(own, context);
+  return own;
+}
+
+function contextFor({ kv, context }: CacheOptions): number {
+  const { kvHeads, headWidth } = kv.model;
+  const tokenBytes = (kv.layout.stores * kvHeads * 2 * headWidth * kv.written.bits) / 8;
+  const most = Math.floor(CACHE_BYTES / tokenBytes / BLOCK_TOKENS) * BLOCK_TOKENS;
+  return Math.min(context, Math.max(BLOCK_TOKENS, Math.min(CONTEXT, most)));
+}
 
 /** Every row at the end of one sequence that lies in the first blocks: prompt rows come last in it. */
-function prepareRows(model: ModelContext): void {
-  const { gpu, cache, spans } = model;
-  const [count, context] = [rowsOf(model), contextOf(model)];
+function prepareRows({ gpu, cache, spans }: ModelContext, context: number): void {
+  const { count } = spans.lower;
   cache.openSequence(0);
   for (let index = 0; index * BLOCK_TOKENS < context; index++)
     cache.setPage(0, { index, block: index, later: PASSING });
   const first = Math.max(0, context - count);
-  const rows = Array.from({ length: count }, (_, i) => [
-    Math.min(first + i, context - 1),
-    Math.min(first + i, context - 1),
-    0,
-    0,
-  ]);
-  rows[0] = [context - 1, context - 1, 0, 0];
+  const rows = Array.from({ length: count }, (_, i) => {
+    const at = i === 0 ? context - 1 : Math.min(first + i, context - 1);
+    return [at, at, 0, 0];
+  });
   gpu.write(cache.lists.inputs, spans.lower.first * 16, Uint32Array.from(rows.flat()));
 }
 
-function questions(model: ModelContext): Question[] {
-  const { gpu, config, activations, variants, spans, weights, profile, cache } = model;
-  const { gemv: gemvs, gemm: gemms, prefill, decode } = variants.candidates;
-  const one: Sizes = {
-    rows: 1,
-    logitCount: 1,
-    decodeRows: 1,
-    ...splitsFor(profile, blocksFor(contextOf(model))),
-    chunkSplits: 1,
-    arenas: cache.usedArenas([0]),
-    pagesGivenUp: 0,
-    inPlace: 1,
-    queried: false,
-    promptEnd: null,
-    retiring: null,
-    made: null,
-  };
-  const chunk: Sizes = { ...one, rows: rowsOf(model), decodeRows: 0 };
-  const layer = Object.values(products(model, 0));
-  const decoding = (what: Linear): Question => ({
-    key: gemvKey(what),
-    sizes: one,
-    candidates: candidatesOf(gemvs, (variant) => gemv(gpu, what, 1, variant)),
-  });
-  const reading = (what: Linear): Question => ({
-    key: gemmKey(what),
-    sizes: chunk,
-    candidates: candidatesOf(gemms, (variant) => gemm(gpu, what, activations, variant)),
-  });
-  const decodeCandidates = candidatesOf(decode, (variant) =>
-    decodeAttention(
-      model,
-      0,
-      decodingRows(model, 0, spans.lower, (s) => s.rows),
-      variant,
-    ),
-  );
-  const prefillCandidates = candidatesOf(prefill, (variant) =>
-    prefillAttention(model, 0, chunkOf(model, 0, spans.lower), variant),
-  );
-  return [
-    ...[...layer, outputProduct(model)].map(decoding),
-    ...layer.map(reading),
-    ...shapesOf(weights.layers.map(({ qkv }) => qkv)).flatMap((qkv) => {
-      const plain = plainProduct(model, { layer: 0, qkv, rows: (s) => s.rows });
-      return config.allHeadsNorm ? [decoding(plain), reading(plain)] : qkvQuestions(model, qkv, { one, chunk });
-    }),
-    { key: variants.decodeKey, sizes: one, candidates: decodeCandidates },
-    { key: variants.prefillKey, sizes: chunk, candidates: prefillCandidates },
-  ];
-}
-
-const candidatesOf = <V extends { name: string }>(
-  variants: readonly V[],
-  dispatches: (variant: V) => AnyDispatch<Sizes>[],
-): Question["candidates"] => variants.map((variant) => ({ name: variant.name, dispatches: () => dispatches(variant) }));
-
-/** One product of each shape. */
-const shapesOf = (all: readonly QkvProjection[]): QkvProjection[] => [
-  ...new Map(all.map((qkv) => [qkvNarrowKey(qkv.matrix), qkv])).values(),
-];
-
-function qkvQuestions(
-  model: ModelContext,
-  qkv: QkvProjection,
-  { one, chunk }: Record<"one" | "chunk", Sizes>,
-): Question[] {
-  const { qkvNarrow, qkvWide } = model.variants.candidates;
-  const range = qkv.stores > 1 ? "keysValues" : qkv.stores === 1 ? "all" : "queries";
-  const rows = { rowAt: model.spans.lower.first, rows: (s: Sizes) => s.rows };
-  const isLater = model.cache.streamed && qkv.stores > 0 && qkv.firstStore >= model.cache.streamed.shape.firstStore;
-  const product = { layer: 0, qkv, range, ...rows, ...(isLater && { store: qkv.firstStore }) } as const;
-  return [
-    {
-      key: qkvNarrowKey(qkv.matrix),
-      sizes: one,
-      candidates: candidatesOf(qkvNarrow, (variant) => projectNarrow(model, product, 1, variant)),
-    },
-    {
-      key: qkvWideKey(qkv.matrix),
-      sizes: chunk,
-      candidates: candidatesOf(qkvWide, (variant) => projectWide(model, product, variant)),
-    },
-  ];
+/** A row that decodes, or a whole chunk of the class. */
+function sizesFor(model: ModelContext, rows: RowClass): Sizes {
+  const { profile, spans, cache } = model;
+  const context = cache.room.blocks * BLOCK_TOKENS;
+  if (rows === 1) return { ...plainSizes(model, 1, context), decodeRows: 1 };
+  return plainSizes(model, Math.min(rows, profile.tuningRows, spans.lower.count), context);
 }

@@ -8,7 +8,6 @@ import type { Layout } from "../kv/layout.ts";
 import type { ModelContext, QkvProjection } from "../model/context.ts";
 import { tapped } from "../model/forward.ts";
 import { readWindow } from "../model/calibrate.ts";
-import { products } from "../model/layer/products.ts";
 import type { Sizes } from "../model/ops/sizes.ts";
 import type { Transformer } from "../model/transformer.ts";
 import { keep, scratchOf } from "./buffers.ts";
@@ -195,7 +194,7 @@ export async function prepare(
   const scratch = scratchOf(gpu, config, rows);
   return {
     model,
-    variant: model.variants.gemm(products(model, 0).output),
+    variant: model.variants.matmul,
     rows,
     turnedWeights: scratch.turnedWeights,
     layout,

@@ -22,6 +22,43 @@ test("a step is launched before the one before it is read, and never two", async
   expect(model.batches.length).toBe(30); // prompt + 29 more: nothing is launched in vain at maxTokens
 });
 
+test("where steps are short, two are launched before the one before them is read, and never three", async () => {
+  const { model, engine } = make({ depth: 3 });
+  const prompt = words(2, 5);
+  const got = await collect(engine, request(prompt, 30));
+  expect(got.tokens).toEqual(continuation(prompt, 30, 97));
+  expect(model.mostUnderWay).toBe(3);
+  expect(model.batches.length).toBe(30);
+});
+
+test("chunks of a prompt are as long as the model says, step by step", async () => {
+  const { model, engine } = make({ rows: 16 });
+  const lengths = [4, 16, 8, 1, 16];
+  const asked: number[] = [];
+  model.chunkRows = (left) => lengths[asked.push(left) - 1] ?? 16;
+  const prompt = words(7, 50);
+  const got = await collect(engine, request(prompt, 3));
+  expect(got.tokens).toEqual(continuation(prompt, 3, 97));
+  expect(model.batches.slice(0, 6).map(({ rows }) => rows.length)).toEqual([4, 16, 8, 1, 16, 5]);
+  expect(asked).toEqual([50, 46, 30, 22, 21, 5]);
+});
+
+test("what is to be done in idle moments waits for all requests, and they for it alone", async () => {
+  const { model, engine } = make();
+  const reply = collect(engine, request(words(4, 5), 20));
+  const second = stepReached(model, 10).then(() => collect(engine, request(words(5, 5), 20)));
+  let steps = 0;
+  const idle = engine.whenIdle(async () => {
+    steps = model.batches.length;
+    await Promise.all([Promise.resolve(), reply, second]);
+    expect([model.underWay, model.batches.length]).toEqual([0, steps]);
+  });
+  await idle;
+  expect(steps).toBeGreaterThan(30);
+  await expect(engine.whenIdle(() => Promise.reject(new Error("told to fail")))).rejects.toThrow("told to fail");
+  expect((await collect(engine, request(words(6, 5), 4))).tokens.length).toBe(4);
+});
+
 test("an end token finishes the request and is reported", async () => {
   const { engine } = make();
   const prompt = words(3, 9);

@@ -37,6 +37,8 @@ export interface FakeOptions {
   sequences?: number;
   blocks?: number;
   vocabulary?: number;
+  /** Steps under way. */
+  depth?: 2 | 3;
   /** Default: one tier of `blocks` blocks. */
   cache?: CachePlan;
 }
@@ -155,6 +157,9 @@ function firstAllowed(token: number, allowed: Allowed, vocabulary: number): numb
 export class FakeModel implements Model {
   readonly limits;
   readonly cache: CachePlan;
+  readonly depth: 2 | 3;
+  /** Rows of the next chunk: as many as fit, unless a test says otherwise. */
+  chunkRows: (left: number) => number;
   readonly batches: Batch[] = [];
   /** Steps launched and not yet read. */
   underWay = 0;
@@ -191,7 +196,16 @@ export class FakeModel implements Model {
   #unsampled = false;
   readonly #adjustments: Adjustments[];
 
-  constructor({ rows = 16, sequences = 4, blocks = 64, vocabulary = 97, cache = plainPlan(blocks) }: FakeOptions = {}) {
+  constructor({
+    rows = 16,
+    sequences = 4,
+    blocks = 64,
+    vocabulary = 97,
+    depth = 2,
+    cache = plainPlan(blocks),
+  }: FakeOptions = {}) {
+    this.depth = depth;
+    this.chunkRows = () => rows;
     this.limits = { rows: rows + sequences - 1, sequences, vocabulary, logitCount: 8 };
     this.cache = cache;
     const empty = (count: number) =>

@@ -48,7 +48,7 @@ function draw(seed: number) {
     const abortAt = uniform() < 0.2 ? at + upTo(80) : -1;
     return { prompt, count: room - upTo(room / 2), sampling: pick(uniform, SAMPLINGS), at, abortAt };
   });
-  const options = { blocks, sequences: 2 + upTo(3), rows: 8 + upTo(20) };
+  const options = { blocks, sequences: 2 + upTo(3), rows: 8 + upTo(20), depth: seed % 4 === 1 ? 3 : 2 } as const;
   return { options: { ...options, cache: cacheOf(seed, options) }, jobs };
 }
 

@@ -8,12 +8,14 @@ import { BLOCK_TOKENS } from "../../kv/blocks.ts";
 import { isSealed, type SealedFormat } from "../../kv/format.ts";
 import { columnOf } from "../../kv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
+import { Later } from "../../later.ts";
 import type { ModelContext, Span } from "../context.ts";
-import { inBasis } from "./basis.ts";
 import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
+import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import type { AdapterProfile } from "../../gpu/profile.ts";
-import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variants.ts";
+import { using } from "../ops/variants.ts";
+import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variant.ts";
 
 /** Equal splits of lists of `pages` pages, as many workgroups each. They change seldom, and parameters with them. */
 export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
@@ -21,29 +23,32 @@ export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Si
   return { splits, pagesPerSplit: ceilDiv(pages, splits) };
 }
 
+/** For caches with a sealed format: loaded before a model with one is made. */
+export const basis = new Later(() => import("./basis.ts"));
+
 const chunkRows = ({ rows, decodeRows }: Sizes): number => rows - decodeRows;
 
 export interface Target {
-  /** The program runs prompt chunks: rows from decodeRows on are one sequence. */
-  prefill: boolean;
+  /** Rows of the program, at most. A wide one runs prompt chunks: rows from decodeRows on are one sequence. */
+  rows: RowClass;
   /** Records of its rows. */
   span: Span;
 }
 
 /** softmax(q·K · scale)·V for every row: decoding rows each over their own pages, a prompt chunk as a tile. */
-export function attention(model: ModelContext, layer: number, { prefill, span }: Target): AnyDispatch<Sizes>[] {
-  const alone = (s: Sizes) => (prefill ? s.decodeRows : s.rows);
+export function attention(model: ModelContext, layer: number, { rows, span }: Target): AnyDispatch<Sizes>[] {
+  const alone = (s: Sizes) => (isNarrow(rows) ? s.rows : s.decodeRows);
   const decoding = withExtra(model, decodingRows(model, layer, span, alone));
   const dispatches = [
-    ...decodeAttention(model, layer, decoding, model.variants.decode),
+    ...using("decode", model.variants.decode, (variant) => decodeAttention(model, layer, decoding, variant)),
     ...extraPartials(model, layer, decoding),
     combine(model, layer, decoding),
   ];
-  if (!prefill) return dispatches;
+  if (isNarrow(rows)) return dispatches;
   const chunk = withExtra(model, chunkOf(model, layer, span));
   return [
     ...dispatches,
-    ...prefillAttention(model, layer, chunk, model.variants.prefill),
+    ...using("prefill", model.variants.prefill(rows), (variant) => prefillAttention(model, layer, chunk, variant)),
     ...sealedAttention(model, layer, chunk, chunkSplitting),
     ...extraPartials(model, layer, chunk),
     combine(model, layer, chunk),
@@ -160,7 +165,7 @@ function sealedAttention(
   if (sealed.length === 0) return [];
   const format = sealed[0]!.format as SealedFormat; // a recipe seals into one format
   const reader = sealedReader(model, format);
-  return inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
+  return basis.now.inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
     overRows(model, layer, readers, arena, reader, splitting),
   );
 }

@@ -3,17 +3,21 @@ import type { AnyDispatch } from "../../gpu/program.ts";
 import type { ModelContext } from "../context.ts";
 import type { ModelConfig } from "../config.ts";
 import { gemm, gemv, type Linear, normalise } from "../ops/linear.ts";
+import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import { trimPadding } from "../ops/rows.ts";
 import type { Sizes } from "../ops/sizes.ts";
+import { using } from "../ops/variants.ts";
 import type { Vector } from "../weights/matrix.ts";
 
-/** A product, by weight bytes (up to `tileRows` rows) or by arithmetic (tileRows 0: any number). */
+/** A product of up to `rows` rows: few of them are bound by weight bytes, many by arithmetic. */
 export const linear = (
   { gpu, activations, variants }: ModelContext,
-  tileRows: number,
+  rows: RowClass,
   what: Linear,
 ): AnyDispatch<Sizes>[] =>
-  tileRows > 0 ? gemv(gpu, what, tileRows, variants.gemv(what)) : gemm(gpu, what, activations, variants.gemm(what));
+  isNarrow(rows)
+    ? using("gemv", variants.gemv(what), (variant) => gemv(gpu, what, rows, variant))
+    : using("gemm", variants.gemm(what, rows), (variant) => gemm(gpu, what, activations, variant));
 
 /** The products of a layer after attention. A block whose norm comes after it leaves what it made beside the residual stream. */
 export function products(

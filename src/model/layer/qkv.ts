@@ -4,24 +4,32 @@ import { assert, ceilDiv } from "../../errors.ts";
 import { families } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import { columnOf } from "../../kv/layout.ts";
+import { Later } from "../../later.ts";
 import type { ModelConfig } from "../config.ts";
 import type { ModelContext } from "../context.ts";
 import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
+import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variants.ts";
+import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variant.ts";
+import { using } from "../ops/variants.ts";
 import { type Matrix, wholeOf } from "../weights/matrix.ts";
 import { linear } from "./products.ts";
-import { placeHeads, plainProduct } from "./place.ts";
 import { type HeadRun, type QkvProduct, runsOf } from "./runs.ts";
 
-/** `tileRows` > 0: up to that many rows, bound by weight bytes. 0: any number, bound by arithmetic. */
-export function projectQkv(model: ModelContext, tileRows: number, product: QkvProduct): AnyDispatch<Sizes>[] {
+/** For families whose norm covers all heads: loaded before a model of one is made. */
+export const placing = new Later(() => import("./place.ts"));
+
+/** Of up to `rows` rows: few of them are bound by weight bytes, many by arithmetic. */
+export function projectQkv(model: ModelContext, rows: RowClass, product: QkvProduct): AnyDispatch<Sizes>[] {
   if (model.config.allHeadsNorm)
-    return [...linear(model, tileRows, plainProduct(model, product)), ...placeHeads(model, product)];
+    return [
+      ...linear(model, rows, placing.now.plainProduct(model, product)),
+      ...placing.now.placeHeads(model, product),
+    ];
   const { matrix } = product.qkv;
-  return tileRows > 0
-    ? projectNarrow(model, product, tileRows, model.variants.qkvNarrow(matrix))
-    : projectWide(model, product, model.variants.qkvWide(matrix));
+  return isNarrow(rows)
+    ? using("qkvNarrow", model.variants.qkvNarrow(matrix), (variant) => projectNarrow(model, product, rows, variant))
+    : using("qkvWide", model.variants.qkvWide(matrix, rows), (variant) => projectWide(model, product, variant));
 }
 
 const headEpsilon = ({ normEpsilon, fileHeadWidth, headWidth }: ModelConfig): number =>

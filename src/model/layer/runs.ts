@@ -2,6 +2,7 @@
 import { assert } from "../../errors.ts";
 import type { Arena } from "../../kv/arena.ts";
 import type { ModelContext, QkvProjection } from "../context.ts";
+import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
 
 /** Which heads of a projection. */
@@ -92,6 +93,6 @@ export function runsOf(model: ModelContext, product: QkvProduct): HeadRun[] {
 
 /** Rows of a step that write their own keys and values of later stores: those of a chunk come from what is kept of them. */
 export const ownRows =
-  ({ cache }: ModelContext, tileRows: number) =>
+  ({ cache }: ModelContext, most: RowClass) =>
   ({ rows, decodeRows }: Sizes): number =>
-    cache.streamed && tileRows === 0 ? decodeRows : rows;
+    cache.streamed && !isNarrow(most) ? decodeRows : rows;

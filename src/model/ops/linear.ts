@@ -5,6 +5,7 @@ import type { Bindable } from "../../gpu/kernel.ts";
 import { families, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
 import type { Sizes } from "./sizes.ts";
+import type { Variant } from "./variant.ts";
 import { type Matrix, pieceAt, type PieceRange, piecesOf, rangesOf, type Vector } from "../weights/matrix.ts";
 
 type Dispatches = AnyDispatch<Sizes>[];
@@ -46,8 +47,7 @@ function from(bound: Bindable, floats: number): Bindable {
 
 // ---- decode: a few rows, bound by weight bytes ----
 
-export interface GemvVariant {
-  name: string;
+export interface GemvVariant extends Variant {
   kernel: keyof typeof families.gemv;
   /** Threads along N, columns per thread. */
   lanes: number;
@@ -118,8 +118,7 @@ function gemvPiece(
 
 // ---- prefill: many rows, bound by arithmetic ----
 
-export interface GemmVariant {
-  name: string;
+export interface GemmVariant extends Variant {
   kernel: keyof typeof families.gemm;
   constants: Readonly<Record<string, number>>;
   /** Rows and columns that one workgroup computes. */

@@ -10,7 +10,6 @@ import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import { ceilDiv } from "../../errors.ts";
 import type { ModelConfig } from "../config.ts";
 import type { ModelContext } from "../context.ts";
-import { products } from "../layer/products.ts";
 import { dequantiseSlice, type GemmVariant, matmul, normalise, sliceColumns } from "../ops/linear.ts";
 import type { Sizes } from "../ops/sizes.ts";
 
@@ -61,7 +60,7 @@ export class Moments {
     this.#gpu = gpu;
     this.#model = { ...model, gpu };
     this.#first = first;
-    this.#variant = model.variants.gemm(products(model, 0).output);
+    this.#variant = model.variants.matmul;
     const { D, N, rows } = widths(model);
     const make = (label: string, floats: number) => gpu.buffer(label, floats * 4, "scratch");
     this.#ones = make("ones", D);

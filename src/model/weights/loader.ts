@@ -60,6 +60,8 @@ export interface VectorPart {
 
 /** Raw bytes uploaded at once: bounds the staging buffer, whatever the tensor's size. */
 const SLICE_BYTES = 32 * 2 ** 20;
+/** Uploads under way at once. */
+const QUEUED_BYTES = 64 * 2 ** 20;
 
 /** Collects what a model needs, then loads it in file order. */
 export class WeightLoader {
@@ -198,9 +200,9 @@ export class WeightLoader {
   /** Queued uploads must not exhaust memory; waiting for each of them would leave the GPU idle meanwhile. */
   async #bound(bytes: number): Promise<void> {
     this.#queued += bytes;
-    if (this.#queued < SLICE_BYTES) return;
+    if (this.#queued < QUEUED_BYTES) return;
     this.#queued = 0;
-    await this.#gpu.device.queue.onSubmittedWorkDone();
+    await this.#gpu.done();
   }
 
   #upload(bytes: Uint8Array<ArrayBuffer>): GPUBuffer {
