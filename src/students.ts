@@ -137,3 +137,35 @@ export interface DistillationInfo {
   /** Of the last steps. */
   lastLoss: number;
 }
+
+/** Searches for layers that may read another one's keys and values: docs/kv.md, "KVSharer". */
+export interface ShareOptions {
+  /** How many layers are to share, at most. */
+  layers: number;
+  /** Texts to try on, or the token ids of one: 30 pieces of 64 tokens are taken, evenly spread. */
+  texts: string | readonly string[] | readonly number[];
+  /** A pair stays where the model's last residual stream keeps its direction: mean cosine above this. Default 0.5. */
+  cosine?: number;
+  signal?: AbortSignal;
+  onProgress?: (progress: { found: number; wanted: number; tried: number; pairs: number }) => void;
+}
+
+export interface SharedPair {
+  reader: number;
+  /** Whose keys and values it reads, as long as that one has its own. */
+  owner: number;
+  /** Between their averaged keys and values. */
+  distance: number;
+  /** With it and those before it, against the model as it is. */
+  cosine: number;
+}
+
+/** What a search found: `{ kv: "kvsharer:map=" + map }`. */
+export interface Sharing {
+  map: string;
+  /** Of the model. */
+  layers: number;
+  /** Read for each try. */
+  tokens: number;
+  pairs: readonly SharedPair[];
+}

@@ -180,6 +180,8 @@ const ORDER: Record<string, readonly string[]> = {
     "training",
     "distil",
     "convert",
+    "shares",
+    "sharing",
     "loading",
     "prefixes",
     "saving",
@@ -214,6 +216,7 @@ const ORDER: Record<string, readonly string[]> = {
     "rhythm",
     "transformer",
     "calibrate",
+    "states",
   ],
 };
 

@@ -1814,17 +1814,25 @@ export const kivi_seal = {
       "binding": 0,
       "type": "read-only-storage"
     },
-    "source": {
+    "owners": {
       "binding": 1,
       "type": "read-only-storage"
     },
-    "destination": {
+    "choices": {
       "binding": 2,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "destination": {
+      "binding": 4,
       "type": "storage"
     }
   },
   "params": {
-    "binding": 3,
+    "binding": 5,
     "size": 4,
     "fields": {
       "first": {
@@ -1836,6 +1844,7 @@ export const kivi_seal = {
   "overrides": {
     "WG": 64,
     "E": 64,
+    "KEYS": 64,
     "BLOCK": 1,
     "K_BITS": 2,
     "V_BITS": 2,
@@ -1855,7 +1864,8 @@ export const kivi_seal = {
       "lib/units",
       "lib/opened",
       "lib/codes",
-      "lib/pack_half"
+      "lib/pack_half",
+      "lib/chosen"
     ]
   }
 } as const;
@@ -4670,6 +4680,319 @@ export const teach_logits = {
       "train/teach_logits",
       "lib/row_sum",
       "lib/row_max"
+    ]
+  }
+} as const;
+
+export const think_channels = {
+  "name": "think_channels",
+  "bindings": {
+    "squares": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "channels": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 12,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "list": {
+        "offset": 8,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "KEYS": 40
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_channels"
+    ]
+  }
+} as const;
+
+export const think_keep = {
+  "name": "think_keep",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "keep": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "choices": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "destination": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 28,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "preparedRow": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 24,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "KEYS": 40,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_keep",
+      "lib/list",
+      "lib/page",
+      "lib/narrow_word",
+      "lib/chosen"
+    ]
+  }
+} as const;
+
+export const think_keys = {
+  "name": "think_keys",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 40,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "pages": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "tokens": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pagesPerSplit": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 36,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_keys",
+      "lib/list",
+      "lib/page_key",
+      "lib/stored_key",
+      "lib/page",
+      "lib/units",
+      "lib/opened"
+    ]
+  }
+} as const;
+
+export const think_queries = {
+  "name": "think_queries",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "squares": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 12,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "rows": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 8,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "H": 9,
+    "R": 3,
+    "ADD": 0
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_queries"
+    ]
+  }
+} as const;
+
+export const think_seal = {
+  "name": "think_seal",
+  "bindings": {
+    "moves": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "owners": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "choices": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "destination": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 4,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "KEYS": 40,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_seal",
+      "lib/narrow_word",
+      "lib/chosen"
     ]
   }
 } as const;

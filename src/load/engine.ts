@@ -18,6 +18,8 @@ import type {
   ModelSource,
   RequestOptions,
   Session,
+  ShareOptions,
+  Sharing,
   SwiftKv,
 } from "../api.ts";
 import { ChatSession, type LastReply, render, type Speaker } from "../chat/session.ts";
@@ -188,6 +190,12 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   /** What others are made from. */
   get #base(): Base {
     return { ...this.#loaded, alone: (work) => this.#speaker.engine.overwriting(work) };
+  }
+
+  /** Layers that may share: see `shareLayers`. */
+  async shareLayers(options: ShareOptions): Promise<Sharing> {
+    this.#check();
+    return (await import("./sharing.ts")).searchShares(this.#base, options);
   }
 
   /** The file of a student: see `saveStudent`. */

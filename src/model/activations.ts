@@ -60,10 +60,10 @@ function mostPartials(
   { rows, sequences, spans, extra }: { rows: number; sequences: number; spans: Spans; extra: number },
   kvHeads: number,
 ): number {
-  const { layout, privatePages } = cache.shape;
+  const { layout, privatePages, choiceWords } = cache.shape;
   const hasUpper = layout.boundary < layout.reads.length;
   // in a narrow step each row may be of another sequence
-  const alone = Math.max(MOST_NARROW, sequences, hasUpper && privatePages ? spans.upper.count : 0);
+  const alone = Math.max(MOST_NARROW, sequences, hasUpper && (privatePages || choiceWords > 0) ? spans.upper.count : 0);
   const most = Math.max(...layout.reads.map((store) => cache.arenasOf(store).length)); // arenas of a layer
   const decoding = mostSplits(gpu.profile, kvHeads, alone) * most + alone * extra;
   const sealed = cache.arenas.filter(({ format }) => isSealed(format)).length;

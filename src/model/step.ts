@@ -2,6 +2,7 @@
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { KvCache } from "../kv/cache.ts";
+import { windowRowsOf } from "../kv/shape.ts";
 import type { PromptEndSizes } from "../kv/system.ts";
 import { splitsFor } from "./layer/splits.ts";
 import type { ModelContext } from "./context.ts";
@@ -130,8 +131,7 @@ function endSizes(
   count: number,
   { systems }: ModelContext,
 ): PromptEndSizes {
-  const most = systems.find(({ retaining }) => retaining)!.retaining!.windowRows;
-  const windowRows = Math.min(most, rows);
+  const windowRows = Math.min(windowRowsOf(systems), rows);
   return {
     sequence,
     tokens,

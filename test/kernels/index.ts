@@ -21,6 +21,12 @@ import shadow_recall from "./kv/shadow_recall.ts";
 import shadow_scores from "./kv/shadow_scores.ts";
 import shadow_values from "./kv/shadow_values.ts";
 import take_inputs from "./kv/take_inputs.ts";
+import think_channels from "./kv/think_channels.ts";
+import think_keep from "./kv/think_keep.ts";
+import think_keys from "./kv/think_keys.ts";
+import think_queries from "./kv/think_queries.ts";
+import { thinkReaders } from "./kv/think_read.ts";
+import think_seal from "./kv/think_seal.ts";
 import top_slots from "./kv/top_slots.ts";
 import window_score from "./kv/window_score.ts";
 import window_sums from "./kv/window_sums.ts";
@@ -95,6 +101,11 @@ export const specs: readonly KernelSpec[] = [
   shadow_scores,
   shadow_values,
   take_inputs,
+  think_channels,
+  think_keep,
+  think_keys,
+  think_queries,
+  think_seal,
   top_slots,
   window_score,
   window_sums,
@@ -150,4 +161,4 @@ export const specs: readonly KernelSpec[] = [
 ];
 
 /** Kernels as they read sealed formats, too. */
-export const allSpecs: readonly KernelSpec[] = [...specs, ...kiviReaders];
+export const allSpecs: readonly KernelSpec[] = [...specs, ...kiviReaders, ...thinkReaders];
