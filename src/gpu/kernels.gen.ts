@@ -4806,6 +4806,7 @@ export const think_keep = {
       "kv/think_keep",
       "lib/list",
       "lib/page",
+      "lib/page_slot",
       "lib/narrow_word",
       "lib/chosen"
     ]
@@ -4890,6 +4891,7 @@ export const think_keys = {
       "lib/page_key",
       "lib/stored_key",
       "lib/page",
+      "lib/page_slot",
       "lib/units",
       "lib/opened"
     ]
