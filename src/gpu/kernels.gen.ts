@@ -714,7 +714,7 @@ export const attn_prefill_tile = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "tiles",
     "files": [
       "attention/attn_prefill_tile",
       "lib/list",
@@ -1401,7 +1401,7 @@ export const gemm_tile = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "tiles",
     "files": [
       "linear/gemm_tile",
       "lib/four_inputs",
@@ -3102,7 +3102,7 @@ export const qkv_tile = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "tiles",
     "files": [
       "heads/qkv_tile",
       "lib/head",

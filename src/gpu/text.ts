@@ -15,6 +15,7 @@ const PACKS = {
   sampling: () => import("./packs/sampling.gen.ts"),
   spare: () => import("./packs/spare.gen.ts"),
   students: () => import("./packs/students.gen.ts"),
+  tiles: () => import("./packs/tiles.gen.ts"),
 };
 
 /** Files of shaders/ by name, without .wgsl, or texts that stand in for them, in order. */
