@@ -146,15 +146,19 @@ export interface ShareOptions {
   texts: string | readonly string[] | readonly number[];
   /** A pair stays where the model's last residual stream keeps its direction: mean cosine above this. Default 0.5. */
   cosine?: number;
+  /** Ends the search after the piece that is read; it then rejects with the signal's reason. */
   signal?: AbortSignal;
+  /** Called after each try: pairs found and wanted, tried so far, and how many there are to try. */
   onProgress?: (progress: { found: number; wanted: number; tried: number; pairs: number }) => void;
 }
 
+/** A layer that reads another one's keys and values. Layers are counted from 0. */
 export interface SharedPair {
+  /** The layer that has none of its own. */
   reader: number;
   /** Whose keys and values it reads, as long as that one has its own. */
   owner: number;
-  /** Between their averaged keys and values. */
+  /** Euclidean distance between their averaged keys and values: the most unlike pairs are tried first. */
   distance: number;
   /** With it and those before it, against the model as it is. */
   cosine: number;
@@ -162,10 +166,12 @@ export interface SharedPair {
 
 /** What a search found: `{ kv: "kvsharer:map=" + map }`. */
 export interface Sharing {
+  /** For the recipe: `reader-owner` pairs, joined by `/`; `none` where no pair stayed. */
   map: string;
   /** Of the model. */
   layers: number;
   /** Read for each try. */
   tokens: number;
+  /** In the order in which they were found. */
   pairs: readonly SharedPair[];
 }

@@ -21,6 +21,7 @@ const WHEN = {
   cpu: "an adapter without a GPU",
   software: "an adapter without a GPU",
   tune: "tune: auto, the default",
+  gpu: "a GPU",
   tiles: "a GPU",
   remember: "tune: auto, the default",
   spare: "few models",
