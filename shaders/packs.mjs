@@ -9,6 +9,9 @@ const ROOMS = {
 };
 
 const KERNELS = {
+  attn_decode_vec: "gpu", // the first candidates on a GPU
+  gemv_deep: "gpu",
+  qkv_deep: "gpu",
   gemm_packed: "tiles", // prompts on GPUs
   qkv_packed: "tiles",
   attn_prefill_tile: "tiles",

@@ -6,15 +6,16 @@ export type * from "./completions.ts";
 export type * from "./events.ts";
 export type * from "./figures.ts";
 export type * from "./footprint.ts";
+export type * from "./generation.ts";
 export type * from "./prompts.ts";
 export type * from "./sessions.ts";
 export type * from "./students.ts";
-import type { Attended } from "./attended.ts";
 import type { ChatCompletions, Constraint, ConstraintSpec } from "./completions.ts";
 import type { EngineEvent, LoadProgress } from "./events.ts";
 import type { EvaluateOptions, Evaluation, KernelTime, ModelFlops } from "./figures.ts";
+import type { GenerateOptions, Generation, Sampling } from "./generation.ts";
 import type { ChatPrompt, Message, Prompt } from "./prompts.ts";
-import type { Conversation, FinishReason, Prefixes, ResumeOptions, SavedSession, SavedSessions } from "./sessions.ts";
+import type { Conversation, Prefixes, ResumeOptions, SavedSession, SavedSessions } from "./sessions.ts";
 import type { CalibrateOptions, CalibrationInfo, DistillationInfo } from "./students.ts";
 
 /** Where a model comes from. */
@@ -31,6 +32,7 @@ export type ModelSource =
  * token and head) about a quarter and an eighth, and lossy.
  */
 export const KV_FORMATS = ["f16", "f32", "int8", "int4"] as const;
+/** One of KV_FORMATS. */
 export type KvFormat = (typeof KV_FORMATS)[number];
 
 /**
@@ -56,6 +58,7 @@ export interface KvModel {
   windows: readonly number[];
   /** Tokens the model was trained for. */
   context: number;
+  /** K and G; null: every token runs through every layer. */
   swiftkv: SwiftKv | null;
 }
 
@@ -70,6 +73,7 @@ export interface SwiftKv {
   group: number;
 }
 
+/** What `load` takes. Throws InputError (code "bad-option") for a value that cannot be. */
 export interface LoadOptions {
   /**
    * Use this device instead of requesting one, or what makes one: again for each that is lost. The caller destroys them. Not
@@ -132,110 +136,25 @@ export interface LoadOptions {
   sha256?: Readonly<Record<string, string>>;
   /** Access token for gated and private models. Sent to the hub alone, and stored nowhere. */
   token?: string;
+  /** Called as loading goes on, often. */
   onProgress?: (progress: LoadProgress) => void;
   /** Called as the device is lost and replaced: docs/api.md, "A lost device". */
   onEvent?: (event: EngineEvent) => void;
+  /** Ends the load: it rejects with the reason, and leaves nothing behind. */
   signal?: AbortSignal;
 }
 
 /** What a second engine on the same weights may have differently; the default is what the first one has. */
-export type ConvertOptions = Pick<
-  LoadOptions,
-  "student" | "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes" | "tune" | "signal"
-> &
+export type ConvertOptions = Pick<LoadOptions, "student" | "keep" | "token" | "sha256" | "tune" | "signal"> &
+  Pick<LoadOptions, "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes"> &
   CalibrateOptions;
 
 /** A part of a file of a checkpoint. The parts of a file come one after another, and files one after another. */
 export interface FilePiece {
   /** e.g. "model.safetensors" */
   file: string;
+  /** What follows the piece before. */
   bytes: Uint8Array<ArrayBuffer>;
-}
-
-export interface Sampling {
-  /** 0 = greedy (default). */
-  temperature?: number;
-  /** Keep the k most likely tokens; 0 = all (default). */
-  topK?: number;
-  /** Keep the smallest set of tokens whose probability reaches p; 1 = all (default). */
-  topP?: number;
-  /** Drop tokens less likely than p × the most likely one; 0 = none (default). */
-  minP?: number;
-  /** Divide (positive) or multiply (negative) logits of tokens already present; 1 = off (default). */
-  repetitionPenalty?: number;
-  /** Subtract this × the count of the token in what was generated; 0 = off. */
-  frequencyPenalty?: number;
-  /** Subtract this if the token was generated before; 0 = off. */
-  presencePenalty?: number;
-  /** Added to the logits of these token ids. At most 64 entries. */
-  logitBias?: Readonly<Record<number, number>>;
-  /** Same seed, same prompt, same machine: same tokens. Default: random. */
-  seed?: number;
-}
-
-export interface GenerateOptions extends Sampling {
-  /** Default: what fits in the context. */
-  maxTokens?: number;
-  /** Generation ends before any of these strings; they are not part of the text. */
-  stop?: readonly string[];
-  /** What the reply must be: no other token is sampled. From `engine.constraint` of this engine. */
-  constraint?: Constraint;
-  /** How many of the likeliest tokens come with each token, at most 20. Default 0. */
-  topLogprobs?: number;
-  /** Ignore end-of-turn tokens (benchmarks). */
-  ignoreEnd?: boolean;
-  /** Default true. `false` computes the whole prompt, whatever the cache holds of it (measurements). */
-  reuse?: boolean;
-  /** Count what the reply reads of its prompt: `GenerationResult.attended`. Default false. */
-  attended?: boolean;
-  signal?: AbortSignal;
-  /** Called when the prompt's turn comes and after every prefill chunk: prompt tokens done (reused ones included) and in all. */
-  onPrefill?: (done: number, total: number) => void;
-}
-
-/** One generated token. `text` is what became printable with it: it may be empty or cover several tokens. */
-export interface Token {
-  id: number;
-  text: string;
-  /** Natural log-probability under the model, before temperature and filters. */
-  logprob: number;
-  /** The likeliest tokens in its place, best first, where `topLogprobs` asks for them. */
-  top?: readonly { id: number; logprob: number }[];
-}
-
-export interface GenerationStats {
-  promptTokens: number;
-  /** Prompt tokens whose keys and values were already there. */
-  reusedTokens: number;
-  newTokens: number;
-  /** Bytes of the cache per token of this prompt: tokens that are given up or stored in fewer bits count so. */
-  kvBytesPerToken: number;
-  /** Tokens of this prompt that those after it do not see: the mean over layers and KV heads. 0: nothing was dropped. */
-  evictedTokens: number;
-  /** Time from the call to the first token. */
-  prefillMs: number;
-  /** Time from the first to the last token. */
-  decodeMs: number;
-  /** New prompt tokens (without the reused) per second. */
-  prefillTokensPerSecond: number;
-  /** Tokens after the first per second. */
-  decodeTokensPerSecond: number;
-}
-
-export interface GenerationResult {
-  text: string;
-  tokens: number[];
-  logprobs: number[];
-  promptTokens: number[];
-  finish: FinishReason;
-  stats: GenerationStats;
-  /** Null where it was not asked for, the recipe leaves no choice (all but ShadowKV), or the prompt stayed whole. */
-  attended: Attended | null;
-}
-
-/** A running reply: iterate over its tokens, or await the whole. */
-export interface Generation extends AsyncIterable<Token> {
-  readonly result: Promise<GenerationResult>;
 }
 
 /** Replies that end together, as of one conversation. Keys and values of earlier prompts are the engine's, and reused. */
@@ -263,25 +182,33 @@ export interface Session {
   dispose(): void;
 }
 
+/** What the engine runs on. */
 export interface AdapterInfo {
   /** e.g. "nvidia · NVIDIA H200" or "google · SwiftShader". */
   name: string;
   /** Runs on the CPU: expect a hundredth of a GPU's speed. */
   software: boolean;
+  /** Of WebGPU, sorted by name. */
   features: readonly string[];
 }
 
+/** What was loaded. */
 export interface ModelInfo {
   /** e.g. "LlamaForCausalLM". */
   architecture: string;
+  /** Directory, hub id or file name without .gguf. */
   name: string;
+  /** Number of weights. */
   parameters: number;
+  /** L */
   layers: number;
+  /** V */
   vocabulary: number;
   /** Tokens of context allocated for this engine. */
   context: number;
   /** Tokens of context the model was trained for. */
   trainedContext: number;
+  /** Prompts may be messages. */
   hasChatTemplate: boolean;
   /** What the chat template reads beside the conversation: names for `ChatPrompt.variables`, such as "enable_thinking". */
   templateVariables: readonly string[];
@@ -305,6 +232,7 @@ export interface ModelInfo {
   distillation: DistillationInfo | null;
   /** Of the ordinary weights: a student goes with the model of the same hash. */
   hash: string;
+  /** What a token costs. */
   flops: ModelFlops;
 }
 
@@ -312,17 +240,23 @@ export interface ModelInfo {
 export interface RecallStats {
   /** Tokens that chose what they read of their prompts, and whether each reads what the one before it chose. */
   tokens: number;
+  /** Each token reads what the one before it chose. */
   late: boolean;
   /** [layers] of the parts wanted, the share that was there; null where a layer has chosen nothing. */
   hitRates: readonly (number | null)[];
   /** Bytes of values in JavaScript's memory, and of those that went to the GPU from there. */
   hostBytes: number;
+  /** Bytes that went to the GPU from there. */
   uploadedBytes: number;
 }
 
+/** What an engine has taken and done since it was loaded. Bytes are on the GPU. */
 export interface EngineStats {
+  /** What it runs on. */
   adapter: AdapterInfo;
+  /** Milliseconds from the call of `load` to its end. */
   loadMs: number;
+  /** Of matrices and vectors, as they lie on the GPU. */
   weightBytes: number;
   /** Allocated for keys and values. */
   kvBytes: number;
@@ -332,6 +266,7 @@ export interface EngineStats {
   kvPeakBytes: number;
   /** Whether prompts are streamed past SwiftKV's boundary, and why: as `RecipePrice.streaming`. */
   kvStreaming: string | null;
+  /** Under ShadowKV with values in main memory; else null. */
   recall: RecallStats | null;
   /** Activations, tables, staging. */
   scratchBytes: number;
@@ -343,23 +278,32 @@ export interface EngineStats {
   variants: Readonly<Record<string, string>>;
   /** Counts since load: what CI asserts. */
   submits: number;
+  /** Of kernels. */
   dispatches: number;
+  /** Buffers that were read. */
   readbacks: number;
+  /** Bytes of them. */
   readbackBytes: number;
+  /** Buffers, bind groups and pipelines. */
   objectsCreated: number;
 }
 
+/** A model that is loaded. Calls after `dispose` throw or reject with InputError, code "disposed". */
 export interface Engine {
+  /** What was loaded. */
   readonly model: ModelInfo;
   /** Conversations in the shape of OpenAI's interface, tools and JSON among them. */
   readonly chat: { readonly completions: ChatCompletions };
+  /** A conversation, or several requests that end together. */
   session(): Session;
   /**
    * A session that was saved, on any visit, by an engine of the same model and recipe (InputError, code "other-engine"). What it
    * had in the cache is read, not computed, once replies asked for before have ended. Throws ModelError with code "bad-file" where that is damaged.
    */
   open(name: string): Promise<Session>;
+  /** Conversations that were saved. */
   readonly sessions: SavedSessions;
+  /** Beginnings of prompts that are kept. */
   readonly prefixes: Prefixes;
   /**
    * A grammar that replies are held to. The first fetches the package @mlc-ai/web-xgrammar. Throws InputError for what cannot
@@ -368,6 +312,7 @@ export interface Engine {
   constraint(spec: ConstraintSpec): Promise<Constraint>;
   /** `addSpecial: false` leaves out what the tokenizer puts around a text: for what `render` gives, and for continuations. */
   tokenize(text: string, options?: { addSpecial?: boolean }): number[];
+  /** The text of some tokens, control tokens included. */
   detokenize(tokens: readonly number[]): string;
   /** The prompt as the model's chat template writes it, opened for the assistant's reply. */
   render(messages: readonly Message[], options?: Omit<ChatPrompt, "messages">): string;
@@ -385,6 +330,7 @@ export interface Engine {
    * tokens of context. Needs an idle engine and the timestamp-query feature (InputError without).
    */
   profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]>;
+  /** As of now; in a worker, as it told last. */
   stats(): EngineStats;
   /** Frees all GPU memory. Idempotent. */
   dispose(): void;

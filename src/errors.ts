@@ -31,12 +31,15 @@
  */
 export type ErrorCode = UnsupportedCode | ModelCode | InputCode | "device-lost" | "worker-lost";
 
+/** Codes of UnsupportedError. */
 export type UnsupportedCode =
   "no-webgpu" | "no-adapter" | "no-worker" | "adapter-refused" | "out-of-memory" | "unsupported-model";
 
+/** Codes of ModelError. */
 export type ModelCode =
   "bad-file" | "not-found" | "not-public" | "gated" | "network" | "storage-full" | "out-of-memory";
 
+/** Codes of InputError. */
 export type InputCode =
   "bad-option" | "bad-source" | "bad-prompt" | "context-too-small" | "other-engine" | "disposed" | "no-timestamps";
 
@@ -58,12 +61,14 @@ interface ErrorDetails<Code extends ErrorCode> {
 
 /** Base class of every error that a caller can receive. */
 export abstract class EngineError extends Error {
+  /** See ErrorCode. */
   abstract readonly code: ErrorCode;
 }
 
 /** The browser, the adapter or the engine lacks something that this model needs. Code by default: `unsupported-model`. */
 export class UnsupportedError extends EngineError {
   override readonly name = "UnsupportedError";
+  /** See ErrorCode. */
   readonly code: UnsupportedCode;
 
   constructor(message: string, details: ErrorDetails<UnsupportedCode> = {}) {
@@ -75,6 +80,7 @@ export class UnsupportedError extends EngineError {
 /** A model file is missing, damaged or contradicts another one. Code by default: `bad-file`. */
 export class ModelError extends EngineError {
   override readonly name = "ModelError";
+  /** See ErrorCode. */
   readonly code: ModelCode;
   /** Where a repository holds no checkpoint but GGUF files: those that run, the best choice first. */
   readonly choices: readonly GgufChoice[];
@@ -89,6 +95,7 @@ export class ModelError extends EngineError {
 /** The caller asked for something impossible: a prompt longer than the context, an option out of range. Code by default: `bad-option`. */
 export class InputError extends EngineError {
   override readonly name = "InputError";
+  /** See ErrorCode. */
   readonly code: InputCode;
 
   constructor(message: string, details: ErrorDetails<InputCode> = {}) {
@@ -100,12 +107,14 @@ export class InputError extends EngineError {
 /** The GPU went away (driver reset, out of memory) and could not be replaced, or too often. Load the model again. */
 export class DeviceLostError extends EngineError {
   override readonly name = "DeviceLostError";
+  /** See ErrorCode. */
   readonly code = "device-lost";
 }
 
 /** The worker of an engine went away (out of memory, terminated). Load the model again. */
 export class WorkerLostError extends EngineError {
   override readonly name = "WorkerLostError";
+  /** See ErrorCode. */
   readonly code = "worker-lost";
 }
 

@@ -2,11 +2,15 @@
 
 /** One dispatch of a step, timed alone. */
 export interface KernelTime {
+  /** Its name in shaders/. */
   kernel: string;
   /** What it computed, e.g. "layer 3 qkv". */
   label: string;
+  /** On the GPU. */
   microseconds: number;
+  /** Read and written. */
   bytes: number;
+  /** Floating-point operations, multiply-add = 2. */
   flops: number;
 }
 
@@ -22,6 +26,7 @@ export interface ModelFlops {
   lastAttention: number;
 }
 
+/** How `Engine.evaluate` runs. */
 export interface EvaluateOptions {
   /**
    * Called with the logits [V] f32 that each token of the continuation would be sampled from, raw, in order; they may be
@@ -30,6 +35,7 @@ export interface EvaluateOptions {
   onLogits?: (logits: Float32Array, index: number) => void;
   /** As in `GenerateOptions`. */
   onPrefill?: (done: number, total: number) => void;
+  /** Ends it: it rejects with the reason. */
   signal?: AbortSignal;
 }
 
@@ -41,5 +47,6 @@ export interface Evaluation {
   kvBytesPerToken: number;
   /** Time from the call to the first token's likelihood, and from there to the last one's. */
   prefillMs: number;
+  /** Time from the first likelihood to the last. */
   decodeMs: number;
 }

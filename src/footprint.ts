@@ -18,6 +18,7 @@ export interface RecipePrice {
 
 /** Bytes on the GPU. */
 export interface MemoryUse {
+  /** Matrices and vectors. */
   weightBytes: number;
   /** Keys and values. */
   kvBytes: number;
@@ -29,6 +30,7 @@ export interface MemoryUse {
 export interface MemoryPlan {
   /** The recipe that it takes, and tokens of context. */
   kv: string;
+  /** Tokens of context. */
   context: number;
   /** Once it is loaded: what `Engine.stats` then says. */
   loaded: MemoryUse;
@@ -38,9 +40,11 @@ export interface MemoryPlan {
   peakBytes: number;
   /** The largest buffer, and what the adapter allows. */
   largestBytes: number;
+  /** Most that the adapter allows for a buffer. */
   mostBytes: number;
   /** Of the weights in their files, and what of them is not yet kept in this browser. */
   fileBytes: number;
+  /** Bytes of the files that are not yet kept in this browser. */
   downloadBytes: number;
 }
 
@@ -54,9 +58,11 @@ export interface KeptModel {
   since: number;
   /** Bytes that are kept, and those that its files have in all. */
   bytes: number;
+  /** Bytes that its files have in all. */
   totalBytes: number;
   /** It loads without a network. */
   isComplete: boolean;
+  /** Each with the bytes that are kept of it, and all that it has. */
   files: readonly { name: string; bytes: number; totalBytes: number }[];
 }
 

@@ -7,6 +7,8 @@ import type {
   LoadOptions,
   MemoryPlan,
   ModelSource,
+  ShareOptions,
+  Sharing,
   SwiftKv,
 } from "./api.ts";
 import { InputError } from "./errors.ts";
@@ -56,6 +58,14 @@ export function convert(engine: Engine, swiftkv: SwiftKv | boolean, options: Con
 export function distil(engine: Engine, swiftkv: SwiftKv, options: DistilOptions): Promise<Engine> {
   return own("distil", engine).distil(swiftkv, options);
 }
+
+/**
+ * Which layers of the model may read another one's keys and values (KVSharer), and so have none of their own: tried out on
+ * texts, beside `engine`, on its weights. Throws InputError for a SwiftKV model or texts that cannot be used; the signal's
+ * reason on abort, which leaves nothing behind.
+ */
+export const shareLayers = async (engine: Engine, options: ShareOptions): Promise<Sharing> =>
+  own("shareLayers", engine).shareLayers(options);
 
 /**
  * The file of a student that `convert` calibrated or `distil` trained, for `load(base, { student })`: a safetensors file

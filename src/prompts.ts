@@ -8,6 +8,7 @@ export type ContentPart = { type: "text"; text: string } | { type: string; [fiel
  * plain data as JSON has it. A whole number counts as an int, which templates write as 1; `Object(1)` writes 1.0.
  */
 export interface Message {
+  /** Who speaks. */
   role: "system" | "user" | "assistant" | "tool" | (string & {});
   /** Templates for text alone want a string. null, as beside tool calls, is the same as no content. */
   content: string | null | readonly ContentPart[];
@@ -16,6 +17,7 @@ export interface Message {
 
 /** A conversation and what the model's chat template reads beside it. */
 export interface ChatPrompt {
+  /** In order, the last one to be answered. */
   messages: readonly Message[];
   /** Functions the model may call, as JSON schemas: `{ type: "function", function: { name, description, parameters } }`. */
   tools?: readonly object[];

@@ -1,10 +1,12 @@
 // The public types of what outlives a page: saved sessions, and beginnings of prompts that are kept.
 import type { Prompt } from "./prompts.ts";
 
+/** Why a reply ended: by itself, at its limit of tokens, or because it was told to. */
 export type FinishReason = "stop" | "length" | "abort";
 
 /** What was asked last in a session, and what came. Plain data, with the values of JavaScript that the prompt had. */
 export interface Conversation {
+  /** As `generate` was given it. */
   prompt: Prompt;
   /** All of the reply, whatever it took to write it. */
   reply: { text: string; tokens: number[]; finish: FinishReason };
@@ -18,7 +20,9 @@ export interface ResumeOptions extends ReadOptions {
 
 /** While a prompt is read: as in `GenerateOptions`. */
 export interface ReadOptions {
+  /** Ends it. */
   signal?: AbortSignal;
+  /** Prompt tokens done and in all. */
   onPrefill?: (done: number, total: number) => void;
 }
 
@@ -26,10 +30,13 @@ export interface ReadOptions {
 export interface MadeWith {
   /** `ModelInfo.name` and `ModelInfo.hash`. */
   model: string;
+  /** `ModelInfo.hash`. */
   hash: string;
   /** Format of the weights as `load` was asked for it, SwiftKV's shape with what tells students of it apart, and the recipe. */
   weights: string;
+  /** K, G and which student; null: the ordinary model. */
   swiftkv: string | null;
+  /** The recipe, with every option. */
   kv: string;
 }
 
@@ -40,10 +47,13 @@ export interface SavedSession {
   savedAt: number;
   /** Of the prompt and the reply together, and of those that need not be computed again. */
   tokens: number;
+  /** Those that need not be computed again. */
   cachedTokens: number;
   /** Of keys and values in storage. */
   bytes: number;
+  /** Which engines open it. */
   madeWith: MadeWith;
+  /** What was asked and what came. */
   conversation: Conversation;
 }
 
@@ -55,6 +65,7 @@ export interface SavedSessions {
   delete(name?: string): Promise<number>;
 }
 
+/** How a beginning is kept. */
 export interface KeepOptions extends ReadOptions {
   /** Bytes that all kept beginnings may take; those that were used longest ago go. Default 1 GB. */
   mostBytes?: number;
@@ -66,9 +77,13 @@ export interface KeptPrefix {
   id: string;
   /** The beginning of its text. */
   title: string;
+  /** Milliseconds since 1970. */
   usedAt: number;
+  /** All of its tokens are in the cache after `keep`. */
   tokens: number;
+  /** Of keys and values in storage. */
   bytes: number;
+  /** Which engines find it. */
   madeWith: MadeWith;
 }
 

@@ -1,6 +1,6 @@
 // The script of a worker that runs engines: waits for a page that says hello. The one-file build has it inside, and it does
 // nothing in a page.
-import { convert, distil, exportStudent, load, saveCheckpoint, saveStudent } from "./load.ts";
+import { convert, distil, exportStudent, load, saveCheckpoint, saveStudent, shareLayers } from "./load.ts";
 import { Host } from "./thread/host.ts";
 import { languageFiles } from "./thread/language.ts";
 import type { FromWorker, Service, ToWorker } from "./thread/protocol.ts";
@@ -11,6 +11,7 @@ const service: Service = {
   convert,
   distil,
   saveStudent,
+  shareLayers,
   saveCheckpoint,
   exportStudent,
 };

@@ -1,10 +1,13 @@
 // Dawn's WebGPU for programs in Node, where pages have it.
 import { create, globals } from "webgpu";
 
+/** All features, and clocks that are not rounded to 0.1 ms. */
+const OPTIONS = ["enable-dawn-features=allow_unsafe_apis", "disable-dawn-features=timestamp_quantization"];
+
 /** Puts it there. (A function: the package says that its modules do nothing when they are imported.) */
 export function useDawn(): void {
   Object.assign(globalThis, globals);
   // Its instance must outlive its adapters: it stays reachable here.
-  const gpu = create(["enable-dawn-features=allow_unsafe_apis"]);
+  const gpu = create(OPTIONS);
   Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true });
 }

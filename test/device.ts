@@ -1,4 +1,5 @@
 // What the device tests call inside the page: devices that fail, and what becomes of the work on them.
+import * as more from "../src/kv/more.ts";
 import { Gpu } from "../src/gpu/device.ts";
 import { Readback } from "../src/gpu/readback.ts";
 import { KvCache } from "../src/kv/cache.ts";
@@ -55,11 +56,12 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
     privatePages: [6, 4, 8],
     regions: 0,
     streamed: null,
+    choiceWords: 0,
     records: 16,
   };
   const layout = layoutOf(5, { layers: 1, group: 2 });
   const make = (arenaBytes: number) =>
-    new KvCache(gpu, { ...shape, layout, sequences: 1, maxPages: 9, room: 9, arenaBytes });
+    new KvCache(gpu, { ...shape, layout, sequences: 1, maxPages: 9, room: 9, arenaBytes }, more);
   const kept = { tokens: [40, 33, 5, 1, 64, 32], liveFrom: 3, region: 0, standing: 0 };
   const from = {
     reply: { promptPages: 3, goesAt: null },

@@ -1,5 +1,14 @@
 // What the GPU tests call inside the page.
-import { convert, distil, exportStudent, load, sampleChats, saveCheckpoint, saveStudent } from "../src/index.ts";
+import {
+  convert,
+  distil,
+  exportStudent,
+  load,
+  sampleChats,
+  saveCheckpoint,
+  saveStudent,
+  shareLayers,
+} from "../src/index.ts";
 import type {
   CalibrationProgress,
   ChatCompletion,
@@ -14,6 +23,7 @@ import type {
   Prompt,
   SampleOptions,
   SwiftKv,
+  ShareOptions,
 } from "../src/index.ts";
 import { devices } from "./device.ts";
 import { losses } from "./lost.ts";
@@ -343,6 +353,14 @@ const harness = {
   outcomes,
   open,
   twin,
+  shareLayers: async (name: string, options: Omit<ShareOptions, "onProgress" | "signal">) => {
+    const tried: number[] = [];
+    const sharing = await shareLayers(engines.get(name)!, {
+      ...options,
+      onProgress: (at) => void tried.push(at.tried),
+    });
+    return { ...sharing, tried };
+  },
   model: (name: string) => engines.get(name)!.model,
   answer,
   starved,

@@ -108,7 +108,8 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
     session.dispose();
     const disposed = await outcome(session.save("a"));
     for (const engine of [own, recipe, model, small]) engine.dispose();
-    return { early, listed, conversation, bytes, others, missing, damaged, deleted, left, disposed };
+    const late = [await outcome(own.sessions.list()), await outcome(own.prefixes.delete())];
+    return { early, listed, conversation, bytes, others, missing, damaged, deleted, left, disposed, late };
   }
 
   /** A fork and its original go on, each as if the other one was not there. */
@@ -151,8 +152,8 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
     const opened = await second.open("timed");
     const openMs = performance.now() - start;
     const resumed = await opened.resume({ maxTokens: 1 }).result;
-    second.dispose();
     await second.sessions.delete();
+    second.dispose();
     const { reusedTokens } = resumed.stats;
     return { prefillMs: stats.prefillMs, saveMs, openMs, bytes, tokens, resumed: resumed.tokens, reusedTokens };
   }
@@ -174,6 +175,19 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
       const session = opened.get(name)!.session();
       sessions.set(name, session);
       return tokensOf(session, prompt, { maxTokens });
+    },
+    /** A reply that is JSON: undisturbed, cut and gone on with, and cut, saved, opened and gone on with. */
+    async constrained(name: string, prompt: Prompt, json: object, cut: number) {
+      const engine = opened.get(name)!;
+      const options = { constraint: await engine.constraint({ json }), temperature: 1, seed: 3 };
+      const undisturbed = (await engine.session().generate(prompt, options).result).text;
+      const session = engine.session();
+      const first = await session.generate(prompt, { ...options, maxTokens: cut }).result;
+      await session.save("json");
+      const resumed = (await session.resume().result).text;
+      const reopened = (await (await engine.open("json")).resume().result).text;
+      await engine.sessions.delete("json");
+      return { undisturbed, first: first.text, resumed, reopened };
     },
     saveAs: async (name: string, as: string) => void (await sessions.get(name)!.save(as)),
     /** Tokens of a saved reply, with so many more; and Caches of saves that there are. */

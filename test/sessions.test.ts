@@ -20,6 +20,7 @@ for (const [variant, kv, samplings] of [
   [VARIANT, "int8", [{}]],
   [VARIANT, "f32+kivi:bits=4,recent=32", [{}]],
   [VARIANT, "f32+pyramid:budget=50,window=8", [{}]],
+  [VARIANT, "f32+think:keep=0.5", [{}]],
   [VARIANT, `${SHADOW},values=int8`, [{}]],
   [VARIANT, `${SHADOW},values=host`, SAMPLINGS],
   [STUDENT, "f16", [{}]],
@@ -55,7 +56,7 @@ test("a session is refused by another recipe, another model, a smaller context, 
   expect(got.missing).toMatch(/^InputError bad-option: open: got "b", want the name of a saved session/);
   expect(got.damaged).toMatch(/^ModelError bad-file: session "a": it is damaged/);
   expect([got.deleted, got.left]).toEqual([got.bytes, 0]);
-  expect(got.disposed).toMatch(/^InputError disposed/);
+  for (const message of [got.disposed, ...got.late]) expect(message).toMatch(/^InputError disposed/);
 });
 
 test("a fork and its original go on, each as if it was alone", async ({ call }) => {
@@ -79,7 +80,7 @@ const asking = (content: string) => ({
   ],
 });
 
-test("the beginning of prompts is computed once for all pages; what is chosen of it for one question reaches no other", async ({
+test("the beginning of prompts is computed once for all pages; what is chosen of it for one question reaches no other; JSON that was cut goes on as JSON", async ({
   call,
   harness,
 }) => {
@@ -109,6 +110,13 @@ test("the beginning of prompts is computed once for all pages; what is chosen of
   expect(other).toMatchObject({ id: one.id, tokens: one.tokens, bytes: one.bytes, computedTokens: 0, dispatches: 0 });
   expect(other.answer).toEqual(other.fresh);
   expect(other.reusedTokens).toBeGreaterThanOrEqual(one.tokens - 32);
+
+  const size = { type: "integer", minimum: 100000, maximum: 999999 };
+  const json = { type: "object", properties: { a: size, b: size, c: size }, required: ["a", "b", "c"] };
+  const held = await call("constrained", "one", asking("Name three numbers."), json, 11);
+  expect(Object.keys(JSON.parse(held.undisturbed) as object)).toEqual(["a", "b", "c"]);
+  expect(() => JSON.parse(held.first)).toThrow();
+  expect([held.resumed, held.reopened]).toEqual([held.undisturbed, held.undisturbed]);
 
   const text = { text: SYSTEM.slice(0, 200) };
   expect(await call("keepOnly", "one", text, 1000)).toMatch(

@@ -7,7 +7,7 @@ import { compactKernels } from "../shaders/plugin.mjs";
 import { describe, fileText, kernelsOf, readShaders } from "../shaders/read.mjs";
 import type { KernelSource } from "../src/gpu/kernel.ts";
 import * as generated from "../src/gpu/kernels.gen.ts";
-import { unrolled, withLengths } from "../src/gpu/rewritten.ts";
+import { unrolled, withLengths } from "../src/gpu/spelled.ts";
 
 const files = readShaders();
 const kernels = kernelsOf(files);

@@ -1,7 +1,8 @@
-// What a shader's text becomes before it is compiled (src/gpu/specialise.ts): text to text. Plain Node, no GPU.
+// What a shader's text becomes before it is compiled (src/gpu/specialise.ts, spelled.ts): text to text. Plain Node, no GPU.
 import { expect, test } from "playwright/test";
-import { unrolled, withLengths } from "../src/gpu/rewritten.ts";
-import { type Template, withTiles } from "../src/gpu/specialise.ts";
+import { fixesLanes, offerOf } from "../src/gpu/offer.ts";
+import { type Template, withFixedLanes, withTiles } from "../src/gpu/specialise.ts";
+import { unrolled, withLengths } from "../src/gpu/spelled.ts";
 import { textOf, withSnippet } from "../src/gpu/text.ts";
 import { attn_decode } from "../src/gpu/kernels.gen.ts";
 import { specs } from "./kernels/index.ts";
@@ -87,7 +88,7 @@ test("a snippet is replaced where it stands, once", async () => {
     code: { pack: "main", files: ["lib/list", { text: "fn open() { $&(); }" }, "lib/seen"] },
   });
   const page = (await textOf({ code: { pack: "main", files: ["lib/page"] } })).trimEnd();
-  expect(page).toContain("fn slot_at");
+  expect(page).toContain("fn pair_at");
   expect(await textOf(other)).toBe((await textOf(source)).replace(page, () => "fn open() { $&(); }"));
   expect(() => withSnippet(source, "tail", "")).toThrow("got tail, want one of its snippets: format");
   expect(() => withSnippet(other, "format", "")).toThrow("got format a second time, want it once");
@@ -101,10 +102,14 @@ test("nested loops, braces in bodies", () => {
   );
 });
 
+test("bounds are worked out, terms from left to right", () => {
+  expect(unrolled(loop("(7u - 1u) / 2u - 1u"))).toBe(unrolled(loop("2u")));
+});
+
 test("what cannot be spelled out is refused", () => {
   expect(() => unrolled(loop("UNKNOWN"))).toThrow("no constant UNKNOWN");
   expect(() => unrolled(loop("count"))).toThrow("no constant of u32");
-  expect(() => unrolled(loop("3u - 1u"))).toThrow("no constant of u32");
+  expect(() => unrolled(loop("3u % 2u"))).toThrow("no constant of u32");
   expect(() => unrolled("for (var i = 1u; i < 3u; i++) { f(i); }  // unrolled")).toThrow("not a loop");
   expect(() => unrolled("for (var i = 0u; i < 3u; i++) {  // unrolled")).toThrow("not a loop");
 });
@@ -124,4 +129,34 @@ test("every marked loop of the kernels is spelled out", async () => {
   for (const { kernel } of specs) {
     expect(unrolled(await textOf(kernel)), kernel.name).not.toMatch(/for \(.*\/\/ unrolled$/m);
   }
+});
+
+/** A device with subgroups of these sizes. */
+const device = (least: number, most: number, ...features: string[]) =>
+  ({
+    features: new Set(["subgroups", ...features]),
+    adapterInfo: { subgroupMinSize: least, subgroupMaxSize: most },
+    limits: { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupStorageSize: 16384 },
+  }) as unknown as GPUDevice;
+
+test("lanes: as many as every subgroup has, 32 at most; another number where it can be fixed", () => {
+  const lanes = (least: number, most: number, ...features: string[]) => {
+    const made = device(least, most, ...features);
+    return [offerOf(made).lanes, fixesLanes(made)];
+  };
+  expect(lanes(32, 32)).toEqual([32, false]); // NVIDIA, Apple
+  expect(lanes(8, 32)).toEqual([8, false]); // Intel
+  expect(lanes(8, 32, "subgroup-size-control")).toEqual([32, true]);
+  expect(lanes(32, 64, "subgroup-size-control")).toEqual([32, true]); // AMD
+  expect(lanes(64, 128, "subgroup-size-control")).toEqual([32, false]); // Adreno: wider ones idle
+  expect(lanes(4, 128)).toEqual([4, false]); // Dawn on D3D12 knows no maximum
+});
+
+test("kernels on subgroups are bound to their lanes, others stay as they are", () => {
+  const code = "enable subgroups;\nconst LANES: u32 = 32;\n@compute @workgroup_size(LANES)\nfn k() {}";
+  const template: Template = { name: "k", code, overrides: {}, tiles: { LANES: 32 } };
+  expect(withFixedLanes(template, code)).toBe(
+    "enable subgroups;\nenable subgroup_size_control;\nconst LANES: u32 = 32;\n@compute @subgroup_size(LANES) @workgroup_size(LANES)\nfn k() {}",
+  );
+  expect(withFixedLanes({ ...template, tiles: {} }, code)).toBe(code);
 });

@@ -124,6 +124,7 @@ const LEAVES = [
   "events",
   "figures",
   "footprint",
+  "generation",
   "prompts",
   "sessions",
   "students",
@@ -179,6 +180,8 @@ const ORDER: Record<string, readonly string[]> = {
     "training",
     "distil",
     "convert",
+    "shares",
+    "sharing",
     "loading",
     "prefixes",
     "saving",
@@ -188,6 +191,7 @@ const ORDER: Record<string, readonly string[]> = {
   train: ["tensor", "start", "ops", "products", "attention", "buffers", "student", "loss", "optimiser", "trainer"],
   model: [
     "reader",
+    "stretched",
     "rotation",
     "families",
     "config",
@@ -212,6 +216,7 @@ const ORDER: Record<string, readonly string[]> = {
     "rhythm",
     "transformer",
     "calibrate",
+    "states",
   ],
 };
 

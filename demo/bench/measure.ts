@@ -308,7 +308,8 @@ function middle(peaks: readonly AdapterPeaks[]): AdapterPeaks {
 /** Prompt tokens that the engine takes in one step by default. */
 const CHUNK = 512;
 
-async function profileBoth(
+/** Dispatch by dispatch, of a chunk and of a token after `longest` tokens; none where the adapter has no clock. */
+export async function profileBoth(
   engine: Engine,
   longest: number,
   report: (progress: BenchProgress) => void,

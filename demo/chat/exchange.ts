@@ -4,6 +4,8 @@ import type { GenerationStats } from "../../src/index.ts";
 import { count } from "../shared/numbers.ts";
 import type { Document } from "../shared/turn.ts";
 import { type Kept, titleOf } from "./archive.ts";
+import type { ReadPassage } from "./passages.ts";
+import type { Reading } from "./reading.ts";
 import { type KeptTurn, Thread } from "./thread.ts";
 
 const FORMAT = "longprompt-conversations";
@@ -66,7 +68,7 @@ function conversationOf(value: unknown, index: number): Kept {
 }
 
 function turnOf(value: unknown, at: number, where: string): KeptTurn {
-  const { role, content, documents, speaker, parent, cut, stats } = objectOf(value, where);
+  const { role, content, documents, speaker, parent, cut, stats, read } = objectOf(value, where);
   if (role !== "user" && role !== "assistant") throw new Error(`${where} is by nobody`);
   if (parent !== undefined && !isPlace(parent, at)) throw new Error(`${where} follows none`);
   return {
@@ -77,7 +79,23 @@ function turnOf(value: unknown, at: number, where: string): KeptTurn {
     ...(parent === undefined ? {} : { parent }),
     ...(cut === "length" || cut === "abort" ? { cut } : {}),
     ...statsOf(stats),
+    ...readingIn(read),
   };
+}
+
+/** What a reply read: a sentence, or whole passages. */
+function readingIn(value: unknown): { read?: Reading } {
+  if (typeof value === "string") return { read: value };
+  if (!Array.isArray(value) || value.length === 0) return {};
+  const passages = value.map((each: unknown) => passageIn(each));
+  return passages.every((each) => each !== null) ? { read: passages } : {};
+}
+
+function passageIn(value: unknown): ReadPassage | null {
+  const { from, to, share, whole, words } = (value ?? {}) as Partial<ReadPassage>;
+  const areNumbers = [from, to, share].every((each) => Number.isFinite(each));
+  if (!areNumbers || typeof whole !== "boolean" || typeof words !== "string") return null;
+  return { from: from!, to: to!, share: share!, whole, words };
 }
 
 function documentOf(value: unknown, where: string): Document {

@@ -12,6 +12,11 @@ export interface Passage {
   whole: boolean;
 }
 
+/** A passage with its text, as it is kept with a conversation. */
+export interface ReadPassage extends Passage {
+  words: string;
+}
+
 /** Tokens of a passage, at least: as many lines of text as one takes in at a glance. */
 const PASSAGE_TOKENS = 32;
 /** A long text has longer passages, not more of them. */
@@ -49,3 +54,13 @@ export const mostRead = (passages: readonly Passage[]): number => {
 /** How strongly a passage is coloured, from 0 to 1: fully where it was read most. */
 export const strengthOf = ({ share }: Passage, passages: readonly Passage[]): number =>
   Math.min(1, share / passages[mostRead(passages)]!.share);
+
+/** What the template puts around messages is left out: tokens like <|im_start|>. `write`: the text of some tokens. */
+export function wordsOf(
+  { from, to }: Passage,
+  prompt: readonly number[],
+  write: (tokens: readonly number[]) => string,
+): string {
+  const tokens = prompt.slice(from, to).filter((token) => !/^<[^<>\s]+>$/.test(write([token])));
+  return [from > 0 ? "…" : "", write(tokens).trim(), to < prompt.length ? "…" : ""].join("");
+}

@@ -10,6 +10,8 @@ export interface Offer {
   note: string;
   /** How far predictions move: mean KL divergence per token from f16, in nats, by the name of the model. docs/quality.md. */
   kl: Readonly<Record<string, number>>;
+  /** The one model that it was made for. */
+  only?: string;
 }
 
 /** GGUFs are named after their file. */
@@ -24,6 +26,14 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "kivi:kbits=8,vbits=4", note: "older text rounded a little", kl: { [FABLE]: 0.00007, [SMOLLM2]: 0.0007 } },
   { recipe: "kivi:bits=4", note: "older text rounded", kl: { [FABLE]: 0.0002, [SMOLLM2]: 0.007 } },
   { recipe: "kivi:bits=2", note: "older text rounded a lot", kl: { [FABLE]: 0.008, [SMOLLM2]: 0.18 } },
+  { recipe: "think:keep=0.6", note: "older text by the channels that the question asks for", kl: {} },
+  { recipe: "kivi:bits=4+think:keep=0.6", note: "the same, rounded besides", kl: {} },
+  {
+    recipe: "kvsharer:map=5-2/7-2",
+    note: "two of eight layers read another one's: found on its own stories",
+    kl: {},
+    only: FABLE,
+  },
   { recipe: "pyramid:budget=512", note: "forgets what the question leaves aside", kl: { [FABLE]: 0.006 } },
   { recipe: "snapkv:budget=512", note: "the same, equally in all layers", kl: {} },
   { recipe: "shadow", note: "keeps all; each word picks what it reads of it", kl: {} },
@@ -65,7 +75,9 @@ export function wholeNote(recipe: string, { kvShape }: Model, tokens: number): s
 const MOST_TOKENS = 2 ** 20;
 
 /** What a recipe costs a model at so many tokens of context; a sentence where the model cannot have it. */
-export function priceOf(recipe: string, { kvShape }: Model, tokens: number): RecipePrice | string {
+export function priceOf(recipe: string, { name, kvShape }: Model, tokens: number): RecipePrice | string {
+  const only = OFFERS.find((offer) => offer.recipe === recipe)?.only ?? name;
+  if (only !== name) return `This map was made for ${only}. npm run kvsharer makes one for another model.`;
   try {
     return parseRecipe(recipe).price(kvShape, tokens);
   } catch (error) {

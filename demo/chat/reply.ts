@@ -3,8 +3,10 @@
 import type { GenerationResult, GenerationStats } from "../../src/index.ts";
 import { button, make } from "../shared/dom.ts";
 import { count, rate, seconds } from "../shared/numbers.ts";
+import { thoughtsView, withoutThought } from "../shared/thoughts.ts";
 import { markdownView } from "./markdown.ts";
 import { forkButton, versionArrows, type Versions } from "./messagetools.ts";
+import { type Reading, readingView } from "./reading.ts";
 import type { KeptTurn } from "./thread.ts";
 
 /** What can be done with a finished reply. */
@@ -28,8 +30,8 @@ export interface Reply {
   /** A reply that is there already. */
   restore(turn: KeptTurn): void;
   offer(tools: ReplyTools): void;
-  /** Puts it below: what the reply read. */
-  append(reading: HTMLElement): void;
+  /** Shows below what it read. */
+  read(reading: Reading): void;
   /** The conversation has continued: the reply cannot, and what it read is folded. */
   settle(): void;
 }
@@ -87,9 +89,12 @@ export function reply(speaker: string, before = ""): Reply {
     },
     done: ({ text: fresh, finish, stats }, looped) =>
       end(before + fresh, figuresLine(looped ? "loop" : finish === "stop" ? null : finish, stats)),
-    restore: ({ content, cut = null, stats }) => end(content, stats ? figuresLine(cut, stats) : ""),
+    restore({ content, cut = null, stats, read }) {
+      end(content, stats ? figuresLine(cut, stats) : "");
+      if (read) element.append(readingView(read));
+    },
+    read: (reading) => element.append(readingView(reading)),
     offer: (offered) => tools.replaceChildren(...toolsOf(offered, () => text)),
-    append: (reading) => element.append(reading),
     settle() {
       tools.querySelector(".continue")?.remove();
       element.querySelector(".attended")?.removeAttribute("open");
@@ -125,20 +130,4 @@ function toolsOf({ versions, onFork, onRegenerate, onContinue }: ReplyTools, tex
     ...(onRegenerate ? [button("Regenerate", "tool change", onRegenerate)] : []),
     forkButton(onFork),
   ];
-}
-
-/** What a model thinks aloud before it answers; the answer may be still to come. */
-export function withoutThought(text: string): { thought: string; answer: string } {
-  const [all = "", thought = ""] = /^\s*<think>([^]*?)(?:<\/think>|$)/.exec(text) ?? [];
-  return { thought: thought.trim(), answer: text.slice(all.length) };
-}
-
-/** Thoughts stand folded before the answer, where there are any. */
-function thoughtsView(answer: HTMLElement): (text: string) => void {
-  const text = make("div", { className: "folded-text", tabIndex: 0 });
-  const folded = make("details", { className: "folded" }, make("summary", { textContent: "Thoughts" }), text);
-  return (thought) => {
-    if (thought && !folded.isConnected) answer.before(folded);
-    if (text.textContent !== thought) text.textContent = thought;
-  };
 }

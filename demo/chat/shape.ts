@@ -1,8 +1,8 @@
 // The fields that say how SwiftKV runs a model: its layers, shared caches, the format of keys and values.
 
-import type { SwiftKv } from "../../src/index.ts";
+import type { ModelInfo, SwiftKv } from "../../src/index.ts";
 import { find, make } from "../shared/dom.ts";
-import { OFFERS, offered } from "./recipes.ts";
+import { OFFERS, offered, priceOf } from "./recipes.ts";
 import type { Shelf } from "./shelf.ts";
 import { groupsOf } from "./twin.ts";
 import type { RunMode } from "./twin.ts";
@@ -16,6 +16,8 @@ export interface ShapeFields {
   /** A student was added. */
   relabel(shelf: Shelf): void;
   set(mode: RunMode): void;
+  /** Only recipes that this model can have, on either side of the switch, can be chosen; tokens: its context. */
+  limit(model: Pick<ModelInfo, "name" | "kvShape">, tokens: number): void;
   onChange(listener: () => void): void;
 }
 
@@ -66,6 +68,16 @@ export function shapeFields(): ShapeFields {
       if (!swiftkv) return;
       own.value = String(swiftkv.layers);
       offerGroups(swiftkv.group);
+    },
+    limit(model, tokens) {
+      const price = (recipe: string, swiftkv: SwiftKv | null): unknown =>
+        priceOf(recipe, { ...model, kvShape: { ...model.kvShape, swiftkv } }, tokens);
+      for (const option of format.options) {
+        const sides = [null, { layers: Number(own.value), group: Number(group.value) }];
+        const problem = sides.map((side) => price(option.value, side)).find((each) => typeof each === "string");
+        option.disabled = problem !== undefined && !option.selected; // what is chosen can be seen to be the reason
+        option.title = typeof problem === "string" ? problem : "";
+      }
     },
     onChange: (listener) => fields.forEach((field) => field.addEventListener("change", listener)),
   };

@@ -1,23 +1,13 @@
 // The strip below a reply that shows which passages of its prompt it read: a cell for each, coloured by how often.
 
-import type { Attended } from "../../src/index.ts";
 import { make } from "../shared/dom.ts";
-import { mostRead, type Passage, passagesOf, strengthOf } from "./passages.ts";
-
-/** What a strip is drawn from. */
-export interface ReadPrompt {
-  attended: Attended;
-  prompt: readonly number[];
-  /** The text of some tokens. */
-  write: (tokens: readonly number[]) => string;
-}
+import { mostRead, type Passage, type ReadPassage, strengthOf } from "./passages.ts";
 
 const HINT =
   "In every layer each word of the reply picks the passages that it looks at, beside a few that it always sees. The stronger the colour, the more often a passage was picked. The striped end is always read.";
 
 /** It folds. The cells are one control: arrow keys and the pointer go from passage to passage, whose words stand below. */
-export function readingStrip({ attended, prompt, write }: ReadPrompt): HTMLDetailsElement {
-  const passages = passagesOf(attended, prompt.length);
+export function readingStrip(passages: readonly ReadPassage[]): HTMLDetailsElement {
   const cells = passages.map((passage) => cell(passage, strengthOf(passage, passages)));
   const strip = make("div", { className: "strip", tabIndex: 0, attributes: sliderRole(passages.length) }, ...cells);
   const title = make("strong");
@@ -28,7 +18,7 @@ export function readingStrip({ attended, prompt, write }: ReadPrompt): HTMLDetai
     at = Math.max(0, Math.min(passages.length - 1, index));
     cells[at]!.classList.add("at");
     title.textContent = titleOf(passages, at);
-    words.textContent = wordsOf(passages[at]!, prompt, write);
+    words.textContent = passages[at]!.words;
     strip.setAttribute("aria-valuenow", String(at + 1));
     strip.setAttribute("aria-valuetext", `${title.textContent}: ${words.textContent}`);
   };
@@ -59,12 +49,6 @@ function titleOf(passages: readonly Passage[], at: number): string {
   const place = `Passage ${at + 1} of ${passages.length}`;
   if (whole) return `${place}, the end: always read`;
   return `${place}, picked ${Math.round(100 * share)} % of the time${at === mostRead(passages) ? ", the most" : ""}`;
-}
-
-/** What the template puts around messages is left out: tokens like <|im_start|>. */
-function wordsOf({ from, to }: Passage, prompt: readonly number[], write: ReadPrompt["write"]): string {
-  const tokens = prompt.slice(from, to).filter((token) => !/^<[^<>\s]+>$/.test(write([token])));
-  return [from > 0 ? "…" : "", write(tokens).trim(), to < prompt.length ? "…" : ""].join("");
 }
 
 /** Larger steps with Page Up and Down. */

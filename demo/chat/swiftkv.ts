@@ -1,6 +1,6 @@
 // The panel "Faster reading": the switch between dense and SwiftKV, what each of the two costs, and students fitted to a text.
 
-import type { Engine } from "../../src/index.ts";
+import type { Engine, ModelInfo } from "../../src/index.ts";
 import { find } from "../shared/dom.ts";
 import { count } from "../shared/numbers.ts";
 import { shippedStudents } from "../shared/students.ts";
@@ -52,6 +52,7 @@ interface Shown {
   shelf: Shelf;
   layers: number;
   context: number;
+  model: Pick<ModelInfo, "name" | "kvShape">;
   /** Of one cache and token. */
   cacheBytes: number;
   /** The checkpoint's SwiftKV heads are trained, and these are in use. */
@@ -96,6 +97,7 @@ export function swiftkvPanel({ onMode, onCompare, onFit, onOpen, onStop }: Swift
     if (!shown) return;
     const sides = pair(shown);
     drawState(shown);
+    shape.limit(shown.model, shown.context);
     const { student } = mode(true);
     drawStudent(student, shown);
     fitting.show(student);
@@ -127,7 +129,7 @@ export function swiftkvPanel({ onMode, onCompare, onFit, onOpen, onStop }: Swift
       const shelf = shown?.shelf ?? new Shelf(model, shippedStudents);
       if (!shown) shape.offer(model.layers, shelf);
       const trained = next.swiftkv !== null && next.student === null && !model.undistilled;
-      shown = { mode: next, shelf, layers: model.layers, context: model.context, cacheBytes, trained };
+      shown = { mode: next, shelf, layers: model.layers, context: model.context, model, cacheBytes, trained };
       shape.set(next);
       find("swiftkv-button", HTMLElement).hidden = !model.convertible;
       draw();

@@ -9,7 +9,7 @@ import type { Remedy } from "../shared/trouble.ts";
 import type { Box } from "./box.ts";
 import { follow, stream } from "./conversation.ts";
 import type { Conversation } from "./conversation.ts";
-import { readingOf } from "./reading.ts";
+import { type Reading, readingOf } from "./reading.ts";
 import type { Reply } from "./reply.ts";
 import type { ribbon } from "./ribbon.ts";
 import type { Settings } from "./settings.ts";
@@ -150,12 +150,12 @@ export function talk(parts: Parts): Talk {
 
   const finish = (result: GenerationResult, view: Reply, how: { looped: boolean; goingOn: boolean }): void => {
     view.done(result, how.looped);
-    const reading = state.engine && readingOf(state.engine, result);
-    if (reading) view.append(reading);
+    const read = state.engine ? readingOf(state.engine, result) : undefined;
+    if (read) view.read(read);
     const { promptTokens, reusedTokens, newTokens, prefillMs } = result.stats;
     state.held = promptTokens + newTokens;
     if (reusedTokens === 0 && newTokens > 0) parts.panel().record({ milliseconds: prefillMs, promptTokens });
-    messages.grown(view, keepReply(result, how.goingOn));
+    messages.grown(view, keepReply(result, read, how.goingOn));
     parts.onChange();
     find("announcer", HTMLElement).textContent = `${state.loaded?.name ?? "Reply"}: ${result.text}`;
     list.follow();
@@ -163,9 +163,10 @@ export function talk(parts: Parts): Talk {
   };
 
   /** Its place. */
-  const keepReply = ({ text, finish: end, stats }: GenerationResult, goingOn: boolean): number => {
+  const keepReply = (result: GenerationResult, read: Reading | undefined, goingOn: boolean): number => {
     const { thread } = state;
-    const fields = { speaker: speakerOf(state), stats, cut: end === "stop" ? undefined : end };
+    const { text, finish: end, stats } = result;
+    const fields = { speaker: speakerOf(state), stats, cut: end === "stop" ? undefined : end, read };
     if (!goingOn) return thread.add({ role: "assistant", content: text, ...fields });
     thread.change(thread.leaf, { content: thread.all[thread.leaf]!.content + text, ...fields });
     return thread.leaf;

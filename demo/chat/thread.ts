@@ -2,6 +2,7 @@
 
 import type { GenerationStats } from "../../src/index.ts";
 import type { Document, Turn } from "../shared/turn.ts";
+import type { Reading } from "./reading.ts";
 
 /** A turn as it is kept. */
 export type KeptTurn = Turn & {
@@ -14,6 +15,8 @@ export type KeptTurn = Turn & {
   /** Why it ended before its end. */
   cut?: "length" | "abort" | undefined;
   stats?: GenerationStats;
+  /** What it read of its prompt. */
+  read?: Reading | undefined;
 };
 
 export class Thread {

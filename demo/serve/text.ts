@@ -1,6 +1,6 @@
 // `/v1/completions`: texts that go on, without a chat template, in the shape of OpenAI's interface.
 
-import { InputError } from "../../src/index.ts";
+import { InputError, SAMPLING_FIELDS } from "../../src/index.ts";
 import type { CompletionUsage, Engine, GenerateOptions, Generation, GenerationResult } from "../../src/index.ts";
 
 /** A request as it comes: fields that are not known are refused. */
@@ -9,17 +9,6 @@ export type TextRequest = Readonly<Record<string, unknown>> & { prompt?: unknown
 /** Default of max_tokens, as OpenAI's. */
 const LENGTH = 16;
 
-const SAMPLING: Readonly<Record<string, keyof GenerateOptions>> = {
-  temperature: "temperature",
-  top_p: "topP",
-  top_k: "topK",
-  min_p: "minP",
-  repetition_penalty: "repetitionPenalty",
-  frequency_penalty: "frequencyPenalty",
-  presence_penalty: "presencePenalty",
-  logit_bias: "logitBias",
-  seed: "seed",
-};
 const OTHERS = ["model", "prompt", "max_tokens", "stop", "stream", "stream_options", "n"];
 
 interface TextChoice {
@@ -70,7 +59,7 @@ const wrong = (field: string, got: unknown, want: string): InputError =>
 
 function promptOf(engine: Engine, request: TextRequest): { text: string } | { tokens: number[] } {
   for (const [field, value] of Object.entries(request))
-    if (!(field in SAMPLING) && !OTHERS.includes(field) && value !== null)
+    if (!Object.hasOwn(SAMPLING_FIELDS, field) && !OTHERS.includes(field) && value !== null)
       throw wrong(field, value, "it left out: this server does not have it");
   const { model, n, prompt } = request;
   if (model !== undefined && model !== engine.model.name) throw wrong("model", model, `"${engine.model.name}"`);
@@ -81,7 +70,7 @@ function promptOf(engine: Engine, request: TextRequest): { text: string } | { to
 }
 
 function optionsOf(request: TextRequest): GenerateOptions {
-  const given = Object.entries(SAMPLING).map(([theirs, ours]) => [ours, request[theirs] ?? undefined] as const);
+  const given = Object.entries(SAMPLING_FIELDS).map(([theirs, ours]) => [ours, request[theirs] ?? undefined] as const);
   const stop = request["stop"] ?? [];
   return {
     ...(Object.fromEntries(given.filter(([, value]) => value !== undefined)) as GenerateOptions),
@@ -101,6 +90,7 @@ const usageOf = ({ stats: { promptTokens, newTokens, reusedTokens } }: Generatio
   completion_tokens: newTokens,
   total_tokens: promptTokens + newTokens,
   prompt_tokens_details: { cached_tokens: reusedTokens },
+  completion_tokens_details: { reasoning_tokens: 0 },
 });
 
 async function* chunksOf(

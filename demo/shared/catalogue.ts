@@ -1,15 +1,7 @@
 // The models the picker offers.
 
-import type { ModelSource } from "../../src/index.ts";
+import type { Choice } from "./hub.ts";
 import { bytes } from "./numbers.ts";
-
-export interface Choice {
-  name: string;
-  note: string;
-  /** Of the download, and its precision where the name does not say it. */
-  size: string;
-  source: ModelSource;
-}
 
 /** Relative to the page, so that the static site works below any path. */
 export const asset = (path: string): string => new URL(path, document.baseURI).pathname;
@@ -20,33 +12,6 @@ export const embedded: Choice = {
   size: "8 MB, f16",
   source: asset("models/fable/"),
 };
-
-export const hub: readonly Choice[] = [
-  {
-    name: "SmolLM2 135M",
-    note: "The smallest that chats. Simple questions, short texts.",
-    size: "269 MB, bf16",
-    source: "HuggingFaceTB/SmolLM2-135M-Instruct",
-  },
-  {
-    name: "SmolLM2 360M",
-    note: "Steadier answers at a small size.",
-    size: "724 MB, bf16",
-    source: "HuggingFaceTB/SmolLM2-360M-Instruct",
-  },
-  {
-    name: "Qwen2.5 0.5B",
-    note: "Many languages, long context.",
-    size: "988 MB, bf16",
-    source: "Qwen/Qwen2.5-0.5B-Instruct",
-  },
-  {
-    name: "Llama 3.2 1B",
-    note: "The most capable here. Wants a GPU with 4\u00a0GB or more.",
-    size: "2.5 GB, bf16",
-    source: "unsloth/Llama-3.2-1B-Instruct",
-  },
-];
 
 interface Listed {
   name: string;

@@ -1,8 +1,8 @@
 // The model picker, which the page opens with.
 
 import type { ModelSource } from "../../src/index.ts";
-import { droppedFiles, embedded, hub, localChoices } from "./catalogue.ts";
-import type { Choice } from "./catalogue.ts";
+import { droppedFiles, embedded, localChoices } from "./catalogue.ts";
+import { type Choice, hub } from "./hub.ts";
 import { make } from "./dom.ts";
 import { fileKind } from "./dropped.ts";
 import { RUNS } from "./trouble.ts";

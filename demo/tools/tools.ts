@@ -108,6 +108,7 @@ async function step(messages: readonly ChatMessage[], wanted: Partial<ChatComple
 }
 
 interface Read {
+  thought: string;
   text: string;
   calls: ToolCall[];
   finish: CompletionFinish;
@@ -119,21 +120,22 @@ async function read(
   view: ReplyView,
   signal: AbortSignal,
 ): Promise<Read> {
-  const reply: Read = { text: "", calls: [], finish: "stop" };
+  const reply: Read = { thought: "", text: "", calls: [], finish: "stop" };
   for await (const { choices } of await model.chat.completions.create(request, { signal })) {
     const [first] = choices;
     if (!first) continue;
+    reply.thought += first.delta.reasoning_content ?? "";
     reply.text += first.delta.content ?? "";
     for (const { id, type, function: called } of first.delta.tool_calls ?? [])
       reply.calls.push({ id, type, function: called });
     reply.finish = first.finish_reason ?? reply.finish;
-    view.writing(reply.text);
+    view.writing(reply.text, reply.thought);
   }
   return reply;
 }
 
 async function finish(
-  { text, calls }: Read,
+  { thought, text, calls }: Read,
   view: ReplyView,
   messages: readonly ChatMessage[],
   wanted: Partial<ChatCompletionRequest>,
@@ -143,7 +145,12 @@ async function finish(
   if (calls.length === 0) return;
   view.calls(calls, (results) => {
     const answers = calls.map(({ id }, at): ChatMessage => ({ role: "tool", tool_call_id: id, content: results[at]! }));
-    const said: ChatMessage = { role: "assistant", content: text || null, tool_calls: calls };
+    const said: ChatMessage = {
+      role: "assistant",
+      reasoning_content: thought || null,
+      content: text || null,
+      tool_calls: calls,
+    };
     void step([...messages, said, ...answers], { ...wanted, tool_choice: "auto" });
   });
 }

@@ -2,12 +2,13 @@
 
 import type { CompletionFinish, ToolCall } from "../../src/index.ts";
 import { make } from "../shared/dom.ts";
+import { thoughtsView } from "../shared/thoughts.ts";
 import { pretty } from "./reading.ts";
 
 /** What the model writes, while it comes and once it is there. */
 export interface ReplyView {
   readonly element: HTMLElement;
-  writing(text: string): void;
+  writing(text: string, thought: string): void;
   /** JSON of a schema; `fault` "": it keeps to it. */
   json(text: string, fault: string): void;
   /** `onResults` gets one for each call. */
@@ -25,9 +26,11 @@ export function replyView(speaker: string): ReplyView {
   const line = make("p", { className: "hint", textContent: "Starting" });
   const calls = make("div", { className: "calls" });
   const heading = make("h3", { textContent: speaker });
+  const showThought = thoughtsView(text);
   return {
     element: make("article", { className: "turn" }, heading, text, verdict, calls, line),
-    writing(soFar) {
+    writing(soFar, thought) {
+      showThought(thought);
       text.textContent = soFar;
       line.textContent = "Writing";
     },

@@ -22,8 +22,9 @@ export const languageModel = (engine: Pick<Engine, "model" | "chat">): LanguageM
     const { request, warnings } = requestOf(options);
     const answer = await engine.chat.completions.create({ ...request, stream: false }, signalOf(options));
     const [choice] = answer.choices;
-    const { content, tool_calls = [] } = choice!.message;
+    const { content, reasoning_content: thought, tool_calls = [] } = choice!.message;
     const parts: LanguageModelV4Content[] = [
+      ...(thought ? [{ type: "reasoning" as const, text: thought }] : []),
       ...(content ? [{ type: "text" as const, text: content }] : []),
       ...tool_calls.map(callOf),
     ];
@@ -42,15 +43,15 @@ export const languageModel = (engine: Pick<Engine, "model" | "chat">): LanguageM
 
 const signalOf = ({ abortSignal }: LanguageModelV4CallOptions) => (abortSignal ? { signal: abortSignal } : {});
 
-/** One text, its id. */
-const TEXT = "0";
+/** One thought and one text, their ids. */
+const IDS = { reasoning: "0", text: "1" } as const;
 
 async function* partsOf(
   chunks: AsyncIterable<ChatCompletionChunk>,
   warnings: SharedV4Warning[],
 ): AsyncGenerator<LanguageModelV4StreamPart, void> {
   yield { type: "stream-start", warnings };
-  let writing = false;
+  const writer = new PartWriter();
   let reason: CompletionFinish = "stop";
   let first = true;
   for await (const { id, created, model, choices, usage } of chunks) {
@@ -58,14 +59,33 @@ async function* partsOf(
     first = false;
     for (const { delta, finish_reason } of choices) {
       reason = finish_reason ?? reason;
-      if (delta.content && !writing) yield { type: "text-start", id: TEXT };
-      writing ||= Boolean(delta.content);
-      if (delta.content) yield { type: "text-delta", id: TEXT, delta: delta.content };
+      if (delta.reasoning_content) yield* writer.write("reasoning", delta.reasoning_content);
+      if (delta.content) yield* writer.write("text", delta.content);
       for (const call of delta.tool_calls ?? []) yield* callParts(call);
     }
     if (!usage) continue;
-    if (writing) yield { type: "text-end", id: TEXT };
+    yield* writer.end();
     yield { type: "finish", usage: usageOf(usage), finishReason: reasonOf(reason) };
+  }
+}
+
+/** Thought and text, each between its start and its end. */
+class PartWriter {
+  #open: keyof typeof IDS | null = null;
+
+  *write(kind: keyof typeof IDS, delta: string): Generator<LanguageModelV4StreamPart, void> {
+    const id = IDS[kind];
+    if (this.#open !== kind) {
+      yield* this.end();
+      yield { type: `${kind}-start`, id };
+    }
+    this.#open = kind;
+    yield { type: `${kind}-delta`, id, delta };
+  }
+
+  *end(): Generator<LanguageModelV4StreamPart, void> {
+    if (this.#open) yield { type: `${this.#open}-end`, id: IDS[this.#open] };
+    this.#open = null;
   }
 }
 
@@ -89,12 +109,13 @@ const reasonOf = (raw: CompletionFinish): LanguageModelV4FinishReason => ({
   raw,
 });
 
-function usageOf({ prompt_tokens, completion_tokens, prompt_tokens_details }: CompletionUsage): LanguageModelV4Usage {
-  const { cached_tokens } = prompt_tokens_details;
+function usageOf({ prompt_tokens, completion_tokens, ...details }: CompletionUsage): LanguageModelV4Usage {
+  const { cached_tokens } = details.prompt_tokens_details;
+  const { reasoning_tokens: reasoning } = details.completion_tokens_details;
   const noCache = prompt_tokens - cached_tokens;
   return {
     inputTokens: { total: prompt_tokens, noCache, cacheRead: cached_tokens, cacheWrite: undefined },
-    outputTokens: { total: completion_tokens, text: completion_tokens, reasoning: undefined },
+    outputTokens: { total: completion_tokens, text: completion_tokens - reasoning, reasoning },
   };
 }
 

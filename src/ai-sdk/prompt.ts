@@ -47,8 +47,9 @@ function messagesOf({ role, content }: LanguageModelV4Message): ChatMessage[] {
     type: "function" as const,
     function: { name, arguments: typeof input === "string" ? input : JSON.stringify(input) },
   }));
-  const text = texts.map((part) => textOf(part, role)).join("");
-  return [{ role, content: text, ...(tool_calls.length > 0 && { tool_calls }) }];
+  const thought = content.map((part) => (part.type === "reasoning" ? part.text : "")).join("");
+  const more = { ...(thought !== "" && { reasoning_content: thought }), ...(tool_calls.length > 0 && { tool_calls }) };
+  return [{ role, content: texts.map((part) => textOf(part, role)).join(""), ...more }];
 }
 
 function textOf(part: { type: string; text?: string }, role: string): string {

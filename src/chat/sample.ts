@@ -3,6 +3,7 @@
 import type { Engine } from "../api.ts";
 import { InputError } from "../errors.ts";
 
+/** What `sampleChats` writes. */
 export interface SampleOptions {
   /** Chats, each of one turn of the user and one of the assistant. */
   count: number;
@@ -12,6 +13,7 @@ export interface SampleOptions {
   temperature?: number;
   /** Tokens of a turn, at most. Default 256, or what the context leaves. */
   longest?: number;
+  /** Ends it: the iteration rejects with the reason. */
   signal?: AbortSignal;
 }
 

@@ -13,7 +13,7 @@ import type {
 import type { Run, TokenEngine } from "../engine/engine.ts";
 import type { Request } from "../engine/sequence.ts";
 import { InputError } from "../errors.ts";
-import type { CompiledConstraint, Grammars } from "../grammar/constraint.ts";
+import type { CompiledConstraint, Grammars, Resumable } from "../grammar/constraint.ts";
 import type { ChatTemplate } from "../text/chat.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -56,11 +56,20 @@ export interface LastReply {
   now: EndedReply | null;
   /** What it left in the cache apart from the tree. */
   run: Pick<Run, "rested">;
-  /** Its grammar has not been kept. */
-  constrained: boolean;
+  constraint: Resumable | null;
 }
 
 export type EndedReply = Pick<GenerationResult, "text" | "tokens" | "logprobs" | "finish">;
+
+interface Start {
+  /** On the clock of performance.now(). */
+  started: number;
+  signal: AbortSignal | undefined;
+  /** That of the request. */
+  constraint: Resumable | null;
+  /** What the reply that it goes on has left. */
+  rested?: Run["rested"];
+}
 
 /** Replies that end together. Holds no cache: the engine finds what it has of any prompt. */
 export class ChatSession implements Session {
@@ -78,24 +87,28 @@ export class ChatSession implements Session {
     this.#check();
     const started = performance.now();
     const request = toRequest(this.#speaker, prompt, options);
-    return this.#start({ prompt, request, stop: options.stop ?? [] }, started, options.signal);
+    const asked = { prompt, request, stop: options.stop ?? [] };
+    return this.#start(asked, { started, signal: options.signal, constraint: constraintOf(options) });
   }
 
   resume({ maxTokens = this.#speaker.engine.context, signal, onPrefill }: ResumeOptions = {}): Generation {
     this.#check();
     const last = this.#last;
     const now = last?.now;
-    if (!now || now.finish === "stop" || last.constrained)
+    if (!now || now.finish === "stop")
       throw new InputError(
-        "resume: got no reply that was cut, want one that ended by maxTokens or an abort, without a constraint. Use generate.",
+        "resume: got no reply that was cut, want one that ended by maxTokens or an abort. Use generate.",
       );
-    const { onPrefill: _onPrefill, reuse: _reuse, ...request } = last.asked.request;
+    const { onPrefill: _onPrefill, reuse: _reuse, constraint: _constraint, ...request } = last.asked.request;
     const begun = now.tokens.map((token, i) => ({ token, logprob: now.logprobs[i]! }));
+    const { constraint, run } = last;
     const more = { begun, maxTokens: begun.length + maxTokens, ...(onPrefill && { onPrefill }) };
-    return this.#start({ ...last.asked, request: { ...request, ...more } }, performance.now(), signal, last.run.rested);
+    const held = constraint && { constraint: constraint.begin(now.tokens) };
+    const asked = { ...last.asked, request: { ...request, ...more, ...held } };
+    return this.#start(asked, { started: performance.now(), signal, constraint, rested: run.rested });
   }
 
-  #start(asked: Asked, started: number, signal?: AbortSignal, rested: Run["rested"] = null): Generation {
+  #start(asked: Asked, { started, signal, constraint, rested = null }: Start): Generation {
     const { engine, tokenizer, price } = this.#speaker;
     const { request, stop } = asked;
     const text = new TextStream(tokenizer, stop);
@@ -104,7 +117,7 @@ export class ChatSession implements Session {
     this.#running.add(reply);
     // A failure also reaches those who iterate; without a handler this promise would count as unhandled.
     const ended = reply.result.catch(() => null);
-    const last: LastReply = { asked, ended, now: null, run, constrained: request.constraint !== undefined };
+    const last: LastReply = { asked, ended, now: null, run, constraint };
     this.#last = last;
     void ended.then((now) => {
       last.now = now;
@@ -176,6 +189,10 @@ function checkConstraint(
     );
   return own as CompiledConstraint;
 }
+
+/** As `checkConstraint` lets it pass. */
+const constraintOf = ({ constraint }: GenerateOptions): Resumable | null =>
+  (constraint as Resumable | undefined) ?? null;
 
 function checkTop({ engine }: Speaker, top: number): number {
   const most = Math.min(20, engine.vocabulary);

@@ -1,7 +1,6 @@
 // A step in the making: rows, logit rows and page lists of the sequences that run in it.
 import { assert } from "../errors.ts";
 import type { BlockMove } from "../kv/blocks.ts";
-import type { Residence } from "../kv/residence.ts";
 import {
   adjusted,
   type Arrival,
@@ -71,8 +70,10 @@ export class Draft {
   }
 
   /** Blocks of the cache that change their tier. */
-  seal(cache: Residence, count: number): void {
-    this.#moves.push(...cache.seal(count));
+  seal(sequence: Sequence, count: number): void {
+    if (count === 0) return;
+    const number = numberOf(sequence);
+    this.#moves.push(...sequence.cache.seal(count).map((move) => ({ ...move, sequence: number })));
   }
 
   /** The finished step, or null if there is nothing in it. `running`: everybody whose lists may have changed; `standing`: see Batch. */

@@ -91,7 +91,7 @@ export class Scheduler {
     const { cache } = sequence;
     const due = cache.dueBlocks;
     while (cache.free < due) if (!this.#giveWay(sequence)) return false;
-    draft.seal(cache, due);
+    draft.seal(sequence, due);
     while (!cache.fits(count, completes)) if (!this.#giveWay(sequence)) return false;
     return true;
   }

@@ -3,6 +3,7 @@ import type { AdapterInfo } from "../api.ts";
 import { assert, DeviceLostError, EngineError, UnsupportedError } from "../errors.ts";
 import { type Offer, offerOf } from "./offer.ts";
 import { Pace } from "./pace.ts";
+import type { Dispatched } from "./paper.ts";
 import { type AdapterProfile, profileOf } from "./profile.ts";
 import { awaited } from "./wait.ts";
 import { type Bindable, bytesOf, Kernel, type KernelSource } from "./kernel.ts";
@@ -67,6 +68,8 @@ export class Gpu {
   readonly kernels = { asked: 0, compiled: 0 };
   /** Called when another kernel is compiled. */
   onKernel: () => void = () => {};
+  /** Called with each dispatch of a program. */
+  onDispatch: ((dispatched: Dispatched) => void) | null = null;
   readonly #buffers = new Map<GPUBuffer, Purpose>();
   readonly #ownsDevice: boolean;
   /** Whose weights are shared: this, or what it was forked from. */

@@ -1,8 +1,7 @@
 // One compute pipeline, typed by the object that shaders/generate.mjs read off its WGSL file.
 import { assert, UnsupportedError } from "../errors.ts";
 import { fixesLanes } from "./offer.ts";
-import type { Lengths } from "./rewritten.ts";
-import { specialise, type Template, withFixedLanes } from "./specialise.ts";
+import { type Lengths, specialise, type Template, withFixedLanes } from "./specialise.ts";
 import { type Code, textOf } from "./text.ts";
 
 /** Offset in bytes and type of each member of a struct. */

@@ -108,6 +108,8 @@ export const attn_combine = {
   },
   "overrides": {
     "WG": 64,
+    "COLUMNS": 16,
+    "BATCH": 8,
     "H": 9,
     "E": 64
   },
@@ -219,6 +221,7 @@ export const attn_decode = {
       "lib/seen",
       "lib/format_slot",
       "lib/page",
+      "lib/page_slot",
       "lib/stored_key",
       "lib/units",
       "lib/opened"
@@ -419,8 +422,110 @@ export const attn_decode_sg = {
       "lib/list",
       "lib/seen",
       "lib/page",
+      "lib/page_slot",
       "lib/stored_key",
       "lib/units",
+      "lib/opened"
+    ]
+  }
+} as const;
+
+export const attn_decode_vec = {
+  "name": "attn_decode_vec",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "partials": {
+      "binding": 4,
+      "type": "storage"
+    },
+    "out": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 40,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pagesPerSplit": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 36,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "H": 9,
+    "G": 3
+  },
+  "tiles": {
+    "R": 3,
+    "E": 64,
+    "KV_BITS": 16,
+    "LANES": 32,
+    "V_LANES": 8,
+    "SUBGROUPS": 4
+  },
+  "features": [
+    "subgroups"
+  ],
+  "snippets": {},
+  "code": {
+    "pack": "gpu",
+    "files": [
+      "attention/attn_decode_vec",
+      "lib/list",
+      "lib/seen",
       "lib/opened"
     ]
   }
@@ -840,7 +945,8 @@ export const compact = {
     "files": [
       "kv/compact",
       "lib/list",
-      "lib/page"
+      "lib/page",
+      "lib/page_slot"
     ]
   }
 } as const;
@@ -1478,6 +1584,88 @@ export const gemv_cols = {
   }
 } as const;
 
+export const gemv_deep = {
+  "name": "gemv_deep",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "gamma": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "bias": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 24,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "yStride": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 20,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "NORM": 0,
+    "EPILOGUE": 0,
+    "BIAS": 0
+  },
+  "tiles": {
+    "SLICES": 64,
+    "BITS": 4,
+    "GROUP": 32,
+    "ROWS": 1,
+    "COLS": 4
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "gpu",
+    "files": [
+      "linear/gemv_deep",
+      "lib/deep",
+      "lib/gate"
+    ]
+  }
+} as const;
+
 export const gemv_split = {
   "name": "gemv_split",
   "bindings": {
@@ -1714,17 +1902,25 @@ export const kivi_seal = {
       "binding": 0,
       "type": "read-only-storage"
     },
-    "source": {
+    "owners": {
       "binding": 1,
       "type": "read-only-storage"
     },
-    "destination": {
+    "choices": {
       "binding": 2,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "destination": {
+      "binding": 4,
       "type": "storage"
     }
   },
   "params": {
-    "binding": 3,
+    "binding": 5,
     "size": 4,
     "fields": {
       "first": {
@@ -1736,6 +1932,7 @@ export const kivi_seal = {
   "overrides": {
     "WG": 64,
     "E": 64,
+    "KEYS": 64,
     "BLOCK": 1,
     "K_BITS": 2,
     "V_BITS": 2,
@@ -1751,10 +1948,12 @@ export const kivi_seal = {
       "kv/kivi_seal",
       "lib/hadamard",
       "lib/page",
+      "lib/page_slot",
       "lib/units",
       "lib/opened",
       "lib/codes",
-      "lib/pack_half"
+      "lib/pack_half",
+      "lib/chosen"
     ]
   }
 } as const;
@@ -2203,6 +2402,7 @@ export const place_heads = {
       "lib/head",
       "lib/page_writer",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half",
@@ -2403,8 +2603,157 @@ export const qkv_cols = {
       "lib/head",
       "lib/page_writer",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
+      "lib/pack_half"
+    ]
+  }
+} as const;
+
+export const qkv_deep = {
+  "name": "qkv_deep",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "vectors": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "rope": {
+      "binding": 5,
+      "type": "read-only-storage"
+    },
+    "q": {
+      "binding": 6,
+      "type": "storage"
+    },
+    "kv": {
+      "binding": 7,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 8,
+    "size": 80,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "rowAt": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "firstHead": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "queries": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "ownerHeads": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "tableAt": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 44,
+        "type": "u32"
+      },
+      "gammaQ": {
+        "offset": 48,
+        "type": "u32"
+      },
+      "gammaKv": {
+        "offset": 52,
+        "type": "u32"
+      },
+      "biasAt": {
+        "offset": 56,
+        "type": "u32"
+      },
+      "queryNormAt": {
+        "offset": 60,
+        "type": "u32"
+      },
+      "keyNormAt": {
+        "offset": 64,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 68,
+        "type": "f32"
+      },
+      "headEps": {
+        "offset": 72,
+        "type": "f32"
+      },
+      "queryTurns": {
+        "offset": 76,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "BIAS": 0
+  },
+  "tiles": {
+    "SLICES": 64,
+    "KV_BITS": 16,
+    "BITS": 4,
+    "GROUP": 32,
+    "ROWS": 1,
+    "COLS": 8
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "gpu",
+    "files": [
+      "heads/qkv_deep",
+      "lib/head",
+      "lib/deep",
+      "lib/page_slot",
       "lib/pack_half"
     ]
   }
@@ -2557,6 +2906,7 @@ export const qkv_packed = {
       "lib/row_squares",
       "lib/head",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half",
@@ -2702,6 +3052,7 @@ export const qkv_regs = {
       "lib/quads",
       "lib/head",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half",
@@ -2854,6 +3205,7 @@ export const qkv_split = {
       "lib/head",
       "lib/page_writer",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half",
@@ -3390,6 +3742,7 @@ export const shadow_keys = {
       "lib/page_key",
       "lib/stored_key",
       "lib/page",
+      "lib/page_slot",
       "lib/units",
       "lib/opened",
       "lib/turn"
@@ -3482,6 +3835,7 @@ export const shadow_landmarks = {
       "lib/page_key",
       "lib/stored_key",
       "lib/page",
+      "lib/page_slot",
       "lib/units",
       "lib/opened",
       "lib/pack_half",
@@ -3928,6 +4282,7 @@ export const shadow_recall = {
       "kv/shadow_recall",
       "lib/page_writer",
       "lib/page",
+      "lib/page_slot",
       "lib/affine_pair",
       "lib/opened",
       "lib/pack_half"
@@ -4109,6 +4464,7 @@ export const shadow_values = {
     "files": [
       "kv/shadow_values",
       "lib/page",
+      "lib/page_slot",
       "lib/units",
       "lib/opened",
       "lib/codes",
@@ -4420,6 +4776,321 @@ export const teach_logits = {
       "train/teach_logits",
       "lib/row_sum",
       "lib/row_max"
+    ]
+  }
+} as const;
+
+export const think_channels = {
+  "name": "think_channels",
+  "bindings": {
+    "squares": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "channels": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 12,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "list": {
+        "offset": 8,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "KEYS": 40
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_channels"
+    ]
+  }
+} as const;
+
+export const think_keep = {
+  "name": "think_keep",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "keep": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "choices": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "destination": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 28,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "preparedRow": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 24,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "KEYS": 40,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_keep",
+      "lib/list",
+      "lib/page",
+      "lib/page_slot",
+      "lib/narrow_word",
+      "lib/chosen"
+    ]
+  }
+} as const;
+
+export const think_keys = {
+  "name": "think_keys",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 40,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "pages": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "tokens": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pagesPerSplit": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 36,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_keys",
+      "lib/list",
+      "lib/page_key",
+      "lib/stored_key",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened"
+    ]
+  }
+} as const;
+
+export const think_queries = {
+  "name": "think_queries",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "squares": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 12,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "rows": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 8,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "H": 9,
+    "R": 3,
+    "ADD": 0
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_queries"
+    ]
+  }
+} as const;
+
+export const think_seal = {
+  "name": "think_seal",
+  "bindings": {
+    "moves": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "owners": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "choices": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "destination": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 4,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "E": 64,
+    "KEYS": 40,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/think_seal",
+      "lib/narrow_word",
+      "lib/chosen"
     ]
   }
 } as const;
@@ -4780,6 +5451,7 @@ export const window_score = {
       "lib/joined",
       "lib/window_scores",
       "lib/page",
+      "lib/page_slot",
       "lib/four_keys"
     ]
   }
@@ -4888,6 +5560,7 @@ export const window_sums = {
       "lib/joined",
       "lib/window_scores",
       "lib/page",
+      "lib/page_slot",
       "lib/four_keys"
     ]
   }
@@ -4895,12 +5568,12 @@ export const window_sums = {
 
 /** Kernels that take each other's place: the same buffers and parameters. */
 export const families = {
-  attn_decode: { attn_decode, attn_decode_regs, attn_decode_sg },
+  attn_decode: { attn_decode, attn_decode_regs, attn_decode_sg, attn_decode_vec },
   attn_prefill: { attn_prefill_regs, attn_prefill_tile },
   gemm: { gemm_regs, gemm_regs_sg, gemm_tile },
-  gemv: { gemv_cols, gemv_split },
+  gemv: { gemv_cols, gemv_deep, gemv_split },
   pack: { pack_block, pack_float },
-  qkv_narrow: { qkv_cols, qkv_split },
+  qkv_narrow: { qkv_cols, qkv_deep, qkv_split },
 } as const;
 
 /** Structs of storage buffers: bytes from one to the next, members with their offset. */

@@ -3,6 +3,7 @@ import { Gpu } from "./device.ts";
 import { peak_copy, peak_fma } from "./kernels.gen.ts";
 import { type AnyDispatch, dispatch, Program } from "./program.ts";
 
+/** What an adapter can do at most, as measured. */
 export interface AdapterPeaks {
   /** Bytes read and written by a copy kernel, GB/s. */
   copyGBs: number;

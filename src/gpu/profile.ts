@@ -7,12 +7,15 @@ export interface AdapterProfile {
   kernels: "registers" | "tiles";
   /** Give the arrays of shaders their length, so that bounds are checked against constants. */
   fixedLengths: boolean;
-  /** How a page list is split over workgroups: enough of them to fill the adapter, few to merge. */
-  splitting: { pagesPerSplit: number; most: number };
+  /**
+   * How page lists are split: over about so many workgroups for all of them, one list over so many at most. A list of no more
+   * than `pagesAlone` is not split: reading it takes no longer than merging.
+   */
+  splitting: { workgroups: number; most: number; pagesAlone: number };
   /** Threads of a workgroup that normalises a row. */
   normThreads: number;
-  /** Threads of a workgroup that merges partials. */
-  combineThreads: number;
+  /** Threads of a workgroup that merges partials, those of them along a head's numbers, and partials under way per thread. */
+  combine: { threads: number; columns: number; batch: number };
   /** Threads of a workgroup that reads sealed pages, at least: as many as a head has channels is enough. */
   sealedThreads: number;
   /** Threads of a workgroup of the sampling kernels, and tokens per thread. */
@@ -43,9 +46,9 @@ export const SHORT_ROWS = 40;
 const SOFTWARE: AdapterProfile = {
   kernels: "registers",
   fixedLengths: true,
-  splitting: { pagesPerSplit: 1, most: 4 }, // as many workgroups under way as cores
+  splitting: { workgroups: Infinity, most: 4, pagesAlone: 0 }, // as many workgroups under way as cores
   normThreads: 4, // barriers are slow: 4 threads 5 ms, 32 threads 11 ms for 256 rows of 576
-  combineThreads: 4,
+  combine: { threads: 4, columns: 4, batch: 4 },
   sealedThreads: 8,
   sampling: { lanes: 16, steps: 64, filterThreads: 16, mergeThreads: 16 },
   submitMs: 400, // nothing else waits for a CPU adapter, and no driver watches it
@@ -61,9 +64,9 @@ const SOFTWARE: AdapterProfile = {
 const HARDWARE: AdapterProfile = {
   kernels: "tiles",
   fixedLengths: false,
-  splitting: { pagesPerSplit: 4, most: 64 },
+  splitting: { workgroups: 160, most: 256, pagesAlone: 8 },
   normThreads: 128,
-  combineThreads: 64,
+  combine: { threads: 64, columns: 16, batch: 8 },
   sealedThreads: 64,
   sampling: { lanes: 64, steps: 16, filterThreads: 256, mergeThreads: 64 },
   submitMs: 100,

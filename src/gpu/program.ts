@@ -3,6 +3,7 @@
 import type { KernelTime } from "../api.ts";
 import { assert, UnsupportedError } from "../errors.ts";
 import type { Gpu } from "./device.ts";
+import type { Dispatched } from "./paper.ts";
 import {
   type Bindable,
   type Buffers,
@@ -48,6 +49,7 @@ export interface Pause<D> {
 interface BoundDispatch<D> {
   label: string;
   source: KernelSource;
+  constants: Readonly<Record<string, number>>;
   pipeline: GPUComputePipeline;
   group: GPUBindGroup;
   /** Of its parameters in the buffer, in bytes. */
@@ -89,7 +91,9 @@ export class Program<D extends object> {
   readonly #view: DataView<ArrayBuffer>;
   #grids: Grid[] = [];
   #costs: readonly (Cost | null)[] = [];
-  #sizes = "";
+  #sizes: D | null = null;
+  /** The sizes as text: equal steps have equal texts. */
+  #key = "";
 
   private constructor(gpu: Gpu, buffer: GPUBuffer) {
     this.#gpu = gpu;
@@ -123,19 +127,20 @@ export class Program<D extends object> {
     program.dispose();
   }
 
-  #add(kernel: Kernel, { label, buffers, params, grid, bytes, flops, awaits }: AnyDispatch<D>): void {
+  #add(kernel: Kernel, { label, constants, buffers, params, grid, bytes, flops, awaits }: AnyDispatch<D>): void {
     const { source, pipeline } = kernel;
     const group = kernel.bind(buffers, this.#params);
     this.#gpu.counts.objectsCreated++;
     const offset = this.#dispatches.length * PARAMS_BYTES;
-    this.#dispatches.push({ label, source, pipeline, group, offset, params, grid, bytes, flops, awaits });
+    this.#dispatches.push({ label, source, constants, pipeline, group, offset, params, grid, bytes, flops, awaits });
   }
 
   /** Parameters and grids for the coming step: one write, and none if nothing changed. */
   prepare(sizes: D): void {
     const key = JSON.stringify(sizes);
-    if (key === this.#sizes) return;
-    this.#sizes = key;
+    if (key === this.#key) return;
+    this.#key = key;
+    this.#sizes = sizes;
     this.#grids = this.#dispatches.map((each) => each.grid(sizes));
     this.#costs = this.costsOf(sizes);
     for (const each of this.#dispatches) packParams(each.source, each.params(sizes), this.#view, each.offset);
@@ -189,6 +194,12 @@ export class Program<D extends object> {
     pass.setBindGroup(0, each.group, each.source.params ? [each.offset] : []);
     pass.dispatchWorkgroups(...grid);
     this.#gpu.counts.dispatches++;
+    this.#gpu.onDispatch?.(this.#dispatched(each, grid));
+  }
+
+  #dispatched({ source: kernel, constants, label, bytes, flops }: BoundDispatch<D>, grid: Grid): Dispatched {
+    const sizes = this.#sizes!;
+    return { kernel, constants, label, grid, bytes: bytes(sizes), flops: flops(sizes) };
   }
 
   /**

@@ -1,7 +1,6 @@
-// What a shader's text becomes before it is compiled: tile constants set, loops spelled out, arrays given their length. Each
-// rewrite throws where it finds nothing to rewrite.
+// What a shader's text becomes before it is compiled: tile constants set, and for adapters without a GPU what spelled.ts does.
+// Each rewrite throws where it finds nothing to rewrite.
 import { assert } from "../errors.ts";
-import type { Lengths } from "./rewritten.ts";
 
 /** A shader's text and what of it may be rewritten. */
 export interface Template {
@@ -13,6 +12,9 @@ export interface Template {
   readonly tiles: Readonly<Record<string, number>>;
 }
 
+/** Bytes of each binding whose length is to be fixed. */
+export type Lengths = Readonly<Record<string, number>>;
+
 /** The text that is compiled. */
 export async function specialise(
   source: Template,
@@ -20,12 +22,10 @@ export async function specialise(
   lengths: Lengths = {},
 ): Promise<string> {
   const text = withHalves(withTiles(source, constants), constants);
-  if (!/\/\/ unrolled$/m.test(text) && Object.keys(lengths).length === 0) return text;
-  const { unrolled, withLengths } = await import("./rewritten.ts"); // kernels for CPU adapters, and of cache systems
+  if (!text.includes("// unrolled") && Object.keys(lengths).length === 0) return text;
+  const { unrolled, withLengths } = await import("./spelled.ts");
   return withLengths(unrolled(text), lengths);
 }
-
-// ---- tile constants ----
 
 /** The shader text with `const NAME: u32 = …;` replaced for each tile constant given. */
 export function withTiles(source: Template, constants: Readonly<Record<string, number>>): string {

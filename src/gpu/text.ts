@@ -9,6 +9,7 @@ const PACKS = {
   main: async () => ({ texts: {} as Texts }),
   blocks: () => import("./packs/blocks.gen.ts"),
   cpu: () => import("./packs/cpu.gen.ts"),
+  gpu: () => import("./packs/gpu.gen.ts"),
   kv: () => import("./packs/kv.gen.ts"),
   peak: () => import("./packs/peak.gen.ts"),
   sampling: () => import("./packs/sampling.gen.ts"),

@@ -112,30 +112,44 @@ export class CompiledConstraint implements Constraint {
     forgotten.register(this, compiled);
   }
 
-  /** Of one reply, which begins. */
-  begin(): TokenConstraint {
-    return new Following(() => this.#matcher());
+  /** Of one reply, which begins, or goes on after `tokens`. */
+  begin(tokens: readonly number[] = []): TokenConstraint {
+    return new Following(() => this.matcher(), tokens);
   }
 
-  #matcher(): Promise<GrammarMatcher> {
+  matcher(): Promise<GrammarMatcher> {
     const ends = [...this.grammars.vocabulary.endTokens];
     // Without an end token a reply ends where nothing can follow.
     return this.#engine.GrammarMatcher.createGrammarMatcher(this.#compiled, undefined, ends.length === 0);
   }
 }
 
+/** The constraint of a reply that was saved: compiled once it goes on. */
+export const savedConstraint = (spec: ConstraintSpec, grammars: () => Promise<Grammars>): Resumable => ({
+  spec,
+  begin: (tokens) => new Following(async () => (await (await grammars()).compile(spec)).matcher(), tokens),
+});
+
+/** A constraint that a reply which was cut can go on under. */
+export interface Resumable extends Constraint {
+  begin(tokens: readonly number[]): TokenConstraint;
+}
+
 /** A reply on its way through a grammar. */
 class Following implements TokenConstraint {
   readonly #open: () => Promise<GrammarMatcher>;
+  /** What the reply has already. */
+  readonly #begun: readonly number[];
   #matcher: GrammarMatcher | null = null;
   #over = false;
 
-  constructor(open: () => Promise<GrammarMatcher>) {
+  constructor(open: () => Promise<GrammarMatcher>, begun: readonly number[]) {
     this.#open = open;
+    this.#begun = begun;
   }
 
   async allowed(): Promise<Uint32Array<ArrayBuffer> | null> {
-    const matcher = (this.#matcher ??= await this.#open());
+    const matcher = (this.#matcher ??= await this.#begin());
     if (this.#over) return (this.dispose(), null); // ended while it was opened
     const words = new Uint32Array((await matcher.getNextTokenBitmask()).slice().buffer);
     if (words.every((word) => word === 0))
@@ -145,9 +159,14 @@ class Following implements TokenConstraint {
     return words;
   }
 
+  async #begin(): Promise<GrammarMatcher> {
+    const matcher = await this.#open();
+    for (const token of this.#begun) take(matcher, token);
+    return matcher;
+  }
+
   accept(token: number): boolean {
-    if (!this.#matcher!.acceptToken(token))
-      throw new Error(`constraint: token ${token} was sampled and is not allowed`);
+    take(this.#matcher!, token);
     return this.#matcher!.isTerminated();
   }
 
@@ -156,4 +175,8 @@ class Following implements TokenConstraint {
     this.#matcher?.dispose();
     this.#matcher = null;
   }
+}
+
+function take(matcher: GrammarMatcher, token: number): void {
+  if (!matcher.acceptToken(token)) throw new Error(`constraint: token ${token} was sampled and is not allowed`);
 }

@@ -3,16 +3,17 @@
 import { InputError, ModelError } from "../errors.ts";
 import type { ModelSource } from "../api.ts";
 import { isObject, parseObject, quote, readText } from "./files/bytes.ts";
-import type { ByteFile, Folder, ReadOptions } from "./files/bytes.ts";
+import type { Folder, ReadOptions } from "./files/bytes.ts";
 import type { SourceContext } from "./files/context.ts";
 import { absoluteUrl } from "./files/http.ts";
 import { Network } from "./files/network.ts";
 import type { Platform } from "./files/shelf.ts";
-import { withUsualNames } from "./formats/names.ts";
-import { readSafetensors, readShardMap } from "./formats/safetensors.ts";
+import { readSafetensors } from "./formats/safetensors.ts";
 import { openSource } from "./files/source.ts";
 import type { TensorInfo } from "../tensor.ts";
 import type { StoredTensor } from "./formats/tensor.ts";
+
+type Json = Record<string, unknown>;
 
 export interface Checkpoint {
   /** Directory, hub id or file name without .gguf. */
@@ -90,7 +91,7 @@ export async function openCheckpoint(source: ModelSource, options: OpenOptions =
   const context = openContext(options);
   const opened = await openSource(source, context);
   try {
-    const found = "open" in opened ? await openFolder(opened, options) : await openGguf(opened, signal);
+    const found = "open" in opened ? await openFolder(opened, options) : await (await whole()).openGguf(opened, signal);
     const settled = "open" in opened ? opened.settle : undefined;
     const checkpoint = assemble(found, options, { settled, close: () => context.shelf?.close() });
     await context.shelf?.ask(checkpoint.missingBytes);
@@ -100,6 +101,9 @@ export async function openCheckpoint(source: ModelSource, options: OpenOptions =
     throw error;
   }
 }
+
+const whole = () => import("./formats/whole.ts");
+const uncommon = () => import("./formats/uncommon.ts");
 
 /** Where sources are looked for. */
 export function openContext(options: OpenOptions): SourceContext {
@@ -128,28 +132,14 @@ interface OpenedFiles extends Pick<
   tensors: readonly StoredTensor[];
 }
 
-async function openGguf(opened: ByteFile, signal?: AbortSignal): Promise<OpenedFiles> {
-  const { readWholeGguf, translateGguf } = await import("./formats/whole.ts");
-  const { gguf, file } = await readWholeGguf(opened, signal);
-  const { config, generationConfig, chatTemplate, tensors } = translateGguf(gguf, file);
-  return {
-    name: decodeURIComponent(/([^/]*?)(-\d{5}-of-\d{5})?(\.gguf)?(\?.*)?$/i.exec(file.name)?.[1] ?? "") || "model",
-    config,
-    generationConfig,
-    tokenizer: null,
-    chatTemplate,
-    gguf: new Map([...gguf.metadata].filter(([key]) => key.startsWith("tokenizer."))),
-    tensors,
-    others: new Map(),
-  };
-}
-
 async function openFolder(folder: Folder, options: OpenOptions): Promise<OpenedFiles> {
   const { signal } = options;
   const texts = new Texts(folder, options);
   const config = await texts.object("config.json");
   if (!config) {
-    throw await absent(folder, "no config.json; got no such file, want a Hugging Face checkpoint.", signal);
+    throw await (
+      await uncommon()
+    ).absent(folder, "no config.json; got no such file, want a Hugging Face checkpoint.", signal);
   }
   const json = await texts.object("tokenizer.json");
   const tokenizerConfig = (await texts.object("tokenizer_config.json")) ?? {};
@@ -161,21 +151,12 @@ async function openFolder(folder: Folder, options: OpenOptions): Promise<OpenedF
     name: folder.name,
     config,
     generationConfig,
-    tokenizer: json && { json, ...(await withOlderFiles(folder, texts, tokenizerConfig)) },
+    tokenizer: json && { json, ...(await withOlder(folder, texts, tokenizerConfig)) },
     chatTemplate: jinja ?? inConfig,
     gguf: null,
     // Last: its response stays open, and the first tensor is read on from the header.
     ...(await openTensors(folder, texts, signal)),
   };
-}
-
-/** The error for a folder without a checkpoint: it names the GGUF file to take instead. */
-async function absent(folder: Folder, what: string, signal?: AbortSignal): Promise<ModelError> {
-  const choices = (await folder.ggufs?.(signal)) ?? [];
-  const [best] = choices;
-  const size = best?.bytes ? `, ${(best.bytes / 1e6).toFixed(0)} MB` : "";
-  const hint = best ? ` It has GGUF files; load one by its URL: ${best.source} (${best.precision}${size})` : "";
-  return new ModelError(`${folder.name}: ${what}${hint}`, { code: "not-found", choices });
 }
 
 /** The small files of a folder; null for those that are not there. */
@@ -214,19 +195,13 @@ class Texts {
 }
 
 /**
- * What checkpoints from before `added_tokens_decoder` say in files of their own: names of special tokens, which win over
- * tokenizer_config.json, and tokens beside the vocabulary. Where one cannot see whether they are there, they are asked for
- * only if the names are missing.
+ * The settings of a tokenizer, with what older checkpoints say in files of their own. Where one cannot see whether they are
+ * there, they are asked for only if names of special tokens are missing.
  */
-async function withOlderFiles(
-  folder: Folder,
-  texts: Texts,
-  config: Record<string, unknown>,
-): Promise<{ config: Record<string, unknown>; added: Record<string, unknown> }> {
+async function withOlder(folder: Folder, texts: Texts, config: Json): Promise<{ config: Json; added: Json }> {
   const isNamed = Object.keys(config).some((key) => key.endsWith("_token"));
   if ("added_tokens_decoder" in config || (folder.unlisted && isNamed)) return { config, added: {} };
-  const names = (await texts.object("special_tokens_map.json")) ?? {};
-  return { config: { ...config, ...names }, added: (await texts.object("added_tokens.json")) ?? {} };
+  return (await uncommon()).olderFiles(config, (path) => texts.object(path));
 }
 
 /** A template, or a list of named ones of which "default" counts. */
@@ -249,37 +224,17 @@ async function openTensors(folder: Folder, texts: Texts, signal?: AbortSignal): 
   if (!index) {
     const what =
       "no weights; got neither model.safetensors nor model.safetensors.index.json, want one. Only safetensors and GGUF can be read.";
-    throw await absent(folder, what, signal);
+    throw await (await uncommon()).absent(folder, what, signal);
   }
-  const shards: Tensors[] = [];
-  for (const [shard, names] of readShardMap(index, `${folder.name}/model.safetensors.index.json`))
-    shards.push(await openShard(folder, shard, names, signal));
-  return named({
-    tensors: shards.flatMap(({ tensors }) => tensors),
-    others: new Map(shards.flatMap(({ others }) => [...others])),
-  });
+  return named(await (await uncommon()).openShards(folder, index, signal));
 }
 
-const named = ({ tensors, others }: Tensors): Tensors => ({ tensors: withUsualNames(tensors), others });
-
-/** An index may name a head that was saved as the embedding alone: the model then is tied. */
-const TIED = "lm_head.weight";
-
-async function openShard(
-  folder: Folder,
-  shard: string,
-  names: ReadonlySet<string>,
-  signal?: AbortSignal,
-): Promise<Tensors> {
-  const file = await folder.open(shard, signal);
-  if (!file) throw new ModelError(`${folder.name}: shard missing; got no ${shard}, want every file the index names.`);
-  const { tensors, others } = await readSafetensors(file, signal);
-  const present = new Set([...others.keys(), ...tensors.map(({ name }) => name)]);
-  for (const name of names) {
-    if (present.has(name) || name === TIED) continue;
-    throw new ModelError(`${folder.name}/${shard}: tensor missing; got no ${quote(name)}, want what the index names.`);
-  }
-  return { tensors: tensors.filter(({ name }) => names.has(name)), others };
+/** The tensors under the names of a plain causal model. */
+async function named({ tensors, others }: Tensors): Promise<Tensors> {
+  const isUsual = tensors.some(({ name }) => name.startsWith("model.layers.0."));
+  if (isUsual && !tensors.some(({ name }) => /(qkv|gate_up)_proj/.test(name))) return { tensors, others };
+  const { withUsualNames } = await import("./formats/names.ts");
+  return { tensors: withUsualNames(tensors), others };
 }
 
 interface Endings {

@@ -23,6 +23,8 @@ export const alignedBlocks = (blocks: number): number => REGION_ALIGN * ceilDiv(
 export interface BlockMove {
   from: number;
   to: number;
+  /** The sequence that seals it; absent: a copy. */
+  sequence?: number;
 }
 
 /** Who uses blocks: a residence. */

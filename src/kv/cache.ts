@@ -3,17 +3,28 @@
 import { assert } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
-import { Arena, BlockArena, type Bundle, bundlesOf, type PagePlace, pageWords, split, type Stretch } from "./arena.ts";
+import {
+  type Arena,
+  BlockArena,
+  type Bundle,
+  bundlesOf,
+  type PagePlace,
+  pageWords,
+  split,
+  type Stretch,
+} from "./arena.ts";
 import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
-import type { PageMove, Sealer } from "./edits.ts";
+import type { Choices } from "./choices.ts";
+import type { Sealer } from "./edits.ts";
 import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
 import type { Layout } from "./layout.ts";
-import { ALL_SLOTS, type Entry, PageLists } from "./lists.ts";
+import { ALL_SLOTS, PageLists } from "./lists.ts";
 import type { BlockMove } from "./blocks.ts";
 import type { Tier } from "./plan.ts";
 import { type Growing, covers, grown, type Room } from "./room.ts";
 import type { KeptPages } from "./kept.ts";
 import type { Edits } from "./residence.ts";
+import type { PrivateLists } from "./private.ts";
 import type { StreamedBuffers, StreamedShape } from "./streamed.ts";
 
 export interface CacheShape {
@@ -30,6 +41,8 @@ export interface CacheShape {
   regions: number;
   /** Set where prompts are streamed. */
   streamed: StreamedShape | null;
+  /** Words of what is chosen for a list at a prompt's end; 0: nothing is. */
+  choiceWords: number;
   /** Sequences that can take part in a step at once. */
   sequences: number;
   /** Pages of the longest sequence. */
@@ -46,6 +59,8 @@ export interface CacheShape {
 export interface CacheParts {
   Sealer: typeof Sealer;
   StreamedBuffers: typeof StreamedBuffers;
+  Choices: typeof Choices;
+  PrivateLists: typeof PrivateLists;
 }
 
 export class KvCache {
@@ -55,8 +70,9 @@ export class KvCache {
   readonly arenas: readonly Arena[];
   readonly #blockArenas: readonly BlockArena[];
   /** Private pages of all sequences, where a recipe keeps parts of prompts. */
-  readonly privateArena: Arena | null;
+  readonly privatePages: PrivateLists | null;
   readonly streamed: StreamedBuffers | null;
+  readonly choices: Choices | null;
   readonly #gpu: Gpu;
   /** One block of one store, on its way to another one of the same format. */
   readonly #staging: GPUBuffer;
@@ -69,7 +85,7 @@ export class KvCache {
   readonly #growing: Growing[] = [];
   #room: Room;
 
-  /** `parts`: null where nothing is sealed or streamed. */
+  /** `parts`: null where a recipe is a format alone. */
   constructor(gpu: Gpu, shape: CacheShape, parts: CacheParts | null = null) {
     this.#gpu = gpu;
     this.shape = shape;
@@ -81,14 +97,18 @@ export class KvCache {
     this.#blockArenas = this.#makeBlockArenas(most);
     this.streamed = this.#makeStreamed(most, parts);
     const whole = [...this.#blockArenas, ...(this.streamed?.arenas ?? [])];
-    this.privateArena = this.#makePrivateArena(whole.length);
-    this.arenas = this.privateArena ? [...whole, this.privateArena] : whole;
+    this.privatePages = shape.privatePages && new parts!.PrivateLists(gpu, whole.length, shape, this.bundles);
+    this.arenas = this.privatePages ? [...whole, this.privatePages.arena] : whole;
     const pages = Math.min(shape.room, shape.maxPages);
     this.lists = new PageLists(gpu, { ...shape, sequences: shape.sequences + 1, columns: this.columns, pages });
+    this.choices =
+      shape.choiceWords === 0
+        ? null
+        : new parts!.Choices(gpu, { ...shape, columns: this.columns, words: shape.choiceWords });
     this.#staging = gpu.buffer("block copy", this.#stagedBytes(), "scratch");
     const seals = shape.tiers.some(({ format }) => isSealed(format));
     const sealable = shape.tiers[0]!.blocks * this.columns;
-    this.#sealer = seals ? new parts!.Sealer(gpu, this.arenas, shape.headWidth, sealable) : null;
+    this.#sealer = seals ? new parts!.Sealer(gpu, this, sealable) : null;
     this.#used = Array.from({ length: shape.sequences }, () => new Set<number>());
     this.#fewer = Array.from({ length: shape.sequences + 1 }, () => 0);
     this.#givenUp = [...this.#fewer];
@@ -188,15 +208,6 @@ export class KvCache {
     });
   }
 
-  #makePrivateArena(number: number): Arena | null {
-    const { privatePages, kvHeads, headWidth } = this.shape;
-    if (!privatePages) return null;
-    const pages = this.bundles.map(({ first, count }) =>
-      privatePages.slice(first, first + count).reduce((sum, own) => sum + own, 0),
-    );
-    return new Arena(this.#gpu, number, { format: this.written, kvHeads, headWidth }, pages, "kv private pages");
-  }
-
   // ---- room ----
 
   get room(): Room {
@@ -249,7 +260,7 @@ export class KvCache {
   }
 
   /** Where the pages of a block lie, store by store (KV head 0 of each). */
-  #places(block: number): { arena: BlockArena; places: PagePlace[] } {
+  placesOf(block: number): { arena: BlockArena; places: PagePlace[] } {
     const arena = this.#arenaOf(block);
     const places = this.bundles
       .filter((bundle) => !this.#beyond(bundle))
@@ -269,7 +280,7 @@ export class KvCache {
   /** Makes `block` live page `index` of the sequence, in every list; where prompts are streamed, `later` in those of later stores. */
   setPage(sequence: number, { index, block, later }: Edits["pages"][number]): void {
     const { kvHeads } = this.shape;
-    const { arena, places } = this.#places(block);
+    const { arena, places } = this.placesOf(block);
     const used = this.#used[sequence]!.add(arena.number);
     if (this.streamed && later !== undefined) used.add(this.streamed.laterArena(later, index));
     this.lists.setEntries(sequence, index, (column) => {
@@ -282,7 +293,8 @@ export class KvCache {
 
   /** The sequence has its first pages no longer, but private ones in each list. */
   setKept(sequence: number, kept: KeptPages): void {
-    const used = this.#used[sequence]?.add(this.privateArena!.number);
+    const used = this.#used[sequence];
+    if (this.privatePages && kept.liveFrom > 0) used?.add(this.privatePages.arena.number);
     for (const arena of this.streamed?.passing ?? []) used?.delete(arena.number);
     const { liveFrom, region } = kept;
     this.lists.setHeaders(sequence, (column) => ({ kept: kept.pages[column]?.length ?? 0, liveFrom, region }));
@@ -290,24 +302,8 @@ export class KvCache {
     this.#fewer[sequence] = kept.liveFrom - most;
     this.#givenUp[sequence] = kept.liveFrom;
     for (let index = 0; index < most; index++) {
-      this.lists.setEntries(sequence, index, (column) => this.#keptEntry(kept, column, index));
+      this.lists.setEntries(sequence, index, (column) => this.privatePages!.entry(kept, column, index));
     }
-  }
-
-  /** Slots of the last page beyond the kept tokens hold nothing. Kept tokens lie before every later query: position 0 will do. */
-  #keptEntry({ pages, tokens }: KeptPages, column: number, index: number): Entry {
-    const arena = this.privateArena!;
-    const page = pages[column]?.[index];
-    if (page === undefined) return [0, 0, arena.number, 0];
-    const left = tokens[column]! - index * BLOCK_TOKENS;
-    const word = (this.#privateFirst(Math.floor(column / this.shape.kvHeads)) + page) * arena.pageWords;
-    return [word, left >= BLOCK_TOKENS ? ALL_SLOTS : 2 ** left - 1, arena.number, 0];
-  }
-
-  /** Page 0 of a store's private pages, in its bundle. */
-  #privateFirst(store: number): number {
-    const { first } = this.bundles[this.bundleOf(store)]!;
-    return this.shape.privatePages!.slice(first, store).reduce((sum, own) => sum + own, 0);
   }
 
   /** The number under which lists are prepared whose private pages are written in the coming step. */
@@ -321,20 +317,10 @@ export class KvCache {
 
   /** Where the pages of a block lie, store after store. */
   stretchesOfBlock(block: number): Stretch[] {
-    const { arena, places } = this.#places(block);
+    const { arena, places } = this.placesOf(block);
     const bytes = this.shape.kvHeads * arena.pageWords * 4;
     const own = places.map(({ bundle, word }) => ({ buffer: arena.buffers[bundle]!, offset: word * 4, bytes }));
     return this.streamed ? [...own, this.streamed.inputStretch(block)] : own;
-  }
-
-  /** Where private pages lie, list after list. */
-  stretchesOfKept(kept: KeptPages): Stretch[] {
-    const { buffers, pageWords } = this.privateArena!;
-    return kept.pages.flatMap((pages, column) => {
-      const buffer = buffers[this.bundleOf(Math.floor(column / this.shape.kvHeads))]!;
-      const offset = (index: number) => this.#keptEntry(kept, column, index)[0] * 4;
-      return pages.map((_, index) => ({ buffer, offset: offset(index), bytes: pageWords * 4 }));
-    });
   }
 
   /** Arenas that the lists of these sequences lead to, by number, in order. */
@@ -356,17 +342,16 @@ export class KvCache {
 
   /** The program, prepared, for the moves that change a block's format; null where none does. */
   async prepareSeals(moves: readonly BlockMove[]): Promise<Pick<Program<never>, "encode"> | null> {
-    const placed = moves.map(({ from, to }) => [this.#places(from), this.#places(to)] as const);
-    const seals = placed.filter(([from, to]) => from.arena.format !== to.arena.format);
+    const seals = moves.filter(({ sequence }) => sequence !== undefined);
     if (seals.length === 0) return null;
     assert(this.#sealer, "blocks change their format only where a recipe seals");
-    return await this.#sealer.prepare(seals.flatMap(([from, to]) => this.#pageMoves(from, to)));
+    return await this.#sealer.prepare(seals);
   }
 
   /** Encodes the moves within a format. */
   encodeCopies(encoder: GPUCommandEncoder, moves: readonly BlockMove[]): void {
-    for (const { from, to } of moves) {
-      if (this.#arenaOf(from).format !== this.#arenaOf(to).format) continue;
+    for (const { from, to, sequence } of moves) {
+      if (sequence !== undefined) continue;
       const targets = this.stretchesOfBlock(to);
       for (const [i, source] of this.stretchesOfBlock(from).entries()) this.#copy(encoder, source, targets[i]!);
     }
@@ -378,18 +363,4 @@ export class KvCache {
     encoder.copyBufferToBuffer(source.buffer, source.offset, this.#staging, 0, bytes);
     encoder.copyBufferToBuffer(this.#staging, 0, target.buffer, target.offset, bytes);
   }
-
-  #pageMoves(source: Placed, target: Placed): PageMove[] {
-    return source.places.flatMap((from, i) =>
-      Array.from({ length: this.shape.kvHeads }, (_, head) => ({
-        from: { ...from, word: from.word + head * source.arena.pageWords },
-        to: { ...target.places[i]!, word: target.places[i]!.word + head * target.arena.pageWords },
-      })),
-    );
-  }
-}
-
-interface Placed {
-  arena: BlockArena;
-  places: readonly PagePlace[];
 }

@@ -3,12 +3,27 @@ import { assert } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type AnyDispatch, Program } from "../gpu/program.ts";
 import type { Arena, PagePlace } from "./arena.ts";
+import type { BlockMove } from "./blocks.ts";
+import type { Choices } from "./choices.ts";
 import { isSealed, type SealedFormat, type WrittenFormat } from "./format.ts";
 
 /** A page of one bundle that is replaced by another. */
-export interface PageMove {
+interface PageMove {
   from: PagePlace;
   to: PagePlace;
+  /** Number of the list, of all sequences' lists, whose page it becomes. */
+  owner: number;
+}
+
+/** What it asks of the cache that it seals pages of. */
+interface SealedCache {
+  shape: { kvHeads: number; headWidth: number };
+  arenas: readonly Arena[];
+  choices: Choices | null;
+  /** Lists of a sequence. */
+  columns: number;
+  /** Where the pages of a block lie, store by store (KV head 0 of each). */
+  placesOf(block: number): { arena: Arena; places: readonly PagePlace[] };
 }
 
 /** Of each dispatch of the program: its first move in the buffer, and how many there are. */
@@ -25,20 +40,26 @@ interface Route {
 
 /**
  * Turns pages of written formats into sealed ones. A format's `seal` kernel has the buffers `moves` [*] vec2u (first word of
- * a page in `source` and in `destination`), `source` and `destination`, the parameter `first`, and one workgroup per move.
+ * a page in `source` and in `destination`), `source` and `destination`, the parameter `first`, and one workgroup per move; if it
+ * wants them, also `owners` [*] u32 (the list of each move) and `choices` (choices.ts).
  */
 export class Sealer {
   readonly #gpu: Gpu;
   readonly #moves: GPUBuffer;
+  readonly #owners: GPUBuffer;
+  readonly #choices: GPUBuffer;
   readonly #routes: Route[] = [];
   #program: Promise<Program<SealSizes>> | null = null;
-  readonly #headWidth: number;
+  readonly #cache: SealedCache;
 
   /** `most` pages can be sealed in one step. */
-  constructor(gpu: Gpu, arenas: readonly Arena[], headWidth: number, most: number) {
+  constructor(gpu: Gpu, cache: SealedCache, most: number) {
+    const { arenas, choices } = cache;
     this.#gpu = gpu;
-    this.#headWidth = headWidth;
+    this.#cache = cache;
     this.#moves = gpu.buffer("page moves", most * 8, "scratch");
+    this.#owners = gpu.buffer("owners of moved pages", most * 4, "scratch");
+    this.#choices = choices?.buffer ?? gpu.unused;
     for (const from of arenas.filter(({ format }) => !isSealed(format))) {
       for (const to of arenas.filter(({ format }) => isSealed(format))) {
         for (const bundle of to.buffers.keys()) this.#routes.push({ from, to, bundle });
@@ -46,8 +67,9 @@ export class Sealer {
     }
   }
 
-  /** The program that seals these pages, prepared. */
-  async prepare(moves: readonly PageMove[]): Promise<Program<SealSizes>> {
+  /** The program that seals the pages of these blocks, prepared. */
+  async prepare(blocks: readonly BlockMove[]): Promise<Program<SealSizes>> {
+    const moves = blocks.flatMap((move) => this.#pagesOf(move));
     this.#program ??= Program.build(
       this.#gpu,
       "seal pages",
@@ -61,10 +83,27 @@ export class Sealer {
       "every move has a route and room",
     );
     this.#gpu.write(this.#moves, 0, words);
+    this.#gpu.write(
+      this.#owners,
+      0,
+      Uint32Array.from(sorted.flat(), ({ owner }) => owner),
+    );
     let first = 0;
     const runs = sorted.map(({ length: count }) => ({ first: (first += count) - count, count }));
     program.prepare({ runs });
     return program;
+  }
+
+  #pagesOf({ from, to, sequence }: BlockMove): PageMove[] {
+    const { shape, columns } = this.#cache;
+    const [source, target] = [this.#cache.placesOf(from), this.#cache.placesOf(to)];
+    return source.places.flatMap((place, store) =>
+      Array.from({ length: shape.kvHeads }, (_, head) => ({
+        from: { ...place, word: place.word + head * source.arena.pageWords },
+        to: { ...target.places[store]!, word: target.places[store]!.word + head * target.arena.pageWords },
+        owner: sequence! * columns + store * shape.kvHeads + head,
+      })),
+    );
   }
 
   /** Its arenas have other buffers now. */
@@ -78,9 +117,15 @@ export class Sealer {
     const bytes = 4 * (from.pageWords + to.pageWords);
     return {
       kernel: format.seal,
-      constants: format.sealConstants(this.#headWidth, from.format as WrittenFormat),
+      constants: format.sealConstants(this.#cache.shape.headWidth, from.format as WrittenFormat),
       label: `seal ${format.name}, bundle ${bundle}`,
-      buffers: { moves: this.#moves, source: from.buffers[bundle]!, destination: to.buffers[bundle]! },
+      buffers: {
+        moves: this.#moves,
+        owners: this.#owners,
+        choices: this.#choices,
+        source: from.buffers[bundle]!,
+        destination: to.buffers[bundle]!,
+      },
       params: ({ runs }) => ({ first: runs[index]!.first }),
       grid: ({ runs }) => [runs[index]!.count, 1, 1],
       bytes: ({ runs }) => runs[index]!.count * bytes,

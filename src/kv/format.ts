@@ -2,6 +2,7 @@
 import type { KvFormat } from "../api.ts";
 import type { KernelSource } from "../gpu/kernel.ts";
 import { BLOCK_TOKENS } from "./blocks.ts";
+import type { KeyWidth } from "./channels.ts";
 
 /** What every format says of itself. */
 interface FormatBase {
@@ -34,6 +35,10 @@ export interface SealedFormat extends FormatBase {
   /** Turns pages of a written format into this one: takes the buffers and parameters that kv/edits.ts says. */
   seal: KernelSource;
   sealConstants(width: number, from: WrittenFormat): Readonly<Record<string, number>>;
+  /** Moves tokens that stay of a prompt to private pages of this format, as `compact` does in a written one, with `choices` besides; absent: they stay in the written one. */
+  gather?: KernelSource;
+  /** The same with some channels of keys only, which `choices` names; absent: it needs all of them. */
+  narrowed?(keysOf: KeyWidth): SealedFormat;
   /** Set where keys and values lie in another basis: queries are brought there, and results back. */
   basis?: Basis;
 }
@@ -41,6 +46,10 @@ export interface SealedFormat extends FormatBase {
 export type PageFormat = WrittenFormat | SealedFormat;
 
 export const isSealed = (format: PageFormat): format is SealedFormat => "seal" in format;
+
+/** That of private pages: a sealed one where something is chosen for it and tokens can be moved there. */
+export const keptFormat = (written: PageFormat, sealed: PageFormat, chooses: boolean): PageFormat =>
+  chooses && isSealed(sealed) && sealed.gather ? sealed : written;
 
 /** Words per slot beside its elements: pairs (scale, minimum) of K and of V. */
 const pairWords = (bits: number): number => (bits <= 8 ? 2 : 0);

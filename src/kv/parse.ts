@@ -1,11 +1,12 @@
 // A recipe as it is written, "f16", "pyramid:budget=512+kivi:bits=2" or an object -> Recipe. Checked before anything is
 // allocated.
-import { KV_FORMATS, type KvFormat, type RecipeSpec } from "../api.ts";
+import { KV_FORMATS, type KvFormat, type KvModel, type RecipeSpec } from "../api.ts";
 import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import { checkPairs } from "./pairs.ts";
+import { chunkRowsOf } from "./plan.ts";
 import { type ChosenSystem, Recipe } from "./recipe.ts";
-import type { OptionRule, SystemDefinition } from "./system.ts";
+import type { KvBounds, KvSystem, OptionRule, SystemDefinition, TextRule } from "./system.ts";
 import { SYSTEMS } from "./systems/index.ts";
 
 const definitions = new Map(SYSTEMS.map((definition) => [definition.name, definition]));
@@ -32,7 +33,7 @@ export function parseRecipe(spec: RecipeSpec | Recipe): Recipe {
   const systems = terms.filter((term) => term !== format).map(readSystem);
   const twice = systems.find(({ definition }, i) => systems.findIndex((other) => other.definition === definition) < i);
   if (twice) throw new InputError(`kv: got ${twice.definition.name} twice, want it once.`);
-  const recipe = new Recipe((format?.name as KvFormat | undefined) ?? "f16", systems, checkPairs);
+  const recipe = new Recipe((format?.name as KvFormat | undefined) ?? "f16", systems, RULES);
   recipe.check({ swiftkv: null });
   return recipe;
 }
@@ -72,7 +73,8 @@ function readSystem({ name, options }: Term): ChosenSystem {
   const definition = definitions.get(name);
   if (!definition) throw new InputError(`kv: got "${name}", want one of ${known().join(", ")}.`);
   const shorthands = Object.entries(definition.shorthands ?? {});
-  const names = [...Object.keys(definition.options), ...shorthands.map(([shorthand]) => shorthand)];
+  const textRules = Object.entries(definition.texts ?? {});
+  const names = [...Object.keys(definition.options), ...[...shorthands, ...textRules].map(([own]) => own)];
   const stray = [...options.keys()].find((option) => !names.includes(option));
   if (stray !== undefined) {
     const want = names.length > 0 ? `one of ${names.join(", ")}` : "none";
@@ -84,7 +86,14 @@ function readSystem({ name, options }: Term): ChosenSystem {
     const value = given === undefined ? rule.default : readValue(`${name}:${given}`, options.get(given)!, rule);
     return [option, value] as const;
   });
-  return { definition, options: Object.fromEntries(values) };
+  const texts = textRules.map(([option, rule]) => [option, readText(name, option, options.get(option), rule)] as const);
+  return { definition, options: Object.fromEntries(values), texts: Object.fromEntries(texts) };
+}
+
+function readText(name: string, option: string, text: string | undefined, { pattern, want }: TextRule): string {
+  if (text === undefined) throw new InputError(`kv: ${name}; got no ${option}, want ${option}=${want}.`);
+  if (!pattern.test(text)) throw new InputError(`kv: ${name}:${option}; got ${text}, want ${want}.`);
+  return text;
 }
 
 function readValue(where: string, text: string, rule: OptionRule): number {
@@ -98,3 +107,18 @@ function readValue(where: string, text: string, rule: OptionRule): number {
   const want = [...numbers, ...Object.keys(words)].join(" or ");
   throw new InputError(`kv: ${where}; got ${text}, want ${want}.`);
 }
+
+/** What a system that decides at the end of prompts asks of model and step. */
+function checkWindow({ name, retaining, choosing }: KvSystem, { windows }: KvModel, bounds: KvBounds): void {
+  if (retaining && windows.some((window) => window > 0)) {
+    throw new InputError(
+      `kv: ${name}; got a model whose layers see a window of its latest tokens, want one that sees all. Leave ${name} out: the window bounds the cache.`,
+    );
+  }
+  const [chunk, least] = [chunkRowsOf(bounds), ((retaining ?? choosing)?.windowRows ?? 0) + 1];
+  if (chunk < least) {
+    throw new InputError(`chunk: got ${chunk} tokens, want at least ${least} with ${name}. Load with a larger chunk.`);
+  }
+}
+
+const RULES = { judge: checkPairs, check: checkWindow };

@@ -13,7 +13,7 @@ export interface Tier {
 export interface Retention {
   /** [columns] tokens kept in each list of those before page `liveFrom`; ceil(tokens / 32) ≤ liveFrom. */
   tokens: readonly number[];
-  /** Pages before this one are given up; those from it on stay as they are. */
+  /** Pages before this one are given up; those from it on stay as they are. 0: all stay, and only what follows is the sequence's own. */
   liveFrom: number;
 }
 
@@ -43,6 +43,8 @@ export interface CachePlan {
   /** Blocks by tier. With a second tier, a block goes there once all its tokens are older than `recent`. */
   tiers: readonly number[];
   recent: number;
+  /** What a sequence seals is its own: the block stays in the tree as it was. */
+  sealsApart: boolean;
   /** The last chunk of a prompt has at least so many rows, and all of them run every layer. */
   windowRows: number;
   /** Null where nothing is kept in private. */
@@ -65,11 +67,21 @@ export interface CachePlan {
 /** Rows of a prompt's chunk, of those of a step: always so many, whatever decodes beside it, so that no result depends on it. */
 export const chunkRowsOf = ({ rows, sequences }: { rows: number; sequences: number }): number => rows - sequences + 1;
 
+/** Those of a prompt's deciding rows that one system wants: the last `most`. */
+export function lastRows(
+  end: { windowAt: number; windowRows: number } | null,
+  most: number,
+): { first: number; count: number } {
+  const count = Math.min(most, end?.windowRows ?? 0);
+  return { first: (end?.windowAt ?? 0) + (end?.windowRows ?? 0) - count, count };
+}
+
 /** A cache of one tier that keeps everything. */
 export const plainPlan = (blocks: number): CachePlan => ({
   context: blocks * BLOCK_TOKENS,
   tiers: [blocks],
   recent: Infinity,
+  sealsApart: false,
   windowRows: 0,
   privatePages: null,
   blockBytes: [0],

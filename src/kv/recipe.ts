@@ -5,37 +5,41 @@ import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import type { Finding } from "./pairs.ts";
 import { optional } from "./optional.ts";
-import { chunkRowsOf } from "./plan.ts";
 import { bytesOf, evictedOf, peakOf, resolve, type ResolvedCache, wholeUpTo } from "./shape.ts";
-import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition } from "./system.ts";
+import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition, Texts } from "./system.ts";
 import { layoutOf } from "./systems/swiftkv/layout.ts";
 
 /** A system of a recipe and its options. */
 export interface ChosenSystem {
   definition: SystemDefinition;
   options: Options;
+  texts: Texts;
+}
+
+/** What a recipe with systems is held to; parse.ts brings it. */
+export interface Rules {
+  /** What is known of systems together, by name. */
+  judge(names: readonly string[]): readonly Finding[];
+  /** Throws InputError where model or step cannot have a system. */
+  check(system: KvSystem, model: KvModel, bounds: KvBounds): void;
 }
 
 export class Recipe {
   readonly format: KvFormat;
   readonly #systems: readonly ChosenSystem[];
-  readonly #judge: (names: readonly string[]) => readonly Finding[];
+  readonly #rules: Rules | null;
 
-  /** `judge`: what is known of systems together, by name. */
-  constructor(
-    format: KvFormat,
-    systems: readonly ChosenSystem[] = [],
-    judge: (names: readonly string[]) => readonly Finding[] = () => [],
-  ) {
+  constructor(format: KvFormat, systems: readonly ChosenSystem[] = [], rules: Rules | null = null) {
     this.format = format;
     this.#systems = systems;
-    this.#judge = judge;
+    this.#rules = rules;
   }
 
   /** The canonical text, with every option: equal recipes have equal texts. */
   toString(): string {
-    const terms = this.#systems.map(({ definition: { name, options: rules }, options }) => {
-      const list = Object.entries(options).map(([option, value]) => `${option}=${wordFor(rules[option]!, value)}`);
+    const terms = this.#systems.map(({ definition: { name, options: rules }, options, texts }) => {
+      const numbers = Object.entries(options).map(([option, value]) => `${option}=${wordFor(rules[option]!, value)}`);
+      const list = [...numbers, ...Object.entries(texts).map(([option, text]) => `${option}=${text}`)];
       return list.length > 0 ? `${name}:${list.join(",")}` : name;
     });
     return [...(this.format === "f16" && terms.length > 0 ? [] : [this.format]), ...terms].join("+");
@@ -46,8 +50,10 @@ export class Recipe {
     const swiftkv: KvSystem[] = model.swiftkv
       ? [{ name: "swiftkv", layout: layoutOf(model.layers, model.swiftkv) }]
       : [];
-    const systems = this.#systems.map(({ definition, options }) => definition.create(options, model, bounds));
-    for (const system of systems) checkRetaining(system, model, bounds);
+    const systems = this.#systems.map(({ definition, options, texts }) =>
+      definition.create(options, model, bounds, texts),
+    );
+    for (const system of systems) this.#rules?.check(system, model, bounds);
     return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
   }
 
@@ -80,18 +86,19 @@ export class Recipe {
 
   /** Doubts about the combination, each a sentence. Impossible ones were refused when the recipe was read. */
   warnings(model: Pick<KvModel, "swiftkv">): string[] {
-    return this.#judge(this.#names(model))
+    return this.#judge(model)
       .filter(({ verdict }) => verdict === "unproven")
       .map(({ text }) => text);
   }
 
-  #names({ swiftkv }: Pick<KvModel, "swiftkv">): string[] {
-    return [...(swiftkv ? ["swiftkv"] : []), ...this.#systems.map(({ definition }) => definition.name)];
+  #judge({ swiftkv }: Pick<KvModel, "swiftkv">): readonly Finding[] {
+    const names = [...(swiftkv ? ["swiftkv"] : []), ...this.#systems.map(({ definition }) => definition.name)];
+    return this.#rules?.judge(names) ?? [];
   }
 
   /** Throws InputError where two of its systems, or one and the model's SwiftKV, contradict each other. */
   check(model: Pick<KvModel, "swiftkv">): void {
-    const refused = this.#judge(this.#names(model)).find(({ verdict }) => verdict === "refused");
+    const refused = this.#judge(model).find(({ verdict }) => verdict === "refused");
     if (refused) throw new InputError(`kv: ${refused.text} Leave one of the two out.`);
   }
 }
@@ -99,17 +106,3 @@ export class Recipe {
 /** A value as it is written. */
 const wordFor = ({ words = {} }: OptionRule, value: number): string =>
   Object.keys(words).find((word) => words[word] === value) ?? String(value);
-
-/** What a system that keeps a part of its prompts asks of model and step. */
-function checkRetaining({ name, retaining }: KvSystem, { windows }: KvModel, bounds: KvBounds): void {
-  if (!retaining) return;
-  if (windows.some((window) => window > 0)) {
-    throw new InputError(
-      `kv: ${name}; got a model whose layers see a window of its latest tokens, want one that sees all. Leave ${name} out: the window bounds the cache.`,
-    );
-  }
-  const [chunk, least] = [chunkRowsOf(bounds), retaining.windowRows + 1];
-  if (chunk < least) {
-    throw new InputError(`chunk: got ${chunk} tokens, want at least ${least} with ${name}. Load with a larger chunk.`);
-  }
-}

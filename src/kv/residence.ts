@@ -216,18 +216,34 @@ export class Residence implements Holder {
     if (this.#pool.lastTier === 0) return 0;
     const old = Math.floor((this.length - this.#plan.recent) / BLOCK_TOKENS);
     let due = 0;
-    while (this.#settled + due < old && this.#pool.canChange(this.blocks[this.#settled + due]!)) due++;
+    while (this.#settled + due < old && this.#mayChange(this.blocks[this.#settled + due]!)) due++;
     return due;
   }
 
-  /** Moves the first `count` due blocks to the last tier, for all who hold them. There is room. */
+  #mayChange(block: number): boolean {
+    return this.#plan.sealsApart ? !this.needsTierOf(block) : this.#pool.canChange(block);
+  }
+
+  /** Moves the first `count` due blocks to the last tier, for all who hold them unless it seals apart. There is room. */
   seal(count: number): BlockMove[] {
+    if (this.#plan.sealsApart) return this.#sealApart(count);
     return Array.from({ length: count }, () => {
       const from = this.blocks[this.#settled]!;
       const to = this.#pool.take(this, this.#pool.lastTier);
       this.#pool.replace(from, to);
       return { from, to };
     });
+  }
+
+  /** Returns the blocks to the tree, the last one first: the beginning of a text is what others look for. */
+  #sealApart(count: number): BlockMove[] {
+    const due = this.blocks.slice(this.#settled, this.#settled + count);
+    const moves = due.map((from) => ({ from, to: this.#pool.take(this, this.#pool.lastTier) }));
+    for (const { from, to } of moves.toReversed()) {
+      this.#pool.release(from, this);
+      this.replaced(from, to);
+    }
+    return moves;
   }
 
   replaced(from: number, to: number): void {

@@ -17,7 +17,7 @@ type ByteSource = (most: number) => Promise<Uint8Array<ArrayBuffer>>;
 
 /** What belongs to a residence beside its pages. */
 export interface Beside {
-  access: StateAccess;
+  access: StateAccess | null;
   /** Under which the state is kept. */
   sequence: number;
 }
@@ -40,11 +40,13 @@ export class HeldPages {
   constructor(gpu: Gpu, cache: KvCache, { blocks, kept, reply }: Holdings, beside: Beside | null = null) {
     this.#gpu = gpu;
     const held = blocks.filter((block) => block !== GONE).flatMap((block) => cache.stretchesOfBlock(block));
-    const own = kept ? cache.stretchesOfKept(kept) : [];
-    const standing = kept && beside ? blocksStanding(kept, reply!) : 0;
-    const state = standing > 0 ? beside!.access.stretches(beside!.sequence, kept!.region, standing) : [];
-    this.#stretches = [...held, ...own, ...state];
-    this.#memory = standing > 0 ? beside!.access.memory(beside!.sequence, standing) : [];
+    const own = kept ? (cache.privatePages?.stretches(kept) ?? []) : [];
+    const access = kept ? (beside?.access ?? null) : null;
+    const standing = access ? blocksStanding(kept!, reply!) : 0;
+    const state = access?.stretches(beside!.sequence, kept!.region, standing) ?? [];
+    const chosen = kept && beside && cache.choices ? [cache.choices.stretch(beside.sequence)] : [];
+    this.#stretches = [...held, ...own, ...state, ...chosen];
+    this.#memory = access?.memory(beside!.sequence, standing) ?? [];
   }
 
   get bytes(): number {

@@ -2,11 +2,11 @@
 import type { KvModel } from "../api.ts";
 import { alignUp } from "../errors.ts";
 import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
-import type { PageFormat, WrittenFormat } from "./format.ts";
+import { keptFormat, type PageFormat, type WrittenFormat } from "./format.ts";
 import { type Layout, ordinaryLayout } from "./layout.ts";
 import type { StreamedPlan, Streaming } from "./later.ts";
 import type { CachePlan, Retention, Tier } from "./plan.ts";
-import type { KvBounds, KvSystem, Retaining, StateBytes } from "./system.ts";
+import type { Choosing, KvBounds, KvSystem, Retaining, SealedPages, StateBytes } from "./system.ts";
 
 /** What a cache is built from, for one model. */
 export interface ResolvedCache {
@@ -14,22 +14,29 @@ export interface ResolvedCache {
   written: WrittenFormat;
   systems: readonly KvSystem[];
   layout: Layout;
-  sealed: NonNullable<KvSystem["sealed"]> | null;
+  sealed: SealedPages | null;
+  choosing: Choosing | null;
   retaining: Retaining | null;
+  /** Format of private pages. */
+  kept: PageFormat;
   streaming: Streaming | null;
   /** Why prompts are streamed or not; null where there is nothing to stream. */
   streamingReason: string | null;
 }
 
 export function resolve(model: KvModel, written: WrittenFormat, systems: readonly KvSystem[]): ResolvedCache {
+  const choosing = systems.find((system) => system.choosing)?.choosing ?? null;
+  const sealed = systems.find((system) => system.sealed)?.sealed ?? null;
   const parts = {
     written,
-    layout: systems.find(({ layout }) => layout)?.layout ?? ordinaryLayout(model.layers),
-    sealed: systems.find(({ sealed }) => sealed)?.sealed ?? null,
+    layout: systems.findLast(({ layout }) => layout)?.layout ?? ordinaryLayout(model.layers),
+    sealed: choosing ? choosing.seal(written, sealed) : sealed,
+    choosing,
     retaining: systems.find(({ retaining }) => retaining)?.retaining ?? null,
   };
   const { streaming, why } = parts.retaining?.streams?.(model, parts) ?? { streaming: null, why: null };
-  return { model, systems, ...parts, streaming, streamingReason: why };
+  const kept = keptFormat(written, parts.sealed?.format ?? written, choosing !== null);
+  return { model, systems, ...parts, kept, streaming, streamingReason: why };
 }
 
 /** The same layout and format, and nothing else. */
@@ -45,11 +52,11 @@ export const withoutSystems = (cache: ResolvedCache): ResolvedCache => ({
 const firstTierBlocks = ({ rows, sequences }: KvBounds, recent: number): number =>
   2 * blocksFor(rows) + 1 + sequences * (blocksFor(recent) + 2);
 
-/** Tiers of a cache. Where something is selected from whole prompts, the first one holds them. */
-export function tiersOf({ written, sealed, retaining }: ResolvedCache, bounds: KvBounds): Tier[] {
+/** Tiers of a cache. Where something is decided at the end of prompts, the first one holds them whole. */
+export function tiersOf({ written, sealed, retaining, choosing }: ResolvedCache, bounds: KvBounds): Tier[] {
   const blocks = blocksFor(bounds.context);
   if (!sealed) return [{ format: written, blocks }];
-  const first = retaining ? blocks : Math.min(blocks, firstTierBlocks(bounds, sealed.recent));
+  const first = retaining || choosing ? blocks : Math.min(blocks, firstTierBlocks(bounds, sealed.recent));
   return [
     { format: written, blocks: first },
     { format: sealed.format, blocks },
@@ -62,25 +69,46 @@ export function privatePagesOf({ model, retaining }: ResolvedCache, { sequences,
   return retaining && retaining.most.map(pages);
 }
 
+/** Private pages of all sequences, to be shared out: none are where something is chosen from and all of it stays. */
+function sharedPages(resolved: ResolvedCache, bounds: KvBounds): number[] | null {
+  const none = resolved.choosing && Array.from({ length: resolved.layout.stores }, () => 0);
+  return privatePagesOf(resolved, bounds) ?? none;
+}
+
+/** Rows at the end of a prompt that decide something, of these systems together. */
+export const windowRowsOf = (systems: readonly KvSystem[]): number =>
+  Math.max(
+    0,
+    ...systems.flatMap(({ retaining, choosing }) => [retaining, choosing]).map((part) => part?.windowRows ?? 0),
+  );
+
+/** All of a prompt stays in its blocks, of a sequence that goes on by itself from there. */
+const wholeOf = ({ layout, model }: ResolvedCache): Retention => ({
+  tokens: Array.from({ length: layout.stores * model.kvHeads }, () => 0),
+  liveFrom: 0,
+});
+
 /** Blocks of prompts that a state has room for: as many as the cache; null where there is none. */
 export const stateBlocksOf = ({ retaining }: ResolvedCache, { context }: KvBounds): number | null =>
   retaining?.recalls ? alignedBlocks(blocksFor(context)) : null;
 
 export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
-  const { sealed, retaining, model, written } = resolved;
-  const stores = privatePagesOf(resolved, bounds);
+  const { sealed, retaining, choosing, model } = resolved;
+  const stores = sharedPages(resolved, bounds);
+  const whole = choosing && wholeOf(resolved);
   const tiers = tiersOf(resolved, bounds);
   return {
     context: alignUp(bounds.context, BLOCK_TOKENS),
     tiers: tiers.map(({ blocks }) => blocks),
     blockBytes: tiers.map(({ format }) => BLOCK_TOKENS * blockTokenBytes(resolved, format)),
-    pageBytes: BLOCK_TOKENS * tokenBytes(written, model),
+    pageBytes: BLOCK_TOKENS * tokenBytes(resolved.kept, model),
     stateBytes: stateBytesOf(resolved.systems),
     streamed: streamedPlanOf(resolved, bounds),
     recent: sealed?.recent ?? Infinity,
-    windowRows: retaining?.windowRows ?? 0,
+    sealsApart: choosing !== null,
+    windowRows: windowRowsOf(resolved.systems),
     privatePages: stores && { stores, kvHeads: model.kvHeads, stateBlocks: stateBlocksOf(resolved, bounds) },
-    retain: (tokens) => retaining?.retain(tokens) ?? null,
+    retain: (tokens) => retaining?.retain(tokens) ?? whole,
     baseBlocks: (given) => retaining?.basePages?.(given) ?? given,
     retiring: retaining?.retiring ? { after: retaining.retiring.after, within: bounds.sequences } : null,
   };
@@ -124,7 +152,7 @@ export function bytesOf(resolved: ResolvedCache, tokens: number): number {
   const live = exact * tokenBytes(written, model) + (sealed ? older * tokenBytes(sealed.format, model) : 0);
   const { block, prompt } = stateBytesOf(systems);
   const state = retention ? retention.liveFrom * block + prompt : 0;
-  return columns * live + exact * inputs + keptTokens(retention) * tokenBytes(written, model) + state;
+  return columns * live + exact * inputs + keptTokens(retention) * tokenBytes(resolved.kept, model) + state;
 }
 
 /** Most bytes that a reply alone holds, at the end of a prompt of `tokens` tokens: its blocks, beside what is kept of them. */

@@ -49,7 +49,7 @@ export interface PromptEndSizes {
   region: number;
   /** Tokens for which it stands there already, made for an earlier prompt that began alike; whole blocks. */
   standing: number;
-  /** First of the rows that decide what stays, and how many there are (at most `windowRows`). */
+  /** First of the rows that decide, and how many there are: as many as any system wants, or has the prompt's last chunk. */
   windowAt: number;
   windowRows: number;
 }
@@ -150,6 +150,12 @@ export interface SystemTensors {
 /** Where in a layer a dispatch stands: once queries, keys and values are there, or once attention has read them. */
 export type Place = "afterHeads" | "afterAttention";
 
+/** Full blocks whose tokens are all older than `recent` are turned into this format. */
+export interface SealedPages {
+  format: SealedFormat;
+  recent: number;
+}
+
 /** Which part of its prompt a sequence keeps, for the rest of its life. */
 export interface Retaining {
   /** Rows at the end of a prompt that decide what stays. They run every layer, and come in one chunk. */
@@ -185,6 +191,18 @@ export interface StreamedParts {
   sealed: KvSystem["sealed"] | null;
 }
 
+/** What is chosen for each list at a prompt's end, and how sealed pages are made from it: those of that reply, which no other prompt finds. */
+export interface Choosing {
+  /** Rows at the end of a prompt that decide. They run every layer, and come in one chunk. */
+  windowRows: number;
+  /** Words of what is chosen for a list whose heads are so wide. */
+  words(width: number): number;
+  /** Dispatches that write them (`cache.choices`) for the lists of a store, encoded after the attention of the last layer that reads it. */
+  choose(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
+  /** How pages are sealed, where another system of the recipe seals them as `other` or none does. Throws InputError where that cannot be. */
+  seal(written: WrittenFormat, other: SealedPages | null): SealedPages;
+}
+
 export interface StateBytes {
   block: number;
   prompt: number;
@@ -192,10 +210,12 @@ export interface StateBytes {
 
 export interface KvSystem {
   name: string;
-  /** Which store a layer reads and fills. At most one system of a recipe has a layout. */
+  /** Which store a layer reads and fills. At most one system of a recipe has a layout; it takes the place of SwiftKV's, and is made from it. */
   layout?: Layout;
-  /** Full blocks whose tokens are all older than `recent` are turned into this format. At most one system seals. */
-  sealed?: { format: SealedFormat; recent: number };
+  /** At most one system seals. */
+  sealed?: SealedPages;
+  /** At most one system chooses. */
+  choosing?: Choosing;
   /** At most one system of a recipe keeps a part. */
   retaining?: Retaining;
   /** Dispatches of its own in every layer. */
@@ -228,16 +248,25 @@ export interface OptionRule {
   default: number;
 }
 
+/** An option of a system that is a text, and must be given. */
+export interface TextRule {
+  pattern: RegExp;
+  /** What is wanted, for errors. */
+  want: string;
+}
+
 export type Options = Readonly<Record<string, number>>;
+export type Texts = Readonly<Record<string, string>>;
 
 /** A system by name: how its part of a recipe is read, and how it is made for a model. */
 export interface SystemDefinition {
   name: string;
   options: Readonly<Record<string, OptionRule>>;
+  texts?: Readonly<Record<string, TextRule>>;
   /** Names that set several options at once, where these are not given themselves. */
   shorthands?: Readonly<Record<string, readonly string[]>>;
   /** Fetches what `create` needs no sooner than its dispatches are asked for. */
   load?(): Promise<unknown>;
   /** Throws InputError where the model cannot have it. */
-  create(options: Options, model: KvModel, bounds: KvBounds): KvSystem;
+  create(options: Options, model: KvModel, bounds: KvBounds, texts: Texts): KvSystem;
 }

@@ -33,7 +33,8 @@ async function withStored(
     throw new InputError("convert: got calibrate and student, want one of them. Leave one out.");
   const { config, identity } = base;
   const { readStudent, checkBase } = await students.load();
-  const stored = await readStudent(source, config, swiftkv, options.signal);
+  const { signal, keep, token, sha256 } = options;
+  const stored = await readStudent(source, config, swiftkv, { signal, keep, token, sha256 });
   checkBase(stored, identity.name, identity.hash);
   return withFit(base, stored.card.swiftkv, stored.fit, options);
 }
@@ -63,13 +64,17 @@ export async function train(base: Base, swiftkv: SwiftKv, options: DistilOptions
   );
 }
 
+/** Whether all layers have keys and values of their own, under its recipe too. */
+const isOrdinary = ({ config, transformer }: LoadedModel): boolean =>
+  !config.swiftkv && transformer.context.cache.shape.layout.stores === config.layers;
+
 /** Work with the ordinary model: this one, or what it can be switched to. */
 async function asOrdinary<T>(
   base: Base,
   signal: AbortSignal | undefined,
   work: (teacher: Teacher) => Promise<T>,
 ): Promise<T> {
-  if (!base.config.swiftkv) return work(base);
+  if (isOrdinary(base)) return work(base);
   const ordinary = await withFit(base, null, null, { kv: "f16", sequences: 1, ...(signal ? { signal } : {}) });
   try {
     return await work({ ...ordinary, alone: (alone) => alone() });

@@ -18,6 +18,8 @@ import type {
   ModelSource,
   RequestOptions,
   Session,
+  ShareOptions,
+  Sharing,
   SwiftKv,
 } from "../api.ts";
 import { ChatSession, type LastReply, render, type Speaker } from "../chat/session.ts";
@@ -31,8 +33,6 @@ import type { Base } from "./convert.ts";
 import type { Renewal, Survivor } from "./renewal.ts";
 import { kvModelOf, type LoadedModel, tuneNow } from "./running.ts";
 import type { Saved } from "./saving.ts";
-
-const saving = () => import("./saving.ts");
 
 function describe({ identity, config, weights, recipe, bounds, language }: LoadedModel): ModelInfo {
   return {
@@ -71,13 +71,13 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   readonly #speaker: Speaker;
   readonly #sessions = new Set<ChatSession>();
   readonly sessions: Engine["sessions"] = {
-    list: async () => (await saving()).savedSessions.list(),
-    delete: async (name) => (await saving()).savedSessions.delete(name),
+    list: async () => (await this.#saving()).savedSessions.list(),
+    delete: async (name) => (await this.#saving()).savedSessions.delete(name),
   };
   readonly prefixes: Engine["prefixes"] = {
     keep: async (prefix, options) => (await this.#saved()).prefixes.keep(prefix, options),
-    list: async () => (await saving()).keptPrefixes.list(),
-    delete: async (id) => (await saving()).keptPrefixes.delete(id),
+    list: async () => (await this.#saving()).keptPrefixes.list(),
+    delete: async (id) => (await this.#saving()).keptPrefixes.delete(id),
   };
   #grammars: Promise<Grammars> | null = null;
   #completions: Promise<ChatCompletions> | null = null;
@@ -192,6 +192,12 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     return { ...this.#loaded, alone: (work) => this.#speaker.engine.overwriting(work) };
   }
 
+  /** Layers that may share: see `shareLayers`. */
+  async shareLayers(options: ShareOptions): Promise<Sharing> {
+    this.#check();
+    return (await import("./sharing.ts")).searchShares(this.#base, options);
+  }
+
   /** The file of a student: see `saveStudent`. */
   async studentFile(): Promise<Uint8Array<ArrayBuffer>> {
     this.#check();
@@ -233,8 +239,12 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   }
 
   async #saved(): Promise<Saved> {
+    return (await this.#saving()).savedFor(this.#speaker, this.#loaded);
+  }
+
+  #saving(): Promise<typeof import("./saving.ts")> {
     this.#check();
-    return (await saving()).savedFor(this.#speaker, this.#loaded);
+    return import("./saving.ts");
   }
 
   async constraint(spec: ConstraintSpec): Promise<Constraint> {

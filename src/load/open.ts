@@ -37,10 +37,13 @@ export interface Shape {
 }
 
 /** The configuration, and the student that is asked for: known before the weights are fetched. */
-export async function readShape(checkpoint: Checkpoint, { student, swiftkv, signal }: LoadOptions): Promise<Shape> {
+export async function readShape(
+  checkpoint: Checkpoint,
+  { student, swiftkv, signal, keep, token, sha256 }: LoadOptions,
+): Promise<Shape> {
   if (student === undefined) return { ...(await readConfig(checkpoint, swiftkv)), stored: null };
   const { config } = await readConfig(checkpoint, false);
   const { readStudent } = await students.load();
-  const stored = await readStudent(student, config, swiftkv, signal);
+  const stored = await readStudent(student, config, swiftkv, { signal, keep, token, sha256 });
   return { config, student: stored.card.swiftkv, stored };
 }

@@ -71,6 +71,7 @@ const TURN_ENDS = [
   "<|call|>",
   "<|eom_id|>",
   "<end_of_turn>",
+  "<start_function_response>",
   "<|endoftext|>",
   "<|end_of_text|>",
   "<end_of_utterance>",

@@ -1,5 +1,14 @@
 // Sessions that outlive a page: what session.save and engine.open do. Beginnings of prompts that do: prefixes.ts.
-import type { MadeWith, ModelInfo, Prefixes, Prompt, SavedSession, SavedSessions, Session } from "../api.ts";
+import type {
+  ConstraintSpec,
+  MadeWith,
+  ModelInfo,
+  Prefixes,
+  Prompt,
+  SavedSession,
+  SavedSessions,
+  Session,
+} from "../api.ts";
 import type { EndedReply, LastReply, Speaker } from "../chat/session.ts";
 import { bytesOf, restoreCache, saveCache, type SavedPart } from "../engine/saved.ts";
 import type { Request } from "../engine/sequence.ts";
@@ -13,7 +22,7 @@ import type { Settings } from "./settings.ts";
 export { keptPrefixes } from "./prefixes.ts";
 
 /** Of what is written; another one is refused. */
-const FORMAT = "1";
+const FORMAT = "2";
 
 interface SessionData {
   format: string;
@@ -21,7 +30,7 @@ interface SessionData {
   prompt: Prompt;
   request: Pick<Request, "prompt" | "sampling" | "top"> & { endTokens: number[] };
   stop: readonly string[];
-  constrained: boolean;
+  constraint: ConstraintSpec | null;
   ended: EndedReply;
   parts: SavedPart[];
 }
@@ -95,7 +104,8 @@ export class Saved {
     const { sampling, top = 0, endTokens } = request;
     const given = { prompt: [...request.prompt], sampling, top, endTokens: [...endTokens] };
     const { text, tokens, logprobs, finish } = ended;
-    const about = { format: FORMAT, madeWith: this.#made, prompt, request: given, stop, constrained: last.constrained };
+    const constraint = last.constraint?.spec ?? null;
+    const about = { format: FORMAT, madeWith: this.#made, prompt, request: given, stop, constraint };
     let record: SaveRecord<SessionData> | null = null;
     await saveCache(this.#speaker.engine, textOf(given, ended), last.run.rested, async (parts, bytes) => {
       const data = { ...about, ended: { text, tokens, logprobs, finish }, parts };
@@ -107,16 +117,22 @@ export class Saved {
   async open(name: string): Promise<Session> {
     const { engine } = this.#speaker;
     const last = await this.#saves.read(name, async ({ data }, from): Promise<LastReply> => {
-      const { format, madeWith, prompt, request, stop, constrained, ended, parts } = data;
+      const { format, madeWith, prompt, request, stop, ended, parts } = data;
       refuseOther(`session "${name}"`, { ...madeWith, format }, { ...this.#made, format: FORMAT });
       const tokens = textOf(request, ended);
       checkLength(name, tokens.length, engine.context);
       const rested = await restoreCache(engine, tokens, parts, from);
       const asked = { prompt, stop, request: revive(request) };
-      return { asked, ended: Promise.resolve(ended), now: ended, run: { rested }, constrained };
+      const constraint = data.constraint && (await this.#constraint(data.constraint));
+      return { asked, ended: Promise.resolve(ended), now: ended, run: { rested }, constraint };
     });
     if (last) return this.#speaker.open(last);
     throw new InputError(`open: got "${name}", want the name of a saved session. engine.sessions.list() has them.`);
+  }
+
+  async #constraint(spec: ConstraintSpec): Promise<LastReply["constraint"]> {
+    const { savedConstraint } = await import("../grammar/constraint.ts");
+    return savedConstraint(spec, this.#speaker.grammars);
   }
 }
 

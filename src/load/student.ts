@@ -4,6 +4,7 @@
 import type { CalibrationInfo, DistillationInfo, LoadOptions, SwiftKv } from "../api.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { isObject, parseObject, quote } from "../io/files/bytes.ts";
+import type { OpenOptions } from "../io/checkpoint.ts";
 import { openStudent, type StudentFile } from "../io/student.ts";
 import { type NewTensor, writeSafetensors } from "../io/formats/written.ts";
 import { layoutOf, sameShape, shapeProblem } from "../kv/systems/swiftkv/layout.ts";
@@ -24,6 +25,9 @@ interface Card {
   /** Absent in files from before there was training. */
   distilled?: DistillationInfo | null;
 }
+
+/** How its file is fetched, as a model's are. */
+type FetchOptions = Pick<OpenOptions, "signal" | "keep" | "token" | "sha256">;
 
 /** A student read from a file, not yet on its base. */
 export interface StoredStudent {
@@ -101,13 +105,14 @@ export async function readStudent(
   source: NonNullable<LoadOptions["student"]>,
   config: ModelConfig,
   asked: LoadOptions["swiftkv"],
-  signal?: AbortSignal,
+  options: FetchOptions = {},
 ): Promise<StoredStudent> {
-  const file = await openStudent(source, { signal });
+  const file = await openStudent(source, options);
   try {
     const card = cardOf(file);
     checkShape(file.name, card.swiftkv, config, asked);
-    const parts = await readParts(file, card, config, signal);
+    const parts = await readParts(file, card, config, options.signal);
+    await file.settle();
     return { file: file.name, card, fit: { ...parts, made: card.made, distilled: card.distilled ?? null } };
   } finally {
     file.close();

@@ -8,6 +8,7 @@ import type { ModelConfig } from "./config.ts";
 import type { Activations, Spans } from "./context.ts";
 import type { Model } from "./model.ts";
 import { MOST_NARROW } from "./ops/rowclass.ts";
+import { mostSplits } from "./layer/splits.ts";
 import { MOST_CHUNK_SPLITS } from "./step.ts";
 
 /** Weights dequantised to f32 for a wide product, at most. */
@@ -33,7 +34,10 @@ export function allocate(
     attended: make("attended", rows * H * E),
     trimmed: E === config.fileHeadWidth ? gpu.unused : make("attended, trimmed", rows * H * config.fileHeadWidth),
     made: config.norms === "before" ? gpu.unused : make("what a block made", rows * D),
-    partials: make("attention partials", mostPartials(gpu, cache, { rows, sequences, spans, extra }) * H * (E + 2)),
+    partials: make(
+      "attention partials",
+      mostPartials(gpu, cache, { rows, sequences, spans, extra }, config.kvHeads) * H * (E + 2),
+    ),
     activated: make("activated", rows * F),
     wanted: make("rows whose logits are wanted", logitCount),
     continuing: make("rows that continue", spans.upper.count),
@@ -54,13 +58,14 @@ function mostPartials(
   gpu: Gpu,
   cache: KvCache,
   { rows, sequences, spans, extra }: { rows: number; sequences: number; spans: Spans; extra: number },
+  kvHeads: number,
 ): number {
-  const { layout, privatePages } = cache.shape;
+  const { layout, privatePages, choiceWords } = cache.shape;
   const hasUpper = layout.boundary < layout.reads.length;
   // in a narrow step each row may be of another sequence
-  const alone = Math.max(MOST_NARROW, sequences, hasUpper && privatePages ? spans.upper.count : 0);
+  const alone = Math.max(MOST_NARROW, sequences, hasUpper && (privatePages || choiceWords > 0) ? spans.upper.count : 0);
   const most = Math.max(...layout.reads.map((store) => cache.arenasOf(store).length)); // arenas of a layer
-  const decoding = alone * (gpu.profile.splitting.most * most + extra);
+  const decoding = mostSplits(gpu.profile, kvHeads, alone) * most + alone * extra;
   const sealed = cache.arenas.filter(({ format }) => isSealed(format)).length;
   const ofChunk = most - sealed + sealed * MOST_CHUNK_SPLITS + extra;
   return Math.max(decoding, ofChunk > 1 ? rows * ofChunk : 0);

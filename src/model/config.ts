@@ -6,7 +6,7 @@ import type { Sizes, Traits } from "./families/family.ts";
 import { plainTraits } from "./families/family.ts";
 import { familyOf } from "./families/index.ts";
 import { type Json, Reader } from "./reader.ts";
-import { type RopeTensors, turnedWidth } from "./rotation.ts";
+import { fetchScalings, type RopeTensors, turnedWidth } from "./rotation.ts";
 
 export interface ModelConfig extends Sizes, Traits {
   architecture: string;
@@ -28,6 +28,7 @@ export async function parseConfig(
   const text = textConfig(new Reader(json));
   const { architecture, family } = await familyOf(text);
   const config = text.withDefaults(family.defaults ?? {});
+  await fetchScalings(config);
   const sizes = readSizes(config);
   const rope = options.rope ?? {};
   const traits = { ...plainTraits(config, sizes, rope), ...family.traits(config, sizes, rope) };

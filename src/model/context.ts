@@ -4,6 +4,7 @@ import { alignUp } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AdapterProfile } from "../gpu/profile.ts";
 import type { KvCache } from "../kv/cache.ts";
+import type { Layout } from "../kv/layout.ts";
 import type { KvSystem, SystemContext } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Scratch } from "./ops/linear.ts";
@@ -76,6 +77,16 @@ export interface FittedStore {
   /** [2·G·E] the constant of each */
   bias: Float32Array<ArrayBuffer>;
 }
+
+/** With the stores that a recipe's layout gives to layers: those that lie elsewhere, and layers that read another one's. */
+export const inLayout = (weights: Weights, { fills }: Layout): Weights => ({
+  ...weights,
+  layers: weights.layers.map((layer, i) => {
+    const { first, count } = fills[i]!;
+    const { firstStore, stores } = layer.qkv;
+    return firstStore === first && stores === count ? layer : { ...layer, qkv: { ...layer.qkv, firstStore: first } };
+  }),
+});
 
 export interface Weights {
   /** [V, D]: embedding table */

@@ -71,8 +71,12 @@ const projectRows = (model: ModelContext, most: RowClass, layer: number, range: 
     rows,
   });
 
+/** A layer that fills no store makes queries only. */
+const rangeOf = ({ cache }: ModelContext, layer: number): HeadRange =>
+  cache.shape.layout.fills[layer]!.count > 0 ? "all" : "queries";
+
 const wholeLayer = (model: ModelContext, most: RowClass, layer: number): AnyDispatch<Sizes>[] => [
-  ...projectRows(model, most, layer, "all"),
+  ...projectRows(model, most, layer, rangeOf(model, layer)),
   ...rest(model, layer, most, model.spans.lower),
 ];
 

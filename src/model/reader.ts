@@ -66,6 +66,11 @@ export class Reader {
     return value;
   }
 
+  /** All strings in a field, at any depth. */
+  texts(name: string): string[] {
+    return textsIn(this.#json[name]);
+  }
+
   list(name: string): readonly unknown[] {
     const value = this.#json[name] ?? [];
     if (!Array.isArray(value)) this.#bad(name, "a list");
@@ -86,3 +91,6 @@ export class Reader {
     return new Reader(value as Json, `${this.#path}${name}.`);
   }
 }
+
+const textsIn = (value: unknown): string[] =>
+  typeof value === "string" ? [value] : Object.values(value ?? {}).flatMap(textsIn);

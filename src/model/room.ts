@@ -36,6 +36,7 @@ export function makeCache(gpu: Gpu, config: ModelConfig, options: CacheOptions, 
     tiers: tiersOf(kv, options),
     privatePages: privatePagesOf(kv, options),
     regions: stateBlocksOf(kv, options) ?? 0,
+    choiceWords: kv.choosing?.words(headWidth) ?? 0,
     streamed: streamedShape(kv, config, room, maxPages),
     sequences,
     maxPages,
@@ -43,7 +44,7 @@ export function makeCache(gpu: Gpu, config: ModelConfig, options: CacheOptions, 
     arenaBytes,
     records,
   };
-  return new KvCache(gpu, shape, kv.sealed || kv.streaming ? optional.now : null);
+  return new KvCache(gpu, shape, kv.sealed || kv.retaining ? optional.now : null);
 }
 
 /** Later blocks beyond the longest prompt that stays whole that there is room for at first: of its reply. */

@@ -2,8 +2,9 @@
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { KvCache } from "../kv/cache.ts";
+import { windowRowsOf } from "../kv/shape.ts";
 import type { PromptEndSizes } from "../kv/system.ts";
-import { splitsFor } from "./layer/attention.ts";
+import { splitsFor } from "./layer/splits.ts";
 import type { ModelContext } from "./context.ts";
 import type { Batch, Row } from "./model.ts";
 import { isNarrow, type RowClass } from "./ops/rowclass.ts";
@@ -83,12 +84,12 @@ export function upperSizesOf(
 }
 
 /** A chunk of so many rows at the end of so many tokens, of a prompt that goes on. */
-export function plainSizes({ profile, cache }: ModelContext, rows: number, context: number): Sizes {
+export function plainSizes({ profile, cache, config }: ModelContext, rows: number, context: number): Sizes {
   return {
     rows,
     logitCount: 1,
     decodeRows: 0,
-    ...splitsFor(profile, Math.ceil(context / BLOCK_TOKENS)),
+    ...splitsFor(profile, config.kvHeads, Math.ceil(context / BLOCK_TOKENS)),
     chunkSplits: 1,
     arenas: cache.usedArenas([0]),
     pagesGivenUp: 0,
@@ -106,14 +107,15 @@ const isAttended = ({ rows, decodeRows, attended = [] }: Batch): boolean =>
 
 /** `alone`: rows that each read lists of their own. */
 function listSizes(
-  { cache, profile }: ModelContext,
+  { cache, config, profile }: ModelContext,
   rows: readonly Row[],
   alone: readonly Row[],
 ): Pick<Sizes, "splits" | "pagesPerSplit" | "chunkSplits" | "arenas" | "pagesGivenUp"> {
   const sequences = rows.map(({ sequence }) => sequence);
   const arenas = cache.usedArenas(sequences);
   const pagesGivenUp = Math.max(...sequences.map((sequence) => cache.pagesGivenUp(sequence)));
-  const splitting = splitsFor(profile, mostPages(cache, alone.length > 0 ? alone : rows.slice(-1)));
+  const readers = alone.length > 0 ? alone : rows.slice(-1);
+  const splitting = splitsFor(profile, config.kvHeads * readers.length, mostPages(cache, readers));
   return { arenas, pagesGivenUp, ...splitting, chunkSplits: Math.min(MOST_CHUNK_SPLITS, splitting.splits) };
 }
 
@@ -129,8 +131,7 @@ function endSizes(
   count: number,
   { systems }: ModelContext,
 ): PromptEndSizes {
-  const most = systems.find(({ retaining }) => retaining)!.retaining!.windowRows;
-  const windowRows = Math.min(most, rows);
+  const windowRows = Math.min(windowRowsOf(systems), rows);
   return {
     sequence,
     tokens,

@@ -14,7 +14,7 @@ import type { Attending } from "../kv/system.ts";
 import { allocate, keepBuffer } from "./activations.ts";
 import { BetweenSteps, type Reading } from "./between.ts";
 import type { ModelConfig } from "./config.ts";
-import { type ModelContext, MOST_LOGIT_ROWS, recordsIn, spansOf, type Weights } from "./context.ts";
+import { inLayout, type ModelContext, MOST_LOGIT_ROWS, recordsIn, spansOf, type Weights } from "./context.ts";
 import { logits, lower, upper } from "./forward.ts";
 import { type Allowed, type Batch, LAST_SAMPLED, type Launched, type LogitRow } from "./model.ts";
 import type { Model, PageBytes, Row } from "./model.ts";
@@ -77,7 +77,7 @@ export class Transformer implements Model {
       gpu,
       profile: gpu.profile,
       config,
-      weights,
+      weights: inLayout(weights, kv.layout),
       cache,
       systems: kv.systems,
       systemContext: {
@@ -303,8 +303,8 @@ export class Transformer implements Model {
     await this.#between.settle();
     await this.reserve(roomOfHoldings(cache, holdings));
     const context = contextOf(this.#model, spans.lower);
-    const [access] = systems.flatMap((system) => system.state?.(context) ?? []);
-    return new HeldPages(this.#gpu, cache, holdings, access && sequence !== null ? { access, sequence } : null);
+    const [access = null] = systems.flatMap((system) => system.state?.(context) ?? []);
+    return new HeldPages(this.#gpu, cache, holdings, sequence === null ? null : { access, sequence });
   }
 
   /** A chunk without logits is still waited for: progress and abort happen between chunks, not before them. */

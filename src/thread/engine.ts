@@ -18,6 +18,8 @@ import type {
   ModelSource,
   RequestOptions,
   Session,
+  ShareOptions,
+  Sharing,
   SwiftKv,
 } from "../api.ts";
 import { render } from "../chat/session.ts";
@@ -168,6 +170,10 @@ export class ThreadEngine implements OwnEngine {
   async #twin({ target, made }: { target: Target<Engine>; made: Promise<void> }): Promise<Engine> {
     await made;
     return ThreadEngine.of({ ...this.#called, engine: target });
+  }
+
+  async shareLayers(options: ShareOptions): Promise<Sharing> {
+    return this.#service.call("shareLayers", this, options);
   }
 
   async studentFile(): Promise<Uint8Array<ArrayBuffer>> {

@@ -11,6 +11,8 @@ import type {
   LoadOptions,
   ModelSource,
   Session,
+  ShareOptions,
+  Sharing,
   SwiftKv,
 } from "../api.ts";
 import type { ErrorCode, GgufChoice } from "../errors.ts";
@@ -24,6 +26,7 @@ export interface Service {
   ): Promise<Engine>;
   convert(engine: Engine, swiftkv: SwiftKv | boolean, options: ConvertOptions): Promise<Engine>;
   distil(engine: Engine, swiftkv: SwiftKv, options: DistilOptions): Promise<Engine>;
+  shareLayers(engine: Engine, options: ShareOptions): Promise<Sharing>;
   saveStudent(engine: Engine): Promise<Uint8Array<ArrayBuffer>>;
   saveCheckpoint(engine: Engine, source: ModelSource, options: { signal: AbortSignal }): AsyncIterable<FilePiece>;
   exportStudent(engine: Engine, checkpoint: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;

@@ -72,6 +72,22 @@ test("generateText: a tool is called, its result goes back, the answer follows",
   });
 });
 
+test("thoughts are reasoning, in a stream and whole, and go back with their turn", async () => {
+  const reply = "<think>Hm.</think>Tom.";
+  const { model, asked } = await modelOf([reply, reply, "B."], `${PLAIN_TEMPLATE}{# <think> #}`);
+  const parts: string[] = [];
+  for await (const part of streamText({ model, prompt: "Name a cat." }).fullStream) parts.push(part.type);
+  const order = ["reasoning-start", "reasoning-delta", "reasoning-end", "text-start", "text-delta", "text-end"];
+  expect([...new Set(parts)].filter((type) => order.includes(type))).toEqual(order);
+  const { reasoningText, text, usage, response } = await generateText({ model, prompt: "Name a cat." });
+  expect([reasoningText, text]).toEqual(["Hm.", "Tom."]);
+  expect(usage.outputTokenDetails.reasoningTokens).toBeGreaterThan(1);
+  await generateText({ model, messages: [...response.messages, { role: "user", content: "And?" }] });
+  expect(asked[2]!.prompt).toMatchObject({
+    messages: [{ role: "assistant", content: "Tom.", reasoning_content: "Hm." }, { role: "user" }],
+  });
+});
+
 test("streamText: a call comes as its parts", async () => {
   const { model } = await modelOf(['<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'], HERMES);
   const now = tool({

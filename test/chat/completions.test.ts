@@ -126,6 +126,55 @@ test("what is not known, or not possible, is refused by its name before any work
   expect(asked).toEqual([]);
 });
 
+const THINKING = `{% for m in messages %}{{ m.content }}{% endfor %}{# <think> #}`;
+
+test("what a model thinks first is a field of its own, whole and in a stream, and counted", async () => {
+  const text = "<think>\nA cat? Yes.\n</think>\n\nOnce there was a cat.";
+  for (const marks of [[], ["<think>", "</think>"]]) {
+    const { completions, tokenizer } = await scripted([text, text], { template: THINKING, marks });
+    const whole = await completions.create({ messages });
+    const said = { reasoning_content: "A cat? Yes.", content: "Once there was a cat." };
+    expect(whole.choices[0]!.message).toMatchObject(said);
+    const tokens = tokenizer.encode(text.slice(0, text.indexOf("\n\n")), { addSpecial: false }).length;
+    const counted = whole.usage.completion_tokens_details.reasoning_tokens;
+    expect(counted).toBeGreaterThan(tokens - 9); // less what the first mark is made of
+    expect(counted).toBeLessThanOrEqual(tokens);
+    const chunks = await chunksOf(await completions.create({ messages, stream: true }));
+    const deltas = chunks.map(({ choices: [choice] }) => choice!.delta);
+    expect(deltas.map((delta) => delta.reasoning_content ?? "").join("")).toBe(said.reasoning_content);
+    expect(deltas.map((delta) => delta.content ?? "").join("")).toBe(said.content);
+    const places = deltas.flatMap((delta) => (delta.reasoning_content ? [0] : delta.content ? [1] : []));
+    expect(places).toEqual(places.toSorted()); // no thought after the answer has begun
+  }
+});
+
+test("a prompt that ends within a thought; one that is cut; none; one before a call", async () => {
+  const call = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>';
+  const open = `${THINKING}<think>\n`;
+  const cases = [
+    [open, "Hm.</think>A.", { reasoning_content: "Hm.", content: "A." }],
+    [open, "Hm. </thi", { reasoning_content: "Hm. </thi", content: "" }],
+    [`${open}</think>`, "A.", { content: "A." }],
+    [THINKING, "A <think>b</think>", { content: "A <think>b</think>" }],
+    [THINKING, `<think>Hm.</think>\n${call}`, { reasoning_content: "Hm.", content: null }],
+  ] as const;
+  const tools = [{ type: "function", function: { name: "now" } }] as const;
+  for (const [template, text, want] of cases) {
+    const { completions } = await scripted([text], { template });
+    const { choices } = await completions.create({ messages, ...(text.includes(call) && { tools }) });
+    const { role: _role, refusal: _refusal, tool_calls = [], ...said } = choices[0]!.message;
+    expect(said).toEqual(want);
+    expect(tool_calls.length).toBe(text.includes(call) ? 1 : 0);
+  }
+});
+
+test("thoughts of earlier turns reach the template", async () => {
+  const { completions, asked } = await scripted(["B."]);
+  const said = { role: "assistant", content: "A.", reasoning_content: "Hm." } as const;
+  await completions.create({ messages: [...messages, said, ...messages] });
+  expect(promptMessages(asked[0]!.prompt)[1]).toEqual(said);
+});
+
 test("null is the same as left out", async () => {
   const { completions, asked } = await scripted(["A."]);
   const nothing = {

@@ -2,6 +2,7 @@
 import { expect, test } from "playwright/test";
 import type { ChatCompletionChunk, Tool } from "../../src/api.ts";
 import { formatOf } from "../../src/chat/tools/formats.ts";
+import type { CompiledConstraint } from "../../src/grammar/constraint.ts";
 import { CallReader } from "../../src/chat/tools/reader.ts";
 import { PLAIN_TEMPLATE, scripted } from "./scripted.ts";
 
@@ -54,6 +55,16 @@ const FAMILIES: Record<string, { sign: string; reply: string; marks?: string[] }
     marks: ["<|tool_call|>", "<|/tool_call|>"],
     reply: `<|tool_call|>[${one}, ${two}]<|/tool_call|>`,
   },
+  "Qwen3-Coder": {
+    sign: "<tool_call> <function=",
+    reply: `<tool_call>\n<function=weather>\n<parameter=city>\nOslo {"x"}\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n[2, {"c": "]"}]\n</parameter>\n</function>\n</tool_call>`,
+  },
+  FunctionGemma: {
+    sign: "<start_function_call>",
+    marks: ["<start_function_call>", "<end_function_call>", "<escape>"],
+    reply:
+      '<start_function_call>call:weather{city:<escape>Oslo {"x"}<escape>}<end_function_call><start_function_call>call:add{a:1,b:[2,{c:<escape>]<escape>}]}<end_function_call>',
+  },
   "any other": { sign: "", reply: `<tool_call>\n${one}\n</tool_call>\n<tool_call>\n${two}\n</tool_call>` },
 };
 
@@ -95,7 +106,7 @@ for (const [family, { sign, reply, marks = [] }] of Object.entries(FAMILIES)) {
 
 /** The text and the names of calls that come of the reply in pieces of `size`. */
 function piecewise(sign: string, reply: string, size: number): string[] {
-  const reader = new CallReader(formatOf(templateOf(sign)));
+  const reader = new CallReader(formatOf(templateOf(sign)), tools);
   const pieces = reply.match(new RegExp(`[^]{1,${size}}`, "g"))!;
   const readings = [...pieces.map((piece) => reader.push(piece)), reader.finish()];
   const names = readings.flatMap(({ calls }) => calls.map((call) => call.function.name));
@@ -135,6 +146,94 @@ test("parallel_tool_calls false ends a reply with its first call", async () => {
   await expect.poll(() => ended).toEqual(["abort"]);
 });
 
+test("what only begins as a call of Qwen3-Coder or FunctionGemma is text", () => {
+  const broken = {
+    "<function=": [
+      "<tool_call> is a mark",
+      "<function= >",
+      "<function=add>\n<b>",
+      "<tool_call>\n<function=add>\n<parameter=a>\n1",
+    ],
+    "<start_function_call>": [
+      "<start_function_call>add{}",
+      "<start_function_call>call:add{a:1",
+      "<start_function_call>call:add{a:[1}",
+      "<start_function_call>call:add{a:,}",
+    ],
+  };
+  for (const [sign, replies] of Object.entries(broken))
+    for (const reply of replies)
+      for (const size of [1, 5, reply.length]) expect(piecewise(sign, reply, size)).toEqual([reply]);
+});
+
+test("the grammar of Qwen3-Coder's and FunctionGemma's calls takes them with and without what is optional", async () => {
+  const parameters = {
+    type: "object",
+    properties: {
+      note: { type: "string" },
+      count: { type: "integer" },
+      kind: { enum: ["a", "b"] },
+      tags: { type: "array", items: { type: "string" } },
+    },
+    required: ["note"],
+  };
+  const optional = [{ type: "function", function: { name: "keep", parameters } }] as const;
+  const written = {
+    "<function=": [
+      "<tool_call>\n<function=keep>\n<parameter=note>\na < b\n\nc\n</parameter>\n</function>\n</tool_call>",
+      '<tool_call>\n<function=keep>\n<parameter=note>\nx\n</parameter>\n<parameter=count>\n12\n</parameter>\n<parameter=kind>\nb\n</parameter>\n<parameter=tags>\n["y"]\n</parameter>\n</function>\n</tool_call>',
+    ],
+    "<start_function_call>": [
+      "<start_function_call>call:keep{note:<escape>a < b, {c}<escape>}<end_function_call>",
+      "<start_function_call>call:keep{count:12,kind:<escape>b<escape>,note:<escape>x<escape>,tags:[<escape>y<escape>]}<end_function_call>",
+    ],
+  };
+  const { marks = [] } = FAMILIES["FunctionGemma"]!;
+  for (const [sign, replies] of Object.entries(written)) {
+    const { completions, asked, tokenizer } = await scripted(["x"], { template: templateOf(sign), marks });
+    await completions.create({ messages, tools: optional, tool_choice: "required", max_tokens: 5 });
+    const constraint = asked[0]!.options.constraint as CompiledConstraint;
+    for (const reply of [...replies, replies.join(sign === "<function=" ? "\n" : "")]) {
+      const following = constraint.begin();
+      await following.allowed();
+      for (const token of tokenizer.encode(reply, { addSpecial: false })) following.accept(token);
+      following.dispose();
+      const reader = new CallReader(formatOf(sign), optional);
+      expect(reader.push(reply).calls.length).toBe(replies.includes(reply) ? 1 : 2);
+    }
+    const wrong = constraint.begin();
+    await wrong.allowed();
+    const [begin] = replies;
+    const without = begin!.replace(/note/, "nope");
+    expect(() => {
+      for (const token of tokenizer.encode(without, { addSpecial: false })) wrong.accept(token);
+    }).toThrow("is not allowed");
+    wrong.dispose();
+  }
+});
+
+test("values of Qwen3-Coder's arguments are of the kind that their schema says", async () => {
+  const properties = {
+    text: { type: "string" },
+    flag: { type: "boolean" },
+    list: { type: "array", items: { type: "number" } },
+    size: { enum: ["s", "m"] },
+    any: {},
+  };
+  const given = { text: "1\n2", flag: "True", list: "[1, 2]", size: "m", any: "two words", other: "3" };
+  const written = Object.entries(given).map(([name, value]) => `<parameter=${name}>\n${value}\n</parameter>\n`);
+  const reader = new CallReader(formatOf("<function="), [tool("f", properties)]);
+  const { calls } = reader.push(`<tool_call>\n<function=f>\n${written.join("")}</function>\n</tool_call>`);
+  expect(JSON.parse(calls[0]!.function.arguments)).toEqual({
+    text: "1\n2",
+    flag: true,
+    list: [1, 2],
+    size: "m",
+    any: "two words",
+    other: "3",
+  });
+});
+
 const history = [
   { role: "user", content: "Rain in Oslo?" },
   {
@@ -151,7 +250,7 @@ test("calls of earlier turns reach a template as objects, and a template that kn
       HERMES,
       [
         { tool_calls: [{ id: "abcdefghi", function: { name: "weather", arguments: { city: "Oslo" } } }] },
-        { role: "tool", content: "Sun." },
+        { role: "tool", content: "Sun.", name: "weather" },
       ],
     ],
     [

@@ -139,8 +139,8 @@ test("several documents, text and PDF, go before the question; a page range cuts
     ]);
   await expect(chip(/^Edit attachment: story\.pdf, 46 characters, \d+ tokens/)).toBeVisible(wait);
   const note = page.locator("#documents-note");
-  await expect(note).toContainText("scan.pdf has no text: its pages are pictures");
-  await expect(note).toContainText("broken.pdf is no PDF, or a damaged one.");
+  await expect(note).toContainText("scan.pdf has no text: its pages are pictures", wait);
+  await expect(note).toContainText("broken.pdf is no PDF, or a damaged one.", wait);
   await note.getByRole("button", { name: "Dismiss" }).click();
   await expect(note).toBeHidden();
   await chip(/^Edit attachment: nihon\.pdf, 2 characters/).click();

@@ -43,6 +43,8 @@ test("what a model cannot have is said instead of a price", () => {
   const { name, kvShape } = model();
   const narrow = { name, kvShape: { ...kvShape, headWidth: 24 } };
   expect(priceOf("kivi:bits=2", narrow, 100)).toMatch(/^kv: kivi; got heads of 24 channels/);
+  const another = { name: "another", kvShape };
+  expect(priceOf("kvsharer:map=5-2/7-2", another, 100)).toMatch(/^This map was made for fable\./);
   for (const { recipe } of OFFERS) expect(typeof priceOf(recipe, model(), 4096), recipe).toBe("object");
 });
 

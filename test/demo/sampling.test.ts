@@ -1,10 +1,12 @@
 // How replies are sampled by default, how one that goes round in circles is noticed, and where thoughts end.
 
 import { expect, test } from "playwright/test";
-import { withoutThought } from "../../demo/chat/reply.ts";
+import { hub } from "../../demo/shared/hub.ts";
+import { withoutThought } from "../../demo/shared/thoughts.ts";
 import { loopWatch } from "../../demo/shared/loop.ts";
 import { samplingFor } from "../../demo/shared/sampling.ts";
 import type { Sampling } from "../../src/index.ts";
+import { ggufChoices } from "../../src/io/files/choices.ts";
 
 test("the files' own recommendation wins, then the card, then a cautious setting", () => {
   const greedy = { temperature: 0 };
@@ -14,6 +16,15 @@ test("the files' own recommendation wins, then the card, then a cautious setting
   expect(named("SmolLM2-135M-Instruct.Q4_1")).toEqual({ temperature: 0 });
   expect(samplingFor({ name: "Qwen/Qwen2.5-0.5B-Instruct", sampling: greedy })).toMatchObject({ topK: 20 });
   expect(samplingFor({ name: "something else", sampling: greedy }).temperature).toBeLessThanOrEqual(0.5);
+});
+
+test("the models that are offered are GGUF files of 4 bits whose cards say how to sample", () => {
+  for (const { source, size } of hub) {
+    const [, name] = /\/([^/]*)\.gguf$/.exec(String(source))!;
+    expect(ggufChoices([{ path: `${name}.gguf`, bytes: 1 }], "", Infinity)).toMatchObject([{ precision: "Q4_K_M" }]);
+    expect(size).toContain("4-bit");
+    expect(samplingFor({ name: name!, sampling: { temperature: 0 } })).not.toEqual({ temperature: 0.5, topP: 0.9 });
+  }
 });
 
 /** Index of the token at which the loop is noticed; -1: never. */
@@ -36,5 +47,6 @@ test("a loop is noticed, whatever its length; a list, a refrain and a row of dot
 test("thoughts are told from the answer, also while they are being written", () => {
   expect(withoutThought("<think>\na < b\n</think>\n\nYes.")).toEqual({ thought: "a < b", answer: "\n\nYes." });
   expect(withoutThought("<think>\nso far")).toEqual({ thought: "so far", answer: "" });
+  expect(withoutThought("a < b\n</think>\n\nYes.")).toEqual({ thought: "a < b", answer: "\n\nYes." });
   expect(withoutThought("I <think> so.")).toEqual({ thought: "", answer: "I <think> so." });
 });

@@ -1,7 +1,7 @@
 // The strip of what a reply read, as a person finds out by keyboard and pointer. No model.
 
 import { expect } from "playwright/test";
-import type { ReadPrompt } from "../../demo/chat/strip.ts";
+import type { ReadPassage } from "../../demo/chat/passages.ts";
 import { sidewaysOverflow, test } from "./visit.ts";
 
 test("the strip is one control: arrow keys, a mouse and a finger go from passage to passage", async ({
@@ -11,15 +11,18 @@ test("the strip is one control: arrow keys, a mouse and a finger go from passage
   const { page, faults } = await visit();
   await page.goto(site);
   await page.evaluate(async () => {
-    const path = "/chat/strip.ts"; // a variable, so that the test's own compiler does not look for it
-    const { readingStrip } = (await import(path)) as { readingStrip(read: ReadPrompt): HTMLElement };
+    const paths = ["/chat/strip.ts", "/chat/passages.ts"]; // variables, so that the test's own compiler does not look for them
+    const { readingStrip } = (await import(paths[0]!)) as { readingStrip(read: readonly ReadPassage[]): HTMLElement };
+    const { passagesOf, wordsOf } = (await import(paths[1]!)) as typeof import("../../demo/chat/passages.ts");
     // 12 passages of 32 tokens, of which the third was read most, and 20 tokens more.
     const chosen = Uint32Array.from({ length: 48 }, (_, part) => (part >> 2 === 2 ? 6 : part % 4));
     const attended = { partTokens: 8, chosen, kept: chosen.map(() => 1), most: 10, tokens: 2 };
     const write = (tokens: readonly number[]): string =>
       tokens.map((token) => (token === 0 ? "<|im_start|>" : ` w${token}`)).join("");
     const prompt = Array.from({ length: 404 }, (_, token) => token);
-    document.querySelector("#picker .column")!.prepend(readingStrip({ attended, prompt, write }));
+    const passages = passagesOf(attended, prompt.length);
+    const read = passages.map((passage) => ({ ...passage, words: wordsOf(passage, prompt, write) }));
+    document.querySelector("#picker .column")!.prepend(readingStrip(read));
   });
   const strip = page.getByRole("slider", { name: "Passages of the text" });
   const shown = page.locator(".passage");
@@ -58,4 +61,27 @@ test("the strip is one control: arrow keys, a mouse and a finger go from passage
     const { x, y, width, height } = (await strip.locator("i").nth(index).boundingBox())!;
     return { clientX: x + width / 2, clientY: y + height / 2 };
   }
+});
+
+test("the panel of SwiftKV offers the recipes that a model can have with the chosen layers, and says why not others", async ({
+  visit,
+  site,
+}) => {
+  const { page } = await visit();
+  await page.goto(site);
+  const titles = await page.evaluate(async () => {
+    const path = "/chat/shape.ts";
+    const { shapeFields } = (await import(path)) as typeof import("../../demo/chat/shape.ts");
+    const shape = shapeFields();
+    type Shelf = Parameters<typeof shape.offer>[1];
+    shape.offer(8, { kind: () => null, first: (begin: unknown) => begin } as unknown as Shelf);
+    const windows = Array<number>(8).fill(0);
+    const sizes = { hiddenSize: 192, layers: 8, heads: 6, kvHeads: 2, headWidth: 24, windows, context: 2048 };
+    shape.limit({ name: "narrow", kvShape: { ...sizes, swiftkv: null } }, 2048);
+    const options = [...document.querySelector<HTMLSelectElement>("#swiftkv-kv")!.options];
+    return Object.fromEntries(options.map(({ value, disabled, title }) => [value, [disabled, title]]));
+  });
+  expect(titles["f16"]).toEqual([false, ""]);
+  expect(titles["kivi:bits=2"]).toEqual([true, expect.stringMatching(/^kv: kivi; got heads of 24 channels/)]);
+  await page.close();
 });

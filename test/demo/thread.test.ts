@@ -64,6 +64,18 @@ test("a file brings back what was saved, of all branches", () => {
   expect(fileName(kept(), "md")).toBe("A-B-c.md");
 });
 
+test("what a reply read comes back whole, or not at all", () => {
+  const passage = { from: 0, to: 32, share: 0.5, whole: false, words: "Once …" };
+  const back = (read: unknown): unknown => {
+    const turns = [asked("q"), { ...replied("a"), read }] as KeptTurn[];
+    return readConversations(jsonOf([{ ...kept(), turns }]))[0]!.turns[1]!.read;
+  };
+  for (const read of ["This reply read everything.", [passage, { ...passage, whole: true }]])
+    expect(back(read)).toEqual(read);
+  for (const read of [[], [passage, { ...passage, words: 5 }], [null], { passage }, 5])
+    expect(back(read)).toBeUndefined();
+});
+
 for (const [what, change, message] of [
   [
     "a turn that follows a later one",

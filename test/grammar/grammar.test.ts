@@ -3,7 +3,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { readFileSync } from "node:fs";
 import { expect, test } from "playwright/test";
 import type { TokenConstraint } from "../../src/engine/sequence.ts";
-import { type CompiledConstraint, Grammars } from "../../src/grammar/constraint.ts";
+import { type CompiledConstraint, Grammars, savedConstraint } from "../../src/grammar/constraint.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { random } from "../kernels/spec.ts";
 import { REFUSED, SCHEMAS } from "./schemas.ts";
@@ -138,4 +138,22 @@ test("a reply given up before its grammar was opened leaves nothing", async () =
   const asked = reply.allowed();
   reply.dispose();
   expect(await asked).toBeNull();
+});
+
+test("a reply that was cut goes on where it was, and from what was saved of its constraint", async () => {
+  const schema = { type: "object", properties: { name: { type: "string" } }, required: ["name"] };
+  const compiled = await grammars.compile({ json: schema });
+  const begun = tokenizer.encode('{"name": "To', { addSpecial: false });
+  const whole = compiled.begin();
+  await whole.allowed();
+  for (const token of begun) whole.accept(token);
+  const want = idsOf((await whole.allowed())!);
+  whole.dispose();
+  const saved = savedConstraint(compiled.spec, async () => grammars);
+  for (const following of [compiled.begin(begun), saved.begin(begun)]) {
+    expect(idsOf((await following.allowed())!)).toEqual(want);
+    following.dispose();
+  }
+  expect(want.length).toBeGreaterThan(100); // within a string
+  expect(idsOf((await compiled.begin().allowed())!).length).toBeLessThan(20);
 });

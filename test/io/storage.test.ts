@@ -4,9 +4,10 @@ import { expect, test } from "playwright/test";
 import { ModelError } from "../../src/errors.ts";
 import { type Checkpoint, openCheckpoint, type OpenOptions } from "../../src/io/checkpoint.ts";
 import { kept } from "../../src/io/kept.ts";
+import { openStudent } from "../../src/io/student.ts";
 import { Pieces } from "../../src/io/files/pieces.ts";
 import { expectError } from "./failure.ts";
-import { smallFolder, smallGguf } from "./formats.ts";
+import { safetensors, smallFolder, smallGguf } from "./formats.ts";
 import {
   at,
   commit,
@@ -387,4 +388,25 @@ test("models that are kept are listed with their bytes, and deleted by name", as
   expect((await kept.list(platform)).map(({ name }) => name)).toEqual([base]);
   await kept.delete(undefined, platform);
   expect(await platform.caches.keys()).toEqual([]);
+});
+
+// Students
+
+test("a student of the hub is asked for with the token, kept, and read without a network; keep false leaves nothing", async () => {
+  const file = safetensors({ x: { dtype: "F16", shape: [2], data_offsets: [0, 4] } }, new Uint8Array(4));
+  const files = new Map([["student.safetensors", file]]);
+  const server = hub(files);
+  const platform = memoryPlatform();
+  const open = async (fetch: Server["fetch"], more: OpenOptions): Promise<string[]> => {
+    const student = await openStudent("org/model", { hubUrl, retryMs: 1, platform, fetch, ...more });
+    await student.settle();
+    student.close();
+    return student.tensors.map(({ name }) => name);
+  };
+  expect(await open(server.fetch, { token: "secret", keep: false })).toEqual(["x"]);
+  expect(server.log.length).toBeGreaterThan(0);
+  for (const { authorization } of server.log) expect(authorization).toBe("Bearer secret");
+  await expect(open(offline.fetch, {})).rejects.toThrow(ModelError);
+  expect(await open(server.fetch, { token: "secret" })).toEqual(["x"]);
+  expect(await open(offline.fetch, {})).toEqual(["x"]);
 });

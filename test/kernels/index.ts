@@ -21,6 +21,12 @@ import shadow_recall from "./kv/shadow_recall.ts";
 import shadow_scores from "./kv/shadow_scores.ts";
 import shadow_values from "./kv/shadow_values.ts";
 import take_inputs from "./kv/take_inputs.ts";
+import think_channels from "./kv/think_channels.ts";
+import think_keep from "./kv/think_keep.ts";
+import think_keys from "./kv/think_keys.ts";
+import think_queries from "./kv/think_queries.ts";
+import { thinkReaders } from "./kv/think_read.ts";
+import think_seal from "./kv/think_seal.ts";
 import top_slots from "./kv/top_slots.ts";
 import window_score from "./kv/window_score.ts";
 import window_sums from "./kv/window_sums.ts";
@@ -29,6 +35,7 @@ import place_heads from "./heads/place_heads.ts";
 import trim from "./rows/trim.ts";
 import embed from "./rows/embed.ts";
 import gemv_cols from "./cpu/gemv_cols.ts";
+import gemv_deep from "./linear/gemv_deep.ts";
 import gemv_split from "./linear/gemv_split.ts";
 import logit_adjust from "./sample/logit_adjust.ts";
 import logit_count from "./sample/logit_count.ts";
@@ -47,6 +54,7 @@ import peak_copy from "./peak/peak_copy.ts";
 import peak_fma from "./peak/peak_fma.ts";
 import qkv_regs from "./cpu/qkv_regs.ts";
 import qkv_cols from "./cpu/qkv_cols.ts";
+import qkv_deep from "./heads/qkv_deep.ts";
 import qkv_split from "./heads/qkv_split.ts";
 import qkv_packed from "./heads/qkv_packed.ts";
 import fold from "./weights/fold.ts";
@@ -57,6 +65,7 @@ import attn_combine from "./attention/attn_combine.ts";
 import attn_decode from "./attention/attn_decode.ts";
 import attn_decode_regs from "./cpu/attn_decode_regs.ts";
 import attn_decode_sg from "./attention/attn_decode_sg.ts";
+import attn_decode_vec from "./attention/attn_decode_vec.ts";
 import attn_prefill_regs from "./cpu/attn_prefill_regs.ts";
 import attn_prefill_tile from "./attention/attn_prefill_tile.ts";
 import copy from "./train/copy.ts";
@@ -93,6 +102,11 @@ export const specs: readonly KernelSpec[] = [
   shadow_scores,
   shadow_values,
   take_inputs,
+  think_channels,
+  think_keep,
+  think_keys,
+  think_queries,
+  think_seal,
   top_slots,
   window_score,
   window_sums,
@@ -101,6 +115,7 @@ export const specs: readonly KernelSpec[] = [
   place_heads,
   embed,
   gemv_cols,
+  gemv_deep,
   gemv_split,
   logit_adjust,
   logit_count,
@@ -120,6 +135,7 @@ export const specs: readonly KernelSpec[] = [
   square_sums,
   transpose,
   qkv_cols,
+  qkv_deep,
   qkv_split,
   qkv_regs,
   qkv_packed,
@@ -129,6 +145,7 @@ export const specs: readonly KernelSpec[] = [
   attn_decode,
   attn_decode_regs,
   attn_decode_sg,
+  attn_decode_vec,
   attn_prefill_regs,
   attn_prefill_tile,
   copy,
@@ -146,4 +163,4 @@ export const specs: readonly KernelSpec[] = [
 ];
 
 /** Kernels as they read sealed formats, too. */
-export const allSpecs: readonly KernelSpec[] = [...specs, ...kiviReaders];
+export const allSpecs: readonly KernelSpec[] = [...specs, ...kiviReaders, ...thinkReaders];

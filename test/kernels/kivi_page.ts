@@ -1,9 +1,10 @@
 // What a KIVI page holds, read word by word: independent of the shaders that write and read it.
 import { halfOf } from "./matrix.ts";
 
-/** Head width, bits of codes, channels that are mixed (1: none). */
+/** Head width, channels of a key that stay (all, unless given), bits of codes, channels that are mixed (1: none). */
 export interface KiviShape {
   E: number;
+  KEYS?: number;
   K_BITS: number;
   V_BITS: number;
   BLOCK: number;
@@ -12,12 +13,14 @@ export interface KiviShape {
 const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
 
 /** First words of the parts of a page: K codes at 0, then these. `group`: channels of a value that share a pair. */
-export function wordsOfPage({ E, K_BITS, V_BITS }: KiviShape) {
+export function wordsOfPage({ E, KEYS = E, K_BITS, V_BITS }: KiviShape) {
   const group = divisor(E, 32);
-  const keyPairs = E * K_BITS;
-  const values = keyPairs + E;
+  const keyPairs = 32 * Math.ceil((KEYS * K_BITS) / 32);
+  const values = keyPairs + KEYS;
   const valuePairs = values + E * V_BITS;
-  return { group, keyPairs, values, valuePairs, end: valuePairs + 32 * (E / group) };
+  const channels = valuePairs + 32 * (E / group);
+  const end = 4 * Math.ceil((channels + (KEYS < E ? KEYS / 4 : 0)) / 4);
+  return { group, keyPairs, values, valuePairs, channels, end };
 }
 
 /** The code of channel e of a slot. */
@@ -37,7 +40,7 @@ export function readPair(shape: KiviShape, words: Uint32Array, page: number, kin
   return { scale: halfOf(word & 0xffff), minimum: halfOf(word >>> 16) };
 }
 
-/** A page and the keys and values [32][E] in it, in the basis of the page. */
+/** A page, the keys [32][KEYS] and the values [32][E] in it, in the basis of the page. */
 export interface KiviPage {
   page: number;
   keys: readonly Float64Array[];
@@ -55,7 +58,7 @@ export function judgePage(shape: KiviShape, { page, keys, values }: KiviPage, wo
     const error =
       2 ** -24 * loudest * (2 + (shape.BLOCK > 1 ? 8 * Math.sqrt(shape.BLOCK) * Math.sqrt(shape.BLOCK) : 0));
     for (let slot = 0; slot < 32; slot++) {
-      for (let e = 0; e < shape.E; e++) {
+      for (let e = 0; e < heads[slot]!.length; e++) {
         const wrong = judgeCode(shape, { page, kind, heads, error }, words, slot, e);
         if (wrong) return `${kind} of slot ${slot}, channel ${e}: ${wrong}`;
       }

@@ -1,10 +1,15 @@
-// Kernel tests on Dawn in Node: `node test/native.mjs [kernel …]`. Same cases as in the browser, minutes faster
+// Kernel tests on Dawn in Node: `node test/native.mjs [kernel …]` (--list: their names). Same cases as in the browser, minutes faster
 // while writing a kernel, and the way to run them on a GPU machine that has no browser.
 import { argv, exit } from "node:process";
 import { create, globals } from "webgpu";
 import { allSpecs } from "./index.ts";
 import { races } from "./race.ts";
 import { halved, makeCases, moreProblemsOf, problemsOf, runCases, seeds } from "./spec.ts";
+
+if (argv.includes("--list")) {
+  for (const { kernel } of allSpecs) console.log(kernel.name);
+  exit(0);
+}
 
 Object.assign(globalThis, globals);
 // Dawn's instance must outlive its adapters: keep it reachable.
@@ -34,11 +39,11 @@ for (const spec of allSpecs) {
   device.onuncapturederror = ({ error }) => console.log(`  ${name}: ${error.message}`);
   const started = performance.now();
   const problems = small
-    ? await runCases(device, spec, makeCases(spec, seeds(0, spec.cases)))
+    ? await runCases(device, spec, makeCases(device, spec, seeds(0, spec.cases)))
     : await problemsOf(device, spec);
   problems.push(...(await moreProblemsOf(device, spec)));
   if (half.length > 0)
-    problems.push(...(await runCases(device, halved(spec), makeCases(halved(spec), seeds(0, spec.cases)))));
+    problems.push(...(await runCases(device, halved(spec), makeCases(device, halved(spec), seeds(0, spec.cases)))));
   if (!small && typeof spec.race === "function") problems.push(...(await races(spec, spec.race())));
   failed += problems.length === 0 ? 0 : 1;
   console.log(`${problems.length === 0 ? "ok" : "FAILED"} ${name} ${Math.round(performance.now() - started)} ms`);

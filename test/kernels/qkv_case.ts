@@ -278,9 +278,15 @@ function expected(inputs: Inputs, firstHead: number, endHead: number) {
  * Everything of a kernel case but the grid, and the number of heads that the grid covers. Constants come from `seed`
  * modulo QKV_VARIANTS, the rest from `seed`. `rowTile`: rows of a workgroup of a kernel for many rows, a wide or packed one.
  */
-export function qkvCase(seed: number, form: "narrow" | "wide" | "packed", rowTile = 1, tiny = false) {
+export function qkvCase(
+  seed: number,
+  form: "narrow" | "wide" | "packed",
+  rowTile = 1,
+  tiny = false,
+  fixed: { HEAD_NORM?: number } = {},
+) {
   const uniform = random(seed);
-  const shape = shapeOf(seed % QKV_VARIANTS, tiny);
+  const shape = { ...shapeOf(seed % QKV_VARIANTS, tiny), ...fixed };
   const opening = narrowShape(seed % QKV_VARIANTS, tiny);
   const { E, KV_BITS, BIAS, HEAD_NORM } = shape;
   const { BITS, GROUP, UNIT, ROWS } = opening;

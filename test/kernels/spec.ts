@@ -32,7 +32,8 @@ export interface KernelSpec<K extends KernelSource = KernelSource> {
   cases: number;
   /** So many with those that `npm run test:full` adds: more shapes. Default: no more. */
   allCases?: number;
-  make(seed: number): KernelCase<K>;
+  /** `subgroup`: lanes that every subgroup of the adapter has, 4 at least. */
+  make(seed: number, subgroup: number): KernelCase<K>;
   /** Three edits of the shader text that the cases must catch: [name, from, to, case to begin with]. */
   mutants: readonly (readonly [string, string | RegExp, string, number?])[];
   /** A tiny case for the CPU race detector, or the reason why it cannot run this kernel. */
@@ -179,6 +180,8 @@ function judgeFloats(test: KernelCase, want: Float64Array, words: Uint32Array, i
 /** `count` numbers from `first` on. */
 export const seeds = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
 
+const subgroupOf = ({ adapterInfo }: GPUDevice): number => adapterInfo?.subgroupMinSize || 4;
+
 /** A case and the seed that it was made of. */
 export interface Made {
   seed: number;
@@ -186,8 +189,8 @@ export interface Made {
 }
 
 /** The cases of these seeds. Making one takes as long as running it: the reference is part of it. */
-export const makeCases = ({ make }: KernelSpec, wanted: readonly number[]): Made[] =>
-  wanted.map((seed) => ({ seed, test: make(seed) }));
+export const makeCases = (device: GPUDevice, { make }: KernelSpec, wanted: readonly number[]): Made[] =>
+  wanted.map((seed) => ({ seed, test: make(seed, subgroupOf(device)) }));
 
 /** Runs the cases. Returns the failures, each with its seed. */
 export async function runCases(
@@ -208,8 +211,8 @@ export async function runCases(
 /** The cases with a tile of f16 (HALF), for adapters that have it: each weight is off by 2⁻¹² of it, at most. */
 export const halved = (definition: KernelSpec): KernelSpec => ({
   ...definition,
-  make: (seed) => {
-    const test = definition.make(seed);
+  make: (seed, subgroup) => {
+    const test = definition.make(seed, subgroup);
     return { ...test, constants: { ...test.constants, HALF: 1 }, ulps: (test.ulps ?? 0) + 2 ** 12 };
   },
 });
@@ -238,7 +241,7 @@ export async function survivors(device: GPUDevice, definition: KernelSpec, cases
 
 /** Failures of the cases that every run takes, and the mutants that none of them noticed. */
 export async function problemsOf(device: GPUDevice, definition: KernelSpec): Promise<string[]> {
-  const cases = makeCases(definition, seeds(0, definition.cases));
+  const cases = makeCases(device, definition, seeds(0, definition.cases));
   const failures = await runCases(device, definition, cases);
   const alive = await survivors(device, definition, cases);
   return [...failures, ...alive.map((mutant) => `mutant survived: ${mutant}`)];
@@ -247,5 +250,5 @@ export async function problemsOf(device: GPUDevice, definition: KernelSpec): Pro
 /** Failures of the cases that only the full run takes. */
 export const moreProblemsOf = (device: GPUDevice, definition: KernelSpec): Promise<string[]> => {
   const { cases, allCases = cases } = definition;
-  return runCases(device, definition, makeCases(definition, seeds(cases, allCases - cases)));
+  return runCases(device, definition, makeCases(device, definition, seeds(cases, allCases - cases)));
 };

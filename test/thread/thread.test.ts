@@ -102,6 +102,8 @@ test("sessions are opened, and beginnings kept, by the worker", async () => {
   expect(told).toEqual([3, 4]);
   expect([await engine.prefixes.list(), await engine.prefixes.delete()]).toEqual([[], 7]);
   expect(asked).toEqual(["notes", "old", { text: "x" }]);
+  engine.dispose();
+  await expect(engine.sessions.delete()).rejects.toThrow("engine: it was disposed"); // as without a worker
   close();
 });
 

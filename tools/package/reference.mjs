@@ -2,18 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ENTRIES, ROOT } from "./build.mjs";
-
-const HEAD = /^(?:export )?(?:declare )?(?:abstract )?(?:class|interface|type|function|const) (\w+)/;
-
-/** Declarations with the comments before them: each begins at the left edge and goes on to the next that does. */
-function declarationsOf(text) {
-  const blocks = text.split(/\n(?=\/\*\*|(?:export|declare|interface|type|class|function|const)\b)/);
-  return blocks.flatMap((block, i) => {
-    const [, name] = HEAD.exec(block) ?? [];
-    const comment = i > 0 && blocks[i - 1].startsWith("/**") && !/^\w/m.test(blocks[i - 1]) ? blocks[i - 1] : "";
-    return name ? [{ name, comment, code: block.trim() }] : [];
-  });
-}
+import { declarationsOf, undocumented } from "./docstrings.mjs";
 
 /** The text of a docstring without its frame. */
 const prose = (comment) =>
@@ -34,11 +23,12 @@ function exportedOf(text) {
 function section(name) {
   const text = readFileSync(join(ROOT, `dist/${name}.d.ts`), "utf8");
   const exported = exportedOf(text);
-  const parts = declarationsOf(text)
-    .filter(({ name: declared }) => exported.has(declared))
-    .map(({ name: declared, comment, code }) =>
-      [`### ${declared}`, ...(comment ? [prose(comment)] : []), `\`\`\`ts\n${code}\n\`\`\`\n`].join("\n\n"),
-    );
+  const declarations = declarationsOf(text).filter(({ name: declared }) => exported.has(declared));
+  const silent = undocumented(declarations);
+  if (silent.length > 0) throw new Error(`docs:api: got ${silent.join(", ")} without a docstring, want one of each.`);
+  const parts = declarations.map(({ name: declared, comment, code }) =>
+    [`### ${declared}`, ...(comment ? [prose(comment)] : []), `\`\`\`ts\n${code}\n\`\`\`\n`].join("\n\n"),
+  );
   return `## longprompt${name === "index" ? "" : `/${name}`}\n\n${parts.join("\n")}`;
 }
 

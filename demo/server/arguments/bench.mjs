@@ -1,6 +1,7 @@
 // The arguments of `npm run bench`.
 
 import { defined, integer, read, UsageError, wholeList } from "./read.mjs";
+import { withMaps } from "./sharing.mjs";
 
 export const BENCH_HELP = `npm run bench [-- options]
 
@@ -62,7 +63,7 @@ export function parseBench(argv) {
       warmups: integer(values, "warmups", 0, 100),
       decodeRuns: integer(values, "decode-runs", 1, 1000),
       newTokens: integer(values, "new-tokens", 2, 4096),
-      kv: compared ? recipeList(compared, values[compared === "--recipes" ? "recipes" : "kv"]) : values.kv,
+      kv: compared ? recipeList(compared, values[compared === "--recipes" ? "recipes" : "kv"]) : withMaps(values.kv),
       context: integer(values, "context", 1),
       profile: values["no-profile"] ? false : undefined,
       shapes: shapeList(values.variants) ?? (compared === "--recipes" && !values.swiftkv ? [] : undefined),
@@ -89,7 +90,9 @@ function comparedBy(values) {
 /** Semicolons, because a recipe may hold commas: "f16;kivi:kbits=8,vbits=4". What a recipe may be, the engine knows. */
 function recipeList(compared, text) {
   if (text === undefined) return undefined;
-  const recipes = text.split(";").map((part) => part.trim());
+  const recipes = withMaps(text)
+    .split(";")
+    .map((part) => part.trim());
   const option = compared === "--recipes" ? compared : "--kv";
   if (recipes.includes("")) throw new UsageError(`${option} is "${text}", want recipes separated by semicolons`);
   return [...new Set(recipes)];

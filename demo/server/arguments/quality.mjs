@@ -1,6 +1,7 @@
 // The arguments of `npm run quality`.
 
 import { defined, integer, read, repeated, wholeList } from "./read.mjs";
+import { withMaps } from "./sharing.mjs";
 
 export const QUALITY_HELP = `npm run quality [-- options]
 
@@ -60,7 +61,7 @@ export function parseQuality(argv) {
     plot: values.plot,
     software: values.software,
     options: defined({
-      rows: values.rows,
+      rows: withMaps(values.rows),
       calibrateTokens: integer(values, "calibrate-tokens", 1),
       measures: values.measures?.split(",").map((name) => name.trim()),
       prompt: integer(values, "prompt", 32, 65536),

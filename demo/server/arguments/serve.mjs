@@ -1,6 +1,7 @@
 // The arguments of `npm run serve`.
 
 import { defined, integer, read, UsageError } from "./read.mjs";
+import { withMaps } from "./sharing.mjs";
 
 export const SERVE_HELP = `npm run serve                               a local server that speaks OpenAI's interface
 
@@ -47,7 +48,7 @@ export function parseServe(argv) {
     guard: defined({ token, cors }),
     software: values.software ?? false,
     load: defined({
-      kv: values.kv,
+      kv: withMaps(values.kv),
       context: integer(values, "context", 1),
       sequences: integer(values, "sequences", 1, 64),
     }),

@@ -1,6 +1,7 @@
 // The arguments of `npm start`.
 
 import { defined, integer, number, read, UsageError, wholeList } from "./read.mjs";
+import { withMaps } from "./sharing.mjs";
 
 export const START_HELP = `npm start                                   the chat page in your browser
 npm start -- --prompt "..."                 one reply on standard output, figures on standard error
@@ -89,7 +90,7 @@ export function parseStart(argv, piped) {
     software: values.software,
     student: values.student,
     load: defined({
-      kv: values.kv,
+      kv: withMaps(values.kv),
       swiftkv: swiftkv(values.swiftkv),
       context: integer(values, "context", 1),
     }),

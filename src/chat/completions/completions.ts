@@ -1,5 +1,5 @@
 // `engine.chat.completions`: requests in OpenAI's shape, answered by sessions.
-import type { GenerationResult, ModelInfo, Session } from "../../api.ts";
+import type { ChatPrompt, ModelInfo, Session } from "../../api.ts";
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -74,7 +74,8 @@ export class Completions implements ChatCompletions {
     const stop = new AbortController();
     signal?.addEventListener("abort", () => stop.abort(signal.reason), { signal: stop.signal });
     const logprobs = request.logprobs === true;
-    const how = { language: speaker, calling, stop: options.stop ?? [], logprobs };
+    const thinking = constraint ? null : thinkingOf(template, asked);
+    const how = { language: speaker, calling, thinking, stop: options.stop ?? [], logprobs };
     const replies = session();
     const choices = Array.from({ length: count }, (_, i) => {
       const seed = options.seed === undefined ? {} : { seed: (options.seed + i) % 2 ** 32 };
@@ -94,6 +95,17 @@ export class Completions implements ChatCompletions {
   }
 }
 
+/** How a reply begins, where the template says that the model thinks first; null where it does not. */
+function thinkingOf(template: ChatTemplate, { messages, ...options }: ChatPrompt): { begun: boolean } | null {
+  if (!template.source.includes("<think>")) return null;
+  return {
+    begun: template
+      .render(messages, { ...options, addGenerationPrompt: true })
+      .trimEnd()
+      .endsWith("<think>"),
+  };
+}
+
 function templateOf(template: ChatTemplate | null): ChatTemplate {
   if (template) return template;
   throw new InputError(
@@ -105,9 +117,9 @@ function templateOf(template: ChatTemplate | null): ChatTemplate {
 async function gathered({ choices, head, stop }: Answer, signal: AbortSignal | undefined): Promise<ChatCompletion> {
   try {
     const all = await Promise.all(choices.map(wholeChoice));
-    const results = await Promise.all(choices.map(({ result }) => result));
+    const usage = await usageOf(choices);
     signal?.throwIfAborted();
-    return { ...head, object: "chat.completion", choices: all, usage: usageOf(results) };
+    return { ...head, object: "chat.completion", choices: all, usage };
   } finally {
     stop.abort();
   }
@@ -115,19 +127,25 @@ async function gathered({ choices, head, stop }: Answer, signal: AbortSignal | u
 
 async function wholeChoice(choice: Choice, index: number): Promise<ChatCompletion["choices"][number]> {
   let content = "";
+  let thought = "";
   const calls: ToolCall[] = [];
   const logprobs: LogprobEntry[] = [];
   for await (const piece of choice.pieces()) {
     content += piece.delta.content ?? "";
+    thought += piece.delta.reasoning_content ?? "";
     calls.push(
       ...(piece.delta.tool_calls ?? []).map(({ id, type, function: called }) => ({ id, type, function: called })),
     );
     logprobs.push(...(piece.logprobs ?? []));
   }
   const said = content === "" && calls.length > 0 ? null : content;
+  const more = {
+    ...(thought !== "" && { reasoning_content: thought }),
+    ...(calls.length > 0 && { tool_calls: calls }),
+  };
   return {
     index,
-    message: { role: "assistant", content: said, refusal: null, ...(calls.length > 0 && { tool_calls: calls }) },
+    message: { role: "assistant", content: said, refusal: null, ...more },
     finish_reason: await choice.finish(),
     logprobs: logprobs.length > 0 ? { content: logprobs, refusal: null } : null,
   };
@@ -155,11 +173,11 @@ async function* streamed(
     signal?.throwIfAborted();
     const finish_reason = await choice.finish();
     feed.push(chunk({ choices: [{ index, delta: {}, finish_reason, logprobs: null }] }));
-    return choice.result;
   });
-  const ended = Promise.all(runs).then((results) => {
+  const ended = Promise.all(runs).then(async () => {
+    const usage = await usageOf(choices);
     signal?.throwIfAborted();
-    if (withUsage) feed.push({ ...chunk({ choices: [] }), usage: usageOf(results) });
+    if (withUsage) feed.push({ ...chunk({ choices: [] }), usage });
     feed.end();
   });
   ended.catch((error: unknown) => feed.end(error));
@@ -172,14 +190,17 @@ async function* streamed(
 
 const wrapped = (content: LogprobEntry[] | null) => content && { content, refusal: null };
 
-/** The prompt counts once. */
-function usageOf(results: readonly GenerationResult[]): CompletionUsage {
+/** Once all pieces have come. The prompt counts once. */
+async function usageOf(choices: readonly Choice[]): Promise<CompletionUsage> {
+  const results = await Promise.all(choices.map(({ result }) => result));
   const { promptTokens, reusedTokens } = results[0]!.stats;
   const completion = results.reduce((sum, { stats }) => sum + stats.newTokens, 0);
+  const thoughts = choices.reduce((sum, { thoughtTokens }) => sum + thoughtTokens, 0);
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completion,
     total_tokens: promptTokens + completion,
     prompt_tokens_details: { cached_tokens: reusedTokens },
+    completion_tokens_details: { reasoning_tokens: thoughts },
   };
 }

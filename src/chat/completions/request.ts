@@ -1,27 +1,21 @@
 // A request in OpenAI's shape: checked, and as the engine takes it.
 import type { GenerateOptions, Sampling } from "../../api.ts";
-import type { ChatCompletionRequest, ChatMessage, ResponseFormat, Tool } from "../../completions.ts";
+import {
+  type ChatCompletionRequest,
+  type ChatMessage,
+  type ResponseFormat,
+  SAMPLING_FIELDS,
+  type Tool,
+} from "../../completions.ts";
 import { InputError } from "../../errors.ts";
 import type { Shape } from "../../grammar/shape.ts";
-import type { CallFormat } from "../tools/formats.ts";
+import type { CallFormat } from "../tools/call.ts";
 
 const FIELDS: readonly string[] = [
   "messages model stream stream_options n stop max_tokens max_completion_tokens seed temperature top_p top_k min_p",
   "repetition_penalty frequency_penalty presence_penalty logit_bias logprobs top_logprobs response_format tools tool_choice",
   "parallel_tool_calls chat_template_kwargs",
 ].flatMap((names) => names.split(" "));
-
-const SAMPLING = {
-  temperature: "temperature",
-  top_p: "topP",
-  top_k: "topK",
-  min_p: "minP",
-  repetition_penalty: "repetitionPenalty",
-  frequency_penalty: "frequencyPenalty",
-  presence_penalty: "presencePenalty",
-  logit_bias: "logitBias",
-  seed: "seed",
-} as const;
 
 export const wrong = (field: string, got: unknown, want: string): InputError =>
   new InputError(`chat.completions: ${field}; got ${shown(got)}, want ${want}. Change the request.`);
@@ -101,7 +95,7 @@ function jsonOf(format: ResponseFormat): object | null {
 
 /** How one reply is made, without what only one of several has. */
 export function optionsOf(request: ChatCompletionRequest, recommended: Sampling): GenerateOptions {
-  const entries = Object.entries(SAMPLING) as [keyof typeof SAMPLING, string][];
+  const entries = Object.entries(SAMPLING_FIELDS) as [keyof typeof SAMPLING_FIELDS, string][];
   const given = entries.map(([theirs, ours]) => [ours, request[theirs] ?? undefined] as const);
   const most = request.max_completion_tokens ?? request.max_tokens ?? undefined;
   const stop = request.stop ?? undefined;

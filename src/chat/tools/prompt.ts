@@ -10,7 +10,7 @@ export function promptOf(
   tools: readonly Tool[],
 ): Pick<ChatPrompt, "messages" | "tools" | "variables"> {
   if (template.readsTools) {
-    const plain = messages.map(plainMessage);
+    const plain = withNames(messages.map(plainMessage));
     if (tools.length === 0) return { messages: plain };
     if (template.reads("xml_tools")) return { messages: plain, tools, variables: { xml_tools: tools } };
     return { messages: plain, tools };
@@ -27,6 +27,16 @@ function plainMessage(message: ChatMessage): Message {
   const plain = { ...rest, role, content: textOf(content) };
   if (message.role !== "assistant" || !message.tool_calls) return plain;
   return { ...plain, tool_calls: message.tool_calls.map(plainCall) };
+}
+
+/** Results of calls with the names of their functions, which some templates write (FunctionGemma's, Mistral's). */
+function withNames(messages: readonly Message[]): Message[] {
+  const calls = messages.flatMap(({ tool_calls }) => (tool_calls as ToolCall[] | undefined) ?? []);
+  const names = new Map(calls.map((call) => [call.id, call.function.name]));
+  return messages.map((message) => {
+    const name = message.role === "tool" ? names.get(message["tool_call_id"] as string) : undefined;
+    return name === undefined ? message : { name, ...message };
+  });
 }
 
 const plainCall = ({ function: { name, arguments: inputs }, ...rest }: ToolCall): object => ({

@@ -1,6 +1,6 @@
 // Replies taken apart while they come: text, and whole calls of functions.
-import type { ToolCall } from "../../completions.ts";
-import type { CallFormat } from "./formats.ts";
+import type { Tool, ToolCall } from "../../completions.ts";
+import type { CallFormat } from "./call.ts";
 
 /** What became known with a piece of a reply. */
 export interface Reading {
@@ -8,11 +8,9 @@ export interface Reading {
   calls: ToolCall[];
 }
 
-/** A call, or several, found at a place: how far they reach. "open": more must come first. null: it is text. */
-type Found = { calls: ToolCall[]; length: number } | "open" | null;
-
 export class CallReader {
   readonly #format: CallFormat;
+  readonly #tools: readonly Tool[];
   /** Arrived and not yet given out. */
   #held = "";
   /** Nothing has been given out: a format without a mark may begin here. */
@@ -20,8 +18,10 @@ export class CallReader {
   /** A call has just ended: its end mark, where it has not come yet, and space are no text. */
   #after: "end" | "space" | null = null;
 
-  constructor(format: CallFormat) {
+  /** `tools`: what may be called. */
+  constructor(format: CallFormat, tools: readonly Tool[]) {
     this.#format = format;
+    this.#tools = tools;
   }
 
   push(text: string): Reading {
@@ -46,7 +46,7 @@ export class CallReader {
     const at = this.#begin(atEnd);
     this.#give(reading, at.index);
     if (at.mark === null) return false;
-    const found = readCalls(this.#held, at.mark, this.#format);
+    const found = this.#format.read(this.#held, at.mark, this.#tools);
     if (found === "open" && !atEnd) return false;
     if (found === "open" || found === null) {
       this.#give(reading, Math.max(1, at.mark.length));
@@ -67,13 +67,15 @@ export class CallReader {
 
   /** What comes after a call. False where more must come to tell. */
   #skipEnd(atEnd: boolean): boolean {
-    const { end } = this.#format;
+    const { ends } = this.#format;
     this.#held = this.#held.trimStart();
-    if (this.#after === "end" && end !== "" && this.#held.startsWith(end)) {
+    const end = this.#after === "end" ? ends.find((each) => this.#held.startsWith(each)) : undefined;
+    if (end !== undefined) {
       this.#held = this.#held.slice(end.length).trimStart();
       this.#after = "space";
     }
-    if (this.#held === "" || (!atEnd && this.#after === "end" && end.startsWith(this.#held))) return false;
+    const isOpen = this.#after === "end" && ends.some((each) => each.startsWith(this.#held));
+    if (this.#held === "" || (!atEnd && isOpen)) return false;
     this.#after = null;
     this.#first = true; // another may follow without a mark
     return true;
@@ -98,57 +100,3 @@ function partOf(mark: string, text: string): number {
   while (!text.endsWith(mark.slice(0, length))) length--;
   return length;
 }
-
-/** The calls after the mark at the beginning of `text`. */
-function readCalls(text: string, mark: string, { member }: CallFormat): Found {
-  const start = mark.length + spaceAt(text, mark.length);
-  const head = /^([\w.-]+)(?:\[CALL_ID\]\w*)?(?:\[ARGS\])?\s*(?=\{|$)/.exec(text.slice(start));
-  const from = start + (head?.[0].length ?? 0);
-  if (from === text.length) return "open";
-  if (!"{[".includes(text[from]!)) return /^[\w.-]+\[[A-Z_]*\]?\w*$/.test(text.slice(start)) ? "open" : null;
-  const length = jsonLength(text, from);
-  if (length === null) return "open";
-  const body = parsed(text.slice(from, from + length));
-  const found = head ? [{ name: head[1], [member]: body }] : [body].flat();
-  const calls = found.map(toCall);
-  return calls.length > 0 && calls.every((call) => call !== null) ? { calls, length: from + length } : null;
-}
-
-const spaceAt = (text: string, from: number): number => /^\s*/.exec(text.slice(from))![0].length;
-
-/** Length of the JSON object or list that begins at `from`; null where it does not end. */
-function jsonLength(text: string, from: number): number | null {
-  let depth = 0;
-  const signs = /"(?:\\.|[^"\\])*("|$)|[{}[\]]/gs;
-  signs.lastIndex = from;
-  for (let sign = signs.exec(text); sign; sign = signs.exec(text)) {
-    if (sign[0].startsWith('"')) continue;
-    depth += "{[".includes(sign[0]) ? 1 : -1;
-    if (depth === 0) return signs.lastIndex - from;
-  }
-  return null;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** Null where it is none. */
-function toCall(value: unknown): ToolCall | null {
-  if (typeof value !== "object" || value === null) return null;
-  const { name, arguments: given, parameters } = value as Record<string, unknown>;
-  const inputs = given ?? parameters ?? {};
-  if (typeof name !== "string" || (typeof inputs !== "object" && typeof inputs !== "string")) return null;
-  const text = typeof inputs === "string" ? inputs : JSON.stringify(inputs);
-  return { id: callId(), type: "function", function: { name, arguments: text } };
-}
-
-const SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-/** Nine letters and digits: Mistral's templates take no other. */
-const callId = (): string =>
-  [...crypto.getRandomValues(new Uint8Array(9))].map((byte) => SIGNS[byte % SIGNS.length]).join("");

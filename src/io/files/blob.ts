@@ -1,4 +1,4 @@
-// A Blob as a file.
+// A file on the user's disk, and what a server's answer is collected in.
 
 import { ModelError } from "../../errors.ts";
 import { allocate, checkRange } from "./bytes.ts";

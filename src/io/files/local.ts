@@ -1,4 +1,4 @@
-// Files on the user's disk: picked, dropped, or a directory handle.
+// Files on the user's disk: picked, dropped, or a directory handle. Fetched with the first of them.
 
 import { InputError, ModelError } from "../../errors.ts";
 import { BlobFile } from "./blob.ts";

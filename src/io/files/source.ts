@@ -22,9 +22,10 @@ export async function openSource(source: ModelSource, context: SourceContext): P
       { code: "bad-source" },
     );
   }
-  if ("getFileHandle" in source) return (await import("./local.ts")).openHandle(source);
+  const local = await import("./local.ts");
+  if ("getFileHandle" in source) return local.openHandle(source);
   const files: unknown[] = Array.from(source);
-  if (files.every((file) => file instanceof File)) return (await import("./local.ts")).openPicked(files);
+  if (files.every((file) => file instanceof File)) return local.openPicked(files);
   throw new InputError("model source: wrong kind; got a list of something else, want a list of File.", {
     code: "bad-source",
   });

@@ -116,27 +116,3 @@ function toTensor(file: ByteFile, { name, type, shape, begin, end }: Entry, data
 }
 
 const isUsable = (type: string): type is TensorType => type === "F32" || type === "F16" || type === "BF16";
-
-/**
- * Shard file → the tensors it must hold, from model.safetensors.index.json. Shards in name order. Throws ModelError for
- * a malformed map or a shard name that is more than a file name.
- */
-export function readShardMap(index: Record<string, unknown>, name: string): Map<string, Set<string>> {
-  const map = index["weight_map"];
-  if (!isObject(map)) {
-    throw new ModelError(`${name}: weight_map missing; got ${quote(map)}, want {tensor: file}.`);
-  }
-  const shards = new Map<string, Set<string>>();
-  for (const [tensor, shard] of Object.entries(map).toSorted(([, a], [, b]) => (String(a) < String(b) ? -1 : 1))) {
-    if (typeof shard !== "string" || !/^[\w][\w .+=,-]*\.safetensors$/.test(shard)) {
-      throw new ModelError(
-        `${name}: weight_map[${quote(tensor)}]; got ${quote(shard)}, want a .safetensors file name.`,
-      );
-    }
-    const tensors = shards.get(shard);
-    if (tensors) tensors.add(tensor);
-    else shards.set(shard, new Set([tensor]));
-  }
-  if (shards.size > 0) return shards;
-  throw new ModelError(`${name}: weight_map is empty; got no tensors, want the names of all.`);
-}

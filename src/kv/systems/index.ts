@@ -1,7 +1,9 @@
 // The systems that recipes know by name. SwiftKV is not among them: a checkpoint has it, or `convert` makes it.
 import type { SystemDefinition } from "../system.ts";
 import { kivi } from "./kivi/system.ts";
+import { kvsharer } from "./kvsharer/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
 import { shadow } from "./shadow/system.ts";
+import { think } from "./think/system.ts";
 
-export const SYSTEMS: readonly SystemDefinition[] = [kivi, pyramid, shadow, snapkv];
+export const SYSTEMS: readonly SystemDefinition[] = [kivi, kvsharer, pyramid, shadow, snapkv, think];

@@ -13,15 +13,8 @@ import type { ModelContext, Span } from "../context.ts";
 import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import type { AdapterProfile } from "../../gpu/profile.ts";
 import { using } from "../ops/variants.ts";
 import { type DecodeVariant, prefillGrid, type PrefillVariant } from "../ops/variant.ts";
-
-/** Equal splits of lists of `pages` pages, as many workgroups each. They change seldom, and parameters with them. */
-export function splitsFor({ splitting }: AdapterProfile, pages: number): Pick<Sizes, "splits" | "pagesPerSplit"> {
-  const splits = Math.min(splitting.most, ceilDiv(pages, splitting.pagesPerSplit));
-  return { splits, pagesPerSplit: ceilDiv(pages, splits) };
-}
 
 /** For caches with a sealed format: loaded before a model with one is made. */
 export const basis = new Later(() => import("./basis.ts"));
@@ -130,12 +123,9 @@ function numbersOf({ config, cache }: ModelContext, layer: number, arena: Arena,
 }
 
 /** Constants of a variant. */
-function decodeConstants({ config, cache }: ModelContext, { kernel, threads, pages }: DecodeVariant) {
+function decodeConstants({ config, cache }: ModelContext, { constants }: DecodeVariant) {
   const { heads: H, kvHeads: G, headWidth: E } = config;
-  const constants = { H, G, E, KV_BITS: cache.written.bits, R: H / G };
-  if (kernel === "attn_decode_regs") return constants;
-  if (kernel === "attn_decode_sg") return { ...constants, LANES: threads };
-  return { ...constants, PAGES: pages, WG: alignUp(Math.max(threads, (E * cache.written.bits) / 32), 8) };
+  return { H, G, E, KV_BITS: cache.written.bits, R: H / G, ...constants };
 }
 
 /** Single rows over the pages of every arena. */
@@ -215,6 +205,16 @@ function overRows(
   });
 }
 
+/** Keys of the longest list, rounded up to whole splits. */
+const listKeys = ({ splits, pagesPerSplit }: Sizes): number => splits * pagesPerSplit * BLOCK_TOKENS;
+
+/** Keys that the rows of a chunk see, added up: half of the square within the chunk, and all before it; at most a window for each. */
+function seenKeys(s: Sizes, window: number): number {
+  const rows = chunkRows(s);
+  const seen = rows * Math.max(0, listKeys(s) - rows / 2);
+  return window > 0 ? Math.min(seen, rows * window) : seen;
+}
+
 /** The rows of a prompt chunk over the written pages. */
 export function prefillAttention(
   model: ModelContext,
@@ -234,9 +234,9 @@ export function prefillAttention(
       buffers: buffersOf(model, layer, readers.span, arena),
       params: (s: Sizes) => ({ ...numbersOf(model, layer, arena, readers, s), count: chunkRows(s) }),
       grid: (s) => (s.arenas.includes(arena.number) ? prefillGrid(variant, chunkRows(s), H, G) : [0, 0, 0]),
-      bytes: (s) => 8 * chunkRows(s) * H * E,
-      // Keys before the chunk are unknown here; within it half of the square is visible.
-      flops: (s) => 2 * chunkRows(s) ** 2 * H * E,
+      // Queries and outputs, and the keys and values once: tiles of rows that run side by side find them in the cache.
+      bytes: (s) => 8 * chunkRows(s) * H * E + (listKeys(s) * G * arena.pageWords * 4) / BLOCK_TOKENS,
+      flops: (s) => 4 * seenKeys(s, model.config.windows[layer]!) * H * E,
     }),
   );
 }
@@ -247,13 +247,15 @@ function combine(
   { entries, firstRow, count }: Readers,
 ): AnyDispatch<Sizes> {
   const { heads: H, headWidth: E } = config;
+  const { threads: WG, columns: COLUMNS, batch: BATCH } = profile.combine;
+  const across = WG > COLUMNS ? ceilDiv(E, COLUMNS) : 1;
   return dispatch({
     kernel: attn_combine,
-    constants: { H, E, WG: profile.combineThreads },
+    constants: { H, E, WG, COLUMNS, BATCH },
     label: `layer ${layer} combine`,
     buffers: { partials: activations.partials, out: activations.attended },
     params: (s: Sizes) => ({ firstRow: firstRow(s), entries: entries(s) }),
-    grid: (s) => (entries(s) > 1 ? [H, count(s), 1] : [0, 0, 0]),
+    grid: (s) => (entries(s) > 1 ? [H, count(s), across] : [0, 0, 0]),
     bytes: (s) => 4 * count(s) * H * (entries(s) + 1) * E,
     flops: (s) => 2 * count(s) * H * entries(s) * E,
   });

@@ -8,6 +8,7 @@ import { columnOf } from "../../kv/layout.ts";
 import { Later } from "../../later.ts";
 import type { ModelConfig } from "../config.ts";
 import type { ModelContext } from "../context.ts";
+import { deepColumns, deepSlices } from "../ops/deep.ts";
 import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
@@ -97,26 +98,40 @@ export function projectNarrow(
   const { matrix } = product.qkv;
   const own = packedOf(product.qkv);
   const { headWidth: E } = model.config;
-  const cols = variant.kernel === "qkv_cols";
   return runsOf(model, product).map((run) => {
     const common = shared(model, product, run);
+    const { constants, groups } = narrowShape(variant, matrix, common.constants, { heads: run.count, rows: tileRows });
     return dispatch({
       kernel: families.qkv_narrow[variant.kernel],
       label: labelOf(product),
-      constants: {
-        ...common.constants,
-        ...own.constants,
-        UNIT: unitOf(matrix, variant.unit),
-        // qkv_cols takes rows one by one: one pipeline for any class
-        ...(cols ? { ROWS: SHORT_ROWS } : { ROWS: tileRows, SLICES: qkvSlices(variant, E, tileRows) }),
-      },
+      constants: { ...constants, ...own.constants },
       buffers: { ...common.buffers, ...own.buffers },
       params: (s: Sizes) => ({ ...common.params(s), ...own.numbers }),
-      grid: (s) => (product.rows(s) === 0 ? [0, 0, 0] : [run.count, 1, 1]),
+      grid: (s) => (product.rows(s) === 0 ? [0, 0, 0] : [run.count, groups, 1]),
       bytes: () => weightBytes(columnsOf(matrix, run.count * E)),
       flops: common.flops,
     });
   });
+}
+
+/** Constants of a kernel for few rows, and workgroups of a head. */
+function narrowShape(
+  variant: QkvNarrow,
+  matrix: Matrix,
+  { HEAD_NORM, ...shape }: { E: number; HEAD_NORM: number; KV_BITS: number; BIAS: number },
+  { heads, rows }: { heads: number; rows: number },
+): { constants: Readonly<Record<string, number>>; groups: number } {
+  const { E } = shape;
+  if (variant.kernel === "qkv_deep") {
+    const COLS = E % 8 === 0 ? Math.max(4, deepColumns(heads * E, 8)) : 4;
+    const SLICES = deepSlices(matrix, rows, COLS, variant.threads);
+    return { constants: { ...shape, COLS, SLICES, ROWS: rows }, groups: E / COLS };
+  }
+  const whole = { ...shape, HEAD_NORM, UNIT: unitOf(matrix, variant.unit) };
+  // qkv_cols takes rows one by one: one pipeline for any class
+  const own =
+    variant.kernel === "qkv_cols" ? { ROWS: SHORT_ROWS } : { ROWS: rows, SLICES: qkvSlices(variant, E, rows) };
+  return { constants: { ...whole, ...own }, groups: 1 };
 }
 
 export function projectWide(model: ModelContext, product: QkvProduct, variant: QkvWide): AnyDispatch<Sizes>[] {

@@ -17,15 +17,20 @@ export const contextOf = ({ systemContext, cache }: ModelContext, span: Span): S
 export const atPlace = (model: ModelContext, place: Place, layer: number, span: Span): AnyDispatch<Sizes>[] =>
   model.systems.flatMap((system) => system.at?.(place, layer, contextOf(model, span)) ?? []);
 
-/** Once the last layer has read a store: at the end of a prompt of which only some tokens stay, which, and their move; and what stands for a page that goes. */
+/** Once the last layer has read a store: at the end of a prompt, which tokens stay, and their move, and what is chosen for lists; and what stands for a page that goes. */
 export function keepTokens(model: ModelContext, layer: number, span: Span): AnyDispatch<Sizes>[] {
   const { layout } = model.cache.shape;
   const store = layout.reads[layer]!;
   const retaining = model.systems.find((system) => system.retaining)?.retaining;
-  if (!retaining || readersOf(layout, store).at(-1) !== layer) return [];
+  const choosing = model.systems.find((system) => system.choosing)?.choosing;
+  if ((!retaining && !choosing) || readersOf(layout, store).at(-1) !== layer) return [];
   const context = contextOf(model, span);
-  const ends = [...retaining.select(store, context), ...optional.now.keptMoves(context, store)];
-  const retires = retaining.retiring?.take(store, context) ?? [];
+  const ends = [
+    ...(retaining?.select(store, context) ?? []),
+    ...(choosing?.choose(store, context) ?? []),
+    ...(retaining ? optional.now.keptMoves(context, store) : []),
+  ];
+  const retires = retaining?.retiring?.take(store, context) ?? [];
   return [
     ...onlyIf(({ promptEnd }) => promptEnd !== null, ends),
     ...onlyIf(({ retiring }) => retiring !== null, retires),

@@ -1,6 +1,7 @@
 // The kernel variants that there are, by family. A line registers one: its kernel and constants, what it needs of an adapter
 // (`needs`), and the row classes that it is for (`classes`). Of those that an adapter can run for a class, the first one is
 // the default, and the others are measured against it. Those of adapters without a GPU: software.ts.
+import { alignUp, ceilDiv } from "../../errors.ts";
 import type { Offer } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
 import type { GemmVariant, GemvVariant, PackedVariant, WideVariant } from "./linear.ts";
@@ -12,6 +13,7 @@ import {
   type QkvPacked,
   qkvSlices,
   type QkvWide,
+  vectorLanes,
 } from "./variant.ts";
 
 export interface Candidates {
@@ -52,6 +54,17 @@ const packed = (TM: number, TN: number, WX: number, WY: number, HALF: 0 | 1, cla
     tile: [rows, columns],
   };
 };
+
+/** So many columns and threads of a workgroup along K, at most. */
+const deep = (columns: number, slices: number): GemvVariant => ({
+  name: `deep ${columns}·${slices}`,
+  needs: { threads: slices, workgroupBytes: 16384 },
+  kernel: "gemv_deep",
+  lanes: 0,
+  columns,
+  slices,
+  unit: 32,
+});
 
 /** Bytes of the two tiles of gemm_tile, each twice: vec4f. */
 const tileBytes = (BK: number, rows: number, columns: number): number => 16 * 2 * BK * (rows / 4 + columns / 4);
@@ -102,16 +115,34 @@ export const workgroup = (
     needs: { threads: WG, workgroupBytes: (4 * heads * (32 * pages + WG)) / kvHeads + 8 * WG + notes + 4 },
     kernel: "attn_decode",
     threads,
-    pages,
+    constants: { PAGES: pages, WG: alignUp(WG, 8) },
   };
 };
-export const subgroup = (threads: number): DecodeVariant => ({
-  name: `subgroup ${threads}`,
-  needs: { lanes: threads, threads },
+export const subgroup = (lanes: number): DecodeVariant => ({
+  name: `subgroup ${lanes}`,
+  needs: { lanes, threads: lanes },
   kernel: "attn_decode_sg",
-  threads,
-  pages: 1,
+  threads: lanes,
+  constants: { LANES: lanes },
 });
+
+/** Sums of attn_decode_vec that a lane can keep in registers. */
+const MOST_SUMS = 64;
+/** Loads of 16 bytes on several subgroups; where words of a slot do not come in fours, or its sums are too many, none. */
+function vectors(lanes: number, { heads, kvHeads, headWidth: E }: ModelConfig, kvBits: number): DecodeVariant[] {
+  const R = heads / kvHeads;
+  const sums = (R * 128 * ceilDiv(E * kvBits, 128 * lanes)) / kvBits;
+  if (lanes < 4 || (E * kvBits) % 128 > 0 || sums > MOST_SUMS) return [];
+  const V_LANES = vectorLanes(lanes, E, kvBits);
+  const made = (SUBGROUPS: number): DecodeVariant => ({
+    name: `vectors ${SUBGROUPS}·${lanes}`,
+    needs: { lanes, threads: SUBGROUPS * lanes, workgroupBytes: 4 * SUBGROUPS * R * (E + 3) },
+    kernel: "attn_decode_vec",
+    threads: SUBGROUPS * lanes,
+    constants: { LANES: lanes, V_LANES, SUBGROUPS },
+  });
+  return [made(4), made(2), made(1)];
+}
 
 export const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig): QkvNarrow => {
   const variant: QkvNarrow = {
@@ -140,6 +171,13 @@ const qkvPacked = (
     rows,
   };
 };
+const qkvDeep = (threads: number): QkvNarrow => ({
+  name: `deep ${threads}`,
+  needs: { threads, workgroupBytes: 16384 },
+  kernel: "qkv_deep",
+  unit: 32,
+  threads,
+});
 
 /** A tile that every adapter has the threads and memory for. */
 export const qkvLeast = (config: ModelConfig): QkvPacked =>
@@ -160,9 +198,14 @@ const qkvTiles = (config: ModelConfig): QkvPacked[] =>
 /** A GPU: coalesced loads, tiles in workgroup memory, subgroups where offered. */
 export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits: number): Candidates {
   return {
-    qkvNarrow: [qkvSplit(256, 16, config), qkvSplit(128, 16, config), qkvSplit(256, 32, config)],
+    qkvNarrow: [
+      ...(config.headNorm || kvBits < 16 ? [] : [qkvDeep(64), qkvDeep(128)]), // these know no whole head
+      qkvSplit(256, 16, config),
+      qkvSplit(128, 16, config),
+      qkvSplit(256, 32, config),
+    ],
     qkvWide: qkvTiles(config),
-    gemv: [split(8, 16), split(8, 32), split(16, 16), split(32, 8), split(8, 16, 32)],
+    gemv: [deep(8, 64), deep(4, 64), deep(8, 128), split(8, 16), split(8, 32), split(16, 16)],
     gemm: [
       packed(4, 4, 8, 8, 0, { most: 32 }),
       packed(4, 8, 8, 8, 0, { most: 64 }),
@@ -186,6 +229,7 @@ export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
       prefillTile(config, 32, true),
     ],
     decode: [
+      ...vectors(lanes, config, kvBits),
       ...(lanes >= 4 ? [subgroup(lanes)] : []),
       workgroup(64, 4, config, kvBits),
       workgroup(128, 8, config, kvBits),

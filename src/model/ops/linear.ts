@@ -5,6 +5,7 @@ import type { Bindable } from "../../gpu/kernel.ts";
 import { SHORT_ROWS } from "../../gpu/profile.ts";
 import { families, gemm_packed, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
+import { deepColumns, deepSlices } from "./deep.ts";
 import type { Sizes } from "./sizes.ts";
 import type { Variant } from "./variant.ts";
 import { type Matrix, pieceAt, type PieceRange, piecesOf, rangesOf, type Vector } from "../weights/matrix.ts";
@@ -50,13 +51,34 @@ function from(bound: Bindable, floats: number): Bindable {
 
 export interface GemvVariant extends Variant {
   kernel: keyof typeof families.gemv;
-  /** Threads along N, columns per thread. */
+  /** Threads along N; gemv_deep has none. */
   lanes: number;
+  /** Columns per thread, at most. */
   columns: number;
-  /** Threads along K (gemv_split). */
+  /** Threads along K, at most. */
   slices: number;
   /** Values of K per inner step, at most. */
   unit: number;
+}
+
+/** What a variant makes of a product: constants of its own, and workgroups. */
+function shapeOf(
+  { kernel, lanes, columns: most, slices, unit }: GemvVariant,
+  { matrix, epilogue }: Linear,
+  columns: number,
+  rows: number,
+): { own: Readonly<Record<string, number>>; groups: number } {
+  if (kernel === "gemv_deep") {
+    const COLS = isGated(epilogue) ? 8 : deepColumns(columns, most);
+    const own = { COLS, SLICES: deepSlices(matrix, rows, COLS, slices), ROWS: rows };
+    return { own, groups: ceilDiv(columns, COLS) };
+  }
+  const COLS = isGated(epilogue) ? Math.max(2, most) : most;
+  // gemv_cols takes rows one by one: one pipeline for any class
+  const threads =
+    kernel === "gemv_cols" ? { WG: lanes, ROWS: SHORT_ROWS } : { LANES: lanes, SLICES: slices, ROWS: rows };
+  const groups = ceilDiv(ceilDiv(columns, 4 * COLS) * 4, lanes);
+  return { own: { COLS, UNIT: unitOf(matrix, unit), ...threads }, groups };
 }
 
 /** Values per inner step: as many as divide K and the group, at least those of four words (f16: K may end within). */
@@ -76,19 +98,13 @@ function gemvPiece(
   piece: PieceRange,
   { tileRows, variant }: { tileRows: number; variant: GemvVariant },
 ): AnyDispatch<Sizes> {
-  const { matrix, epilogue, rows } = linear;
-  const COLS = isGated(epilogue) ? Math.max(2, variant.columns) : variant.columns;
-  const shared = { ...packedConstants(linear), UNIT: unitOf(matrix, variant.unit), COLS };
-  const own =
-    variant.kernel === "gemv_cols" // takes rows one by one: one pipeline for any class
-      ? { WG: variant.lanes, ROWS: SHORT_ROWS }
-      : { LANES: variant.lanes, SLICES: variant.slices, ROWS: tileRows };
+  const { own, groups } = shapeOf(variant, linear, piece.columns, tileRows);
   return dispatch({
     ...overPiece(gpu, linear, piece),
     kernel: families.gemv[variant.kernel],
-    constants: { ...shared, ...own },
-    grid: (s) => [rows(s) === 0 ? 0 : ceilDiv(ceilDiv(piece.columns, 4 * COLS) * 4, variant.lanes), 1, 1],
-    bytes: () => weightBytes({ ...matrix, columns: piece.columns }),
+    constants: { ...packedConstants(linear), ...own },
+    grid: (s) => [linear.rows(s) === 0 ? 0 : groups, 1, 1],
+    bytes: () => weightBytes({ ...linear.matrix, columns: piece.columns }),
   });
 }
 

@@ -51,7 +51,13 @@ export function softwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
   const { heads, kvHeads, headWidth } = config;
   const quad = lanes >= 4;
   const fits = quad && headWidth <= 128;
-  const decodeQuad: DecodeVariant = { name: "quad", needs: QUAD, kernel: "attn_decode_regs", threads: 4, pages: 1 };
+  const decodeQuad: DecodeVariant = {
+    name: "quad",
+    needs: QUAD,
+    kernel: "attn_decode_regs",
+    threads: 4,
+    constants: {},
+  };
   const prefillQuad: PrefillVariant = { name: "quad", needs: QUAD, kernel: "attn_prefill_regs", threads: 4 };
   return {
     qkvNarrow: [quad ? qkvCols : qkvSplit(64, 16, config)],

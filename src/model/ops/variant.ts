@@ -27,11 +27,15 @@ export interface PrefillVariant extends Variant {
 /** Single rows over pages. */
 export interface DecodeVariant extends Variant {
   kernel: keyof typeof families.attn_decode;
-  /** Threads of a workgroup; for attn_decode_sg lanes of its subgroup. */
+  /** Threads of a workgroup. */
   threads: number;
-  /** Pages that attn_decode takes at a time. */
-  pages: number;
+  /** Kernel constants of its own. */
+  constants: Readonly<Record<string, number>>;
 }
+
+/** Lanes of attn_decode_vec along a slot's V: as many as it has loads of 16 bytes, up to a power of two. */
+export const vectorLanes = (lanes: number, headWidth: number, kvBits: number): number =>
+  Math.min(lanes, 2 ** Math.ceil(Math.log2((headWidth * kvBits) / 128)));
 
 /** attn_prefill_regs takes 16 rows of a head on a quad of lanes, attn_prefill_tile a row of one head on two threads. */
 export function prefillGrid({ kernel, threads }: PrefillVariant, rows: number, heads: number, kvHeads: number): Grid {

@@ -19,8 +19,15 @@ function wordsOf(E: number, KV_BITS: number, slot: number): number[] {
   return KV_BITS > 8 ? words : [...words, pairAt({ E, KV_BITS }, "k", slot), pairAt({ E, KV_BITS }, "v", slot)];
 }
 
+/** A token of a list that goes to a slot of another page. */
+interface Move {
+  column: number;
+  from: { page: number; slot: number };
+  to: { page: number; slot: number };
+}
+
 /** Two sequences' lists and a prepared row, two arenas; each list keeps another number of tokens. */
-function make(seed: number, tiny = false) {
+export function compactCase(seed: number, tiny = false) {
   const uniform = random(seed);
   const upTo = (most: number) => Math.floor(uniform() * most);
   const [E, KV_BITS] = tiny ? ([8, 16] as const) : SHAPES[seed % SHAPES.length]!;
@@ -39,6 +46,7 @@ function make(seed: number, tiny = false) {
   const keptPages = Math.ceil(keepStride / 32);
   const to = new Uint32Array(G * keptPages * words).fill(0xdeadbeef);
   const want = to.slice();
+  const moves: Move[] = [];
   for (let head = 0; head < G; head++) {
     entry(row, 0, head, [0, 0, 0, 0]);
     const arenas = Array.from({ length: pages }, (_, i) => {
@@ -58,6 +66,11 @@ function make(seed: number, tiny = false) {
       if (arenas[Math.floor(slot / 32)] !== arena) continue;
       const source = (head * pages + Math.floor(slot / 32)) * words;
       const target = (head * keptPages + Math.floor(j / 32)) * words;
+      moves.push({
+        column: column + head,
+        from: { page: source, slot: slot % 32 },
+        to: { page: target, slot: j % 32 },
+      });
       const places = wordsOf(E, KV_BITS, j % 32);
       for (const [i, word] of wordsOf(E, KV_BITS, slot % 32).entries())
         want[target + places[i]!] = from[source + word]!;
@@ -71,7 +84,13 @@ function make(seed: number, tiny = false) {
     buffers: { table, keep, source: from, destination: to },
     want: { destination: want },
     terms: 1,
+    moves,
   };
+}
+
+function make(seed: number, tiny = false) {
+  const { moves: _, ...made } = compactCase(seed, tiny);
+  return made;
 }
 
 export default spec({

@@ -2,6 +2,8 @@ import { kivi_seal } from "../../../src/gpu/kernels.gen.ts";
 import { get, type PageShape, pageWords, put } from "../attn_case.ts";
 import { judgePage, type KiviShape, readCode, wordsOfPage } from "../kivi_page.ts";
 import { floats, pick, random, spec } from "../spec.ts";
+import { drawChannels, packChannels } from "../think_page.ts";
+import { uniforms } from "../vectors.ts";
 import { hadamardOf } from "./hadamard_query.ts";
 
 /** [32][E] keys or values with what quantisers find hard: outlier channels, outlier tokens, constant channels and slots. */
@@ -26,11 +28,13 @@ const stored = (shape: PageShape, kv: Uint32Array, page: number, kind: "k" | "v"
 const FEW = 40;
 
 /** Head width, bits of codes and of the source, and the block that is turned. */
-function drawShape(uniform: () => number, tiny: boolean): KiviShape & PageShape {
+function drawShape(uniform: () => number, tiny: boolean): Required<KiviShape> & PageShape {
   const widths = [8, 16, 24, 40, 64, 80, 96, 128, 256];
   const [K_BITS, V_BITS] = tiny ? [4, 8] : pick(uniform, [[2, 2], [4, 4], [8, 4], [2, 4], [8, 8], [4, 2]] as const); // prettier-ignore
   const E = tiny ? 8 : pick(uniform, Math.min(K_BITS, V_BITS) === 2 ? widths.filter((w) => w % 16 === 0) : widths);
-  return { E, K_BITS, V_BITS, KV_BITS: pick(uniform, [16, 32, 8, 4]), BLOCK: pick(uniform, [1, E & -E]) };
+  const BLOCK = pick(uniform, [1, E & -E]);
+  const KEYS = BLOCK > 1 ? E : pick(uniform, [E, E / 2 + 4 - ((E / 2) % 4), E - 4]);
+  return { E, KEYS, K_BITS, V_BITS, KV_BITS: pick(uniform, [16, 32, 8, 4]), BLOCK };
 }
 
 function make(seed: number, tiny = false) {
@@ -43,6 +47,8 @@ function make(seed: number, tiny = false) {
   const first = pick(uniform, [0, 1]);
   const moves = new Uint32Array(2 * (first + pages));
   const destination = new Uint32Array((pages + 1) * words.to).fill(0x7fc0dead);
+  const owners = Uint32Array.from({ length: first + pages }, () => Math.floor(uniform() * 3));
+  const channels = Array.from({ length: 3 }, () => drawChannels(uniform, { ...shape, KEYS: kivi.KEYS }));
   const expected = Array.from({ length: pages }, (_, i) => {
     const [from, to] = [i * words.from, ((pages - i) % (pages + 1)) * words.to];
     moves.set([from, to], 2 * (first + i));
@@ -51,40 +57,42 @@ function make(seed: number, tiny = false) {
         put({ shape, kv: source }, from, kind, slot, head);
     }
     const turned = (kind: "k" | "v") => stored(shape, source, from, kind).map((head) => hadamardOf(head, kivi.BLOCK));
-    return { page: to, keys: turned("k"), values: turned("v") };
+    const own = channels[owners[first + i]!]!;
+    const keys = turned("k").map((head) => Float64Array.from(own, (channel) => head[channel]!));
+    return { page: to, keys, values: turned("v"), list: kivi.KEYS < kivi.E ? packChannels(own) : [] };
   });
   const judge = (got: Uint32Array): string | null => {
     const untouched = destination.slice();
     for (const page of expected) {
       const wrong = judgePage(kivi, page, got);
       if (wrong) return ` page at ${page.page}: ${wrong}`;
+      const at = page.page + wordsOfPage(kivi).channels;
+      if (page.list.some((word, i) => got[at + i] !== word)) return ` page at ${page.page}: other channels are listed`;
       untouched.set(got.subarray(page.page, page.page + words.to), page.page);
     }
     const at = untouched.findIndex((word, i) => got[i] !== word);
     return at < 0 ? null : `[${at}] was written, want untouched`;
   };
   return {
-    label: `E ${kivi.E} from ${KV_BITS} to ${kivi.K_BITS}/${kivi.V_BITS} bits block ${kivi.BLOCK} first ${first}`,
+    label: `E ${kivi.E} keys ${kivi.KEYS} from ${KV_BITS} to ${kivi.K_BITS}/${kivi.V_BITS} bits block ${kivi.BLOCK} first ${first}`,
     constants: { ...kivi, WG: kivi.E, GROUP: wordsOfPage(kivi).group, KV_BITS },
     params: { first },
     grid: [pages, 1, 1] as const,
-    buffers: { moves, source, destination },
+    buffers: {
+      moves,
+      owners,
+      choices: Uint32Array.from(channels.flatMap((own) => [...packChannels(own)])),
+      source,
+      destination,
+    },
     want: { destination: judge },
     terms: 1,
   };
 }
 
-/** The numbers of ../shared/vectors/kv_checks.py, part B: a generator of its own, seed 2. */
-function* uniforms(seed: number): Generator<number> {
-  for (let x = seed; ;) {
-    x = (Math.imul(1664525, x) + 1013904223) >>> 0;
-    yield (2 * x) / 2 ** 32 - 1;
-  }
-}
-
-/** K [64, 16] with an outlier channel and a constant one; two words of its codes are known. */
+/** Part B of the checks: K [64, 16] with an outlier channel and a constant one; two words of its codes are known. */
 function golden() {
-  const kivi: KiviShape = { E: 16, K_BITS: 2, V_BITS: 2, BLOCK: 1 };
+  const kivi = { E: 16, KEYS: 16, K_BITS: 2, V_BITS: 2, BLOCK: 1 };
   const shape = { E: 16, KV_BITS: 32 };
   const words = { from: pageWords(shape), to: wordsOfPage(kivi).end };
   const source = new Uint32Array(2 * words.from);
@@ -110,6 +118,8 @@ function golden() {
     grid: [2, 1, 1] as const,
     buffers: {
       moves: Uint32Array.of(0, 0, words.from, words.to),
+      owners: new Uint32Array(2),
+      choices: new Uint32Array(4),
       source,
       destination: new Uint32Array(2 * words.to),
     },
@@ -127,12 +137,13 @@ export default spec({
   mutants: [
     [
       "keys by token",
-      "turned[slot * E + local] * scale);\n      most",
-      "turned[local * SLOTS + slot] * scale);\n      most",
+      "turned[slot * E + e] * scale);\n      most",
+      "turned[e * SLOTS + slot] * scale);\n      most",
       1,
     ],
     ["a group too narrow", "for (var i = first; i < first + GROUP; i++) {\n        low", "for (var i = first; i + 1u < first + GROUP; i++) {\n        low", 1], // prettier-ignore
     ["rounds down", "clamp(round(", "clamp(floor(", 1],
+    ["the first channels", "e = channel(owner, local)", "e = local", 1],
     ["pairs of the first slots", "slot0 * GROUPS + group", "group", 1],
   ],
 });

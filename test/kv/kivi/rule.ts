@@ -26,7 +26,7 @@ const turn = (rows: readonly Float64Array[], rotate: boolean): Float64Array[] =>
   rows.map((row) => hadamardOf(row, rotate ? row.length & -row.length : 1));
 
 /** 32 keys, in groups by channel. */
-function keyPage(page: readonly Float64Array[], { kbits, rotate }: KiviRule): Float64Array[] {
+export function keyPage(page: readonly Float64Array[], { kbits, rotate }: KiviRule): Float64Array[] {
   const turned = turn(page, rotate);
   const channels = Array.from(turned[0]!, (_, e) => coded(turned.map((key) => key[e]!), kbits)); // prettier-ignore
   const rows = page.map((_, slot) => Float64Array.from(channels, (channel) => channel[slot]!));
@@ -34,7 +34,7 @@ function keyPage(page: readonly Float64Array[], { kbits, rotate }: KiviRule): Fl
 }
 
 /** 32 values, in groups of up to 32 channels each. A head that is padded has zeros up to the next multiple of 8. */
-function valuePage(page: readonly Float64Array[], { vbits, rotate }: KiviRule): Float64Array[] {
+export function valuePage(page: readonly Float64Array[], { vbits, rotate }: KiviRule): Float64Array[] {
   const { length } = page[0]!;
   const width = 8 * Math.ceil(length / 8);
   const group = [32, 16, 8].find((size) => width % size === 0)!;
@@ -46,10 +46,12 @@ function valuePage(page: readonly Float64Array[], { vbits, rotate }: KiviRule): 
   return turn(rows, rotate);
 }
 
-type Page = readonly Float64Array[];
+export type Page = readonly Float64Array[];
 
 /** Rows of a list with their first `sealed` ones as codes give them back. Pages do not change: each is coded once. */
-function coder(of: (page: Page) => Float64Array[]): (list: string, rows: Page, sealed: number) => Float64Array[] {
+export function coder(
+  of: (page: Page) => Float64Array[],
+): (list: string, rows: Page, sealed: number) => Float64Array[] {
   const known = new Map<string, Float64Array[]>();
   const page = (list: string, rows: Page, i: number): Float64Array[] => {
     const key = `${list} ${i}`;

@@ -1,5 +1,6 @@
 // The time of each of ShadowKV's dispatches in a layer of a model's shape, on Dawn in Node.
 //   node test/native.mjs --entry test/kv/shadow/parts.ts [tokens]
+import * as more from "../../../src/kv/more.ts";
 import { useDawn } from "../../dawn.ts";
 import { argv, exit } from "node:process";
 import { Gpu } from "../../../src/gpu/device.ts";
@@ -31,20 +32,25 @@ await shadow.load!();
 const kv = parseRecipe("shadow:budget=512").resolve(model, bounds);
 const plan = planOf(kv, bounds);
 const { layout } = kv;
-const cache = new KvCache(gpu, {
-  layout,
-  kvHeads: 3,
-  headWidth: 64,
-  tiers: tiersOf(kv, bounds),
-  streamed: null,
-  privatePages: privatePagesOf(kv, bounds),
-  regions: plan.privatePages!.stateBlocks!,
-  sequences: 1,
-  maxPages: bounds.context / 32,
-  room: bounds.context / 32,
-  arenaBytes: 2 ** 27,
-  records: 64,
-});
+const cache = new KvCache(
+  gpu,
+  {
+    layout,
+    kvHeads: 3,
+    headWidth: 64,
+    tiers: tiersOf(kv, bounds),
+    streamed: null,
+    choiceWords: 0,
+    privatePages: privatePagesOf(kv, bounds),
+    regions: plan.privatePages!.stateBlocks!,
+    sequences: 1,
+    maxPages: bounds.context / 32,
+    room: bounds.context / 32,
+    arenaBytes: 2 ** 27,
+    records: 64,
+  },
+  more,
+);
 const noise = (size: number) => Uint32Array.from({ length: size / 4 }, () => Math.floor(Math.random() * 2 ** 32) & 0xbbffbbff); // prettier-ignore
 for (const { buffers } of cache.writtenArenasOf(0))
   for (const buffer of buffers) gpu.write(buffer, 0, noise(buffer.size));

@@ -71,7 +71,7 @@ const nextStep = (prompt: readonly number[], kept: KeptPages): Batch =>
 /** Keys and values of the first two chunks of page 1 of every list: eight slots each, which lie together. */
 function pages(gpu: Gpu, { context: { cache } }: Transformer, kept: KeptPages): void {
   const half = cache.shape.headWidth * 32 * 4; // bytes of the keys of a page, and of its values
-  const stretches = cache.stretchesOfKept(kept); // two pages a list
+  const stretches = cache.privatePages!.stretches(kept); // two pages a list
   for (const { buffer, offset } of stretches.filter((_, i) => i % 2 === 1)) {
     for (const at of [offset, offset + half]) exchange(gpu, buffer, at, half / 4);
   }

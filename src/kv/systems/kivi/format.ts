@@ -1,7 +1,9 @@
 // A page of KIVI: codes of few bits with a scale and a minimum (f16), keys in groups by channel over the page's 32 tokens,
 // values in groups of channels by token. The kernel's header and docs/kv.md draw it. Source: Liu et al., KIVI (2402.02750).
+import { alignUp } from "../../../errors.ts";
 import { kivi_seal } from "../../../gpu/kernels.gen.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
+import { CHANNELS_OF_WORD, type KeyWidth, queryOfChannels } from "../../channels.ts";
 import type { SealedFormat } from "../../format.ts";
 import { hadamard, hadamardBlock } from "../../hadamard.ts";
 
@@ -21,27 +23,29 @@ const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % 
 /** Channels of a value that share a scale: as many as divide the head. */
 const groupOf = (width: number): number => divisor(width, GROUP);
 
-/** First words of the parts of a page. */
-function partsOf(width: number, { kbits, vbits }: KiviOptions) {
-  const keyPairs = (BLOCK_TOKENS * width * kbits) / 32;
-  const values = keyPairs + width;
+/** First words of the parts of a page whose keys have `keys` channels; of fewer than all, their list comes last. */
+function partsOf(width: number, keys: number, { kbits, vbits }: KiviOptions) {
+  const keyPairs = BLOCK_TOKENS * Math.ceil((keys * kbits) / 32);
+  const values = keyPairs + keys;
   const valuePairs = values + (BLOCK_TOKENS * width * vbits) / 32;
-  return { keyPairs, values, valuePairs, end: valuePairs + (BLOCK_TOKENS * width) / groupOf(width) };
+  const channels = valuePairs + (BLOCK_TOKENS * width) / groupOf(width);
+  const listed = keys < width ? keys / CHANNELS_OF_WORD : 0;
+  return { keyPairs, values, valuePairs, channels, end: alignUp(channels + listed, 4) };
 }
 
 /** How attn_decode reads such a page: what shaders/lib/format_slot.wgsl declares, for this format. */
-function reader(width: number, options: KiviOptions): string {
+function reader(width: number, keys: number, options: KiviOptions): string {
   const { kbits, vbits } = options;
-  const { keyPairs, values, valuePairs } = partsOf(width, options);
+  const { keyPairs, values, valuePairs, channels } = partsOf(width, keys, options);
   const group = groupOf(width);
   return `// pages of KIVI: keys of ${kbits} bits by channel, values of ${vbits} bits in groups of ${group} channels
-const KEY_WIDTH = ${width}u;
+const KEY_WIDTH = ${keys}u;
 const VALUE_WORDS = ${(width * vbits) / 32}u;
 const PAIRS = ${16 / vbits}u;
 const WORD_VALUES = ${32 / vbits}u;
 const NOTES = 0u;
 
-fn key_query(at: u32, page: u32, e4: u32) -> vec4f { return q[at + e4]; }
+${keys < width ? queryOfChannels(channels) : "fn key_query(at: u32, page: u32, e4: u32) -> vec4f { return q[at + e4]; }"}
 fn key_score(product: f32, page: u32, slot: u32) -> f32 { return product; }
 fn key_opening(page: u32, slot: u32) -> vec2f { return vec2f(); }
 
@@ -69,13 +73,16 @@ fn value_pair(word: u32, i: u32, opening: vec2f) -> vec2f {
 }`;
 }
 
-export const kiviFormat = (options: KiviOptions): SealedFormat => ({
+const ALL: KeyWidth = (width) => width;
+
+export const kiviFormat = (options: KiviOptions, keysOf = ALL): SealedFormat => ({
   name: `kivi ${options.kbits}/${options.vbits} bits${options.rotate ? ", rotated" : ""}`,
-  words: (width) => partsOf(width, options).end,
-  reader: (width) => reader(width, options),
+  words: (width) => partsOf(width, keysOf(width), options).end,
+  reader: (width) => reader(width, keysOf(width), options),
   seal: kivi_seal,
   sealConstants: (width, { bits }) => ({
     E: width,
+    KEYS: keysOf(width),
     WG: width,
     BLOCK: options.rotate ? hadamardBlock(width) : 1,
     K_BITS: options.kbits,
@@ -83,5 +90,5 @@ export const kiviFormat = (options: KiviOptions): SealedFormat => ({
     GROUP: groupOf(width),
     KV_BITS: bits,
   }),
-  ...(options.rotate ? { basis: hadamard } : {}),
+  ...(options.rotate ? { basis: hadamard } : { narrowed: (keysOf) => kiviFormat(options, keysOf) }),
 });

@@ -6,6 +6,7 @@ import type { Arena } from "../../arena.ts";
 import { BLOCK_TOKENS, blocksFor } from "../../blocks.ts";
 import type { KvCache } from "../../cache.ts";
 import { columnOf } from "../../layout.ts";
+import { lastRows } from "../../plan.ts";
 import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
 import { readersOf } from "../swiftkv/layout.ts";
 
@@ -123,8 +124,8 @@ function common(context: SystemContext, { layer, windowRows }: Scoring, arena: A
     constants: { WG: threadsFor(windowRows * R), E, KV_BITS: cache.written.bits, H, R },
     buffers: { q: query, rows: records, table: cache.lists.table, kv: arena.buffers[cache.bundleOf(store)]! },
     params: (end: PromptEndSizes | null) => ({
-      firstRow: end?.windowAt ?? 0,
-      queries: (end?.windowRows ?? 0) * R,
+      firstRow: lastRows(end, windowRows).first,
+      queries: lastRows(end, windowRows).count * R,
       listLength: cache.lists.listLength,
       columns: cache.columns,
       column: columnOf(store, G),
@@ -147,7 +148,8 @@ function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): An
   const { cache, model } = context;
   const { constants, buffers, params, store } = common(context, scoring, arena);
   const pages = ({ promptEnd }: StepSizes) => blocksFor(promptEnd?.tokens ?? 0);
-  const queries = ({ promptEnd }: StepSizes) => ((promptEnd?.windowRows ?? 0) * model.heads) / model.kvHeads;
+  const queries = ({ promptEnd }: StepSizes) =>
+    (lastRows(promptEnd, scoring.windowRows).count * model.heads) / model.kvHeads;
   const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
   const arenas = cache.writtenArenasOf(store);
   const place = arenas.findIndex(({ number }) => number === arena.number);

@@ -24,7 +24,7 @@ export function recall<D>(
   const { lanes: LANES, movers } = threadsOf(context);
   const workgroups = Math.min(SELECTED, movers);
   const constants = { LANES, E, G, KV_BITS: cache.written.bits };
-  const kv = cache.privateArena!.buffers[cache.bundleOf(store)]!;
+  const kv = cache.privatePages!.arena.buffers[cache.bundleOf(store)]!;
   // At most: how many are missing is on the GPU.
   const tokens = (s: D) => count(s) * G * SELECTED * CHUNK;
   return dispatch({

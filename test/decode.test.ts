@@ -1,0 +1,74 @@
+// What decoding asks of a GPU, counted without one: workgroups of each dispatch, loads, and loops that compilers guard.
+import { expect, test } from "playwright/test";
+import { globals } from "webgpu";
+import * as kernels from "../src/gpu/kernels.gen.ts";
+import { specialise } from "../src/gpu/specialise.ts";
+import { textOf } from "../src/gpu/text.ts";
+import { DEVICES } from "../tools/predict/devices.ts";
+import { factsOf } from "../tools/predict/facts.ts";
+import { openNamed } from "../tools/predict/open.ts";
+import { dispatchesOf, type Repeated } from "../tools/predict/paper.ts";
+
+Object.assign(globalThis, globals);
+
+const M4 = DEVICES.find(({ name }) => name === "M4 Pro")!; // subgroups of 32
+
+/** Workgroups for each core of a GPU of 40 cores. */
+const perCore = ({ grid: [x, y, z] }: Repeated): number => (x * y * z) / 40;
+
+/** Dispatches of a token after prompts of these lengths. */
+async function decodeOf(shape: string, lengths: readonly number[]): Promise<(readonly Repeated[])[]> {
+  const context = Math.max(...lengths) + 64;
+  const costs = await dispatchesOf(await openNamed(shape), factsOf(M4), lengths, { kv: "f16", context });
+  return costs.map(({ decode }) => decode);
+}
+
+const count = (dispatches: readonly Repeated[]): number => dispatches.reduce((sum, each) => sum + each.count, 0);
+
+for (const shape of ["smollm2-135m", "qwen2.5-0.5b", "llama-3.2-1b", "llama-3.2-3b"]) {
+  test(`${shape}: a decoded token fills a GPU of 40 cores with every product and with attention`, async () => {
+    const [dispatches] = await decodeOf(shape, [4096]);
+    const busy = dispatches!.filter(({ kernel: { name } }) => /^(gemv|qkv|attn_decode)/.test(name));
+    expect(busy.length).toBeGreaterThanOrEqual(6); // heads, attention, output, gate·up, down, logits
+    for (const each of busy) expect(perCore(each), `${each.label}, ${each.kernel.name}`).toBeGreaterThanOrEqual(4);
+  });
+}
+
+test("a list of eight pages is read by one workgroup, and nothing is merged", async () => {
+  const [short, long] = await decodeOf("smollm2-135m", [200, 300]);
+  const LAYERS = 30;
+  expect(count(long!) - count(short!)).toBe(LAYERS);
+});
+
+/** The text of attn_decode_vec for heads of 64 in f16, on subgroups of 32. */
+const attention = async (): Promise<string> => {
+  const constants = { R: 3, E: 64, KV_BITS: 16, LANES: 32, V_LANES: 8, SUBGROUPS: 4 };
+  return specialise({ ...kernels.attn_decode_vec, code: await textOf(kernels.attn_decode_vec) }, constants);
+};
+
+test("decode attention loads a page of 32 slots with 16 instructions of a subgroup", async () => {
+  const code = await attention();
+  const pages = code.slice(code.indexOf("// All loads"), code.indexOf("// Scores, and weights"));
+  const loads = pages.match(/= (kv\[|value_load\()/g)!.length;
+  expect(pages).not.toContain("for (");
+  const groups = 32 / 8; // a subgroup takes eight slots
+  expect(loads * groups).toBe(16);
+});
+
+// Seen in what Tint makes of them (Dawn's dump_shaders, version of 2026-11): a loop gets a counter against endless ones, unless it
+// counts by one from anything to a constant, or down to 0. A bound out of a parameter, or a step of two, is guarded.
+const UNGUARDED = [
+  /^var (\w+) = [^;]+; \1 < (?:[A-Z][A-Z0-9_]*|\d+u|min|[ (),+*/-])+; \1\+\+$/,
+  /^var (\w+) = [^;]+; \1 > 0u; \1--$/,
+];
+
+test("kernels that decode has most of its time in have no guarded loop", async () => {
+  for (const kernel of [kernels.attn_decode_vec, kernels.attn_combine, kernels.gemv_deep, kernels.qkv_deep]) {
+    const code = (await textOf(kernel)).replace(/\/\/.*$/gm, "");
+    const heads = [...code.matchAll(/for \((.*?)\) \{/g)].map(([, head]) => head!);
+    expect(heads.length).toBeGreaterThan(0);
+    const guarded = heads.filter((head) => !UNGUARDED.some((form) => form.test(head)));
+    expect(guarded, kernel.name).toEqual([]);
+    expect(code).not.toMatch(/\b(while|loop)\b/);
+  }
+});
