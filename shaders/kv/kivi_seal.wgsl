@@ -58,10 +58,7 @@ fn load_slots(page: u32, slot0: u32, isValue: bool, local: u32) {
 }
 
 // Channel i of those that stay.
-fn channel(owner: u32, i: u32) -> u32 {
-  if (KEYS == E) { return i; }
-  return chosen(owner, i);
-}
+fn channel(owner: u32, i: u32) -> u32 { return select(chosen(owner, i), i, KEYS == E); }
 
 // A word of key codes of the slot at turned[at], from channel `first` of those that stay on.
 fn key_word(at: u32, owner: u32, first: u32) -> u32 {
