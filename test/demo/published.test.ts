@@ -43,7 +43,7 @@ test("example: two replies at once from a worker, which the policy lets start", 
     wait,
   );
   for (const id of ["first", "second"]) await expect(page.locator(`#${id}`)).toHaveText(/\w{3}/);
-  expect(page.workers()).toEqual([]); // ended with its engine
+  await expect.poll(() => page.workers(), wait).toEqual([]); // ended with its engine
   expect(faults).toEqual([]);
   await page.close();
 });

@@ -90,7 +90,7 @@ function takeInputs(model: ModelContext, arena: BlockArena, tile: Tile): AnyDisp
 function projectTile(model: ModelContext, store: number, tile: Tile): AnyDispatch<Sizes>[] {
   const { weights, activations, spans, cache } = model;
   const layer = cache.shape.layout.boundary;
-  return projectQkv(model, 0, {
+  return projectQkv(model, Infinity, {
     layer,
     qkv: weights.layers[layer]!.qkv,
     range: "keysValues",
