@@ -1,6 +1,6 @@
 // Requests in time: schedule, launch, read. The step after the current one is launched before the current one is read, and
-// where steps are short the one after that, so the GPU never waits for JavaScript. Where a reply is constrained, what its next token may be follows from the one being
-// read: the step's rows run meanwhile, and are sampled once it has been read.
+// where steps are short the one after that, so the GPU never waits for JavaScript. Where a reply is constrained, what its next
+// token may be follows from the one being read: the step's rows run meanwhile, and are sampled once it has been read.
 import type { FinishReason } from "../api.ts";
 import type { Attended } from "../attended.ts";
 import { BlockPool } from "../kv/blocks.ts";

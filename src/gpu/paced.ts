@@ -8,7 +8,10 @@ type Prepared = Pick<Program<never>, "encode"> & {
   costs: readonly (Cost | null)[];
 };
 
-/** Encodes them one after another. What a submit has no room for goes into the next one. Returns the encoder of the last, which is the caller's to submit. */
+/**
+ * Encodes them one after another. What a submit has no room for goes into the next one. Returns the encoder of the last, which
+ * is the caller's to submit.
+ */
 export function encodePaced(
   gpu: Pick<Gpu, "device" | "submit" | "pace">,
   begun: GPUCommandEncoder,

@@ -51,7 +51,10 @@ export class Rhythm {
     this.#narrowMs = costs.reduce((ms, cost) => ms + this.#gpu.pace.expected(cost), 0);
   }
 
-  /** Of an input of which `left` tokens are left. As many as there is room for, halved until no dispatch takes longer than a submit may. */
+  /**
+   * Of an input of which `left` tokens are left. As many as there is room for, halved until no dispatch takes longer than a
+   * submit may.
+   */
   chunkRows(left: number): number {
     let rows = this.#most;
     if (this.isStarting) {

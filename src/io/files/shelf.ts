@@ -49,6 +49,7 @@ export class Shelf {
   readonly #older = new Set<string>();
   readonly #notes = new Set<string>();
   readonly #files = new Set<{ close(): void }>();
+  #overflow: Promise<ModelError> | undefined;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -111,8 +112,15 @@ export class Shelf {
     throw await this.#full(`got ${free}, want ${size(bytes)} more`);
   }
 
-  /** The error for a storage that takes no more, once everything that this load put there is gone. */
-  async overflow(): Promise<ModelError> {
+  /**
+   * The error for a storage that takes no more, once everything that this load put there is gone. Several pieces under way may
+   * be refused; the first to be counts what is there, and all have its error.
+   */
+  overflow(): Promise<ModelError> {
+    return (this.#overflow ??= this.#emptied());
+  }
+
+  async #emptied(): Promise<ModelError> {
     const files = [...this.#opened.values()].filter(({ record }) => record?.version);
     const held = files.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
     const all = files.reduce((sum, { record }) => sum + record!.version!.size, 0);

@@ -1,5 +1,6 @@
 // Row classes: a program serves as many rows as its class says, at most. Narrow ones read weights row by row (GEMV), wide
 // ones multiply them as a matrix; the kernels of each class are chosen for it.
+import { assert } from "../../errors.ts";
 import type { AdapterProfile } from "../../gpu/profile.ts";
 
 /** The most rows of a class; Infinity: any number. */
@@ -7,7 +8,10 @@ export type RowClass = number;
 
 export const MOST_NARROW = 8;
 
-export const isNarrow = (rows: RowClass): boolean => rows <= MOST_NARROW;
+export function isNarrow(rows: RowClass): boolean {
+  assert(rows >= 1, `isNarrow: got a class of ${rows} rows, want at least 1; Infinity for any number`);
+  return rows <= MOST_NARROW;
+}
 
 /** Of an adapter's profile, ascending. */
 type Classes = Pick<AdapterProfile, "narrowRows" | "wideRows">;

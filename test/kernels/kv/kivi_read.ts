@@ -3,10 +3,10 @@ import { attn_decode } from "../../../src/gpu/kernels.gen.ts";
 import { withSnippet } from "../../../src/gpu/text.ts";
 import { kiviFormat } from "../../../src/kv/systems/kivi/format.ts";
 import type { Cache } from "../attn_case.ts";
-import { decodeCase } from "../attention/attn_decode.ts";
 import { type KiviShape, readCode, readPair, wordsOfPage } from "../kivi_page.ts";
 import { halfBits } from "../matrix.ts";
 import { type KernelSpec, pick, random, spec } from "../spec.ts";
+import { readCase } from "./read_case.ts";
 
 /** Words of a page of f32, the reference's. */
 const f32Words = (E: number): number => 64 * E;
@@ -45,12 +45,9 @@ function encoded(uniform: () => number, shape: KiviShape, { kv }: Cache): Uint32
   return words;
 }
 
-function make(seed: number, shape: KiviShape, [H, G]: readonly [number, number], tiny: boolean) {
-  const { E } = shape;
+function make(seed: number, shape: KiviShape, heads: readonly [number, number], tiny: boolean) {
   const uniform = random(5000 + seed);
-  const base = decodeCase(seed, tiny, [H, G, E, 32], (cache) => encoded(uniform, shape, cache));
-  const PAGES = tiny ? 1 : 2;
-  return { ...base, constants: { H, G, E, R: H / G, WG: tiny ? 8 : Math.max(64, E), PAGES } };
+  return readCase(seed, { E: shape.E, heads, tiny }, (cache) => encoded(uniform, shape, cache));
 }
 
 function readerSpec(kbits: number, vbits: number, E: number, heads: readonly [number, number]): KernelSpec {

@@ -4,9 +4,9 @@ import { withSnippet } from "../../../src/gpu/text.ts";
 import { WRITTEN_FORMATS } from "../../../src/kv/format.ts";
 import { thinkFormat } from "../../../src/kv/systems/think/format.ts";
 import { type Cache, get, pageWords, put } from "../attn_case.ts";
-import { decodeCase } from "../attention/attn_decode.ts";
 import { type KernelSpec, random, spec } from "../spec.ts";
 import { drawChannels, narrowed, type ThinkShape } from "../think_page.ts";
+import { readCase } from "./read_case.ts";
 
 const NAN = 0x7fc00000;
 
@@ -34,12 +34,9 @@ function encoded(uniform: () => number, shape: ThinkShape, { kv }: Cache): Uint3
   return words;
 }
 
-function make(seed: number, shape: ThinkShape, [H, G]: readonly [number, number], tiny: boolean) {
-  const { E } = shape;
+function make(seed: number, shape: ThinkShape, heads: readonly [number, number], tiny: boolean) {
   const uniform = random(6000 + seed);
-  const base = decodeCase(seed, tiny, [H, G, E, 32], (cache) => encoded(uniform, shape, cache));
-  const PAGES = tiny ? 1 : 2;
-  return { ...base, constants: { H, G, E, R: H / G, WG: tiny ? 8 : Math.max(64, E), PAGES } };
+  return readCase(seed, { E: shape.E, heads, tiny }, (cache) => encoded(uniform, shape, cache));
 }
 
 function readerSpec(

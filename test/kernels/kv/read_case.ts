@@ -1,0 +1,14 @@
+// A case of attn_decode over pages of another format, as a system's reader of sealed pages is tested.
+import type { Cache } from "../attn_case.ts";
+import { decodeCase } from "../attention/attn_decode.ts";
+
+/** `encode` puts a page of the format in the place of each page of f32, and leaves in the cache what that one stands for. */
+export function readCase(
+  seed: number,
+  { E, heads: [H, G], tiny }: { E: number; heads: readonly [number, number]; tiny: boolean },
+  encode: (cache: Cache) => Uint32Array,
+) {
+  const base = decodeCase(seed, tiny, [H, G, E, 32], encode);
+  const PAGES = tiny ? 1 : 2;
+  return { ...base, constants: { H, G, E, R: H / G, WG: tiny ? 8 : Math.max(64, E), PAGES } };
+}
