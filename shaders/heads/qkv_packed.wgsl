@@ -22,7 +22,6 @@ override BIAS: u32 = 0;       // 1: add bias
 override HEAD_NORM: u32 = 0;  // 1: queries and keys are RMS-normalised per head
 
 const BITS: u32 = 4;   // 4, 8, 16 or 32
-const HALF: u32 = 0;   // 1: weights are f16 in the tile (shader-f16)
 const E: u32 = 64;     // head width, a multiple of 8
 const TM: u32 = 8;     // rows per thread
 const WY: u32 = 8;     // threads along rows, a power of two

@@ -2889,7 +2889,6 @@ export const qkv_packed = {
   },
   "tiles": {
     "BITS": 4,
-    "HALF": 0,
     "E": 64,
     "TM": 8,
     "WY": 8,

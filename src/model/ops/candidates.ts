@@ -158,16 +158,15 @@ export const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelC
 const qkvPacked = (
   { headWidth: E }: ModelConfig,
   [TM, WY, BK]: readonly [number, number, number],
-  HALF: 0 | 1 = 0,
   classes = {},
 ): QkvPacked => {
   const [rows, threads] = [TM * WY, (E / 8) * WY];
   return {
-    name: `packed ${rows} rows by ${threads}, ${BK} deep${HALF ? ", f16" : ""}`,
-    needs: { threads, workgroupBytes: BK * (4 * rows + (4 >> HALF) * E + rows) + 16 * threads, f16: HALF === 1 },
+    name: `packed ${rows} rows by ${threads}, ${BK} deep`,
+    needs: { threads, workgroupBytes: BK * (4 * rows + 4 * E + rows) + 16 * threads },
     classes,
     kernel: "qkv_packed",
-    constants: { TM, WY, BK, HALF },
+    constants: { TM, WY, BK },
     rows,
   };
 };
@@ -185,14 +184,12 @@ export const qkvLeast = (config: ModelConfig): QkvPacked =>
 
 const qkvTiles = (config: ModelConfig): QkvPacked[] =>
   config.headWidth > 128
-    ? [qkvPacked(config, [8, 4, 8]), qkvPacked(config, [16, 4, 8], 0, { least: 64 })]
+    ? [qkvPacked(config, [8, 4, 8]), qkvPacked(config, [16, 4, 8], { least: 64 })]
     : [
         { ...qkvLeast(config), classes: { most: 32 } },
-        qkvPacked(config, [8, 8, 32], 0, { least: 64 }),
-        qkvPacked(config, [8, 8, 16], 0, { least: 64 }),
+        qkvPacked(config, [8, 8, 32], { least: 64 }),
+        qkvPacked(config, [8, 8, 16], { least: 64 }),
         { ...qkvLeast(config), classes: { least: 64 } },
-        qkvPacked(config, [4, 8, 32], 1),
-        qkvPacked(config, [8, 8, 32], 1, { least: 64 }),
       ];
 
 /** A GPU: coalesced loads, tiles in workgroup memory, subgroups where offered. */

@@ -7,7 +7,8 @@ function make(seed: number, tiny = false) {
   const base = prefillCase(seed, tiny);
   const WG = tiny ? 8 : base.constants.E % 32 === 0 ? 64 : 32; // one per shape: each compiles for seconds
   const { H, G, E } = base.constants;
-  const SHARE = tiny || E % 16 === 0 ? 1 : 0;
+  const fits = 8192 + 64 * WG + 2 * WG * E <= 16_384; // what every adapter has of workgroup memory
+  const SHARE = tiny || (E % 16 === 0 && fits) ? 1 : 0;
   const tokens = Math.floor(WG / 2 / (H / G));
   const grid = [Math.ceil(base.params.count / tokens), G, 1] as const;
   return { ...base, label: `${base.label} WG ${WG} SHARE ${SHARE}`, constants: { ...base.constants, WG, SHARE }, grid };
