@@ -72,3 +72,13 @@ test("kernels that decode has most of its time in have no guarded loop", async (
     expect(code).not.toMatch(/\b(while|loop)\b/);
   }
 });
+
+test("a draw after top-k and top-p has its threads wait for each other 23 times", async () => {
+  const code = await textOf(kernels.sample_filter);
+  const barriers = (text: string): number => text.split("workgroupBarrier();").length - 1;
+  const round = code.slice(code.indexOf("for (var round"), code.indexOf("search = next_digit"));
+  const rounds = 2 + 4 + 4; // peaks, then tokens, for top-k; tokens for top-p
+  expect(barriers(code) - barriers(round) + rounds * barriers(round)).toBe(23);
+  // Those of no round stand in no loop: they are indented as a function's own lines are.
+  expect(barriers(code) - barriers(round)).toBe(code.match(/^ {2}workgroupBarrier\(\);$/gm)!.length);
+});
