@@ -34,6 +34,13 @@ for (const shape of ["smollm2-135m", "qwen2.5-0.5b", "llama-3.2-1b", "llama-3.2-
   });
 }
 
+test("a decoded token of SmolLM2-135M is 154 dispatches: five a layer, and no norm before the logits", async () => {
+  const [dispatches] = await decodeOf("smollm2-135m", [200]);
+  const SAMPLED = 2; // slices of the vocabulary, and their merging
+  expect(count(dispatches!)).toBe(1 + 30 * 5 + 1 + SAMPLED);
+  expect(dispatches!.map(({ label }) => label)).not.toContain("final norm");
+});
+
 test("a list of eight pages is read by one workgroup, and nothing is merged", async () => {
   const [short, long] = await decodeOf("smollm2-135m", [200, 300]);
   const LAYERS = 30;
