@@ -63,14 +63,19 @@ test("decode attention loads a page of 32 slots with 16 instructions of a subgro
 });
 
 // Seen in what Tint makes of them (Dawn's dump_shaders, version of 2026-11): a loop gets a counter against endless ones, unless it
-// counts by one from anything to a constant, or down to 0. A bound out of a parameter, or a step of two, is guarded.
+// counts by one from anything to a constant, or down to 0. Guarded: a bound out of a parameter, of the dispatch or of a
+// function, or out of a variable; a second condition; a step of two.
 const UNGUARDED = [
   /^var (\w+) = [^;]+; \1 < (?:[A-Z][A-Z0-9_]*|\d+u|min|[ (),+*/-])+; \1\+\+$/,
   /^var (\w+) = [^;]+; \1 > 0u; \1--$/,
 ];
 
-test("kernels that decode has most of its time in have no guarded loop", async () => {
-  for (const kernel of [kernels.attn_decode_vec, kernels.attn_combine, kernels.gemv_deep, kernels.qkv_deep]) {
+const DECODE = [kernels.attn_decode_vec, kernels.attn_combine, kernels.gemv_deep, kernels.qkv_deep];
+const WITHOUT_SUBGROUPS = [kernels.attn_decode, kernels.gemv_split, kernels.qkv_split, kernels.rmsnorm];
+const PREFILL = [kernels.gemm_packed, kernels.qkv_packed, kernels.attn_prefill_tile];
+
+test("kernels that prompts and tokens have most of their time in have no guarded loop", async () => {
+  for (const kernel of [...DECODE, ...WITHOUT_SUBGROUPS, ...PREFILL]) {
     const code = (await textOf(kernel)).replace(/\/\/.*$/gm, "");
     const heads = [...code.matchAll(/for \((.*?)\) \{/g)].map(([, head]) => head!);
     expect(heads.length).toBeGreaterThan(0);
