@@ -51,7 +51,12 @@ function program(args: readonly string[], limit: number, onLine: (line: string) 
   return new Promise((resolve) =>
     child.on("close", (code, signal) => {
       clearTimeout(timer);
-      const last = said.trim().split("\n").slice(-3).join("; ");
+      const last = said
+        .trim()
+        .split("\n")
+        .filter((line) => !line.startsWith("Warning: "))
+        .slice(-3)
+        .join("; ");
       if (code === 0) resolve(null);
       else
         resolve(

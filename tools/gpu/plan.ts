@@ -118,7 +118,7 @@ export async function runAll(plan: Iterable<Planned>, budget: number, host: Host
   for (const planned of plan) {
     const left = end - host.now();
     if (left < planned.seconds) {
-      await host.skipped(planned.name, `${Math.floor(left)} s were left, it wants ${planned.seconds}`);
+      await host.skipped(planned.name, `${Math.max(0, Math.floor(left))} s were left, it wants ${planned.seconds}`);
       continue;
     }
     const problem = await host.run(planned, Math.min(left, planned.most));
