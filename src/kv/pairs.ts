@@ -28,7 +28,9 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     kivi: clean,
     pyramid: unproven("the last tokens of a prompt run the later layers too, to say what they look at"),
     think: unproven("the last tokens of a prompt run the later layers too, to say which channels matter"),
-    minicache: unproven("only where later layers share no cache, and their caches resemble each other less"),
+    minicache: unproven(
+      "later layers that share a cache are no twins, and those that do not may resemble each other less",
+    ),
     kvsharer: unproven("the search must be made anew, and not inside a group"),
     kvmerger: unproven("the last tokens of a prompt run the later layers too, to choose whom others are merged into"),
     less: unproven(RETRAIN),
@@ -49,7 +51,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   kivi: {
     pyramid: unproven(ORDER),
     think: proven,
-    minicache: proven,
+    minicache: refused("its codes are made from one layer's page; int4+minicache keeps directions in 4 bits"),
     kvsharer: clean,
     kvmerger: unproven(ORDER),
     less: unproven("tokens that go leave holes in pages that share a scale"),
@@ -58,7 +60,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   },
   pyramid: {
     think: proven,
-    minicache: unproven(COMMON),
+    minicache: unproven("tokens that are chosen stay as they were written; pages after them become one for two layers"),
     kvsharer: clean,
     kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
     less: clean,
@@ -66,7 +68,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     vlcache: refused(BUDGETS),
   },
   think: {
-    minicache: unproven("both layers of a pair must keep the same channels"),
+    minicache: refused("it chooses channels for each layer, where two share their keys"),
     kvsharer: clean,
     kvmerger: unproven("keys are merged first, then lose channels"),
     less: unproven("tokens are absorbed before keys lose channels"),
@@ -74,7 +76,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     vlcache: clean,
   },
   minicache: {
-    kvsharer: unproven("only on different layers: the same cannot be merged and shared"),
+    kvsharer: unproven("layers that share a cache are no twins: the same cannot be merged and shared"),
     kvmerger: unproven(COMMON),
     less: unproven(COMMON),
     locret: unproven(COMMON),

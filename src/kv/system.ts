@@ -154,6 +154,8 @@ export type Place = "afterHeads" | "afterAttention";
 export interface SealedPages {
   format: SealedFormat;
   recent: number;
+  /** First stores of twins, two neighbours whose pages are sealed into one; then no others are sealed. Absent: each page by itself. */
+  twins?(layout: Layout): readonly number[];
 }
 
 /** Which part of its prompt a sequence keeps, for the rest of its life. */
@@ -188,7 +190,7 @@ export interface Retaining {
 export interface StreamedParts {
   written: WrittenFormat;
   layout: Layout;
-  sealed: KvSystem["sealed"] | null;
+  sealed: SealedPages | null;
 }
 
 /** What is chosen for each list at a prompt's end, and how sealed pages are made from it: those of that reply, which no other prompt finds. */
@@ -212,8 +214,8 @@ export interface KvSystem {
   name: string;
   /** Which store a layer reads and fills. At most one system of a recipe has a layout; it takes the place of SwiftKV's, and is made from it. */
   layout?: Layout;
-  /** At most one system seals. */
-  sealed?: SealedPages;
+  /** At most one system seals, what is written in this format. */
+  sealed?(written: WrittenFormat): SealedPages;
   /** At most one system chooses. */
   choosing?: Choosing;
   /** At most one system of a recipe keeps a part. */
