@@ -1,6 +1,6 @@
 // One reply under way: where tokens become text again.
 import type { FinishReason, Generation, GenerationResult, GenerationStats, RecipePrice, Token } from "../api.ts";
-import type { Run } from "../engine/engine.ts";
+import type { Run } from "../engine/run.ts";
 import { Feed } from "../engine/feed.ts";
 import type { Request, SampledToken } from "../engine/sequence.ts";
 import type { TextStream } from "../text/stream.ts";

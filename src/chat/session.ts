@@ -10,7 +10,8 @@ import type {
   SavedSession,
   Session,
 } from "../api.ts";
-import type { Run, TokenEngine } from "../engine/engine.ts";
+import type { TokenEngine } from "../engine/engine.ts";
+import type { Run } from "../engine/run.ts";
 import type { Request } from "../engine/sequence.ts";
 import { InputError } from "../errors.ts";
 import type { CompiledConstraint, Grammars, Resumable } from "../grammar/constraint.ts";

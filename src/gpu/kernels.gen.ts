@@ -5277,7 +5277,7 @@ export const window_score = {
   },
   "params": {
     "binding": 6,
-    "size": 52,
+    "size": 56,
     "fields": {
       "firstRow": {
         "offset": 0,
@@ -5327,8 +5327,12 @@ export const window_score = {
         "offset": 44,
         "type": "u32"
       },
-      "scale": {
+      "joins": {
         "offset": 48,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 52,
         "type": "f32"
       }
     }
@@ -5339,7 +5343,7 @@ export const window_score = {
     "KV_BITS": 16,
     "H": 9,
     "R": 3,
-    "ADD": 0
+    "MOST": 0
   },
   "tiles": {
     "QUERIES": 8

@@ -20,6 +20,7 @@ const LOW_RANK = "it keeps no rows of keys that could be changed, only their fac
 const RETRAIN = "its weights must be trained on the model in this form";
 const COMMON = "both layers of a pair must keep the same tokens";
 const BUDGETS = "both decide how many tokens a layer keeps";
+const BOTH_CHOOSE = "both choose which tokens of a prompt stay";
 const ORDER = "tokens are chosen first, then stored in fewer bits";
 
 const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
@@ -27,6 +28,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     shadowkv: clean,
     kivi: clean,
     pyramid: unproven("the last tokens of a prompt run the later layers too, to say what they look at"),
+    kvzip: unproven("what repeats a prompt runs the later layers too, to say what they look at"),
     think: unproven("the last tokens of a prompt run the later layers too, to say which channels matter"),
     minicache: unproven("only where later layers share no cache, and their caches resemble each other less"),
     kvsharer: unproven("the search must be made anew, and not inside a group"),
@@ -38,6 +40,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   shadowkv: {
     kivi: unproven("only values and what is kept exactly are stored in fewer bits"),
     pyramid: refused(DROPS),
+    kvzip: refused(DROPS),
     think: refused(LOW_RANK),
     minicache: refused(LOW_RANK),
     kvsharer: clean,
@@ -48,6 +51,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   },
   kivi: {
     pyramid: unproven(ORDER),
+    kvzip: unproven(ORDER),
     think: proven,
     minicache: proven,
     kvsharer: clean,
@@ -58,6 +62,16 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   },
   pyramid: {
     think: proven,
+    minicache: unproven(COMMON),
+    kvsharer: clean,
+    kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
+    less: clean,
+    locret: refused("both score tokens"),
+    vlcache: refused(BUDGETS),
+  },
+  kvzip: {
+    pyramid: refused(BOTH_CHOOSE),
+    think: refused("channels are chosen for the question at a prompt's end, tokens for every question"),
     minicache: unproven(COMMON),
     kvsharer: clean,
     kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),

@@ -47,6 +47,8 @@ export interface CachePlan {
   sealsApart: boolean;
   /** The last chunk of a prompt has at least so many rows, and all of them run every layer. */
   windowRows: number;
+  /** Before a part of a prompt is chosen, the sequence repeats it, in steps of at most `windowRows` rows; later turns go on from that part. */
+  repeats: boolean;
   /** Null where nothing is kept in private. */
   privatePages: PrivatePages | null;
   /** [tiers] bytes of a block, and bytes of a private page. */
@@ -83,6 +85,7 @@ export const plainPlan = (blocks: number): CachePlan => ({
   recent: Infinity,
   sealsApart: false,
   windowRows: 0,
+  repeats: false,
   privatePages: null,
   blockBytes: [0],
   pageBytes: 0,

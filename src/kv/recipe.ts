@@ -50,9 +50,11 @@ export class Recipe {
     const swiftkv: KvSystem[] = model.swiftkv
       ? [{ name: "swiftkv", layout: layoutOf(model.layers, model.swiftkv) }]
       : [];
-    const systems = this.#systems.map(({ definition, options, texts }) =>
-      definition.create(options, model, bounds, texts),
-    );
+    const made = (given: KvBounds) =>
+      this.#systems.map(({ definition, options, texts }) => definition.create(options, model, given, texts));
+    const first = made(bounds);
+    const layout = first.findLast((system) => system.layout)?.layout;
+    const systems = layout ? made({ ...bounds, layout }) : first; // what lists keep rests on it
     for (const system of systems) this.#rules?.check(system, model, bounds);
     return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
   }

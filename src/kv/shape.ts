@@ -107,6 +107,7 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
     recent: sealed?.recent ?? Infinity,
     sealsApart: choosing !== null,
     windowRows: windowRowsOf(resolved.systems),
+    repeats: retaining?.repeats ?? false,
     privatePages: stores && { stores, kvHeads: model.kvHeads, stateBlocks: stateBlocksOf(resolved, bounds) },
     retain: (tokens) => retaining?.retain(tokens) ?? whole,
     baseBlocks: (given) => retaining?.basePages?.(given) ?? given,

@@ -24,6 +24,7 @@ import type {
 } from "../api.ts";
 import { ChatSession, type LastReply, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
+import { OPENING } from "../engine/repeat.ts";
 import { assert, DeviceLostError, InputError } from "../errors.ts";
 import type { Grammars } from "../grammar/constraint.ts";
 import { modelCost } from "../model/cost.ts";
@@ -58,6 +59,9 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
 
 /** Milliseconds after a load within which the first reply is expected to begin, where somebody waits for it. */
 const FIRST_REPLY_MS = 1000;
+
+const openingOf = ({ transformer, language }: LoadedModel): number[] =>
+  transformer.cache.repeats ? language.tokenizer.encode(OPENING, { addSpecial: false }) : [];
 
 export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   readonly model: ModelInfo;
@@ -95,7 +99,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     this.#speaker = {
       ...language,
       price,
-      engine: new TokenEngine(transformer),
+      engine: new TokenEngine(transformer, openingOf(loaded)),
       grammars: () => this.#openGrammars(),
       open: (last) => this.#session(last),
       save: async (name, last) => (await this.#saved()).save(name, last),

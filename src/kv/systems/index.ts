@@ -2,8 +2,9 @@
 import type { SystemDefinition } from "../system.ts";
 import { kivi } from "./kivi/system.ts";
 import { kvsharer } from "./kvsharer/system.ts";
+import { kvzip } from "./kvzip/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
 import { shadow } from "./shadow/system.ts";
 import { think } from "./think/system.ts";
 
-export const SYSTEMS: readonly SystemDefinition[] = [kivi, kvsharer, pyramid, shadow, snapkv, think];
+export const SYSTEMS: readonly SystemDefinition[] = [kivi, kvsharer, kvzip, pyramid, shadow, snapkv, think];
