@@ -7,6 +7,7 @@ import { BlockPool } from "../kv/blocks.ts";
 import type { LaterPool } from "../kv/later.ts";
 import { optional } from "../kv/optional.ts";
 import type { PagePool } from "../kv/pages.ts";
+import { rowsToRepeat } from "../kv/plan.ts";
 import { Residence } from "../kv/residence.ts";
 import { type Allowed, type Batch, type Launched, type Model, NoRoomError, type Sampled } from "../model/model.ts";
 import { type Asked, checkRequest } from "./check.ts";
@@ -117,8 +118,7 @@ export class TokenEngine {
 
   /** Throws InputError before any work if the request cannot succeed. One that passes never fails for want of blocks. */
   check(request: Asked): void {
-    const { repeats, retain, windowRows } = this.#model.cache;
-    const repeatRows = repeats && retain(request.prompt.length) ? windowRows : 0;
+    const repeatRows = rowsToRepeat(this.#model.cache, request.prompt.length);
     checkRequest(request, { context: this.context, vocabulary: this.#model.limits.vocabulary, repeatRows });
   }
 
@@ -143,6 +143,9 @@ export class TokenEngine {
       },
       get reusedTokens() {
         return sequence.reused ?? 0;
+      },
+      get goneOn() {
+        return sequence.goneOn;
       },
       get rested() {
         return (parked?.numberOf(cache) ?? null) === null ? null : cache;

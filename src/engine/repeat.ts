@@ -11,7 +11,7 @@ export interface Repeating {
   prompt: readonly number[];
   /** A sentence that asks for it, before every part; left out where it would take more than a quarter of the rows. */
   opening: readonly number[];
-  /** Rows of a step, at least 48. */
+  /** Rows of a step, at least LEAST_REPEAT_ROWS. */
   rows: number;
 }
 

@@ -2,6 +2,7 @@
 import type { FinishReason } from "../api.ts";
 import type { Attended } from "../attended.ts";
 import type { Parked } from "../kv/parked.ts";
+import type { Retention } from "../kv/plan.ts";
 import type { Residence } from "../kv/residence.ts";
 import type { Request, SampledToken } from "./sequence.ts";
 
@@ -13,6 +14,8 @@ export interface Run extends AsyncIterable<SampledToken> {
   readonly reusedTokens: number;
   /** What it holds apart from the tree, once it has ended, for a request that goes on from it; null where that is nothing or has gone. */
   readonly rested: Residence | null;
+  /** What was kept of an earlier prompt, for every text, where it went on from that; null where it did not, or has not begun. */
+  readonly goneOn: Retention | null;
   /** What it has read of its prompt, once it has ended; null where that was not asked for, or the recipe leaves no choice. */
   attended(): Promise<Attended | null>;
   /** Ends it and gives everything back. Idempotent. */

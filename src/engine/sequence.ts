@@ -2,6 +2,7 @@
 import type { FinishReason } from "../api.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Parked } from "../kv/parked.ts";
+import type { Retention } from "../kv/plan.ts";
 import type { Residence } from "../kv/residence.ts";
 import type { Allowed, RowSampling, Sampled } from "../model/model.ts";
 import { Feed } from "./feed.ts";
@@ -58,6 +59,8 @@ export class Sequence {
   input: readonly number[];
   /** Prompt tokens found in the cache when it was first admitted; null before. */
   reused: number | null = null;
+  /** What had been kept for every text when it entered with that; null: nothing. */
+  goneOn: Retention | null = null;
   /** Sampled tokens that have been read. */
   readonly output = new Feed<SampledToken>();
   /** Sampled rows launched, read or not: tokens this request will have once all is read. */
@@ -184,6 +187,7 @@ export class Sequence {
     if (rested) {
       cache.cutTo(cache.goesOn(known));
       cache.enterAgain();
+      this.goneOn = cache.keptForAll;
     } else cache.adopt(request.prompt, known, request.reuse);
     // Where only the token that was sampled last is left, it is decoded as it would have been.
     this.#repeatedTokens = 0;

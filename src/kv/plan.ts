@@ -78,6 +78,13 @@ export function lastRows(
   return { first: (end?.windowAt ?? 0) + (end?.windowRows ?? 0) - count, count };
 }
 
+/** A step that repeats a part of a prompt has at least so many rows: a part is led in by some. */
+export const LEAST_REPEAT_ROWS = 48;
+
+/** Rows behind a prompt of so many tokens that there must be room for. */
+export const rowsToRepeat = ({ repeats, retain }: CachePlan, tokens: number): number =>
+  repeats && retain(tokens) ? LEAST_REPEAT_ROWS : 0;
+
 /** A cache of one tier that keeps everything. */
 export const plainPlan = (blocks: number): CachePlan => ({
   context: blocks * BLOCK_TOKENS,

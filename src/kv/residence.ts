@@ -62,9 +62,10 @@ export class Residence implements Holder {
     return !this.kept?.any && this.#plan.retain(prompt.length) !== null;
   }
 
-  /** Rows that repeat this prompt in a step, at most, before a part of it is chosen; 0: none do. */
+  /** Rows that repeat this prompt in a step, at most, before a part of it is chosen: there is room for them behind it. 0: none do. */
   repeatRows(prompt: readonly number[]): number {
-    return this.#plan.repeats && this.retains(prompt) ? this.#plan.windowRows : 0;
+    const { repeats, windowRows, context } = this.#plan;
+    return repeats && this.retains(prompt) ? Math.min(windowRows, context - prompt.length) : 0;
   }
 
   /** Pages of this prompt that are given up at its end. */
@@ -311,6 +312,11 @@ export class Residence implements Holder {
   }
 
   // ---- going on later ----
+
+  /** What is kept of a prompt, where that is for every text that begins so. */
+  get keptForAll(): KeptPages | null {
+    return this.#plan.repeats ? (this.kept?.now ?? null) : null;
+  }
 
   /** Whether it holds what the tree has not, and can be left as it is, with so many rows in flight, to go on later. */
   canRest(inFlight: number): boolean {

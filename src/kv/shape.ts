@@ -141,11 +141,10 @@ const stateBytesOf = (systems: readonly KvSystem[]): StateBytes =>
 /** Bytes of one token in one list. */
 const tokenBytes = (format: PageFormat, { headWidth }: KvModel): number => (format.words(headWidth) * 4) / BLOCK_TOKENS;
 
-/** Bytes of keys and values after a prompt of `tokens` tokens: what is kept of it, and of that what has changed format. */
-export function bytesOf(resolved: ResolvedCache, tokens: number): number {
-  const { model, written, sealed, retaining, layout, systems, streaming } = resolved;
+/** Bytes of keys and values after a prompt of `tokens` tokens: what is kept of it, `retention`, and of that what has changed format. */
+export function bytesOf(resolved: ResolvedCache, tokens: number, retention: Retention | null): number {
+  const { model, written, sealed, layout, systems, streaming } = resolved;
   const columns = layout.stores * model.kvHeads;
-  const retention = retaining?.retain(tokens) ?? null;
   const inputs = streaming?.bytes.input ?? 0;
   const gone = (retention?.liveFrom ?? 0) * BLOCK_TOKENS;
   const older = sealed ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS) * BLOCK_TOKENS - gone) : 0;
@@ -172,9 +171,8 @@ export function peakOf(resolved: ResolvedCache, tokens: number): number {
   return blocks + pages + state + passing + later;
 }
 
-/** Tokens of a prompt of `tokens` tokens that no later token sees: the mean over the lists. */
-export function evictedOf({ model, retaining, layout }: ResolvedCache, tokens: number): number {
-  const retention = retaining?.retain(tokens) ?? null;
+/** Tokens of a prompt of which this is kept that no later token sees: the mean over the lists. */
+export function evictedOf({ model, retaining, layout }: ResolvedCache, retention: Retention | null): number {
   if (!retention || retaining?.recalls) return 0;
   return retention.liveFrom * BLOCK_TOKENS - keptTokens(retention) / (layout.stores * model.kvHeads);
 }

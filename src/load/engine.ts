@@ -27,6 +27,7 @@ import { TokenEngine } from "../engine/engine.ts";
 import { OPENING } from "../engine/repeat.ts";
 import { assert, DeviceLostError, InputError } from "../errors.ts";
 import type { Grammars } from "../grammar/constraint.ts";
+import type { Retention } from "../kv/plan.ts";
 import { modelCost } from "../model/cost.ts";
 import type { Model } from "../model/model.ts";
 import type { OwnEngine } from "../thread/own.ts";
@@ -95,7 +96,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     this.#loaded = loaded;
     this.#renewal = renewal;
     const { recipe, config, language, transformer } = loaded;
-    const price = (tokens: number) => recipe.price(kvModelOf(config), tokens);
+    const price = (tokens: number, kept?: Retention) => recipe.price(kvModelOf(config), tokens, kept);
     this.#speaker = {
       ...language,
       price,

@@ -4,15 +4,14 @@ import type { KvModel } from "../../../api.ts";
 import { InputError } from "../../../errors.ts";
 import { Later } from "../../../later.ts";
 import { blocksFor } from "../../blocks.ts";
-import { chunkRowsOf } from "../../plan.ts";
+import { chunkRowsOf, LEAST_REPEAT_ROWS } from "../../plan.ts";
 import type { KvBounds, KvSystem, StepSizes, SystemDefinition } from "../../system.ts";
 import type { Scoring } from "../pyramid/scoring.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
 import { chosenTokens, pagesGivenUp } from "./share.ts";
 
-/** Rows of a step that repeats: at most, for the sums that scores are made with; and at least, beside what leads each part in. */
+/** Rows of a step that repeats, at most: their scores' sums are kept until all keys have been seen. */
 const MOST_ROWS = 256;
-const LEAST_ROWS = 48;
 
 /** PyramidKV's: scores are made the same way, from other rows. */
 const work = new Later(() => import("../pyramid/scoring.ts"));
@@ -27,9 +26,9 @@ export const kvzip: SystemDefinition = {
 /** A chunk is longer by a row, as for every system that asks for rows at a prompt's end. */
 function rowsOf(bounds: KvBounds): number {
   const chunk = chunkRowsOf(bounds);
-  if (chunk > LEAST_ROWS) return Math.min(MOST_ROWS, chunk - 1);
+  if (chunk > LEAST_REPEAT_ROWS) return Math.min(MOST_ROWS, chunk - 1);
   throw new InputError(
-    `chunk: got ${chunk} tokens, want at least ${LEAST_ROWS + 1} with kvzip. Load with a larger chunk.`,
+    `chunk: got ${chunk} tokens, want at least ${LEAST_REPEAT_ROWS + 1} with kvzip. Load with a larger chunk.`,
   );
 }
 
