@@ -21,6 +21,7 @@ for (const [variant, kv, samplings] of [
   [VARIANT, "f32+kivi:bits=4,recent=32", [{}]],
   [VARIANT, "f32+pyramid:budget=50,window=8", [{}]],
   [VARIANT, "f32+think:keep=0.5", [{}]],
+  [VARIANT, "f32+kvzip:keep=0.4", [{}]],
   [VARIANT, `${SHADOW},values=int8`, [{}]],
   [VARIANT, `${SHADOW},values=host`, SAMPLINGS],
   [STUDENT, "f16", [{}]],

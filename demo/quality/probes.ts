@@ -82,13 +82,25 @@ export function noteProbes(engine: Asked, text: string, length: number): Probe[]
   return facts.map((_, asked) => probe(engine, pieces, { length, facts, asked, start }));
 }
 
+/** Texts with four numbers each. */
+const SECOND_TEXTS = 2;
+
 /**
- * A text with four numbers, and two questions: the first one ends the prompt, its answer and the second one are given. What is chosen
+ * Texts with four numbers, and two questions: the first one ends the prompt, its answer and the second one are given. What is chosen
  * at the prompt's end for the first question must serve the second.
  */
 export function secondProbes(engine: Asked, text: string, length: number): Probe[] {
   const pieces = piecesOf(text);
-  const draw = drawing(length + 1);
+  return Array.from({ length: SECOND_TEXTS }, (_, i) => {
+    return secondsOf(engine, pieces, { length, draw: drawing(length + 1 + i) });
+  }).flat();
+}
+
+function secondsOf(
+  engine: Asked,
+  pieces: readonly string[],
+  { length, draw }: { length: number; draw: Draw },
+): Probe[] {
   const facts: (Fact & { depth: number })[] = [];
   while (facts.length < 4) {
     const fact = { ...needle(draw), depth: (2 * facts.length + 1) / 8 };

@@ -89,6 +89,18 @@ test("a prompt is repeated behind itself, before its second token; the last part
   expect(repeating(fake.batches).length).toBe(before);
 });
 
+test("with KIVI no page changes its format before a part has been chosen from all of them", async () => {
+  const { fake, engine } = engineOf({ kv: "kivi:bits=8,recent=32+kvzip:keep=0.5" });
+  await collect(engine, request(words(3, 200), 80));
+  const chosen = fake.batches.findIndex(({ promptEnd }) => promptEnd !== null);
+  const sealing = fake.batches.flatMap(({ moves }, i) =>
+    moves.some(({ sequence }) => sequence !== undefined) ? [i] : [],
+  );
+  expect(chosen).toBeGreaterThan(0);
+  expect(sealing.length).toBeGreaterThan(0);
+  expect(sealing[0]).toBeGreaterThan(chosen);
+});
+
 test("an abort gives everything back, whenever it comes", async () => {
   const { fake, engine } = engineOf();
   const [blocks, pages] = [engine.freeBlocks, engine.freePages];
@@ -105,10 +117,10 @@ test("an abort gives everything back, whenever it comes", async () => {
 });
 
 test("replies beside others, and ones that were preempted, are what they are alone", async () => {
-  const prompts = [words(1, 150), words(2, 170), words(3, 90)];
-  const alone = await Promise.all(prompts.map((prompt) => collect(engineOf().engine, request(prompt, 110))));
+  const prompts = [words(1, 100), words(2, 110), words(3, 90)];
+  const alone = await Promise.all(prompts.map((prompt) => collect(engineOf().engine, request(prompt, 150))));
   const { engine, fake } = engineOf({ context: 288, sequences: 3 });
-  const together = await Promise.all(prompts.map((prompt) => collect(engine, request(prompt, 110))));
+  const together = await Promise.all(prompts.map((prompt) => collect(engine, request(prompt, 150))));
   expect(together.map(({ tokens }) => tokens)).toEqual(alone.map(({ tokens }) => tokens));
   expect(engine.preemptions).toBeGreaterThan(0);
   expect(repeating(fake.batches).length).toBeGreaterThan(0);
