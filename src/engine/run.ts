@@ -27,12 +27,12 @@ export interface Run extends AsyncIterable<SampledToken> {
  * one; null where nothing does.
  */
 export function restedFor(
-  { prompt, begun = [], reuse = true }: Request,
+  { prompt, begun = [], reuse = true, anew = false }: Request,
   rested: Residence | null,
   parked: Parked | undefined,
   forAll: boolean,
 ): Residence | null {
   const text = [...prompt, ...begun.map(({ token }) => token)];
   if (rested && rested.goesOn(text) > 0 && parked?.claim(rested)) return rested;
-  return reuse && forAll ? ((parked?.claimFor(text) as Residence | null | undefined) ?? null) : null;
+  return reuse && forAll && !anew ? ((parked?.claimFor(text) as Residence | null | undefined) ?? null) : null;
 }

@@ -32,6 +32,8 @@ export interface Request {
   top?: number;
   /** Default true. Without, all of the prompt is computed, whatever the cache holds of it. */
   reuse?: boolean;
+  /** What stays of its prompt is chosen from all of it, whatever rests of an earlier one that began so. */
+  anew?: boolean;
   /** Count what the reply reads of the prompt. */
   attended?: boolean;
   /** What it has sampled already, as another request that was cut: it goes on after that. Fewer than maxTokens. */
@@ -187,9 +189,9 @@ export class Sequence {
     if (rested) {
       cache.cutTo(cache.goesOn(known));
       cache.enterAgain();
-      this.goneOn = cache.keptForAll;
     } else cache.adopt(request.prompt, known, request.reuse);
     // Where only the token that was sampled last is left, it is decoded as it would have been.
+    this.goneOn = rested ? cache.keptForAll : null;
     this.#repeatedTokens = 0;
     const decodes = this.launched > 0 && cache.length === known.length - 1 && (rested || !cache.later);
     this.input = decodes ? known.slice(0, -1) : known;

@@ -78,8 +78,8 @@ export class KeptPrefixes implements Pick<Prefixes, "keep"> {
   async #compute(prompt: readonly number[], { signal, onPrefill }: KeepOptions): Promise<Computed> {
     const { engine } = this.#speaker;
     const maxTokens = engine.keepsForAll ? 2 : 1; // a part is chosen before the second
-    const request = { prompt, maxTokens, rests: engine.keepsForAll, endTokens: new Set<number>(), sampling: GREEDY };
-    const run = engine.generate({ ...request, ...(onPrefill && { onPrefill }) }, signal);
+    const how = { rests: engine.keepsForAll, anew: true, endTokens: new Set<number>(), sampling: GREEDY };
+    const run = engine.generate({ prompt, maxTokens, ...how, ...(onPrefill && { onPrefill }) }, signal);
     for await (const _ of run);
     signal?.throwIfAborted();
     return { computedTokens: prompt.length - run.reusedTokens, rested: run.rested };

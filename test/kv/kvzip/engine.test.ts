@@ -138,6 +138,8 @@ test("what rests serves the next text that begins so, cut where that parts; any 
   const other = [...text, 50, 51, 52, 53];
   expect((await ask(other)).reusedTokens).toBe(200 + commonLength(turn.slice(200), other.slice(200)));
   expect((await ask(text)).reusedTokens).toBe(199); // once more: its last token is left to compute
+  const anew = await collect(engine, request([...other, ...words(6, 100)], 6, { rests: true, anew: true }));
+  expect(anew.reusedTokens).toBe(200 - (200 % 32)); // of the tree: nothing that a part of a prompt stands for
   const early = [...text.slice(0, 150), 1, 2, 3]; // parts from it among the pages given up
   expect((await ask(early)).reusedTokens).toBe(150); // of the whole blocks in the tree
   const rests = pages - engine.freePages;

@@ -66,13 +66,17 @@ function scoresFor({ gpu, model }: SystemContext, stride: number, { length }: re
   return { scores: make("window scores", 1 + length), pooled: make("pooled scores", 1) };
 }
 
-/** What a prompt that is being repeated has scored is lost with it: its list grows before, as far as it will. */
+/** What earlier steps have scored goes with it. */
 async function growScores(context: SystemContext, scratch: Scratch): Promise<void> {
   const { gpu, cache } = context;
   const stride = cache.lists.pages * BLOCK_TOKENS;
   if (stride <= scratch.stride) return;
   const makes = scoresFor(context, stride, scratch.stores);
   const [scores, pooled] = await gpu.allocateAll([makes.scores, makes.pooled]);
+  const encoder = gpu.device.createCommandEncoder();
+  for (let row = 0; row < scratch.scores.size / (4 * scratch.stride); row++)
+    encoder.copyBufferToBuffer(scratch.scores, 4 * scratch.stride * row, scores!, 4 * stride * row, 4 * scratch.stride);
+  gpu.submit(encoder);
   for (const old of [scratch.scores, scratch.pooled]) gpu.release(old);
   Object.assign(scratch, { scores, pooled, stride });
 }
