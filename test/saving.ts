@@ -146,7 +146,8 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
     const ask = async (engine: Engine, tokens: readonly number[]) => {
       const { result } = engine.session().generate({ tokens }, { maxTokens: 8, ignoreEnd: true });
       const { tokens: reply, stats } = await result;
-      return { tokens: reply, reusedTokens: stats.reusedTokens };
+      const { reusedTokens, evictedTokens, kvBytesPerToken, promptTokens } = stats;
+      return { tokens: reply, reusedTokens, evictedTokens, kvBytes: Math.round(kvBytesPerToken * promptTokens) };
     };
     const engine = await engineOf(source, options);
     const { bytes, computedTokens } = await engine.prefixes.keep({ tokens: text });

@@ -15,7 +15,6 @@ import type { Run } from "../engine/run.ts";
 import type { Request } from "../engine/sequence.ts";
 import { InputError } from "../errors.ts";
 import type { CompiledConstraint, Grammars, Resumable } from "../grammar/constraint.ts";
-import type { Retention } from "../kv/plan.ts";
 import type { ChatTemplate } from "../text/chat.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -36,7 +35,7 @@ export interface Speaker extends Language {
   /** Fetched when the first reply needs them. */
   grammars: () => Promise<Grammars>;
   /** Of a prompt of so many tokens, which may go on from what was kept of an earlier one. */
-  price: (promptTokens: number, kept?: Retention) => PromptPrice;
+  price: (promptTokens: number, kept: Run["goneOn"]) => PromptPrice;
   /** Another session, which goes on from there. */
   open: (last: LastReply | null) => Session;
   save: (name: string, last: LastReply | null) => Promise<SavedSession>;
@@ -117,7 +116,7 @@ export class ChatSession implements Session {
     const run = engine.generate(request, signal, rested);
     const reply = new Reply(run, text, request, {
       started,
-      price: () => price(request.prompt.length, run.goneOn ?? undefined),
+      price: () => price(request.prompt.length, run.goneOn),
     });
     this.#running.add(reply);
     // A failure also reaches those who iterate; without a handler this promise would count as unhandled.

@@ -52,8 +52,7 @@ export class TokenEngine {
 
   /** `opening`: asks for a text again, in tokens, where a recipe repeats prompts. */
   constructor(model: Model, opening: readonly number[] = []) {
-    this.#model = model;
-    this.#opening = opening;
+    [this.#model, this.#opening] = [model, opening];
     const { tiers, privatePages, streamed } = model.cache;
     this.#pool = new BlockPool(tiers);
     this.#privatePages = privatePages && new optional.now.PagePool(privatePages);
@@ -192,7 +191,7 @@ export class TokenEngine {
   /** Takes the sequence out of the line and gives its blocks back. */
   #end(sequence: Sequence, finish: FinishReason | null, error: unknown = null): void {
     if (sequence.done) return;
-    const goesOn = finish === "length" || finish === "abort" || (finish === "stop" && this.keepsForAll);
+    const goesOn = finish !== null && (finish !== "stop" || this.keepsForAll);
     this.#scheduler.remove(sequence, sequence.request.rests === true && goesOn);
     sequence.end(finish, error);
   }

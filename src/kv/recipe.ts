@@ -67,7 +67,7 @@ export class Recipe {
   }
 
   /** What it costs after a prompt of `tokens` tokens, before anything is loaded. `kept`: of an earlier one that it goes on from. */
-  price(model: KvModel, tokens: number, kept?: Retention): RecipePrice {
+  price(model: KvModel, tokens: number, kept: Retention | null = null): RecipePrice {
     if (!Number.isInteger(tokens) || tokens < 1) {
       throw new InputError(`price: tokens; got ${tokens}, want a whole number of at least 1.`);
     }

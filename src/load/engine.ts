@@ -96,7 +96,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     this.#loaded = loaded;
     this.#renewal = renewal;
     const { recipe, config, language, transformer } = loaded;
-    const price = (tokens: number, kept?: Retention) => recipe.price(kvModelOf(config), tokens, kept);
+    const price = (tokens: number, kept: Retention | null) => recipe.price(kvModelOf(config), tokens, kept);
     this.#speaker = {
       ...language,
       price,
@@ -282,7 +282,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     const { engine, price } = this.#speaker;
     const { evaluate } = await import("../engine/evaluate.ts");
     const evaluated = await evaluate(engine, prompt, continuation, options);
-    return { ...evaluated, kvBytesPerToken: price(prompt.length).kvBytesPerToken };
+    return { ...evaluated, kvBytesPerToken: price(prompt.length, null).kvBytesPerToken };
   }
 
   profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {

@@ -77,7 +77,10 @@ test("later turns, and other questions after the same text, go on from what stay
   // What is stored is what stays: of each list 36 tokens in two pages, and the page at the end.
   const { G, L, E } = one.model.shape;
   expect(got.bytes).toBe(3 * L * G * 32 * 2 * E * 4);
-  expect(got.reopened).toEqual({ computedTokens: 0, tokens: first.tokens, reusedTokens: 100 });
+  const held = (tokens: number) => ({ evictedTokens: 60, kvBytes: L * G * (tokens - 60) * 2 * E * 4 });
+  expect(got.replies).toMatchObject([held(asked.length), held(100 + other.length), held(turn.length)]);
+  const reopened = { tokens: first.tokens, reusedTokens: 100, ...held(asked.length) };
+  expect(got.reopened).toEqual({ computedTokens: 0, ...reopened });
 });
 
 test("an abort at any time leaves the engine as it was; with keep=1 nothing is repeated or given up", async ({
