@@ -39,6 +39,7 @@ const TITLES: Readonly<Record<(typeof MEASURES)[number], string>> = {
   ce: "Cross-entropy and KL",
   greedy: "Greedy replies",
   needle: "Needles",
+  second: "Second questions",
   qa: "Questions",
 };
 

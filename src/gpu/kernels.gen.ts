@@ -5425,7 +5425,7 @@ export const window_score = {
   },
   "params": {
     "binding": 6,
-    "size": 52,
+    "size": 56,
     "fields": {
       "firstRow": {
         "offset": 0,
@@ -5475,8 +5475,12 @@ export const window_score = {
         "offset": 44,
         "type": "u32"
       },
-      "scale": {
+      "joins": {
         "offset": 48,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 52,
         "type": "f32"
       }
     }
@@ -5487,7 +5491,7 @@ export const window_score = {
     "KV_BITS": 16,
     "H": 9,
     "R": 3,
-    "ADD": 0
+    "MOST": 0
   },
   "tiles": {
     "QUERIES": 8
