@@ -1947,6 +1947,7 @@ export const kivi_seal = {
     "files": [
       "kv/kivi_seal",
       "lib/hadamard",
+      "lib/source_number",
       "lib/page",
       "lib/page_slot",
       "lib/units",
@@ -2056,6 +2057,58 @@ export const logit_count = {
       "sample/logit_count",
       "lib/settings",
       "lib/penalised"
+    ]
+  }
+} as const;
+
+export const minicache_seal = {
+  "name": "minicache_seal",
+  "bindings": {
+    "moves": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "destination": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 4,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "KV_BITS": 16,
+    "APART": 0,
+    "EXACT": 2,
+    "T": 0.6
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/minicache_seal",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened",
+      "lib/affine_pair",
+      "lib/pack_half",
+      "lib/scaled_pair"
     ]
   }
 } as const;
@@ -5372,7 +5425,7 @@ export const window_score = {
   },
   "params": {
     "binding": 6,
-    "size": 52,
+    "size": 56,
     "fields": {
       "firstRow": {
         "offset": 0,
@@ -5422,8 +5475,12 @@ export const window_score = {
         "offset": 44,
         "type": "u32"
       },
-      "scale": {
+      "joins": {
         "offset": 48,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 52,
         "type": "f32"
       }
     }
@@ -5434,7 +5491,7 @@ export const window_score = {
     "KV_BITS": 16,
     "H": 9,
     "R": 3,
-    "ADD": 0
+    "MOST": 0
   },
   "tiles": {
     "QUERIES": 8

@@ -46,6 +46,6 @@ export function keptMoves(
 /** The kernel that moves, its constants, and what it reads beside the tokens. */
 function mover(format: PageFormat, headWidth: number, written: WrittenFormat, choices: GPUBuffer) {
   if (!isSealed(format)) return { kernel: compact, constants: { E: headWidth, KV_BITS: written.bits }, beside: {} };
-  const { WG: _, ...constants } = format.sealConstants(headWidth, written);
+  const { WG: _, ...constants } = format.sealConstants(headWidth, written, 0);
   return { kernel: format.gather!, constants, beside: { choices } };
 }

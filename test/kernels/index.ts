@@ -6,6 +6,8 @@ import hadamard_query from "./kv/hadamard_query.ts";
 import keep_inputs from "./kv/keep_inputs.ts";
 import kivi_seal from "./kv/kivi_seal.ts";
 import { kiviReaders } from "./kv/kivi_read.ts";
+import { minicacheReaders } from "./kv/minicache_read.ts";
+import minicache_seal from "./kv/minicache_seal.ts";
 import pool_max from "./kv/pool_max.ts";
 import shadow_keep from "./kv/shadow_keep.ts";
 import shadow_keys from "./kv/shadow_keys.ts";
@@ -87,6 +89,7 @@ export const specs: readonly KernelSpec[] = [
   hadamard_query,
   keep_inputs,
   kivi_seal,
+  minicache_seal,
   pool_max,
   shadow_keep,
   shadow_keys,
@@ -163,4 +166,4 @@ export const specs: readonly KernelSpec[] = [
 ];
 
 /** Kernels as they read sealed formats, too. */
-export const allSpecs: readonly KernelSpec[] = [...specs, ...kiviReaders, ...thinkReaders];
+export const allSpecs: readonly KernelSpec[] = [...specs, ...kiviReaders, ...minicacheReaders, ...thinkReaders];
