@@ -22,6 +22,7 @@ for (const [variant, kv, samplings] of [
   [VARIANT, "f32+pyramid:budget=50,window=8", [{}]],
   [VARIANT, "f32+think:keep=0.5", [{}]],
   [VARIANT, "f32+minicache:start=0", [{}]],
+  [VARIANT, "f32+kvmerger:budget=50,window=8", [{}]],
   [VARIANT, `${SHADOW},values=int8`, [{}]],
   [VARIANT, `${SHADOW},values=host`, SAMPLINGS],
   [STUDENT, "f16", [{}]],

@@ -70,14 +70,14 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   think: {
     minicache: refused("it chooses channels for each layer, where two share their keys"),
     kvsharer: clean,
-    kvmerger: unproven("keys are merged first, then lose channels"),
+    kvmerger: refused("its channels are those of tokens, and what is left of a prompt has other keys"),
     less: unproven("tokens are absorbed before keys lose channels"),
     locret: unproven("only with keys stored after the rotation"),
     vlcache: clean,
   },
   minicache: {
     kvsharer: unproven("layers that share a cache are no twins: the same cannot be merged and shared"),
-    kvmerger: unproven(COMMON),
+    kvmerger: unproven("each layer merges its own prompt; pages after that become one for two layers"),
     less: unproven(COMMON),
     locret: unproven(COMMON),
     vlcache: unproven(COMMON),

@@ -77,6 +77,12 @@ async function growScores(context: SystemContext, scratch: Scratch): Promise<voi
   Object.assign(scratch, { scores, pooled, stride });
 }
 
+/** Scores of a store's lists once all its readers have added theirs: from row `first` of `scores` on, [G, stride]. `spare` is as large as those. */
+export function scoresOf(context: SystemContext, windowRows: number, store: number) {
+  const { scores, pooled: spare, stride } = scratchOf(context, windowRows);
+  return { scores, first: scoreRow(context, store), stride, spare };
+}
+
 /** Equal splits of `pages` pages. */
 function splitsOf(pages: number): { splits: number; pagesPerSplit: number } {
   const pagesPerSplit = ceilDiv(pages, Math.min(MOST_SPLITS, pages));
@@ -228,7 +234,7 @@ export function chooseSlots(
 }
 
 /** Runs in the step that ends a prompt only. */
-function atPromptEnd<K extends Parameters<typeof dispatch>[0]["kernel"]>(
+export function atPromptEnd<K extends Parameters<typeof dispatch>[0]["kernel"]>(
   typed: Parameters<typeof dispatch<K, StepSizes>>[0],
 ): AnyDispatch<StepSizes> {
   return dispatch({ ...typed, grid: (s) => (s.promptEnd ? typed.grid(s) : [0, 0, 0]) });
