@@ -19,7 +19,9 @@ const DROPS = "the one keeps every token, the other drops most of them";
 const LOW_RANK = "it keeps no rows of keys that could be changed, only their factors";
 const RETRAIN = "its weights must be trained on the model in this form";
 const COMMON = "both layers of a pair must keep the same tokens";
+const WRITTEN = "tokens that are chosen stay as they were written; pages after them become one for two layers";
 const BUDGETS = "both decide how many tokens a layer keeps";
+const BOTH_CHOOSE = "both choose which tokens of a prompt stay";
 const ORDER = "tokens are chosen first, then stored in fewer bits";
 
 const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
@@ -27,6 +29,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     shadowkv: clean,
     kivi: clean,
     pyramid: unproven("the last tokens of a prompt run the later layers too, to say what they look at"),
+    kvzip: unproven("what repeats a prompt runs the later layers too, to say what they look at"),
     think: unproven("the last tokens of a prompt run the later layers too, to say which channels matter"),
     minicache: unproven(
       "later layers that share a cache are no twins, and those that do not may resemble each other less",
@@ -40,6 +43,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   shadowkv: {
     kivi: unproven("only values and what is kept exactly are stored in fewer bits"),
     pyramid: refused(DROPS),
+    kvzip: refused(DROPS),
     think: refused(LOW_RANK),
     minicache: refused(LOW_RANK),
     kvsharer: clean,
@@ -50,6 +54,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   },
   kivi: {
     pyramid: unproven(ORDER),
+    kvzip: unproven(ORDER),
     think: proven,
     minicache: refused("its codes are made from one layer's page; int4+minicache keeps directions in 4 bits"),
     kvsharer: clean,
@@ -60,7 +65,17 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   },
   pyramid: {
     think: proven,
-    minicache: unproven("tokens that are chosen stay as they were written; pages after them become one for two layers"),
+    minicache: unproven(WRITTEN),
+    kvsharer: clean,
+    kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
+    less: clean,
+    locret: refused("both score tokens"),
+    vlcache: refused(BUDGETS),
+  },
+  kvzip: {
+    pyramid: refused(BOTH_CHOOSE),
+    think: refused("channels are chosen for the question at a prompt's end, tokens for every question"),
+    minicache: unproven(WRITTEN),
     kvsharer: clean,
     kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
     less: clean,

@@ -119,6 +119,7 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
     recent: sealed?.recent ?? Infinity,
     sealsApart: choosing !== null,
     windowRows: windowRowsOf(resolved.systems),
+    repeats: retaining?.repeats ?? false,
     privatePages: stores && { stores, kvHeads: model.kvHeads, stateBlocks: stateBlocksOf(resolved, bounds) },
     retain: (tokens) => retaining?.retain(tokens) ?? whole,
     baseBlocks: (given) => retaining?.basePages?.(given) ?? given,
@@ -161,10 +162,9 @@ function listsBytes({ model, layout, twins, written }: ResolvedCache, format: Pa
 /** Bytes of one token in one list. */
 const tokenBytes = (format: PageFormat, { headWidth }: KvModel): number => (format.words(headWidth) * 4) / BLOCK_TOKENS;
 
-/** Bytes of keys and values after a prompt of `tokens` tokens: what is kept of it, and of that what has changed format. */
-export function bytesOf(resolved: ResolvedCache, tokens: number): number {
-  const { model, written, sealed, retaining, systems, streaming } = resolved;
-  const retention = retaining?.retain(tokens) ?? null;
+/** Bytes of keys and values after a prompt of `tokens` tokens: what is kept of it, `retention`, and of that what has changed format. */
+export function bytesOf(resolved: ResolvedCache, tokens: number, retention: Retention | null): number {
+  const { model, written, sealed, systems, streaming } = resolved;
   const inputs = streaming?.bytes.input ?? 0;
   const gone = (retention?.liveFrom ?? 0) * BLOCK_TOKENS;
   const older = sealed ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS) * BLOCK_TOKENS - gone) : 0;
@@ -191,9 +191,8 @@ export function peakOf(resolved: ResolvedCache, tokens: number): number {
   return blocks + pages + state + passing + later;
 }
 
-/** Tokens of a prompt of `tokens` tokens that no later token sees: the mean over the lists. */
-export function evictedOf({ model, retaining, layout }: ResolvedCache, tokens: number): number {
-  const retention = retaining?.retain(tokens) ?? null;
+/** Tokens of a prompt of which this is kept that no later token sees: the mean over the lists. */
+export function evictedOf({ model, retaining, layout }: ResolvedCache, retention: Retention | null): number {
   if (!retention || retaining?.recalls || retaining?.merging) return 0;
   return retention.liveFrom * BLOCK_TOKENS - keptTokens(retention) / (layout.stores * model.kvHeads);
 }

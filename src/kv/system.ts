@@ -34,6 +34,8 @@ export interface StepSizes {
   attended?: boolean;
   /** Set where a prompt ends with this step of which only a part stays. */
   promptEnd: PromptEndSizes | null;
+  /** Set where a prompt that has been read is repeated, part after part. */
+  repeated?: RepeatedSizes | null;
   /** Set where a page of a reply goes after this step. */
   retiring: RetiringSizes | null;
 }
@@ -52,6 +54,18 @@ export interface PromptEndSizes {
   /** First of the rows that decide, and how many there are: as many as any system wants, or has the prompt's last chunk. */
   windowAt: number;
   windowRows: number;
+}
+
+export interface RepeatedSizes {
+  /** Number of the sequence: its page lists. */
+  sequence: number;
+  /** Tokens of the prompt. */
+  tokens: number;
+  /** This part of it is the first. */
+  isFirst: boolean;
+  /** The rows that repeat, behind the prompt, and the first of them. */
+  rows: number;
+  rowAt: number;
 }
 
 export interface RetiringSizes {
@@ -167,6 +181,11 @@ export interface Retaining {
   /** What stays of a prompt of `tokens` tokens; null: all of it. */
   retain(tokens: number): Retention | null;
   merging?: Merging;
+  /**
+   * What stays rests on no question: once its prompt has been read, a sequence repeats it, in steps of at most `windowRows` rows
+   * that are dropped again, and `select` runs with the last of them. Later turns go on from what stays.
+   */
+  repeats?: boolean;
   /** Tokens that are given up can still be brought back, from a state of the system's own: none counts as evicted. */
   recalls?: boolean;
   /** What stands for so many pages rests on the first of them, as many as this says: a later prompt that has these in common goes on from it. */

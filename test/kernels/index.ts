@@ -50,6 +50,7 @@ import sample_slices from "./sample/sample_slices.ts";
 import top_logits from "./sample/top_logits.ts";
 import pack_block from "./weights/pack_block.ts";
 import pack_float from "./weights/pack_float.ts";
+import gemm_packed from "./linear/gemm_packed.ts";
 import gemm_regs from "./linear/gemm_regs.ts";
 import gemm_regs_sg from "./cpu/gemm_regs_sg.ts";
 import gemm_tile from "./linear/gemm_tile.ts";
@@ -60,7 +61,7 @@ import qkv_regs from "./cpu/qkv_regs.ts";
 import qkv_cols from "./cpu/qkv_cols.ts";
 import qkv_deep from "./heads/qkv_deep.ts";
 import qkv_split from "./heads/qkv_split.ts";
-import qkv_tile from "./heads/qkv_tile.ts";
+import qkv_packed from "./heads/qkv_packed.ts";
 import fold from "./weights/fold.ts";
 import gather from "./rows/gather.ts";
 import square_sums from "./rows/square_sums.ts";
@@ -132,6 +133,7 @@ export const specs: readonly KernelSpec[] = [
   top_logits,
   pack_block,
   pack_float,
+  gemm_packed,
   gemm_regs,
   gemm_regs_sg,
   gemm_tile,
@@ -144,7 +146,7 @@ export const specs: readonly KernelSpec[] = [
   qkv_deep,
   qkv_split,
   qkv_regs,
-  qkv_tile,
+  qkv_packed,
   peak_copy,
   peak_fma,
   attn_combine,

@@ -3,9 +3,20 @@ import type { SystemDefinition } from "../system.ts";
 import { kivi } from "./kivi/system.ts";
 import { kvmerger } from "./kvmerger/system.ts";
 import { kvsharer } from "./kvsharer/system.ts";
+import { kvzip } from "./kvzip/system.ts";
 import { minicache } from "./minicache/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
 import { shadow } from "./shadow/system.ts";
 import { think } from "./think/system.ts";
 
-export const SYSTEMS: readonly SystemDefinition[] = [kivi, kvmerger, kvsharer, minicache, pyramid, shadow, snapkv, think];
+export const SYSTEMS: readonly SystemDefinition[] = [
+  kivi,
+  kvmerger,
+  kvsharer,
+  kvzip,
+  minicache,
+  pyramid,
+  shadow,
+  snapkv,
+  think,
+];

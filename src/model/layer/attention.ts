@@ -239,7 +239,8 @@ export function prefillAttention(
   variant: PrefillVariant,
 ): AnyDispatch<Sizes>[] {
   const { heads: H, kvHeads: G, headWidth: E } = model.config;
-  const constants = { WG: variant.threads, H, G, E, KV_BITS: model.cache.written.bits };
+  const share = variant.kernel === "attn_prefill_tile" ? { SHARE: variant.share ? 1 : 0 } : {};
+  const constants = { WG: variant.threads, H, G, E, KV_BITS: model.cache.written.bits, ...share };
   return writtenOf(model, layer).map((arena) =>
     dispatch({
       kernel: families.attn_prefill[variant.kernel],
@@ -247,7 +248,7 @@ export function prefillAttention(
       label: `layer ${layer} prefill attention`,
       buffers: buffersOf(model, layer, readers.span, arena),
       params: (s: Sizes) => ({ ...numbersOf(model, layer, arena, readers, s), count: chunkRows(s) }),
-      grid: (s) => (s.arenas.includes(arena.number) ? prefillGrid(variant, chunkRows(s), H) : [0, 0, 0]),
+      grid: (s) => (s.arenas.includes(arena.number) ? prefillGrid(variant, chunkRows(s), H, G) : [0, 0, 0]),
       // Queries and outputs, and the keys and values once: tiles of rows that run side by side find them in the cache.
       bytes: (s) => 8 * chunkRows(s) * H * E + (listKeys(s) * G * arena.pageWords * 4) / BLOCK_TOKENS,
       flops: (s) => 4 * seenKeys(s, model.config.windows[layer]!) * H * E,

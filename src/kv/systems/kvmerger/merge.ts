@@ -1,12 +1,12 @@
 // Which runs of tokens become one, and what they become: the dispatches, and the buffers between them.
 import { kvmerger_cuts, kvmerger_merge, top_slots } from "../../../gpu/kernels.gen.ts";
-import { type AnyDispatch } from "../../../gpu/program.ts";
+import { type AnyDispatch, dispatch } from "../../../gpu/program.ts";
 import type { Arena } from "../../arena.ts";
 import { BLOCK_TOKENS, blocksFor } from "../../blocks.ts";
 import type { KvCache } from "../../cache.ts";
 import { columnOf } from "../../layout.ts";
 import type { StepSizes, SystemContext } from "../../system.ts";
-import { atPromptEnd, type Scoring, scoresOf } from "../pyramid/scoring.ts";
+import { type Scoring, scoresOf } from "../pyramid/scoring.ts";
 
 /** One workgroup chooses for a list. */
 const CHOICE_THREADS = 256;
@@ -22,6 +22,11 @@ export interface MergeOptions {
   alone(tokens: number): number;
   sets(tokens: number): number;
 }
+
+/** Runs in the step that ends a prompt only. */
+const atPromptEnd = <K extends Parameters<typeof dispatch>[0]["kernel"]>(
+  typed: Parameters<typeof dispatch<K, StepSizes>>[0],
+): AnyDispatch<StepSizes> => dispatch({ ...typed, grid: (s) => (s.promptEnd ? typed.grid(s) : [0, 0, 0]) });
 
 const made = new WeakMap<KvCache, GPUBuffer>();
 
@@ -44,7 +49,7 @@ export function chooseSets(
   options: MergeOptions,
 ): AnyDispatch<StepSizes>[] {
   const { cache, model, keep, keepStride } = context;
-  const { scores, first, stride, spare } = scoresOf(context, scoring.windowRows, store);
+  const { scores, first, stride, spare } = scoresOf(context, scoring, store);
   const G = model.kvHeads;
   const alone = aloneOf(context, options);
   const slots = (s: StepSizes) => scoring.pagesGivenUp(tokensOf(s)) * BLOCK_TOKENS;
@@ -86,7 +91,7 @@ export function chooseSets(
 function cuts(context: SystemContext, scoring: Scoring, store: number, arena: Arena, options: MergeOptions) {
   const { cache, model } = context;
   const { kvHeads: G, headWidth: E } = model;
-  const { stride, spare } = scoresOf(context, scoring.windowRows, store);
+  const { stride, spare } = scoresOf(context, scoring, store);
   const pages = (s: StepSizes) => scoring.pagesGivenUp(tokensOf(s));
   return atPromptEnd({
     kernel: kvmerger_cuts,
@@ -129,7 +134,7 @@ export function mergeSets(
 ): AnyDispatch<StepSizes>[] {
   const { cache, model, keep, keepStride } = context;
   const { kvHeads: G, headWidth: E } = model;
-  const { scores, first, stride } = scoresOf(context, scoring.windowRows, store);
+  const { scores, first, stride } = scoresOf(context, scoring, store);
   const bundle = cache.bundleOf(store);
   const slots = (s: StepSizes) => scoring.pagesGivenUp(tokensOf(s)) * BLOCK_TOKENS;
   return cache.writtenArenasOf(store).map((arena) =>

@@ -4,7 +4,7 @@ import { InputError } from "../../../errors.ts";
 import { Later } from "../../../later.ts";
 import type { KvSystem, SystemDefinition } from "../../system.ts";
 import { checkBudget, chosenTokens, mostChosen, pagesGivenUp } from "../pyramid/budgets.ts";
-import type { Scoring } from "../pyramid/scoring.ts";
+import { windowScoring } from "../pyramid/window.ts";
 import { readersOf } from "../swiftkv/layout.ts";
 import { mergedFormat } from "./format.ts";
 import type { MergeOptions } from "./merge.ts";
@@ -32,11 +32,7 @@ export const kvmerger: SystemDefinition = {
     }
     const sets = (tokens: number) => chosenTokens(tokens, layout.stores, own)?.[0] ?? 0; // of every list alike
     const aloneOf = (tokens: number) => Math.floor(alone! * sets(tokens));
-    const scoringOf = (layer: number): Scoring => ({
-      layer,
-      windowRows: own.window,
-      pagesGivenUp: (tokens) => pagesGivenUp(tokens, own.window),
-    });
+    const scoringOf = (layer: number) => windowScoring(layer, own.window);
     const last = (store: number) => readersOf(layout, store).at(-1)!;
     const options: MergeOptions = {
       sinks: sinks!,

@@ -5,12 +5,18 @@ import type { Layout } from "../../layout.ts";
 import type { KvSystem, OptionRule, SystemDefinition } from "../../system.ts";
 import { readersOf } from "../swiftkv/layout.ts";
 import { checkBudget, chosenTokens, mostChosen, pagesGivenUp, type PyramidOptions } from "./budgets.ts";
-import type { Scoring } from "./scoring.ts";
+import { windowScoring } from "./window.ts";
 
 const OPTIONS = {
   budget: { least: 33, most: 1_048_576, default: 512 },
   window: { least: 1, most: 256, default: 32 },
 } satisfies Record<string, OptionRule>;
+
+/**
+ * Scores are pooled over so many slots to each side, and by maximum: a token that is looked at brings its neighbours along,
+ * because a name or a number without the rest of its letters is of no use. Width 7, as PyramidKV was evaluated.
+ */
+const POOL_RADIUS = 3;
 
 const work = new Later(() => import("./scoring.ts"));
 
@@ -34,11 +40,7 @@ function createSystem(name: string, options: PyramidOptions, kvHeads: number, la
   checkBudget(name, options);
   const { window } = options;
   const chosen = (tokens: number) => chosenTokens(tokens, layout.stores, options);
-  const scoringOf = (layer: number): Scoring => ({
-    layer,
-    windowRows: window,
-    pagesGivenUp: (tokens) => pagesGivenUp(tokens, window),
-  });
+  const scoringOf = (layer: number) => windowScoring(layer, window);
   return {
     name,
     retaining: {
@@ -53,7 +55,8 @@ function createSystem(name: string, options: PyramidOptions, kvHeads: number, la
       select(store, context) {
         const scoring = scoringOf(readersOf(layout, store).at(-1)!);
         const count = (tokens: number) => chosen(tokens)?.[store] ?? 0;
-        return [...work.now.scoreSlots(context, scoring), ...work.now.chooseSlots(context, scoring, store, count)];
+        const choice = { store, count, radius: POOL_RADIUS };
+        return [...work.now.scoreSlots(context, scoring), ...work.now.chooseSlots(context, scoring, choice)];
       },
     },
     /** Layers that share a store and are not the last to read it: their scores are added up. */
