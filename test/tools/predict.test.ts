@@ -10,6 +10,7 @@ import { type Device, DEVICES } from "../../tools/predict/devices.ts";
 import { curveOf, variantOf } from "../../tools/predict/curve.ts";
 import { factsOf } from "../../tools/predict/facts.ts";
 import { DESCRIBED, threadsOf, type Work, workOf } from "../../tools/predict/kernels.ts";
+import { openNamed } from "../../tools/predict/open.ts";
 import { dispatchesOf, type Repeated } from "../../tools/predict/paper.ts";
 import { boundBy, boundsOf, predict } from "../../tools/predict/time.ts";
 import { randomModel } from "../../tools/shapes/file.ts";
@@ -136,4 +137,11 @@ test("every device has time for every dispatch", async () => {
       expect(bounds[boundBy(bounds)], `${device.name} ${each.label}`).toBeGreaterThan(0);
     }
   }
+});
+
+test("kernels that are offered more buffers than they have get the lengths of their own", async () => {
+  const facts = factsOf(DEVICES.find(({ name }) => name === "SwiftShader")!);
+  const large = await openNamed("smollm2-135m"); // lengths are fixed from 32 MiB of weights on
+  const [costs] = await dispatchesOf(large, facts, [96], { kv: "snapkv:budget=64", context: 160 });
+  expect(costs!.prefill.map(({ kernel }) => kernel.name)).toContain("compact");
 });
