@@ -837,6 +837,49 @@ export const attn_weights_back = {
   }
 } as const;
 
+export const attn_whole = {
+  "name": "attn_whole",
+  "bindings": {
+    "qkv": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "out": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 8,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 4,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "H": 12
+  },
+  "tiles": {
+    "E": 64
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/attn_whole"
+    ]
+  }
+} as const;
+
 export const clip = {
   "name": "clip",
   "bindings": {
@@ -1160,6 +1203,39 @@ export const gather = {
     "pack": "spare",
     "files": [
       "rows/gather"
+    ]
+  }
+} as const;
+
+export const gelu = {
+  "name": "gelu",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 1,
+    "size": 4,
+    "fields": {
+      "count": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/gelu",
+      "lib/gates"
     ]
   }
 } as const;
@@ -1870,6 +1946,52 @@ export const kivi_seal = {
   }
 } as const;
 
+export const layer_norm = {
+  "name": "layer_norm",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "weight": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "bias": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 4,
+    "fields": {
+      "eps": {
+        "offset": 0,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "D": 768
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/layer_norm",
+      "lib/row_sum"
+    ]
+  }
+} as const;
+
 export const logit_adjust = {
   "name": "logit_adjust",
   "bindings": {
@@ -2135,6 +2257,67 @@ export const pack_float = {
   }
 } as const;
 
+export const patch_pixels = {
+  "name": "patch_pixels",
+  "bindings": {
+    "pixels": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 28,
+    "fields": {
+      "side": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "scaleR": {
+        "offset": 4,
+        "type": "f32"
+      },
+      "scaleG": {
+        "offset": 8,
+        "type": "f32"
+      },
+      "scaleB": {
+        "offset": 12,
+        "type": "f32"
+      },
+      "shiftR": {
+        "offset": 16,
+        "type": "f32"
+      },
+      "shiftG": {
+        "offset": 20,
+        "type": "f32"
+      },
+      "shiftB": {
+        "offset": 24,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "P": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/patch_pixels"
+    ]
+  }
+} as const;
+
 export const peak_copy = {
   "name": "peak_copy",
   "bindings": {
@@ -2205,6 +2388,44 @@ export const peak_fma = {
     "pack": "peak",
     "files": [
       "peak/peak_fma"
+    ]
+  }
+} as const;
+
+export const pixel_shuffle = {
+  "name": "pixel_shuffle",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 4,
+    "fields": {
+      "side": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "S": 4,
+    "D": 768
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/pixel_shuffle"
     ]
   }
 } as const;

@@ -30,6 +30,11 @@ import think_seal from "./kv/think_seal.ts";
 import top_slots from "./kv/top_slots.ts";
 import window_score from "./kv/window_score.ts";
 import window_sums from "./kv/window_sums.ts";
+import attn_whole from "./vision/attn_whole.ts";
+import gelu from "./vision/gelu.ts";
+import layer_norm from "./vision/layer_norm.ts";
+import patch_pixels from "./vision/patch_pixels.ts";
+import pixel_shuffle from "./vision/pixel_shuffle.ts";
 import rmsnorm from "./rows/rmsnorm.ts";
 import place_heads from "./heads/place_heads.ts";
 import trim from "./rows/trim.ts";
@@ -158,6 +163,11 @@ export const specs: readonly KernelSpec[] = [
   teach_hidden,
   clip,
   adamw,
+  attn_whole,
+  gelu,
+  layer_norm,
+  patch_pixels,
+  pixel_shuffle,
 ];
 
 /** Kernels as they read sealed formats, too. */
