@@ -86,7 +86,8 @@ export class Draft {
     const [promptEnd, made, arrivals] = [this.#promptEnd, this.#made, this.#arrivals];
     const retiring = this.#retire(decodeRows);
     const attended = running.filter(({ request }) => request.attended).map(numberOf);
-    const changes = { lists, moves, arrivals, standing };
+    const pictures = this.#chunk?.sequence.request.pictures;
+    const changes = { lists, moves, arrivals, standing, ...(pictures && { pictures }) };
     const batch = { rows, decodeRows, logitRows, ...changes, promptEnd, retiring, made, attended };
     return { batch, owners: this.#owners, entered: this.#entered, chunk };
   }

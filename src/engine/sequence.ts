@@ -3,7 +3,7 @@ import type { FinishReason } from "../api.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Parked } from "../kv/parked.ts";
 import type { Residence } from "../kv/residence.ts";
-import type { Allowed, RowSampling, Sampled } from "../model/model.ts";
+import type { Allowed, Picture, RowSampling, Sampled } from "../model/model.ts";
 import { Feed } from "./feed.ts";
 
 /** Which tokens a reply may have, found out from those before them. */
@@ -17,7 +17,9 @@ export interface TokenConstraint {
 }
 
 export interface Request {
+  /** Tokens beyond the vocabulary are rows of `pictures`. */
   prompt: readonly number[];
+  pictures?: readonly Picture[];
   maxTokens: number;
   /** Generation ends with any of these; the token itself is reported. */
   endTokens: ReadonlySet<number>;

@@ -113,6 +113,14 @@ export interface MadeTokens extends Made {
   sequence: number;
 }
 
+/** A picture of a prompt: its rows are tokens V + (first + tile)·T + row, T to a tile, in the order of its tiles. */
+export interface Picture {
+  /** Number of its first tile: of this engine, those of no other picture. */
+  first: number;
+  /** Pixels of each, row by row: red, green, blue and a byte that is not read, from the lowest on. */
+  tiles: readonly Uint32Array<ArrayBuffer>[];
+}
+
 /** One step. Rows of decoding sequences come first, then the rows of at most one prompt chunk. */
 export interface Batch {
   rows: readonly Row[];
@@ -132,6 +140,8 @@ export interface Batch {
   made?: MadeTokens | null;
   /** Sequences that enter with a penalty or a bias: from this step on the counts and biases of their numbers are theirs. */
   arrivals: readonly Arrival[];
+  /** Those of the prompt of which it has a chunk. */
+  pictures?: readonly Picture[];
   /** Sequences of which it is counted what their decoding rows read of their prompts. */
   attended?: readonly number[];
 }

@@ -43,6 +43,7 @@ export function sizesOf(model: ModelContext, batch: Batch, most: RowClass): Size
     inPlace: rows.length,
     queried: false,
     made: null,
+    ...(model.pictures?.has(rows) && { pictured: true }),
     attended: isAttended(batch),
     promptEnd: promptEnd && endSizes(promptEnd, rows.length, model),
     retiring: retiringSizes(batch),
