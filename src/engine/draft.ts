@@ -114,8 +114,11 @@ export class Draft {
   }
 
   #endPrompt(sequence: Sequence, rows: number): void {
-    const kept = sequence.cache.keep(numberOf(sequence));
-    if (kept) this.#promptEnd = { sequence: numberOf(sequence), tokens: sequence.cache.length, rows, kept };
+    const { cache } = sequence;
+    const kept = cache.keep(numberOf(sequence));
+    if (!kept) return;
+    const decide = (tokens: readonly number[]) => cache.decide(kept, tokens);
+    this.#promptEnd = { sequence: numberOf(sequence), tokens: cache.length, rows, kept, decide };
   }
 
   /** Of the replies that go on in this step, the page that has waited longest. */

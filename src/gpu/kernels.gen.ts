@@ -5468,6 +5468,122 @@ export const unpack = {
   }
 } as const;
 
+export const window_density = {
+  "name": "window_density",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "counts": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 56,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "queries": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pages": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 44,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 48,
+        "type": "f32"
+      },
+      "log": {
+        "offset": 52,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 48,
+    "E": 64,
+    "KV_BITS": 16,
+    "H": 9,
+    "R": 3
+  },
+  "tiles": {
+    "QUERIES": 8
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/window_density",
+      "lib/list",
+      "lib/seen",
+      "lib/window_scores",
+      "lib/page",
+      "lib/page_slot",
+      "lib/four_keys"
+    ]
+  }
+} as const;
+
 export const window_score = {
   "name": "window_score",
   "bindings": {

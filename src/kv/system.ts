@@ -52,6 +52,12 @@ export interface PromptEndSizes {
   /** First of the rows that decide, and how many there are: as many as any system wants, or has the prompt's last chunk. */
   windowAt: number;
   windowRows: number;
+  /** Of these, the rows behind the last picture; all where there is none among them, or nothing behind it. */
+  question: number;
+  /** Where lists are decided together: [stores] tokens that each list of a store chooses, once that is known. */
+  chosen?: readonly number[];
+  /** Says it: [columns] tokens of each list. The moves that follow are made by it. */
+  decide?: (tokens: readonly number[]) => void;
 }
 
 export interface RetiringSizes {
@@ -164,6 +170,11 @@ export interface Retaining {
   most: readonly number[];
   /** What stays of a prompt of `tokens` tokens; null: all of it. */
   retain(tokens: number): Retention | null;
+  /**
+   * How many tokens a list keeps is found out at the prompt's end, within what `retain` says at most: `select` of all stores runs
+   * once the last layer has, and calls `promptEnd.decide` in a pause of its first dispatch.
+   */
+  together?: boolean;
   /** Tokens that are given up can still be brought back, from a state of the system's own: none counts as evicted. */
   recalls?: boolean;
   /** What stands for so many pages rests on the first of them, as many as this says: a later prompt that has these in common goes on from it. */

@@ -101,6 +101,8 @@ export interface PromptEnd {
   /** Rows of its last chunk. */
   rows: number;
   kept: KeptPages;
+  /** Where that is found out with this step: what is kept, by the tokens of each list, no more than `kept` has. */
+  decide?: (tokens: readonly number[]) => KeptPages;
 }
 
 /** A page of the reply of a decoding sequence that its lists lose after this step: what stands for it is made before. */

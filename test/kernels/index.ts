@@ -28,6 +28,7 @@ import think_queries from "./kv/think_queries.ts";
 import { thinkReaders } from "./kv/think_read.ts";
 import think_seal from "./kv/think_seal.ts";
 import top_slots from "./kv/top_slots.ts";
+import window_density from "./kv/window_density.ts";
 import window_score from "./kv/window_score.ts";
 import window_sums from "./kv/window_sums.ts";
 import attn_whole from "./vision/attn_whole.ts";
@@ -112,6 +113,7 @@ export const specs: readonly KernelSpec[] = [
   think_queries,
   think_seal,
   top_slots,
+  window_density,
   window_score,
   window_sums,
   rmsnorm,

@@ -5,5 +5,6 @@ import { kvsharer } from "./kvsharer/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
 import { shadow } from "./shadow/system.ts";
 import { think } from "./think/system.ts";
+import { vlcache } from "./vlcache/system.ts";
 
-export const SYSTEMS: readonly SystemDefinition[] = [kivi, kvsharer, pyramid, shadow, snapkv, think];
+export const SYSTEMS: readonly SystemDefinition[] = [kivi, kvsharer, pyramid, shadow, snapkv, think, vlcache];

@@ -28,7 +28,7 @@ const CHOICE_THREADS = 256;
 interface Scratch {
   /** [G, queries, arenas · MOST_SPLITS] of (largest, sum) */
   sums: GPUBuffer;
-  /** Those below grow with lists. [regions · G, stride] f32: the scores of a store that one layer reads; then of each shared store, whose readers add up. */
+  /** Those below grow with lists. [regions · G, stride] f32: the scores of a store that one layer reads; then of each shared store, whose readers add up. Or of every store, where they are held. */
   scores: GPUBuffer;
   /** [G, stride] f32 */
   pooled: GPUBuffer;
@@ -42,14 +42,15 @@ const made = new WeakMap<KvCache, Scratch>();
 const sharedStores = ({ shape: { layout } }: KvCache): number[] =>
   Array.from({ length: layout.stores }, (_, store) => store).filter((store) => readersOf(layout, store).length > 1);
 
-function scratchOf(context: SystemContext, windowRows: number): Scratch {
+function scratchOf(context: SystemContext, scoring: Scoring): Scratch {
   const { gpu, cache, model } = context;
+  const { windowRows } = scoring;
   const known = made.get(cache);
   if (known) return known;
   const { heads } = model;
   const sums = 2 * heads * windowRows * cache.writtenArenasOf(0).length * MOST_SPLITS;
   const stride = cache.lists.pages * BLOCK_TOKENS;
-  const makes = scoresFor(context, stride);
+  const makes = scoresFor(context, scoring, stride);
   const scratch = {
     sums: gpu.buffer("window sums", sums * 4, "scratch"),
     scores: makes.scores(),
@@ -57,21 +58,22 @@ function scratchOf(context: SystemContext, windowRows: number): Scratch {
     stride,
   };
   made.set(cache, scratch);
-  cache.growsWith({ grow: () => growScores(context, scratch) });
+  cache.growsWith({ grow: () => growScores(context, scoring, scratch) });
   return scratch;
 }
 
-function scoresFor({ gpu, cache, model }: SystemContext, stride: number) {
+function scoresFor({ gpu, cache, model }: SystemContext, { held }: Scoring, stride: number) {
   const make = (label: string, lists: number) => () => gpu.buffer(label, lists * model.kvHeads * stride * 4, "scratch");
-  return { scores: make("window scores", 1 + sharedStores(cache).length), pooled: make("pooled scores", 1) };
+  const stores = held ? cache.shape.layout.stores : 1 + sharedStores(cache).length;
+  return { scores: make("window scores", stores), pooled: make("pooled scores", 1) };
 }
 
 /** Nothing in them outlasts a step. */
-async function growScores(context: SystemContext, scratch: Scratch): Promise<void> {
+async function growScores(context: SystemContext, scoring: Scoring, scratch: Scratch): Promise<void> {
   const { gpu, cache } = context;
   const stride = cache.lists.pages * BLOCK_TOKENS;
   if (stride <= scratch.stride) return;
-  const makes = scoresFor(context, stride);
+  const makes = scoresFor(context, scoring, stride);
   const [scores, pooled] = await gpu.allocateAll([makes.scores, makes.pooled]);
   for (const old of [scratch.scores, scratch.pooled]) gpu.release(old);
   Object.assign(scratch, { scores, pooled, stride });
@@ -96,11 +98,21 @@ export interface Scoring {
   windowRows: number;
   /** Pages of a prompt of so many tokens whose slots are scored. */
   pagesGivenUp: (tokens: number) => number;
+  /** Scores of all stores are there until the last layer has run. */
+  held?: boolean;
+  /** Slots to each side that scores are pooled over. */
+  radius?: number;
+  /** Of the window's rows the last ones that ask. Default: all. */
+  asks?: (end: PromptEndSizes) => number;
 }
 
+/** The rows that ask. */
+export const askedRows = ({ windowRows, asks }: Scoring, end: PromptEndSizes | null) =>
+  lastRows(end, end && asks ? Math.min(windowRows, asks(end)) : windowRows);
+
 /** Row of `scores` that a store's first list has. */
-function scoreRow({ cache, model }: SystemContext, store: number): number {
-  return (1 + sharedStores(cache).indexOf(store)) * model.kvHeads;
+function scoreRow({ cache, model }: SystemContext, { held }: Scoring, store: number): number {
+  return (held ? store : 1 + sharedStores(cache).indexOf(store)) * model.kvHeads;
 }
 
 /** The layer's scores of the slots that may be given up, written over or added to those of layers before it that read the store. */
@@ -114,7 +126,8 @@ export function scoreSlots(context: SystemContext, scoring: Scoring): AnyDispatc
 }
 
 /** What both kernels need. */
-function common(context: SystemContext, { layer, windowRows }: Scoring, arena: Arena) {
+function common(context: SystemContext, scoring: Scoring, arena: Arena) {
+  const { layer, windowRows } = scoring;
   const { cache, model, query, records } = context;
   const { heads: H, kvHeads: G, headWidth: E } = model;
   const store = cache.shape.layout.reads[layer]!;
@@ -124,8 +137,8 @@ function common(context: SystemContext, { layer, windowRows }: Scoring, arena: A
     constants: { WG: threadsFor(windowRows * R), E, KV_BITS: cache.written.bits, H, R },
     buffers: { q: query, rows: records, table: cache.lists.table, kv: arena.buffers[cache.bundleOf(store)]! },
     params: (end: PromptEndSizes | null) => ({
-      firstRow: lastRows(end, windowRows).first,
-      queries: lastRows(end, windowRows).count * R,
+      firstRow: askedRows(scoring, end).first,
+      queries: askedRows(scoring, end).count * R,
       listLength: cache.lists.listLength,
       columns: cache.columns,
       column: columnOf(store, G),
@@ -148,8 +161,7 @@ function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): An
   const { cache, model } = context;
   const { constants, buffers, params, store } = common(context, scoring, arena);
   const pages = ({ promptEnd }: StepSizes) => blocksFor(promptEnd?.tokens ?? 0);
-  const queries = ({ promptEnd }: StepSizes) =>
-    (lastRows(promptEnd, scoring.windowRows).count * model.heads) / model.kvHeads;
+  const queries = ({ promptEnd }: StepSizes) => (askedRows(scoring, promptEnd).count * model.heads) / model.kvHeads;
   const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
   const arenas = cache.writtenArenasOf(store);
   const place = arenas.findIndex(({ number }) => number === arena.number);
@@ -157,7 +169,7 @@ function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): An
     kernel: window_sums,
     constants,
     label: `layer ${scoring.layer} window sums`,
-    buffers: { ...buffers, sums: scratchOf(context, scoring.windowRows).sums },
+    buffers: { ...buffers, sums: scratchOf(context, scoring).sums },
     params: (s) => {
       const { splits, pagesPerSplit } = splitsOf(Math.max(1, pages(s)));
       const entries = arenas.length * splits;
@@ -172,7 +184,7 @@ function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): An
 function scoreDispatch(context: SystemContext, scoring: Scoring, arena: Arena): AnyDispatch<StepSizes> {
   const { cache, model } = context;
   const { constants, buffers, params, store } = common(context, scoring, arena);
-  const { sums, scores, stride } = scratchOf(context, scoring.windowRows);
+  const { sums, scores, stride } = scratchOf(context, scoring);
   const [first] = readersOf(cache.shape.layout, store);
   const pages = ({ promptEnd }: StepSizes) => scoring.pagesGivenUp(promptEnd?.tokens ?? 0);
   const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
@@ -184,7 +196,7 @@ function scoreDispatch(context: SystemContext, scoring: Scoring, arena: Arena): 
     params: ({ promptEnd }) => {
       const { splits } = splitsOf(Math.max(1, blocksFor(promptEnd?.tokens ?? 0)));
       const entries = cache.writtenArenasOf(store).length * splits;
-      return { ...params(promptEnd), entries, first: scoreRow(context, store), stride };
+      return { ...params(promptEnd), entries, first: scoreRow(context, scoring, store), stride };
     },
     grid: (s) => [model.kvHeads, pages(s), 1],
     bytes: (s) => cost(s).bytes,
@@ -192,26 +204,42 @@ function scoreDispatch(context: SystemContext, scoring: Scoring, arena: Arena): 
   });
 }
 
-/** Writes which slots each list of a store keeps: `count` of a prompt of so many tokens. */
+/** What counting needs that reads the same queries, keys and sums: of the layer's own, after its scores. */
+export function scoredWith(context: SystemContext, scoring: Scoring, arena: Arena) {
+  const { constants, buffers, params, store } = common(context, scoring, arena);
+  const arenas = context.cache.writtenArenasOf(store).length;
+  return {
+    constants,
+    buffers,
+    params,
+    sums: scratchOf(context, scoring).sums,
+    entries: (end: PromptEndSizes | null) => arenas * splitsOf(Math.max(1, blocksFor(end?.tokens ?? 0))).splits,
+    cost: (pages: number) => costOf(context, pages, scoring.windowRows),
+    atEnd: onlyAtPromptEnd,
+  };
+}
+
+/** Writes which slots each list of a store keeps: `count` of a prompt that ends so. */
 export function chooseSlots(
   context: SystemContext,
   scoring: Scoring,
   store: number,
-  count: (tokens: number) => number,
+  count: (end: PromptEndSizes) => number,
 ): AnyDispatch<StepSizes>[] {
   const { model, keep, keepStride } = context;
-  const { scores, pooled, stride } = scratchOf(context, scoring.windowRows);
+  const { scores, pooled, stride } = scratchOf(context, scoring);
+  const { radius = POOL_RADIUS } = scoring;
   const lists = model.kvHeads;
   const slots = ({ promptEnd }: StepSizes) => scoring.pagesGivenUp(promptEnd?.tokens ?? 0) * BLOCK_TOKENS;
-  const kept = ({ promptEnd }: StepSizes) => (promptEnd ? count(promptEnd.tokens) : 0);
+  const kept = ({ promptEnd }: StepSizes) => (promptEnd ? count(promptEnd) : 0);
   const pool = atPromptEnd({
     kernel: pool_max,
-    constants: { WG: POOL_THREADS, RADIUS: POOL_RADIUS },
+    constants: { WG: POOL_THREADS, RADIUS: radius },
     label: `store ${store} pooled scores`,
     buffers: { scores, pooled },
-    params: (s) => ({ first: scoreRow(context, store), stride, slots: slots(s) }),
+    params: (s) => ({ first: scoreRow(context, scoring, store), stride, slots: slots(s) }),
     grid: (s) => [ceilDiv(slots(s), POOL_THREADS), lists, 1],
-    bytes: (s) => 4 * lists * slots(s) * (2 * POOL_RADIUS + 2),
+    bytes: (s) => 4 * lists * slots(s) * (2 * radius + 2),
     flops: () => 0,
   });
   const choose = atPromptEnd({
@@ -231,5 +259,10 @@ export function chooseSlots(
 function atPromptEnd<K extends Parameters<typeof dispatch>[0]["kernel"]>(
   typed: Parameters<typeof dispatch<K, StepSizes>>[0],
 ): AnyDispatch<StepSizes> {
-  return dispatch({ ...typed, grid: (s) => (s.promptEnd ? typed.grid(s) : [0, 0, 0]) });
+  return onlyAtPromptEnd(dispatch(typed));
 }
+
+const onlyAtPromptEnd = (each: AnyDispatch<StepSizes>): AnyDispatch<StepSizes> => ({
+  ...each,
+  grid: (s) => (s.promptEnd ? each.grid(s) : [0, 0, 0]),
+});

@@ -4,7 +4,7 @@ import type { KvModel } from "../../../api.ts";
 import { InputError } from "../../../errors.ts";
 import { Later } from "../../../later.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
-import type { KvSystem, OptionRule, SystemDefinition } from "../../system.ts";
+import type { KvSystem, OptionRule, PromptEndSizes, SystemDefinition } from "../../system.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
 import { chosenTokens, mostChosen, pagesGivenUp, type PyramidOptions } from "./budgets.ts";
 import type { Scoring } from "./scoring.ts";
@@ -66,7 +66,7 @@ function createSystem(name: string, options: PyramidOptions, { layers, kvHeads, 
       },
       select(store, context) {
         const scoring = scoringOf(readersOf(layout, store).at(-1)!);
-        const count = (tokens: number) => chosen(tokens)?.[store] ?? 0;
+        const count = ({ tokens }: PromptEndSizes) => chosen(tokens)?.[store] ?? 0;
         return [...work.now.scoreSlots(context, scoring), ...work.now.chooseSlots(context, scoring, store, count)];
       },
     },

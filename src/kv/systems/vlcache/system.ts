@@ -1,0 +1,50 @@
+// VL-Cache: at the end of a prompt with pictures, layers share out what is kept by how much the words after the pictures look at.
+// Source: Tu et al. (2410.23317); docs/kv.md.
+import { Later } from "../../../later.ts";
+import type { KvSystem, SystemDefinition } from "../../system.ts";
+import type { Scoring } from "../pyramid/scoring.ts";
+import { layoutOf } from "../swiftkv/layout.ts";
+import { type Part, partOf } from "./budgets.ts";
+
+const work = new Later(() => import("./density.ts"));
+
+export const vlcache: SystemDefinition = {
+  name: "vlcache",
+  options: {
+    keep: { least: 0.01, most: 1, fraction: true, default: 0.1 },
+    window: { least: 1, most: 256, default: 50 },
+  },
+  load: () => work.load(),
+  create({ keep, window }, { layers, swiftkv, kvHeads }, { context }): KvSystem {
+    const { stores } = layoutOf(layers, swiftkv);
+    const most = Math.max(1, partOf(context, keep!)?.most ?? 0);
+    const scoringOf = (layer: number): Scoring => ({
+      layer,
+      windowRows: window!,
+      pagesGivenUp: (tokens) => partOf(tokens, keep!)?.pages ?? 0,
+      held: true,
+      radius: 0,
+      asks: ({ question }) => question,
+    });
+    const lists = (count: number) => Array.from({ length: stores * kvHeads }, () => count);
+    const retention = ({ pages, average, most }: Part) => ({
+      liveFrom: pages,
+      tokens: lists(average),
+      most: lists(most),
+    });
+    return {
+      name: "vlcache",
+      retaining: {
+        windowRows: window!,
+        most: Array.from({ length: stores }, () => most),
+        together: true,
+        retain(tokens) {
+          const part = partOf(tokens, keep!);
+          return part && retention(part);
+        },
+        select: (store, system) => work.now.choose(system, scoringOf(layers - 1), store, keep!),
+      },
+      at: (place, layer, system) => (place === "afterAttention" ? work.now.gauge(system, scoringOf(layer)) : []),
+    };
+  },
+};
