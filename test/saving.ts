@@ -136,6 +136,34 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
     return { tokens, reusedTokens: stats.reusedTokens, resumed, again, want, grown, conversation };
   }
 
+  /** Two questions about a text that is kept, and a turn after the second; the first again in an engine that reads what was kept. */
+  async function askedTwice(
+    source: string,
+    options: LoadOptions,
+    asked: Record<"text" | "question" | "other", number[]> & { opening: string },
+  ) {
+    const { text, question, other } = asked;
+    const ask = async (engine: Engine, tokens: readonly number[]) => {
+      const { result } = engine.session().generate({ tokens }, { maxTokens: 8, ignoreEnd: true });
+      const { tokens: reply, stats } = await result;
+      const { reusedTokens, evictedTokens, kvBytesPerToken, promptTokens } = stats;
+      return { tokens: reply, reusedTokens, evictedTokens, kvBytes: Math.round(kvBytesPerToken * promptTokens) };
+    };
+    const engine = await engineOf(source, options);
+    const { bytes, computedTokens } = await engine.prefixes.keep({ tokens: text });
+    const first = await ask(engine, [...text, ...question]);
+    const again = await ask(engine, [...text, ...other]);
+    const next = await ask(engine, [...text, ...other, ...again.tokens, ...question]);
+    const opening = await engine.tokenize(asked.opening);
+    engine.dispose();
+    const second = await engineOf(source, options);
+    const kept = await second.prefixes.keep({ tokens: text });
+    const reopened = { computedTokens: kept.computedTokens, ...(await ask(second, [...text, ...question])) };
+    await second.prefixes.delete();
+    second.dispose();
+    return { bytes, computedTokens, opening, replies: [first, again, next], reopened };
+  }
+
   /** Milliseconds for reading a prompt by the model, saving what came of it, and reading that in another engine. */
   async function timed(source: string, options: LoadOptions, prompt: readonly number[]) {
     const first = await engineOf(source, options);
@@ -163,6 +191,7 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
     timed,
     refusedSessions,
     forked,
+    askedTwice,
     savingOpen: async (name: string, source: string, options: LoadOptions = {}) => {
       opened.set(name, await engineOf(source, options));
     },

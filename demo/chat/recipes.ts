@@ -28,6 +28,8 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "kivi:bits=2", note: "older text rounded a lot", kl: { [FABLE]: 0.008, [SMOLLM2]: 0.18 } },
   { recipe: "think:keep=0.6", note: "older text by the channels that the question asks for", kl: {} },
   { recipe: "kivi:bits=4+think:keep=0.6", note: "the same, rounded besides", kl: {} },
+  { recipe: "minicache", note: "older text with one direction for every two later layers", kl: { [FABLE]: 0.097 } },
+  { recipe: "int8+minicache", note: "the same, rounded a little", kl: { [FABLE]: 0.097 } },
   {
     recipe: "kvsharer:map=5-2/7-2",
     note: "two of eight layers read another one's: found on its own stories",

@@ -83,6 +83,7 @@ function judge(row: Row, { model }: Engine, { measures, material, findings, base
     ...(has("ce") && { tokens: ce.length, ce: mean(ce), kl: mean(kl), top1: mean(top1) }),
     ...(has("greedy") && { greedy: meanEqual(findings.replies, base.replies) }),
     ...(has("needle") && needleFigures(findings)),
+    ...(has("second") && { second: mean(findings.seconds.map(({ right }) => right)) }),
     ...(has("qa") && { qa: mean(findings.answers.map(Number)) }),
     bytesPerToken: mean(bytes),
     ...(timed && { prefillMs: median(findings.prefillMs), decodeMs: median(findings.decodeMs) }),

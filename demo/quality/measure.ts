@@ -8,7 +8,7 @@ import type { Probe } from "./probes.ts";
 import type { Question } from "./questions.ts";
 import type { Window } from "./texts.ts";
 
-export const MEASURES = ["ce", "greedy", "needle", "qa"] as const;
+export const MEASURES = ["ce", "greedy", "needle", "second", "qa"] as const;
 export type Measure = (typeof MEASURES)[number];
 
 /** Tokens of a greedy reply: the most that its equal part can be. */
@@ -19,6 +19,8 @@ export interface Material {
   needles: readonly Probe[];
   /** For Fable only. */
   notes: readonly Probe[];
+  /** Asked after another question about the same text has been answered. */
+  seconds: readonly Probe[];
   questions: readonly Question[];
 }
 
@@ -43,6 +45,7 @@ export interface Findings extends Times {
   replies: number[][];
   needles: Found[];
   notes: Found[];
+  seconds: Found[];
   /** Whether the right answer was the likeliest. */
   answers: boolean[];
 }
@@ -63,12 +66,16 @@ const costOf = (prompt: number, decoded: number): number => prompt + DECODE_COST
 const QUESTION_COST = 4 * costOf(110, 8);
 
 /** Of a whole run, in prompt tokens. */
-export function totalCost({ windows, needles, notes, questions }: Material, measures: readonly Measure[]): number {
+export function totalCost(
+  { windows, needles, notes, seconds, questions }: Material,
+  measures: readonly Measure[],
+): number {
   const sum = (costs: number[]): number => costs.reduce((all, cost) => all + cost, 0);
   const of: Record<Measure, () => number> = {
     ce: () => sum(windows.map(windowCost)),
     greedy: () => sum(windows.map(replyCost)),
     needle: () => sum([...needles, ...notes].map(probeCost)),
+    second: () => sum(seconds.map(probeCost)),
     qa: () => QUESTION_COST * questions.length,
   };
   return sum(measures.map((measure) => of[measure]()));
@@ -81,7 +88,15 @@ const probeCost = ({ prompt, lead, value }: Probe): number => costOf(prompt.leng
 /** Runs everything that is asked for. */
 export async function explore(run: Run): Promise<Findings> {
   const { material, measures } = run;
-  const findings: Findings = { prefillMs: [], decodeMs: [], replies: [], needles: [], notes: [], answers: [] };
+  const findings: Findings = {
+    prefillMs: [],
+    decodeMs: [],
+    replies: [],
+    needles: [],
+    notes: [],
+    seconds: [],
+    answers: [],
+  };
   const walk = new Walk(run);
   if (measures.includes("ce"))
     for (const [i, window] of material.windows.entries())
@@ -93,8 +108,9 @@ export async function explore(run: Run): Promise<Findings> {
       await walk.step(`reply ${i + 1} of ${material.windows.length}`, replyCost(window), async () => {
         findings.replies.push(await reply(run, window, findings));
       });
-  if (measures.includes("needle"))
-    for (const kind of ["needles", "notes"] as const)
+  const asked = [["needle", "needles"] as const, ["needle", "notes"] as const, ["second", "seconds"] as const];
+  for (const [measure, kind] of asked)
+    if (measures.includes(measure))
       for (const [i, probe] of material[kind].entries())
         await walk.step(`${kind} ${i + 1} of ${material[kind].length}`, probeCost(probe), async () => {
           findings[kind].push(await find(run, probe));

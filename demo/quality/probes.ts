@@ -82,6 +82,54 @@ export function noteProbes(engine: Asked, text: string, length: number): Probe[]
   return facts.map((_, asked) => probe(engine, pieces, { length, facts, asked, start }));
 }
 
+/** Texts with four numbers each. */
+const SECOND_TEXTS = 2;
+
+/**
+ * Texts with four numbers, and two questions: the first one ends the prompt, its answer and the second one are given. What is chosen
+ * at the prompt's end for the first question must serve the second.
+ */
+export function secondProbes(engine: Asked, text: string, length: number): Probe[] {
+  const pieces = piecesOf(text);
+  return Array.from({ length: SECOND_TEXTS }, (_, i) => {
+    return secondsOf(engine, pieces, { length, draw: drawing(length + 1 + i) });
+  }).flat();
+}
+
+function secondsOf(
+  engine: Asked,
+  pieces: readonly string[],
+  { length, draw }: { length: number; draw: Draw },
+): Probe[] {
+  const facts: (Fact & { depth: number })[] = [];
+  while (facts.length < 4) {
+    const fact = { ...needle(draw), depth: (2 * facts.length + 1) / 8 };
+    if (facts.every(({ says }) => says !== fact.says)) facts.push(fact);
+  }
+  const start = draw(pieces.length);
+  return facts.map((second, asked) => {
+    const first = probe(engine, pieces, { length, facts, asked: (asked + 2) % 4, start });
+    const { lead, value } = replyOf(engine, second.says, second.value);
+    const between = furtherQuestion(engine, second.question);
+    return { ...first, depth: second.depth, lead: [...first.lead, ...first.value, ...between, ...lead], value };
+  });
+}
+
+/** One that no template has. */
+const ANSWER = "9731.";
+
+/** What stands between an answer without its full stop and the next one. */
+function furtherQuestion(engine: Asked, question: string): number[] {
+  const tokens = (text: string): number[] => engine.tokenize(text, { addSpecial: false });
+  if (!engine.model.hasChatTemplate) return tokens(`.\n\nQuestion: ${question}\nAnswer:`);
+  const whole = engine.render([
+    { role: "user", content: "?" },
+    { role: "assistant", content: ANSWER },
+    { role: "user", content: question },
+  ]);
+  return tokens(whole.slice(whole.indexOf(ANSWER) + ANSWER.length - 1));
+}
+
 interface Wanted {
   length: number;
   facts: readonly (Fact & { depth: number })[];

@@ -5,7 +5,7 @@ import type { Engine, ModelInfo, ModelSource } from "../../src/index.ts";
 import { compareAll } from "./compare.ts";
 import { GREEDY_TOKENS, MEASURES } from "./measure.ts";
 import type { Material, Measure } from "./measure.ts";
-import { needles, noteProbes } from "./probes.ts";
+import { needles, noteProbes, secondProbes } from "./probes.ts";
 import { QUESTIONS } from "./questions.ts";
 import { checkRow, parseRows } from "./rows.ts";
 import type { Row } from "./rows.ts";
@@ -59,6 +59,8 @@ export interface QualityRow {
   needleGrid?: { length: number; depth: number; right: number }[];
   /** The same share for Fable's notes. */
   notes?: number;
+  /** And for numbers asked for after another question. */
+  second?: number;
   /** Share of questions answered right. */
   qa?: number;
   /** Of the cache, per prompt token of the texts' prompts. */
@@ -229,6 +231,7 @@ function gather(dense: Engine, asked: Asked): Material {
     windows,
     needles: asks ? needles(dense, filler, lengths, shares) : [],
     notes: asks && dense.model.name === "fable" ? noteProbes(dense, filler, Math.max(256, prompt)) : [],
+    seconds: measures.includes("second") ? secondProbes(dense, filler, Math.max(256, prompt)) : [],
     questions: QUESTIONS.slice(0, questions),
   };
 }

@@ -32,6 +32,7 @@ const COLUMNS: readonly Column[] = [
   { title: "Needle", text: ({ needle }) => of(needle, share) },
   { title: "exact", text: ({ needleExact }) => of(needleExact, share) },
   { title: "Notes", text: ({ notes }) => of(notes, share) },
+  { title: "Second", text: ({ second }) => of(second, share) },
   { title: "QA", text: ({ qa }) => of(qa, share) },
   { title: "Prefill", text: ({ prefillMs }) => of(prefillMs, milliseconds) },
   { title: "Decode", text: ({ decodeMs }) => of(decodeMs, milliseconds) },

@@ -1,4 +1,5 @@
-// window_score — scores[g, s] = (1/R)·Σ over the queries of KV head g of the weight that each gives to slot s
+// window_score — scores[g, s] = (1/R)·Σ over the queries of KV head g of the weight that each gives to slot s;
+// MOST: the largest of these weights
 //
 //   q       [T, H, E]                 f32    read
 //   rows    [T]                       vec4u  read
@@ -11,7 +12,7 @@
 // cost      bytes G·pages·32·E·KV_BITS/8, flops 64·queries·G·pages·E: compute bound, once per prompt
 // why       Weights are softmax weights over all keys that a query sees. The queries come in turns of 2·WG; the
 //           threads of the same slots add up at the end. Pages of another arena than `kv` are another dispatch's.
-//           ADD: the scores of several layers that read one store are added up.
+//           joins: the scores of several layers that read one store, or of several steps, make one.
 // uses      lib/list.wgsl lib/seen.wgsl lib/joined.wgsl lib/window_scores.wgsl
 
 override WG: u32 = 48;       // threads: 4 along the slots of the page, the others along queries; at least 8
@@ -19,7 +20,7 @@ override E: u32 = 64;        // head width, a multiple of 8
 override KV_BITS: u32 = 16;  // of a stored number: 32, 16, 8 or 4
 override H: u32 = 9;         // query heads
 override R: u32 = 3;         // query heads of a KV head
-override ADD: bool = false;  // add to what `scores` holds
+override MOST: bool = false; // the largest weight instead of the mean over query heads of the sum over rows
 const QUERIES: u32 = 8;      // queries of a thread
 
 struct Params {
@@ -35,6 +36,7 @@ struct Params {
   first: u32,       // row of `scores` of KV head 0
   stride: u32,
   window: u32,      // keys a query sees, itself included; 0: all
+  joins: u32,       // 1: with what `scores` holds
   scale: f32,       // 1/√E
 }
 
@@ -48,6 +50,12 @@ struct Params {
 
 var<workgroup> norms: array<vec2f, WG / 4u * QUERIES>;  // (largest, 1 / sum) of the queries of a turn
 var<workgroup> parts: array<vec4f, 2u * WG>;            // [threads along queries, 8 times four slots]
+
+// Of two sets of queries.
+fn both(a: vec4f, b: vec4f) -> vec4f {
+  if (MOST) { return max(a, b); }
+  return a + b;
+}
 
 @compute @workgroup_size(WG)
 fn window_score(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -79,8 +87,8 @@ fn window_score(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_inde
       for (var j = 0u; j < QUERIES; j++) {
         let bits = seen(entry, position[j]) >> (8u * octet);
         let norm = norms[local / 4u * QUERIES + j];
-        low += select(vec4f(), exp(products[2u * j] - norm.x) * norm.y, four_seen(bits));
-        high += select(vec4f(), exp(products[2u * j + 1u] - norm.x) * norm.y, four_seen(bits >> 4u));
+        low = both(low, select(vec4f(), exp(products[2u * j] - norm.x) * norm.y, four_seen(bits)));
+        high = both(high, select(vec4f(), exp(products[2u * j + 1u] - norm.x) * norm.y, four_seen(bits >> 4u)));
       }
     }
   }
@@ -90,10 +98,11 @@ fn window_score(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_inde
   workgroupBarrier();
   if (local >= 8u || !isOurs) { return; }
   var total = parts[local];
-  for (var i = 1u; i < WG / 4u; i++) { total += parts[8u * i + local]; }
+  for (var i = 1u; i < WG / 4u; i++) { total = both(total, parts[8u * i + local]); }
+  if (!MOST) { total /= f32(R); }
   let at = (params.first + wg.x) * params.stride + 32u * wg.y + 4u * local;
-  for (var i = 0u; i < 4u; i++) {
-    let score = total[i] / f32(R);
-    if (ADD) { scores[at + i] += score; } else { scores[at + i] = score; }
+  if (params.joins == 1u) {
+    total = both(total, vec4f(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]));
   }
+  for (var i = 0u; i < 4u; i++) { scores[at + i] = total[i]; }
 }

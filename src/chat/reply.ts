@@ -1,6 +1,6 @@
 // One reply under way: where tokens become text again.
 import type { FinishReason, Generation, GenerationResult, GenerationStats, RecipePrice, Token } from "../api.ts";
-import type { Run } from "../engine/engine.ts";
+import type { Run } from "../engine/run.ts";
 import { Feed } from "../engine/feed.ts";
 import type { Request, SampledToken } from "../engine/sequence.ts";
 import type { TextStream } from "../text/stream.ts";
@@ -9,8 +9,8 @@ import type { TextStream } from "../text/stream.ts";
 interface Asked {
   /** On the clock of performance.now(). */
   started: number;
-  /** Of its prompt. */
-  price: PromptPrice;
+  /** Of its prompt, once it has been read. */
+  price: () => PromptPrice;
 }
 
 /** What a prompt costs and loses in the cache. */
@@ -22,7 +22,7 @@ export class Reply implements Generation {
   readonly #run: Run;
   readonly #text: TextStream;
   readonly #tokens = new Feed<Token>();
-  readonly #price: PromptPrice;
+  readonly #price: Asked["price"];
   /** Tokens that were there before. */
   readonly #begun: number;
   #firstAt: number | null = null;
@@ -82,7 +82,7 @@ export class Reply implements Generation {
 
   #measure(promptTokens: number, started: number): GenerationStats {
     const { reusedTokens } = this.#run;
-    const { kvBytesPerToken, evictedTokens } = this.#price;
+    const { kvBytesPerToken, evictedTokens } = this.#price();
     const newTokens = this.#tokens.items.length - this.#begun;
     const ended = performance.now();
     const firstAt = this.#firstAt ?? ended;

@@ -10,7 +10,8 @@ import type {
   SavedSession,
   Session,
 } from "../api.ts";
-import type { Run, TokenEngine } from "../engine/engine.ts";
+import type { TokenEngine } from "../engine/engine.ts";
+import type { Run } from "../engine/run.ts";
 import type { Request } from "../engine/sequence.ts";
 import { InputError } from "../errors.ts";
 import type { CompiledConstraint, Grammars, Resumable } from "../grammar/constraint.ts";
@@ -39,8 +40,8 @@ export interface Speaker extends Language {
   grammars: () => Promise<Grammars>;
   /** Fetched with the first one; null where the model sees none. */
   pictures: (() => Promise<PictureReader>) | null;
-  /** Of a prompt of so many tokens. */
-  price: (promptTokens: number) => PromptPrice;
+  /** Of a prompt of so many tokens, which may go on from what was kept of an earlier one. */
+  price: (promptTokens: number, kept: Run["goneOn"]) => PromptPrice;
   /** Another session, which goes on from there. */
   open: (last: Last) => Session;
   save: (name: string, last: LastReply | null) => Promise<SavedSession>;
@@ -164,7 +165,15 @@ export class ChatSession implements Session {
     const { request, stop, shown = request.prompt } = asked;
     const text = new TextStream(tokenizer, stop);
     const run = engine.generate(request, signal, rested);
-    const reply = new Reply(run, text, { ...request, prompt: shown }, { started, price: price(shown.length) });
+    const reply = new Reply(
+      run,
+      text,
+      { ...request, prompt: shown },
+      {
+        started,
+        price: () => price(shown.length, run.goneOn),
+      },
+    );
     this.#running.add(reply);
     // A failure also reaches those who iterate; without a handler this promise would count as unhandled.
     const ended = reply.result.catch(() => null);

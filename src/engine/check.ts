@@ -4,16 +4,22 @@ import type { Request } from "./sequence.ts";
 
 export type Asked = Pick<Request, "prompt" | "pictures" | "maxTokens" | "forced" | "begun">;
 
-/** Throws InputError where the request cannot succeed in `context` tokens of so many ids. */
+/** Throws InputError where the request cannot succeed in `context` tokens of so many ids, with `repeatRows` for repeating its prompt. */
 export function checkRequest(
   { prompt, pictures = [], maxTokens, forced = [], begun = [] }: Asked,
-  { context, vocabulary }: Record<"context" | "vocabulary", number>,
+  { context, vocabulary, repeatRows = 0 }: Record<"context" | "vocabulary", number> & { repeatRows?: number },
 ): void {
   if (prompt.length === 0)
     throw new InputError("prompt: got no tokens, want at least 1. Give a text or a message.", { code: "bad-prompt" });
   if (prompt.length >= context) {
     throw new InputError(
       `prompt: got ${prompt.length} tokens, want at most ${context - 1} (context ${context}, one token to generate). Shorten it or load the model with a larger context.`,
+      { code: "context-too-small" },
+    );
+  }
+  if (maxTokens > 1 && prompt.length + repeatRows > context) {
+    throw new InputError(
+      `prompt: got ${prompt.length} tokens, want at most ${context - repeatRows} (context ${context}, ${repeatRows} tokens to repeat the prompt in). Shorten it or load the model with a larger context.`,
       { code: "context-too-small" },
     );
   }

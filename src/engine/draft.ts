@@ -10,9 +10,11 @@ import {
   type LogitRow,
   type MadeTokens,
   type PromptEnd,
+  type Repeated,
   type Retiring,
   type Row,
 } from "../model/model.ts";
+import type { Part } from "./repeat.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** A batch and who its logit rows belong to. */
@@ -34,12 +36,14 @@ export class Draft {
   readonly #arrivals: Arrival[] = [];
   readonly #moves: BlockMove[] = [];
   #chunk: { sequence: Sequence; count: number } | null = null;
+  /** In place of a chunk. */
+  #part: { sequence: Sequence; part: Part } | null = null;
   #promptEnd: PromptEnd | null = null;
   #made: MadeTokens | null = null;
 
-  /** Whether the step runs a part of an input already: a step has one at most. */
+  /** Whether the step runs a part of an input already, or repeats one: a step has one at most. */
   get hasChunk(): boolean {
-    return this.#chunk !== null;
+    return this.#chunk !== null || this.#part !== null;
   }
 
   /** The sequence has its number: the page lists, counts and biases of that number become its own. */
@@ -69,6 +73,12 @@ export class Draft {
     this.#chunk = { sequence, count };
   }
 
+  /** A part of the sequence's prompt once more, after all decode rows. There is room in its cache. */
+  repeat(sequence: Sequence, part: Part): void {
+    this.#reserve(sequence, part.tokens.length);
+    this.#part = { sequence, part };
+  }
+
   /** Blocks of the cache that change their tier. */
   seal(sequence: Sequence, count: number): void {
     if (count === 0) return;
@@ -79,16 +89,17 @@ export class Draft {
   /** The finished step, or null if there is nothing in it. `running`: everybody whose lists may have changed; `standing`: see Batch. */
   plan(running: readonly Sequence[], standing: readonly number[]): PlannedStep | null {
     const decodeRows = this.#rows.length;
-    if (decodeRows === 0 && !this.#chunk) return null;
+    if (decodeRows === 0 && !this.hasChunk) return null;
     const lists = running.map((sequence) => this.#listEdits(sequence));
     const chunk = this.#chunk && this.#runChunk(this.#chunk);
+    const repeated = this.#part && this.#runPart(this.#part);
     const [rows, logitRows, moves] = [this.#rows, this.#logitRows, this.#moves];
     const [promptEnd, made, arrivals] = [this.#promptEnd, this.#made, this.#arrivals];
     const retiring = this.#retire(decodeRows);
     const attended = running.filter(({ request }) => request.attended).map(numberOf);
-    const pictures = this.#chunk?.sequence.request.pictures;
+    const pictures = (this.#chunk ?? this.#part)?.sequence.request.pictures;
     const changes = { lists, moves, arrivals, standing, ...(pictures && { pictures }) };
-    const batch = { rows, decodeRows, logitRows, ...changes, promptEnd, retiring, made, attended };
+    const batch = { rows, decodeRows, logitRows, ...changes, promptEnd, repeated, retiring, made, attended };
     return { batch, owners: this.#owners, entered: this.#entered, chunk };
   }
 
@@ -105,8 +116,18 @@ export class Draft {
     for (const [i, token] of tokens.entries()) this.#row(sequence, token, start + i);
     cache.append(tokens);
     if (sequence.inputLeft === 0) this.#wantLogits(sequence);
-    if (cache.length === request.prompt.length) this.#endPrompt(sequence, count);
+    const isAtEnd = cache.length === request.prompt.length;
+    if (isAtEnd && cache.repeatRows(request.prompt) === 0) this.#endPrompt(sequence, count);
     return { sequence, done: start + count };
+  }
+
+  /** Its rows lie behind the prompt, where what follows is written over them. */
+  #runPart({ sequence, part }: { sequence: Sequence; part: Part }): Repeated {
+    const { length: tokens } = sequence.cache;
+    const isFirst = sequence.repeated(part);
+    for (const [i, token] of part.tokens.entries()) this.#row(sequence, token, tokens + i);
+    if (part.end === tokens) this.#endPrompt(sequence, part.tokens.length);
+    return { sequence: numberOf(sequence), tokens, rows: part.tokens.length, isFirst };
   }
 
   #reserve(sequence: Sequence, count: number): void {

@@ -7,30 +7,18 @@ import { BlockPool } from "../kv/blocks.ts";
 import type { LaterPool } from "../kv/later.ts";
 import { optional } from "../kv/optional.ts";
 import type { PagePool } from "../kv/pages.ts";
+import { rowsToRepeat } from "../kv/plan.ts";
 import { Residence } from "../kv/residence.ts";
 import { type Allowed, type Batch, type Launched, type Model, NoRoomError, type Sampled } from "../model/model.ts";
 import { type Asked, checkRequest } from "./check.ts";
 import type { PlannedStep } from "./draft.ts";
+import { restedFor, type Run } from "./run.ts";
 import { ExclusiveWork, type Waiting } from "./exclusive.ts";
 import { Scheduler } from "./scheduler.ts";
-import { type Request, Sequence, type SampledToken } from "./sequence.ts";
+import { type Request, Sequence } from "./sequence.ts";
 
 interface Step extends Launched {
   step: PlannedStep;
-}
-
-/** A request under way: iterate to get its tokens. Leaving the loop early aborts it. */
-export interface Run extends AsyncIterable<SampledToken> {
-  /** Why it ended; null while it runs and after a failure, which the iterator throws. */
-  readonly finish: FinishReason | null;
-  /** Prompt tokens that were already in the cache. */
-  readonly reusedTokens: number;
-  /** What it holds apart from the tree, once it has ended, for a request that goes on from it; null where that is nothing or has gone. */
-  readonly rested: Residence | null;
-  /** What it has read of its prompt, once it has ended; null where that was not asked for, or the recipe leaves no choice. */
-  attended(): Promise<Attended | null>;
-  /** Ends it and gives everything back. Idempotent. */
-  abort(): void;
 }
 
 /** What work on the cache itself is given. */
@@ -45,6 +33,7 @@ export class TokenEngine {
   #model: Model;
   /** The device is gone: resolves with the model on another one. */
   #renewal: Promise<Model> | null = null;
+  readonly #opening: readonly number[];
   readonly #pool: BlockPool;
   readonly #privatePages: PagePool | null;
   readonly #later: LaterPool | null;
@@ -61,8 +50,9 @@ export class TokenEngine {
   #busy = false;
   #peakBytes = 0;
 
-  constructor(model: Model) {
-    this.#model = model;
+  /** `opening`: asks for a text again, in tokens, where a recipe repeats prompts. */
+  constructor(model: Model, opening: readonly number[] = []) {
+    [this.#model, this.#opening] = [model, opening];
     const { tiers, privatePages, streamed } = model.cache;
     this.#pool = new BlockPool(tiers);
     this.#privatePages = privatePages && new optional.now.PagePool(privatePages);
@@ -127,7 +117,8 @@ export class TokenEngine {
 
   /** Throws InputError before any work if the request cannot succeed. One that passes never fails for want of blocks. */
   check(request: Asked): void {
-    checkRequest(request, { context: this.context, vocabulary: this.#model.limits.vocabulary });
+    const repeatRows = rowsToRepeat(this.#model.cache, request.prompt.length);
+    checkRequest(request, { context: this.context, vocabulary: this.#model.limits.vocabulary, repeatRows });
   }
 
   /** Starts the request. Throws InputError as `check` does. It runs whether or not its tokens are read. `rested`: of the run that it goes on from. */
@@ -135,8 +126,8 @@ export class TokenEngine {
     this.check(request);
     const maxTokens = Math.min(request.maxTokens, this.context - request.prompt.length);
     const parked = this.#privatePages?.parked;
-    const cache = rested && parked?.claim(rested) ? rested : this.#residence();
-    const sequence = new Sequence({ ...request, maxTokens }, cache, this.#arrivals++);
+    const cache = restedFor(request, rested, this.#privatePages?.parked, this.keepsForAll) ?? this.#residence();
+    const sequence = new Sequence({ ...request, maxTokens }, cache, this.#arrivals++, this.#opening);
     const attended = this.#attendedBy(sequence);
     const abort = () => this.#end(sequence, "abort");
     signal?.addEventListener("abort", abort);
@@ -152,6 +143,9 @@ export class TokenEngine {
       get reusedTokens() {
         return sequence.reused ?? 0;
       },
+      get goneOn() {
+        return sequence.goneOn;
+      },
       get rested() {
         return (parked?.numberOf(cache) ?? null) === null ? null : cache;
       },
@@ -163,6 +157,11 @@ export class TokenEngine {
         }
       },
     };
+  }
+
+  /** Whether what stays of a prompt is for every text that begins so. */
+  get keepsForAll(): boolean {
+    return this.#model.cache.repeats;
   }
 
   /** Nobody will go on from what a run left. */
@@ -192,7 +191,8 @@ export class TokenEngine {
   /** Takes the sequence out of the line and gives its blocks back. */
   #end(sequence: Sequence, finish: FinishReason | null, error: unknown = null): void {
     if (sequence.done) return;
-    this.#scheduler.remove(sequence, sequence.request.rests === true && (finish === "length" || finish === "abort"));
+    const goesOn = finish !== null && (finish !== "stop" || this.keepsForAll);
+    this.#scheduler.remove(sequence, sequence.request.rests === true && goesOn);
     sequence.end(finish, error);
   }
 

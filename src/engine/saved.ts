@@ -30,7 +30,10 @@ export type Keep = (parts: SavedPart[], bytes: AsyncIterable<Uint8Array<ArrayBuf
 /** Stands after a text to ask the tree for all of it: the last token is never given back. */
 const ANY = 0;
 
-/** Hands what the cache holds of `text` to `keep`, and what `rested` holds where that is still there. Waits for its turn. */
+/**
+ * Hands what the cache holds of `text` to `keep`, and what `rested` holds where that is still there; that alone, where what stays of
+ * a prompt is for every text that begins so. Waits for its turn.
+ */
 export function saveCache(
   engine: TokenEngine,
   text: readonly number[],
@@ -39,10 +42,13 @@ export function saveCache(
 ): Promise<void> {
   return engine.onCache(async (access) => {
     const shared = access.residence();
+    const length = rested && engine.keepsForAll ? rested.goesOn([...text, ANY]) : Infinity;
+    const number = rested && length > 0 ? access.pages!.parked.numberOf(rested) : null;
+    const isAll = number !== null && engine.keepsForAll;
     try {
-      shared.adopt([], [...text, ANY]);
-      const found = [await foundIn(access, shared, null)];
-      const number = rested && access.pages!.parked.numberOf(rested);
+      if (isAll) rested!.cutTo(length);
+      else shared.adopt([], [...text, ANY]);
+      const found = isAll ? [] : [await foundIn(access, shared, null)];
       if (number !== null) found.push(await foundIn(access, rested!, number));
       await keep(
         found.map(({ part }) => part),

@@ -71,12 +71,19 @@ export class Scheduler {
 
   #advance(sequence: Sequence, paced: Pick<Model, "chunkRows">, draft: Draft): void {
     if (sequence.number === null) return; // preempted for an older one
-    if (sequence.decodes) this.#decode(sequence, draft);
+    if (sequence.repeats) this.#repeat(sequence, draft);
+    else if (sequence.decodes) this.#decode(sequence, draft);
     else this.#prefill(sequence, paced, draft);
   }
 
   #decode(sequence: Sequence, draft: Draft): void {
     if (this.#makeRoom(sequence, sequence.inFlight + 1, true, draft)) draft.decode(sequence);
+  }
+
+  #repeat(sequence: Sequence, draft: Draft): void {
+    if (draft.hasChunk) return;
+    const part = sequence.nextPart;
+    if (this.#makeRoom(sequence, part.tokens.length, false, draft)) draft.repeat(sequence, part);
   }
 
   #prefill(sequence: Sequence, paced: Pick<Model, "chunkRows">, draft: Draft): void {

@@ -2,9 +2,11 @@
 import type { FinishReason } from "../api.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Parked } from "../kv/parked.ts";
+import type { Retention } from "../kv/plan.ts";
 import type { Residence } from "../kv/residence.ts";
 import type { Allowed, Picture, RowSampling, Sampled } from "../model/model.ts";
 import { Feed } from "./feed.ts";
+import { type Part, partFrom } from "./repeat.ts";
 
 /** Which tokens a reply may have, found out from those before them. */
 export interface TokenConstraint {
@@ -32,6 +34,8 @@ export interface Request {
   top?: number;
   /** Default true. Without, all of the prompt is computed, whatever the cache holds of it. */
   reuse?: boolean;
+  /** What stays of its prompt is chosen from all of it, whatever rests of an earlier one that began so. */
+  anew?: boolean;
   /** Count what the reply reads of the prompt. */
   attended?: boolean;
   /** What it has sampled already, as another request that was cut: it goes on after that. Fewer than maxTokens. */
@@ -52,12 +56,15 @@ export class Sequence {
   readonly cache: Residence;
   /** Place in the order in which requests came: a lower number is served first. */
   readonly arrival: number;
+  readonly #opening: readonly number[];
   /** Its number in the model while it runs; null while it waits and when it is done. */
   number: number | null = null;
   /** What must be in the cache before it decodes: the prompt, and after a preemption also what it had generated. */
   input: readonly number[];
   /** Prompt tokens found in the cache when it was first admitted; null before. */
   reused: number | null = null;
+  /** What had been kept for every text when it entered with that; null: nothing. */
+  goneOn: Retention | null = null;
   /** Sampled tokens that have been read. */
   readonly output = new Feed<SampledToken>();
   /** Sampled rows launched, read or not: tokens this request will have once all is read. */
@@ -71,12 +78,16 @@ export class Sequence {
   /** Called with its number as it gives that back, if it has decoded anything under it that has been read. */
   onLeave: (number: number) => void = () => {};
   #enteredWith = 0;
+  /** Of the prompt. */
+  #repeatedTokens = 0;
   /** Called once, when it is done. */
   onDone: () => void = () => {};
   #reported = -1;
 
-  constructor(request: Request, cache: Residence, arrival: number) {
+  /** `opening`: asks for its prompt again, where that is repeated. */
+  constructor(request: Request, cache: Residence, arrival: number, opening: readonly number[] = []) {
     this.request = request;
+    this.#opening = opening;
     this.cache = cache;
     this.arrival = arrival;
     this.input = request.prompt;
@@ -91,6 +102,27 @@ export class Sequence {
   /** The whole input is launched, and one more token is wanted than has been. */
   get decodes(): boolean {
     return this.inputLeft === 0 && this.launched < this.request.maxTokens;
+  }
+
+  /** Its prompt has been read and is repeated before anything follows, so that a part of it can be chosen. */
+  get repeats(): boolean {
+    const { cache, request } = this;
+    const isAtEnd = cache.length === request.prompt.length && this.launched < request.maxTokens;
+    return isAtEnd && cache.repeatRows(request.prompt) > 0;
+  }
+
+  /** The next part of its prompt to repeat, and what leads it in. */
+  get nextPart(): Part {
+    const { prompt } = this.request;
+    const rows = this.cache.repeatRows(prompt);
+    return partFrom(this.#repeatedTokens, { prompt, opening: this.#opening, rows });
+  }
+
+  /** This part is being repeated. Whether it is the first. */
+  repeated({ end }: Part): boolean {
+    const isFirst = this.#repeatedTokens === 0;
+    this.#repeatedTokens = end;
+    return isFirst;
   }
 
   get promptEnded(): boolean {
@@ -134,7 +166,8 @@ export class Sequence {
     const { prompt, maxTokens } = this.request;
     const most = prompt.length + maxTokens - 1; // the last token is never run
     const now = Math.max(prompt.length + this.output.items.length, this.cache.length + this.inFlight);
-    return Math.min(most, now + BLOCK_TOKENS);
+    const repeated = prompt.length + this.cache.repeatRows(prompt);
+    return Math.max(repeated, Math.min(most, now + BLOCK_TOKENS));
   }
 
   /** Later blocks that it can be expected to take before long beside those it has. */
@@ -155,9 +188,13 @@ export class Sequence {
     this.number = number;
     this.launched = this.#enteredWith = this.output.items.length;
     const rested = cache.length > 0;
-    if (rested) cache.enterAgain();
-    else cache.adopt(request.prompt, known, request.reuse);
+    if (rested) {
+      cache.cutTo(cache.goesOn(known));
+      cache.enterAgain();
+    } else cache.adopt(request.prompt, known, request.reuse);
     // Where only the token that was sampled last is left, it is decoded as it would have been.
+    this.goneOn = rested ? cache.keptForAll : null;
+    this.#repeatedTokens = 0;
     const decodes = this.launched > 0 && cache.length === known.length - 1 && (rested || !cache.later);
     this.input = decodes ? known.slice(0, -1) : known;
     this.reused ??= cache.length;

@@ -83,11 +83,11 @@ export class KeptPart {
 
   /**
    * At the end of `prompt`, of the sequence with this number: takes private pages for what stays of it. Returns null where all
-   * of it stays, also for want of a region for what stands for the rest.
+   * of it stays, also for want of a region for what stands for the rest, and where a part of an earlier one's stays.
    */
   keep(prompt: readonly number[], number: number): KeptPages | null {
     const retention = this.#plan.retain(prompt.length);
-    if (!retention) return null;
+    if (!retention || (this.any && this.#plan.repeats)) return null;
     assert(!this.any, "a part of a prompt is kept once, in private pages");
     const place = this.#takeRegion(prompt, number, retention.liveFrom);
     if (!place) return null;

@@ -43,6 +43,6 @@ export function keptMoves(
 /** The kernel that moves, and its constants. */
 function mover(format: PageFormat, headWidth: number, written: WrittenFormat) {
   if (!isSealed(format)) return { kernel: compact, constants: { E: headWidth, KV_BITS: written.bits } };
-  const { WG: _, ...constants } = format.sealConstants(headWidth, written);
+  const { WG: _, ...constants } = format.sealConstants(headWidth, written, 0);
   return { kernel: format.gather!, constants };
 }

@@ -20,6 +20,7 @@ const LOW_RANK = "it keeps no rows of keys that could be changed, only their fac
 const RETRAIN = "its weights must be trained on the model in this form";
 const COMMON = "both layers of a pair must keep the same tokens";
 const BUDGETS = "both decide how many tokens a layer keeps";
+const BOTH_CHOOSE = "both choose which tokens of a prompt stay";
 const ORDER = "tokens are chosen first, then stored in fewer bits";
 
 const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
@@ -27,8 +28,11 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     shadowkv: clean,
     kivi: clean,
     pyramid: unproven("the last tokens of a prompt run the later layers too, to say what they look at"),
+    kvzip: unproven("what repeats a prompt runs the later layers too, to say what they look at"),
     think: unproven("the last tokens of a prompt run the later layers too, to say which channels matter"),
-    minicache: unproven("only where later layers share no cache, and their caches resemble each other less"),
+    minicache: unproven(
+      "later layers that share a cache are no twins, and those that do not may resemble each other less",
+    ),
     kvsharer: unproven("the search must be made anew, and not inside a group"),
     kvmerger: unproven("the last tokens of a prompt run the later layers too, to choose whom others are merged into"),
     less: unproven(RETRAIN),
@@ -38,6 +42,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   shadowkv: {
     kivi: unproven("only values and what is kept exactly are stored in fewer bits"),
     pyramid: refused(DROPS),
+    kvzip: refused(DROPS),
     think: refused(LOW_RANK),
     minicache: refused(LOW_RANK),
     kvsharer: clean,
@@ -48,8 +53,9 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   },
   kivi: {
     pyramid: unproven(ORDER),
+    kvzip: unproven(ORDER),
     think: proven,
-    minicache: proven,
+    minicache: refused("its codes are made from one layer's page; int4+minicache keeps directions in 4 bits"),
     kvsharer: clean,
     kvmerger: unproven(ORDER),
     less: unproven("tokens that go leave holes in pages that share a scale"),
@@ -58,6 +64,16 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   },
   pyramid: {
     think: proven,
+    minicache: unproven("tokens that are chosen stay as they were written; pages after them become one for two layers"),
+    kvsharer: clean,
+    kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
+    less: clean,
+    locret: refused("both score tokens"),
+    vlcache: refused(BUDGETS),
+  },
+  kvzip: {
+    pyramid: refused(BOTH_CHOOSE),
+    think: refused("channels are chosen for the question at a prompt's end, tokens for every question"),
     minicache: unproven(COMMON),
     kvsharer: clean,
     kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
@@ -66,7 +82,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     vlcache: refused(BUDGETS),
   },
   think: {
-    minicache: unproven("both layers of a pair must keep the same channels"),
+    minicache: refused("it chooses channels for each layer, where two share their keys"),
     kvsharer: clean,
     kvmerger: unproven("keys are merged first, then lose channels"),
     less: unproven("tokens are absorbed before keys lose channels"),
@@ -74,7 +90,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     vlcache: clean,
   },
   minicache: {
-    kvsharer: unproven("only on different layers: the same cannot be merged and shared"),
+    kvsharer: unproven("layers that share a cache are no twins: the same cannot be merged and shared"),
     kvmerger: unproven(COMMON),
     less: unproven(COMMON),
     locret: unproven(COMMON),

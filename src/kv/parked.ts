@@ -4,6 +4,8 @@
 /** What can be given back: a residence. */
 export interface Rested {
   dispose(number: number): void;
+  /** Tokens of a text that it can go on after; 0: none. */
+  goesOn(text: readonly number[]): number;
 }
 
 export class Parked {
@@ -19,6 +21,14 @@ export class Parked {
   numberOf(rested: Rested): number | null {
     for (const [number, each] of this.#rested) if (each === rested) return number;
     return null;
+  }
+
+  /** The one that a text can go on from after most of its tokens, for one reply; null where there is none. */
+  claimFor(text: readonly number[]): Rested | null {
+    const free = [...this.#rested.values()].filter((rested) => !this.#claimed.has(rested) && rested.goesOn(text) > 0);
+    const best = free.reduce<Rested | null>((a, b) => (a && a.goesOn(text) >= b.goesOn(text) ? a : b), null);
+    if (best) this.#claimed.add(best);
+    return best;
   }
 
   put(number: number, rested: Rested): void {

@@ -49,6 +49,8 @@ export interface CachePlan {
   sealsApart: boolean;
   /** The last chunk of a prompt has at least so many rows, and all of them run every layer. */
   windowRows: number;
+  /** Before a part of a prompt is chosen, the sequence repeats it, in steps of at most `windowRows` rows; later turns go on from that part. */
+  repeats: boolean;
   /** Null where nothing is kept in private. */
   privatePages: PrivatePages | null;
   /** [tiers] bytes of a block, and bytes of a private page. */
@@ -78,6 +80,13 @@ export function lastRows(
   return { first: (end?.windowAt ?? 0) + (end?.windowRows ?? 0) - count, count };
 }
 
+/** A step that repeats a part of a prompt has at least so many rows: a part is led in by some. */
+export const LEAST_REPEAT_ROWS = 48;
+
+/** Rows behind a prompt of so many tokens that there must be room for. */
+export const rowsToRepeat = ({ repeats, retain }: CachePlan, tokens: number): number =>
+  repeats && retain(tokens) ? LEAST_REPEAT_ROWS : 0;
+
 /** A cache of one tier that keeps everything. */
 export const plainPlan = (blocks: number): CachePlan => ({
   context: blocks * BLOCK_TOKENS,
@@ -85,6 +94,7 @@ export const plainPlan = (blocks: number): CachePlan => ({
   recent: Infinity,
   sealsApart: false,
   windowRows: 0,
+  repeats: false,
   privatePages: null,
   blockBytes: [0],
   pageBytes: 0,

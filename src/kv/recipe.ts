@@ -5,6 +5,7 @@ import { InputError } from "../errors.ts";
 import { WRITTEN_FORMATS } from "./format.ts";
 import type { Finding } from "./pairs.ts";
 import { optional } from "./optional.ts";
+import type { Retention } from "./plan.ts";
 import { bytesOf, evictedOf, peakOf, resolve, type ResolvedCache, wholeUpTo } from "./shape.ts";
 import type { KvBounds, KvSystem, OptionRule, Options, SystemDefinition, Texts } from "./system.ts";
 import { layoutOf } from "./systems/swiftkv/layout.ts";
@@ -50,9 +51,11 @@ export class Recipe {
     const swiftkv: KvSystem[] = model.swiftkv
       ? [{ name: "swiftkv", layout: layoutOf(model.layers, model.swiftkv) }]
       : [];
-    const systems = this.#systems.map(({ definition, options, texts }) =>
-      definition.create(options, model, bounds, texts),
-    );
+    const made = (given: KvBounds) =>
+      this.#systems.map(({ definition, options, texts }) => definition.create(options, model, given, texts));
+    const first = made(bounds);
+    const layout = first.findLast((system) => system.layout)?.layout;
+    const systems = layout ? made({ ...bounds, layout }) : first; // what lists keep rests on it
     for (const system of systems) this.#rules?.check(system, model, bounds);
     return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
   }
@@ -63,15 +66,16 @@ export class Recipe {
     await Promise.all([optional.load(), ...this.#systems.map(({ definition }) => definition.load?.())]);
   }
 
-  /** What it costs after a prompt of `tokens` tokens, before anything is loaded. */
-  price(model: KvModel, tokens: number): RecipePrice {
+  /** What it costs after a prompt of `tokens` tokens, before anything is loaded. `kept`: of an earlier one that it goes on from. */
+  price(model: KvModel, tokens: number, kept: Retention | null = null): RecipePrice {
     if (!Number.isInteger(tokens) || tokens < 1) {
       throw new InputError(`price: tokens; got ${tokens}, want a whole number of at least 1.`);
     }
     const resolved = this.resolve(model, { context: tokens, rows: Infinity, sequences: 1 });
-    const kvBytes = bytesOf(resolved, tokens);
+    const retention = kept ?? resolved.retaining?.retain(tokens) ?? null;
+    const kvBytes = bytesOf(resolved, tokens, retention);
     const extraWeightBytes = resolved.systems.reduce((sum, { extraWeightBytes = 0 }) => sum + extraWeightBytes, 0);
-    const evictedTokens = evictedOf(resolved, tokens);
+    const evictedTokens = evictedOf(resolved, retention);
     const [peakBytes, streaming] = [peakOf(resolved, tokens), resolved.streamingReason];
     return { kvBytes, kvBytesPerToken: kvBytes / tokens, evictedTokens, peakBytes, streaming, extraWeightBytes };
   }

@@ -1,7 +1,7 @@
 // What one sequence holds in the cache: blocks of the tree, and in place of blocks it has given up, private pages of its
 // own. Pure bookkeeping; what it asks of the GPU are edits, applied before the next step.
 import { assert } from "../errors.ts";
-import { BLOCK_TOKENS, type BlockMove, type BlockPool, blocksFor, type Holder, ROOT } from "./blocks.ts";
+import { BLOCK_TOKENS, type BlockMove, type BlockPool, blocksFor, commonLength, type Holder, ROOT } from "./blocks.ts";
 import type { KeptPages, KeptPart, RetiringPage } from "./kept.ts";
 import type { LaterBlocks, LaterPool, Made } from "./later.ts";
 import type { PagePool } from "./pages.ts";
@@ -57,9 +57,15 @@ export class Residence implements Holder {
 
   // ---- the tree ----
 
-  /** Whether only a part of this prompt stays. */
+  /** Whether only a part of this prompt stays, which is not chosen yet. */
   retains(prompt: readonly number[]): boolean {
-    return this.#plan.retain(prompt.length) !== null;
+    return !this.kept?.any && this.#plan.retain(prompt.length) !== null;
+  }
+
+  /** Rows that repeat this prompt in a step, at most, before a part of it is chosen: there is room for them behind it. 0: none do. */
+  repeatRows(prompt: readonly number[]): number {
+    const { repeats, windowRows, context } = this.#plan;
+    return repeats && this.retains(prompt) ? Math.min(windowRows, context - prompt.length) : 0;
   }
 
   /** Pages of this prompt that are given up at its end. */
@@ -75,8 +81,9 @@ export class Residence implements Holder {
   adopt(prompt: readonly number[], text: readonly number[] = prompt, reuse = true): number {
     assert(this.length === 0, "adopt into a residence that holds tokens");
     const retains = this.retains(prompt);
+    const { repeats, windowRows } = this.#plan;
     this.#pinnedUntil = retains ? prompt.length : 0;
-    const least = retains ? Math.max(1, this.#plan.windowRows) : 1;
+    const least = retains && !repeats ? Math.max(1, windowRows) : 1;
     const found = reuse ? this.#find(retains ? prompt : text, least) : [];
     for (const { block, tokens } of found) {
       if (retains && this.#pool.tierOf(block) > 0) break; // nothing can be selected from sealed pages
@@ -208,7 +215,8 @@ export class Residence implements Holder {
   /** Before the end of a prompt that will be selected from, and where it goes on in the middle of the block. */
   needsTierOf(block: number): boolean {
     const open = this.#openBlock(1);
-    return this.length < this.#pinnedUntil || (open !== null && this.blocks[open] === block);
+    const isRepeated = this.#plan.repeats && this.length === this.#pinnedUntil && !this.kept?.any;
+    return this.length < this.#pinnedUntil || isRepeated || (open !== null && this.blocks[open] === block);
   }
 
   /** Blocks that are due to change tier and may. */
@@ -310,10 +318,31 @@ export class Residence implements Holder {
 
   // ---- going on later ----
 
+  /** What is kept of a prompt, where that is for every text that begins so. */
+  get keptForAll(): KeptPages | null {
+    return this.#plan.repeats ? (this.kept?.now ?? null) : null;
+  }
+
   /** Whether it holds what the tree has not, and can be left as it is, with so many rows in flight, to go on later. */
   canRest(inFlight: number): boolean {
     const isSettled = inFlight === 0 || this.#privatePages?.regions === null; // a row in flight chooses what the next one reads
     return isSettled && !this.later && !this.kept?.ending && (this.kept?.now ?? null) !== null;
+  }
+
+  /** Tokens of `text` that it can go on after, the last one left to compute; 0: none, for a page was given up where they end. */
+  goesOn(text: readonly number[]): number {
+    const shared = Math.min(commonLength(this.tokens, text), text.length - 1);
+    const open = this.blocks[Math.floor(shared / BLOCK_TOKENS)];
+    const isSealed = open !== undefined && open !== GONE && this.#pool.tierOf(open) > 0;
+    const whole = isSealed ? shared - (shared % BLOCK_TOKENS) : shared;
+    return whole < (this.kept?.now?.liveFrom ?? 0) * BLOCK_TOKENS ? 0 : whole;
+  }
+
+  /** Gives up what it holds after `length` tokens, as `goesOn` said. */
+  cutTo(length: number): void {
+    this.tokens.length = length;
+    for (const block of this.blocks.splice(blocksFor(length))) this.#pool.release(block, this);
+    this.#settled = Math.min(this.#settled, this.blocks.length);
   }
 
   /** Its lists are empty: all that it holds is to be put there with the next edits. */

@@ -21,6 +21,8 @@ export interface KvBounds {
   rows: number;
   /** Sequences in a step. */
   sequences: number;
+  /** Which stores layers read, where a system of the recipe decides that. */
+  layout?: Layout;
 }
 
 /** What changes from step to step, as far as systems see it. */
@@ -34,6 +36,8 @@ export interface StepSizes {
   attended?: boolean;
   /** Set where a prompt ends with this step of which only a part stays. */
   promptEnd: PromptEndSizes | null;
+  /** Set where a prompt that has been read is repeated, part after part. */
+  repeated?: RepeatedSizes | null;
   /** Set where a page of a reply goes after this step. */
   retiring: RetiringSizes | null;
 }
@@ -58,6 +62,18 @@ export interface PromptEndSizes {
   chosen?: readonly number[];
   /** Says it: [columns] tokens of each list. The moves that follow are made by it. */
   decide?: (tokens: readonly number[]) => void;
+}
+
+export interface RepeatedSizes {
+  /** Number of the sequence: its page lists. */
+  sequence: number;
+  /** Tokens of the prompt. */
+  tokens: number;
+  /** This part of it is the first. */
+  isFirst: boolean;
+  /** The rows that repeat, behind the prompt, and the first of them. */
+  rows: number;
+  rowAt: number;
 }
 
 export interface RetiringSizes {
@@ -160,6 +176,8 @@ export type Place = "afterHeads" | "afterAttention";
 export interface SealedPages {
   format: SealedFormat;
   recent: number;
+  /** First stores of twins, two neighbours whose pages are sealed into one; then no others are sealed. Absent: each page by itself. */
+  twins?(layout: Layout): readonly number[];
 }
 
 /** Which part of its prompt a sequence keeps, for the rest of its life. */
@@ -175,6 +193,11 @@ export interface Retaining {
    * once the last layer has, and calls `promptEnd.decide` in a pause of its first dispatch.
    */
   together?: boolean;
+  /**
+   * What stays rests on no question: once its prompt has been read, a sequence repeats it, in steps of at most `windowRows` rows
+   * that are dropped again, and `select` runs with the last of them. Later turns go on from what stays.
+   */
+  repeats?: boolean;
   /** Tokens that are given up can still be brought back, from a state of the system's own: none counts as evicted. */
   recalls?: boolean;
   /** What stands for so many pages rests on the first of them, as many as this says: a later prompt that has these in common goes on from it. */
@@ -199,7 +222,7 @@ export interface Retaining {
 export interface StreamedParts {
   written: WrittenFormat;
   layout: Layout;
-  sealed: KvSystem["sealed"] | null;
+  sealed: SealedPages | null;
 }
 
 /** What is chosen for each list at a prompt's end, and how sealed pages are made from it: those of that reply, which no other prompt finds. */
@@ -223,8 +246,8 @@ export interface KvSystem {
   name: string;
   /** Which store a layer reads and fills. At most one system of a recipe has a layout; it takes the place of SwiftKV's, and is made from it. */
   layout?: Layout;
-  /** At most one system seals. */
-  sealed?: SealedPages;
+  /** At most one system seals, what is written in this format. */
+  sealed?(written: WrittenFormat): SealedPages;
   /** At most one system chooses. */
   choosing?: Choosing;
   /** At most one system of a recipe keeps a part. */

@@ -25,8 +25,10 @@ import type {
 import type { PictureReader } from "../chat/parts.ts";
 import { ChatSession, type Last, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
+import { OPENING } from "../engine/repeat.ts";
 import { assert, DeviceLostError, InputError } from "../errors.ts";
 import type { Grammars } from "../grammar/constraint.ts";
+import type { Retention } from "../kv/plan.ts";
 import { modelCost } from "../model/cost.ts";
 import type { Model } from "../model/model.ts";
 import type { OwnEngine } from "../thread/own.ts";
@@ -61,6 +63,9 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
 /** Milliseconds after a load within which the first reply is expected to begin, where somebody waits for it. */
 const FIRST_REPLY_MS = 1000;
 
+const openingOf = ({ transformer, language }: LoadedModel): number[] =>
+  transformer.cache.repeats ? language.tokenizer.encode(OPENING, { addSpecial: false }) : [];
+
 export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   readonly model: ModelInfo;
   readonly chat: Engine["chat"];
@@ -94,11 +99,11 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     this.#loaded = loaded;
     this.#renewal = renewal;
     const { recipe, config, language, transformer } = loaded;
-    const price = (tokens: number) => recipe.price(kvModelOf(config), tokens);
+    const price = (tokens: number, kept: Retention | null) => recipe.price(kvModelOf(config), tokens, kept);
     this.#speaker = {
       ...language,
       price,
-      engine: new TokenEngine(transformer),
+      engine: new TokenEngine(transformer, openingOf(loaded)),
       grammars: () => this.#openGrammars(),
       pictures: config.vision && (() => this.#openPictures()),
       open: (last) => this.#session(last),
@@ -289,7 +294,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     const { engine, price } = this.#speaker;
     const { evaluate } = await import("../engine/evaluate.ts");
     const evaluated = await evaluate(engine, prompt, continuation, options);
-    return { ...evaluated, kvBytesPerToken: price(prompt.length).kvBytesPerToken };
+    return { ...evaluated, kvBytesPerToken: price(prompt.length, null).kvBytesPerToken };
   }
 
   profile(phase: "prefill" | "decode", tokens: number): Promise<KernelTime[]> {

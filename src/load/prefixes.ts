@@ -1,6 +1,7 @@
 // Beginnings of prompts that outlive a page: what engine.prefixes does.
 import type { ChatPrompt, KeepOptions, KeptPrefix, MadeWith, Message, Prefixes, Prompt } from "../api.ts";
 import { promptTokens, type Speaker } from "../chat/session.ts";
+import type { Run } from "../engine/run.ts";
 import { bytesOf, restoreCache, saveCache, type SavedPart } from "../engine/saved.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { digestOf } from "../io/files/pieces.ts";
@@ -18,9 +19,20 @@ interface PrefixData {
   parts: SavedPart[];
 }
 
+interface Computed {
+  computedTokens: number;
+  rested: Run["rested"];
+}
+
+/** What is to be stored. */
+interface Found extends Pick<Computed, "rested"> {
+  text: readonly number[];
+  title: string;
+}
+
 const DEFAULT_MOST_BYTES = 1e9;
 
-/** Kept for the engine whose `speaker` it is. Only what the tree has: nothing in it was chosen for a question. */
+/** Kept for the engine whose `speaker` it is: what the tree has, or what a recipe chose for every question. Nothing that was chosen for one. */
 export class KeptPrefixes implements Pick<Prefixes, "keep"> {
   readonly #speaker: Speaker;
   readonly #made: MadeWith;
@@ -42,8 +54,8 @@ export class KeptPrefixes implements Pick<Prefixes, "keep"> {
     return this.#saves.locked(id, async () => {
       const found = await this.#restore(id, tokens);
       if (found) return { ...describePrefix({ ...found, name: id }), computedTokens: 0 };
-      const computedTokens = await this.#compute(tokens, options);
-      const kept = await this.#store(id, tokens, titleOf(this.#speaker, prompt), options);
+      const { computedTokens, rested } = await this.#compute(tokens, options);
+      const kept = await this.#store(id, { text: tokens, rested, title: titleOf(this.#speaker, prompt) }, options);
       return { ...describePrefix({ ...kept, name: id }), computedTokens };
     });
   }
@@ -63,17 +75,19 @@ export class KeptPrefixes implements Pick<Prefixes, "keep"> {
     }
   }
 
-  async #compute(prompt: readonly number[], { signal, onPrefill }: KeepOptions): Promise<number> {
-    const request = { prompt, maxTokens: 1, endTokens: new Set<number>(), sampling: GREEDY };
-    const run = this.#speaker.engine.generate({ ...request, ...(onPrefill && { onPrefill }) }, signal);
+  async #compute(prompt: readonly number[], { signal, onPrefill }: KeepOptions): Promise<Computed> {
+    const { engine } = this.#speaker;
+    const maxTokens = engine.keepsForAll ? 2 : 1; // a part is chosen before the second
+    const how = { rests: engine.keepsForAll, anew: true, endTokens: new Set<number>(), sampling: GREEDY };
+    const run = engine.generate({ prompt, maxTokens, ...how, ...(onPrefill && { onPrefill }) }, signal);
     for await (const _ of run);
     signal?.throwIfAborted();
-    return prompt.length - run.reusedTokens;
+    return { computedTokens: prompt.length - run.reusedTokens, rested: run.rested };
   }
 
-  async #store(id: string, text: readonly number[], title: string, { mostBytes = DEFAULT_MOST_BYTES }: KeepOptions) {
+  async #store(id: string, { text, rested, title }: Found, { mostBytes = DEFAULT_MOST_BYTES }: KeepOptions) {
     let record: SaveRecord<PrefixData> | null = null;
-    await saveCache(this.#speaker.engine, text, null, async (parts, bytes) => {
+    await saveCache(this.#speaker.engine, text, rested, async (parts, bytes) => {
       const data = { madeWith: this.#made, title, tokens: text.length, parts };
       await this.#makeRoom(bytesOf(parts), mostBytes);
       record = await this.#saves.put(id, bytesOf(parts), data, bytes);

@@ -66,7 +66,7 @@ function mostPartials(
   const alone = Math.max(MOST_NARROW, sequences, hasUpper && (privatePages || choiceWords > 0) ? spans.upper.count : 0);
   const most = Math.max(...layout.reads.map((store) => cache.arenasOf(store).length)); // arenas of a layer
   const decoding = mostSplits(gpu.profile, kvHeads, alone) * most + alone * extra;
-  const sealed = cache.arenas.filter(({ format }) => isSealed(format)).length;
+  const sealed = cache.arenas.filter(({ format }) => isSealed(format)).length; // at most: some layers may read none
   const ofChunk = most - sealed + sealed * MOST_CHUNK_SPLITS + extra;
   return Math.max(decoding, ofChunk > 1 ? rows * ofChunk : 0);
 }

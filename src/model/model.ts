@@ -105,6 +105,15 @@ export interface PromptEnd {
   decide?: (tokens: readonly number[]) => KeptPages;
 }
 
+/** A part of a prompt that has been read, repeated behind it; what these rows write is written over. */
+export interface Repeated {
+  sequence: number;
+  /** Tokens of the prompt. */
+  tokens: number;
+  rows: number;
+  isFirst: boolean;
+}
+
 /** A page of the reply of a decoding sequence that its lists lose after this step: what stands for it is made before. */
 export interface Retiring extends RetiringPage {
   sequence: number;
@@ -135,6 +144,8 @@ export interface Batch {
   moves: readonly BlockMove[];
   /** Set where a prompt ends with this step of which only a part stays. */
   promptEnd: PromptEnd | null;
+  /** Set where the rows after those that decode repeat a prompt. */
+  repeated?: Repeated | null;
   retiring: Retiring | null;
   /** Numbers of sequences that are over, but what stands for their prompts is kept for later ones. */
   standing: readonly number[];

@@ -3,7 +3,7 @@ import { assert } from "../errors.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import type { KvCache } from "../kv/cache.ts";
 import { windowRowsOf } from "../kv/shape.ts";
-import type { PromptEndSizes } from "../kv/system.ts";
+import type { PromptEndSizes, RepeatedSizes } from "../kv/system.ts";
 import { splitsFor } from "./layer/splits.ts";
 import type { ModelContext } from "./context.ts";
 import type { Batch, Row } from "./model.ts";
@@ -20,14 +20,16 @@ interface Classes {
 }
 
 /**
- * Rows that go past the boundary: those whose logits are wanted, and at a prompt's end the last rows of its chunk, whose
- * queries say what stays. Ascending. Where bringing them to the front would write over others, all rows continue.
+ * Rows that go past the boundary: those whose logits are wanted, and at a prompt's end the last rows of its chunk, or those that
+ * repeat it, whose queries say what stays. Ascending. Where bringing them to the front would write over others, all rows continue.
  */
-export function continuingRows({ rows, decodeRows, logitRows, promptEnd, made }: Batch, windowRows: number): number[] {
+export function continuingRows(batch: Batch, windowRows: number): number[] {
+  const { rows, decodeRows, logitRows, made } = batch;
+  const deciding = batch.repeated ?? batch.promptEnd;
   const wanted = logitRows.map(({ row }) => row);
   const last = rows.length - 1; // of a chunk with whose end layers past the boundary have something to do
-  if (!promptEnd || windowRows <= 1) return (promptEnd || made) && !wanted.includes(last) ? [...wanted, last] : wanted;
-  const tail = Math.min(windowRows, promptEnd.rows);
+  if (!deciding || windowRows <= 1) return (deciding || made) && !wanted.includes(last) ? [...wanted, last] : wanted;
+  const tail = Math.min(windowRows, deciding.rows);
   const continuing = [...Array(decodeRows).keys(), ...Array.from({ length: tail }, (_, i) => rows.length - tail + i)];
   return rows.length - tail < continuing.length ? [...rows.keys()] : continuing;
 }
@@ -46,6 +48,7 @@ export function sizesOf(model: ModelContext, batch: Batch, most: RowClass): Size
     ...(model.pictures?.has(rows) && { pictured: true }),
     attended: isAttended(batch),
     promptEnd: promptEnd && endSizes(promptEnd, rows.length, model, rows),
+    repeated: repeatedSizes(batch, rows.length),
     retiring: retiringSizes(batch),
   };
 }
@@ -80,6 +83,7 @@ export function upperSizesOf(
     made,
     attended: isAttended(batch),
     promptEnd: promptEnd && endSizes(promptEnd, count, model, rows),
+    repeated: repeatedSizes(batch, count),
     retiring: retiringSizes(batch),
   };
 }
@@ -119,6 +123,10 @@ function listSizes(
   const splitting = splitsFor(profile, config.kvHeads * readers.length, mostPages(cache, readers));
   return { arenas, pagesGivenUp, ...splitting, chunkSplits: Math.min(MOST_CHUNK_SPLITS, splitting.splits) };
 }
+
+/** Of `count` rows, those that repeat are the last. */
+const repeatedSizes = ({ repeated = null }: Batch, count: number): RepeatedSizes | null =>
+  repeated && { ...repeated, rowAt: count - repeated.rows };
 
 const retiringSizes = ({ retiring }: Batch): Sizes["retiring"] =>
   retiring && { sequence: retiring.sequence, page: retiring.index, region: retiring.region };

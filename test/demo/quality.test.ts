@@ -68,7 +68,9 @@ test("--json prints a line for each row; f16 is the dense model itself, int8 is 
     .map((line) => JSON.parse(line) as QualityRow);
   expect(others).toEqual([]);
   expect(Object.keys(f16!)).toEqual(
-    "row tokens ce kl top1 greedy needle needleExact needleGrid notes qa bytesPerToken prefillMs decodeMs".split(" "),
+    "row tokens ce kl top1 greedy needle needleExact needleGrid notes second qa bytesPerToken prefillMs decodeMs".split(
+      " ",
+    ),
   );
   expect(f16).toMatchObject({ row: "f16", tokens: 24, kl: 0, top1: 1, greedy: 64, bytesPerToken: 2048 });
   expect(int8).toMatchObject({ row: "int8", tokens: 24, bytesPerToken: 1152 });

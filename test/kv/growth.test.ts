@@ -14,6 +14,8 @@ const CASES = [
   ["llama-gqa-tied", { kv: "f32", arenaBytes: 2 ** 14 }],
   // Parts of prompts in pages of their own.
   ["llama-gqa-tied", { kv: "f32+pyramid:budget=64,window=16" }],
+  // Scores that outlast steps; chunks have room for rows that repeat.
+  ["llama-gqa-tied", { kv: "f32+kvzip:keep=0.5", chunk: 64 }],
   ["llama-gqa-tied", { kv: `${SHADOW},values=host` }],
   ["llama-gqa-tied", { kv: `${SHADOW},values=int8,keys=int8,reply=16` }],
 ] as const;
@@ -22,7 +24,7 @@ for (const [variant, settings] of CASES) {
   test(`${variant}, ${Object.values(settings).join(", ")}`, async ({ call }) => {
     const { prompt } = readGolden(variant);
     const long = [...prompt, ...prompt.toReversed(), ...prompt.slice(7, 30), ...prompt];
-    const options = { ...settings, context: 512, chunk: 40 };
+    const options = { context: 512, chunk: 40, ...settings };
     const replies = async (name: string) => {
       const first = await call("answer", name, job(prompt, 20));
       const rest = await Promise.all([long, long.slice(3), prompt].map((each) => call("answer", name, job(each, 20))));

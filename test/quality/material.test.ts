@@ -178,13 +178,15 @@ test("questions: the answer and the wrong ones differ; what is right stands in t
 
 test("what is measured decides the cost; what is unknown is refused before any work", async () => {
   const window = { prompt: [1, 2], continuation: [3] };
-  const material = { windows: [window], needles: [], notes: [], questions: [] };
+  const material = { windows: [window], needles: [], notes: [], seconds: [], questions: [] };
   expect(totalCost(material, ["ce"])).toBe(2 + 6);
   expect(totalCost(material, ["ce", "greedy"])).toBe(2 + 6 + 2 + 6 * 64);
   expect(totalCost(material, MEASURES)).toBe(totalCost(material, ["ce", "greedy"]));
   const report = () => {};
   const refuse = (options: object) => expect(measureQuality({ source: "/nowhere/", ...options }, { report })).rejects;
-  await refuse({ measures: ["ce", "bleu"] }).toThrow('measures: got "bleu", want some of ce, greedy, needle, qa.');
+  await refuse({ measures: ["ce", "bleu"] }).toThrow(
+    'measures: got "bleu", want some of ce, greedy, needle, second, qa.',
+  );
   await refuse({ rows: "int9" }).toThrow('rows: "int9"');
   await refuse({ texts: [{ name: "x", text: "" }] }).toThrow("text: x; got an empty file");
 });

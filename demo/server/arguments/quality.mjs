@@ -15,7 +15,8 @@ export const QUALITY_HELP = `npm run quality [-- options]
   --calibrate FILE ...     plain text that calibrated students are fitted to (default: the stories, unless measured on)
   --calibrate-tokens N     use so many tokens of them, in equal shares (default 20000)
   --model MODEL            directory, .gguf file, URL, org/name, or a name in models/ (default: fable)
-  --measures ce,needle     which: ce (cross-entropy, KL, top-1), greedy, needle, qa (default: all)
+  --measures ce,needle     which: ce (cross-entropy, KL, top-1), greedy, needle, second,
+                           qa (default: all)
   --prompt N               tokens of a prompt (default 512); --chat: those of more are left out
   --continuation N         tokens scored after it (default 64)
   --windows N              parts of each text, or conversations of each file (default 3)

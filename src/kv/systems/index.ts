@@ -2,9 +2,21 @@
 import type { SystemDefinition } from "../system.ts";
 import { kivi } from "./kivi/system.ts";
 import { kvsharer } from "./kvsharer/system.ts";
+import { kvzip } from "./kvzip/system.ts";
+import { minicache } from "./minicache/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
 import { shadow } from "./shadow/system.ts";
 import { think } from "./think/system.ts";
 import { vlcache } from "./vlcache/system.ts";
 
-export const SYSTEMS: readonly SystemDefinition[] = [kivi, kvsharer, pyramid, shadow, snapkv, think, vlcache];
+export const SYSTEMS: readonly SystemDefinition[] = [
+  kivi,
+  kvsharer,
+  kvzip,
+  minicache,
+  pyramid,
+  shadow,
+  snapkv,
+  think,
+  vlcache,
+];

@@ -27,7 +27,8 @@ function make(seed: number, tiny = false) {
   const { uniform, cache, H, G, E, KV_BITS, R, W, q, rows, pages, WG } = drawn;
   const entries = pick(uniform, [2, 3, 5]);
   const { sums, totals } = drawSums(drawn, entries);
-  const ADD = H % 2; // one per shape, as the widths
+  const MOST = Number(E % 16 === 0); // one per shape: each compiles for seconds
+  const joins = pick(uniform, [0, 1]);
   const [first, scored] = [pick(uniform, [0, 2]), tiny ? cache.longest : 1 + Math.floor(uniform() * cache.longest)];
   const stride = 32 * scored + pick(uniform, [0, 32]);
   const scores = floats(uniform, (first + G) * stride, 1);
@@ -35,17 +36,20 @@ function make(seed: number, tiny = false) {
   for (let group = 0; group < G; group++) {
     const at = (index: number, slot: number) => (first + group) * stride + 32 * index + slot;
     for (const index of ourPages(drawn, group, scored))
-      for (let slot = 0; slot < 32; slot++) want[at(index, slot)] = ADD ? scores[at(index, slot)]! : 0;
+      for (let slot = 0; slot < 32; slot++)
+        want[at(index, slot)] = joins ? Math.max(MOST ? 0 : -Infinity, scores[at(index, slot)]!) : 0;
     for (let i = 0; i < W * R; i++) {
       const { top, sum } = totals[group * W * R + i]!;
-      for (const { score, index, slot } of keysOf(drawn, group, i, 0, scored))
-        want[at(index, slot)]! += Math.exp(score - top) / sum / R;
+      for (const { score, index, slot } of keysOf(drawn, group, i, 0, scored)) {
+        const [weight, before] = [Math.exp(score - top) / sum, want[at(index, slot)]!];
+        want[at(index, slot)] = MOST ? Math.max(before, weight) : before + weight / R;
+      }
     }
   }
   return {
-    label: `W ${W} H ${H} G ${G} E ${E} bits ${KV_BITS} pages ${scored} of ${pages} entries ${entries} add ${ADD} window ${cache.window} WG ${WG}`,
-    constants: { WG, E, KV_BITS, H, R, ADD },
-    params: { ...commonParams(drawn), entries, first, stride },
+    label: `W ${W} H ${H} G ${G} E ${E} bits ${KV_BITS} pages ${scored} of ${pages} entries ${entries} joins ${joins} most ${MOST} window ${cache.window} WG ${WG}`,
+    constants: { WG, E, KV_BITS, H, R, MOST },
+    params: { ...commonParams(drawn), entries, first, stride, joins },
     grid: [G, scored, 1] as const,
     buffers: { q, rows, table: cache.table, kv: cache.kv, sums, scores },
     want: { scores: want },
@@ -73,7 +77,14 @@ export default spec({
     ["sees the future", "seen(entry, position[j])", "seen(entry, position[QUERIES - 1u])"],
     ["the last query again", "select(0.0, 1.0 / whole.y, params.queries > done + i)", "1.0 / whole.y"],
     ["only a part of the softmax", "part < params.entries; part++", "part < 1u; part++"],
-    ["sum over query heads", "total[i] / f32(R)", "total[i]"],
-    ["the first layer only", "scores[at + i] += score", "scores[at + i] = score"],
+    ["sum over query heads", "total /= f32(R)", "total /= 1.0"],
+    ["the first layer only", "params.joins == 1u", "params.joins == 2u"],
+    ["sums of weights for the largest", "if (MOST) { return max(a, b); }", ""],
+    [
+      "the largest of half of the queries",
+      "total = both(total, parts[8u * i + local])",
+      "total = select(both(total, parts[8u * i + local]), total, MOST)",
+    ],
+    ["the largest over query heads divided", "if (!MOST) { total", "{ total"],
   ],
 });

@@ -112,6 +112,18 @@ test("the price counts what is kept, and says what is dropped", () => {
   expect(parseRecipe("pyramid:budget=512").price(MODEL, 512).evictedTokens).toBe(0);
 });
 
+test("layers that share a store keep one part of it, of the stores that there are", () => {
+  const shared = "kvsharer:map=3-2";
+  for (const kv of ["snapkv:budget=512", "kvzip:keep=0.125"]) {
+    const recipe = parseRecipe(`${kv}+${shared}`);
+    const { kvBytes, evictedTokens } = recipe.price(MODEL, 4096);
+    expect(kvBytes).toBe(3 * 2 * 512 * (2 * 16 * 2));
+    expect(evictedTokens).toBe(4096 - 512);
+    const { retaining } = recipe.resolve(MODEL, { context: 4096, rows: 512, sequences: 1 });
+    expect([retaining!.most.length, retaining!.retain(4096)!.tokens.length]).toEqual([3, 6]);
+  }
+});
+
 /** An engine without a GPU whose cache is shared out as this recipe says. */
 function engineOf(kv: string) {
   const bounds = { context: 1024, rows: 64, sequences: 2 };

@@ -39,6 +39,7 @@ const cache = new KvCache(
     kvHeads: 3,
     headWidth: 64,
     tiers: tiersOf(kv, bounds),
+    twins: [],
     streamed: null,
     choiceWords: 0,
     privatePages: privatePagesOf(kv, bounds),

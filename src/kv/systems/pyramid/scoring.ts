@@ -1,12 +1,11 @@
-// Which tokens of a prompt its last rows look at: the dispatches, and the buffers between them.
+// Which tokens of a prompt some rows look at, its last ones or others: the dispatches, and the buffers between them.
 import { ceilDiv } from "../../../errors.ts";
 import { pool_max, top_slots, window_score, window_sums } from "../../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../../gpu/program.ts";
 import type { Arena } from "../../arena.ts";
-import { BLOCK_TOKENS, blocksFor } from "../../blocks.ts";
+import { BLOCK_TOKENS } from "../../blocks.ts";
 import type { KvCache } from "../../cache.ts";
 import { columnOf } from "../../layout.ts";
-import { lastRows } from "../../plan.ts";
 import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
 import { readersOf } from "../swiftkv/layout.ts";
 
@@ -15,66 +14,69 @@ const MOST_SPLITS = 16;
 /** Queries of a thread, as the kernels have it, and threads of a workgroup at most. */
 const QUERIES = 8;
 const MOST_THREADS = 64;
-/**
- * Scores are pooled over so many slots to each side, and by maximum: a token that is looked at brings its neighbours along,
- * because a name or a number without the rest of its letters is of no use. Width 7, as PyramidKV was evaluated.
- */
-const POOL_RADIUS = 3;
 const POOL_THREADS = 64;
 /** One workgroup chooses for a list. */
 const CHOICE_THREADS = 256;
 
 /** What the dispatches of all layers write in turn, made once per engine. */
 interface Scratch {
-  /** [G, queries, arenas · MOST_SPLITS] of (largest, sum) */
+  /** [G, queries of a step, arenas · MOST_SPLITS] of (largest, sum) */
   sums: GPUBuffer;
-  /** Those below grow with lists. [regions · G, stride] f32: the scores of a store that one layer reads; then of each shared store, whose readers add up. Or of every store, where they are held. */
+  /** Those below grow with lists. [1 + `stores` · G, stride] f32: the scores of the store whose turn it is; then those of `stores`. */
   scores: GPUBuffer;
   /** [G, stride] f32 */
   pooled: GPUBuffer;
   /** Slots of the longest list. */
   stride: number;
+  /** Stores whose scores are made by more than one layer or step. */
+  stores: readonly number[];
 }
 
 const made = new WeakMap<KvCache, Scratch>();
 
-/** Stores that several layers read. Their scores are kept until the last of them has run, the others' until the next layer. */
-const sharedStores = ({ shape: { layout } }: KvCache): number[] =>
-  Array.from({ length: layout.stores }, (_, store) => store).filter((store) => readersOf(layout, store).length > 1);
+/** Stores whose scores are kept: until the last layer that reads them has run, or beyond the step. The others' are until the next layer. */
+const keptScores = ({ shape: { layout } }: KvCache, lasts: boolean): number[] =>
+  Array.from({ length: layout.stores }, (_, store) => store).filter(
+    (store) => lasts || readersOf(layout, store).length > 1,
+  );
 
-function scratchOf(context: SystemContext, scoring: Scoring): Scratch {
+function scratchOf(context: SystemContext, { windowRows, lasts }: Scoring): Scratch {
   const { gpu, cache, model } = context;
-  const { windowRows } = scoring;
   const known = made.get(cache);
   if (known) return known;
   const { heads } = model;
   const sums = 2 * heads * windowRows * cache.writtenArenasOf(0).length * MOST_SPLITS;
   const stride = cache.lists.pages * BLOCK_TOKENS;
-  const makes = scoresFor(context, scoring, stride);
+  const stores = keptScores(cache, lasts);
+  const makes = scoresFor(context, stride, stores);
   const scratch = {
     sums: gpu.buffer("window sums", sums * 4, "scratch"),
     scores: makes.scores(),
     pooled: makes.pooled(),
     stride,
+    stores,
   };
   made.set(cache, scratch);
-  cache.growsWith({ grow: () => growScores(context, scoring, scratch) });
+  cache.growsWith({ grow: () => growScores(context, scratch) });
   return scratch;
 }
 
-function scoresFor({ gpu, cache, model }: SystemContext, { held }: Scoring, stride: number) {
+function scoresFor({ gpu, model }: SystemContext, stride: number, { length }: readonly number[]) {
   const make = (label: string, lists: number) => () => gpu.buffer(label, lists * model.kvHeads * stride * 4, "scratch");
-  const stores = held ? cache.shape.layout.stores : 1 + sharedStores(cache).length;
-  return { scores: make("window scores", stores), pooled: make("pooled scores", 1) };
+  return { scores: make("window scores", 1 + length), pooled: make("pooled scores", 1) };
 }
 
-/** Nothing in them outlasts a step. */
-async function growScores(context: SystemContext, scoring: Scoring, scratch: Scratch): Promise<void> {
+/** What earlier steps have scored goes with it. */
+async function growScores(context: SystemContext, scratch: Scratch): Promise<void> {
   const { gpu, cache } = context;
   const stride = cache.lists.pages * BLOCK_TOKENS;
   if (stride <= scratch.stride) return;
-  const makes = scoresFor(context, scoring, stride);
+  const makes = scoresFor(context, stride, scratch.stores);
   const [scores, pooled] = await gpu.allocateAll([makes.scores, makes.pooled]);
+  const encoder = gpu.device.createCommandEncoder();
+  for (let row = 0; row < scratch.scores.size / (4 * scratch.stride); row++)
+    encoder.copyBufferToBuffer(scratch.scores, 4 * scratch.stride * row, scores!, 4 * stride * row, 4 * scratch.stride);
+  gpu.submit(encoder);
   for (const old of [scratch.scores, scratch.pooled]) gpu.release(old);
   Object.assign(scratch, { scores, pooled, stride });
 }
@@ -92,30 +94,38 @@ function threadsFor(queries: number): number {
   return Math.max(8, 4 * ceilDiv(along, turns));
 }
 
+/** Rows of a step that look at the tokens before them. */
+export interface Looking {
+  sequence: number;
+  /** Pages that they may see. */
+  pages: number;
+  first: number;
+  count: number;
+}
+
 /** One layer's part in scoring the store that it reads. */
 export interface Scoring {
   layer: number;
+  /** Most rows that look in a step. */
   windowRows: number;
+  /** Null in a step in which none do. */
+  looking: (sizes: StepSizes) => Looking | null;
   /** Pages of a prompt of so many tokens whose slots are scored. */
   pagesGivenUp: (tokens: number) => number;
-  /** Scores of all stores are there until the last layer has run. */
-  held?: boolean;
-  /** Slots to each side that scores are pooled over. */
-  radius?: number;
-  /** Of the window's rows the last ones that ask. Default: all. */
-  asks?: (end: PromptEndSizes) => number;
+  /** A score is the largest weight that any query gave; else the mean over query heads of what rows gave. */
+  most: boolean;
+  /** Scores outlast the step. */
+  lasts: boolean;
+  /** Whether this step's scores join those of steps before. */
+  goesOn: (sizes: StepSizes) => boolean;
 }
-
-/** The rows that ask. */
-export const askedRows = ({ windowRows, asks }: Scoring, end: PromptEndSizes | null) =>
-  lastRows(end, end && asks ? Math.min(windowRows, asks(end)) : windowRows);
 
 /** Row of `scores` that a store's first list has. */
-function scoreRow({ cache, model }: SystemContext, { held }: Scoring, store: number): number {
-  return (held ? store : 1 + sharedStores(cache).indexOf(store)) * model.kvHeads;
+function scoreRow({ model }: SystemContext, { stores }: Scratch, store: number): number {
+  return (1 + stores.indexOf(store)) * model.kvHeads;
 }
 
-/** The layer's scores of the slots that may be given up, written over or added to those of layers before it that read the store. */
+/** The layer's scores of the slots that may be given up, written over or joined with those of layers or steps before it that read the store. */
 export function scoreSlots(context: SystemContext, scoring: Scoring): AnyDispatch<StepSizes>[] {
   const { cache } = context;
   const arenas = cache.writtenArenasOf(cache.shape.layout.reads[scoring.layer]!);
@@ -126,8 +136,7 @@ export function scoreSlots(context: SystemContext, scoring: Scoring): AnyDispatc
 }
 
 /** What both kernels need. */
-function common(context: SystemContext, scoring: Scoring, arena: Arena) {
-  const { layer, windowRows } = scoring;
+function common(context: SystemContext, { layer, windowRows, looking }: Scoring, arena: Arena) {
   const { cache, model, query, records } = context;
   const { heads: H, kvHeads: G, headWidth: E } = model;
   const store = cache.shape.layout.reads[layer]!;
@@ -136,15 +145,15 @@ function common(context: SystemContext, scoring: Scoring, arena: Arena) {
     store,
     constants: { WG: threadsFor(windowRows * R), E, KV_BITS: cache.written.bits, H, R },
     buffers: { q: query, rows: records, table: cache.lists.table, kv: arena.buffers[cache.bundleOf(store)]! },
-    params: (end: PromptEndSizes | null) => ({
-      firstRow: askedRows(scoring, end).first,
-      queries: askedRows(scoring, end).count * R,
+    params: (s: StepSizes) => ({
+      firstRow: looking(s)?.first ?? 0,
+      queries: (looking(s)?.count ?? 0) * R,
       listLength: cache.lists.listLength,
       columns: cache.columns,
       column: columnOf(store, G),
-      row: end?.sequence ?? 0,
+      row: looking(s)?.sequence ?? 0,
       arena: arena.number,
-      pages: blocksFor(end?.tokens ?? 0),
+      pages: looking(s)?.pages ?? 0,
       window: 0,
       scale: context.attentionScale,
     }),
@@ -160,12 +169,12 @@ const costOf = ({ model, cache }: SystemContext, pages: number, windowRows: numb
 function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): AnyDispatch<StepSizes> {
   const { cache, model } = context;
   const { constants, buffers, params, store } = common(context, scoring, arena);
-  const pages = ({ promptEnd }: StepSizes) => blocksFor(promptEnd?.tokens ?? 0);
-  const queries = ({ promptEnd }: StepSizes) => (askedRows(scoring, promptEnd).count * model.heads) / model.kvHeads;
+  const pages = (s: StepSizes) => scoring.looking(s)?.pages ?? 0;
+  const queries = (s: StepSizes) => ((scoring.looking(s)?.count ?? 0) * model.heads) / model.kvHeads;
   const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
   const arenas = cache.writtenArenasOf(store);
   const place = arenas.findIndex(({ number }) => number === arena.number);
-  return atPromptEnd({
+  return whileLooking(scoring, {
     kernel: window_sums,
     constants,
     label: `layer ${scoring.layer} window sums`,
@@ -173,7 +182,7 @@ function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): An
     params: (s) => {
       const { splits, pagesPerSplit } = splitsOf(Math.max(1, pages(s)));
       const entries = arenas.length * splits;
-      return { ...params(s.promptEnd), pagesPerSplit, entries, entry: place * splits };
+      return { ...params(s), pagesPerSplit, entries, entry: place * splits };
     },
     grid: (s) => [model.kvHeads, splitsOf(pages(s)).splits, ceilDiv(queries(s), 2 * constants.WG)],
     bytes: (s) => cost(s).bytes,
@@ -184,19 +193,21 @@ function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): An
 function scoreDispatch(context: SystemContext, scoring: Scoring, arena: Arena): AnyDispatch<StepSizes> {
   const { cache, model } = context;
   const { constants, buffers, params, store } = common(context, scoring, arena);
-  const { sums, scores, stride } = scratchOf(context, scoring);
-  const [first] = readersOf(cache.shape.layout, store);
-  const pages = ({ promptEnd }: StepSizes) => scoring.pagesGivenUp(promptEnd?.tokens ?? 0);
+  const scratch = scratchOf(context, scoring);
+  const { sums, scores, stride } = scratch;
+  const isFirst = readersOf(cache.shape.layout, store)[0] === scoring.layer;
+  const pages = (s: StepSizes) => scoring.pagesGivenUp(tokensOf(s));
   const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
-  return atPromptEnd({
+  return whileLooking(scoring, {
     kernel: window_score,
-    constants: { ...constants, ADD: Number(first !== scoring.layer) },
+    constants: { ...constants, MOST: Number(scoring.most) },
     label: `layer ${scoring.layer} window scores`,
     buffers: { ...buffers, sums, scores },
-    params: ({ promptEnd }) => {
-      const { splits } = splitsOf(Math.max(1, blocksFor(promptEnd?.tokens ?? 0)));
+    params: (s) => {
+      const { splits } = splitsOf(Math.max(1, scoring.looking(s)?.pages ?? 0));
       const entries = cache.writtenArenasOf(store).length * splits;
-      return { ...params(promptEnd), entries, first: scoreRow(context, scoring, store), stride };
+      const joins = Number(!isFirst || scoring.goesOn(s));
+      return { ...params(s), entries, first: scoreRow(context, scratch, store), stride, joins };
     },
     grid: (s) => [model.kvHeads, pages(s), 1],
     bytes: (s) => cost(s).bytes,
@@ -204,65 +215,81 @@ function scoreDispatch(context: SystemContext, scoring: Scoring, arena: Arena): 
   });
 }
 
-/** What counting needs that reads the same queries, keys and sums: of the layer's own, after its scores. */
+/** What a kernel needs that reads the same queries, keys and sums as the scores of a layer, after these. */
 export function scoredWith(context: SystemContext, scoring: Scoring, arena: Arena) {
   const { constants, buffers, params, store } = common(context, scoring, arena);
   const arenas = context.cache.writtenArenasOf(store).length;
+  const pages = (s: StepSizes) => scoring.looking(s)?.pages ?? 0;
   return {
     constants,
-    buffers,
-    params,
-    sums: scratchOf(context, scoring).sums,
-    entries: (end: PromptEndSizes | null) => arenas * splitsOf(Math.max(1, blocksFor(end?.tokens ?? 0))).splits,
-    cost: (pages: number) => costOf(context, pages, scoring.windowRows),
-    atEnd: onlyAtPromptEnd,
+    buffers: { ...buffers, sums: scratchOf(context, scoring).sums },
+    params: (s: StepSizes) => ({ ...params(s), entries: arenas * splitsOf(Math.max(1, pages(s))).splits }),
+    pages,
+    cost: (s: StepSizes) => costOf(context, pages(s), scoring.windowRows),
   };
 }
 
-/** Writes which slots each list of a store keeps: `count` of a prompt that ends so. */
-export function chooseSlots(
-  context: SystemContext,
-  scoring: Scoring,
-  store: number,
-  count: (end: PromptEndSizes) => number,
-): AnyDispatch<StepSizes>[] {
+/** What `chooseSlots` chooses for. */
+export interface Choice {
+  store: number;
+  /** Slots that each list keeps of a prompt that ends so. */
+  count: (end: PromptEndSizes) => number;
+  /** A slot's score is the largest of itself and so many on either side. */
+  radius: number;
+}
+
+/** Writes which slots each list of a store keeps. */
+export function chooseSlots(context: SystemContext, scoring: Scoring, choice: Choice): AnyDispatch<StepSizes>[] {
   const { model, keep, keepStride } = context;
-  const { scores, pooled, stride } = scratchOf(context, scoring);
-  const { radius = POOL_RADIUS } = scoring;
+  const { store, count, radius } = choice;
+  const scratch = scratchOf(context, scoring);
+  const { pooled, stride } = scratch;
   const lists = model.kvHeads;
-  const slots = ({ promptEnd }: StepSizes) => scoring.pagesGivenUp(promptEnd?.tokens ?? 0) * BLOCK_TOKENS;
+  const slots = (s: StepSizes) => scoring.pagesGivenUp(tokensOf(s)) * BLOCK_TOKENS;
   const kept = ({ promptEnd }: StepSizes) => (promptEnd ? count(promptEnd) : 0);
-  const pool = atPromptEnd({
+  const row = scoreRow(context, scratch, store);
+  const [scores, first] = radius > 0 ? [pooled, 0] : [scratch.scores, row];
+  const choose: AnyDispatch<StepSizes> = dispatch({
+    kernel: top_slots,
+    constants: { WG: CHOICE_THREADS },
+    label: `store ${store} tokens that stay`,
+    buffers: { scores, keep },
+    params: (s) => ({ first, stride, slots: slots(s), count: kept(s), column: columnOf(store, lists), keepStride }),
+    grid: ({ promptEnd }: StepSizes) => (promptEnd ? [lists, 1, 1] : [0, 0, 0]),
+    bytes: (s) => 4 * lists * (6 * slots(s) + kept(s)),
+    flops: () => 0,
+  });
+  return radius > 0 ? [poolScores(scratch, { row, lists, slots, choice }), choose] : [choose];
+}
+
+function poolScores(
+  { scores, pooled, stride }: Scratch,
+  {
+    row,
+    lists,
+    slots,
+    choice: { store, radius },
+  }: { row: number; lists: number; slots: (s: StepSizes) => number; choice: Choice },
+): AnyDispatch<StepSizes> {
+  return dispatch({
     kernel: pool_max,
     constants: { WG: POOL_THREADS, RADIUS: radius },
     label: `store ${store} pooled scores`,
     buffers: { scores, pooled },
-    params: (s) => ({ first: scoreRow(context, scoring, store), stride, slots: slots(s) }),
-    grid: (s) => [ceilDiv(slots(s), POOL_THREADS), lists, 1],
+    params: (s) => ({ first: row, stride, slots: slots(s) }),
+    grid: (s: StepSizes) => (s.promptEnd ? [ceilDiv(slots(s), POOL_THREADS), lists, 1] : [0, 0, 0]),
     bytes: (s) => 4 * lists * slots(s) * (2 * radius + 2),
     flops: () => 0,
   });
-  const choose = atPromptEnd({
-    kernel: top_slots,
-    constants: { WG: CHOICE_THREADS },
-    label: `store ${store} tokens that stay`,
-    buffers: { scores: pooled, keep },
-    params: (s) => ({ first: 0, stride, slots: slots(s), count: kept(s), column: columnOf(store, lists), keepStride }),
-    grid: () => [lists, 1, 1],
-    bytes: (s) => 4 * lists * (6 * slots(s) + kept(s)),
-    flops: () => 0,
-  });
-  return [pool, choose];
 }
 
-/** Runs in the step that ends a prompt only. */
-function atPromptEnd<K extends Parameters<typeof dispatch>[0]["kernel"]>(
+/** Tokens of the prompt that is ending or repeated. */
+const tokensOf = ({ promptEnd, repeated }: StepSizes): number => (promptEnd ?? repeated)?.tokens ?? 0;
+
+/** Runs in steps in which rows look. */
+function whileLooking<K extends Parameters<typeof dispatch>[0]["kernel"]>(
+  { looking }: Scoring,
   typed: Parameters<typeof dispatch<K, StepSizes>>[0],
 ): AnyDispatch<StepSizes> {
-  return onlyAtPromptEnd(dispatch(typed));
+  return dispatch({ ...typed, grid: (s) => (looking(s) ? typed.grid(s) : [0, 0, 0]) });
 }
-
-const onlyAtPromptEnd = (each: AnyDispatch<StepSizes>): AnyDispatch<StepSizes> => ({
-  ...each,
-  grid: (s) => (s.promptEnd ? each.grid(s) : [0, 0, 0]),
-});

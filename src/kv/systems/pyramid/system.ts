@@ -3,8 +3,9 @@
 import type { KvModel } from "../../../api.ts";
 import { InputError } from "../../../errors.ts";
 import { Later } from "../../../later.ts";
-import { BLOCK_TOKENS } from "../../blocks.ts";
-import type { KvSystem, OptionRule, PromptEndSizes, SystemDefinition } from "../../system.ts";
+import { BLOCK_TOKENS, blocksFor } from "../../blocks.ts";
+import { lastRows } from "../../plan.ts";
+import type { KvBounds, KvSystem, OptionRule, PromptEndSizes, SystemDefinition } from "../../system.ts";
 import { layoutOf, readersOf } from "../swiftkv/layout.ts";
 import { chosenTokens, mostChosen, pagesGivenUp, type PyramidOptions } from "./budgets.ts";
 import type { Scoring } from "./scoring.ts";
@@ -14,21 +15,28 @@ const OPTIONS = {
   window: { least: 1, most: 256, default: 32 },
 } satisfies Record<string, OptionRule>;
 
+/**
+ * Scores are pooled over so many slots to each side, and by maximum: a token that is looked at brings its neighbours along,
+ * because a name or a number without the rest of its letters is of no use. Width 7, as PyramidKV was evaluated.
+ */
+const POOL_RADIUS = 3;
+
 const work = new Later(() => import("./scoring.ts"));
 
 export const pyramid: SystemDefinition = {
   name: "pyramid",
   load: () => work.load(),
   options: { ...OPTIONS, beta: { least: 1, most: 1000, fraction: true, default: 20 } },
-  create: ({ budget, window, beta }, model) =>
-    createSystem("pyramid", { budget: budget!, window: window!, beta: beta! }, model),
+  create: ({ budget, window, beta }, model, bounds) =>
+    createSystem("pyramid", { budget: budget!, window: window!, beta: beta! }, model, bounds),
 };
 
 export const snapkv: SystemDefinition = {
   name: "snapkv",
   load: () => work.load(),
   options: OPTIONS,
-  create: ({ budget, window }, model) => createSystem("snapkv", { budget: budget!, window: window!, beta: 1 }, model),
+  create: ({ budget, window }, model, bounds) =>
+    createSystem("snapkv", { budget: budget!, window: window!, beta: 1 }, model, bounds),
 };
 
 /**
@@ -43,15 +51,29 @@ function checkBudget(name: string, { budget, window }: PyramidOptions): void {
   );
 }
 
-function createSystem(name: string, options: PyramidOptions, { layers, kvHeads, swiftkv }: KvModel): KvSystem {
+function createSystem(
+  name: string,
+  options: PyramidOptions,
+  { layers, kvHeads, swiftkv }: KvModel,
+  bounds: KvBounds,
+): KvSystem {
   checkBudget(name, options);
   const { window } = options;
-  const layout = layoutOf(layers, swiftkv);
+  const layout = bounds.layout ?? layoutOf(layers, swiftkv);
   const chosen = (tokens: number) => chosenTokens(tokens, layout.stores, options);
   const scoringOf = (layer: number): Scoring => ({
     layer,
     windowRows: window,
+    looking: ({ promptEnd }) =>
+      promptEnd && {
+        sequence: promptEnd.sequence,
+        pages: blocksFor(promptEnd.tokens),
+        ...lastRows(promptEnd, window),
+      },
     pagesGivenUp: (tokens) => pagesGivenUp(tokens, window),
+    most: false,
+    lasts: false,
+    goesOn: () => false,
   });
   return {
     name,
@@ -67,7 +89,8 @@ function createSystem(name: string, options: PyramidOptions, { layers, kvHeads, 
       select(store, context) {
         const scoring = scoringOf(readersOf(layout, store).at(-1)!);
         const count = ({ tokens }: PromptEndSizes) => chosen(tokens)?.[store] ?? 0;
-        return [...work.now.scoreSlots(context, scoring), ...work.now.chooseSlots(context, scoring, store, count)];
+        const choice = { store, count, radius: POOL_RADIUS };
+        return [...work.now.scoreSlots(context, scoring), ...work.now.chooseSlots(context, scoring, choice)];
       },
     },
     /** Layers that share a store and are not the last to read it: their scores are added up. */

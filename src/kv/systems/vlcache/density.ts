@@ -6,7 +6,7 @@ import { type AnyDispatch, dispatch } from "../../../gpu/program.ts";
 import { blocksFor } from "../../blocks.ts";
 import type { KvCache } from "../../cache.ts";
 import type { PromptEndSizes, StepSizes, SystemContext } from "../../system.ts";
-import { askedRows, chooseSlots, scoredWith, scoreSlots, type Scoring } from "../pyramid/scoring.ts";
+import { chooseSlots, scoredWith, scoreSlots, type Scoring } from "../pyramid/scoring.ts";
 import { readersOf } from "../swiftkv/layout.ts";
 import { budgets, partOf } from "./budgets.ts";
 
@@ -49,26 +49,23 @@ export function gauge(context: SystemContext, scoring: Scoring): AnyDispatch<Ste
   const { cache, model } = context;
   const { buffer, stride } = countsOf(context);
   const store = cache.shape.layout.reads[scoring.layer]!;
-  const counting = cache.writtenArenasOf(store).map((arena) => {
-    const { constants, buffers, params, entries, sums, cost, atEnd } = scoredWith(context, scoring, arena);
-    return atEnd(
-      dispatch({
-        kernel: window_density,
-        constants,
-        label: `layer ${scoring.layer} window density`,
-        buffers: { ...buffers, sums, counts: buffer },
-        params: ({ promptEnd }: StepSizes) => ({
-          ...params(promptEnd),
-          entries: entries(promptEnd),
-          first: scoring.layer * model.kvHeads,
-          stride,
-          log: Math.log(SHARE),
-        }),
-        grid: ({ promptEnd }) => [model.kvHeads, blocksFor(promptEnd?.tokens ?? 0), 1],
-        bytes: ({ promptEnd }) => cost(blocksFor(promptEnd?.tokens ?? 0)).bytes,
-        flops: ({ promptEnd }) => cost(blocksFor(promptEnd?.tokens ?? 0)).flops,
+  const counting = cache.writtenArenasOf(store).map((arena): AnyDispatch<StepSizes> => {
+    const { constants, buffers, params, pages, cost } = scoredWith(context, scoring, arena);
+    return dispatch({
+      kernel: window_density,
+      constants,
+      label: `layer ${scoring.layer} window density`,
+      buffers: { ...buffers, counts: buffer },
+      params: (s: StepSizes) => ({
+        ...params(s),
+        first: scoring.layer * model.kvHeads,
+        stride,
+        log: Math.log(SHARE),
       }),
-    );
+      grid: (s) => [model.kvHeads, pages(s), 1],
+      bytes: (s) => cost(s).bytes,
+      flops: (s) => cost(s).flops,
+    });
   });
   return [...scoreSlots(context, scoring), ...counting];
 }
@@ -80,7 +77,8 @@ export function choose(
   store: number,
   keep: number,
 ): AnyDispatch<StepSizes>[] {
-  const [first, ...rest] = chooseSlots(context, scoring, store, ({ chosen }) => chosen?.[store] ?? 0);
+  const count = ({ chosen }: PromptEndSizes) => chosen?.[store] ?? 0;
+  const [first, ...rest] = chooseSlots(context, scoring, { store, count, radius: 0 });
   if (store > 0) return [first!, ...rest];
   const when = ({ promptEnd }: StepSizes): boolean => promptEnd !== null;
   const work = async ({ promptEnd }: StepSizes): Promise<void> => {
@@ -107,7 +105,7 @@ async function densities(context: SystemContext, scoring: Scoring, end: PromptEn
   const { model } = context;
   const { buffer, stride } = countsOf(context);
   const counts = await read(context.gpu, buffer);
-  const { count: rows } = askedRows(scoring, end);
+  const rows = Math.min(scoring.windowRows, end.question);
   const seen = rows * end.tokens - (rows * (rows - 1)) / 2; // the last row sees all, each before it one fewer
   const pages = blocksFor(end.tokens);
   return Array.from({ length: model.layers }, (_, layer) => {

@@ -1,12 +1,21 @@
 // VL-Cache: at the end of a prompt with pictures, layers share out what is kept by how much the words after the pictures look at.
 // Source: Tu et al. (2410.23317); docs/kv.md.
 import { Later } from "../../../later.ts";
-import type { KvSystem, SystemDefinition } from "../../system.ts";
+import { blocksFor } from "../../blocks.ts";
+import { lastRows } from "../../plan.ts";
+import type { KvSystem, PromptEndSizes, SystemDefinition } from "../../system.ts";
 import type { Scoring } from "../pyramid/scoring.ts";
 import { layoutOf } from "../swiftkv/layout.ts";
 import { type Part, partOf } from "./budgets.ts";
 
 const work = new Later(() => import("./density.ts"));
+
+/** The rows that ask: those behind the last picture, of the last `window`. */
+const asking = (end: PromptEndSizes, window: number) => ({
+  sequence: end.sequence,
+  pages: blocksFor(end.tokens),
+  ...lastRows(end, Math.min(window, end.question)),
+});
 
 export const vlcache: SystemDefinition = {
   name: "vlcache",
@@ -15,16 +24,17 @@ export const vlcache: SystemDefinition = {
     window: { least: 1, most: 256, default: 50 },
   },
   load: () => work.load(),
-  create({ keep, window }, { layers, swiftkv, kvHeads }, { context }): KvSystem {
-    const { stores } = layoutOf(layers, swiftkv);
+  create({ keep, window }, { layers, swiftkv, kvHeads }, { context, layout = layoutOf(layers, swiftkv) }): KvSystem {
+    const { stores } = layout;
     const most = Math.max(1, partOf(context, keep!)?.most ?? 0);
     const scoringOf = (layer: number): Scoring => ({
       layer,
       windowRows: window!,
+      looking: ({ promptEnd }) => promptEnd && asking(promptEnd, window!),
       pagesGivenUp: (tokens) => partOf(tokens, keep!)?.pages ?? 0,
-      held: true,
-      radius: 0,
-      asks: ({ question }) => question,
+      most: false,
+      lasts: true, // until the last layer has run
+      goesOn: () => false,
     });
     const lists = (count: number) => Array.from({ length: stores * kvHeads }, () => count);
     const retention = ({ pages, average, most }: Part) => ({
