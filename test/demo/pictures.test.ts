@@ -32,7 +32,7 @@ test("a model that sees takes pictures: chosen or pasted, with a thumbnail, take
   const chips = page.getByRole("list", { name: "Documents" });
   await expect(chips.getByRole("img", { name: "one.png" })).toBeVisible();
   await expect(page.getByText("none.png cannot be read as a picture.")).toBeVisible();
-  await page.getByRole("button", { name: "Dismiss" }).click();
+  await page.locator("#documents-note").getByRole("button", { name: "Dismiss" }).click();
 
   await box(page).evaluate(
     (element, bytes) => {
