@@ -23,6 +23,7 @@ for (const [variant, kv, samplings] of [
   [VARIANT, "f32+think:keep=0.5", [{}]],
   [VARIANT, "f32+kvsharer:map=1-0", [{}]],
   [VARIANT, "f32+minicache:start=0", [{}]],
+  [VARIANT, "f32+kvmerger:budget=50,window=8", [{}]],
   [VARIANT, "f32+kvzip:keep=0.4", [{}]],
   [VARIANT, `${SHADOW},values=int8`, [{}]],
   [VARIANT, `${SHADOW},values=host`, SAMPLINGS],

@@ -96,7 +96,9 @@ fn key_at(page: u32, word: u32, quad: u32) -> u32 {
 // K of values from4·4 .. (from4 + count4)·4 to `tile`; int8 and int4 as units. `page` in vec4s.
 fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
   if (KV_BITS <= 8u) {
-    for (var i = local; i < count4 * KV_BITS; i += WG) {
+    for (var turn = 0u; turn < (16u * KV_BITS + WG - 1u) / WG; turn++) {
+      let i = turn * WG + local;
+      if (i >= count4 * KV_BITS) { break; }
       let raw = kv[key_at(page, from4 * KV_BITS / 8u + i / 8u, i % 8u)];
       let to = i / 8u * (256u / KV_BITS) + i % 8u;
       for (var unit = 0u; unit < 32u / KV_BITS; unit++) {
@@ -104,7 +106,9 @@ fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
       }
     }
   } else if (KV_BITS == 16u) {
-    for (var i = local; i < count4 * 16u; i += WG) {
+    for (var turn = 0u; turn < 256u / WG; turn++) {
+      let i = turn * WG + local;
+      if (i >= count4 * 16u) { break; }
       let pairs = kv[key_at(page, from4 * 2u + i / 8u, i % 8u)];
       let a = unpack2x16float(pairs.x);
       let b = unpack2x16float(pairs.y);
@@ -115,14 +119,19 @@ fn stage_keys(page: u32, from4: u32, count4: u32, local: u32) {
       tile[to + 8u] = vec4f(a.y, b.y, c.y, d.y);
     }
   } else {
-    for (var i = local; i < count4 * 32u; i += WG) { tile[i] = bitcast<vec4f>(kv[key_at(page, from4 * 4u + i / 8u, i % 8u)]); }
+    for (var turn = 0u; turn < 512u / WG; turn++) {
+      let i = turn * WG + local;
+      if (i < count4 * 32u) { tile[i] = bitcast<vec4f>(kv[key_at(page, from4 * 4u + i / 8u, i % 8u)]); }
+    }
   }
 }
 
 // V likewise; slots without their bit in `written` become 0, or any finite number if int8 or int4.
 fn stage_values(page: u32, from4: u32, count4: u32, written: u32, local: u32) {
   if (KV_BITS <= 8u) {
-    for (var i = local; i < 32u * count4; i += WG) {
+    for (var turn = 0u; turn < 512u / WG; turn++) {
+      let i = turn * WG + local;
+      if (i >= 32u * count4) { break; }
       let slot = i / count4;
       let column = i % count4;
       let bit = (slot * E4 + from4 + column) * 4u * KV_BITS;  // a slot's words may start within a vec4
@@ -132,7 +141,9 @@ fn stage_values(page: u32, from4: u32, count4: u32, written: u32, local: u32) {
     }
   } else if (KV_BITS == 16u) {
     let width = count4 / 2u;
-    for (var i = local; i < 32u * width; i += WG) {
+    for (var turn = 0u; turn < 256u / WG; turn++) {
+      let i = turn * WG + local;
+      if (i >= 32u * width) { break; }
       let slot = i / width;
       let column = i % width;
       let raw = kv[page + E * 4u + slot * (E / 8u) + from4 / 2u + column];
@@ -142,7 +153,9 @@ fn stage_values(page: u32, from4: u32, count4: u32, written: u32, local: u32) {
       tile[to + 1u] = vec4f(unpack2x16float(pairs.z), unpack2x16float(pairs.w));
     }
   } else {
-    for (var i = local; i < 32u * count4; i += WG) {
+    for (var turn = 0u; turn < 512u / WG; turn++) {
+      let i = turn * WG + local;
+      if (i >= 32u * count4) { break; }
       let slot = i / count4;
       let raw = kv[page + E * 8u + slot * E4 + from4 + i % count4];
       tile[slot * 16u + i % count4] = bitcast<vec4f>(select(vec4u(), raw, ((written >> slot) & 1u) == 1u));
@@ -167,7 +180,8 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
   var query: array<u32, 4>;
   for (var r = 0u; r < 4u; r++) { query[r] = query_at(oldest, group, lineGroup * 4u + r); }
   if (SHARE == 1u) {
-    for (var i = local; i < LINES * E4; i += WG) {
+    for (var turn = 0u; turn < E4 / 2u; turn++) {
+      let i = turn * WG + local;
       queries[i % E4 * LINES + i / E4] = q[query_at(oldest, group, i / E4) + i % E4];
     }
   }
@@ -183,8 +197,8 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
     }
   }
 
-  for (var index = 0u; index < listed; index++) {
-    let entry = listed_entry(list, listHead, index);
+  for (var left = listed; left > 0u; left--) {
+    let entry = listed_entry(list, listHead, listed - left);
     if (entry.y == 0u || entry.z != params.arena || entry.w > lastPosition) { continue; }
     if (params.window != 0u && entry.w + 31u + params.window <= firstPosition) { continue; }
     let whole = entry.y == 0xffffffffu && entry.w + 31u <= firstPosition
@@ -201,11 +215,13 @@ fn attn_prefill_tile(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation
     // Scores of 4 lines × 4 slots.
     var scores: array<vec4f, 4>;
     for (var r = 0u; r < 4u; r++) { scores[r] = vec4f(); }
-    for (var from4 = 0u; from4 < E4; from4 += 16u) {
+    for (var part = 0u; part < COLUMNS / 2u; part++) {
+      let from4 = 16u * part;
       let count4 = min(16u, E4 - from4);
       stage_keys(page, from4, count4, local);
       workgroupBarrier();
-      for (var e4 = 0u; e4 < count4; e4++) {
+      for (var e4 = 0u; e4 < min(16u, E4); e4++) {
+        if (e4 >= count4) { break; }
         let k0 = tile[e4 * 32u + share];
         let k1 = tile[e4 * 32u + 8u + share];
         let k2 = tile[e4 * 32u + 16u + share];

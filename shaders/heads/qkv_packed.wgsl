@@ -84,8 +84,9 @@ var<private> gammaAt: u32;  // of its norm
 // Whether any row of this tile is written here; usually the first one already is.
 fn is_wanted(head: Head, firstRow: u32) -> bool {
   var wanted = head.kind == QUERY;
-  for (var t = firstRow; t < min(firstRow + WY * TM, params.rows) && !wanted; t++) {
-    wanted = entry_of(rows[params.rowAt + t], head.column).z == params.arena;
+  for (var i = 0u; i < ROWS; i++) {
+    if (wanted || firstRow + i >= params.rows) { break; }
+    wanted = entry_of(rows[params.rowAt + firstRow + i], head.column).z == params.arena;
   }
   return wanted;
 }
@@ -210,7 +211,7 @@ fn qkv_packed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index)
   gammaAt = select(params.gammaKv, params.gammaQ, isQuery);
   let firstRow = wg.x * ROWS;
   if (!is_wanted(head, firstRow)) { return; }
-  let product = multiply(firstRow, round_count(), thread);
+  let product = multiply(firstRow, thread);
   share_squares(product.squares, thread);
   workgroupBarrier();
 

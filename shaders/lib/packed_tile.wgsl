@@ -50,15 +50,17 @@ fn affine_of(column: u32, k: u32) -> vec2f {
 // One round per tile of inputs, and one more: a tile is loaded in the round before it is multiplied.
 fn round_count() -> u32 { return (params.depth + BK - 1u) / BK + 1u; }
 
-// The tile whose first row is firstRow. `rounds` is a parameter because loops up to one get no guard against running forever.
-fn multiply(firstRow: u32, rounds: u32, thread: u32) -> Product {
+// The tile whose first row is firstRow.
+fn multiply(firstRow: u32, thread: u32) -> Product {
   let lane = thread % WX;
   let line = thread / WX;
   var product: Product;
   var nextX: array<vec4f, X_LOADS>;
   var nextWords: array<vec4u, W_LOADS>;
   var nextAffine: array<vec2f, W_LOADS>;
-  for (var round = 0u; round < rounds; round++) {
+  let rounds = round_count();
+  for (var more = rounds; more > 0u; more--) {
+    let round = rounds - more;
     // The tile to multiply in the next round; past the end these are zeros nobody reads.
     for (var i = 0u; i < X_LOADS; i++) {
       let at = thread + i * THREADS;

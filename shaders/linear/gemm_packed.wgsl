@@ -71,7 +71,7 @@ fn store(at: u32, n: u32, value: f32) {
 fn gemm_packed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
   let firstRow = wg.x * ROWS;
   firstColumn = wg.y * COLUMNS;
-  let product = multiply(firstRow, round_count(), thread);
+  let product = multiply(firstRow, thread);
   share_squares(product.squares, thread);
   workgroupBarrier();
 

@@ -2035,6 +2035,191 @@ export const kivi_seal = {
   }
 } as const;
 
+export const kvmerger_cuts = {
+  "name": "kvmerger_cuts",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "alone": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "cuts": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 36,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "sinks": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "alone": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "aloneStride": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 32,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/kvmerger_cuts",
+      "lib/list",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened"
+    ]
+  }
+} as const;
+
+export const kvmerger_merge = {
+  "name": "kvmerger_merge",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "keep": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scores": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 48,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "preparedRow": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "count": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "slots": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "spread": {
+        "offset": 44,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/kvmerger_merge",
+      "lib/list",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened",
+      "lib/page_writer",
+      "lib/affine_pair",
+      "lib/pack_half"
+    ]
+  }
+} as const;
+
 export const layer_norm = {
   "name": "layer_norm",
   "bindings": {

@@ -37,6 +37,8 @@ export interface CacheShape {
   tiers: readonly Tier[];
   /** First stores of twins. Where there are any, only their pages are sealed, two into one. */
   twins: readonly number[];
+  /** Format of private pages. */
+  kept: PageFormat;
   /** [stores] private pages of each store, for sequences that keep a part of their prompt; null: none do. */
   privatePages: readonly number[] | null;
   /** Blocks of all regions of prompts at most, even; 0: a system keeps nothing there. */

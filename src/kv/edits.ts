@@ -5,7 +5,7 @@ import { type AnyDispatch, Program } from "../gpu/program.ts";
 import type { Arena, PagePlace } from "./arena.ts";
 import type { BlockMove } from "./blocks.ts";
 import type { Choices } from "./choices.ts";
-import { isSealed, type SealedFormat, type WrittenFormat } from "./format.ts";
+import { isSealed, isWritten, type SealedFormat, type WrittenFormat } from "./format.ts";
 
 /** A page of one bundle that is replaced by another. */
 interface PageMove {
@@ -61,7 +61,7 @@ export class Sealer {
     this.#moves = gpu.buffer("page moves", most * 8, "scratch");
     this.#owners = gpu.buffer("owners of moved pages", most * 4, "scratch");
     this.#choices = choices?.buffer ?? gpu.unused;
-    for (const from of arenas.filter(({ format }) => !isSealed(format))) {
+    for (const from of arenas.filter(({ format }) => isWritten(format))) {
       for (const to of arenas.filter(({ format }) => isSealed(format))) {
         for (const bundle of to.buffers.keys())
           if (isSealed(to.formatOf(bundle))) this.#routes.push({ from, to, bundle });

@@ -19,6 +19,7 @@ const DROPS = "the one keeps every token, the other drops most of them";
 const LOW_RANK = "it keeps no rows of keys that could be changed, only their factors";
 const RETRAIN = "its weights must be trained on the model in this form";
 const COMMON = "both layers of a pair must keep the same tokens";
+const WRITTEN = "tokens that are chosen stay as they were written; pages after them become one for two layers";
 const BUDGETS = "both decide how many tokens a layer keeps";
 const BOTH_CHOOSE = "both choose which tokens of a prompt stay";
 const ORDER = "tokens are chosen first, then stored in fewer bits";
@@ -64,7 +65,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   },
   pyramid: {
     think: proven,
-    minicache: unproven("tokens that are chosen stay as they were written; pages after them become one for two layers"),
+    minicache: unproven(WRITTEN),
     kvsharer: clean,
     kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
     less: clean,
@@ -74,7 +75,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   kvzip: {
     pyramid: refused(BOTH_CHOOSE),
     think: refused("channels are chosen for the question at a prompt's end, tokens for every question"),
-    minicache: unproven(COMMON),
+    minicache: unproven(WRITTEN),
     kvsharer: clean,
     kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
     less: clean,
@@ -84,14 +85,14 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   think: {
     minicache: refused("it chooses channels for each layer, where two share their keys"),
     kvsharer: clean,
-    kvmerger: unproven("keys are merged first, then lose channels"),
+    kvmerger: refused("its channels are those of tokens, and what is left of a prompt has other keys"),
     less: unproven("tokens are absorbed before keys lose channels"),
     locret: unproven("only with keys stored after the rotation"),
     vlcache: clean,
   },
   minicache: {
     kvsharer: unproven("layers that share a cache are no twins: the same cannot be merged and shared"),
-    kvmerger: unproven(COMMON),
+    kvmerger: unproven("each layer merges its own prompt; pages after that become one for two layers"),
     less: unproven(COMMON),
     locret: unproven(COMMON),
     vlcache: unproven(COMMON),

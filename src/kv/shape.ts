@@ -3,7 +3,7 @@ import type { KvModel } from "../api.ts";
 import { alignUp } from "../errors.ts";
 import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import { isSealed, keptFormat, type PageFormat, type WrittenFormat } from "./format.ts";
-import { type Layout, ordinaryLayout } from "./layout.ts";
+import type { Layout } from "./layout.ts";
 import type { StreamedPlan, Streaming } from "./later.ts";
 import type { CachePlan, Retention, Tier } from "./plan.ts";
 import type { Choosing, KvBounds, KvSystem, Retaining, SealedPages, StateBytes } from "./system.ts";
@@ -26,12 +26,17 @@ export interface ResolvedCache {
   streamingReason: string | null;
 }
 
-export function resolve(model: KvModel, written: WrittenFormat, systems: readonly KvSystem[]): ResolvedCache {
+export function resolve(
+  model: KvModel,
+  written: WrittenFormat,
+  layout: Layout,
+  systems: readonly KvSystem[],
+): ResolvedCache {
   const choosing = systems.find((system) => system.choosing)?.choosing ?? null;
   const sealed = systems.find((system) => system.sealed)?.sealed!(written) ?? null;
   const parts = {
     written,
-    layout: systems.findLast(({ layout }) => layout)?.layout ?? ordinaryLayout(model.layers),
+    layout,
     sealed: choosing ? choosing.seal(written, sealed) : sealed,
     choosing,
     retaining: systems.find(({ retaining }) => retaining)?.retaining ?? null,
@@ -39,7 +44,9 @@ export function resolve(model: KvModel, written: WrittenFormat, systems: readonl
   const twins = parts.sealed?.twins?.(parts.layout) ?? [];
   if (parts.sealed?.twins && twins.length === 0) parts.sealed = null;
   const { streaming, why } = parts.retaining?.streams?.(model, parts) ?? { streaming: null, why: null };
-  const kept = keptFormat(written, parts.sealed?.format ?? written, choosing !== null);
+  const kept =
+    parts.retaining?.merging?.format(written) ??
+    keptFormat(written, parts.sealed?.format ?? written, choosing !== null);
   return { model, systems, ...parts, twins, kept, streaming, streamingReason: why };
 }
 
@@ -186,7 +193,7 @@ export function peakOf(resolved: ResolvedCache, tokens: number): number {
 
 /** Tokens of a prompt of which this is kept that no later token sees: the mean over the lists. */
 export function evictedOf({ model, retaining, layout }: ResolvedCache, retention: Retention | null): number {
-  if (!retention || retaining?.recalls) return 0;
+  if (!retention || retaining?.recalls || retaining?.merging) return 0;
   return retention.liveFrom * BLOCK_TOKENS - keptTokens(retention) / (layout.stores * model.kvHeads);
 }
 

@@ -8,7 +8,7 @@ import type { AnyDispatch } from "../gpu/program.ts";
 import type { Part } from "../gpu/readback.ts";
 import type { Stretch } from "./arena.ts";
 import type { KvCache } from "./cache.ts";
-import type { SealedFormat, WrittenFormat } from "./format.ts";
+import type { ReadFormat, SealedFormat, WrittenFormat } from "./format.ts";
 import type { Streaming } from "./later.ts";
 import type { Layout } from "./layout.ts";
 import type { Retention } from "./plan.ts";
@@ -21,8 +21,6 @@ export interface KvBounds {
   rows: number;
   /** Sequences in a step. */
   sequences: number;
-  /** Which stores layers read, where a system of the recipe decides that. */
-  layout?: Layout;
 }
 
 /** What changes from step to step, as far as systems see it. */
@@ -188,6 +186,7 @@ export interface Retaining {
   most: readonly number[];
   /** What stays of a prompt of `tokens` tokens; null: all of it. */
   retain(tokens: number): Retention | null;
+  merging?: Merging;
   /**
    * How many tokens a list keeps is found out at the prompt's end, within what `retain` says at most: `select` of all stores runs
    * once the last layer has, and calls `promptEnd.decide` in a pause of its first dispatch.
@@ -237,6 +236,14 @@ export interface Choosing {
   seal(written: WrittenFormat, other: SealedPages | null): SealedPages;
 }
 
+/** What is made of a prompt's tokens where fewer stay, in place of some of them as they are. */
+export interface Merging {
+  /** Of private pages. */
+  format(written: WrittenFormat): ReadFormat;
+  /** Dispatches that write them, encoded after those of `select`. `keep` is theirs. */
+  merge(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
+}
+
 export interface StateBytes {
   block: number;
   prompt: number;
@@ -244,8 +251,6 @@ export interface StateBytes {
 
 export interface KvSystem {
   name: string;
-  /** Which store a layer reads and fills. At most one system of a recipe has a layout; it takes the place of SwiftKV's, and is made from it. */
-  layout?: Layout;
   /** At most one system seals, what is written in this format. */
   sealed?(written: WrittenFormat): SealedPages;
   /** At most one system chooses. */
@@ -301,6 +306,8 @@ export interface SystemDefinition {
   shorthands?: Readonly<Record<string, readonly string[]>>;
   /** Fetches what `create` needs no sooner than its dispatches are asked for. */
   load?(): Promise<unknown>;
-  /** Throws InputError where the model cannot have it. */
-  create(options: Options, model: KvModel, bounds: KvBounds, texts: Texts): KvSystem;
+  /** Which store a layer reads and fills. At most one system of a recipe has a layout; it takes the place of SwiftKV's, and is made from it. */
+  layout?(model: KvModel, texts: Texts): Layout;
+  /** `layout`: that of the recipe. Throws InputError where the model cannot have it. */
+  create(options: Options, model: KvModel, bounds: KvBounds, layout: Layout): KvSystem;
 }

@@ -6,6 +6,9 @@ import hadamard_query from "./kv/hadamard_query.ts";
 import keep_inputs from "./kv/keep_inputs.ts";
 import kivi_seal from "./kv/kivi_seal.ts";
 import { kiviReaders } from "./kv/kivi_read.ts";
+import kvmerger_cuts from "./kv/kvmerger_cuts.ts";
+import kvmerger_merge from "./kv/kvmerger_merge.ts";
+import { kvmergerReaders } from "./kv/kvmerger_read.ts";
 import { minicacheReaders } from "./kv/minicache_read.ts";
 import minicache_seal from "./kv/minicache_seal.ts";
 import pool_max from "./kv/pool_max.ts";
@@ -95,6 +98,8 @@ export const specs: readonly KernelSpec[] = [
   hadamard_query,
   keep_inputs,
   kivi_seal,
+  kvmerger_cuts,
+  kvmerger_merge,
   minicache_seal,
   pool_max,
   shadow_keep,
@@ -178,4 +183,10 @@ export const specs: readonly KernelSpec[] = [
 ];
 
 /** Kernels as they read sealed formats, too. */
-export const allSpecs: readonly KernelSpec[] = [...specs, ...kiviReaders, ...minicacheReaders, ...thinkReaders];
+export const allSpecs: readonly KernelSpec[] = [
+  ...specs,
+  ...kiviReaders,
+  ...kvmergerReaders,
+  ...minicacheReaders,
+  ...thinkReaders,
+];

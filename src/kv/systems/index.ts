@@ -1,6 +1,7 @@
 // The systems that recipes know by name. SwiftKV is not among them: a checkpoint has it, or `convert` makes it.
 import type { SystemDefinition } from "../system.ts";
 import { kivi } from "./kivi/system.ts";
+import { kvmerger } from "./kvmerger/system.ts";
 import { kvsharer } from "./kvsharer/system.ts";
 import { kvzip } from "./kvzip/system.ts";
 import { minicache } from "./minicache/system.ts";
@@ -11,6 +12,7 @@ import { vlcache } from "./vlcache/system.ts";
 
 export const SYSTEMS: readonly SystemDefinition[] = [
   kivi,
+  kvmerger,
   kvsharer,
   kvzip,
   minicache,

@@ -5,7 +5,7 @@ import { type Rewritten, withSnippet } from "../../gpu/text.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import type { Arena } from "../../kv/arena.ts";
 import { BLOCK_TOKENS } from "../../kv/blocks.ts";
-import { isSealed, type PageFormat, type SealedFormat } from "../../kv/format.ts";
+import { isWritten, type PageFormat, type ReadFormat } from "../../kv/format.ts";
 import { columnOf } from "../../kv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
 import { Later } from "../../later.ts";
@@ -58,7 +58,7 @@ const formatOf = ({ cache }: ModelContext, layer: number, arena: Arena): PageFor
 
 /** Those that hold written pages of it. */
 const writtenOf = (model: ModelContext, layer: number): readonly Arena[] =>
-  arenasOf(model, layer).filter((arena) => !isSealed(formatOf(model, layer, arena)));
+  arenasOf(model, layer).filter((arena) => isWritten(formatOf(model, layer, arena)));
 
 /** Numbers of the arenas of a layer that the step's rows read. */
 function usedOf(model: ModelContext, layer: number): (sizes: Sizes) => number[] {
@@ -81,7 +81,7 @@ export function decodingRows(model: ModelContext, layer: number, span: Span, cou
 /** The rows of a prompt chunk, all of one sequence: a partial per written arena, then one per sealed arena and split. */
 export function chunkOf(model: ModelContext, layer: number, span: Span): Readers {
   const used = usedOf(model, layer);
-  const sealed = (arena: number) => isSealed(formatOf(model, layer, model.cache.arenas[arena]!));
+  const sealed = (arena: number) => !isWritten(formatOf(model, layer, model.cache.arenas[arena]!));
   const writtenCount = (s: Sizes) => used(s).filter((arena) => !sealed(arena)).length;
   return {
     span,
@@ -106,7 +106,7 @@ function buffersOf(model: ModelContext, layer: number, span: Span, arena: Arena)
   const { activations, cache } = model;
   const store = cache.shape.layout.reads[layer]!;
   const format = formatOf(model, layer, arena);
-  const isTurned = isSealed(format) && format.basis !== undefined;
+  const isTurned = !isWritten(format) && format.basis !== undefined;
   return {
     q: isTurned ? activations.turnedQuery : activations.query,
     rows: recordsOf(cache.lists, span),
@@ -160,13 +160,17 @@ function sealedAttention(
   readers: Readers,
   splitting: Splitting,
 ): AnyDispatch<Sizes>[] {
-  const sealed = arenasOf(model, layer).filter((arena) => isSealed(formatOf(model, layer, arena)));
-  if (sealed.length === 0) return [];
-  const format = sealed[0]!.format as SealedFormat; // a recipe seals into one format
-  const reader = sealedReader(model, format);
-  return basis.now.inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
-    overRows(model, layer, readers, arena, reader, splitting),
-  );
+  const byFormat = new Map<ReadFormat, Arena[]>();
+  for (const arena of arenasOf(model, layer)) {
+    const format = formatOf(model, layer, arena);
+    if (!isWritten(format)) byFormat.set(format, [...(byFormat.get(format) ?? []), arena]);
+  }
+  return [...byFormat].flatMap(([format, sealed]) => {
+    const reader = sealedReader(model, format);
+    return basis.now.inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
+      overRows(model, layer, readers, arena, reader, splitting),
+    );
+  });
 }
 
 /** Splits of the lists of decoding rows, and of a chunk's rows, which are many. */
@@ -182,7 +186,7 @@ interface Reader {
   constants: Readonly<Record<string, number>>;
 }
 
-function sealedReader({ config, gpu }: ModelContext, format: SealedFormat): Reader {
+function sealedReader({ config, gpu }: ModelContext, format: ReadFormat): Reader {
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const kernel = withSnippet(attn_decode, "format", format.reader(E));
   return { kernel, constants: { H, G, E, R: H / G, PAGES: 2, WG: alignUp(Math.max(gpu.profile.sealedThreads, E), 8) } };
@@ -205,7 +209,7 @@ function overRows(
   return dispatch({
     kernel,
     constants,
-    label: `layer ${layer} attention${isSealed(format) ? `, ${format.name}` : ""}`,
+    label: `layer ${layer} attention${!isWritten(format) ? `, ${format.name}` : ""}`,
     buffers: buffersOf(model, layer, readers.span, arena),
     params: (s: Sizes) => ({
       ...numbersOf(model, layer, arena, readers, s),

@@ -6,7 +6,7 @@ import { jointFormat } from "../../../src/kv/systems/minicache/format.ts";
 import { type Cache, get, halfBits, pageWords, put } from "../attn_case.ts";
 import { exactSlotsAt, type JointShape, KINDS, partsOfJoint, readHead, rowOf, scaleAt, wordsOfRow } from "../joint_page.ts"; // prettier-ignore
 import { type KernelSpec, random, spec } from "../spec.ts";
-import { readCase } from "./read_case.ts";
+import { movedTable, readCase } from "./read_case.ts";
 
 /** A NaN in every format, as a number, a magnitude and a pair. */
 const NOTHING = 0x7fff7fff;
@@ -67,24 +67,12 @@ function joined(uniform: () => number, shape: JointShape, { kv }: Cache) {
   return { words, places };
 }
 
-/** The table with the entries of joint pages. */
-function moved(
-  { table, listLength, columns, arena }: Cache,
-  places: ReadonlyMap<number, number>,
-): Uint32Array<ArrayBuffer> {
-  return Uint32Array.from(table, (word, i) => {
-    const entry = Math.floor(i / 4);
-    const isHeader = Math.floor(entry / columns) % listLength === 0;
-    return i % 4 === 0 && !isHeader && table[i + 2] === arena ? (places.get(word) ?? word) : word;
-  });
-}
-
 function make(seed: number, shape: JointShape, heads: readonly [number, number], tiny: boolean) {
   const uniform = random(7000 + seed);
   let table = new Uint32Array();
   const base = readCase(seed, { E: shape.E, heads, tiny }, (cache) => {
     const { words, places } = joined(uniform, shape, cache);
-    table = moved(cache, places);
+    table = movedTable(cache, places);
     return words;
   });
   return { ...base, buffers: { ...base.buffers, table } };

@@ -40,6 +40,7 @@ const cache = new KvCache(
     headWidth: 64,
     tiers: tiersOf(kv, bounds),
     twins: [],
+    kept: kv.kept,
     streamed: null,
     choiceWords: 0,
     privatePages: privatePagesOf(kv, bounds),

@@ -81,6 +81,13 @@ async function growScores(context: SystemContext, scratch: Scratch): Promise<voi
   Object.assign(scratch, { scores, pooled, stride });
 }
 
+/** Scores of a store's lists once all its readers have added theirs: from row `first` of `scores` on, [G, stride]. `spare` is as large as those. */
+export function scoresOf(context: SystemContext, scoring: Scoring, store: number) {
+  const scratch = scratchOf(context, scoring);
+  const { scores, pooled: spare, stride } = scratch;
+  return { scores, first: scoreRow(context, scratch, store), stride, spare };
+}
+
 /** Equal splits of `pages` pages. */
 function splitsOf(pages: number): { splits: number; pagesPerSplit: number } {
   const pagesPerSplit = ceilDiv(pages, Math.min(MOST_SPLITS, pages));

@@ -5,7 +5,6 @@ import { blocksFor } from "../../blocks.ts";
 import { lastRows } from "../../plan.ts";
 import type { KvSystem, PromptEndSizes, SystemDefinition } from "../../system.ts";
 import type { Scoring } from "../pyramid/scoring.ts";
-import { layoutOf } from "../swiftkv/layout.ts";
 import { type Part, partOf } from "./budgets.ts";
 
 const work = new Later(() => import("./density.ts"));
@@ -24,8 +23,7 @@ export const vlcache: SystemDefinition = {
     window: { least: 1, most: 256, default: 50 },
   },
   load: () => work.load(),
-  create({ keep, window }, { layers, swiftkv, kvHeads }, { context, layout = layoutOf(layers, swiftkv) }): KvSystem {
-    const { stores } = layout;
+  create({ keep, window }, { layers, kvHeads }, { context }, { stores }): KvSystem {
     const most = Math.max(1, partOf(context, keep!)?.most ?? 0);
     const scoringOf = (layer: number): Scoring => ({
       layer,
