@@ -5277,7 +5277,7 @@ export const window_score = {
   },
   "params": {
     "binding": 6,
-    "size": 56,
+    "size": 72,
     "fields": {
       "firstRow": {
         "offset": 0,
@@ -5323,16 +5323,32 @@ export const window_score = {
         "offset": 40,
         "type": "u32"
       },
-      "window": {
+      "gapAt": {
         "offset": 44,
         "type": "u32"
       },
-      "joins": {
+      "gap": {
         "offset": 48,
         "type": "u32"
       },
-      "scale": {
+      "endAt": {
         "offset": 52,
+        "type": "u32"
+      },
+      "endGap": {
+        "offset": 56,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 60,
+        "type": "u32"
+      },
+      "joins": {
+        "offset": 64,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 68,
         "type": "f32"
       }
     }
@@ -5355,6 +5371,7 @@ export const window_score = {
     "files": [
       "kv/window_score",
       "lib/list",
+      "lib/counted",
       "lib/seen",
       "lib/joined",
       "lib/window_scores",
@@ -5391,7 +5408,7 @@ export const window_sums = {
   },
   "params": {
     "binding": 5,
-    "size": 52,
+    "size": 68,
     "fields": {
       "firstRow": {
         "offset": 0,
@@ -5437,12 +5454,28 @@ export const window_sums = {
         "offset": 40,
         "type": "u32"
       },
-      "window": {
+      "gapAt": {
         "offset": 44,
         "type": "u32"
       },
-      "scale": {
+      "gap": {
         "offset": 48,
+        "type": "u32"
+      },
+      "endAt": {
+        "offset": 52,
+        "type": "u32"
+      },
+      "endGap": {
+        "offset": 56,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 60,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 64,
         "type": "f32"
       }
     }
@@ -5464,6 +5497,7 @@ export const window_sums = {
     "files": [
       "kv/window_sums",
       "lib/list",
+      "lib/counted",
       "lib/seen",
       "lib/joined",
       "lib/window_scores",

@@ -68,12 +68,14 @@ function createSystem(
       promptEnd && {
         sequence: promptEnd.sequence,
         pages: blocksFor(promptEnd.tokens),
+        ...work.now.ALL_COUNT,
         ...lastRows(promptEnd, window),
       },
     pagesGivenUp: (tokens) => pagesGivenUp(tokens, window),
     most: false,
     lasts: false,
-    goesOn: () => false,
+    scored: ({ promptEnd }) => (promptEnd ? pagesGivenUp(promptEnd.tokens, window) : 0),
+    joins: () => 0,
   });
   return {
     name,
