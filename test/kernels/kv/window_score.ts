@@ -81,7 +81,7 @@ export default spec({
     ["the last query again", "select(0.0, 1.0 / whole.y, params.queries > done + i)", "1.0 / whole.y"],
     ["only a part of the softmax", "part < params.entries; part++", "part < 1u; part++"],
     ["sum over query heads", "total /= f32(R)", "total /= 1.0"],
-    ["the first layer only", "page < params.joins", "page + 1u < params.joins"],
+    ["the first layer only", "page < params.joins", "page > params.joins"],
     ["pages that do not count", "let page = counted(wg.y)", "let page = wg.y"],
     ["sums of weights for the largest", "if (MOST) { return max(a, b); }", ""],
     [
