@@ -12,9 +12,10 @@ const KERNELS = {
   attn_decode_vec: "gpu", // the first candidates on a GPU
   gemv_deep: "gpu",
   qkv_deep: "gpu",
-  attn_prefill_tile: "tiles", // prompts on GPUs
+  gemm_packed: "tiles", // prompts on GPUs
+  qkv_packed: "tiles",
+  attn_prefill_tile: "tiles",
   gemm_tile: "tiles",
-  qkv_tile: "tiles",
   gemm_regs: "spare", // a candidate that is measured, or a CPU adapter without subgroups
   place_heads: "spare", // a family whose norm covers all heads
   gather: "spare", // SwiftKV

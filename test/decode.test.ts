@@ -34,6 +34,13 @@ for (const shape of ["smollm2-135m", "qwen2.5-0.5b", "llama-3.2-1b", "llama-3.2-
   });
 }
 
+test("a decoded token of SmolLM2-135M is 154 dispatches: five a layer, and no norm before the logits", async () => {
+  const [dispatches] = await decodeOf("smollm2-135m", [200]);
+  const SAMPLED = 2; // slices of the vocabulary, and their merging
+  expect(count(dispatches!)).toBe(1 + 30 * 5 + 1 + SAMPLED);
+  expect(dispatches!.map(({ label }) => label)).not.toContain("final norm");
+});
+
 test("a list of eight pages is read by one workgroup, and nothing is merged", async () => {
   const [short, long] = await decodeOf("smollm2-135m", [200, 300]);
   const LAYERS = 30;
@@ -56,14 +63,19 @@ test("decode attention loads a page of 32 slots with 16 instructions of a subgro
 });
 
 // Seen in what Tint makes of them (Dawn's dump_shaders, version of 2026-11): a loop gets a counter against endless ones, unless it
-// counts by one from anything to a constant, or down to 0. A bound out of a parameter, or a step of two, is guarded.
+// counts by one from anything to a constant, or down to 0. Guarded: a bound out of a parameter, of the dispatch or of a
+// function, or out of a variable; a second condition; a step of two.
 const UNGUARDED = [
   /^var (\w+) = [^;]+; \1 < (?:[A-Z][A-Z0-9_]*|\d+u|min|[ (),+*/-])+; \1\+\+$/,
   /^var (\w+) = [^;]+; \1 > 0u; \1--$/,
 ];
 
-test("kernels that decode has most of its time in have no guarded loop", async () => {
-  for (const kernel of [kernels.attn_decode_vec, kernels.attn_combine, kernels.gemv_deep, kernels.qkv_deep]) {
+const DECODE = [kernels.attn_decode_vec, kernels.attn_combine, kernels.gemv_deep, kernels.qkv_deep];
+const WITHOUT_SUBGROUPS = [kernels.attn_decode, kernels.gemv_split, kernels.qkv_split, kernels.rmsnorm];
+const PREFILL = [kernels.gemm_packed, kernels.qkv_packed, kernels.attn_prefill_tile];
+
+test("kernels that prompts and tokens have most of their time in have no guarded loop", async () => {
+  for (const kernel of [...DECODE, ...WITHOUT_SUBGROUPS, ...PREFILL]) {
     const code = (await textOf(kernel)).replace(/\/\/.*$/gm, "");
     const heads = [...code.matchAll(/for \((.*?)\) \{/g)].map(([, head]) => head!);
     expect(heads.length).toBeGreaterThan(0);
@@ -71,4 +83,14 @@ test("kernels that decode has most of its time in have no guarded loop", async (
     expect(guarded, kernel.name).toEqual([]);
     expect(code).not.toMatch(/\b(while|loop)\b/);
   }
+});
+
+test("a draw after top-k and top-p has its threads wait for each other 23 times", async () => {
+  const code = await textOf(kernels.sample_filter);
+  const barriers = (text: string): number => text.split("workgroupBarrier();").length - 1;
+  const round = code.slice(code.indexOf("for (var round"), code.indexOf("search = next_digit"));
+  const rounds = 2 + 4 + 4; // peaks, then tokens, for top-k; tokens for top-p
+  expect(barriers(code) - barriers(round) + rounds * barriers(round)).toBe(23);
+  // Those of no round stand in no loop: they are indented as a function's own lines are.
+  expect(barriers(code) - barriers(round)).toBe(code.match(/^ {2}workgroupBarrier\(\);$/gm)!.length);
 });

@@ -53,6 +53,8 @@ async function savedPages(): Promise<{ bytes: number; same: boolean; elsewhere: 
     kvHeads: 2,
     headWidth: 8,
     tiers: [{ format, blocks: 9 }],
+    twins: [],
+    kept: format,
     privatePages: [6, 4, 8],
     regions: 0,
     streamed: null,

@@ -8,7 +8,7 @@ import { needleTable, noteOf, tableOf } from "../quality/table.ts";
 import type { Text } from "../quality/texts.ts";
 import { find, make } from "../shared/dom.ts";
 import { downloads, heading, table } from "./report.ts";
-import { scatter, standalone } from "./scatter.ts";
+import { scatters, standalone } from "./scatter.ts";
 
 /** What the form asks for. */
 export async function readQuality(form: HTMLFormElement): Promise<Omit<QualityOptions, "source">> {
@@ -84,7 +84,7 @@ export function showQuality(target: HTMLElement, result: QualityResult, name: st
   const depths = needleTable(result);
   target.replaceChildren(
     ...heading(result, `${name}, quality of its cache,`),
-    ...chart(result),
+    ...charts(result),
     table("Quality", head, [{ rows }], noteOf(result)),
     ...(depths ? [table("Needles by length and depth", depths.head, [{ rows: depths.rows }], NEEDLES)] : []),
     downloads(result),
@@ -94,18 +94,20 @@ export function showQuality(target: HTMLElement, result: QualityResult, name: st
 const NEEDLES =
   "A sentence with a number in a text of so many tokens, at so many percent of it; the share of the number's digits that are right when the reply is led to it.";
 
-function chart({ rows }: QualityResult): HTMLElement[] {
-  const svg = scatter(rows);
-  if (!svg) return [];
-  const caption = make(
-    "figcaption",
-    {},
-    make("strong", { textContent: "What the bytes buy" }),
-    " lower and further left is better",
+function charts({ rows }: QualityResult): HTMLElement[] {
+  const figures = scatters(rows).map(({ svg, better }) => {
+    const strong = make("strong", { textContent: "What the bytes buy" });
+    return make("figure", { className: "scatter" }, make("figcaption", {}, strong, ` ${better}`), svg);
+  });
+  if (figures.length === 0) return [];
+  const names = rows.map(({ row }) => make("li", { textContent: row }));
+  const key = make(
+    "section",
+    { className: "key" },
+    make("p", { className: "hint", textContent: "The line leads through the best that there is for so many bytes." }),
+    make("ol", {}, ...names),
   );
-  const element = make("figure", { className: "scatter" }, caption);
-  element.append(svg);
-  return [element];
+  return [make("div", { className: "scatters" }, ...figures, key)];
 }
 
 /** For the command line: texts of the tables, and the drawing as a file. */
@@ -114,7 +116,7 @@ export function drawQuality(result: QualityResult): {
   note: string;
   svg: string | null;
 } {
-  const svg = scatter(result.rows);
+  const drawings = scatters(result.rows);
   const tables = [tableOf(result), needleTable(result)].filter((each) => each !== null);
-  return { tables, note: noteOf(result), svg: svg && standalone(svg) };
+  return { tables, note: noteOf(result), svg: drawings.length > 0 ? standalone(drawings, result.rows) : null };
 }

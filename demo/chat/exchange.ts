@@ -68,7 +68,7 @@ function conversationOf(value: unknown, index: number): Kept {
 }
 
 function turnOf(value: unknown, at: number, where: string): KeptTurn {
-  const { role, content, documents, speaker, parent, cut, stats, read } = objectOf(value, where);
+  const { role, content, documents, speaker, thinks, parent, cut, stats, read } = objectOf(value, where);
   if (role !== "user" && role !== "assistant") throw new Error(`${where} is by nobody`);
   if (parent !== undefined && !isPlace(parent, at)) throw new Error(`${where} follows none`);
   return {
@@ -76,6 +76,7 @@ function turnOf(value: unknown, at: number, where: string): KeptTurn {
     content: stringOf(content, where),
     ...(Array.isArray(documents) ? { documents: documents.map((each) => documentOf(each, where)) } : {}),
     ...(speaker === undefined ? {} : { speaker: stringOf(speaker, where) }),
+    ...(thinks === true ? { thinks } : {}),
     ...(parent === undefined ? {} : { parent }),
     ...(cut === "length" || cut === "abort" ? { cut } : {}),
     ...statsOf(stats),

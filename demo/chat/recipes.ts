@@ -28,6 +28,8 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "kivi:bits=2", note: "older text rounded a lot", kl: { [FABLE]: 0.008, [SMOLLM2]: 0.18 } },
   { recipe: "think:keep=0.6", note: "older text by the channels that the question asks for", kl: {} },
   { recipe: "kivi:bits=4+think:keep=0.6", note: "the same, rounded besides", kl: {} },
+  { recipe: "minicache", note: "older text with one direction for every two later layers", kl: { [FABLE]: 0.097 } },
+  { recipe: "int8+minicache", note: "the same, rounded a little", kl: { [FABLE]: 0.097 } },
   {
     recipe: "kvsharer:map=5-2/7-2",
     note: "two of eight layers read another one's: found on its own stories",
@@ -37,6 +39,7 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "pyramid:budget=512", note: "forgets what the question leaves aside", kl: { [FABLE]: 0.006 } },
   { recipe: "snapkv:budget=512", note: "the same, equally in all layers", kl: {} },
   { recipe: "kvzip:keep=0.4", note: "forgets what it can repeat the text without; for many questions", kl: {} },
+  { recipe: "kvmerger:budget=512", note: "runs of similar tokens become one", kl: {} },
   { recipe: "shadow", note: "keeps all; each word picks what it reads of it", kl: {} },
   { recipe: "shadow:keys=int8,values=int4", note: "the same, rounded more", kl: {} },
   { recipe: "shadow:values=host", note: "the same; values in main memory, a word late", kl: {} },

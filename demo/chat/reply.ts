@@ -21,6 +21,8 @@ export interface ReplyTools {
 
 export interface Reply {
   readonly element: HTMLElement;
+  /** The prompt ends within a thought, which the reply goes on with. */
+  thinks(): void;
   /** Prompt tokens processed; `reused` of them were in the cache. */
   reading(done: number, total: number, reused: number): void;
   /** All that was written so far. */
@@ -36,8 +38,8 @@ export interface Reply {
   settle(): void;
 }
 
-/** `before`: the part of it that is there already. Space is reserved for everything that will appear in it, so that nothing jumps. */
-export function reply(speaker: string, before = ""): Reply {
+/** `before`: the reply that is gone on with. Space is reserved for everything that will appear in it, so that nothing jumps. */
+export function reply(speaker: string, { content: before = "", thinks = false }: Partial<KeptTurn> = {}): Reply {
   const body = make("div", { className: "body" });
   const figures = make("p", { className: "figures", textContent: "Starting" });
   const fill = make("i");
@@ -52,8 +54,9 @@ export function reply(speaker: string, before = ""): Reply {
   const element = make("article", { className: "message model busy" }, heading, body, progress, foot);
   const showAnswer = markdownView(body);
   const thoughts = thoughtsView(body);
+  let begun = thinks;
   const show = (whole: string): void => {
-    const { thought, answer } = withoutThought(whole);
+    const { thought, answer } = withoutThought(whole, begun);
     thoughts(thought);
     showAnswer(answer);
   };
@@ -70,6 +73,7 @@ export function reply(speaker: string, before = ""): Reply {
   };
   return {
     element,
+    thinks: () => void (begun = true),
     reading(done, total, reused) {
       const readTokens = done - reused;
       const elapsed = performance.now() - started;
@@ -89,12 +93,13 @@ export function reply(speaker: string, before = ""): Reply {
     },
     done: ({ text: fresh, finish, stats }, looped) =>
       end(before + fresh, figuresLine(looped ? "loop" : finish === "stop" ? null : finish, stats)),
-    restore({ content, cut = null, stats, read }) {
+    restore({ content, thinks: within = false, cut = null, stats, read }) {
+      begun = within;
       end(content, stats ? figuresLine(cut, stats) : "");
       if (read) element.append(readingView(read));
     },
     read: (reading) => element.append(readingView(reading)),
-    offer: (offered) => tools.replaceChildren(...toolsOf(offered, () => text)),
+    offer: (offered) => tools.replaceChildren(...toolsOf(offered, () => withoutThought(text, begun).answer.trim())),
     settle() {
       tools.querySelector(".continue")?.remove();
       element.querySelector(".attended")?.removeAttribute("open");
@@ -117,9 +122,9 @@ function figuresLine(end: keyof typeof ENDS | null, stats: GenerationStats): str
   return line.charAt(0).toUpperCase() + line.slice(1);
 }
 
-function toolsOf({ versions, onFork, onRegenerate, onContinue }: ReplyTools, text: () => string): HTMLElement[] {
+function toolsOf({ versions, onFork, onRegenerate, onContinue }: ReplyTools, answer: () => string): HTMLElement[] {
   const copy = button("Copy", "tool", async () => {
-    await navigator.clipboard.writeText(withoutThought(text()).answer.trim());
+    await navigator.clipboard.writeText(answer());
     copy.textContent = "Copied";
     setTimeout(() => (copy.textContent = "Copy"), 1500);
   });

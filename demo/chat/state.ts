@@ -61,6 +61,13 @@ export function promptWithin(state: State, settings: Settings, turns: readonly T
   return { tokens: state.engine.tokenize(state.engine.render(messages, options) + begun, { addSpecial: false }) };
 }
 
+/** Whether the template opens the reply with a thought. */
+export function opensThought({ engine }: State, prompt: Prompt): boolean {
+  if (!engine || !("messages" in prompt)) return false;
+  const { messages, ...options } = prompt;
+  return engine.render(messages, options).trimEnd().endsWith("<think>");
+}
+
 export function tokensOf(engine: Engine, prompt: Prompt): number {
   if ("tokens" in prompt) return prompt.tokens.length;
   if ("text" in prompt) return engine.tokenize(prompt.text).length;

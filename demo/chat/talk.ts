@@ -14,7 +14,7 @@ import type { Reply } from "./reply.ts";
 import type { ribbon } from "./ribbon.ts";
 import type { Settings } from "./settings.ts";
 import { followUps } from "./starters.ts";
-import { promptOf, promptWithin, type State, tokensOf } from "./state.ts";
+import { opensThought, promptOf, promptWithin, type State, tokensOf } from "./state.ts";
 import type { SwiftKvPanel } from "./swiftkv.ts";
 import { type KeptTurn, plain } from "./thread.ts";
 import { removeExtras, transcript } from "./transcript.ts";
@@ -33,6 +33,12 @@ interface Parts {
   /** The conversation has changed. */
   onChange: () => void;
   onFork: (at: number) => unknown;
+}
+
+/** How a reply began: in the middle of the last one, within a thought. */
+interface How {
+  goingOn: boolean;
+  thinks: boolean;
 }
 
 export interface Talk {
@@ -134,10 +140,12 @@ export function talk(parts: Parts): Talk {
     const loop = stopAtLoop(controller);
     try {
       const prompt = (goingOn ? promptWithin : promptOf)(state, settings, turns);
+      const thinks = goingOn ? (thread.turns.at(-1)?.thinks ?? false) : opensThought(state, prompt);
+      if (thinks) view.thinks();
       const options = { ...settings.generate(), attended: true, signal: controller.signal, onPrefill: watch.reading };
       const generation = session.generate(prompt, options);
       const result = await stream(generation, { onText: watch.writing, onToken: loop.onToken });
-      finish(result, view, { looped: loop.found(), goingOn });
+      finish(result, view, { looped: loop.found(), goingOn, thinks });
       return null;
     } catch (error) {
       view.element.remove();
@@ -148,14 +156,14 @@ export function talk(parts: Parts): Talk {
     }
   };
 
-  const finish = (result: GenerationResult, view: Reply, how: { looped: boolean; goingOn: boolean }): void => {
+  const finish = (result: GenerationResult, view: Reply, how: How & { looped: boolean }): void => {
     view.done(result, how.looped);
     const read = state.engine ? readingOf(state.engine, result) : undefined;
     if (read) view.read(read);
     const { promptTokens, reusedTokens, newTokens, prefillMs } = result.stats;
     state.held = promptTokens + newTokens;
     if (reusedTokens === 0 && newTokens > 0) parts.panel().record({ milliseconds: prefillMs, promptTokens });
-    messages.grown(view, keepReply(result, read, how.goingOn));
+    messages.grown(view, keepReply(result, read, how));
     parts.onChange();
     find("announcer", HTMLElement).textContent = `${state.loaded?.name ?? "Reply"}: ${result.text}`;
     list.follow();
@@ -163,10 +171,16 @@ export function talk(parts: Parts): Talk {
   };
 
   /** Its place. */
-  const keepReply = (result: GenerationResult, read: Reading | undefined, goingOn: boolean): number => {
+  const keepReply = (result: GenerationResult, read: Reading | undefined, { goingOn, thinks }: How): number => {
     const { thread } = state;
     const { text, finish: end, stats } = result;
-    const fields = { speaker: speakerOf(state), stats, cut: end === "stop" ? undefined : end, read };
+    const fields = {
+      speaker: speakerOf(state),
+      ...(thinks ? { thinks } : {}),
+      stats,
+      cut: end === "stop" ? undefined : end,
+      read,
+    };
     if (!goingOn) return thread.add({ role: "assistant", content: text, ...fields });
     thread.change(thread.leaf, { content: thread.all[thread.leaf]!.content + text, ...fields });
     return thread.leaf;

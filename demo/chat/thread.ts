@@ -10,6 +10,8 @@ export type KeptTurn = Turn & {
   documents?: readonly Document[];
   /** The model that wrote it. */
   speaker?: string;
+  /** The prompt ended within a thought, which it goes on with. */
+  thinks?: boolean;
   /** The turn it follows, by its place; -1: it begins the conversation. Left out: the one before it. */
   parent?: number;
   /** Why it ended before its end. */

@@ -95,7 +95,7 @@ export function transcript(state: State, list: Conversation, wishes: () => Wishe
     show,
     grow(speaker, goingOn) {
       const last = state.thread.all[state.thread.leaf];
-      const view = reply(speaker, goingOn ? last?.content : "");
+      const view = reply(speaker, goingOn ? last : {});
       if (goingOn) replies.get(state.thread.leaf)?.element.remove();
       removeExtras();
       list.add(view.element);

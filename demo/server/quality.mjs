@@ -52,7 +52,8 @@ function tables({ model, adapter }, { tables: all, note }) {
 }
 
 async function writePlot(path, svg) {
-  if (svg === null) throw new UsageError("plot: got no KL, want the measure ce. Add it to --measures.");
+  if (svg === null)
+    throw new UsageError("plot: got neither KL nor needles, want the measure ce or needle. Add one to --measures.");
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, svg);
   process.stderr.write(`written to ${path}\n`);

@@ -2,10 +2,12 @@
 
 import { make } from "./dom.ts";
 
-/** Apart from the answer, which may be still to come. The first mark may be the prompt's: then a thought is known once it ends. */
-export function withoutThought(text: string): { thought: string; answer: string } {
+/** Apart from the answer, which may be still to come. `begun`: the first mark is the prompt's. */
+export function withoutThought(text: string, begun = false): { thought: string; answer: string } {
   const [all = "", thought = ""] =
-    /^\s*<think>([^]*?)(?:<\/think>|$)/.exec(text) ?? /^((?:(?!<think>)[^])*?)<\/think>/.exec(text) ?? [];
+    (begun ? /^([^]*?)(?:<\/think>|$)/ : /^\s*<think>([^]*?)(?:<\/think>|$)/).exec(text) ??
+    /^((?:(?!<think>)[^])*?)<\/think>/.exec(text) ??
+    [];
   return { thought: thought.trim(), answer: text.slice(all.length) };
 }
 

@@ -47,6 +47,7 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const UNSEEN = -3e38;
+override TURNS: u32 = (PAGES * 32u + WG - 1u) / WG;  // of the threads along slots
 
 var<workgroup> scores: array<f32, R * PAGES * 32u>;          // [R, PAGES·32]: scores, then weights
 var<workgroup> notes: array<u32, 1u + NOTES * PAGES * 32u>;  // by slot, what the format leaves for V
@@ -83,11 +84,15 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
     for (var i = 0u; i < PAIRS; i++) { acc[h * PAIRS + i] = vec2f(); }
   }
 
-  for (var page0 = firstPage; page0 < endPage; page0 += PAGES) {
+  let rounds = (max(firstPage, endPage) - firstPage + PAGES - 1u) / PAGES;
+  for (var left = rounds; left > 0u; left--) {
+    let page0 = firstPage + (rounds - left) * PAGES;
     // Scores: threads along slots.
     var best: array<f32, R>;
     for (var h = 0u; h < R; h++) { best[h] = UNSEEN; }
-    for (var k = local; k < PAGES * 32u; k += WG) {
+    for (var turn = 0u; turn < TURNS; turn++) {
+      let k = turn * WG + local;
+      if (k >= PAGES * 32u) { break; }
       var dots: array<f32, R>;
       for (var h = 0u; h < R; h++) { dots[h] = 0.0; }
       var visible = false;
@@ -116,7 +121,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
     workgroupBarrier();
     if (local < 8u) {
       for (var h = 0u; h < R; h++) {
-        for (var i = local + 8u; i < WG; i += 8u) { best[h] = max(best[h], stripe[h * WG + i]); }
+        for (var i = 1u; i < WG / 8u; i++) { best[h] = max(best[h], stripe[h * WG + 8u * i + local]); }
         stripe[h * WG + local] = best[h];
       }
     }
@@ -129,7 +134,9 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
       top[h] = newTop;
       for (var i = 0u; i < PAIRS; i++) { acc[h * PAIRS + i] *= keep; }
       sum[h] *= keep;
-      for (var k = local; k < PAGES * 32u; k += WG) {
+      for (var turn = 0u; turn < TURNS; turn++) {
+        let k = turn * WG + local;
+        if (k >= PAGES * 32u) { break; }
         let score = scores[h * PAGES * 32u + k];
         let weight = select(0.0, exp(score - newTop), score > -1e38);
         sum[h] += weight;
@@ -140,11 +147,15 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
 
     // Values: threads along e.
     if (copy < copies) {
-      for (var page = page0; page < min(page0 + PAGES, endPage); page++) {
+      for (var i = 0u; i < PAGES; i++) {
+        let page = page0 + i;
+        if (page >= endPage) { break; }
         let entry = listed_entry(list, head, page);
         let bits = seen(entry, row.x);
         if (bits == 0u) { continue; }
-        for (var slot = copy; slot < 32u; slot += copies) {
+        let turns = (31u + copies - copy) / copies;
+        for (var more = turns; more > 0u; more--) {
+          let slot = copy + (turns - more) * copies;
           if (((bits >> slot) & 1u) == 0u) { continue; }
           let raw = value_word(entry.x, slot, word);
           let k = (page - page0) * 32u + slot;
@@ -164,7 +175,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   workgroupBarrier();
   if (local < 8u) {
     for (var h = 0u; h < R; h++) {
-      for (var i = local + 8u; i < WG; i += 8u) { sum[h] += stripe[h * WG + i]; }
+      for (var i = 1u; i < WG / 8u; i++) { sum[h] += stripe[h * WG + 8u * i + local]; }
       stripe[h * WG + local] = sum[h];
     }
   }
@@ -180,7 +191,7 @@ fn attn_decode(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
       workgroupBarrier();
       if (local < VALUE_WORDS) {
         var value = vec2f();
-        for (var i = 0u; i < copies; i++) { value += column[i * VALUE_WORDS + local]; }
+        for (var more = copies; more > 0u; more--) { value += column[(copies - more) * VALUE_WORDS + local]; }
         let e = local * WORD_VALUES + pair * 2u;
         if (params.entries == 1u) {
           let to = ((params.firstRow + wg.z) * H + head0 + h) * E + e;

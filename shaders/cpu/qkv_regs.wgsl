@@ -15,7 +15,6 @@
 //           at once. gamma is in b and the rows' norm comes once per workgroup: the more heads it takes, the less it costs;
 //           X·T/16 near 64 keeps 16 cores busy. Sums that no row of this arena needs have zero terms, since a branch would
 //           not skip (docs/kernels.md, CPU tricks).
-// family    qkv_wide
 // uses      lib/quad_multiply.wgsl lib/head.wgsl lib/page.wgsl lib/affine_pair.wgsl lib/opened.wgsl lib/pack_half.wgsl lib/turn.wgsl
 
 enable subgroups;

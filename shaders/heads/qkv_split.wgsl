@@ -71,7 +71,8 @@ var<workgroup> squares: array<f32, ROWS * SLICES>;
 // Whether any row of this head is written here.
 fn is_wanted(head: Head) -> bool {
   var wanted = head.kind == QUERY;
-  for (var t = 0u; t < params.rows; t++) {
+  for (var t = 0u; t < ROWS; t++) {
+    if (t >= params.rows) { break; }
     wanted = wanted || entry_of(rows[params.rowAt + t], head.column).z == params.arena;
   }
   return wanted;
@@ -87,13 +88,17 @@ fn affine_of(k: u32, n: u32) -> vec2f {
 fn accumulate(depth: u32, gammaAt: u32, n: u32, lane: u32, slice: u32) {
   var sum: array<vec2f, ROWS>;
   var square: array<f32, ROWS>;
-  for (var k = slice * UNIT; k < depth; k += SLICES * UNIT) {
+  var k = slice * UNIT;
+  for (var more = (depth + (SLICES - slice) * UNIT - 1u) / (SLICES * UNIT); more > 0u; more--) {
     var dots = array<vec2f, ROWS>();  // Σ x·q of both columns
     var ones = array<f32, ROWS>();    // Σ x
-    for (var i = k; i < k + UNIT; i += FOUR) {
+    for (var four = 0u; four < UNIT / FOUR; four++) {
+      let i = k + four * FOUR;
       let left = words[i / FOUR * params.stride + n];
       let right = words[i / FOUR * params.stride + n + LANES];
-      for (var j = 0u; j < select(FOUR, min(FOUR, params.depth - i), BITS == 16u); j += 4u) {
+      for (var part = 0u; part < FOUR / 4u; part++) {
+        let j = 4u * part;
+        if (BITS == 16u && i + j >= params.depth) { break; }
         let a = quad(left, j);
         let b = quad(right, j);
         let gamma = vectors[(gammaAt + i + j) / 4u];
@@ -109,6 +114,7 @@ fn accumulate(depth: u32, gammaAt: u32, n: u32, lane: u32, slice: u32) {
     let a = affine_of(k, n);
     let b = affine_of(k, n + LANES);
     for (var t = 0u; t < ROWS; t++) { sum[t] += vec2f(a.x, b.x) * dots[t] + vec2f(a.y, b.y) * ones[t]; }
+    k += SLICES * UNIT;
   }
   for (var t = 0u; t < ROWS; t++) {
     put((t * SLICES + slice) * E + lane, sum[t]);
@@ -165,8 +171,9 @@ fn qkv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) loc
   workgroupBarrier();
 
   // Now slice s finishes rows s, s + SLICES, …, one per round.
-  for (var first = 0u; first < params.rows; first += SLICES) {
-    let t = first + slice;
+  for (var round = 0u; round < (ROWS + SLICES - 1u) / SLICES; round++) {
+    if (round * SLICES >= params.rows) { break; }
+    let t = round * SLICES + slice;
     let isRow = t < params.rows;
     let row = rows[params.rowAt + min(t, params.rows - 1u)];
     let base = t * SLICES * E;

@@ -17,7 +17,7 @@
 //             V pairs   [32][E/GROUP]
 //             channels  [KEYS/4]                where keys have not all of them
 //           With BLOCK > 1 keys and values are turned by the Walsh–Hadamard matrix before.
-// uses      lib/hadamard.wgsl lib/page.wgsl lib/units.wgsl lib/opened.wgsl lib/codes.wgsl lib/chosen.wgsl
+// uses      lib/hadamard.wgsl lib/source_number.wgsl lib/codes.wgsl lib/chosen.wgsl
 
 override WG: u32 = 64;       // threads: E
 override E: u32 = 64;        // head width, a multiple of 8, of 16 for 2 bits
@@ -44,14 +44,6 @@ override V_WORDS: u32 = E * V_BITS / 32u;
 override GROUPS: u32 = E / GROUP;
 
 var<workgroup> turned: array<f32, NUMBERS>;  // [SLOTS, E]
-
-fn source_number(page: u32, slot: u32, e: u32, isValue: bool) -> f32 {
-  let word = source[slot_at(page, slot, isValue) + e * KV_BITS / 32u * select(8u, 1u, isValue)];
-  if (KV_BITS == 32u) { return bitcast<f32>(word); }
-  if (KV_BITS == 16u) { return unpack2x16float(word)[e % 2u]; }
-  let opening = opened(source[pair_at(page, slot, isValue)]);
-  return opening.y + opening.x * units(word, e * KV_BITS % 32u).x;
-}
 
 fn load_slots(page: u32, slot0: u32, isValue: bool, local: u32) {
   for (var i = local; i < NUMBERS; i += WG) { turned[i] = source_number(page, slot0 + i / E, i % E, isValue); }

@@ -34,7 +34,11 @@ fn write_page(base: u32, page: u32, slot: u32, isValue: bool, count: u32, lane: 
   var pair = 0u;
   if (KV_BITS <= 8u) { pair = head_pair(base); }
   let affine = opened(pair);
-  for (var w = lane; w < count; w += LANES) { kv[first + w * apart] = page_word(base + w * (32u / KV_BITS), affine); }
+  var w = lane;
+  for (var left = (count + LANES - 1u - lane) / LANES; left > 0u; left--) {
+    kv[first + w * apart] = page_word(base + w * (32u / KV_BITS), affine);
+    w += LANES;
+  }
   let pairAt = pair_at(page, slot, isValue);
   if (KV_BITS <= 8u && lane == 0u && count > 0u) { kv[pairAt] = pair; }
 }

@@ -52,13 +52,17 @@ var<workgroup> partialSquares: array<f32, ROWS * SLICES>;
 fn accumulate(first: u32, lane: u32, slice: u32) {
   var sum: array<array<f32, COLS>, ROWS>;
   var squares: array<f32, ROWS>;
-  for (var k = slice * UNIT; k < params.depth; k += SLICES * UNIT) {
+  var k = slice * UNIT;
+  for (var left = (params.depth + (SLICES - slice) * UNIT - 1u) / (SLICES * UNIT); left > 0u; left--) {
     var dots = array<array<f32, COLS>, ROWS>();  // Σ x·q
     var ones = array<f32, ROWS>();               // Σ x
-    for (var i = k; i < k + UNIT; i += FOUR) {
+    for (var four = 0u; four < UNIT / FOUR; four++) {
+      let i = k + four * FOUR;
       var fours: array<vec4u, COLS>;
       for (var c = 0u; c < COLS; c++) { fours[c] = words[i / FOUR * params.stride + first + 4u * c]; }
-      for (var j = 0u; j < select(FOUR, min(FOUR, params.depth - i), BITS == 16u); j += 4u) {
+      for (var part = 0u; part < FOUR / 4u; part++) {
+        let j = 4u * part;
+        if (BITS == 16u && i + j >= params.depth) { break; }
         var weights: array<vec4f, COLS>;
         for (var c = 0u; c < COLS; c++) { weights[c] = quad(fours[c], j); }
         for (var m = 0u; m < ROWS; m++) {
@@ -77,6 +81,7 @@ fn accumulate(first: u32, lane: u32, slice: u32) {
       if (BITS <= 8u) { affine = unpack2x16float(scales[k / GROUP * params.stride + first + 4u * c]); }
       for (var m = 0u; m < ROWS; m++) { sum[m][c] += affine.x * dots[m][c] + affine.y * ones[m]; }
     }
+    k += SLICES * UNIT;
   }
   for (var m = 0u; m < ROWS; m++) {
     for (var c = 0u; c < COLS; c++) { partial[((m * COLS + c) * SLICES + slice) * LANES + lane] = sum[m][c]; }
@@ -107,7 +112,9 @@ fn gemv_split(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) lo
   workgroupBarrier();
 
   // Now the thread at (slice, lane) finishes rows slice, slice + SLICES, … of its columns.
-  for (var m = slice; m < params.rows; m += SLICES) {
+  for (var round = 0u; round < (ROWS + SLICES - 1u) / SLICES; round++) {
+    let m = round * SLICES + slice;
+    if (m >= params.rows) { break; }
     var gate = 0.0;
     for (var c = 0u; c < COLS; c++) {
       let n = first + 4u * c;

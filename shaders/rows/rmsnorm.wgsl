@@ -26,6 +26,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
 
+override TURNS: u32 = (D / 4u + WG - 1u) / WG;
+
 var<workgroup> partial: array<f32, WG>;
 
 @compute @workgroup_size(WG)
@@ -38,7 +40,9 @@ fn rmsnorm(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local
 
   // Each thread sums its own stripe of squares.
   var sum = 0.0;
-  for (var i = lane; i < width; i += WG) {
+  for (var turn = 0u; turn < TURNS; turn++) {
+    let i = turn * WG + lane;
+    if (i >= width) { break; }
     let value = x[source + i];
     sum += dot(value, value);
   }
@@ -46,13 +50,16 @@ fn rmsnorm(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local
   // Tree reduction over the workgroup; partial[0] ends as the whole sum.
   partial[lane] = sum;
   workgroupBarrier();
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
+  for (var level = countTrailingZeros(WG); level > 0u; level--) {
+    let half = 1u << (level - 1u);
     if (lane < half) { partial[lane] += partial[lane + half]; }
     workgroupBarrier();
   }
 
   let scale = inverseSqrt(partial[0] / f32(D) + params.eps);
-  for (var i = lane; i < width; i += WG) {
+  for (var turn = 0u; turn < TURNS; turn++) {
+    let i = turn * WG + lane;
+    if (i >= width) { break; }
     let value = x[source + i] * scale * weight[i];
     if (ADD == 1u) { y[wg.x * width + i] += value; } else { y[wg.x * width + i] = value; }
   }

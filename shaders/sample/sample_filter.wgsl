@@ -6,27 +6,28 @@
 //   picks     [M]           u32       write  only rows with temperature > 0 and a filter
 //
 // dispatch  (M, 1, 1): one workgroup per row
-// cost      bytes 4·M·(V / STEPS)·15 and the few stripes that matter (4·M·V·15 for a flat row), flops 12 per score
+// cost      bytes 4·M·V for top-p, and a few times peaks and the stripes that matter; flops 12 per score
 // why       Each filter keeps the scores at or above a threshold, so it suffices to find the threshold: the
-//           largest score such that enough (tokens for top-k, probability for top-p) lies at or above it. Search
-//           by fifths over ordered keys, at most 14 passes, no sort; equal scores are kept or dropped together.
-//           The search runs first over the peaks, which bounds the answer from below; then only stripes whose
-//           peak reaches that bound are read. Sums are taken in a fixed order: same input, same draw.
+//           largest score such that enough (tokens for top-k, probability for top-p) lies at or above it. Ordered
+//           keys are found digit by digit, 8 bits at a time: four passes, two barriers each, no sort; equal scores
+//           are kept or dropped together. For top-k two passes over the peaks come first, which bound the answer
+//           from below; only stripes whose peak reaches what is known so far are read. Sums are exact integers of
+//           64 bits, so the order of the threads does not count: same input, same draw.
 // uses      lib/settings.wgsl lib/finite.wgsl lib/gumbel.wgsl lib/filtered.wgsl
 
-override WG: u32 = 256;    // threads per workgroup, a power of two
+override WG: u32 = 256;    // threads per workgroup, at least GROUPS
 override LANES: u32 = 64;  // as in sample_slices
-override STEPS: u32 = 16;  // as in sample_slices
+override STEPS: u32 = 16;  // as in sample_slices, a power of two
 
 struct Params {
   vocabulary: u32,  // V < 2²⁴: tokens travel as f32 numbers
 }
 
-// What a pass over a row found: how much lies at or above each of four thresholds,
-// the smallest key >= low and the largest key < high.
-struct Survey {
-  reached: vec4f,
-  ends: vec2u,
+// Where a search for a threshold stands.
+struct Search {
+  prefix: u32,  // its leading digits; zeros follow
+  above: f32,   // how much lies above the keys that begin with them
+  goal: f32,    // how much has to lie at or above the threshold
 }
 
 @group(0) @binding(0) var<storage, read> scores: array<f32>;
@@ -35,16 +36,21 @@ struct Survey {
 @group(0) @binding(3) var<storage, read_write> picks: array<u32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// Stages of the search, in order. One loop runs them all: a survey compiles once.
-const EXTREMES = 0u;  // the best score
-const K_PEAKS = 1u;   // top-k: a bound from the peaks
-const K_TOKENS = 2u;  // top-k: the k-th largest score
-const MASS = 3u;      // what top-k left: the whole that top-p is a share of
-const P_PEAKS = 4u;
-const P_TOKENS = 5u;
+// Stages of the search, in order. One loop runs them all: a pass compiles once.
+const K_PEAKS = 0u;   // top-k: a bound from the peaks
+const K_TOKENS = 1u;  // top-k: the k-th largest score
+const P_TOKENS = 2u;  // top-p, of what top-k left
 
-var<workgroup> sums: array<vec4f, WG>;
-var<workgroup> ends: array<vec2u, WG>;
+const DIGITS = 256u;
+const GROUPS = 16u;  // of 16 digits
+
+// How much there is of each digit, in two banks that take turns: one is cleared while the other is read.
+// [bank][lower, upper words][digit]
+var<workgroup> bins: array<atomic<u32>, 1024>;
+var<workgroup> groups: array<f32, GROUPS>;
+var<workgroup> bestKey: atomic<u32>;
+var<workgroup> noisiest: atomic<u32>;
+var<workgroup> chosen: atomic<u32>;  // its complement, so that the least token is the largest number
 
 // Keys compare as the scores do: -0 becomes 0, negative numbers are complemented.
 fn key_of(score: f32) -> u32 {
@@ -66,53 +72,100 @@ fn first_token(stripe: u32) -> u32 {
   return stripe / LANES * LANES * STEPS + stripe % LANES;
 }
 
+// What bins count in: a stripe's weights, at most 1 each, fill half of a word, and whole numbers stay whole.
+fn units_of(weight: f32) -> u32 {
+  return u32(weight * f32(0x80000000u / STEPS) + 0.5);
+}
+
+fn add(bin: u32, weight: f32) {
+  let units = units_of(weight);
+  let before = atomicAdd(&bins[bin], units);
+  if (before + units < before) { atomicAdd(&bins[bin + DIGITS], 1u); }
+}
+
+fn amount(bin: u32) -> f32 {
+  let whole = f32(atomicLoad(&bins[bin + DIGITS])) * 0x1p32 + f32(atomicLoad(&bins[bin]));
+  return whole / f32(0x80000000u / STEPS);
+}
+
+// Adds up, by their digit at `shift`, scores >= low whose key begins with `prefix`.
 // peaksOnly: the peaks stand for their stripes. weighted: a score counts exp((score − best) / temperature) instead of 1.
-fn survey(
-  row: u32, lane: u32, peaksOnly: bool, weighted: bool, low: u32, high: u32, thresholds: vec4u, best: f32,
-) -> Survey {
+fn tally(row: u32, lane: u32, bank: u32, peaksOnly: bool, weighted: bool, low: u32, prefix: u32, shift: u32) {
   let rate = 1.0 / max(settings[row].temperature, 1e-6);
+  let best = score_of(atomicLoad(&bestKey));
   let stripes = stripe_count();
   let steps = select(STEPS, 1u, peaksOnly);
-  var found = vec4f(0.0);
-  var lowest = NONE;
-  var highest = 0u;
   for (var stripe = lane; stripe < stripes; stripe += WG) {
     var score = peaks[row * stripes + stripe];
-    if (key_of(score) < low) { continue; }
+    if (key_of(score) < max(low, prefix)) { continue; }
     let first = first_token(stripe);
+    // Scores of a stripe often share their digit: its bin is asked for once for a run of them.
+    var digit = 0u;
+    var run = 0.0;
     for (var i = 0u; i < steps; i++) {
       let token = first + i * LANES;
       if (token >= params.vocabulary) { break; }
       if (!peaksOnly) { score = finite(scores[row * params.vocabulary + token]); }
       let key = key_of(score);
-      var weight = 1.0;
-      if (weighted) { weight = exp((score - best) * rate); }
-      found += select(vec4f(0.0), vec4f(weight), vec4u(key) >= thresholds);
-      if (key >= low) { lowest = min(lowest, key); }
-      if (key < high) { highest = max(highest, key); }
+      let mine = (key ^ prefix) >> shift;
+      if (key < low || mine >= DIGITS) { continue; }
+      if (mine != digit) {
+        if (run > 0.0) { add(bank + digit, run); }
+        digit = mine;
+        run = 0.0;
+      }
+      run += select(1.0, exp((score - best) * rate), weighted);
     }
+    if (run > 0.0) { add(bank + digit, run); }
   }
+}
 
-  sums[lane] = found;
-  ends[lane] = vec2u(lowest, highest);
-  workgroupBarrier();
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    if (lane < half) {
-      sums[lane] += sums[lane + half];
-      let other = ends[lane + half];
-      ends[lane] = vec2u(min(ends[lane].x, other.x), max(ends[lane].y, other.y));
-    }
-    workgroupBarrier();
+// The next digit of a threshold: the largest at or above which enough lies. Every thread finds the same.
+fn next_digit(search: Search, bank: u32, shift: u32) -> Search {
+  var above = search.above;
+  var group = GROUPS - 1u;
+  for (; group > 0u; group--) {
+    if (above + groups[group] >= search.goal) { break; }
+    above += groups[group];
   }
-  let reached = workgroupUniformLoad(&sums[0]);
-  let extremes = workgroupUniformLoad(&ends[0]);
-  return Survey(reached, extremes);
+  var digit = group * GROUPS + GROUPS - 1u;
+  for (; digit > group * GROUPS; digit--) {
+    let here = amount(bank + digit);
+    if (above + here >= search.goal) { break; }
+    above += here;
+  }
+  return Search(search.prefix | (digit << shift), above, search.goal);
+}
+
+fn total() -> f32 {
+  var sum = 0.0;
+  for (var group = 0u; group < GROUPS; group++) { sum += groups[group]; }
+  return sum;
+}
+
+// Between two barriers: sums of 16 digits each, and zeros in the other bank.
+fn gather(lane: u32, bank: u32) {
+  if (lane < GROUPS) {
+    var sum = 0.0;
+    for (var i = GROUPS; i > 0u; i--) { sum += amount(bank + lane * GROUPS + i - 1u); }
+    groups[lane] = sum;
+  }
+  let other = 2u * DIGITS - bank;
+  for (var i = lane; i < 2u * DIGITS; i += WG) { atomicStore(&bins[other + i], 0u); }
+}
+
+fn find_best(row: u32, lane: u32) {
+  var key = 0u;
+  let stripes = stripe_count();
+  for (var stripe = lane; stripe < stripes; stripe += WG) { key = max(key, key_of(peaks[row * stripes + stripe])); }
+  atomicMax(&bestKey, key);
+  workgroupBarrier();
 }
 
 fn draw(row: u32, lane: u32, low: u32) -> u32 {
   let stripes = stripe_count();
   let temperature = settings[row].temperature;
-  var best = vec2f(-3.4e38, f32(params.vocabulary));
+  var best = vec2u(0u, NONE);
   for (var stripe = lane; stripe < stripes; stripe += WG) {
     if (key_of(peaks[row * stripes + stripe]) < low) { continue; }
     let first = first_token(stripe);
@@ -121,22 +174,16 @@ fn draw(row: u32, lane: u32, low: u32) -> u32 {
       if (token >= params.vocabulary) { break; }
       let score = finite(scores[row * params.vocabulary + token]);
       if (key_of(score) < low) { continue; }
-      let noisy = score + temperature * gumbel(settings[row].seed, settings[row].counter, token);
+      let key = key_of(score + temperature * gumbel(settings[row].seed, settings[row].counter, token));
       // Ids rise within a thread, but stripes of one thread interleave: compare ids on ties.
-      if (noisy > best.x || (noisy == best.x && f32(token) < best.y)) { best = vec2f(noisy, f32(token)); }
+      if (key > best.x || (key == best.x && token < best.y)) { best = vec2u(key, token); }
     }
   }
-  sums[lane] = vec4f(best, 0.0, 0.0);
+  atomicMax(&noisiest, best.x);
   workgroupBarrier();
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    if (lane < half) {
-      let mine = sums[lane];
-      let other = sums[lane + half];
-      if (other.x > mine.x || (other.x == mine.x && other.y < mine.y)) { sums[lane] = other; }
-    }
-    workgroupBarrier();
-  }
-  return u32(sums[0].y);
+  if (best.x == atomicLoad(&noisiest)) { atomicMax(&chosen, ~best.y); }
+  workgroupBarrier();
+  return ~atomicLoad(&chosen);
 }
 
 @compute @workgroup_size(WG)
@@ -146,49 +193,33 @@ fn sample_filter(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id)
   let topK = settings[row].topK;
   let topP = settings[row].topP;
   let minP = settings[row].minP;
-  let temperature = settings[row].temperature;
   if (!is_filtered(row) || settings[row].forced != NONE) { return; }
 
+  find_best(row, lane);
   var low = 0u;
-  var ceiling = NONE;
-  var goal = f32(topK);
-  var best = 0.0;
-  for (var stage = EXTREMES; stage <= P_TOKENS; stage++) {
-    if ((stage == K_PEAKS || stage == K_TOKENS) && (topK == 0u || topK >= params.vocabulary)) { continue; }
-    if (stage >= MASS && topP >= 1.0) { continue; }
-    let peaksOnly = stage == EXTREMES || stage == K_PEAKS || stage == P_PEAKS;
-    var high = ceiling;
-    // Round 0 asks what there is at or above low, the others split [low, high) in five. In the last stage
-    // of a filter low is known to hold enough.
-    for (var round = select(0u, 1u, stage == K_TOKENS || stage == P_TOKENS); round < 32u; round++) {
-      if (low + 1u >= high) { break; }
-      let fifth = select(max((high - low) / 5u, 1u), 0u, round == 0u);
-      let thresholds = vec4u(low) + fifth * vec4u(1u, 2u, 3u, 4u);
-      let found = survey(row, lane, peaksOnly, stage >= MASS, low, high, thresholds, best);
-      if (stage == EXTREMES) {
-        best = score_of(found.ends.y);
-        ceiling = found.ends.y + 1u;
-        break;
-      }
-      if (stage == MASS) {
-        goal = topP * found.reached.x;
-        break;
-      }
-      // The peaks are some of the scores: a bound they reach holds for the row, one they miss says nothing.
-      if (round == 0u) {
-        if (found.reached.x < goal) { break; }
-        continue;
-      }
-      // Keys that no score has are cut off at both ends.
-      low = max(low, found.ends.x);
-      high = min(high, found.ends.y + 1u);
-      for (var i = 0u; i < 4u; i++) {
-        if (found.reached[i] >= goal) { low = max(low, thresholds[i]); } else { high = min(high, thresholds[i]); }
-      }
+  var bank = 0u;
+  for (var stage = K_PEAKS; stage <= P_TOKENS; stage++) {
+    if (stage < P_TOKENS && (topK == 0u || topK >= params.vocabulary)) { continue; }
+    if (stage == P_TOKENS && topP >= 1.0) { continue; }
+    // The peaks are some of the scores: two digits of a bound are enough. Where they do not reach the goal, it is 0.
+    let rounds = select(4u, 2u, stage == K_PEAKS);
+    var search = Search(0u, 0.0, f32(topK));
+    for (var round = 0u; round < rounds; round++) {
+      let shift = 24u - 8u * round;
+      tally(row, lane, bank, stage == K_PEAKS, stage == P_TOKENS, low, search.prefix, shift);
+      workgroupBarrier();
+      gather(lane, bank);
+      workgroupBarrier();
+      // Never 0, so that the best is kept.
+      if (stage == P_TOKENS && round == 0u) { search.goal = max(topP * total(), 0x1p-20); }
+      search = next_digit(search, bank, shift);
+      bank = 2u * DIGITS - bank;
     }
+    low = max(low, search.prefix);
   }
   if (minP > 0.0) {
-    low = max(low, min(key_of(best + temperature * log(minP)), ceiling - 1u));
+    let best = atomicLoad(&bestKey);
+    low = max(low, min(key_of(score_of(best) + settings[row].temperature * log(minP)), best));
   }
   let token = draw(row, lane, low);
   if (lane == 0u) { picks[row] = token; }

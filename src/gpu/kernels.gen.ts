@@ -704,6 +704,7 @@ export const attn_prefill_tile = {
   },
   "overrides": {
     "WG": 128,
+    "SHARE": 0,
     "H": 9,
     "G": 3,
     "KV_BITS": 16
@@ -1160,6 +1161,93 @@ export const gather = {
     "pack": "spare",
     "files": [
       "rows/gather"
+    ]
+  }
+} as const;
+
+export const gemm_packed = {
+  "name": "gemm_packed",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "gamma": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "bias": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 24,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "yStride": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 20,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "GROUP": 32,
+    "NORM": 0,
+    "EPILOGUE": 0,
+    "BIAS": 0
+  },
+  "tiles": {
+    "BITS": 4,
+    "HALF": 0,
+    "TM": 8,
+    "TN": 8,
+    "WX": 8,
+    "WY": 8,
+    "BK": 32
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "tiles",
+    "files": [
+      "linear/gemm_packed",
+      "lib/packed_tile",
+      "lib/four_weights",
+      "lib/row_squares",
+      "lib/gate"
     ]
   }
 } as const;
@@ -1859,6 +1947,7 @@ export const kivi_seal = {
     "files": [
       "kv/kivi_seal",
       "lib/hadamard",
+      "lib/source_number",
       "lib/page",
       "lib/page_slot",
       "lib/units",
@@ -1866,6 +1955,191 @@ export const kivi_seal = {
       "lib/codes",
       "lib/pack_half",
       "lib/chosen"
+    ]
+  }
+} as const;
+
+export const kvmerger_cuts = {
+  "name": "kvmerger_cuts",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "alone": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "cuts": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 36,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "sinks": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "alone": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "aloneStride": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 32,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/kvmerger_cuts",
+      "lib/list",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened"
+    ]
+  }
+} as const;
+
+export const kvmerger_merge = {
+  "name": "kvmerger_merge",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "keep": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scores": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 48,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "preparedRow": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "count": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "slots": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "spread": {
+        "offset": 44,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "KV_BITS": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/kvmerger_merge",
+      "lib/list",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened",
+      "lib/page_writer",
+      "lib/affine_pair",
+      "lib/pack_half"
     ]
   }
 } as const;
@@ -1968,6 +2242,58 @@ export const logit_count = {
       "sample/logit_count",
       "lib/settings",
       "lib/penalised"
+    ]
+  }
+} as const;
+
+export const minicache_seal = {
+  "name": "minicache_seal",
+  "bindings": {
+    "moves": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "destination": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 4,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "KV_BITS": 16,
+    "APART": 0,
+    "EXACT": 2,
+    "T": 0.6
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/minicache_seal",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened",
+      "lib/affine_pair",
+      "lib/pack_half",
+      "lib/scaled_pair"
     ]
   }
 } as const;
@@ -2671,6 +2997,161 @@ export const qkv_deep = {
   }
 } as const;
 
+export const qkv_packed = {
+  "name": "qkv_packed",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "vectors": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "rope": {
+      "binding": 5,
+      "type": "read-only-storage"
+    },
+    "q": {
+      "binding": 6,
+      "type": "storage"
+    },
+    "kv": {
+      "binding": 7,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 8,
+    "size": 80,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "rowAt": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "firstHead": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "queries": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "ownerHeads": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "tableAt": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 44,
+        "type": "u32"
+      },
+      "gammaQ": {
+        "offset": 48,
+        "type": "u32"
+      },
+      "gammaKv": {
+        "offset": 52,
+        "type": "u32"
+      },
+      "biasAt": {
+        "offset": 56,
+        "type": "u32"
+      },
+      "queryNormAt": {
+        "offset": 60,
+        "type": "u32"
+      },
+      "keyNormAt": {
+        "offset": 64,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 68,
+        "type": "f32"
+      },
+      "headEps": {
+        "offset": 72,
+        "type": "f32"
+      },
+      "queryTurns": {
+        "offset": 76,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "GROUP": 32,
+    "KV_BITS": 16,
+    "BIAS": 0,
+    "HEAD_NORM": 0
+  },
+  "tiles": {
+    "BITS": 4,
+    "E": 64,
+    "TM": 8,
+    "WY": 8,
+    "BK": 32
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "tiles",
+    "files": [
+      "heads/qkv_packed",
+      "lib/packed_tile",
+      "lib/four_weights",
+      "lib/row_squares",
+      "lib/head",
+      "lib/page",
+      "lib/page_slot",
+      "lib/affine_pair",
+      "lib/opened",
+      "lib/pack_half",
+      "lib/turn"
+    ]
+  }
+} as const;
+
 export const qkv_regs = {
   "name": "qkv_regs",
   "bindings": {
@@ -2966,154 +3447,6 @@ export const qkv_split = {
       "lib/opened",
       "lib/pack_half",
       "lib/four_weights"
-    ]
-  }
-} as const;
-
-export const qkv_tile = {
-  "name": "qkv_tile",
-  "bindings": {
-    "x": {
-      "binding": 0,
-      "type": "read-only-storage"
-    },
-    "b": {
-      "binding": 1,
-      "type": "read-only-storage"
-    },
-    "vectors": {
-      "binding": 2,
-      "type": "read-only-storage"
-    },
-    "rows": {
-      "binding": 3,
-      "type": "read-only-storage"
-    },
-    "rope": {
-      "binding": 4,
-      "type": "read-only-storage"
-    },
-    "q": {
-      "binding": 5,
-      "type": "storage"
-    },
-    "kv": {
-      "binding": 6,
-      "type": "storage"
-    }
-  },
-  "params": {
-    "binding": 7,
-    "size": 80,
-    "fields": {
-      "rows": {
-        "offset": 0,
-        "type": "u32"
-      },
-      "rowAt": {
-        "offset": 4,
-        "type": "u32"
-      },
-      "depth": {
-        "offset": 8,
-        "type": "u32"
-      },
-      "stride": {
-        "offset": 12,
-        "type": "u32"
-      },
-      "firstHead": {
-        "offset": 16,
-        "type": "u32"
-      },
-      "heads": {
-        "offset": 20,
-        "type": "u32"
-      },
-      "bHead": {
-        "offset": 24,
-        "type": "u32"
-      },
-      "queries": {
-        "offset": 28,
-        "type": "u32"
-      },
-      "ownerHeads": {
-        "offset": 32,
-        "type": "u32"
-      },
-      "column": {
-        "offset": 36,
-        "type": "u32"
-      },
-      "columns": {
-        "offset": 40,
-        "type": "u32"
-      },
-      "listLength": {
-        "offset": 44,
-        "type": "u32"
-      },
-      "tableAt": {
-        "offset": 48,
-        "type": "u32"
-      },
-      "arena": {
-        "offset": 52,
-        "type": "u32"
-      },
-      "biasAt": {
-        "offset": 56,
-        "type": "u32"
-      },
-      "queryNormAt": {
-        "offset": 60,
-        "type": "u32"
-      },
-      "keyNormAt": {
-        "offset": 64,
-        "type": "u32"
-      },
-      "eps": {
-        "offset": 68,
-        "type": "f32"
-      },
-      "headEps": {
-        "offset": 72,
-        "type": "f32"
-      },
-      "queryTurns": {
-        "offset": 76,
-        "type": "u32"
-      }
-    }
-  },
-  "overrides": {
-    "KV_BITS": 16,
-    "BIAS": 0,
-    "HEAD_NORM": 0
-  },
-  "tiles": {
-    "E": 64,
-    "TM": 8,
-    "WY": 8,
-    "BK": 8
-  },
-  "features": [],
-  "snippets": {},
-  "code": {
-    "pack": "tiles",
-    "files": [
-      "heads/qkv_tile",
-      "lib/head",
-      "lib/page",
-      "lib/page_slot",
-      "lib/affine_pair",
-      "lib/opened",
-      "lib/pack_half",
-      "lib/turn",
-      "lib/four_rows",
-      "lib/four_inputs"
     ]
   }
 } as const;
@@ -5516,7 +5849,6 @@ export const families = {
   gemv: { gemv_cols, gemv_deep, gemv_split },
   pack: { pack_block, pack_float },
   qkv_narrow: { qkv_cols, qkv_deep, qkv_split },
-  qkv_wide: { qkv_regs, qkv_tile },
 } as const;
 
 /** Structs of storage buffers: bytes from one to the next, members with their offset. */

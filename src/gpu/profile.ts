@@ -37,6 +37,12 @@ export interface AdapterProfile {
   peaks: { copyBytes: number; fmaThreads: number };
 }
 
+/**
+ * Up to so many rows a CPU adapter goes through the weights row by row: unpacking them all takes as long as ten rows, and a
+ * tile of 16 rows that is half empty as long as a full one.
+ */
+export const SHORT_ROWS = 40;
+
 const SOFTWARE: AdapterProfile = {
   kernels: "registers",
   fixedLengths: true,
@@ -48,7 +54,7 @@ const SOFTWARE: AdapterProfile = {
   submitMs: 400, // nothing else waits for a CPU adapter, and no driver watches it
   adaptsSteps: false,
   narrowRows: [1, 2, 4, 8],
-  wideRows: [Infinity],
+  wideRows: [SHORT_ROWS, Infinity],
   tuningMs: 1000,
   tuningRows: 48,
   reservedTokens: 8192, // growing means compiling: lengths are fixed

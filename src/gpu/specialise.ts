@@ -21,7 +21,7 @@ export async function specialise(
   constants: Readonly<Record<string, number>>,
   lengths: Lengths = {},
 ): Promise<string> {
-  const text = withTiles(source, constants);
+  const text = withHalves(withTiles(source, constants), constants);
   if (!text.includes("// unrolled") && Object.keys(lengths).length === 0) return text;
   const { unrolled, withLengths } = await import("./spelled.ts");
   return withLengths(unrolled(text), lengths);
@@ -39,6 +39,18 @@ export function withTiles(source: Template, constants: Readonly<Record<string, n
   }
   return text;
 }
+
+// ---- f16 ----
+
+/** With HALF, what a kernel keeps as `Staged` is f16. */
+export function withHalves(code: string, { HALF }: Readonly<Record<string, number>>): string {
+  if (HALF !== 1) return code;
+  const halved = code.replace(/\balias Staged ?= ?vec4f;/, "alias Staged = vec4<f16>;");
+  assert(halved !== code, 'withHalves: got HALF 1, want a shader with "alias Staged = vec4f;"');
+  return `enable f16;\n${halved}`;
+}
+
+// ---- lanes ----
 
 /** The text of a kernel on subgroups, bound to those of LANES lanes: for adapters that can fix their size. */
 export function withFixedLanes(source: Template, code: string): string {

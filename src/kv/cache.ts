@@ -17,7 +17,7 @@ import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
 import type { Choices } from "./choices.ts";
 import type { Sealer } from "./edits.ts";
 import { isSealed, type PageFormat, type WrittenFormat } from "./format.ts";
-import type { Layout } from "./layout.ts";
+import type { Layout, StoreRange } from "./layout.ts";
 import { ALL_SLOTS, PageLists } from "./lists.ts";
 import type { BlockMove } from "./blocks.ts";
 import type { Tier } from "./plan.ts";
@@ -35,6 +35,10 @@ export interface CacheShape {
   headWidth: number;
   /** What blocks are stored in: the first is what projections write, a later one is made from it. */
   tiers: readonly Tier[];
+  /** First stores of twins. Where there are any, only their pages are sealed, two into one. */
+  twins: readonly number[];
+  /** Format of private pages. */
+  kept: PageFormat;
   /** [stores] private pages of each store, for sequences that keep a part of their prompt; null: none do. */
   privatePages: readonly number[] | null;
   /** Blocks of all regions of prompts at most, even; 0: a system keeps nothing there. */
@@ -93,7 +97,7 @@ export class KvCache {
     this.#room = { blocks: shape.room, later: shape.streamed?.room ?? 0, regions };
     const most = Math.min(gpu.mostBytes, shape.arenaBytes);
     const largest = Math.max(...shape.tiers.map((tier) => tier.blocks * this.#blockBytes(tier.format)));
-    this.bundles = bundlesOf(shape.layout, Math.max(1, Math.floor(most / largest)));
+    this.bundles = bundlesOf(shape.layout, Math.max(1, Math.floor(most / largest)), shape.twins);
     this.#blockArenas = this.#makeBlockArenas(most);
     this.streamed = this.#makeStreamed(most, parts);
     const whole = [...this.#blockArenas, ...(this.streamed?.arenas ?? [])];
@@ -152,11 +156,13 @@ export class KvCache {
     return this.bundles.findIndex(({ first, count }) => store >= first && store < first + count);
   }
 
-  /** Bundles of the stores from `first` on, `count` of them. */
-  bundlesIn(first: number, count: number): (Bundle & { bundle: number })[] {
-    return this.bundles
-      .map((each, bundle) => ({ ...each, bundle }))
-      .filter((each) => each.first >= first && each.first < first + count);
+  /** What bundles have of the stores from `first` on, `count` of them. */
+  bundlesIn(first: number, count: number): (StoreRange & { bundle: number })[] {
+    const ranges = this.bundles.map((each, bundle) => {
+      const begin = Math.max(first, each.first);
+      return { bundle, first: begin, count: Math.min(first + count, each.first + each.count) - begin };
+    });
+    return ranges.filter((range) => range.count > 0);
   }
 
   #blockBytes(format: PageFormat): number {
@@ -164,24 +170,32 @@ export class KvCache {
     return kvHeads * pageWords({ format, kvHeads, headWidth }) * 4;
   }
 
-  /** Of the largest stretch of a block. */
+  /** Of a block in the smallest buffer that has to hold some: of one store, or of twins. */
+  #bundleBytes(format: PageFormat): number {
+    const bytes = this.#blockBytes(format);
+    return this.shape.twins.length > 0 ? Math.max(bytes, 2 * this.#blockBytes(this.written)) : bytes;
+  }
+
+  /** Of the largest stretch of a block that is copied. */
   #stagedBytes(): number {
     return Math.max(this.#blockBytes(this.written), this.streamed?.inputStretch(0).bytes ?? 0);
   }
 
   /** No buffer may exceed `most` bytes, so a tier of many blocks lies in several arenas. */
   #makeBlockArenas(most: number): BlockArena[] {
-    const { tiers, kvHeads, headWidth } = this.shape;
+    const { tiers, kvHeads, headWidth, twins } = this.shape;
+    const single = twins.length > 0 ? { single: this.written } : {};
     const bundles = this.bundles.map((bundle) =>
       this.shape.streamed && this.#beyond(bundle) ? { ...bundle, count: 0 } : bundle,
     );
     let [start, number] = [0, 0];
     return tiers.flatMap(({ format, blocks }) => {
-      const size = { start, blocks, room: this.#room.blocks, blockBytes: this.#blockBytes(format), most };
+      const size = { start, blocks, room: this.#room.blocks, blockBytes: this.#bundleBytes(format), most };
       start += blocks;
       return split(
         size,
-        (place) => new BlockArena(this.#gpu, number++, { format, kvHeads, headWidth }, { ...place, bundles }),
+        (place) =>
+          new BlockArena(this.#gpu, number++, { format, kvHeads, headWidth }, { ...place, ...single, bundles }),
       );
     });
   }
@@ -287,7 +301,8 @@ export class KvCache {
       if (this.streamed && column === this.inputColumn) return this.streamed.inputEntry(block, index);
       const [store, head] = [Math.floor(column / kvHeads), column % kvHeads];
       if (this.isLater(store)) return this.streamed!.laterEntry(later, store, head, index);
-      return [places[store]!.word + head * arena.pageWords, ALL_SLOTS, arena.number, index * BLOCK_TOKENS];
+      const { word, twin, bundle } = places[store]!;
+      return [word + head * arena.wordsOf(bundle) + twin, ALL_SLOTS, arena.number, index * BLOCK_TOKENS];
     });
   }
 
@@ -318,9 +333,13 @@ export class KvCache {
   /** Where the pages of a block lie, store after store. */
   stretchesOfBlock(block: number): Stretch[] {
     const { arena, places } = this.placesOf(block);
-    const bytes = this.shape.kvHeads * arena.pageWords * 4;
-    const own = places.map(({ bundle, word }) => ({ buffer: arena.buffers[bundle]!, offset: word * 4, bytes }));
+    const own = places.filter(({ twin }) => twin === 0).map((place) => this.#stretch(arena, place));
     return this.streamed ? [...own, this.streamed.inputStretch(block)] : own;
+  }
+
+  #stretch(arena: BlockArena, { bundle, word }: PagePlace): Stretch {
+    const bytes = this.shape.kvHeads * arena.wordsOf(bundle) * 4;
+    return { buffer: arena.buffers[bundle]!, offset: word * 4, bytes };
   }
 
   /** Arenas that the lists of these sequences lead to, by number, in order. */
@@ -348,12 +367,23 @@ export class KvCache {
     return await this.#sealer.prepare(seals);
   }
 
-  /** Encodes the moves within a format. */
+  /** Encodes what moves within a format: blocks, and pages beside those that are sealed. Before, these hold what they did. */
   encodeCopies(encoder: GPUCommandEncoder, moves: readonly BlockMove[]): void {
+    for (const { from, to, sequence } of moves) if (sequence !== undefined) this.#copySingle(encoder, from, to);
     for (const { from, to, sequence } of moves) {
       if (sequence !== undefined) continue;
       const targets = this.stretchesOfBlock(to);
       for (const [i, source] of this.stretchesOfBlock(from).entries()) this.#copy(encoder, source, targets[i]!);
+    }
+  }
+
+  /** Pages of a block that keep their format when it is sealed. */
+  #copySingle(encoder: GPUCommandEncoder, from: number, to: number): void {
+    const [source, target] = [this.placesOf(from), this.placesOf(to)];
+    for (const [store, place] of target.places.entries()) {
+      if (isSealed(target.arena.formatOf(place.bundle))) continue;
+      const [{ buffer, offset }, into] = [this.#stretch(source.arena, source.places[store]!), this.#stretch(target.arena, place)]; // prettier-ignore
+      encoder.copyBufferToBuffer(buffer, offset, into.buffer, into.offset, into.bytes);
     }
   }
 

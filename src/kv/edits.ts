@@ -5,7 +5,7 @@ import { type AnyDispatch, Program } from "../gpu/program.ts";
 import type { Arena, PagePlace } from "./arena.ts";
 import type { BlockMove } from "./blocks.ts";
 import type { Choices } from "./choices.ts";
-import { isSealed, type SealedFormat, type WrittenFormat } from "./format.ts";
+import { isSealed, isWritten, type SealedFormat, type WrittenFormat } from "./format.ts";
 
 /** A page of one bundle that is replaced by another. */
 interface PageMove {
@@ -41,7 +41,8 @@ interface Route {
 /**
  * Turns pages of written formats into sealed ones. A format's `seal` kernel has the buffers `moves` [*] vec2u (first word of
  * a page in `source` and in `destination`), `source` and `destination`, the parameter `first`, and one workgroup per move; if it
- * wants them, also `owners` [*] u32 (the list of each move) and `choices` (choices.ts).
+ * wants them, also `owners` [*] u32 (the list of each move) and `choices` (choices.ts). A page of twins has one move, from the
+ * page of the first; that of the second lies `apart` words behind it.
  */
 export class Sealer {
   readonly #gpu: Gpu;
@@ -60,9 +61,10 @@ export class Sealer {
     this.#moves = gpu.buffer("page moves", most * 8, "scratch");
     this.#owners = gpu.buffer("owners of moved pages", most * 4, "scratch");
     this.#choices = choices?.buffer ?? gpu.unused;
-    for (const from of arenas.filter(({ format }) => !isSealed(format))) {
+    for (const from of arenas.filter(({ format }) => isWritten(format))) {
       for (const to of arenas.filter(({ format }) => isSealed(format))) {
-        for (const bundle of to.buffers.keys()) this.#routes.push({ from, to, bundle });
+        for (const bundle of to.buffers.keys())
+          if (isSealed(to.formatOf(bundle))) this.#routes.push({ from, to, bundle });
       }
     }
   }
@@ -97,13 +99,15 @@ export class Sealer {
   #pagesOf({ from, to, sequence }: BlockMove): PageMove[] {
     const { shape, columns } = this.#cache;
     const [source, target] = [this.#cache.placesOf(from), this.#cache.placesOf(to)];
-    return source.places.flatMap((place, store) =>
-      Array.from({ length: shape.kvHeads }, (_, head) => ({
+    return source.places.flatMap((place, store) => {
+      const into = target.places[store]!;
+      if (into.twin === 1 || !isSealed(target.arena.formatOf(into.bundle))) return [];
+      return Array.from({ length: shape.kvHeads }, (_, head) => ({
         from: { ...place, word: place.word + head * source.arena.pageWords },
-        to: { ...target.places[store]!, word: target.places[store]!.word + head * target.arena.pageWords },
+        to: { ...into, word: into.word + head * target.arena.wordsOf(into.bundle) },
         owner: sequence! * columns + store * shape.kvHeads + head,
-      })),
-    );
+      }));
+    });
   }
 
   /** Its arenas have other buffers now. */
@@ -114,10 +118,11 @@ export class Sealer {
 
   #dispatch({ from, to, bundle }: Route, index: number): AnyDispatch<SealSizes> {
     const format = to.format as SealedFormat;
+    const { kvHeads, headWidth } = this.#cache.shape;
     const bytes = 4 * (from.pageWords + to.pageWords);
     return {
       kernel: format.seal,
-      constants: format.sealConstants(this.#cache.shape.headWidth, from.format as WrittenFormat),
+      constants: format.sealConstants(headWidth, from.format as WrittenFormat, kvHeads * from.pageWords),
       label: `seal ${format.name}, bundle ${bundle}`,
       buffers: {
         moves: this.#moves,

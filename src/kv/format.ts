@@ -28,22 +28,32 @@ export interface Basis {
   constants(width: number, heads: number): Readonly<Record<string, number>>;
 }
 
-/** A format that pages are turned into once they are full. Only `attn_decode` reads it, with the text given here. */
-export interface SealedFormat extends FormatBase {
+/** A format that only `attn_decode` reads, with the text given here. */
+export interface ReadFormat extends FormatBase {
   /** WGSL that stands in for shaders/lib/format_slot.wgsl and declares the same names, for heads of this width. */
   reader(width: number): string;
-  /** Turns pages of a written format into this one: takes the buffers and parameters that kv/edits.ts says. */
-  seal: KernelSource;
-  sealConstants(width: number, from: WrittenFormat): Readonly<Record<string, number>>;
-  /** Moves tokens that stay of a prompt to private pages of this format, as `compact` does in a written one, with `choices` besides; absent: they stay in the written one. */
-  gather?: KernelSource;
-  /** The same with some channels of keys only, which `choices` names; absent: it needs all of them. */
-  narrowed?(keysOf: KeyWidth): SealedFormat;
   /** Set where keys and values lie in another basis: queries are brought there, and results back. */
   basis?: Basis;
 }
 
-export type PageFormat = WrittenFormat | SealedFormat;
+/**
+ * One that pages are turned into once they are full. Where pages of twins become one, readers get its first word, for the second of the
+ * twins one more.
+ */
+export interface SealedFormat extends ReadFormat {
+  /** Turns pages of a written format into this one: takes the buffers and parameters that kv/edits.ts says. */
+  seal: KernelSource;
+  /** `apart`: words from the first of twins' pages to the second's. */
+  sealConstants(width: number, from: WrittenFormat, apart: number): Readonly<Record<string, number>>;
+  /** Moves tokens that stay of a prompt to private pages of this format, as `compact` does in a written one, with `choices` besides; absent: they stay in the written one. */
+  gather?: KernelSource;
+  /** The same with some channels of keys only, which `choices` names; absent: it needs all of them. */
+  narrowed?(keysOf: KeyWidth): SealedFormat;
+}
+
+export type PageFormat = WrittenFormat | ReadFormat;
+
+export const isWritten = (format: PageFormat): format is WrittenFormat => !("reader" in format);
 
 export const isSealed = (format: PageFormat): format is SealedFormat => "seal" in format;
 

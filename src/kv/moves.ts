@@ -11,18 +11,21 @@ export function keptMoves(
   { gpu, cache, model, keep, keepStride }: SystemContext,
   store: number,
 ): AnyDispatch<StepSizes>[] {
-  const { lists, choices } = cache;
+  const { lists } = cache;
   const privateArena = cache.privatePages!.arena;
   const bundle = cache.bundleOf(store);
   const { kvHeads, headWidth } = model;
+  const choices = cache.choices?.buffer ?? gpu.unused;
+  const { kernel, constants, beside } = mover(privateArena.format, headWidth, cache.written, choices);
   return cache.writtenArenasOf(store).map((from): AnyDispatch<StepSizes> => ({
-    ...mover(privateArena.format, headWidth, cache.written),
+    kernel,
+    constants,
     label: `store ${store} keep`,
     buffers: {
       table: lists.table,
       keep,
       source: from.buffers[bundle]!,
-      choices: choices?.buffer ?? gpu.unused,
+      ...beside,
       destination: privateArena.buffers[bundle]!,
     },
     params: ({ promptEnd }: StepSizes) => ({
@@ -40,9 +43,9 @@ export function keptMoves(
   }));
 }
 
-/** The kernel that moves, and its constants. */
-function mover(format: PageFormat, headWidth: number, written: WrittenFormat) {
-  if (!isSealed(format)) return { kernel: compact, constants: { E: headWidth, KV_BITS: written.bits } };
-  const { WG: _, ...constants } = format.sealConstants(headWidth, written);
-  return { kernel: format.gather!, constants };
+/** The kernel that moves, its constants, and what it reads beside the tokens. */
+function mover(format: PageFormat, headWidth: number, written: WrittenFormat, choices: GPUBuffer) {
+  if (!isSealed(format)) return { kernel: compact, constants: { E: headWidth, KV_BITS: written.bits }, beside: {} };
+  const { WG: _, ...constants } = format.sealConstants(headWidth, written, 0);
+  return { kernel: format.gather!, constants, beside: { choices } };
 }

@@ -19,6 +19,7 @@ const DROPS = "the one keeps every token, the other drops most of them";
 const LOW_RANK = "it keeps no rows of keys that could be changed, only their factors";
 const RETRAIN = "its weights must be trained on the model in this form";
 const COMMON = "both layers of a pair must keep the same tokens";
+const WRITTEN = "tokens that are chosen stay as they were written; pages after them become one for two layers";
 const BUDGETS = "both decide how many tokens a layer keeps";
 const BOTH_CHOOSE = "both choose which tokens of a prompt stay";
 const ORDER = "tokens are chosen first, then stored in fewer bits";
@@ -30,7 +31,9 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     pyramid: unproven("the last tokens of a prompt run the later layers too, to say what they look at"),
     kvzip: unproven("what repeats a prompt runs the later layers too, to say what they look at"),
     think: unproven("the last tokens of a prompt run the later layers too, to say which channels matter"),
-    minicache: unproven("only where later layers share no cache, and their caches resemble each other less"),
+    minicache: unproven(
+      "later layers that share a cache are no twins, and those that do not may resemble each other less",
+    ),
     kvsharer: unproven("the search must be made anew, and not inside a group"),
     kvmerger: unproven("the last tokens of a prompt run the later layers too, to choose whom others are merged into"),
     less: unproven(RETRAIN),
@@ -53,7 +56,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     pyramid: unproven(ORDER),
     kvzip: unproven(ORDER),
     think: proven,
-    minicache: proven,
+    minicache: refused("its codes are made from one layer's page; int4+minicache keeps directions in 4 bits"),
     kvsharer: clean,
     kvmerger: unproven(ORDER),
     less: unproven("tokens that go leave holes in pages that share a scale"),
@@ -62,7 +65,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   },
   pyramid: {
     think: proven,
-    minicache: unproven(COMMON),
+    minicache: unproven(WRITTEN),
     kvsharer: clean,
     kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
     less: clean,
@@ -72,7 +75,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
   kvzip: {
     pyramid: refused(BOTH_CHOOSE),
     think: refused("channels are chosen for the question at a prompt's end, tokens for every question"),
-    minicache: unproven(COMMON),
+    minicache: unproven(WRITTEN),
     kvsharer: clean,
     kvmerger: refused("merging is another answer to the same question: what becomes of the rest of a prompt"),
     less: clean,
@@ -80,16 +83,16 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     vlcache: refused(BUDGETS),
   },
   think: {
-    minicache: unproven("both layers of a pair must keep the same channels"),
+    minicache: refused("it chooses channels for each layer, where two share their keys"),
     kvsharer: clean,
-    kvmerger: unproven("keys are merged first, then lose channels"),
+    kvmerger: refused("its channels are those of tokens, and what is left of a prompt has other keys"),
     less: unproven("tokens are absorbed before keys lose channels"),
     locret: unproven("only with keys stored after the rotation"),
     vlcache: clean,
   },
   minicache: {
-    kvsharer: unproven("only on different layers: the same cannot be merged and shared"),
-    kvmerger: unproven(COMMON),
+    kvsharer: unproven("layers that share a cache are no twins: the same cannot be merged and shared"),
+    kvmerger: unproven("each layer merges its own prompt; pages after that become one for two layers"),
     less: unproven(COMMON),
     locret: unproven(COMMON),
     vlcache: unproven(COMMON),

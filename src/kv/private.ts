@@ -2,19 +2,17 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Arena, type Bundle, type Stretch } from "./arena.ts";
 import { BLOCK_TOKENS } from "./blocks.ts";
-import { keptFormat } from "./format.ts";
+import type { PageFormat } from "./format.ts";
 import type { KeptPages } from "./kept.ts";
 import { ALL_SLOTS, type Entry } from "./lists.ts";
-import type { Tier } from "./plan.ts";
 
 export interface PrivateShape {
   kvHeads: number;
   headWidth: number;
-  tiers: readonly Tier[];
+  /** Format of private pages. */
+  kept: PageFormat;
   /** [stores] private pages of each store. */
   privatePages: readonly number[] | null;
-  /** Words of what is chosen for a list at a prompt's end. */
-  choiceWords: number;
 }
 
 export class PrivateLists {
@@ -27,11 +25,10 @@ export class PrivateLists {
 
   /** `number`: of the arena. */
   constructor(gpu: Gpu, number: number, shape: PrivateShape, bundles: readonly Bundle[]) {
-    const { kvHeads, headWidth, tiers, choiceWords } = shape;
+    const { kvHeads, headWidth, kept } = shape;
     const counts = (this.#counts = shape.privatePages!);
     const pages = bundles.map(({ first, count }) => total(counts.slice(first, first + count)));
-    const format = keptFormat(tiers[0]!.format, tiers.at(-1)!.format, choiceWords > 0);
-    this.arena = new Arena(gpu, number, { format, kvHeads, headWidth }, pages, "kv private pages");
+    this.arena = new Arena(gpu, number, { format: kept, kvHeads, headWidth }, pages, "kv private pages");
     this.#bundles = bundles;
     this.#kvHeads = kvHeads;
   }

@@ -48,16 +48,11 @@ export class Recipe {
 
   /** The cache it makes for a model. Throws InputError where the model cannot have it. */
   resolve(model: KvModel, bounds: KvBounds): ResolvedCache {
-    const swiftkv: KvSystem[] = model.swiftkv
-      ? [{ name: "swiftkv", layout: layoutOf(model.layers, model.swiftkv) }]
-      : [];
-    const made = (given: KvBounds) =>
-      this.#systems.map(({ definition, options, texts }) => definition.create(options, model, given, texts));
-    const first = made(bounds);
-    const layout = first.findLast((system) => system.layout)?.layout;
-    const systems = layout ? made({ ...bounds, layout }) : first; // what lists keep rests on it
+    const layouts = this.#systems.flatMap(({ definition, texts }) => definition.layout?.(model, texts) ?? []);
+    const layout = layouts[0] ?? layoutOf(model.layers, model.swiftkv);
+    const systems = this.#systems.map(({ definition, options }) => definition.create(options, model, bounds, layout));
     for (const system of systems) this.#rules?.check(system, model, bounds);
-    return resolve(model, WRITTEN_FORMATS[this.format], [...swiftkv, ...systems]);
+    return resolve(model, WRITTEN_FORMATS[this.format], layout, systems);
   }
 
   /** Fetches what its systems run on the GPU: before a model is made with it. */

@@ -2,8 +2,8 @@
 import type { KvModel } from "../api.ts";
 import { alignUp } from "../errors.ts";
 import { alignedBlocks, BLOCK_TOKENS, blocksFor } from "./blocks.ts";
-import { keptFormat, type PageFormat, type WrittenFormat } from "./format.ts";
-import { type Layout, ordinaryLayout } from "./layout.ts";
+import { isSealed, keptFormat, type PageFormat, type WrittenFormat } from "./format.ts";
+import type { Layout } from "./layout.ts";
 import type { StreamedPlan, Streaming } from "./later.ts";
 import type { CachePlan, Retention, Tier } from "./plan.ts";
 import type { Choosing, KvBounds, KvSystem, Retaining, SealedPages, StateBytes } from "./system.ts";
@@ -15,6 +15,8 @@ export interface ResolvedCache {
   systems: readonly KvSystem[];
   layout: Layout;
   sealed: SealedPages | null;
+  /** First stores of twins. */
+  twins: readonly number[];
   choosing: Choosing | null;
   retaining: Retaining | null;
   /** Format of private pages. */
@@ -24,19 +26,28 @@ export interface ResolvedCache {
   streamingReason: string | null;
 }
 
-export function resolve(model: KvModel, written: WrittenFormat, systems: readonly KvSystem[]): ResolvedCache {
+export function resolve(
+  model: KvModel,
+  written: WrittenFormat,
+  layout: Layout,
+  systems: readonly KvSystem[],
+): ResolvedCache {
   const choosing = systems.find((system) => system.choosing)?.choosing ?? null;
-  const sealed = systems.find((system) => system.sealed)?.sealed ?? null;
+  const sealed = systems.find((system) => system.sealed)?.sealed!(written) ?? null;
   const parts = {
     written,
-    layout: systems.findLast(({ layout }) => layout)?.layout ?? ordinaryLayout(model.layers),
+    layout,
     sealed: choosing ? choosing.seal(written, sealed) : sealed,
     choosing,
     retaining: systems.find(({ retaining }) => retaining)?.retaining ?? null,
   };
+  const twins = parts.sealed?.twins?.(parts.layout) ?? [];
+  if (parts.sealed?.twins && twins.length === 0) parts.sealed = null;
   const { streaming, why } = parts.retaining?.streams?.(model, parts) ?? { streaming: null, why: null };
-  const kept = keptFormat(written, parts.sealed?.format ?? written, choosing !== null);
-  return { model, systems, ...parts, kept, streaming, streamingReason: why };
+  const kept =
+    parts.retaining?.merging?.format(written) ??
+    keptFormat(written, parts.sealed?.format ?? written, choosing !== null);
+  return { model, systems, ...parts, twins, kept, streaming, streamingReason: why };
 }
 
 /** The same layout and format, and nothing else. */
@@ -44,6 +55,7 @@ export const withoutSystems = (cache: ResolvedCache): ResolvedCache => ({
   ...cache,
   systems: [],
   sealed: null,
+  twins: [],
   retaining: null,
   streaming: null,
 });
@@ -116,8 +128,9 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
 }
 
 /** Bytes of a token in a block: of all stores, or where prompts are streamed, of those before the boundary and of what enters it. */
-function blockTokenBytes({ model, layout, streaming }: ResolvedCache, format: PageFormat): number {
-  const all = layout.stores * model.kvHeads * tokenBytes(format, model);
+function blockTokenBytes(resolved: ResolvedCache, format: PageFormat): number {
+  const { streaming } = resolved;
+  const all = listsBytes(resolved, format);
   return streaming ? all - streaming.bytes.later + streaming.bytes.input : all;
 }
 
@@ -138,21 +151,28 @@ const stateBytesOf = (systems: readonly KvSystem[]): StateBytes =>
     { block: 0, prompt: 0 },
   );
 
+/** Bytes of a token in all lists; sealed ones of twins are one, and the others as they were written. */
+function listsBytes({ model, layout, twins, written }: ResolvedCache, format: PageFormat): number {
+  const single = twins.length > 0 && isSealed(format) ? written : format;
+  const joined = isSealed(format) ? twins.length : 0;
+  const lists = (layout.stores - 2 * joined) * tokenBytes(single, model) + joined * tokenBytes(format, model);
+  return model.kvHeads * lists;
+}
+
 /** Bytes of one token in one list. */
 const tokenBytes = (format: PageFormat, { headWidth }: KvModel): number => (format.words(headWidth) * 4) / BLOCK_TOKENS;
 
 /** Bytes of keys and values after a prompt of `tokens` tokens: what is kept of it, `retention`, and of that what has changed format. */
 export function bytesOf(resolved: ResolvedCache, tokens: number, retention: Retention | null): number {
-  const { model, written, sealed, layout, systems, streaming } = resolved;
-  const columns = layout.stores * model.kvHeads;
+  const { model, written, sealed, systems, streaming } = resolved;
   const inputs = streaming?.bytes.input ?? 0;
   const gone = (retention?.liveFrom ?? 0) * BLOCK_TOKENS;
   const older = sealed ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS) * BLOCK_TOKENS - gone) : 0;
   const exact = tokens - gone - older;
-  const live = exact * tokenBytes(written, model) + (sealed ? older * tokenBytes(sealed.format, model) : 0);
+  const live = exact * listsBytes(resolved, written) + (sealed ? older * listsBytes(resolved, sealed.format) : 0);
   const { block, prompt } = stateBytesOf(systems);
   const state = retention ? retention.liveFrom * block + prompt : 0;
-  return columns * live + exact * inputs + keptTokens(retention) * tokenBytes(resolved.kept, model) + state;
+  return live + exact * inputs + keptTokens(retention) * tokenBytes(resolved.kept, model) + state;
 }
 
 /** Most bytes that a reply alone holds, at the end of a prompt of `tokens` tokens: its blocks, beside what is kept of them. */
@@ -173,7 +193,7 @@ export function peakOf(resolved: ResolvedCache, tokens: number): number {
 
 /** Tokens of a prompt of which this is kept that no later token sees: the mean over the lists. */
 export function evictedOf({ model, retaining, layout }: ResolvedCache, retention: Retention | null): number {
-  if (!retention || retaining?.recalls) return 0;
+  if (!retention || retaining?.recalls || retaining?.merging) return 0;
   return retention.liveFrom * BLOCK_TOKENS - keptTokens(retention) / (layout.stores * model.kvHeads);
 }
 

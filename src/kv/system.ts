@@ -8,7 +8,7 @@ import type { AnyDispatch } from "../gpu/program.ts";
 import type { Part } from "../gpu/readback.ts";
 import type { Stretch } from "./arena.ts";
 import type { KvCache } from "./cache.ts";
-import type { SealedFormat, WrittenFormat } from "./format.ts";
+import type { ReadFormat, SealedFormat, WrittenFormat } from "./format.ts";
 import type { Streaming } from "./later.ts";
 import type { Layout } from "./layout.ts";
 import type { Retention } from "./plan.ts";
@@ -21,8 +21,6 @@ export interface KvBounds {
   rows: number;
   /** Sequences in a step. */
   sequences: number;
-  /** Which stores layers read, where a system of the recipe decides that. */
-  layout?: Layout;
 }
 
 /** What changes from step to step, as far as systems see it. */
@@ -173,6 +171,8 @@ export type Place = "afterHeads" | "afterAttention";
 export interface SealedPages {
   format: SealedFormat;
   recent: number;
+  /** First stores of twins, two neighbours whose pages are sealed into one; then no others are sealed. Absent: each page by itself. */
+  twins?(layout: Layout): readonly number[];
 }
 
 /** Which part of its prompt a sequence keeps, for the rest of its life. */
@@ -183,6 +183,7 @@ export interface Retaining {
   most: readonly number[];
   /** What stays of a prompt of `tokens` tokens; null: all of it. */
   retain(tokens: number): Retention | null;
+  merging?: Merging;
   /**
    * What stays rests on no question: once its prompt has been read, a sequence repeats it, in steps of at most `windowRows` rows
    * that are dropped again, and `select` runs with the last of them. Later turns go on from what stays.
@@ -212,7 +213,7 @@ export interface Retaining {
 export interface StreamedParts {
   written: WrittenFormat;
   layout: Layout;
-  sealed: KvSystem["sealed"] | null;
+  sealed: SealedPages | null;
 }
 
 /** What is chosen for each list at a prompt's end, and how sealed pages are made from it: those of that reply, which no other prompt finds. */
@@ -227,6 +228,14 @@ export interface Choosing {
   seal(written: WrittenFormat, other: SealedPages | null): SealedPages;
 }
 
+/** What is made of a prompt's tokens where fewer stay, in place of some of them as they are. */
+export interface Merging {
+  /** Of private pages. */
+  format(written: WrittenFormat): ReadFormat;
+  /** Dispatches that write them, encoded after those of `select`. `keep` is theirs. */
+  merge(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
+}
+
 export interface StateBytes {
   block: number;
   prompt: number;
@@ -234,10 +243,8 @@ export interface StateBytes {
 
 export interface KvSystem {
   name: string;
-  /** Which store a layer reads and fills. At most one system of a recipe has a layout; it takes the place of SwiftKV's, and is made from it. */
-  layout?: Layout;
-  /** At most one system seals. */
-  sealed?: SealedPages;
+  /** At most one system seals, what is written in this format. */
+  sealed?(written: WrittenFormat): SealedPages;
   /** At most one system chooses. */
   choosing?: Choosing;
   /** At most one system of a recipe keeps a part. */
@@ -291,6 +298,8 @@ export interface SystemDefinition {
   shorthands?: Readonly<Record<string, readonly string[]>>;
   /** Fetches what `create` needs no sooner than its dispatches are asked for. */
   load?(): Promise<unknown>;
-  /** Throws InputError where the model cannot have it. */
-  create(options: Options, model: KvModel, bounds: KvBounds, texts: Texts): KvSystem;
+  /** Which store a layer reads and fills. At most one system of a recipe has a layout; it takes the place of SwiftKV's, and is made from it. */
+  layout?(model: KvModel, texts: Texts): Layout;
+  /** `layout`: that of the recipe. Throws InputError where the model cannot have it. */
+  create(options: Options, model: KvModel, bounds: KvBounds, layout: Layout): KvSystem;
 }

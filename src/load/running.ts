@@ -4,6 +4,7 @@ import type { Language } from "../chat/session.ts";
 import { alignUp, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
+import { isWritten } from "../kv/format.ts";
 import type { Recipe } from "../kv/recipe.ts";
 import type { KvBounds, KvSystem, SystemTensors } from "../kv/system.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -57,7 +58,7 @@ export async function assemble(
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
-  if (kv.sealed) await basis.load();
+  if (kv.sealed || !isWritten(kv.kept)) await basis.load();
   for (const system of kv.systems) nameSystemWeights(system, tensors);
   const variants = await Variants.of(gpu, config, kv.written.bits);
   const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes, reserve });

@@ -1,6 +1,6 @@
 // Buffers of a step, sized when a model is loaded for the largest one.
 import type { Gpu } from "../gpu/device.ts";
-import { isSealed } from "../kv/format.ts";
+import { isWritten } from "../kv/format.ts";
 import type { KvCache } from "../kv/cache.ts";
 import type { ResolvedCache } from "../kv/shape.ts";
 import type { SystemContext } from "../kv/system.ts";
@@ -51,7 +51,7 @@ export function allocate(
   };
 }
 
-const hasBasis = ({ arenas }: KvCache): boolean => arenas.some(({ format }) => isSealed(format) && format.basis);
+const hasBasis = ({ arenas }: KvCache): boolean => arenas.some(({ format }) => !isWritten(format) && format.basis);
 
 /** Partials of one head that a step can have: of rows that read lists of their own, or of a chunk's rows. */
 function mostPartials(
@@ -66,7 +66,7 @@ function mostPartials(
   const alone = Math.max(MOST_NARROW, sequences, hasUpper && (privatePages || choiceWords > 0) ? spans.upper.count : 0);
   const most = Math.max(...layout.reads.map((store) => cache.arenasOf(store).length)); // arenas of a layer
   const decoding = mostSplits(gpu.profile, kvHeads, alone) * most + alone * extra;
-  const sealed = cache.arenas.filter(({ format }) => isSealed(format)).length;
+  const sealed = cache.arenas.filter(({ format }) => !isWritten(format)).length; // at most: some layers may read none
   const ofChunk = most - sealed + sealed * MOST_CHUNK_SPLITS + extra;
   return Math.max(decoding, ofChunk > 1 ? rows * ofChunk : 0);
 }

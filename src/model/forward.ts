@@ -10,6 +10,7 @@ import { addNormed, linear, outputProduct, products, trimHeads } from "./layer/p
 import { projectQkv } from "./layer/qkv.ts";
 import { type HeadRange, ownRows } from "./layer/runs.ts";
 import { embedRows, finalNorm, gatherRows } from "./ops/rows.ts";
+import type { Linear } from "./ops/linear.ts";
 import { isNarrow, nameOf, type RowClass } from "./ops/rowclass.ts";
 import type { Sizes } from "./ops/sizes.ts";
 import type { ModelContext, Span } from "./context.ts";
@@ -117,10 +118,24 @@ export async function upper(model: ModelContext, most: RowClass): Promise<Progra
 export function logits(model: ModelContext, most: RowClass): Promise<Program<Sizes>> {
   const { gpu, config, weights, activations } = model;
   const { hidden, wanted, normed } = activations;
-  const norm = { x: hidden, rows: wanted, weight: weights.finalNorm, y: normed };
-  const dispatches = [
-    finalNorm(gpu, norm, config.hiddenSize, config.normEpsilon),
-    ...linear(model, most, outputProduct(model)),
+  const final = { weight: weights.finalNorm, epsilon: config.normEpsilon };
+  const product = outputProduct(model);
+  const picked = (rows: Linear["rows"]) => [
+    finalNorm(gpu, { x: hidden, from: wanted, norm: final, y: normed }, config.hiddenSize, rows),
+    ...linear(model, most, { ...product, rows }),
   ];
+  // A token decoded on a GPU costs a dispatch less: rows that lie in front are normalised within the product.
+  const dispatches =
+    isNarrow(most) && gpu.profile.kernels === "tiles"
+      ? [
+          ...linear(model, most, {
+            ...product,
+            x: hidden,
+            norm: final,
+            rows: (s) => (s.wantedFirst ? s.logitCount : 0),
+          }),
+          ...picked((s) => (s.wantedFirst ? 0 : s.logitCount)),
+        ]
+      : picked(product.rows);
   return Program.build(gpu, `logits ${nameOf(most)}`, dispatches);
 }

@@ -41,6 +41,7 @@ export function sizesOf(model: ModelContext, batch: Batch, most: RowClass): Size
     ...listSizes(model, rows, alone),
     rows: rows.length,
     logitCount: logitRows.length,
+    wantedFirst: isWantedFirst(logitRows),
     decodeRows,
     inPlace: rows.length,
     queried: false,
@@ -76,6 +77,7 @@ export function upperSizesOf(
     ...listSizes(model, kept, isNarrow(classes.upper) ? kept : kept.slice(0, own)),
     rows: count,
     logitCount: logitRows.length,
+    wantedFirst: isWantedFirst(logitRows),
     decodeRows: own,
     inPlace,
     queried: moved < 0 && isNarrow(classes.all),
@@ -92,6 +94,7 @@ export function plainSizes({ profile, cache, config }: ModelContext, rows: numbe
   return {
     rows,
     logitCount: 1,
+    wantedFirst: false,
     decodeRows: 0,
     ...splitsFor(profile, config.kvHeads, Math.ceil(context / BLOCK_TOKENS)),
     chunkSplits: 1,
@@ -104,6 +107,9 @@ export function plainSizes({ profile, cache, config }: ModelContext, rows: numbe
     made: null,
   };
 }
+
+/** Those that continue past the boundary keep their order, so this holds there, too. */
+const isWantedFirst = (logitRows: Batch["logitRows"]): boolean => logitRows.every(({ row }, i) => row === i);
 
 /** Whether a row that decodes belongs to a sequence whose reading is counted. */
 const isAttended = ({ rows, decodeRows, attended = [] }: Batch): boolean =>

@@ -33,8 +33,9 @@ test.beforeAll(async ({ browserWithGpu, site }) => {
 
 test.afterAll(() => context?.close());
 
-/** A switch as in the templates of models that think. */
-const THINKING = "{% if enable_thinking is defined and not enable_thinking %}No thoughts. {% endif %}";
+/** A switch as in the templates of models that think, and a thought that the prompt opens. */
+const THINKING =
+  "{% if enable_thinking is defined and not enable_thinking %}No thoughts. {% endif %}{% if 'Ponder' in messages[-1].content %}<think>\n{% endif %}";
 
 const conversation = /\?chat=\w+$/;
 
@@ -96,13 +97,24 @@ test("the switch of the model's template stands in the settings, and reaches the
   expect(await used()).toBeGreaterThan(thinking);
 });
 
+test("a thought that the prompt opened is folded while it comes, and afterwards", async () => {
+  await page.getByRole("button", { name: "New chat" }).click();
+  expect((await ask(page, "Ponder a cat.")).text).toBe("");
+  await replies(page).last().getByText("Thoughts").click();
+  await expect(replies(page).last().locator(".folded-text")).toHaveText(/\w/);
+  await page.reload();
+  await page.getByRole("button", { name: "Load Fable" }).click();
+  await expect(replies(page).last().getByText("Thoughts")).toBeVisible(wait);
+  await expect(replies(page).last().locator(".body")).toHaveText("");
+});
+
 test("a conversation is renamed, saved, deleted, brought back, and read from its file", async () => {
   await page.getByRole("button", { name: "Conversations" }).click();
   const panel = page.getByRole("complementary", { name: "Conversations" });
   const rows = panel.locator(".model-row");
   const more = (name: RegExp): Promise<void> => panel.getByRole("button", { name }).first().press("Enter");
   const choose = (name: string): Promise<void> => page.getByRole("button", { name, exact: true }).press("Enter");
-  await expect(rows).toHaveCount(3);
+  await expect(rows).toHaveCount(4);
   await more(/^More: Tell me a story/);
   await expect(page.getByRole("button", { name: "Rename", exact: true })).toBeFocused();
   await choose("Rename");
@@ -121,9 +133,9 @@ test("a conversation is renamed, saved, deleted, brought back, and read from its
 
   await more(/^More: The cat and the box/);
   await choose("Delete");
-  await expect(rows).toHaveCount(2);
-  await panel.getByRole("button", { name: "Undo" }).press("Enter");
   await expect(rows).toHaveCount(3);
+  await panel.getByRole("button", { name: "Undo" }).press("Enter");
+  await expect(rows).toHaveCount(4);
   await panel.getByLabel("Import").setInputFiles({
     name: "cat.json",
     mimeType: "application/json",
@@ -134,7 +146,7 @@ test("a conversation is renamed, saved, deleted, brought back, and read from its
   await panel.getByLabel("Import").setInputFiles({ name: "no.json", mimeType: "", buffer: Buffer.from("[]") });
   await expect(panel.getByRole("status")).toHaveText("no.json was not imported: the file is no object.");
 
-  for (const left of [3, 2, 1, 0]) {
+  for (const left of [4, 3, 2, 1, 0]) {
     await more(/^More: /);
     await choose("Delete");
     await expect(rows).toHaveCount(left);

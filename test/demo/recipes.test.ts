@@ -39,6 +39,13 @@ test("a recipe's price is bytes for keys and values over all caches", () => {
   expect(priceOf("f16", model(), 100)).toMatchObject({ kvBytes: 100 * 2048, extraWeightBytes: 0 });
 });
 
+test("two layers that share pages are priced as one page", () => {
+  const bytes = (recipe: string): number => (priceOf(recipe, model(), 4096) as RecipePrice).kvBytesPerToken;
+  const twins = (34 * 2 * 64 + 2 * 32 * 4 + 16) / 32; // of 32 slots 2 are there twice; a length for each slot and layer
+  expect(bytes("minicache")).toBe((4064 * 2 * (4 * 128 + 2 * twins) + 32 * 2048) / 4096);
+  expect(bytes("int8+minicache") / bytes("int8")).toBeCloseTo(0.78, 1);
+});
+
 test("what a model cannot have is said instead of a price", () => {
   const { name, kvShape } = model();
   const narrow = { name, kvShape: { ...kvShape, headWidth: 24 } };

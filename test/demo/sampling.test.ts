@@ -48,5 +48,7 @@ test("thoughts are told from the answer, also while they are being written", () 
   expect(withoutThought("<think>\na < b\n</think>\n\nYes.")).toEqual({ thought: "a < b", answer: "\n\nYes." });
   expect(withoutThought("<think>\nso far")).toEqual({ thought: "so far", answer: "" });
   expect(withoutThought("a < b\n</think>\n\nYes.")).toEqual({ thought: "a < b", answer: "\n\nYes." });
+  expect(withoutThought("so far", true)).toEqual({ thought: "so far", answer: "" });
+  expect(withoutThought("a < b\n</think>Yes.", true)).toEqual({ thought: "a < b", answer: "Yes." });
   expect(withoutThought("I <think> so.")).toEqual({ thought: "", answer: "I <think> so." });
 });

@@ -5,7 +5,7 @@ import { fileName, jsonOf, markdownOf, readConversations } from "../../demo/chat
 import { type KeptTurn, Thread, written } from "../../demo/chat/thread.ts";
 
 const asked = (content: string): KeptTurn => ({ role: "user", content });
-const replied = (content: string): KeptTurn => ({ role: "assistant", content, speaker: "Fable" });
+const replied = (content: string): KeptTurn => ({ role: "assistant", content, speaker: "Fable", thinks: true });
 const words = (thread: Thread): string => thread.turns.map(({ content }) => content).join(" ");
 
 /** q1 a1 q2 a2, then a1 again, and q2 changed after the first a1. */

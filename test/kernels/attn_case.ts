@@ -30,6 +30,8 @@ export interface Cache {
   table: Uint32Array;
   /** The arena under test. */
   kv: Uint32Array;
+  /** What a slot's scores rise by; absent: nothing. */
+  bias?: (page: number, slot: number) => number;
   /** Newest (position, cacheIndex) of each sequence; the rows before it count down from there. */
   ends: { position: number; cacheIndex: number }[];
 }
@@ -258,7 +260,7 @@ export function seenKeys(
       if (((mask >>> slot) & 1) === 0 || base + slot > position || old) continue;
       let score = 0;
       for (let e = 0; e < E; e++) score += query[e]! * get(cache, page, "k", slot, e);
-      seen.push({ score: score / Math.sqrt(E), index, page, slot });
+      seen.push({ score: score / Math.sqrt(E) + (cache.bias?.(page, slot) ?? 0), index, page, slot });
     }
   }
   return seen;

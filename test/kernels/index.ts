@@ -6,6 +6,11 @@ import hadamard_query from "./kv/hadamard_query.ts";
 import keep_inputs from "./kv/keep_inputs.ts";
 import kivi_seal from "./kv/kivi_seal.ts";
 import { kiviReaders } from "./kv/kivi_read.ts";
+import kvmerger_cuts from "./kv/kvmerger_cuts.ts";
+import kvmerger_merge from "./kv/kvmerger_merge.ts";
+import { kvmergerReaders } from "./kv/kvmerger_read.ts";
+import { minicacheReaders } from "./kv/minicache_read.ts";
+import minicache_seal from "./kv/minicache_seal.ts";
 import pool_max from "./kv/pool_max.ts";
 import shadow_keep from "./kv/shadow_keep.ts";
 import shadow_keys from "./kv/shadow_keys.ts";
@@ -45,6 +50,7 @@ import sample_slices from "./sample/sample_slices.ts";
 import top_logits from "./sample/top_logits.ts";
 import pack_block from "./weights/pack_block.ts";
 import pack_float from "./weights/pack_float.ts";
+import gemm_packed from "./linear/gemm_packed.ts";
 import gemm_regs from "./linear/gemm_regs.ts";
 import gemm_regs_sg from "./cpu/gemm_regs_sg.ts";
 import gemm_tile from "./linear/gemm_tile.ts";
@@ -55,7 +61,7 @@ import qkv_regs from "./cpu/qkv_regs.ts";
 import qkv_cols from "./cpu/qkv_cols.ts";
 import qkv_deep from "./heads/qkv_deep.ts";
 import qkv_split from "./heads/qkv_split.ts";
-import qkv_tile from "./heads/qkv_tile.ts";
+import qkv_packed from "./heads/qkv_packed.ts";
 import fold from "./weights/fold.ts";
 import gather from "./rows/gather.ts";
 import square_sums from "./rows/square_sums.ts";
@@ -86,6 +92,9 @@ export const specs: readonly KernelSpec[] = [
   hadamard_query,
   keep_inputs,
   kivi_seal,
+  kvmerger_cuts,
+  kvmerger_merge,
+  minicache_seal,
   pool_max,
   shadow_keep,
   shadow_keys,
@@ -124,6 +133,7 @@ export const specs: readonly KernelSpec[] = [
   top_logits,
   pack_block,
   pack_float,
+  gemm_packed,
   gemm_regs,
   gemm_regs_sg,
   gemm_tile,
@@ -136,7 +146,7 @@ export const specs: readonly KernelSpec[] = [
   qkv_deep,
   qkv_split,
   qkv_regs,
-  qkv_tile,
+  qkv_packed,
   peak_copy,
   peak_fma,
   attn_combine,
@@ -161,4 +171,10 @@ export const specs: readonly KernelSpec[] = [
 ];
 
 /** Kernels as they read sealed formats, too. */
-export const allSpecs: readonly KernelSpec[] = [...specs, ...kiviReaders, ...thinkReaders];
+export const allSpecs: readonly KernelSpec[] = [
+  ...specs,
+  ...kiviReaders,
+  ...kvmergerReaders,
+  ...minicacheReaders,
+  ...thinkReaders,
+];

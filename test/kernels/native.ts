@@ -4,7 +4,7 @@ import { argv, exit } from "node:process";
 import { create, globals } from "webgpu";
 import { allSpecs } from "./index.ts";
 import { races } from "./race.ts";
-import { makeCases, moreProblemsOf, problemsOf, runCases, seeds } from "./spec.ts";
+import { halved, makeCases, moreProblemsOf, problemsOf, runCases, seeds } from "./spec.ts";
 
 if (argv.includes("--list")) {
   for (const { kernel } of allSpecs) console.log(kernel.name);
@@ -30,9 +30,10 @@ for (const spec of allSpecs) {
     console.log(`- ${name}: adapter lacks ${missing.join(", ")}`);
     continue;
   }
+  const half = "HALF" in spec.kernel.tiles && adapter.features.has("shader-f16") ? (["shader-f16"] as const) : [];
   const { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize } = adapter.limits;
   const device = await adapter.requestDevice({
-    requiredFeatures: features as GPUFeatureName[],
+    requiredFeatures: [...(features as GPUFeatureName[]), ...half],
     requiredLimits: { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize },
   });
   device.onuncapturederror = ({ error }) => console.log(`  ${name}: ${error.message}`);
@@ -41,6 +42,8 @@ for (const spec of allSpecs) {
     ? await runCases(device, spec, makeCases(device, spec, seeds(0, spec.cases)))
     : await problemsOf(device, spec);
   problems.push(...(await moreProblemsOf(device, spec)));
+  if (half.length > 0)
+    problems.push(...(await runCases(device, halved(spec), makeCases(device, halved(spec), seeds(0, spec.cases)))));
   if (!small && typeof spec.race === "function") problems.push(...(await races(spec, spec.race())));
   failed += problems.length === 0 ? 0 : 1;
   console.log(`${problems.length === 0 ? "ok" : "FAILED"} ${name} ${Math.round(performance.now() - started)} ms`);

@@ -13,7 +13,9 @@ export interface Tile {
   columns: number;
 }
 
-const edges = (size: number): number[] => [1, 2, size - 1, size, size + 1, 2 * size + 3].filter((count) => count > 0);
+/** Counts about one and two tiles of `size`. */
+export const edges = (size: number): number[] =>
+  [1, 2, size - 1, size, size + 1, 2 * size + 3].filter((count) => count > 0);
 
 export interface Flags {
   EPILOGUE: number;

@@ -1,13 +1,16 @@
-// Cases of a decode projection: what the gemv_* kernels compute, in float64.
-import { gated } from "./product.ts";
+// Cases of a projection from packed weights: what the gemv_* kernels and gemm_packed compute, in float64.
+import { edges, gated, type Tile } from "./product.ts";
 import { groupsOf, randomMatrix, unitsOf } from "./matrix.ts";
 import { floats, pick, random } from "./spec.ts";
 
 /** Distinct sets of constants: pipelines are what costs time, so cases share them. */
 export const VARIANTS = 32;
 
-/** Everything of a kernel case but the grid. Constants come from `seed` modulo VARIANTS, the rest from `seed`. */
-export function projection(seed: number, tiny: boolean) {
+/**
+ * Everything of a kernel case but the grid. Constants come from `seed` modulo VARIANTS, the rest from `seed`. With a tile,
+ * of a kernel for many rows, shapes are biased to its edges.
+ */
+export function projection(seed: number, tiny: boolean, tile?: Tile) {
   const variant = seed % VARIANTS;
   const fixed = random(variant);
   const uniform = random(seed);
@@ -24,8 +27,10 @@ export function projection(seed: number, tiny: boolean) {
     uniform,
     depths.filter((length) => length % UNIT === 0 || (BITS === 16 && UNIT === 8)),
   );
-  const columns = tiny ? 8 : pick(uniform, isGated ? [8, 24, 64, 136] : [1, 3, 4, 5, 31, 64, 66, 130]);
-  const rows = 1 + Math.floor(uniform() * ROWS);
+  const wide = tile ? edges(tile.columns).map((count) => (isGated ? 8 * Math.ceil(count / 8) : count)) : null;
+  const narrow = isGated ? [8, 24, 64, 136] : [1, 3, 4, 5, 31, 64, 66, 130];
+  const columns = tiny ? 8 : pick(uniform, wide ?? narrow);
+  const rows = tile && !tiny ? pick(uniform, edges(tile.rows)) : 1 + Math.floor(uniform() * ROWS);
   const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
   const width = isGated ? columns / 2 : columns;
   const yStride = width + pick(uniform, [0, 3]);

@@ -1,5 +1,5 @@
 // Cases of the qkv_* kernels in float64: a projection of normalised rows, the heads' own norm and rotation, the query
-// buffer and the cache pages. Narrow kernels open packed weights, wide ones get them as f32 with gamma multiplied in.
+// buffer and the cache pages. Narrow and packed kernels open packed weights, wide ones get them as f32 with gamma multiplied in.
 import { pageWords } from "./attn_case.ts";
 import { groupsOf, randomMatrix, unitsOf } from "./matrix.ts";
 import { judgePages, type PageWrite } from "./pages.ts";
@@ -276,11 +276,11 @@ function expected(inputs: Inputs, firstHead: number, endHead: number) {
 
 /**
  * Everything of a kernel case but the grid, and the number of heads that the grid covers. Constants come from `seed`
- * modulo QKV_VARIANTS, the rest from `seed`. `rowTile`: rows of a workgroup of a wide kernel.
+ * modulo QKV_VARIANTS, the rest from `seed`. `rowTile`: rows of a workgroup of a kernel for many rows, a wide or packed one.
  */
 export function qkvCase(
   seed: number,
-  form: "narrow" | "wide",
+  form: "narrow" | "wide" | "packed",
   rowTile = 1,
   tiny = false,
   fixed: { HEAD_NORM?: number } = {},
@@ -292,11 +292,11 @@ export function qkvCase(
   const { BITS, GROUP, UNIT, ROWS } = opening;
   const isWide = form === "wide";
   const edges = [1, 2, rowTile - 1, rowTile, rowTile + 1, 2 * rowTile + 3].filter((count) => count > 0);
-  const rows = tiny ? 2 : isWide ? pick(uniform, edges) : 1 + Math.floor(uniform() * ROWS);
+  const rows = tiny ? 2 : form !== "narrow" ? pick(uniform, edges) : 1 + Math.floor(uniform() * ROWS);
   const { queries, ownerHeads, owners, total, firstHead, heads, bHead } = drawHeads(uniform, seed, tiny);
   const depths = tiny ? [32] : !isWide || seed % 2 ? [32, 64, 96, 160, 192] : [4, 12, 20, 36, 68, 132];
-  const depthUnit = isWide ? 4 : BITS <= 8 ? GROUP : UNIT;
-  const filledUp = !isWide && BITS === 16 && UNIT === 8 ? [36, 100] : []; // the last four words
+  const depthUnit = isWide ? 4 : BITS <= 8 ? GROUP : form === "packed" ? 4 : UNIT;
+  const filledUp = !isWide && BITS === 16 && (UNIT === 8 || form === "packed") ? [36, 100] : []; // the last four words
   const depth = pick(uniform, [...depths.filter((length) => length % depthUnit === 0), ...filledUp]);
   const eps = Math.fround(pick(uniform, [1e-5, 0.5]));
   const headEps = Math.fround(pick(uniform, [2e-5, 0.3]));

@@ -208,6 +208,15 @@ export async function runCases(
   return failures;
 }
 
+/** The cases with a tile of f16 (HALF), for adapters that have it: each weight is off by 2⁻¹² of it, at most. */
+export const halved = (definition: KernelSpec): KernelSpec => ({
+  ...definition,
+  make: (seed, subgroup) => {
+    const test = definition.make(seed, subgroup);
+    return { ...test, constants: { ...test.constants, HALF: 1 }, ulps: (test.ulps ?? 0) + 2 ** 12 };
+  },
+});
+
 /** From case `begin` on, those with the same constants together: a mutant is compiled anew for each other constants. */
 function byConstants(cases: readonly Made[], begin: number): Made[] {
   const constantsOf = ({ test }: Made) => JSON.stringify(test.constants);

@@ -11,7 +11,9 @@ const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).d
 /** For toy models, so that each has something to do after 100 tokens. */
 const TERMS: Readonly<Record<string, string>> = {
   kivi: "kivi:bits=8,recent=32",
+  kvmerger: "kvmerger:budget=50,window=8",
   kvsharer: "kvsharer:map=1-0",
+  minicache: "minicache:start=0",
   kvzip: "kvzip:keep=0.5",
   pyramid: "pyramid:budget=50,window=8",
   shadow: "shadow:chunk=4,outliers=3,budget=16,local=16",

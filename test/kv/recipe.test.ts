@@ -23,7 +23,11 @@ const system = (name: string, made: object, options: SystemDefinition["options"]
 
 /** Pages of half the size. */
 const half = { name: "half", words: (width: number) => 16 * width } as SealedFormat;
-system("sealing", { sealed: { format: half, recent: 64 } }, { bits: { least: 2, most: 8, among: [2, 4], default: 4 } });
+system(
+  "sealing",
+  { sealed: () => ({ format: half, recent: 64 }) },
+  { bits: { least: 2, most: 8, among: [2, 4], default: 4 } },
+);
 system("keeping", {
   extraWeightBytes: 7,
   retaining: {
@@ -153,8 +157,8 @@ test("every two of the eleven systems have a verdict", () => {
       .filter((b) => checkPairs([a, b])[0]?.verdict === "refused")
       .map((b) => `${a}+${b}`),
   );
-  expect(refused.length).toBe(14);
-  expect(checkPairs(names).length).toBe((11 * 10) / 2 - 15); // pairs about which nothing must be said
+  expect(refused.length).toBe(17);
+  expect(checkPairs(names).length).toBe((11 * 10) / 2 - 14); // pairs about which nothing must be said
   expect(checkPairs(["f16", "unheard-of", "kivi"])).toEqual([]);
 });
 

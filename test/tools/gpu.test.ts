@@ -1,7 +1,7 @@
 // The run on a GPU machine, as far as it needs none: what is done in which time, and the report made of what comes.
 import { expect, test } from "playwright/test";
 import { KernelOutcomes } from "../../tools/gpu/outcomes.ts";
-import { type Host, type Planned, runAll, TINY, WHOLE } from "../../tools/gpu/plan.ts";
+import { type Host, type Planned, runAll, TINY, wholePlan } from "../../tools/gpu/plan.ts";
 import { fileNameOf, type Line, reportOf, summaryOf } from "../../tools/gpu/results.ts";
 import { shapeNamed } from "../../tools/shapes/shapes.ts";
 
@@ -58,11 +58,25 @@ test("one that fails or hangs costs its own time, and what it wrote stays", asyn
 });
 
 test("the plan names shapes that there are, and the first slices say most", () => {
-  for (const { slice } of WHOLE) if (slice.kind === "speed") expect(shapeNamed(slice.shape)).not.toBeNull();
-  expect(WHOLE.slice(0, 3).map(({ name }) => name)).toEqual(["peaks", "golden f32", "llama-3.2-1b f16"]);
+  const whole = [...wholePlan(() => 5000)];
+  for (const { slice } of whole) if (slice.kind === "speed") expect(shapeNamed(slice.shape)).not.toBeNull();
+  expect(whole.slice(0, 3).map(({ name }) => name)).toEqual(["peaks", "golden f32", "llama-3.2-1b f16"]);
   const kinds = (plan: readonly Planned[]) => new Set(plan.map(({ slice }) => slice.kind));
-  expect(kinds(TINY)).toEqual(kinds(WHOLE));
-  expect(new Set(WHOLE.flatMap(({ slice }) => (slice.kind === "speed" ? [slice.shape] : []))).size).toBe(4);
+  expect(kinds(TINY)).toEqual(kinds(whole));
+  expect(new Set(whole.flatMap(({ slice }) => (slice.kind === "speed" ? [slice.shape] : []))).size).toBe(4);
+});
+
+test("an adapter of a CPU's speed gets the smallest model at short lengths, once its peaks are known", async () => {
+  const { host, said } = machine(new Proxy({}, { get: () => 1 }));
+  await runAll(
+    wholePlan(() => (said.length > 0 ? 40 : null)),
+    460,
+    host,
+  );
+  const names = said.filter((text) => text !== "written").map((text) => text.replace(/ \d+$/, ""));
+  const toys = ["toy f16", "toy swiftkv=half", "toy kivi:bits=4", "toy shadow"];
+  expect(names).toEqual(["peaks", "smollm2-135m f16", "golden f32", "kernels", ...toys]);
+  expect([...wholePlan(() => null)].map(({ name }) => name)).toContain("llama-3.2-1b f16");
 });
 
 test("what kernel tests print is read line by line", () => {

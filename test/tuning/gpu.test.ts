@@ -18,7 +18,7 @@ test("128 threads, 16 KiB, 8 buffers: the tokens of the reference, before and af
   expect(limits).toEqual({ threads: 128, workgroupBytes: 16384, bindingBytes: 2 ** 27, buffers: 8 });
   expect(tokens).toEqual([greedy.tokens.slice(0, 8), greedy.tokens.slice(0, 8)]);
   expect(kernels).toEqual(
-    expect.arrayContaining(["attn_prefill_tile 64", "gemm_tile", "gemv_deep", "qkv_deep", "qkv_tile"]),
+    expect.arrayContaining(["attn_prefill_tile 64", "gemm_packed", "gemv_deep", "qkv_deep", "qkv_packed"]),
   );
   expect(kernels.filter((name) => /regs|cols/.test(name))).toEqual([]);
   expect(Object.keys(chosen[1]!).length).toBeGreaterThan(Object.keys(chosen[0]!).length);

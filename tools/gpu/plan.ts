@@ -42,9 +42,10 @@ const speed = (
 const USUAL = [128, 512, 1024, 2048, 4096, 8192];
 const LONG = [16384, 32768];
 
+const PEAKS: Planned = { name: "peaks", slice: { kind: "peaks" }, seconds: 1, most: 200 };
+
 /** In order of worth. */
-export const WHOLE: readonly Planned[] = [
-  { name: "peaks", slice: { kind: "peaks" }, seconds: 10, most: 40 },
+const FAST: readonly Planned[] = [
   { name: "golden f32", slice: { kind: "golden", kv: "f32" }, seconds: 10, most: 60 },
   speed("llama-3.2-1b", "f16", USUAL, { seconds: 15, times: true }),
   { name: "kernels", slice: { kind: "kernels", names: [] }, seconds: 30, most: 120 },
@@ -66,18 +67,38 @@ export const WHOLE: readonly Planned[] = [
   speed("llama-3.2-1b", "int8", [512, 4096], { seconds: 15 }),
 ];
 
-/** The same kinds at a size that a CPU can do: whether the run works. */
+const TOYS = ["f16", "swiftkv=half", "kivi:bits=4", "shadow"].map((recipe): Planned => ({
+  name: `toy ${recipe}`,
+  slice: { kind: "speed", shape: "toy", recipe, lengths: [32, 96], runs: 1, newTokens: 4, times: recipe === "f16" },
+  seconds: 1,
+  most: 200,
+}));
+
+/** Of an adapter that runs shaders on a CPU, or hardly faster: the smallest model at short lengths. */
+const SLOW: readonly Planned[] = [
+  speed("smollm2-135m", "f16", [32, 128, 512], { seconds: 10, most: 180, times: true }),
+  { name: "golden f32", slice: { kind: "golden", kv: "f32" }, seconds: 10, most: 120 },
+  { name: "kernels", slice: { kind: "kernels", names: [] }, seconds: 30, most: 120 },
+  ...TOYS,
+];
+
+/** The same kinds at a size that a CPU can do in two minutes: whether the run works. */
 export const TINY: readonly Planned[] = [
-  { name: "peaks", slice: { kind: "peaks" }, seconds: 1, most: 200 },
+  PEAKS,
   { name: "kernels", slice: { kind: "kernels", names: ["rmsnorm", "gather"] }, seconds: 1, most: 200 },
-  ...["f16", "swiftkv=half", "kivi:bits=4", "shadow"].map((recipe): Planned => ({
-    name: `toy ${recipe}`,
-    slice: { kind: "speed", shape: "toy", recipe, lengths: [32, 96], runs: 1, newTokens: 4, times: recipe === "f16" },
-    seconds: 1,
-    most: 200,
-  })),
+  ...TOYS,
   { name: "golden f32", slice: { kind: "golden", kv: "f32" }, seconds: 1, most: 200 },
 ];
+
+/** Below so many GFLOP/s of multiply-adds an adapter is slow: a tenth of a small GPU. */
+const SLOW_GFLOPS = 100;
+
+/** The peaks, then what an adapter with them can do in time. `gflops` says what was measured; null: nothing was. */
+export function* wholePlan(gflops: () => number | null): Iterable<Planned> {
+  yield PEAKS;
+  const measured = gflops();
+  yield* measured !== null && measured < SLOW_GFLOPS ? SLOW : FAST;
+}
 
 /** What a run needs of the machine. */
 export interface Host {
@@ -92,12 +113,12 @@ export interface Host {
 }
 
 /** Runs what fits into `budget` seconds, in order; what does not fit is left out, and what comes after it may still fit. */
-export async function runAll(plan: readonly Planned[], budget: number, host: Host): Promise<void> {
+export async function runAll(plan: Iterable<Planned>, budget: number, host: Host): Promise<void> {
   const end = host.now() + budget;
   for (const planned of plan) {
     const left = end - host.now();
     if (left < planned.seconds) {
-      await host.skipped(planned.name, `${Math.floor(left)} s were left, it wants ${planned.seconds}`);
+      await host.skipped(planned.name, `${Math.max(0, Math.floor(left))} s were left, it wants ${planned.seconds}`);
       continue;
     }
     const problem = await host.run(planned, Math.min(left, planned.most));

@@ -86,7 +86,7 @@ async function speed({
   await measured(engine, lengths[0]!, { runs: 1, newTokens }); // compiles what comes late
   let last: Speed | null = null;
   for (const tokens of lengths) {
-    const wanted = last ? secondsFor(tokens, last, runs) : 0;
+    const wanted = last ? runs * secondsFor(tokens, last, newTokens) : 0;
     if (wanted > secondsLeft()) {
       note({ type: "skipped", name: `${shape} ${recipe} ${tokens}`, why: `about ${Math.ceil(wanted)} s, too long` });
       continue;
@@ -100,9 +100,9 @@ async function speed({
   engine.dispose();
 }
 
-/** Seconds that runs of a longer prompt will take: attention grows with its square. */
-const secondsFor = (tokens: number, { tokens: known, prefillMs }: Speed, runs: number): number =>
-  ((Math.max(...prefillMs) * runs) / 1000) * (tokens / known) ** 1.3;
+/** Seconds that a run with a longer prompt will take: attention grows with its square. */
+const secondsFor = (tokens: number, { tokens: known, prefillMs, decode }: Speed, newTokens: number): number =>
+  (Math.max(...prefillMs) / 1000) * (tokens / known) ** 1.3 + newTokens / decode;
 
 /** Prompts so far: none is the beginning of another. */
 let prompts = 0;

@@ -25,6 +25,7 @@ const WHEN = {
   tiles: "a GPU",
   remember: "tune: auto, the default",
   spare: "few models",
+  tiles: "a GPU",
   others: "few models",
   place: "few models",
   kv: "a recipe with a cache system",

@@ -47,6 +47,10 @@ const gemmTiles = (share: Share): number => {
   const { constants: c } = share;
   return tilesOf(share, of(c, "WY") * of(c, "TM") * of(c, "WX") * of(c, "TN") * 4);
 };
+const packedTiles = (share: Share): number => {
+  const { constants: c } = share;
+  return tilesOf(share, of(c, "WY") * of(c, "TM") * of(c, "WX") * of(c, "TN"));
+};
 const headTiles = (share: Share): number => {
   const { constants: c } = share;
   return tilesOf(share, of(c, "WY") * of(c, "TM") * of(c, "E"));
@@ -73,9 +77,16 @@ const KERNELS: Readonly<Record<string, KernelFacts>> = {
   // Products by tiles reach 60 % of the multiply-add peak: what ExecuTorch's do (docs/performance.md). The next tile is loaded while
   // this one is multiplied.
   gemm_tile: { stream: "b", slots: () => 1.7, waits: (share) => gemmTiles(share), barriers: gemmTiles },
-  qkv_tile: {
-    stream: "b",
-    slots: () => 1.8,
+  // The tile's weights are unpacked once for all of its rows.
+  gemm_packed: {
+    stream: "words",
+    slots: (c) => 1.7 + 1.5 / (of(c, "TM") * of(c, "WY")),
+    waits: (share) => packedTiles(share),
+    barriers: (share) => 2 * packedTiles(share),
+  },
+  qkv_packed: {
+    stream: "words",
+    slots: (c) => 1.8 + 1.5 / (of(c, "TM") * of(c, "WY")),
     waits: (share) => headTiles(share),
     barriers: (share) => 2 * headTiles(share),
   },

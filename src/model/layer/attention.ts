@@ -5,7 +5,7 @@ import { type Rewritten, withSnippet } from "../../gpu/text.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import type { Arena } from "../../kv/arena.ts";
 import { BLOCK_TOKENS } from "../../kv/blocks.ts";
-import { isSealed, type SealedFormat } from "../../kv/format.ts";
+import { isWritten, type PageFormat, type ReadFormat } from "../../kv/format.ts";
 import { columnOf } from "../../kv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
 import { Later } from "../../later.ts";
@@ -52,6 +52,14 @@ export function attention(model: ModelContext, layer: number, { rows, span }: Ta
 const arenasOf = ({ cache }: ModelContext, layer: number): readonly Arena[] =>
   cache.arenasOf(cache.shape.layout.reads[layer]!);
 
+/** How an arena holds pages of the layer's store. */
+const formatOf = ({ cache }: ModelContext, layer: number, arena: Arena): PageFormat =>
+  arena.formatOf(cache.bundleOf(cache.shape.layout.reads[layer]!));
+
+/** Those that hold written pages of it. */
+const writtenOf = (model: ModelContext, layer: number): readonly Arena[] =>
+  arenasOf(model, layer).filter((arena) => isWritten(formatOf(model, layer, arena)));
+
 /** Numbers of the arenas of a layer that the step's rows read. */
 function usedOf(model: ModelContext, layer: number): (sizes: Sizes) => number[] {
   const own = new Set(arenasOf(model, layer).map(({ number }) => number));
@@ -73,7 +81,7 @@ export function decodingRows(model: ModelContext, layer: number, span: Span, cou
 /** The rows of a prompt chunk, all of one sequence: a partial per written arena, then one per sealed arena and split. */
 export function chunkOf(model: ModelContext, layer: number, span: Span): Readers {
   const used = usedOf(model, layer);
-  const sealed = (arena: number) => isSealed(model.cache.arenas[arena]!.format);
+  const sealed = (arena: number) => !isWritten(formatOf(model, layer, model.cache.arenas[arena]!));
   const writtenCount = (s: Sizes) => used(s).filter((arena) => !sealed(arena)).length;
   return {
     span,
@@ -94,9 +102,11 @@ function withExtra({ systems }: ModelContext, readers: Readers): Readers {
 }
 
 /** Buffers every attention kernel reads and writes. */
-function buffersOf({ activations, cache }: ModelContext, layer: number, span: Span, arena: Arena) {
+function buffersOf(model: ModelContext, layer: number, span: Span, arena: Arena) {
+  const { activations, cache } = model;
   const store = cache.shape.layout.reads[layer]!;
-  const isTurned = isSealed(arena.format) && arena.format.basis !== undefined;
+  const format = formatOf(model, layer, arena);
+  const isTurned = !isWritten(format) && format.basis !== undefined;
   return {
     q: isTurned ? activations.turnedQuery : activations.query,
     rows: recordsOf(cache.lists, span),
@@ -137,9 +147,8 @@ export function decodeAttention(
 ): AnyDispatch<Sizes>[] {
   const kernel = families.attn_decode[variant.kernel];
   const constants = decodeConstants(model, variant);
-  const written = arenasOf(model, layer).filter(({ format }) => !isSealed(format));
   return [
-    ...written.map((arena) => overRows(model, layer, readers, arena, { kernel, constants })),
+    ...writtenOf(model, layer).map((arena) => overRows(model, layer, readers, arena, { kernel, constants })),
     ...sealedAttention(model, layer, readers, decodeSplitting),
   ];
 }
@@ -151,13 +160,17 @@ function sealedAttention(
   readers: Readers,
   splitting: Splitting,
 ): AnyDispatch<Sizes>[] {
-  const sealed = arenasOf(model, layer).filter(({ format }) => isSealed(format));
-  if (sealed.length === 0) return [];
-  const format = sealed[0]!.format as SealedFormat; // a recipe seals into one format
-  const reader = sealedReader(model, format);
-  return basis.now.inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
-    overRows(model, layer, readers, arena, reader, splitting),
-  );
+  const byFormat = new Map<ReadFormat, Arena[]>();
+  for (const arena of arenasOf(model, layer)) {
+    const format = formatOf(model, layer, arena);
+    if (!isWritten(format)) byFormat.set(format, [...(byFormat.get(format) ?? []), arena]);
+  }
+  return [...byFormat].flatMap(([format, sealed]) => {
+    const reader = sealedReader(model, format);
+    return basis.now.inBasis(model, layer, readers, { format, sealed, splitting }, (arena) =>
+      overRows(model, layer, readers, arena, reader, splitting),
+    );
+  });
 }
 
 /** Splits of the lists of decoding rows, and of a chunk's rows, which are many. */
@@ -173,7 +186,7 @@ interface Reader {
   constants: Readonly<Record<string, number>>;
 }
 
-function sealedReader({ config, gpu }: ModelContext, format: SealedFormat): Reader {
+function sealedReader({ config, gpu }: ModelContext, format: ReadFormat): Reader {
   const { heads: H, kvHeads: G, headWidth: E } = config;
   const kernel = withSnippet(attn_decode, "format", format.reader(E));
   return { kernel, constants: { H, G, E, R: H / G, PAGES: 2, WG: alignUp(Math.max(gpu.profile.sealedThreads, E), 8) } };
@@ -188,19 +201,22 @@ function overRows(
   splitting = decodeSplitting,
 ): AnyDispatch<Sizes> {
   const { heads: H, kvHeads: G, headWidth: E } = model.config;
+  const { cache } = model;
+  const format = formatOf(model, layer, arena);
+  const words = arena.wordsOf(cache.bundleOf(cache.shape.layout.reads[layer]!));
   // Keys in full page lists of every split: an upper bound, the lists' lengths are on the GPU.
   const keys = (s: Sizes) => readers.count(s) * splitting(s).splits * splitting(s).pagesPerSplit * BLOCK_TOKENS;
   return dispatch({
     kernel,
     constants,
-    label: `layer ${layer} attention${isSealed(arena.format) ? `, ${arena.format.name}` : ""}`,
+    label: `layer ${layer} attention${!isWritten(format) ? `, ${format.name}` : ""}`,
     buffers: buffersOf(model, layer, readers.span, arena),
     params: (s: Sizes) => ({
       ...numbersOf(model, layer, arena, readers, s),
       pagesPerSplit: splitting(s).pagesPerSplit,
     }),
     grid: (s) => (s.arenas.includes(arena.number) ? [G, splitting(s).splits, readers.count(s)] : [0, 0, 0]),
-    bytes: (s) => (keys(s) * G * arena.pageWords * 4) / BLOCK_TOKENS,
+    bytes: (s) => (keys(s) * G * words * 4) / BLOCK_TOKENS,
     flops: (s) => 4 * keys(s) * H * E,
   });
 }
@@ -223,16 +239,16 @@ export function prefillAttention(
   variant: PrefillVariant,
 ): AnyDispatch<Sizes>[] {
   const { heads: H, kvHeads: G, headWidth: E } = model.config;
-  const constants = { WG: variant.threads, H, G, E, KV_BITS: model.cache.written.bits };
-  const written = arenasOf(model, layer).filter(({ format }) => !isSealed(format));
-  return written.map((arena) =>
+  const share = variant.kernel === "attn_prefill_tile" ? { SHARE: variant.share ? 1 : 0 } : {};
+  const constants = { WG: variant.threads, H, G, E, KV_BITS: model.cache.written.bits, ...share };
+  return writtenOf(model, layer).map((arena) =>
     dispatch({
       kernel: families.attn_prefill[variant.kernel],
       constants,
       label: `layer ${layer} prefill attention`,
       buffers: buffersOf(model, layer, readers.span, arena),
       params: (s: Sizes) => ({ ...numbersOf(model, layer, arena, readers, s), count: chunkRows(s) }),
-      grid: (s) => (s.arenas.includes(arena.number) ? prefillGrid(variant, chunkRows(s), H) : [0, 0, 0]),
+      grid: (s) => (s.arenas.includes(arena.number) ? prefillGrid(variant, chunkRows(s), H, G) : [0, 0, 0]),
       // Queries and outputs, and the keys and values once: tiles of rows that run side by side find them in the cache.
       bytes: (s) => 8 * chunkRows(s) * H * E + (listKeys(s) * G * arena.pageWords * 4) / BLOCK_TOKENS,
       flops: (s) => 4 * seenKeys(s, model.config.windows[layer]!) * H * E,

@@ -1,14 +1,14 @@
 // Attention over pages that keep keys and values in another basis: queries are brought there, and results back.
 import type { AnyDispatch } from "../../gpu/program.ts";
 import type { Arena } from "../../kv/arena.ts";
-import type { Basis, SealedFormat } from "../../kv/format.ts";
+import type { Basis, ReadFormat } from "../../kv/format.ts";
 import type { ModelContext } from "../context.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import type { Readers, Splitting } from "./partials.ts";
 
 /** The sealed pages that rows read. */
 interface Sealed {
-  format: SealedFormat;
+  format: ReadFormat;
   sealed: readonly Arena[];
   splitting: Splitting;
 }

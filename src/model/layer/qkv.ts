@@ -1,7 +1,8 @@
 // Query, key and value heads: one dispatch normalises, multiplies, rotates and writes to the query buffer and to pages.
 // Which stores a layer's product fills, the layout says: its own, those of all later layers at once, or none.
 import { assert, ceilDiv } from "../../errors.ts";
-import { families } from "../../gpu/kernels.gen.ts";
+import { SHORT_ROWS } from "../../gpu/profile.ts";
+import { families, qkv_packed, qkv_regs } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import { columnOf } from "../../kv/layout.ts";
 import { Later } from "../../later.ts";
@@ -11,7 +12,7 @@ import { deepColumns, deepSlices } from "../ops/deep.ts";
 import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import { type QkvNarrow, qkvSlices, type QkvWide, qkvWideGrid } from "../ops/variant.ts";
+import { type QkvNarrow, type QkvPacked, qkvRegsGrid, qkvSlices, type QkvWide } from "../ops/variant.ts";
 import { using } from "../ops/variants.ts";
 import { type Matrix, wholeOf } from "../weights/matrix.ts";
 import { linear } from "./products.ts";
@@ -94,8 +95,8 @@ export function projectNarrow(
   tileRows: number,
   variant: QkvNarrow,
 ): AnyDispatch<Sizes>[] {
-  const { matrix, vectors } = product.qkv;
-  const { stride, words, scales } = wholeOf(matrix);
+  const { matrix } = product.qkv;
+  const own = packedOf(product.qkv);
   const { headWidth: E } = model.config;
   return runsOf(model, product).map((run) => {
     const common = shared(model, product, run);
@@ -103,14 +104,9 @@ export function projectNarrow(
     return dispatch({
       kernel: families.qkv_narrow[variant.kernel],
       label: labelOf(product),
-      constants: { ...constants, BITS: matrix.bits, GROUP: matrix.group, ROWS: tileRows },
-      buffers: { ...common.buffers, words, scales },
-      params: (s: Sizes) => ({
-        ...common.params(s),
-        stride,
-        gammaQ: vectors.gammaQ,
-        gammaKv: vectors.gammaKv,
-      }),
+      constants: { ...constants, ...own.constants },
+      buffers: { ...common.buffers, ...own.buffers },
+      params: (s: Sizes) => ({ ...common.params(s), ...own.numbers }),
       grid: (s) => (product.rows(s) === 0 ? [0, 0, 0] : [run.count, groups, 1]),
       bytes: () => weightBytes(columnsOf(matrix, run.count * E)),
       flops: common.flops,
@@ -129,26 +125,64 @@ function narrowShape(
   if (variant.kernel === "qkv_deep") {
     const COLS = E % 8 === 0 ? Math.max(4, deepColumns(heads * E, 8)) : 4;
     const SLICES = deepSlices(matrix, rows, COLS, variant.threads);
-    return { constants: { ...shape, COLS, SLICES }, groups: E / COLS };
+    return { constants: { ...shape, COLS, SLICES, ROWS: rows }, groups: E / COLS };
   }
   const whole = { ...shape, HEAD_NORM, UNIT: unitOf(matrix, variant.unit) };
-  const slices = variant.kernel === "qkv_cols" ? {} : { SLICES: qkvSlices(variant, E, rows) };
-  return { constants: { ...whole, ...slices }, groups: 1 };
+  // qkv_cols takes rows one by one: one pipeline for any class
+  const own =
+    variant.kernel === "qkv_cols" ? { ROWS: SHORT_ROWS } : { ROWS: rows, SLICES: qkvSlices(variant, E, rows) };
+  return { constants: { ...whole, ...own }, groups: 1 };
+}
+
+export function projectWide(model: ModelContext, product: QkvProduct, variant: QkvWide): AnyDispatch<Sizes>[] {
+  if (variant.kernel === "qkv_packed") return projectPacked(model, product, variant);
+  return variant.kernel === "qkv_cols"
+    ? projectNarrow(model, product, SHORT_ROWS, variant.narrow)
+    : projectUnpacked(model, product);
+}
+
+/** What kernels that read packed weights have beside the others. */
+function packedOf({ matrix, vectors }: QkvProduct["qkv"]) {
+  const { stride, words, scales } = wholeOf(matrix);
+  return {
+    constants: { BITS: matrix.bits, GROUP: matrix.group },
+    buffers: { words, scales },
+    numbers: { stride, gammaQ: vectors.gammaQ, gammaKv: vectors.gammaKv },
+  };
+}
+
+function projectPacked(model: ModelContext, product: QkvProduct, variant: QkvPacked): AnyDispatch<Sizes>[] {
+  const { headWidth: E, hiddenSize: D } = model.config;
+  const { qkv, rows } = product;
+  const own = packedOf(qkv);
+  return runsOf(model, product).map((run) => {
+    const common = shared(model, product, run);
+    return dispatch({
+      kernel: qkv_packed,
+      label: labelOf(product),
+      constants: { ...common.constants, ...own.constants, ...variant.constants },
+      buffers: { ...common.buffers, ...own.buffers },
+      params: (s: Sizes) => ({ ...common.params(s), ...own.numbers }),
+      grid: (s) => [ceilDiv(rows(s), variant.rows), run.count, 1],
+      bytes: (s) => weightBytes(columnsOf(qkv.matrix, run.count * E)) + 4 * rows(s) * (D + run.count * E),
+      flops: common.flops,
+    });
+  });
 }
 
 /** Slices of whole heads are dequantised, with the norm's weight multiplied in, and multiplied. */
-export function projectWide(model: ModelContext, product: QkvProduct, variant: QkvWide): AnyDispatch<Sizes>[] {
+function projectUnpacked(model: ModelContext, product: QkvProduct): AnyDispatch<Sizes>[] {
   const { headWidth: E, hiddenSize: D } = model.config;
   const most = Math.floor(model.activations.dequantised.size / (4 * D * E));
   return runsOf(model, product).flatMap((run) =>
     Array.from({ length: ceilDiv(run.count, most) }, (_, i): HeadRun => {
       const first = run.first + i * most;
       return { ...run, first, count: Math.min(most, run.first + run.count - first) };
-    }).flatMap((slice) => projectSlice(model, product, slice, variant)),
+    }).flatMap((slice) => projectSlice(model, product, slice)),
   );
 }
 
-function projectSlice(model: ModelContext, product: QkvProduct, run: HeadRun, variant: QkvWide): AnyDispatch<Sizes>[] {
+function projectSlice(model: ModelContext, product: QkvProduct, run: HeadRun): AnyDispatch<Sizes>[] {
   const { gpu, activations, config } = model;
   const { matrix, vectors } = product.qkv;
   const { headWidth: E, hiddenSize: D } = config;
@@ -159,12 +193,12 @@ function projectSlice(model: ModelContext, product: QkvProduct, run: HeadRun, va
   const at = product.range === "queries" ? vectors.gammaQ : vectors.gammaKv;
   const gamma = { vectors: vectors.buffer, at };
   const multiply = dispatch({
-    kernel: families.qkv_wide[variant.kernel],
+    kernel: qkv_regs,
     label,
-    constants: { ...common.constants, ...variant.constants },
+    constants: common.constants,
     buffers: { ...common.buffers, b: activations.dequantised },
     params: (s: Sizes) => ({ ...common.params(s), stride: columns, bHead: run.first, heads: run.count }),
-    grid: (s) => qkvWideGrid(variant, product.rows(s), run.count),
+    grid: (s) => qkvRegsGrid(product.rows(s), run.count),
     bytes: (s) => 4 * (product.rows(s) * (D + columns) + columns * D),
     flops: common.flops,
   });

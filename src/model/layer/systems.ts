@@ -1,7 +1,7 @@
 // Where a recipe's systems stand in a layer.
 import { type AnyDispatch, onlyIf } from "../../gpu/program.ts";
 import { optional } from "../../kv/optional.ts";
-import type { Place, SystemContext } from "../../kv/system.ts";
+import type { Place, Retaining, SystemContext } from "../../kv/system.ts";
 import { readersOf } from "../../kv/systems/swiftkv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
 import type { ModelContext, Span } from "../context.ts";
@@ -17,6 +17,9 @@ export const contextOf = ({ systemContext, cache }: ModelContext, span: Span): S
 export const atPlace = (model: ModelContext, place: Place, layer: number, span: Span): AnyDispatch<Sizes>[] =>
   model.systems.flatMap((system) => system.at?.(place, layer, contextOf(model, span)) ?? []);
 
+const movesOf = ({ merging }: Retaining, store: number, context: SystemContext): AnyDispatch<Sizes>[] =>
+  merging ? merging.merge(store, context) : optional.now.keptMoves(context, store);
+
 /** Once the last layer has read a store: at the end of a prompt, which tokens stay, and their move, and what is chosen for lists; and what stands for a page that goes. */
 export function keepTokens(model: ModelContext, layer: number, span: Span): AnyDispatch<Sizes>[] {
   const { layout } = model.cache.shape;
@@ -28,7 +31,7 @@ export function keepTokens(model: ModelContext, layer: number, span: Span): AnyD
   const ends = [
     ...(retaining?.select(store, context) ?? []),
     ...(choosing?.choose(store, context) ?? []),
-    ...(retaining ? optional.now.keptMoves(context, store) : []),
+    ...(retaining ? movesOf(retaining, store, context) : []),
   ];
   const retires = retaining?.retiring?.take(store, context) ?? [];
   return [

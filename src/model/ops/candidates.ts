@@ -4,12 +4,13 @@
 import { alignUp, ceilDiv } from "../../errors.ts";
 import type { Offer } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
-import type { GemmVariant, GemvVariant } from "./linear.ts";
+import type { GemmVariant, GemvVariant, PackedVariant, WideVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
 import {
   type DecodeVariant,
   type PrefillVariant,
   type QkvNarrow,
+  type QkvPacked,
   qkvSlices,
   type QkvWide,
   vectorLanes,
@@ -19,7 +20,7 @@ export interface Candidates {
   qkvNarrow: readonly QkvNarrow[];
   qkvWide: readonly QkvWide[];
   gemv: readonly GemvVariant[];
-  gemm: readonly GemmVariant[];
+  gemm: readonly WideVariant[];
   prefill: readonly PrefillVariant[];
   decode: readonly DecodeVariant[];
 }
@@ -36,6 +37,24 @@ export const split = (lanes: number, slices: number, unit = 16): GemvVariant => 
   unit,
 });
 
+/** gemm_packed: BK inputs of rows as f32 and of columns as f32 or f16, and what squares the rows' norms are made of. */
+const packed = (TM: number, TN: number, WX: number, WY: number, HALF: 0 | 1, classes = {}): PackedVariant => {
+  const BK = 32;
+  const [rows, columns] = [WY * TM, WX * TN];
+  return {
+    name: `packed ${rows}×${columns} by ${WX * WY}${HALF ? ", f16" : ""}`,
+    needs: {
+      threads: WX * WY,
+      workgroupBytes: BK * (4 * rows + (4 >> HALF) * columns + rows),
+      f16: HALF === 1,
+    },
+    classes,
+    kernel: "gemm_packed",
+    constants: { TM, TN, WX, WY, BK, HALF },
+    tile: [rows, columns],
+  };
+};
+
 /** So many columns and threads of a workgroup along K, at most. */
 const deep = (columns: number, slices: number): GemvVariant => ({
   name: `deep ${columns}·${slices}`,
@@ -47,7 +66,7 @@ const deep = (columns: number, slices: number): GemvVariant => ({
   unit: 32,
 });
 
-/** Bytes of the two tiles of gemm_tile and qkv_tile, each twice: vec4f. */
+/** Bytes of the two tiles of gemm_tile, each twice: vec4f. */
 const tileBytes = (BK: number, rows: number, columns: number): number => 16 * 2 * BK * (rows / 4 + columns / 4);
 
 const tile = (TM: number, TN: number, WX: number, WY: number, BK: number): GemmVariant => {
@@ -68,12 +87,20 @@ export const registers = (WG: number): GemmVariant => ({
   tile: [8, 8 * WG],
 });
 
-export const prefillTile = (threads: number): PrefillVariant => ({
-  name: `tile of ${threads / 2} rows`,
-  needs: { threads, workgroupBytes: 8192 + 64 * threads },
-  kernel: "attn_prefill_tile",
-  threads,
-});
+/** Two threads for each query head that reads a key/value head, at least. */
+const groupThreads = ({ heads, kvHeads }: ModelConfig): number => 2 ** Math.ceil(Math.log2((2 * heads) / kvHeads));
+
+/** `share`: queries pass through workgroup memory, too. */
+export function prefillTile(config: ModelConfig, least: number, share = false): PrefillVariant {
+  const threads = Math.max(least, groupThreads(config));
+  return {
+    name: `tile of ${threads / 2} lines${share ? ", shared queries" : ""}`,
+    needs: { threads, workgroupBytes: 8192 + 64 * threads + (share ? 2 * threads * config.headWidth : 16) },
+    kernel: "attn_prefill_tile",
+    threads,
+    share,
+  };
+}
 
 export const workgroup = (
   threads: number,
@@ -127,6 +154,22 @@ export const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelC
   };
   return { ...variant, needs: { threads: (E / 2) * qkvSlices(variant, E, 1), workgroupBytes: 16384 } };
 };
+/** qkv_packed: its tile, what squares the rows' norms are made of, and what threads of a row exchange. */
+const qkvPacked = (
+  { headWidth: E }: ModelConfig,
+  [TM, WY, BK]: readonly [number, number, number],
+  classes = {},
+): QkvPacked => {
+  const [rows, threads] = [TM * WY, (E / 8) * WY];
+  return {
+    name: `packed ${rows} rows by ${threads}, ${BK} deep`,
+    needs: { threads, workgroupBytes: BK * (4 * rows + 4 * E + rows) + 16 * threads },
+    classes,
+    kernel: "qkv_packed",
+    constants: { TM, WY, BK },
+    rows,
+  };
+};
 const qkvDeep = (threads: number): QkvNarrow => ({
   name: `deep ${threads}`,
   needs: { threads, workgroupBytes: 16384 },
@@ -134,19 +177,20 @@ const qkvDeep = (threads: number): QkvNarrow => ({
   unit: 32,
   threads,
 });
-const qkvTile = (TM: number, WY: number, BK: number, { headWidth: E }: ModelConfig): QkvWide => ({
-  name: `tile of ${TM * WY} rows, ${BK} deep`,
-  needs: { threads: (E / 8) * WY, workgroupBytes: tileBytes(BK, TM * WY, E) },
-  kernel: "qkv_tile",
-  constants: { TM, WY, BK },
-  rows: TM * WY,
-});
 
-/** Tiles that suit the head width; E ≤ 4·BK·TM. */
-export const qkvTiles = (config: ModelConfig): QkvWide[] =>
+/** A tile that every adapter has the threads and memory for. */
+export const qkvLeast = (config: ModelConfig): QkvPacked =>
+  qkvPacked(config, config.headWidth <= 64 ? [4, 8, 32] : config.headWidth <= 128 ? [4, 8, 16] : [8, 4, 8]);
+
+const qkvTiles = (config: ModelConfig): QkvPacked[] =>
   config.headWidth > 128
-    ? [qkvTile(16, 4, 4, config)]
-    : [qkvTile(8, 8, 8, config), qkvTile(8, 8, 16, config), qkvTile(4, 16, 8, config)];
+    ? [qkvPacked(config, [8, 4, 8]), qkvPacked(config, [16, 4, 8], { least: 64 })]
+    : [
+        { ...qkvLeast(config), classes: { most: 32 } },
+        qkvPacked(config, [8, 8, 32], { least: 64 }),
+        qkvPacked(config, [8, 8, 16], { least: 64 }),
+        { ...qkvLeast(config), classes: { least: 64 } },
+      ];
 
 /** A GPU: coalesced loads, tiles in workgroup memory, subgroups where offered. */
 export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits: number): Candidates {
@@ -160,6 +204,14 @@ export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
     qkvWide: qkvTiles(config),
     gemv: [deep(8, 64), deep(4, 64), deep(8, 128), split(8, 16), split(8, 32), split(16, 16)],
     gemm: [
+      packed(4, 4, 8, 8, 0, { most: 32 }),
+      packed(4, 8, 8, 8, 0, { most: 64 }),
+      packed(4, 8, 8, 16, 0, { least: 64 }),
+      packed(8, 8, 8, 8, 0, { least: 64 }),
+      packed(4, 4, 8, 8, 1, { most: 32 }),
+      packed(4, 8, 8, 8, 1),
+      packed(4, 8, 8, 16, 1, { least: 64 }),
+      packed(4, 8, 8, 8, 0, { least: Infinity }), // of what a phone has
       tile(8, 2, 8, 8, 16),
       tile(4, 2, 8, 8, 16),
       tile(4, 2, 8, 16, 16),
@@ -167,7 +219,12 @@ export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits
       tile(8, 2, 16, 16, 8),
       registers(64),
     ],
-    prefill: [prefillTile(128), prefillTile(64)],
+    prefill: [
+      prefillTile(config, 128),
+      prefillTile(config, 64, true),
+      prefillTile(config, 64),
+      prefillTile(config, 32, true),
+    ],
     decode: [
       ...vectors(lanes, config, kvBits),
       ...(lanes >= 4 ? [subgroup(lanes)] : []),

@@ -2,7 +2,8 @@
 import { ceilDiv } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Bindable } from "../../gpu/kernel.ts";
-import { families, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
+import { SHORT_ROWS } from "../../gpu/profile.ts";
+import { families, gemm_packed, rmsnorm, unpack } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
 import { deepColumns, deepSlices } from "./deep.ts";
 import type { Sizes } from "./sizes.ts";
@@ -69,10 +70,13 @@ function shapeOf(
 ): { own: Readonly<Record<string, number>>; groups: number } {
   if (kernel === "gemv_deep") {
     const COLS = isGated(epilogue) ? 8 : deepColumns(columns, most);
-    return { own: { COLS, SLICES: deepSlices(matrix, rows, COLS, slices) }, groups: ceilDiv(columns, COLS) };
+    const own = { COLS, SLICES: deepSlices(matrix, rows, COLS, slices), ROWS: rows };
+    return { own, groups: ceilDiv(columns, COLS) };
   }
   const COLS = isGated(epilogue) ? Math.max(2, most) : most;
-  const threads = kernel === "gemv_cols" ? { WG: lanes } : { LANES: lanes, SLICES: slices };
+  // gemv_cols takes rows one by one: one pipeline for any class
+  const threads =
+    kernel === "gemv_cols" ? { WG: lanes, ROWS: SHORT_ROWS } : { LANES: lanes, SLICES: slices, ROWS: rows };
   const groups = ceilDiv(ceilDiv(columns, 4 * COLS) * 4, lanes);
   return { own: { COLS, UNIT: unitOf(matrix, unit), ...threads }, groups };
 }
@@ -91,24 +95,31 @@ export const gemv = (gpu: Gpu, linear: Linear, tileRows: number, variant: GemvVa
 function gemvPiece(
   gpu: Gpu,
   linear: Linear,
-  { first, columns, stride, words, scales }: PieceRange,
+  piece: PieceRange,
   { tileRows, variant }: { tileRows: number; variant: GemvVariant },
 ): AnyDispatch<Sizes> {
-  const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
-  const { own, groups } = shapeOf(variant, linear, columns, tileRows);
-  const shared = {
-    BITS: matrix.bits,
-    GROUP: matrix.group,
-    NORM: norm ? 1 : 0,
-    EPILOGUE: EPILOGUE[epilogue],
-    BIAS: bias ? 1 : 0,
-    ROWS: tileRows,
-  };
-  const constants = { ...shared, ...own };
-  const width = outputWidth(linear);
+  const { own, groups } = shapeOf(variant, linear, piece.columns, tileRows);
   return dispatch({
+    ...overPiece(gpu, linear, piece),
     kernel: families.gemv[variant.kernel],
-    constants,
+    constants: { ...packedConstants(linear), ...own },
+    grid: (s) => [linear.rows(s) === 0 ? 0 : groups, 1, 1],
+    bytes: () => weightBytes({ ...linear.matrix, columns: piece.columns }),
+  });
+}
+
+const packedConstants = ({ matrix: { bits, group }, norm, epilogue, bias }: Linear) => ({
+  BITS: bits,
+  GROUP: group,
+  NORM: norm ? 1 : 0,
+  EPILOGUE: EPILOGUE[epilogue],
+  BIAS: bias ? 1 : 0,
+});
+
+/** What all kernels that read packed weights have: buffers and parameters of one piece. */
+function overPiece(gpu: Gpu, linear: Linear, { first, columns, stride, words, scales }: PieceRange) {
+  const { label, matrix, x, y, bias, norm, epilogue, rows } = linear;
+  return {
     label,
     buffers: {
       x,
@@ -123,17 +134,33 @@ function gemvPiece(
       depth: matrix.depth,
       columns,
       stride,
-      yStride: width,
+      yStride: outputWidth(linear),
       eps: norm?.epsilon ?? 0,
     }),
-    grid: (s) => [rows(s) === 0 ? 0 : groups, 1, 1],
-    bytes: () => weightBytes({ ...matrix, columns }),
-    flops: (s) => 2 * rows(s) * columns * matrix.depth,
-  });
+    flops: (s: Sizes) => 2 * rows(s) * columns * matrix.depth,
+  };
 }
 
 // ---- prefill: many rows, bound by arithmetic ----
 
+/** How a product of many rows is made. */
+export type WideVariant = PackedVariant | RowsVariant | GemmVariant;
+
+/** Weights dequantised inside the tile. */
+export interface PackedVariant extends Variant {
+  kernel: "gemm_packed";
+  constants: Readonly<Record<string, number>>;
+  /** Rows and columns that one workgroup computes. */
+  tile: readonly [rows: number, columns: number];
+}
+
+/** Row by row, as a decoded token is, all rows in one dispatch. */
+export interface RowsVariant extends Variant {
+  kernel: "gemv_cols";
+  gemv: GemvVariant;
+}
+
+/** Weights dequantised to f32 first, then a product of plain f32 buffers. */
 export interface GemmVariant extends Variant {
   kernel: keyof typeof families.gemm;
   constants: Readonly<Record<string, number>>;
@@ -158,8 +185,33 @@ export interface Scratch {
   dequantised: GPUBuffer;
 }
 
-/** Y = X · Wᵀ for many rows: normalise, dequantise a slice of the weights, multiply; slice by slice. */
-export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVariant): Dispatches {
+/** Y = X · Wᵀ for many rows. */
+export function gemm(gpu: Gpu, linear: Linear, scratch: Scratch, variant: WideVariant): Dispatches {
+  if (variant.kernel === "gemv_cols") return gemv(gpu, linear, SHORT_ROWS, variant.gemv);
+  return variant.kernel === "gemm_packed"
+    ? piecesOf(linear.matrix).map((piece) => packedPiece(gpu, linear, piece, variant))
+    : dequantised(gpu, linear, scratch, variant);
+}
+
+function packedPiece(
+  gpu: Gpu,
+  linear: Linear,
+  piece: PieceRange,
+  { constants, tile }: PackedVariant,
+): AnyDispatch<Sizes> {
+  const { matrix, rows } = linear;
+  const { columns } = piece;
+  return dispatch({
+    ...overPiece(gpu, linear, piece),
+    kernel: gemm_packed,
+    constants: { ...packedConstants(linear), ...constants },
+    grid: (s) => [ceilDiv(rows(s), tile[0]), ceilDiv(columns, tile[1]), 1],
+    bytes: (s) => weightBytes({ ...matrix, columns }) + 4 * rows(s) * (matrix.depth + columns),
+  });
+}
+
+/** Normalise, dequantise a slice of the weights, multiply; slice by slice. */
+function dequantised(gpu: Gpu, linear: Linear, scratch: Scratch, variant: GemmVariant): Dispatches {
   const { matrix, x, norm, rows } = linear;
   const dispatches: Dispatches = [];
   if (norm) dispatches.push(normalise(gpu, { ...linear, norm, y: scratch.normed }));

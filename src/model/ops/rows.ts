@@ -4,7 +4,8 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { Bindable } from "../../gpu/kernel.ts";
 import { embed, gather, rmsnorm, trim } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
-import { type Matrix, piecesOf, type Vector } from "../weights/matrix.ts";
+import { type Matrix, piecesOf } from "../weights/matrix.ts";
+import type { Linear } from "./linear.ts";
 import type { Sizes } from "./sizes.ts";
 
 /** A dispatch for each piece of the table: it takes the rows whose tokens lie there. `scale`: what a column is multiplied by. */
@@ -28,22 +29,22 @@ export function embedRows(
   );
 }
 
-/** The rows whose logits are wanted, through the final norm: [logitCount, D]. `rows`: where they lie. */
+/** The rows whose logits are wanted, through the final norm: [logitCount, D]. `from`: where they lie. */
 export function finalNorm(
   gpu: Gpu,
-  { x, rows, weight, y }: { x: GPUBuffer; rows: GPUBuffer; weight: Vector; y: GPUBuffer },
+  { x, from, norm, y }: { x: GPUBuffer; from: GPUBuffer; norm: NonNullable<Linear["norm"]>; y: GPUBuffer },
   D: number,
-  eps: number,
+  rows: Linear["rows"],
 ): AnyDispatch<Sizes> {
   return dispatch({
     kernel: rmsnorm,
     constants: { D, WG: gpu.profile.normThreads, ADD: 0 },
     label: "final norm",
-    buffers: { x, rows, weight, y },
-    params: () => ({ useRows: 1, eps }),
-    grid: (s: Sizes) => [s.logitCount, 1, 1],
-    bytes: (s) => 4 * (3 * s.logitCount * D + D),
-    flops: (s) => 4 * s.logitCount * D,
+    buffers: { x, rows: from, weight: norm.weight, y },
+    params: () => ({ useRows: 1, eps: norm.epsilon }),
+    grid: (s: Sizes) => [rows(s), 1, 1],
+    bytes: (s) => 4 * (3 * rows(s) * D + D),
+    flops: (s) => 4 * rows(s) * D,
   });
 }
 

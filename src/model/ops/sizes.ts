@@ -6,6 +6,8 @@ import type { MadeTokens } from "../model.ts";
 export interface Sizes extends StepSizes {
   /** Rows whose logits are wanted. */
   logitCount: number;
+  /** They are the first ones, in order: those of a decoding batch. */
+  wantedFirst: boolean;
   /** Workgroups that share the page list of a decoding row and KV head, and pages of each. */
   splits: number;
   pagesPerSplit: number;

@@ -20,6 +20,8 @@ export interface PrefillVariant extends Variant {
   kernel: keyof typeof families.attn_prefill;
   /** Threads of a workgroup. */
   threads: number;
+  /** attn_prefill_tile: queries pass through workgroup memory. */
+  share?: boolean;
 }
 
 /** Single rows over pages. */
@@ -35,12 +37,12 @@ export interface DecodeVariant extends Variant {
 export const vectorLanes = (lanes: number, headWidth: number, kvBits: number): number =>
   Math.min(lanes, 2 ** Math.ceil(Math.log2((headWidth * kvBits) / 128)));
 
-/** attn_prefill_regs takes 16 rows on a quad of lanes, attn_prefill_tile one row on two threads. */
-export const prefillGrid = ({ kernel, threads }: PrefillVariant, rows: number, heads: number): Grid => [
-  ceilDiv(rows, kernel === "attn_prefill_regs" ? 4 * threads : threads / 2),
-  heads,
-  1,
-];
+/** attn_prefill_regs takes 16 rows of a head on a quad of lanes, attn_prefill_tile a row of one head on two threads. */
+export function prefillGrid({ kernel, threads }: PrefillVariant, rows: number, heads: number, kvHeads: number): Grid {
+  if (kernel === "attn_prefill_regs") return [ceilDiv(rows, 4 * threads), heads, 1];
+  const tokens = Math.floor(threads / 2 / (heads / kvHeads));
+  return [ceilDiv(rows, tokens), kvHeads, 1];
+}
 
 /** Heads of few rows: weights dequantised in the kernel. */
 export interface QkvNarrow extends Variant {
@@ -51,12 +53,26 @@ export interface QkvNarrow extends Variant {
   threads: number;
 }
 
-/** Heads of many rows: weights dequantised before. */
-export interface QkvWide extends Variant {
-  kernel: keyof typeof families.qkv_wide;
+/** How heads of many rows are made. */
+export type QkvWide = QkvPacked | QkvRows | QkvUnpacked;
+
+/** Weights dequantised inside the tile. */
+export interface QkvPacked extends Variant {
+  kernel: "qkv_packed";
   constants: Readonly<Record<string, number>>;
   /** Rows of one workgroup. */
   rows: number;
+}
+
+/** Row by row, as those of a decoded token are, all rows in one dispatch. */
+export interface QkvRows extends Variant {
+  kernel: "qkv_cols";
+  narrow: QkvNarrow;
+}
+
+/** Weights dequantised to f32 before. */
+export interface QkvUnpacked extends Variant {
+  kernel: "qkv_regs";
 }
 
 /** Threads along K of qkv_split: what is left of a workgroup's threads and of 16 KiB of its memory. */
@@ -66,8 +82,8 @@ export const qkvSlices = ({ threads }: QkvNarrow, E: number, rows: number): numb
 /** Workgroups of qkv_regs that are enough to balance a CPU adapter; each takes several heads, and norms its rows once. */
 const QKV_WORKGROUPS = 64;
 
-export function qkvWideGrid({ kernel, rows }: QkvWide, count: number, heads: number): Grid {
-  const down = ceilDiv(count, rows);
-  if (kernel === "qkv_tile") return [down, heads, 1];
+/** qkv_regs takes 16 rows. */
+export function qkvRegsGrid(count: number, heads: number): Grid {
+  const down = ceilDiv(count, 16);
   return [Math.min(heads, ceilDiv(QKV_WORKGROUPS, Math.max(1, down))), down, 1];
 }

@@ -6,7 +6,7 @@ import { type AnyDispatch, RefusedVariant } from "../../gpu/program.ts";
 import { type Offer, offers } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
 import { type Candidates, hardwareCandidates } from "./candidates.ts";
-import type { GemmVariant, GemvVariant, Linear } from "./linear.ts";
+import type { GemmVariant, GemvVariant, Linear, WideVariant } from "./linear.ts";
 import { nameOf, type RowClass } from "./rowclass.ts";
 import type { DecodeVariant, PrefillVariant, QkvNarrow, QkvWide, Variant } from "./variant.ts";
 import type { Matrix } from "../weights/matrix.ts";
@@ -33,6 +33,9 @@ function fitting<V extends Variant>(listed: readonly V[], offer: Offer, rows: Ro
   const inClass = ({ classes: { least = 0, most = Infinity } = {} }: V) => least <= rows && rows <= most;
   return listed.filter((variant) => offers(offer, variant.needs) && inClass(variant));
 }
+
+/** Whether it multiplies plain f32 buffers. Every adapter has such a one: it needs little. */
+const isPlain = (variant: WideVariant): variant is GemmVariant => "tile" in variant && variant.kernel !== "gemm_packed";
 
 /** A family's name among candidates, and the type of its variants. */
 export type Family = keyof Candidates;
@@ -108,13 +111,13 @@ export class Variants {
     return this.#pick("gemv", gemvKey(linear));
   }
 
-  gemm(linear: Linear, rows: RowClass): GemmVariant {
+  gemm(linear: Linear, rows: RowClass): WideVariant {
     return this.#pick("gemm", gemmKey(linear, rows), rows);
   }
 
   /** Of plain f32 buffers, for any number of rows. */
   get matmul(): GemmVariant {
-    return this.candidates("gemm", Infinity)[0]!;
+    return this.candidates("gemm", Infinity).find(isPlain)!;
   }
 
   qkvNarrow(matrix: Matrix): QkvNarrow {

@@ -12,3 +12,15 @@ export function readCase(
   const PAGES = tiny ? 1 : 2;
   return { ...base, constants: { H, G, E, R: H / G, WG: tiny ? 8 : Math.max(64, E), PAGES } };
 }
+
+/** The table where pages lie elsewhere, by where they lay. */
+export function movedTable(
+  { table, listLength, columns, arena }: Cache,
+  places: ReadonlyMap<number, number>,
+): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from(table, (word, i) => {
+    const entry = Math.floor(i / 4);
+    const isHeader = Math.floor(entry / columns) % listLength === 0;
+    return i % 4 === 0 && !isHeader && table[i + 2] === arena ? (places.get(word) ?? word) : word;
+  });
+}

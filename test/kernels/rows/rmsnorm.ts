@@ -40,7 +40,7 @@ export default spec({
   mutants: [
     ["missing epsilon", "/ f32(D) + params.eps", "/ f32(D)"],
     ["ignores rows", "row = rows[wg.x];", "row = wg.x;"],
-    ["stripe off by one", "i < width; i += WG) {\n    let", "i + 1u < width; i += WG) {\n    let"],
+    ["stripe off by one", "if (i >= width)", "if (i + 1u >= width)"],
     ["overwrites", "y[wg.x * width + i] += value", "y[wg.x * width + i] = value"],
   ],
 });

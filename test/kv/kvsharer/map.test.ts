@@ -71,3 +71,13 @@ test("shared layers cost nothing", () => {
   expect(bytes("kvsharer:map=5-2/7-2") / bytes("f16")).toBe(6 / 8);
   expect(bytes("kvsharer:map=none")).toBe(bytes("f16"));
 });
+
+test("what other systems keep is counted by the lists that are left", () => {
+  const model = { hiddenSize: 64, layers: 4, heads: 2, kvHeads: 2, headWidth: 32, windows: [0, 0, 0, 0], context: 1024, swiftkv: null }; // prettier-ignore
+  const bounds = { context: 1024, rows: 64, sequences: 1 };
+  for (const system of ["snapkv:budget=64", "pyramid:budget=96", "kvmerger:budget=64", "shadow:budget=64"]) {
+    const { retaining, layout } = parseRecipe(`kvsharer:map=1-0/3-2+${system}`).resolve(model, bounds);
+    expect([layout.stores, retaining!.most.length], system).toEqual([2, 2]);
+    expect(retaining!.retain(1000)!.tokens.length, system).toBe(2 * 2);
+  }
+});

@@ -81,5 +81,5 @@ const narrow: SealedFormat = {
 defineSystem({
   name: "narrow",
   options: { recent: { least: 0, most: 4096, default: 16 } },
-  create: ({ recent }) => ({ name: "narrow", sealed: { format: narrow, recent: recent! } }),
+  create: ({ recent }) => ({ name: "narrow", sealed: () => ({ format: narrow, recent: recent! }) }),
 });

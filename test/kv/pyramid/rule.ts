@@ -17,7 +17,7 @@ interface Choice {
   margin: number;
 }
 
-const listOf = ({ owner, group }: Pick<HeadView, "owner" | "group">): string => `${owner}.${group}`;
+export const listOf = ({ owner, group }: Pick<HeadView, "owner" | "group">): string => `${owner}.${group}`;
 
 /** Softmax weights of a query over the keys that it sees. */
 function weightsOf({ query, keys }: HeadView): Float64Array {
@@ -26,7 +26,12 @@ function weightsOf({ query, keys }: HeadView): Float64Array {
 }
 
 /** [slots] what the window's queries give to each slot, summed over rows, layers and heads of a list. */
-function scoreLists(model: Model, prompt: readonly number[], slots: number, window: number): Map<string, Float64Array> {
+export function scoreLists(
+  model: Model,
+  prompt: readonly number[],
+  slots: number,
+  window: number,
+): Map<string, Float64Array> {
   const scores = new Map<string, Float64Array>();
   const attendHead = (head: HeadView) => {
     if (head.position >= prompt.length - window) {

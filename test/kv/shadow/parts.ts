@@ -39,6 +39,8 @@ const cache = new KvCache(
     kvHeads: 3,
     headWidth: 64,
     tiers: tiersOf(kv, bounds),
+    twins: [],
+    kept: kv.kept,
     streamed: null,
     choiceWords: 0,
     privatePages: privatePagesOf(kv, bounds),

@@ -7,7 +7,6 @@ import { BLOCK_TOKENS } from "../../../src/kv/blocks.ts";
 import { columnOf } from "../../../src/kv/layout.ts";
 import { defineSystem } from "../../../src/kv/parse.ts";
 import type { StepSizes, SystemContext } from "../../../src/kv/system.ts";
-import { layoutOf } from "../../../src/kv/systems/swiftkv/layout.ts";
 import { countOf, liveFromOf } from "./rule.ts";
 
 const code = `// strided_keep — keep[column, j] = slot of the j-th of count tokens, spread evenly over so many slots
@@ -62,8 +61,7 @@ function select(budget: number, store: number, context: SystemContext): AnyDispa
 defineSystem({
   name: "strided",
   options: { budget: { least: 16, most: 1024, default: 24 }, window: { least: 0, most: 64, default: 0 } },
-  create({ budget, window }, { layers, kvHeads, swiftkv }) {
-    const { stores } = layoutOf(layers, swiftkv);
+  create({ budget, window }, { kvHeads }, _, { stores }) {
     const lists = Array.from({ length: stores * kvHeads }, (_, i) => [Math.floor(i / kvHeads), i % kvHeads] as const);
     return {
       name: "strided",

@@ -24,6 +24,6 @@ export const kivi: SystemDefinition = {
       );
     }
     const format = kiviFormat({ kbits: kbits!, vbits: vbits!, rotate: rotate === 1 });
-    return { name: "kivi", sealed: { format, recent: recent! } };
+    return { name: "kivi", sealed: () => ({ format, recent: recent! }) };
   },
 };

@@ -10,8 +10,9 @@ export const kvsharer: SystemDefinition = {
   texts: {
     map: { pattern: MAP_PATTERN, want: "layers and whose keys and values they read, such as 5-2/7-2, or none" },
   },
-  create(_, { layers, swiftkv }, __, { map }) {
+  layout({ layers, swiftkv }, { map }) {
     const base = layoutOf(layers, swiftkv);
-    return { name: "kvsharer", layout: sharedLayout(base, readMap(map!, layers, base.boundary)) };
+    return sharedLayout(base, readMap(map!, layers, base.boundary));
   },
+  create: () => ({ name: "kvsharer" }),
 };

@@ -1,12 +1,12 @@
 // KVzip: once a prompt has been read the model repeats it, and each list keeps the share of its tokens that this looked at most,
 // for all questions to come. Source: Kim et al. (2505.23416); docs/kv.md.
-import type { KvModel } from "../../../api.ts";
 import { InputError } from "../../../errors.ts";
 import { Later } from "../../../later.ts";
+import type { Layout } from "../../layout.ts";
 import { chunkRowsOf, LEAST_REPEAT_ROWS } from "../../plan.ts";
 import type { KvBounds, KvSystem, StepSizes, SystemDefinition } from "../../system.ts";
 import type { Scoring } from "../pyramid/scoring.ts";
-import { layoutOf, readersOf } from "../swiftkv/layout.ts";
+import { readersOf } from "../swiftkv/layout.ts";
 import { chosenTokens, pagesGivenUp, pagesOf } from "./share.ts";
 
 /** Rows of a step that repeats, at most: their scores' sums are kept until all keys have been seen. */
@@ -19,7 +19,7 @@ export const kvzip: SystemDefinition = {
   name: "kvzip",
   load: () => work.load(),
   options: { keep: { least: 0.05, most: 1, fraction: true, default: 0.4 } },
-  create: ({ keep }, model, bounds) => createSystem(keep!, model, bounds),
+  create: ({ keep }, { kvHeads }, bounds, layout) => createSystem(keep!, kvHeads, bounds, layout),
 };
 
 /** A chunk is longer by a row, as for every system that asks for rows at a prompt's end. */
@@ -38,8 +38,7 @@ const looking = ({ repeated }: StepSizes): ReturnType<Scoring["looking"]> => {
   return { sequence, first: rowAt, count: rows, ...pagesOf(repeated) };
 };
 
-function createSystem(keep: number, { layers, kvHeads, swiftkv }: KvModel, bounds: KvBounds): KvSystem {
-  const layout = bounds.layout ?? layoutOf(layers, swiftkv);
+function createSystem(keep: number, kvHeads: number, bounds: KvBounds, layout: Layout): KvSystem {
   const windowRows = rowsOf(bounds);
   const scoringOf = (layer: number): Scoring => ({
     layer,

@@ -1,6 +1,6 @@
 // How many tokens each list keeps of a prompt: numbers only. Early layers look at much of a prompt, late ones at little, so
 // PyramidKV gives the first store most and each later one less; SnapKV is the case where all get the same.
-import { alignUp } from "../../../errors.ts";
+import { alignUp, InputError } from "../../../errors.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
 
 export interface PyramidOptions {
@@ -57,4 +57,16 @@ export function mostChosen(stores: number, { budget, window, beta }: PyramidOpti
   const steepest = (store: number) => Math.ceil(onLine(stores, store, average, 2 * average - average / beta));
   const step = alignUp(steepest(0) / 4, BLOCK_TOKENS);
   return Array.from({ length: stores }, (_, store) => alignUp(Math.max(average, steepest(store)), step));
+}
+
+/**
+ * The exact part ends with the prompt and begins with a page: window … window + 31 tokens, which count towards the budget. A
+ * budget of 32 more than the window leaves at least one token to choose, so that the budget is met for every prompt.
+ */
+export function checkBudget(name: string, { budget, window }: Pick<PyramidOptions, "budget" | "window">): void {
+  const least = window + BLOCK_TOKENS;
+  if (budget >= least) return;
+  throw new InputError(
+    `kv: ${name}:budget; got ${budget} with window=${window}, want at least ${least}: up to ${least - 1} tokens at a prompt's end stay as they are, and count. Take a larger budget or a smaller window.`,
+  );
 }

@@ -81,6 +81,13 @@ async function growScores(context: SystemContext, scratch: Scratch): Promise<voi
   Object.assign(scratch, { scores, pooled, stride });
 }
 
+/** Scores of a store's lists once all its readers have added theirs: from row `first` of `scores` on, [G, stride]. `spare` is as large as those. */
+export function scoresOf(context: SystemContext, scoring: Scoring, store: number) {
+  const scratch = scratchOf(context, scoring);
+  const { scores, pooled: spare, stride } = scratch;
+  return { scores, first: scoreRow(context, scratch, store), stride, spare };
+}
+
 /** Equal splits of `pages` pages. */
 function splitsOf(pages: number): { splits: number; pagesPerSplit: number } {
   const pagesPerSplit = ceilDiv(pages, Math.min(MOST_SPLITS, pages));
@@ -105,8 +112,6 @@ export interface Looking extends Gaps {
 
 /** Pages that do not count for the rows: `gap` of them behind the first `gapAt` that do, `endGap` behind the first `endAt`. */
 export interface Gaps extends Record<"gapAt" | "gap" | "endAt" | "endGap", number> {}
-
-export const ALL_COUNT: Gaps = { gapAt: 0, gap: 0, endAt: 0, endGap: 0 };
 
 /** One layer's part in scoring the store that it reads. */
 export interface Scoring {
@@ -161,14 +166,19 @@ function common(context: SystemContext, { layer, windowRows, looking }: Scoring,
       row: looking(s)?.sequence ?? 0,
       arena: arena.number,
       pages: looking(s)?.pages ?? 0,
-      ...gapsOf(looking(s) ?? ALL_COUNT),
+      ...gapsOf(looking(s)),
       window: 0,
       scale: context.attentionScale,
     }),
   };
 }
 
-const gapsOf = ({ gapAt, gap, endAt, endGap }: Gaps): Gaps => ({ gapAt, gap, endAt, endGap });
+const gapsOf = (looking: Looking | null): Gaps => ({
+  gapAt: looking?.gapAt ?? 0,
+  gap: looking?.gap ?? 0,
+  endAt: looking?.endAt ?? 0,
+  endGap: looking?.endGap ?? 0,
+});
 
 const countedPages = (looking: Looking | null): number => (looking ? looking.pages - looking.gap - looking.endGap : 0);
 

@@ -1,14 +1,11 @@
 // PyramidKV and SnapKV: at the end of a prompt each list keeps the tokens that the prompt's last queries look at most, and
 // gives up the others. The two differ only in how many a layer keeps. docs/kv.md has formulas and costs.
-import type { KvModel } from "../../../api.ts";
-import { InputError } from "../../../errors.ts";
 import { Later } from "../../../later.ts";
-import { BLOCK_TOKENS, blocksFor } from "../../blocks.ts";
-import { lastRows } from "../../plan.ts";
-import type { KvBounds, KvSystem, OptionRule, SystemDefinition } from "../../system.ts";
-import { layoutOf, readersOf } from "../swiftkv/layout.ts";
-import { chosenTokens, mostChosen, pagesGivenUp, type PyramidOptions } from "./budgets.ts";
-import type { Scoring } from "./scoring.ts";
+import type { Layout } from "../../layout.ts";
+import type { KvSystem, OptionRule, SystemDefinition } from "../../system.ts";
+import { readersOf } from "../swiftkv/layout.ts";
+import { checkBudget, chosenTokens, mostChosen, pagesGivenUp, type PyramidOptions } from "./budgets.ts";
+import { windowScoring } from "./window.ts";
 
 const OPTIONS = {
   budget: { least: 33, most: 1_048_576, default: 512 },
@@ -27,56 +24,23 @@ export const pyramid: SystemDefinition = {
   name: "pyramid",
   load: () => work.load(),
   options: { ...OPTIONS, beta: { least: 1, most: 1000, fraction: true, default: 20 } },
-  create: ({ budget, window, beta }, model, bounds) =>
-    createSystem("pyramid", { budget: budget!, window: window!, beta: beta! }, model, bounds),
+  create: ({ budget, window, beta }, { kvHeads }, _, layout) =>
+    createSystem("pyramid", { budget: budget!, window: window!, beta: beta! }, kvHeads, layout),
 };
 
 export const snapkv: SystemDefinition = {
   name: "snapkv",
   load: () => work.load(),
   options: OPTIONS,
-  create: ({ budget, window }, model, bounds) =>
-    createSystem("snapkv", { budget: budget!, window: window!, beta: 1 }, model, bounds),
+  create: ({ budget, window }, { kvHeads }, _, layout) =>
+    createSystem("snapkv", { budget: budget!, window: window!, beta: 1 }, kvHeads, layout),
 };
 
-/**
- * The exact part ends with the prompt and begins with a page: window … window + 31 tokens, which count towards the budget. A
- * budget of 32 more than the window leaves at least one token to choose, so that the budget is met for every prompt.
- */
-function checkBudget(name: string, { budget, window }: PyramidOptions): void {
-  const least = window + BLOCK_TOKENS;
-  if (budget >= least) return;
-  throw new InputError(
-    `kv: ${name}:budget; got ${budget} with window=${window}, want at least ${least}: up to ${least - 1} tokens at a prompt's end stay as they are, and count. Take a larger budget or a smaller window.`,
-  );
-}
-
-function createSystem(
-  name: string,
-  options: PyramidOptions,
-  { layers, kvHeads, swiftkv }: KvModel,
-  bounds: KvBounds,
-): KvSystem {
+function createSystem(name: string, options: PyramidOptions, kvHeads: number, layout: Layout): KvSystem {
   checkBudget(name, options);
   const { window } = options;
-  const layout = bounds.layout ?? layoutOf(layers, swiftkv);
   const chosen = (tokens: number) => chosenTokens(tokens, layout.stores, options);
-  const scoringOf = (layer: number): Scoring => ({
-    layer,
-    windowRows: window,
-    looking: ({ promptEnd }) =>
-      promptEnd && {
-        sequence: promptEnd.sequence,
-        pages: blocksFor(promptEnd.tokens),
-        ...work.now.ALL_COUNT,
-        ...lastRows(promptEnd, window),
-      },
-    pagesGivenUp: (tokens) => pagesGivenUp(tokens, window),
-    most: false,
-    lasts: false,
-    scored: ({ promptEnd }) => (promptEnd ? pagesGivenUp(promptEnd.tokens, window) : 0),
-    joins: () => 0,
-  });
+  const scoringOf = (layer: number) => windowScoring(layer, window);
   return {
     name,
     retaining: {

@@ -5,8 +5,9 @@ import type { KvModel } from "../../../api.ts";
 import { alignUp, InputError } from "../../../errors.ts";
 import { Later } from "../../../later.ts";
 import { streamingOf } from "../../streaming.ts";
+import type { Layout } from "../../layout.ts";
 import type { KvBounds, KvSystem, Options, SystemDefinition } from "../../system.ts";
-import { layoutOf, readersOf } from "../swiftkv/layout.ts";
+import { readersOf } from "../swiftkv/layout.ts";
 import {
   basePages,
   chunksOf,
@@ -44,8 +45,8 @@ export const shadow: SystemDefinition = {
     select: { least: 0, most: 0, among: [], words: { auto: AUTO, layer: BY_LAYER, group: BY_GROUP }, default: AUTO },
     stream: { least: 0, most: 0, among: [], words: { auto: AUTO, off: OFF }, default: AUTO },
   },
-  create: (options, model, bounds) =>
-    options.budget === ALL ? { name: "shadow" } : createSystem(shapeOf(options, model), options, model, bounds),
+  create: (options, model, bounds, layout) =>
+    options.budget === ALL ? { name: "shadow" } : createSystem(shapeOf(options, model), options, model, bounds, layout),
 };
 
 /** Channels of a head, at most: a chunk's keys wait in workgroup memory, of which an adapter has 16 KiB. */
@@ -93,9 +94,9 @@ function createSystem(
   { select, stream }: Options,
   model: KvModel,
   { context }: KvBounds,
+  layout: Layout,
 ): KvSystem {
-  const { layers, kvHeads, swiftkv } = model;
-  const layout = layoutOf(layers, swiftkv);
+  const { kvHeads } = model;
   const columns = layout.stores * kvHeads;
   const most = Math.min(context, keptTokens(shape));
   const byGroup = choosesByGroup(shape, select!);

@@ -1,0 +1,19 @@
+// Drawings of the quality report: which rows the line leads through.
+import { expect, test } from "playwright/test";
+import { unbeaten } from "../../demo/bench/scatter.ts";
+
+const points = [
+  { row: "f16", number: 1, bytes: 2048, value: 0 },
+  { row: "int8", number: 1, bytes: 1152, value: 6e-5 },
+  { row: "int4", number: 1, bytes: 640, value: 0.0147 },
+  { row: "kivi", number: 1, bytes: 592, value: 0.0029 },
+  { row: "twin", number: 1, bytes: 592, value: 0.003 },
+  { row: "f32", number: 1, bytes: 4096, value: 0 },
+];
+const rows = (rises: boolean): string[] => unbeaten(points, rises).map(({ row }) => row);
+
+test("the line leads through rows that nothing beats in as few bytes", () => {
+  expect(rows(false), "less is better").toEqual(["kivi", "int8", "f16"]);
+  expect(rows(true), "more is better").toEqual(["twin", "int4"]);
+  expect(unbeaten(points.slice(0, 1), true)).toEqual(points.slice(0, 1));
+});

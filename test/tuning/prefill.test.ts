@@ -1,0 +1,66 @@
+// What products of prompts read of memory, and on how many workgroups, from their dispatches alone: no GPU.
+import { expect, test } from "playwright/test";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { profileOf } from "../../src/gpu/profile.ts";
+import type { ModelConfig } from "../../src/model/config.ts";
+import { gemm, type Linear, type Scratch } from "../../src/model/ops/linear.ts";
+import type { Sizes } from "../../src/model/ops/sizes.ts";
+import { prefillGrid } from "../../src/model/ops/variant.ts";
+import { Variants } from "../../src/model/ops/variants.ts";
+
+/** What adapters offer: a desktop GPU, and the least that a phone has. */
+const OFFERS = {
+  desktop: { lanes: 32, f16: true, threads: 256, workgroupBytes: 32768 },
+  phone: { lanes: 0, f16: false, threads: 128, workgroupBytes: 16384 },
+};
+const config = { heads: 9, kvHeads: 3, headWidth: 64 } as ModelConfig;
+const buffer = { size: 2 ** 25 } as GPUBuffer;
+
+/** Gate and up of SmolLM2-135M. */
+const linear: Linear = {
+  label: "gate·up",
+  matrix: {
+    name: "gate·up",
+    bits: 4,
+    group: 32,
+    columns: 3072,
+    depth: 576,
+    pieces: [{ first: 0, stride: 3072, words: buffer, scales: buffer }],
+  },
+  x: buffer,
+  y: buffer,
+  norm: { weight: buffer, epsilon: 1e-5 },
+  epilogue: "swiglu",
+  rows: (s) => s.rows,
+};
+const scratch: Scratch = { normed: buffer, dequantised: buffer };
+
+for (const [name, offer] of Object.entries(OFFERS)) {
+  const profile = profileOf({ software: false }, offer);
+  const gpu = { unused: buffer, offer, profile } as unknown as Gpu;
+
+  for (const rows of profile.wideRows) {
+    test(`${name}, ${rows} rows: a weight of 4 bits costs at most a byte, heads are made of packed weights too`, async () => {
+      const variants = await Variants.of(gpu, config, 16);
+      const dispatches = gemm(gpu, linear, scratch, variants.gemm(linear, rows));
+      const bytes = (count: number) => dispatches.reduce((sum, each) => sum + each.bytes({ rows: count } as Sizes), 0);
+      expect(bytes(0) / (3072 * 576)).toBeLessThanOrEqual(1);
+      expect(bytes(rows === Infinity ? 512 : rows)).toBeGreaterThan(bytes(0));
+      expect(variants.qkvWide(linear.matrix, rows).kernel).toBe("qkv_packed");
+    });
+  }
+
+  test(`${name}: a prompt of 20 tokens stages keys once for the heads that read them`, async () => {
+    const variants = await Variants.of(gpu, config, 16);
+    for (const variant of variants.candidates("prefill", 32)) {
+      const tokens = Math.floor(variant.threads / 6); // two threads to a token's query of one of three heads
+      expect(prefillGrid(variant, 20, 9, 3)).toEqual([Math.ceil(20 / tokens), 3, 1]);
+    }
+  });
+}
+
+test("f32 products of training take a kernel that reads plain buffers", async () => {
+  const offer = OFFERS.phone;
+  const variants = await Variants.of({ offer, profile: profileOf({ software: false }, offer) }, config, 16);
+  expect(variants.matmul.kernel).toMatch(/^gemm_(tile|regs)$/);
+});
