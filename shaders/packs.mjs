@@ -6,6 +6,7 @@ const ROOMS = {
   kv: "kv", // cache systems
   train: "students", // calibrating, converting and training
   peak: "peak", // measureAdapter
+  vision: "vision", // models that read pictures
 };
 
 const KERNELS = {

@@ -210,6 +210,8 @@ export interface ModelInfo {
   trainedContext: number;
   /** Prompts may be messages. */
   hasChatTemplate: boolean;
+  /** Messages may hold pictures: `{ type: "image", image }`. */
+  seesPictures: boolean;
   /** What the chat template reads beside the conversation: names for `ChatPrompt.variables`, such as "enable_thinking". */
   templateVariables: readonly string[];
   /** Sampling defaults from generation_config.json (the engine's own default stays greedy). */

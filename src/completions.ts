@@ -30,6 +30,17 @@ export interface Constraint {
 /** A text, or parts of which all are text. */
 export type TextContent = string | readonly { type: "text"; text: string }[];
 
+/** A picture, for models that see: a `data:` URL, or one that the page may read. */
+export interface ImagePart {
+  /** As OpenAI has it. */
+  type: "image_url";
+  /** OpenAI's `detail` has no effect. */
+  image_url: { url: string };
+}
+
+/** A text, or parts that are texts and pictures. */
+export type UserContent = string | readonly ({ type: "text"; text: string } | ImagePart)[];
+
 /** A call of a function by the model. */
 export interface ToolCall {
   /** Nine letters and digits; the result names it. */
@@ -40,9 +51,10 @@ export interface ToolCall {
   function: { name: string; arguments: string };
 }
 
-/** One turn. Content is text alone. */
+/** One turn. Users alone show pictures. */
 export type ChatMessage =
-  | { role: "system" | "developer" | "user"; content: TextContent; name?: string }
+  | { role: "system" | "developer"; content: TextContent; name?: string }
+  | { role: "user"; content: UserContent; name?: string }
   | {
       role: "assistant";
       content?: TextContent | null;

@@ -1,7 +1,15 @@
 // The public types of prompts: conversations and texts.
 
-/** A part of a message: text, or what else the model's template knows (`{ type: "image" }`). */
-export type ContentPart = { type: "text"; text: string } | { type: string; [field: string]: unknown };
+/**
+ * A picture: a file or what a page has of one, pixels of 3 or 4 bytes row by row, or a URL, absolute or `data:`. Transparent
+ * parts are seen on white.
+ */
+export type PictureSource =
+  Blob | ImageBitmap | ImageData | { width: number; height: number; data: Uint8Array | Uint8ClampedArray } | string;
+
+/** A part of a message: text, a picture for models that see (`engine.model.seesPictures`), or what else the model's template knows. */
+export type ContentPart =
+  { type: "text"; text: string } | { type: "image"; image: PictureSource } | { type: string; [field: string]: unknown };
 
 /**
  * One turn. The chat template reads every field: `tool_calls`, `tool_call_id`, `name`, `reasoning_content`, … Values are

@@ -34,6 +34,7 @@ import { allSpecs } from "./kernels/index.ts";
 import { type KernelSpec, moreProblemsOf, problemsOf } from "./kernels/spec.ts";
 import { starting, workers } from "./workers.ts";
 import { gpus } from "./tuning/gpu.ts";
+import { pictures } from "./pictures.ts";
 import { pipelinesCompiled, report, reportProgress } from "./progress.ts";
 import { savingIn } from "./saving.ts";
 import { openDevice, sharedDevice } from "./shared.ts";
@@ -339,6 +340,7 @@ const harness = {
   ...gpus,
   ...losses,
   ...memory,
+  ...pictures,
   ...savingIn(sharedDevice),
   ...workers,
   studentOf,

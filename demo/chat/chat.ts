@@ -21,6 +21,7 @@ import { incoming } from "./incoming.ts";
 import { loadShowing } from "./loading.ts";
 import { showNotice } from "./notice.ts";
 import { closePanel, sidePanel } from "./panels.ts";
+import { pictureButton } from "./pictures.ts";
 import { newPlace, type Place, places } from "./places.ts";
 import { ribbon } from "./ribbon.ts";
 import { settingsForm } from "./settings.ts";
@@ -65,11 +66,14 @@ const reading = faster({
   write: (turns) => promptOf(state, settings, turns),
   panel: () => panel,
 });
+const sees = (): boolean => state.engine?.model.seesPictures ?? false;
 const documents = documentList({
   tokens: (content) => state.engine?.tokenize(content).length ?? null,
   room: () => (state.engine ? state.engine.model.context - state.held - 32 : null),
+  sees,
   onChange: () => box.fit(),
 });
+const pictures = pictureButton(documents.take);
 const box = makeBox({ state, settings, documents, draw: drawRibbon });
 const remedies: Partial<Record<Remedy, () => unknown>> = {
   newChat: () => newChat(),
@@ -236,6 +240,7 @@ function adopt(next: Engine, as: RunMode): void {
   about(next, state.loaded?.name ?? next.model.name);
   panel.show(next, as);
   settings.adopt(next.model);
+  pictures.show(next.model.seesPictures);
 }
 
 function dropEngine(): void {
@@ -342,7 +347,7 @@ async function showAdapter(): Promise<void> {
 const ON_PROCESSOR =
   "longprompt runs language models inside this page. What you write stays here. This browser has no graphics card to use: models run on the processor, about a hundred times slower. Take a small one.";
 
-connectComposer({ text: box.text, documents, onInput: box.fit, onSend: () => void chat.send() });
+connectComposer({ text: box.text, documents, sees, onInput: box.fit, onSend: () => void chat.send() });
 stopButton.addEventListener("click", stop);
 connectPage();
 const files = incoming({ state, documents, goTo, onModel: (source, name) => void loadModel(source, name) });

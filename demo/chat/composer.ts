@@ -1,4 +1,4 @@
-// The box to write in: Enter sends, a long paste becomes a document.
+// The box to write in: Enter sends, a long paste or a picture becomes a document.
 
 import { find } from "../shared/dom.ts";
 import { type Documents, LONG_PASTE } from "./documents.ts";
@@ -6,12 +6,14 @@ import { type Documents, LONG_PASTE } from "./documents.ts";
 interface Composer {
   text: HTMLTextAreaElement;
   documents: Documents;
+  /** Whether the model sees pictures. */
+  sees: () => boolean;
   onInput: () => void;
   onSend: () => void;
 }
 
 /** Connects the form in index.html. */
-export function connectComposer({ text, documents, onInput, onSend }: Composer): void {
+export function connectComposer({ text, documents, sees, onInput, onSend }: Composer): void {
   find("composer", HTMLFormElement).addEventListener("submit", (event) => {
     event.preventDefault();
     onSend();
@@ -23,6 +25,12 @@ export function connectComposer({ text, documents, onInput, onSend }: Composer):
     onSend();
   });
   text.addEventListener("paste", (event) => {
+    const pictures = [...(event.clipboardData?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
+    if (pictures.length > 0 && sees()) {
+      event.preventDefault();
+      void documents.take(pictures);
+      return;
+    }
     const pasted = event.clipboardData?.getData("text/plain") ?? "";
     if (pasted.length < LONG_PASTE) return;
     event.preventDefault();

@@ -1,10 +1,11 @@
-// The texts that go before a question: pasted, typed, or read from files, a chip for each in the composer.
+// The texts and pictures that go before a question: pasted, typed, or read from files, a chip for each in the composer.
 
 import { find, make } from "../shared/dom.ts";
 import { fileKind } from "../shared/dropped.ts";
 import { count } from "../shared/numbers.ts";
 import type { Document } from "../shared/turn.ts";
 import { documentDialog } from "./documentdialog.ts";
+import { pictureDocument, pictureElement } from "./pictures.ts";
 import { sizeOf } from "./question.ts";
 
 /** A paste of at least this many characters becomes a document instead of filling the box. */
@@ -22,7 +23,7 @@ export interface Documents {
   add(document: Document): void;
   /** The dialog for another one. */
   open(): void;
-  /** Reads texts and PDFs. */
+  /** Reads texts, PDFs and, where the model sees, pictures. */
   take(files: readonly File[]): Promise<void>;
 }
 
@@ -31,6 +32,8 @@ export interface DocumentsOptions {
   tokens: (text: string) => number | null;
   /** Tokens that still fit, or null. */
   room: () => number | null;
+  /** Whether the model sees pictures. */
+  sees: () => boolean;
   onChange: () => void;
 }
 
@@ -47,23 +50,28 @@ export function documentList(options: DocumentsOptions): Documents {
     list.replaceChildren(...next.map((document, at) => chip(document, at)));
     onChange();
   };
-  const chip = (document: Attached, at: number): HTMLElement => {
+  const textChip = (document: Attached, label: string, at: number): HTMLElement => {
     const size = sizeOf(document.text, tokens(document.text));
-    const label = labelOf(document);
     const edit = make("button", { type: "button", className: "chip-name" }, make("strong", { textContent: label }));
     edit.append(` ${size}`);
     edit.setAttribute("aria-label", `Edit attachment: ${label}, ${size}`);
     edit.addEventListener("click", () => dialog.edit(document, (next) => put(attached.with(at, next))));
+    return edit;
+  };
+  const chip = (document: Attached, at: number): HTMLElement => {
+    const label = labelOf(document);
+    const shown = document.picture ? pictureElement(document, "thumbnail") : textChip(document, label, at);
     const remove = make("button", { type: "button", className: "chip-remove", textContent: "×" });
     remove.setAttribute("aria-label", `Remove attachment: ${label}`);
     remove.addEventListener("click", () => {
       put(attached.toSpliced(at, 1));
       find("composer-text", HTMLTextAreaElement).focus();
     });
-    return make("li", {}, edit, remove);
+    return make("li", {}, shown, remove);
   };
   const add = (document: Attached): void => {
-    if (document.text.trim() !== "") put([...attached, { ...document, name: freeName(document.name, attached) }]);
+    if (document.text.trim() !== "" || document.picture)
+      put([...attached, { ...document, name: freeName(document.name, attached) }]);
   };
   const take = async (files: readonly File[]): Promise<void> => {
     const troubles: string[] = [];
@@ -72,7 +80,7 @@ export function documentList(options: DocumentsOptions): Documents {
       say(`Reading ${file.name}`, () => stop.abort());
       const onPage = (page: number, of: number): void =>
         say(`Reading ${file.name}: page ${count(page)} of ${count(of)}`, () => stop.abort());
-      const read = await readDocument(file, { onPage, signal: stop.signal });
+      const read = await readDocument(file, { onPage, signal: stop.signal, sees: options.sees() });
       if (stop.signal.aborted) break;
       if (typeof read === "string") troubles.push(read);
       else add(read);
@@ -81,7 +89,11 @@ export function documentList(options: DocumentsOptions): Documents {
   };
   const dialog = documentDialog({ ...options, onFiles: take });
   return {
-    get: () => attached.map((document) => ({ name: labelOf(document), text: document.text })),
+    get: () =>
+      attached.map((document) => {
+        const { text, picture } = document;
+        return { name: labelOf(document), text, ...(picture !== undefined && { picture }) };
+      }),
     set(next) {
       if (next.length === 0) say("");
       put([...next]);
@@ -109,9 +121,10 @@ function freeName(name: string, others: readonly Document[]): string {
 /** A sentence where there is nothing to read. */
 async function readDocument(
   file: File,
-  how: { onPage: (page: number, of: number) => void; signal: AbortSignal },
+  how: { onPage: (page: number, of: number) => void; signal: AbortSignal; sees: boolean },
 ): Promise<Attached | string> {
   const kind = await fileKind(file);
+  if (kind === "picture") return how.sees ? pictureDocument(file) : `${file.name} is a picture: this model sees none.`;
   if (kind === "pdf") return readPdfDocument(file, how);
   if (kind !== "text") return `${file.name} is neither a text nor a PDF.`;
   return { name: file.name, text: (await file.text()).trim() };

@@ -21,7 +21,9 @@ export function markdownOf(kept: Kept): string {
 
 function markdownTurn({ role, content, documents = [], speaker = "Reply", cut }: KeptTurn): string {
   const heading = `## ${role === "user" ? "You" : speaker}`;
-  const attached = documents.map(({ name, text }) => `> ${name}, ${count(text.length)} characters`);
+  const attached = documents.map(
+    ({ name, text, picture }) => `> ${name}, ${picture ? "a picture" : `${count(text.length)} characters`}`,
+  );
   return [heading, ...attached, content.trim(), cut ? "*(cut)*" : ""].filter(Boolean).join("\n\n");
 }
 
@@ -100,8 +102,13 @@ function passageIn(value: unknown): ReadPassage | null {
 }
 
 function documentOf(value: unknown, where: string): Document {
-  const { name, text } = objectOf(value, `a document of ${where}`);
-  return { name: stringOf(name, `a document of ${where}`), text: stringOf(text, `a document of ${where}`) };
+  const { name, text, picture } = objectOf(value, `a document of ${where}`);
+  const isPicture = typeof picture === "string" && picture.startsWith("data:image/");
+  return {
+    name: stringOf(name, `a document of ${where}`),
+    text: stringOf(text, `a document of ${where}`),
+    ...(isPicture && { picture }),
+  };
 }
 
 const FIGURES = [

@@ -35,7 +35,8 @@ export function incoming({ state, documents, goTo, onModel }: Parts): { refuse(f
     if (!file) return;
     const kinds = await Promise.all(files.map(fileKind));
     const inChat = state.engine !== null && !find("chat", HTMLElement).hidden;
-    if (kinds.some(isReadable) && inChat) await documents.take(files);
+    const isTaken = kinds.some((kind) => isReadable(kind) || (kind === "picture" && state.engine?.model.seesPictures));
+    if (isTaken && inChat) await documents.take(files);
     else if (kinds[0] === "model") onModel([file], file.name.replace(/\.gguf$/i, ""));
     else await refuse(file);
   };

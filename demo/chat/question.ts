@@ -4,6 +4,7 @@ import { button, make } from "../shared/dom.ts";
 import { count } from "../shared/numbers.ts";
 import type { Document } from "../shared/turn.ts";
 import { forkButton, versionArrows, type Versions } from "./messagetools.ts";
+import { pictureElement } from "./pictures.ts";
 import type { KeptTurn } from "./thread.ts";
 
 /** What can be done with a question. */
@@ -17,8 +18,10 @@ export interface QuestionTools {
 /** `size`: of a document, in words. */
 export function question(turn: KeptTurn, size: (text: string) => string, tools: QuestionTools): HTMLElement {
   const { content, documents = [] } = turn;
+  const shown = (each: Document): HTMLElement =>
+    each.picture ? pictureElement(each, "picture") : folded(each, size(each.text));
   const words = content ? make("p", { className: "plain", textContent: content }) : null;
-  const bubble = make("div", { className: "bubble" }, ...documents.map((each) => folded(each, size(each.text))), words);
+  const bubble = make("div", { className: "bubble" }, ...documents.map(shown), words);
   const row = make("div", { className: "tools" });
   const { versions, onFork, onEdit } = tools;
   const edit = onEdit && button("Edit", "tool change", () => element.replaceChild(editor(), bubble));

@@ -1,6 +1,6 @@
 // What the chat page is about at a moment: a model, a conversation, what runs.
 
-import type { Engine, ModelSource, Prompt, Session } from "../../src/index.ts";
+import type { Engine, Message, ModelSource, Prompt, Session } from "../../src/index.ts";
 import type { Turn } from "../shared/turn.ts";
 import type { Kept } from "./archive.ts";
 import type { Settings } from "./settings.ts";
@@ -45,12 +45,18 @@ export const begin = (): State => ({
 export function promptOf({ engine }: State, settings: Settings, turns: readonly Turn[]): Prompt {
   if (engine && !engine.model.hasChatTemplate) return { text: turns.map(({ content }) => content).join("") };
   const system = settings.system();
-  const messages = turns.map(({ role, content }) => ({ role, content }));
+  const messages = turns.map(({ role, content, pictures }) => ({ role, content: partsOf(content, pictures) }));
   return {
     messages: system ? [{ role: "system", content: system }, ...messages] : messages,
     variables: settings.variables(),
   };
 }
+
+/** Pictures stand before the words. */
+const partsOf = (text: string, pictures: Turn["pictures"] = []): Message["content"] =>
+  pictures.length === 0
+    ? text
+    : [...pictures.map((image) => ({ type: "image" as const, image })), { type: "text" as const, text }];
 
 /** The same up to the middle of its last reply, which goes on there. */
 export function promptWithin(state: State, settings: Settings, turns: readonly Turn[]): Prompt {

@@ -16,7 +16,7 @@ import type { Settings } from "./settings.ts";
 import { followUps } from "./starters.ts";
 import { opensThought, promptOf, promptWithin, type State, tokensOf } from "./state.ts";
 import type { SwiftKvPanel } from "./swiftkv.ts";
-import { type KeptTurn, plain } from "./thread.ts";
+import { type KeptTurn, picturesOf, plain } from "./thread.ts";
 import { removeExtras, transcript } from "./transcript.ts";
 import type { Work } from "./work.ts";
 
@@ -63,8 +63,9 @@ export function talk(parts: Parts): Talk {
   }));
 
   const send = async (): Promise<void> => {
-    if (!state.engine || state.running || box.content() === "") return;
     const { text, documents } = box.get();
+    const isEmpty = box.content() === "" && picturesOf(documents).length === 0;
+    if (!state.engine || state.running || isEmpty) return;
     const before = state.thread.leaf;
     await ask({ role: "user", content: text.trim(), documents }, { before, text });
   };
@@ -174,11 +175,13 @@ export function talk(parts: Parts): Talk {
   const keepReply = (result: GenerationResult, read: Reading | undefined, { goingOn, thinks }: How): number => {
     const { thread } = state;
     const { text, finish: end, stats } = result;
+    // a cut reply goes on by its tokens, which say nothing of pictures
+    const sees = thread.turns.some(({ documents }) => picturesOf(documents).length > 0);
     const fields = {
       speaker: speakerOf(state),
       ...(thinks ? { thinks } : {}),
       stats,
-      cut: end === "stop" ? undefined : end,
+      cut: end === "stop" || sees ? undefined : end,
       read,
     };
     if (!goingOn) return thread.add({ role: "assistant", content: text, ...fields });

@@ -106,9 +106,16 @@ export class Thread {
 
 /** As the model reads it: documents first, so that every later question finds their keys and values. */
 export function written({ content, documents = [] }: Pick<KeptTurn, "content" | "documents">): string {
-  const texts = documents.length > 1 ? documents.map(({ name, text }) => `${name}\n\n${text}\n`) : documents;
-  return [...texts.map((each) => (typeof each === "string" ? each : each.text)), content].filter(Boolean).join("\n");
+  const texts = documents.filter(({ picture }) => picture === undefined);
+  const named = texts.map(({ name, text }) => (texts.length > 1 ? `${name}\n\n${text}\n` : text));
+  return [...named, content].filter(Boolean).join("\n");
 }
 
+export const picturesOf = (documents: readonly Document[] = []): string[] =>
+  documents.flatMap(({ picture }) => picture ?? []);
+
 export const plain = (turns: readonly KeptTurn[]): Turn[] =>
-  turns.map((turn) => ({ role: turn.role, content: written(turn) }));
+  turns.map((turn) => {
+    const pictures = picturesOf(turn.documents);
+    return { role: turn.role, content: written(turn), ...(pictures.length > 0 && { pictures }) };
+  });

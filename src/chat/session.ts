@@ -19,6 +19,8 @@ import type { ChatTemplate } from "../text/chat.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type PromptPrice, Reply } from "./reply.ts";
+import { ComingReply } from "./coming.ts";
+import { hasPictures, type PictureReader, plainMessages, type SeenPrompt } from "./parts.ts";
 import { completeSampling } from "./sampling.ts";
 
 /** What turns text into tokens and back. */
@@ -27,6 +29,8 @@ export interface Language {
   template: ChatTemplate | null;
   /** Ids that end a turn. */
   endTokens: ReadonlySet<number>;
+  /** preprocessor_config.json, of a model that sees. */
+  preprocessor?: Readonly<Record<string, unknown>> | null;
 }
 
 /** What a session needs to turn text into a reply. */
@@ -34,10 +38,12 @@ export interface Speaker extends Language {
   engine: TokenEngine;
   /** Fetched when the first reply needs them. */
   grammars: () => Promise<Grammars>;
+  /** Fetched with the first one; null where the model sees none. */
+  pictures: (() => Promise<PictureReader>) | null;
   /** Of a prompt of so many tokens, which may go on from what was kept of an earlier one. */
   price: (promptTokens: number, kept: Run["goneOn"]) => PromptPrice;
   /** Another session, which goes on from there. */
-  open: (last: LastReply | null) => Session;
+  open: (last: Last) => Session;
   save: (name: string, last: LastReply | null) => Promise<SavedSession>;
 }
 
@@ -45,6 +51,8 @@ export interface Speaker extends Language {
 export interface Asked {
   prompt: Prompt;
   request: Request;
+  /** Its prompt as results have it, where that has rows of pictures. */
+  shown?: readonly number[];
   stop: readonly string[];
 }
 
@@ -59,6 +67,9 @@ export interface LastReply {
   run: Pick<Run, "rested">;
   constraint: Resumable | null;
 }
+
+/** It may be on its way. */
+export type Last = LastReply | Promise<LastReply | null> | null;
 
 export type EndedReply = Pick<GenerationResult, "text" | "tokens" | "logprobs" | "finish">;
 
@@ -76,27 +87,61 @@ interface Start {
 export class ChatSession implements Session {
   readonly #speaker: Speaker;
   readonly #running = new Set<Reply>();
-  #last: LastReply | null;
+  /** A promise while pictures are prepared. */
+  #last: Last;
   #disposed = false;
 
-  constructor(speaker: Speaker, last: LastReply | null = null) {
+  constructor(speaker: Speaker, last: Last = null) {
     this.#speaker = speaker;
     this.#last = last;
+    this.#settle(last);
+  }
+
+  /** Without waiting from then on. */
+  #settle(last: Last): void {
+    if (last instanceof Promise) void last.then((known) => this.#last === last && (this.#last = known));
   }
 
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     this.#check();
     const started = performance.now();
-    const request = toRequest(this.#speaker, prompt, options);
+    if (hasPictures(prompt)) return this.#see(prompt as ChatPrompt, options, started);
+    const request = toRequest(this.#speaker, { tokens: promptTokens(this.#speaker, prompt) }, options);
     const asked = { prompt, request, stop: options.stop ?? [] };
     return this.#start(asked, { started, signal: options.signal, constraint: constraintOf(options) });
   }
 
+  /** Begins once the pictures have been prepared. */
+  #see(prompt: ChatPrompt, options: GenerateOptions, started: number): Generation {
+    const { pictures } = this.#speaker;
+    if (!pictures)
+      throw new InputError(
+        "messages: this model sees no pictures; got one, want text. Load one that does, such as HuggingFaceTB/SmolVLM-256M-Instruct.",
+        { code: "bad-prompt" },
+      );
+    const left = new AbortController();
+    const signal = AbortSignal.any([left.signal, ...(options.signal ? [options.signal] : [])]);
+    const begun = pictures().then(async (each) => {
+      const seen = await each.read(prompt);
+      this.#check();
+      const request = toRequest(this.#speaker, seen, options);
+      const asked = { prompt, request, shown: seen.shown, stop: options.stop ?? [] };
+      return this.#begin(asked, { started, signal, constraint: constraintOf(options) });
+    });
+    this.#last = begun.then(
+      ({ last }) => last,
+      () => null,
+    );
+    this.#settle(this.#last);
+    const reply = begun.then((made) => made.reply);
+    return new ComingReply(reply, () => left.abort());
+  }
+
   resume({ maxTokens = this.#speaker.engine.context, signal, onPrefill }: ResumeOptions = {}): Generation {
     this.#check();
-    const last = this.#last;
+    const last = this.#last instanceof Promise ? null : this.#last;
     const now = last?.now;
-    if (!now || now.finish === "stop")
+    if (!last || !now || now.finish === "stop")
       throw new InputError(
         "resume: got no reply that was cut, want one that ended by maxTokens or an abort. Use generate.",
       );
@@ -109,25 +154,35 @@ export class ChatSession implements Session {
     return this.#start(asked, { started: performance.now(), signal, constraint, rested: run.rested });
   }
 
-  #start(asked: Asked, { started, signal, constraint, rested = null }: Start): Generation {
+  #start(asked: Asked, start: Start): Generation {
+    const { reply, last } = this.#begin(asked, start);
+    this.#last = last;
+    return reply;
+  }
+
+  #begin(asked: Asked, { started, signal, constraint, rested = null }: Start): { reply: Reply; last: LastReply } {
     const { engine, tokenizer, price } = this.#speaker;
-    const { request, stop } = asked;
+    const { request, stop, shown = request.prompt } = asked;
     const text = new TextStream(tokenizer, stop);
     const run = engine.generate(request, signal, rested);
-    const reply = new Reply(run, text, request, {
-      started,
-      price: () => price(request.prompt.length, run.goneOn),
-    });
+    const reply = new Reply(
+      run,
+      text,
+      { ...request, prompt: shown },
+      {
+        started,
+        price: () => price(shown.length, run.goneOn),
+      },
+    );
     this.#running.add(reply);
     // A failure also reaches those who iterate; without a handler this promise would count as unhandled.
     const ended = reply.result.catch(() => null);
     const last: LastReply = { asked, ended, now: null, run, constraint };
-    this.#last = last;
     void ended.then((now) => {
       last.now = now;
       this.#running.delete(reply);
     });
-    return reply;
+    return { reply, last };
   }
 
   #check(): void {
@@ -138,10 +193,11 @@ export class ChatSession implements Session {
   }
 
   async conversation(): Promise<Conversation | null> {
-    const ended = await this.#last?.ended;
-    if (!ended) return null;
+    const last = await this.#last;
+    const ended = await last?.ended;
+    if (!last || !ended) return null;
     const { text, tokens, finish } = ended;
-    return { prompt: this.#last!.asked.prompt, reply: { text, tokens, finish } };
+    return { prompt: last.asked.prompt, reply: { text, tokens, finish } };
   }
 
   fork(): Session {
@@ -151,21 +207,27 @@ export class ChatSession implements Session {
 
   async save(name: string): Promise<SavedSession> {
     this.#check();
-    return this.#speaker.save(name, this.#last);
+    return this.#speaker.save(name, await this.#last);
   }
 
   dispose(): void {
     this.#disposed = true;
     for (const reply of this.#running) reply.abort();
-    this.#speaker.engine.release(this.#last?.run.rested ?? null);
+    const last = this.#last instanceof Promise ? null : this.#last;
+    this.#speaker.engine.release(last?.run.rested ?? null);
   }
 }
 
-function toRequest(speaker: Speaker, prompt: Prompt, options: GenerateOptions): Request {
+function toRequest(
+  speaker: Speaker,
+  { tokens, pictures }: Pick<SeenPrompt, "tokens"> & Partial<SeenPrompt>,
+  options: GenerateOptions,
+): Request {
   const { maxTokens = Infinity, ignoreEnd = false, reuse = true, attended = false, onPrefill } = options;
   const constraint = checkConstraint(speaker, options);
   return {
-    prompt: promptTokens(speaker, prompt),
+    prompt: tokens,
+    ...(pictures && { pictures }),
     maxTokens: maxTokens === Infinity ? speaker.engine.context : maxTokens,
     endTokens: ignoreEnd ? new Set<number>() : speaker.endTokens,
     sampling: completeSampling(options),
@@ -207,6 +269,8 @@ function checkTop({ engine }: Speaker, top: number): number {
 export function promptTokens(speaker: Speaker, prompt: Prompt): number[] {
   if ("tokens" in prompt) return [...prompt.tokens];
   if ("text" in prompt) return speaker.tokenizer.encode(prompt.text);
+  if (hasPictures(prompt))
+    throw new InputError("messages: got a picture, want text alone here. Leave it out.", { code: "bad-prompt" });
   return speaker.tokenizer.encode(render(speaker, prompt), { addSpecial: false });
 }
 
@@ -218,5 +282,5 @@ export function render({ template }: Pick<Language, "template">, prompt: ChatPro
     });
   }
   const { messages, ...options } = prompt;
-  return template.render(messages, { ...options, addGenerationPrompt: true });
+  return template.render(plainMessages(messages), { ...options, addGenerationPrompt: true });
 }

@@ -2,11 +2,11 @@
 import { InputError } from "../errors.ts";
 import type { Request } from "./sequence.ts";
 
-export type Asked = Pick<Request, "prompt" | "maxTokens" | "forced" | "begun">;
+export type Asked = Pick<Request, "prompt" | "pictures" | "maxTokens" | "forced" | "begun">;
 
 /** Throws InputError where the request cannot succeed in `context` tokens of so many ids, with `repeatRows` for repeating its prompt. */
 export function checkRequest(
-  { prompt, maxTokens, forced = [], begun = [] }: Asked,
+  { prompt, pictures = [], maxTokens, forced = [], begun = [] }: Asked,
   { context, vocabulary, repeatRows = 0 }: Record<"context" | "vocabulary", number> & { repeatRows?: number },
 ): void {
   if (prompt.length === 0)
@@ -33,7 +33,8 @@ export function checkRequest(
       { code: "context-too-small" },
     );
   }
-  checkIds("prompt", prompt, vocabulary);
+  // rows of pictures were given their numbers by the chat room
+  checkIds("prompt", pictures.length > 0 ? prompt.filter((token) => !(token >= vocabulary)) : prompt, vocabulary);
   checkIds("continuation", forced, vocabulary);
 }
 

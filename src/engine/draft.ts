@@ -97,7 +97,8 @@ export class Draft {
     const [promptEnd, made, arrivals] = [this.#promptEnd, this.#made, this.#arrivals];
     const retiring = this.#retire(decodeRows);
     const attended = running.filter(({ request }) => request.attended).map(numberOf);
-    const changes = { lists, moves, arrivals, standing };
+    const pictures = (this.#chunk ?? this.#part)?.sequence.request.pictures;
+    const changes = { lists, moves, arrivals, standing, ...(pictures && { pictures }) };
     const batch = { rows, decodeRows, logitRows, ...changes, promptEnd, repeated, retiring, made, attended };
     return { batch, owners: this.#owners, entered: this.#entered, chunk };
   }
@@ -123,10 +124,11 @@ export class Draft {
   /** Its rows lie behind the prompt, where what follows is written over them. */
   #runPart({ sequence, part }: { sequence: Sequence; part: Part }): Repeated {
     const { length: tokens } = sequence.cache;
-    const isFirst = sequence.repeated(part);
-    for (const [i, token] of part.tokens.entries()) this.#row(sequence, token, tokens + i);
-    if (part.end === tokens) this.#endPrompt(sequence, part.tokens.length);
-    return { sequence: numberOf(sequence), tokens, rows: part.tokens.length, isFirst };
+    const { tokens: repeated, ...where } = part;
+    sequence.repeated(part);
+    for (const [i, token] of repeated.entries()) this.#row(sequence, token, tokens + i);
+    if (part.end === tokens) this.#endPrompt(sequence, repeated.length);
+    return { sequence: numberOf(sequence), tokens, ...where, rows: repeated.length };
   }
 
   #reserve(sequence: Sequence, count: number): void {
@@ -134,8 +136,11 @@ export class Draft {
   }
 
   #endPrompt(sequence: Sequence, rows: number): void {
-    const kept = sequence.cache.keep(numberOf(sequence));
-    if (kept) this.#promptEnd = { sequence: numberOf(sequence), tokens: sequence.cache.length, rows, kept };
+    const { cache } = sequence;
+    const kept = cache.keep(numberOf(sequence));
+    if (!kept) return;
+    const decide = (tokens: readonly number[]) => cache.decide(kept, tokens);
+    this.#promptEnd = { sequence: numberOf(sequence), tokens: cache.length, rows, kept, decide };
   }
 
   /** Of the replies that go on in this step, the page that has waited longest. */

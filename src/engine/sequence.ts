@@ -4,7 +4,7 @@ import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Parked } from "../kv/parked.ts";
 import type { Retention } from "../kv/plan.ts";
 import type { Residence } from "../kv/residence.ts";
-import type { Allowed, RowSampling, Sampled } from "../model/model.ts";
+import type { Allowed, Picture, RowSampling, Sampled } from "../model/model.ts";
 import { Feed } from "./feed.ts";
 import { type Part, partFrom } from "./repeat.ts";
 
@@ -19,7 +19,9 @@ export interface TokenConstraint {
 }
 
 export interface Request {
+  /** Tokens beyond the vocabulary are rows of `pictures`. */
   prompt: readonly number[];
+  pictures?: readonly Picture[];
   maxTokens: number;
   /** Generation ends with any of these; the token itself is reported. */
   endTokens: ReadonlySet<number>;
@@ -116,11 +118,9 @@ export class Sequence {
     return partFrom(this.#repeatedTokens, { prompt, opening: this.#opening, rows });
   }
 
-  /** This part is being repeated. Whether it is the first. */
-  repeated({ end }: Part): boolean {
-    const isFirst = this.#repeatedTokens === 0;
+  /** This part is being repeated. */
+  repeated({ end }: Part): void {
     this.#repeatedTokens = end;
-    return isFirst;
   }
 
   get promptEnded(): boolean {

@@ -838,6 +838,49 @@ export const attn_weights_back = {
   }
 } as const;
 
+export const attn_whole = {
+  "name": "attn_whole",
+  "bindings": {
+    "qkv": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "out": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 8,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 4,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "H": 12
+  },
+  "tiles": {
+    "E": 64
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/attn_whole"
+    ]
+  }
+} as const;
+
 export const clip = {
   "name": "clip",
   "bindings": {
@@ -1161,6 +1204,39 @@ export const gather = {
     "pack": "spare",
     "files": [
       "rows/gather"
+    ]
+  }
+} as const;
+
+export const gelu = {
+  "name": "gelu",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 1,
+    "size": 4,
+    "fields": {
+      "count": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/gelu",
+      "lib/gates"
     ]
   }
 } as const;
@@ -2144,6 +2220,52 @@ export const kvmerger_merge = {
   }
 } as const;
 
+export const layer_norm = {
+  "name": "layer_norm",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "weight": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "bias": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 4,
+    "fields": {
+      "eps": {
+        "offset": 0,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "D": 768
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/layer_norm",
+      "lib/row_sum"
+    ]
+  }
+} as const;
+
 export const logit_adjust = {
   "name": "logit_adjust",
   "bindings": {
@@ -2461,6 +2583,67 @@ export const pack_float = {
   }
 } as const;
 
+export const patch_pixels = {
+  "name": "patch_pixels",
+  "bindings": {
+    "pixels": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 28,
+    "fields": {
+      "side": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "scaleR": {
+        "offset": 4,
+        "type": "f32"
+      },
+      "scaleG": {
+        "offset": 8,
+        "type": "f32"
+      },
+      "scaleB": {
+        "offset": 12,
+        "type": "f32"
+      },
+      "shiftR": {
+        "offset": 16,
+        "type": "f32"
+      },
+      "shiftG": {
+        "offset": 20,
+        "type": "f32"
+      },
+      "shiftB": {
+        "offset": 24,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "P": 16
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/patch_pixels"
+    ]
+  }
+} as const;
+
 export const peak_copy = {
   "name": "peak_copy",
   "bindings": {
@@ -2531,6 +2714,44 @@ export const peak_fma = {
     "pack": "peak",
     "files": [
       "peak/peak_fma"
+    ]
+  }
+} as const;
+
+export const pixel_shuffle = {
+  "name": "pixel_shuffle",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 4,
+    "fields": {
+      "side": {
+        "offset": 0,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "S": 4,
+    "D": 768
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "vision",
+    "files": [
+      "vision/pixel_shuffle"
     ]
   }
 } as const;
@@ -5580,8 +5801,8 @@ export const unpack = {
   }
 } as const;
 
-export const window_score = {
-  "name": "window_score",
+export const window_density = {
+  "name": "window_density",
   "bindings": {
     "q": {
       "binding": 0,
@@ -5603,7 +5824,7 @@ export const window_score = {
       "binding": 4,
       "type": "read-only-storage"
     },
-    "scores": {
+    "counts": {
       "binding": 5,
       "type": "storage"
     }
@@ -5660,12 +5881,144 @@ export const window_score = {
         "offset": 44,
         "type": "u32"
       },
-      "joins": {
+      "scale": {
+        "offset": 48,
+        "type": "f32"
+      },
+      "log": {
+        "offset": 52,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 48,
+    "E": 64,
+    "KV_BITS": 16,
+    "H": 9,
+    "R": 3
+  },
+  "tiles": {
+    "QUERIES": 8
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/window_density",
+      "lib/list",
+      "lib/seen",
+      "lib/window_scores",
+      "lib/page",
+      "lib/page_slot",
+      "lib/four_keys"
+    ]
+  }
+} as const;
+
+export const window_score = {
+  "name": "window_score",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "kv": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "scores": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 72,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "queries": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pages": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 40,
+        "type": "u32"
+      },
+      "gapAt": {
+        "offset": 44,
+        "type": "u32"
+      },
+      "gap": {
         "offset": 48,
         "type": "u32"
       },
-      "scale": {
+      "endAt": {
         "offset": 52,
+        "type": "u32"
+      },
+      "endGap": {
+        "offset": 56,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 60,
+        "type": "u32"
+      },
+      "joins": {
+        "offset": 64,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 68,
         "type": "f32"
       }
     }
@@ -5688,6 +6041,7 @@ export const window_score = {
     "files": [
       "kv/window_score",
       "lib/list",
+      "lib/counted",
       "lib/seen",
       "lib/joined",
       "lib/window_scores",
@@ -5724,7 +6078,7 @@ export const window_sums = {
   },
   "params": {
     "binding": 5,
-    "size": 52,
+    "size": 68,
     "fields": {
       "firstRow": {
         "offset": 0,
@@ -5770,12 +6124,28 @@ export const window_sums = {
         "offset": 40,
         "type": "u32"
       },
-      "window": {
+      "gapAt": {
         "offset": 44,
         "type": "u32"
       },
-      "scale": {
+      "gap": {
         "offset": 48,
+        "type": "u32"
+      },
+      "endAt": {
+        "offset": 52,
+        "type": "u32"
+      },
+      "endGap": {
+        "offset": 56,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 60,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 64,
         "type": "f32"
       }
     }
@@ -5797,6 +6167,7 @@ export const window_sums = {
     "files": [
       "kv/window_sums",
       "lib/list",
+      "lib/counted",
       "lib/seen",
       "lib/joined",
       "lib/window_scores",

@@ -179,6 +179,7 @@ export class Program<D extends object> {
     const starts = this.#starts(sizes);
     for (const [i, first] of [0, ...starts].entries()) {
       if (i > 0) await this.#dispatches[first]!.awaits!.work(sizes);
+      if (i > 0) this.prepare(sizes); // what the CPU did may say what follows
       const encoder = this.#gpu.device.createCommandEncoder();
       const pass = encoder.beginComputePass();
       this.encode(pass, first, starts[i]);

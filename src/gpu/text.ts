@@ -16,6 +16,7 @@ const PACKS = {
   spare: () => import("./packs/spare.gen.ts"),
   students: () => import("./packs/students.gen.ts"),
   tiles: () => import("./packs/tiles.gen.ts"),
+  vision: () => import("./packs/vision.gen.ts"),
 };
 
 /** Files of shaders/ by name, without .wgsl, or texts that stand in for them, in order. */

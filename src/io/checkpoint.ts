@@ -29,6 +29,8 @@ export interface Checkpoint {
   tokenizer: { json: unknown; config: Record<string, unknown>; added: Record<string, unknown> } | null;
   /** Jinja source. */
   chatTemplate: string | null;
+  /** preprocessor_config.json, of a model that sees in a way that the engine knows; else null. */
+  preprocessor: Record<string, unknown> | null;
   /** The tokenizer.* metadata of a GGUF: numbers, booleans, strings and plain arrays of them. */
   gguf: ReadonlyMap<string, unknown> | null;
   /** By Hugging Face name, in file order: the order in which reading is cheapest. */
@@ -127,7 +129,7 @@ export function openContext(options: OpenOptions): SourceContext {
 
 interface OpenedFiles extends Pick<
   Checkpoint,
-  "name" | "config" | "generationConfig" | "tokenizer" | "chatTemplate" | "gguf" | "others"
+  "name" | "config" | "generationConfig" | "tokenizer" | "chatTemplate" | "preprocessor" | "gguf" | "others"
 > {
   tensors: readonly StoredTensor[];
 }
@@ -153,6 +155,8 @@ async function openFolder(folder: Folder, options: OpenOptions): Promise<OpenedF
     generationConfig,
     tokenizer: json && { json, ...(await withOlder(folder, texts, tokenizerConfig)) },
     chatTemplate: jinja ?? inConfig,
+    preprocessor:
+      "vision_config" in config ? await (await uncommon()).seeing(config, (path) => texts.object(path)) : null,
     gguf: null,
     // Last: its response stays open, and the first tensor is read on from the header.
     ...(await openTensors(folder, texts, signal)),

@@ -91,9 +91,21 @@ export class KeptPart {
     assert(!this.any, "a part of a prompt is kept once, in private pages");
     const place = this.#takeRegion(prompt, number, retention.liveFrom);
     if (!place) return null;
-    this.#next = { ...retention, ...place, pages: this.#pool.take(retention.tokens.map(blocksFor)) };
+    const { most, ...plain } = retention;
+    const tokens = most ?? plain.tokens;
+    this.#next = { ...plain, tokens, ...place, pages: this.#pool.take(tokens.map(blocksFor)) };
     this.#madeFor = retention.liveFrom;
     return this.#next;
+  }
+
+  /** What each list of `ending` keeps is known: pages beyond that go back, unless the sequence is over. */
+  decide(ending: KeptPages, tokens: readonly number[]): KeptPages {
+    const needed = (column: number) => blocksFor(tokens[column]!);
+    const kept = { ...ending, tokens, pages: ending.pages.map((own, column) => own.slice(0, needed(column))) };
+    if (this.#next !== ending) return kept;
+    this.#pool.release(ending.pages.map((own, column) => own.slice(needed(column))));
+    this.#next = kept;
+    return kept;
   }
 
   #takeRegion(

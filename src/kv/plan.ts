@@ -13,6 +13,8 @@ export interface Tier {
 export interface Retention {
   /** [columns] tokens kept in each list of those before page `liveFrom`; ceil(tokens / 32) ≤ liveFrom. */
   tokens: readonly number[];
+  /** Where that is found out at the prompt's end: [columns] the most; `tokens` is what they keep together, spread evenly. */
+  most?: readonly number[];
   /** Pages before this one are given up; those from it on stay as they are. 0: all stay, and only what follows is the sequence's own. */
   liveFrom: number;
 }

@@ -275,6 +275,11 @@ export class Residence implements Holder {
     return this.kept?.keep(this.tokens, number) ?? null;
   }
 
+  /** See `KeptPart`; `ending` is what `keep` gave. */
+  decide(ending: KeptPages, tokens: readonly number[]): KeptPages {
+    return this.kept!.decide(ending, tokens);
+  }
+
   overdue(position: number): number {
     return this.kept?.overdue(position) ?? -1;
   }

@@ -54,6 +54,12 @@ export interface PromptEndSizes {
   /** First of the rows that decide, and how many there are: as many as any system wants, or has the prompt's last chunk. */
   windowAt: number;
   windowRows: number;
+  /** Of these, the rows behind the last picture; all where there is none among them, or nothing behind it. */
+  question: number;
+  /** Where lists are decided together: [stores] tokens that each list of a store chooses, once that is known. */
+  chosen?: readonly number[];
+  /** Says it: [columns] tokens of each list. The moves that follow are made by it. */
+  decide?: (tokens: readonly number[]) => void;
 }
 
 export interface RepeatedSizes {
@@ -61,9 +67,12 @@ export interface RepeatedSizes {
   sequence: number;
   /** Tokens of the prompt. */
   tokens: number;
-  /** This part of it is the first. */
-  isFirst: boolean;
-  /** The rows that repeat, behind the prompt, and the first of them. */
+  /** Tokens of it that steps before have repeated. */
+  start: number;
+  /** The rows repeat tokens from … end − 1, some of them once more. */
+  from: number;
+  end: number;
+  /** How many rows there are, behind the prompt, with what asks for it; and the first of them. */
   rows: number;
   rowAt: number;
 }
@@ -181,6 +190,11 @@ export interface Retaining {
   /** What stays of a prompt of `tokens` tokens; null: all of it. */
   retain(tokens: number): Retention | null;
   merging?: Merging;
+  /**
+   * How many tokens a list keeps is found out at the prompt's end, within what `retain` says at most: `select` of all stores runs
+   * once the last layer has, and calls `promptEnd.decide` in a pause of its first dispatch.
+   */
+  together?: boolean;
   /**
    * What stays rests on no question: once its prompt has been read, a sequence repeats it, in steps of at most `windowRows` rows
    * that are dropped again, and `select` runs with the last of them. Later turns go on from what stays.

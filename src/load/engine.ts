@@ -22,7 +22,8 @@ import type {
   Sharing,
   SwiftKv,
 } from "../api.ts";
-import { ChatSession, type LastReply, render, type Speaker } from "../chat/session.ts";
+import type { PictureReader } from "../chat/parts.ts";
+import { ChatSession, type Last, render, type Speaker } from "../chat/session.ts";
 import { TokenEngine } from "../engine/engine.ts";
 import { OPENING } from "../engine/repeat.ts";
 import { assert, DeviceLostError, InputError } from "../errors.ts";
@@ -45,6 +46,7 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
     context: bounds.context,
     trainedContext: config.context,
     hasChatTemplate: language.template !== null,
+    seesPictures: config.vision !== null,
     templateVariables: language.template?.variables ?? [],
     swiftkv: config.swiftkv,
     kvShape: kvModelOf(config),
@@ -85,6 +87,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     delete: async (id) => (await this.#saving()).keptPrefixes.delete(id),
   };
   #grammars: Promise<Grammars> | null = null;
+  #pictures: Promise<PictureReader> | null = null;
   #completions: Promise<ChatCompletions> | null = null;
   /** Of `chat.completions`. */
   #replies: Session | null = null;
@@ -102,6 +105,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
       price,
       engine: new TokenEngine(transformer, openingOf(loaded)),
       grammars: () => this.#openGrammars(),
+      pictures: config.vision && (() => this.#openPictures()),
       open: (last) => this.#session(last),
       save: async (name, last) => (await this.#saved()).save(name, last),
     };
@@ -163,6 +167,14 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
       import("../chat/tools/formats.ts"),
     ]).then(
       ([{ Grammars }, { MARKS }]) => new Grammars({ tokenizer, size: config.vocabulary, endTokens, marks: MARKS }),
+    ));
+  }
+
+  #openPictures(): Promise<PictureReader> {
+    const { config, language } = this.#loaded;
+    return (this.#pictures ??= import("../chat/pictures.ts").then(
+      ({ Pictures, sightOf }) =>
+        new Pictures(language, sightOf(config.vision!, language.preprocessor ?? {}, config.vocabulary)),
     ));
   }
 
@@ -232,7 +244,7 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     return this.#session();
   }
 
-  #session(last: LastReply | null = null): ChatSession {
+  #session(last: Last = null): ChatSession {
     this.#check();
     const session = new ChatSession(this.#speaker, last);
     this.#sessions.add(session);

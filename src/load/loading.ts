@@ -7,7 +7,7 @@ import { Gpu } from "../gpu/device.ts";
 import type { Checkpoint } from "../io/checkpoint.ts";
 import { Damaged } from "../io/files/bytes.ts";
 import { layoutOf } from "../kv/systems/swiftkv/layout.ts";
-import { nameWeights } from "../model/names.ts";
+import { nameAll } from "../model/names.ts";
 import { WeightLoader } from "../model/weights/loader.ts";
 import { openReporting, readShape, type Shape } from "./open.ts";
 import { readLanguage, samplingDefaults } from "./read.ts";
@@ -140,7 +140,7 @@ async function loadModel(
 ): Promise<RunningModel & Identified> {
   const { signal, report } = making;
   const loader = new WeightLoader(gpu, checkpoint, settings.weights);
-  const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
+  const weights = await nameAll(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
   // Before the download, so that a cache too large for this adapter is known at once.
   const early = student ? null : await assemble(gpu, config, weights, settings, loader);
   await loadCompiling(

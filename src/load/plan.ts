@@ -8,7 +8,7 @@ import { parseRecipe } from "../kv/parse.ts";
 import type { Room } from "../kv/room.ts";
 import type { Recipe } from "../kv/recipe.ts";
 import { layoutOf } from "../kv/systems/swiftkv/layout.ts";
-import { nameWeights } from "../model/names.ts";
+import { nameAll } from "../model/names.ts";
 import type { Transformer } from "../model/transformer.ts";
 import type { TensorSource } from "../model/weights/loader.ts";
 import { WeightLoader } from "../model/weights/loader.ts";
@@ -53,7 +53,7 @@ async function usedBy({ device, tensors, settings, options, ...shape }: Candidat
   const gpu = Gpu.paper(device);
   const loader = new WeightLoader(gpu, tensors, settings.weights);
   const { teacher = false } = options;
-  const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
+  const weights = await nameAll(loader, config, layoutOf(config.layers, config.swiftkv), { teacher });
   const { transformer, bounds } = student
     ? await assembleStudent(gpu, { ...config, swiftkv: student }, weights, settings, stored?.fit ?? null)
     : await assemble(gpu, config, weights, settings, loader);

@@ -18,7 +18,8 @@ export async function readConfig(
   swiftkv: LoadOptions["swiftkv"],
 ): Promise<{ config: ModelConfig; student: SwiftKv | null }> {
   const rope = await readRope(checkpoint);
-  const parse = (trained: boolean): Promise<ModelConfig> => parseConfig(checkpoint.config, { rope, swiftkv: trained });
+  const parse = (trained: boolean): Promise<ModelConfig> =>
+    parseConfig(checkpoint.config, { rope, swiftkv: trained, preprocessor: checkpoint.preprocessor });
   const config = await parse(swiftkv !== false);
   if (swiftkv === true && !config.swiftkv) {
     throw new InputError(
@@ -45,7 +46,7 @@ export async function readLanguage(
   checkpoint: Checkpoint,
   onFiles: (files: TokenizerFiles, template: string | null) => void = () => {},
 ): Promise<Language> {
-  const { tokenizer, gguf, chatTemplate, generationConfig, config, name } = checkpoint;
+  const { tokenizer, gguf, chatTemplate, generationConfig, config, name, preprocessor } = checkpoint;
   const files = tokenizer ?? (gguf && (await import("../text/gguf.ts")).tokenizerFromGguf(gguf));
   if (!files) throw new ModelError(`${name}: no tokenizer; got no tokenizer.json, want one beside config.json.`);
   const made = await Tokenizer.create(files);
@@ -54,7 +55,8 @@ export async function readLanguage(
   const ends = [generationConfig.eos_token_id, config.eos_token_id].flat().filter((id) => typeof id === "number");
   const named = made.specials.eos_token === undefined ? null : made.idOf(made.specials.eos_token);
   const byText = gguf ? endsByText(made) : [];
-  return { tokenizer: made, template, endTokens: new Set([...ends, ...(named === null ? [] : [named]), ...byText]) };
+  const endTokens = new Set([...ends, ...(named === null ? [] : [named]), ...byText]);
+  return { tokenizer: made, template, endTokens, preprocessor };
 }
 
 async function readTemplate(source: string, specials: Tokenizer["specials"]): Promise<Language["template"]> {

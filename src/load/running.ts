@@ -13,6 +13,7 @@ import { Later } from "../later.ts";
 import { basis } from "../model/layer/attention.ts";
 import { placing } from "../model/layer/qkv.ts";
 import { Variants } from "../model/ops/variants.ts";
+import type { PictureRows } from "../model/vision/pictures.ts";
 import { Transformer } from "../model/transformer.ts";
 import type { Turn } from "../model/trial.ts";
 import { DEFAULT_CONTEXT, type Settings } from "./settings.ts";
@@ -61,8 +62,22 @@ export async function assemble(
   if (kv.sealed || !isWritten(kv.kept)) await basis.load();
   for (const system of kv.systems) nameSystemWeights(system, tensors);
   const variants = await Variants.of(gpu, config, kv.written.bits);
-  const transformer = new Transformer(gpu, config, weights, variants, { ...bounds, kv, arenaBytes, reserve });
+  const pictures = await picturesOf(gpu, config, weights, variants, bounds.rows);
+  const options = { ...bounds, kv, arenaBytes, reserve, pictures };
+  const transformer = new Transformer(gpu, config, weights, variants, options);
   return { config, weights, variants, transformer, recipe, bounds };
+}
+
+async function picturesOf(
+  gpu: Gpu,
+  { vision: config, vocabulary, hiddenSize: width }: ModelConfig,
+  { vision: weights }: Weights,
+  variants: Variants,
+  rows: number,
+): Promise<PictureRows | null> {
+  if (!config || !weights) return null;
+  const { PictureRows } = await import("../model/vision/pictures.ts");
+  return new PictureRows({ gpu, config, weights, variants, vocabulary, width, rows });
 }
 
 function nameSystemWeights({ name, weights }: KvSystem, tensors: SystemTensors | null): void {

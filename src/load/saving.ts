@@ -101,6 +101,8 @@ export class Saved {
     if (!last || !ended)
       throw new InputError("save: got a session without a reply that has ended, want one. Generate first.");
     const { prompt, request, stop } = last.asked;
+    if (request.pictures)
+      throw new InputError("save: got a conversation with pictures, want one of text alone: pictures are not kept.");
     const { sampling, top = 0, endTokens } = request;
     const given = { prompt: [...request.prompt], sampling, top, endTokens: [...endTokens] };
     const { text, tokens, logprobs, finish } = ended;

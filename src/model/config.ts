@@ -5,6 +5,7 @@ import { shapeProblem } from "../kv/systems/swiftkv/layout.ts";
 import type { Sizes, Traits } from "./families/family.ts";
 import { plainTraits } from "./families/family.ts";
 import { familyOf } from "./families/index.ts";
+import type { VisionConfig } from "./families/vision.ts";
 import { type Json, Reader } from "./reader.ts";
 import { fetchScalings, type RopeTensors, turnedWidth } from "./rotation.ts";
 
@@ -15,6 +16,8 @@ export interface ModelConfig extends Sizes, Traits {
   tiedEmbeddings: boolean;
   /** SwiftKV with fewer own layers than L, else null. */
   swiftkv: SwiftKv | null;
+  /** How it sees pictures; null: it does not. */
+  vision: VisionConfig | null;
 }
 
 /** Values of a head fill whole words of a page, of 4 bits each too. */
@@ -23,9 +26,10 @@ const HEAD_ALIGN = 8;
 /** Throws UnsupportedError for an architecture or option we do not have, ModelError for a malformed file. */
 export async function parseConfig(
   json: Json,
-  options: { rope?: RopeTensors; swiftkv?: boolean } = {},
+  options: { rope?: RopeTensors; swiftkv?: boolean; preprocessor?: Json | null } = {},
 ): Promise<ModelConfig> {
-  const text = textConfig(new Reader(json));
+  const whole = new Reader(json);
+  const text = textConfig(whole);
   const { architecture, family } = await familyOf(text);
   const config = text.withDefaults(family.defaults ?? {});
   await fetchScalings(config);
@@ -40,6 +44,7 @@ export async function parseConfig(
     headWidth: alignUp(sizes.fileHeadWidth, HEAD_ALIGN),
     tiedEmbeddings: config.flag("tie_word_embeddings", false),
     swiftkv: options.swiftkv === false ? null : swiftkvOf(config, sizes.layers, architecture),
+    vision: options.preprocessor ? (await import("./families/vision.ts")).visionOf(whole, options.preprocessor) : null,
   };
 }
 

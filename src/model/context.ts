@@ -9,6 +9,8 @@ import type { KvSystem, SystemContext } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Scratch } from "./ops/linear.ts";
 import type { Variants } from "./ops/variants.ts";
+import type { PictureRows } from "./vision/pictures.ts";
+import type { VisionWeights } from "./vision/weights.ts";
 import type { Matrix, Vector } from "./weights/matrix.ts";
 
 /** A product whose outputs are heads: queries of its layer, keys and values for one or more stores. */
@@ -103,6 +105,8 @@ export interface Weights {
   undistilled: boolean;
   /** The projections themselves, where they were calibrated or trained here. */
   fit: Fit | null;
+  /** Null where the model sees no pictures. */
+  vision: VisionWeights | null;
 }
 
 /** Buffers of one step; all rows × width, f32. */
@@ -179,5 +183,7 @@ export interface ModelContext {
   ropes: { table: GPUBuffer; queryTurns: number }[];
   /** [sequences] u32: the token each sequence sampled last */
   tokens: GPUBuffer;
+  /** Null where the model sees no pictures. */
+  pictures: PictureRows | null;
   variants: Variants;
 }

@@ -57,9 +57,18 @@ export async function lower(model: ModelContext, most: RowClass): Promise<Progra
   return Program.build(model.gpu, `lower ${nameOf(most)}`, dispatches);
 }
 
-function embedding({ config, weights, activations, tokens, cache, spans }: ModelContext): AnyDispatch<Sizes>[] {
+function embedding({
+  config,
+  weights,
+  activations: { hidden },
+  tokens,
+  cache,
+  spans,
+  pictures,
+}: ModelContext): AnyDispatch<Sizes>[] {
   const rows = recordsOf(cache.lists, spans.lower);
-  return embedRows(weights.embedding, { rows, tokens, hidden: activations.hidden }, config.embeddingScale);
+  const seen = pictures ? [pictures.embed(rows, tokens, hidden)] : [];
+  return [...embedRows(weights.embedding, { rows, tokens, hidden }, config.embeddingScale), ...seen];
 }
 
 /** A layer's heads for every row, or the first ones. */

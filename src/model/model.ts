@@ -101,6 +101,8 @@ export interface PromptEnd {
   /** Rows of its last chunk. */
   rows: number;
   kept: KeptPages;
+  /** Where that is found out with this step: what is kept, by the tokens of each list, no more than `kept` has. */
+  decide?: (tokens: readonly number[]) => KeptPages;
 }
 
 /** A part of a prompt that has been read, repeated behind it; what these rows write is written over. */
@@ -108,8 +110,11 @@ export interface Repeated {
   sequence: number;
   /** Tokens of the prompt. */
   tokens: number;
+  /** Of those, how many steps before have repeated; and that this one repeats from … end − 1, some of them once more. */
+  start: number;
+  from: number;
+  end: number;
   rows: number;
-  isFirst: boolean;
 }
 
 /** A page of the reply of a decoding sequence that its lists lose after this step: what stands for it is made before. */
@@ -120,6 +125,14 @@ export interface Retiring extends RetiringPage {
 /** Where prompts are streamed: tokens of a sequence whose keys and values of later stores are made in a step. */
 export interface MadeTokens extends Made {
   sequence: number;
+}
+
+/** A picture of a prompt: its rows are tokens V + (first + tile)·T + row, T to a tile, in the order of its tiles. */
+export interface Picture {
+  /** Number of its first tile: of this engine, those of no other picture. */
+  first: number;
+  /** Pixels of each, row by row: red, green, blue and a byte that is not read, from the lowest on. */
+  tiles: readonly Uint32Array<ArrayBuffer>[];
 }
 
 /** One step. Rows of decoding sequences come first, then the rows of at most one prompt chunk. */
@@ -143,6 +156,8 @@ export interface Batch {
   made?: MadeTokens | null;
   /** Sequences that enter with a penalty or a bias: from this step on the counts and biases of their numbers are theirs. */
   arrivals: readonly Arrival[];
+  /** Those of the prompt of which it has a chunk. */
+  pictures?: readonly Picture[];
   /** Sequences of which it is counted what their decoding rows read of their prompts. */
   attended?: readonly number[];
 }

@@ -6,6 +6,19 @@ import type { Layer, QkvProjection, Weights } from "./context.ts";
 import { nameOrdinaryQkv, nameQkv, normPart } from "./layer/projection.ts";
 import type { VectorPart, WeightLoader } from "./weights/loader.ts";
 
+/** `nameWeights`, and what a model that sees needs for that. */
+export async function nameAll(
+  loader: WeightLoader,
+  config: ModelConfig,
+  layout: Layout,
+  options: { teacher?: boolean } = {},
+): Promise<Weights> {
+  const weights = nameWeights(loader, config, layout, options);
+  if (!config.vision) return weights;
+  const { nameVision } = await import("./vision/weights.ts");
+  return { ...weights, vision: nameVision(loader, config.vision, config.hiddenSize) };
+}
+
 /** Names what the model needs. The loader fetches it afterwards, in file order. `teacher`: SwiftKV's ordinary projections too. */
 export function nameWeights(
   loader: WeightLoader,
@@ -31,6 +44,7 @@ export function nameWeights(
     trained: swiftkv && { swiftkv, qkv: layers.map(({ qkv }) => qkv) },
     undistilled: false,
     fit: null,
+    vision: null,
   };
 }
 

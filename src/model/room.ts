@@ -11,6 +11,7 @@ import type { KvBounds } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelContext } from "./context.ts";
 import { type Batch, NoRoomError } from "./model.ts";
+import type { PictureRows } from "./vision/pictures.ts";
 import { queryTurnsOf, ropeTable } from "./ops/rope.ts";
 import type { Rotation } from "./rotation.ts";
 
@@ -21,6 +22,8 @@ export interface CacheOptions extends KvBounds {
   arenaBytes: number;
   /** Tokens that there is room for at first; null: what suits the kind of adapter. */
   reserve: number | null;
+  /** Null where the model sees no pictures. */
+  pictures: PictureRows | null;
 }
 
 /** `records`: of a step's rows, before the lists. */

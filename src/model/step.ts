@@ -46,8 +46,9 @@ export function sizesOf(model: ModelContext, batch: Batch, most: RowClass): Size
     inPlace: rows.length,
     queried: false,
     made: null,
+    ...(model.pictures?.has(rows) && { pictured: true }),
     attended: isAttended(batch),
-    promptEnd: promptEnd && endSizes(promptEnd, rows.length, model),
+    promptEnd: promptEnd && endSizes(promptEnd, rows.length, model, rows),
     repeated: repeatedSizes(batch, rows.length),
     retiring: retiringSizes(batch),
   };
@@ -83,7 +84,7 @@ export function upperSizesOf(
     queried: moved < 0 && isNarrow(classes.all),
     made,
     attended: isAttended(batch),
-    promptEnd: promptEnd && endSizes(promptEnd, count, model),
+    promptEnd: promptEnd && endSizes(promptEnd, count, model, rows),
     repeated: repeatedSizes(batch, count),
     retiring: retiringSizes(batch),
   };
@@ -141,12 +142,17 @@ const mostPages = (cache: KvCache, rows: readonly Row[]): number =>
   rows.reduce((most, { sequence, cacheIndex }) => Math.max(most, cache.longestList(sequence, cacheIndex + 1)), 1);
 
 function endSizes(
-  { sequence, tokens, rows, kept }: NonNullable<Batch["promptEnd"]>,
+  { sequence, tokens, rows, kept, decide }: NonNullable<Batch["promptEnd"]>,
   count: number,
-  { systems }: ModelContext,
+  { systems, cache, pictures }: ModelContext,
+  all: readonly Row[],
 ): PromptEndSizes {
   const windowRows = Math.min(windowRowsOf(systems), rows);
+  const behind = all.toReversed().findIndex((row) => pictures?.has([row]));
+  const isTogether = systems.some(({ retaining }) => retaining?.together);
   return {
+    ...(isTogether && { decide: (each: readonly number[]) => cache.prepareKept(decide!(each)) }),
+    question: behind > 0 ? Math.min(behind, windowRows) : windowRows,
     sequence,
     tokens,
     kept: Math.max(...kept.tokens),

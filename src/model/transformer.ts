@@ -93,6 +93,7 @@ export class Transformer implements Model {
       spans,
       ropes,
       tokens: this.#sampler.tokens,
+      pictures: options.pictures,
       variants,
     };
     cache.growsWith({ grow: (room) => growRopes(this.#model, room, this.cache.context) });
@@ -160,6 +161,7 @@ export class Transformer implements Model {
     await Promise.all(kinds.flatMap((kind) => allClasses(this.#gpu.profile).map((rows) => this.#program(kind, rows))));
     await this.#sampler.compileAll();
     this.#logitsReadback();
+    await this.#model.pictures?.build();
   }
 
   /** Takes over which kernel variants earlier visits found fastest on this adapter. Before `compile`. */
@@ -220,6 +222,7 @@ export class Transformer implements Model {
 
   async submit(batch: Batch): Promise<Launched> {
     this.#gpu.check();
+    await this.#model.pictures?.bring(batch.rows, batch.pictures ?? []);
     await this.#between.before(batch);
     const { cache } = this.#model;
     await this.reserve(roomOf(batch, cache)).catch(noRoom(batch, cache));
@@ -352,12 +355,11 @@ export class Transformer implements Model {
 
   /** Records: those of the rows that continue, then of all rows; and which rows continue, and whose logits are wanted. */
   #writeRows({ rows, logitRows }: Batch, continuing: readonly number[]): void {
-    const { activations, spans, cache } = this.#model;
-    const put = ({ position, cacheIndex, sequence, token }: Row, record: number) =>
-      this.#rows.set(
-        [position, cacheIndex, sequence, token === LAST_SAMPLED ? TOKEN_OF + sequence : token],
-        record * 4,
-      );
+    const { activations, spans, cache, pictures } = this.#model;
+    const put = ({ position, cacheIndex, sequence, token }: Row, record: number) => {
+      const id = token === LAST_SAMPLED ? TOKEN_OF + sequence : (pictures?.idOf(token) ?? token);
+      this.#rows.set([position, cacheIndex, sequence, id], record * 4);
+    };
     for (const [i, row] of rows.entries()) put(row, spans.lower.first + i);
     if (this.#hasUpper) for (const [i, row] of continuing.entries()) put(rows[row]!, i);
     const from = this.#hasUpper ? 0 : spans.lower.first;

@@ -108,7 +108,7 @@ test("what is not known, or not possible, is refused by its name before any work
     [{ messages: [{ role: "robot", content: "" }] }, /messages\[0\]\.role/],
     [
       { messages: [{ role: "user", content: [{ type: "image_url" }] }] },
-      /messages\[0\]\.content\[0\]\.type; got "image_url"/,
+      /messages\[0\]\.content\[0\]\.image_url\.url; got undefined, want a URL/,
     ],
     [{ messages: [{ role: "user", content: null }] }, /messages\[0\]\.content/],
     [{ n: 0 }, /n; got 0/],

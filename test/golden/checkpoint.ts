@@ -108,7 +108,7 @@ export function makeTensors(config: HubConfig, seed: number, dtype: StoredType =
 }
 
 /** Norms lie around 1, biases within ±0.5, matrices [out, in] within ±3/√in. */
-function fill(seed: number, name: string, shape: number[], dtype: StoredType): Float32Array {
+export function fill(seed: number, name: string, shape: number[], dtype: StoredType): Float32Array {
   const next = stream(`${seed}/${name}`);
   const scale = 3 / Math.sqrt(shape.at(-1)!);
   const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
@@ -122,7 +122,7 @@ function fill(seed: number, name: string, shape: number[], dtype: StoredType): F
 }
 
 /** x ← 1664525·x + 1013904223 mod 2³², begun at the 32-bit FNV-1a hash of `name`; each x becomes 2x/2³² − 1. */
-function stream(name: string): () => number {
+export function stream(name: string): () => number {
   let x = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name)) x = Math.imul(x ^ byte, 0x01000193) >>> 0;
   return () => {

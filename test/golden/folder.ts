@@ -8,10 +8,18 @@ const SPECIAL = ["<unk>", "<s>", "</s>"];
 export const letterOf = (id: number): string => String.fromCodePoint(0x100 + id);
 
 /** config.json, tokenizer.json (one letter per token), tokenizer_config.json, model.safetensors: name → content. */
-export function toFiles({ config, tensors }: Checkpoint, dtype: StoredType): Map<string, Uint8Array<ArrayBuffer>> {
+export const toFiles = (checkpoint: Checkpoint, dtype: StoredType): Map<string, Uint8Array<ArrayBuffer>> =>
+  folderOf(checkpoint, dtype, letterTokenizer(Number(checkpoint.config.vocab_size), SPECIAL, letterOf));
+
+/** The same with a tokenizer of the caller's. */
+export function folderOf(
+  { config, tensors }: Checkpoint,
+  dtype: StoredType,
+  tokenizer: unknown,
+): Map<string, Uint8Array<ArrayBuffer>> {
   return new Map([
     ["config.json", json(config)],
-    ["tokenizer.json", json(tokenizer(Number(config.vocab_size)))],
+    ["tokenizer.json", json(tokenizer)],
     [
       "tokenizer_config.json",
       json({ tokenizer_class: "PreTrainedTokenizerFast", bos_token: "<s>", eos_token: "</s>" }),
@@ -20,12 +28,13 @@ export function toFiles({ config, tensors }: Checkpoint, dtype: StoredType): Map
   ]);
 }
 
-function tokenizer(vocabulary: number): unknown {
-  const pieces = Array.from({ length: vocabulary }, (_, id) => [SPECIAL[id] ?? letterOf(id), id] as const);
+/** tokenizer.json with one letter for each token behind the special ones. */
+export function letterTokenizer(vocabulary: number, special: readonly string[], letter: typeof letterOf): unknown {
+  const pieces = Array.from({ length: vocabulary }, (_, id) => [special[id] ?? letter(id), id] as const);
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
   return {
     version: "1.0",
-    added_tokens: SPECIAL.map((content, id) => ({ id, content, ...flags })),
+    added_tokens: special.map((content, id) => ({ id, content, ...flags })),
     normalizer: null,
     pre_tokenizer: null,
     post_processor: null,
@@ -34,4 +43,4 @@ function tokenizer(vocabulary: number): unknown {
   };
 }
 
-const json = (value: unknown): Uint8Array<ArrayBuffer> => new TextEncoder().encode(JSON.stringify(value));
+export const json = (value: unknown): Uint8Array<ArrayBuffer> => new TextEncoder().encode(JSON.stringify(value));

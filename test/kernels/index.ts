@@ -33,8 +33,14 @@ import think_queries from "./kv/think_queries.ts";
 import { thinkReaders } from "./kv/think_read.ts";
 import think_seal from "./kv/think_seal.ts";
 import top_slots from "./kv/top_slots.ts";
+import window_density from "./kv/window_density.ts";
 import window_score from "./kv/window_score.ts";
 import window_sums from "./kv/window_sums.ts";
+import attn_whole from "./vision/attn_whole.ts";
+import gelu from "./vision/gelu.ts";
+import layer_norm from "./vision/layer_norm.ts";
+import patch_pixels from "./vision/patch_pixels.ts";
+import pixel_shuffle from "./vision/pixel_shuffle.ts";
 import rmsnorm from "./rows/rmsnorm.ts";
 import place_heads from "./heads/place_heads.ts";
 import trim from "./rows/trim.ts";
@@ -116,6 +122,7 @@ export const specs: readonly KernelSpec[] = [
   think_queries,
   think_seal,
   top_slots,
+  window_density,
   window_score,
   window_sums,
   rmsnorm,
@@ -168,6 +175,11 @@ export const specs: readonly KernelSpec[] = [
   teach_hidden,
   clip,
   adamw,
+  attn_whole,
+  gelu,
+  layer_norm,
+  patch_pixels,
+  pixel_shuffle,
 ];
 
 /** Kernels as they read sealed formats, too. */

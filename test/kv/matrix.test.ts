@@ -19,6 +19,7 @@ const TERMS: Readonly<Record<string, string>> = {
   shadow: "shadow:chunk=4,outliers=3,budget=16,local=16",
   snapkv: "snapkv:budget=50,window=8",
   think: "think:keep=0.6",
+  vlcache: "vlcache:keep=0.3,window=8",
 };
 
 const names = SYSTEMS.map(({ name }) => name);

@@ -11,7 +11,7 @@ const LIMIT = 80;
 const WHEN = {
   chat: "a model with a chat template",
   whole: "a GGUF file",
-  uncommon: "weights in several files, older tokenizers, no checkpoint",
+  uncommon: "weights in several files, older tokenizers, no checkpoint, models that see",
   names: "wrapped models, fused matrices, GGUF files",
   local: "files and folders that the user picks",
   stretched: "scaled rotations: Llama 3, yarn, longrope",
@@ -25,7 +25,6 @@ const WHEN = {
   tiles: "a GPU",
   remember: "tune: auto, the default",
   spare: "few models",
-  tiles: "a GPU",
   others: "few models",
   place: "few models",
   kv: "a recipe with a cache system",

@@ -17,6 +17,7 @@ import type { CompiledConstraint } from "../../grammar/constraint.ts";
 import type { ChatTemplate } from "../../text/chat.ts";
 import type { Speaker } from "../session.ts";
 import { formatOf } from "../tools/formats.ts";
+import { plainMessages } from "../parts.ts";
 import { promptOf } from "../tools/prompt.ts";
 import { Choice, type Piece } from "./choice.ts";
 import { callingOf, checkRequest, countOf, optionsOf, shapeOf } from "./request.ts";
@@ -100,7 +101,7 @@ function thinkingOf(template: ChatTemplate, { messages, ...options }: ChatPrompt
   if (!template.source.includes("<think>")) return null;
   return {
     begun: template
-      .render(messages, { ...options, addGenerationPrompt: true })
+      .render(plainMessages(messages), { ...options, addGenerationPrompt: true })
       .trimEnd()
       .endsWith("<think>"),
   };

@@ -6,6 +6,7 @@ import {
   type ResponseFormat,
   SAMPLING_FIELDS,
   type Tool,
+  type UserContent,
 } from "../../completions.ts";
 import { InputError } from "../../errors.ts";
 import type { Shape } from "../../grammar/shape.ts";
@@ -41,10 +42,15 @@ function checkMessage(message: ChatMessage, path: string): void {
   if (!["system", "developer", "user", "assistant", "tool"].includes(role)) throw wrong(`${path}.role`, role, "a role");
   const parts = typeof content === "string" || content === null ? [] : content;
   if (!Array.isArray(parts)) throw wrong(`${path}.content`, content, "a text or a list of parts");
-  const other = parts.findIndex((part) => part.type !== "text");
-  if (other >= 0)
-    throw wrong(`${path}.content[${other}].type`, parts[other].type, '"text": the model reads nothing else');
+  for (const [i, part] of parts.entries()) checkPart(part, role, `${path}.content[${i}]`);
   if (content === null && role !== "assistant") throw wrong(`${path}.content`, content, "a text");
+}
+
+function checkPart(part: Exclude<UserContent, string>[number], role: string, path: string): void {
+  if (part.type === "text") return;
+  if (part.type !== "image_url" || role !== "user")
+    throw wrong(`${path}.type`, part.type, '"text", or "image_url" of a user: the model reads nothing else');
+  if (typeof part.image_url?.url !== "string") throw wrong(`${path}.image_url.url`, part.image_url?.url, "a URL");
 }
 
 function checkTools({ tools, tool_choice: choice }: ChatCompletionRequest): void {

@@ -1,6 +1,6 @@
 // Conversations with tools as a model's chat template takes them.
-import type { ChatPrompt, Message } from "../../api.ts";
-import type { ChatMessage, TextContent, Tool, ToolCall } from "../../completions.ts";
+import type { ChatPrompt, ContentPart, Message } from "../../api.ts";
+import type { ChatMessage, Tool, ToolCall, UserContent } from "../../completions.ts";
 import type { ChatTemplate } from "../../text/chat.ts";
 
 /** The prompt of these messages. `tools`: those that the model may call. */
@@ -24,7 +24,7 @@ export function promptOf(
 function plainMessage(message: ChatMessage): Message {
   const { content = null, ...rest } = message;
   const role = message.role === "developer" ? "system" : message.role;
-  const plain = { ...rest, role, content: textOf(content) };
+  const plain = { ...rest, role, content: hasImage(content) ? content.map(plainPart) : textOf(content) };
   if (message.role !== "assistant" || !message.tool_calls) return plain;
   return { ...plain, tool_calls: message.tool_calls.map(plainCall) };
 }
@@ -52,8 +52,17 @@ function objectOr(text: string): unknown {
   }
 }
 
-export const textOf = (content: TextContent | null): string | null =>
-  content === null || typeof content === "string" ? content : content.map(({ text }) => text).join("");
+/** Of parts, the texts. */
+const textOf = (content: UserContent | null): string | null =>
+  content === null || typeof content === "string"
+    ? content
+    : content.map((part) => (part.type === "text" ? part.text : "")).join("");
+
+const hasImage = (content: UserContent | null): content is Exclude<UserContent, string> =>
+  Array.isArray(content) && content.some(({ type }) => type === "image_url");
+
+const plainPart = (part: Exclude<UserContent, string>[number]): ContentPart =>
+  part.type === "text" ? part : { type: "image", image: part.image_url.url };
 
 /** As Phi-4-mini has it: their definitions are a field of the system's message. */
 function toolsInSystem(messages: readonly Message[], tools: readonly Tool[]): Message[] {

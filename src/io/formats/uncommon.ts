@@ -28,6 +28,18 @@ export async function olderFiles(
   return { config: { ...config, ...names }, added: (await read("added_tokens.json")) ?? {} };
 }
 
+/** What transformers calls models whose way of seeing the engine knows. */
+const SEEING: readonly unknown[] = ["idefics3", "smolvlm"];
+
+/** How pictures are prepared for a model that sees; null where it does so in an unknown way. Newer checkpoints have it within processor_config.json. */
+export async function seeing(config: Json, read: (path: string) => Promise<Json | null>): Promise<Json | null> {
+  if (!SEEING.includes(config["model_type"])) return null;
+  const own = await read("preprocessor_config.json");
+  if (own) return own;
+  const within = (await read("processor_config.json"))?.["image_processor"];
+  return isObject(within) ? within : {};
+}
+
 /** The tensors of all files that model.safetensors.index.json names. */
 export async function openShards(folder: Folder, index: Json, signal?: AbortSignal): Promise<Tensors> {
   const shards: Tensors[] = [];

@@ -13,6 +13,7 @@ export async function openGguf(opened: ByteFile, signal?: AbortSignal) {
     generationConfig,
     tokenizer: null,
     chatTemplate,
+    preprocessor: null,
     gguf: new Map([...gguf.metadata].filter(([key]) => key.startsWith("tokenizer."))),
     tensors,
     others: new Map(),

@@ -8,6 +8,7 @@ import { minicache } from "./minicache/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
 import { shadow } from "./shadow/system.ts";
 import { think } from "./think/system.ts";
+import { vlcache } from "./vlcache/system.ts";
 
 export const SYSTEMS: readonly SystemDefinition[] = [
   kivi,
@@ -19,4 +20,5 @@ export const SYSTEMS: readonly SystemDefinition[] = [
   shadow,
   snapkv,
   think,
+  vlcache,
 ];

@@ -1,5 +1,6 @@
 // Where a recipe's systems stand in a layer.
 import { type AnyDispatch, onlyIf } from "../../gpu/program.ts";
+import type { Layout } from "../../kv/layout.ts";
 import { optional } from "../../kv/optional.ts";
 import type { Place, Retaining, SystemContext } from "../../kv/system.ts";
 import { readersOf } from "../../kv/systems/swiftkv/layout.ts";
@@ -23,19 +24,27 @@ const movesOf = ({ merging }: Retaining, store: number, context: SystemContext):
 /** Once the last layer has read a store: at the end of a prompt, which tokens stay, and their move, and what is chosen for lists; and what stands for a page that goes. */
 export function keepTokens(model: ModelContext, layer: number, span: Span): AnyDispatch<Sizes>[] {
   const { layout } = model.cache.shape;
-  const store = layout.reads[layer]!;
   const retaining = model.systems.find((system) => system.retaining)?.retaining;
   const choosing = model.systems.find((system) => system.choosing)?.choosing;
-  if ((!retaining && !choosing) || readersOf(layout, store).at(-1) !== layer) return [];
+  if (!retaining && !choosing) return [];
   const context = contextOf(model, span);
-  const ends = [
-    ...(retaining?.select(store, context) ?? []),
-    ...(choosing?.choose(store, context) ?? []),
-    ...(retaining ? movesOf(retaining, store, context) : []),
-  ];
-  const retires = retaining?.retiring?.take(store, context) ?? [];
-  return [
-    ...onlyIf(({ promptEnd }) => promptEnd !== null, ends),
-    ...onlyIf(({ retiring }) => retiring !== null, retires),
-  ];
+  return endingStores(layout, layer, retaining?.together ?? false).flatMap((store) => [
+    ...onlyIf(
+      ({ promptEnd }) => promptEnd !== null,
+      [
+        ...(retaining?.select(store, context) ?? []),
+        ...(choosing?.choose(store, context) ?? []),
+        ...(retaining ? movesOf(retaining, store, context) : []),
+      ],
+    ),
+    ...onlyIf(({ retiring }) => retiring !== null, retaining?.retiring?.take(store, context) ?? []),
+  ]);
+}
+
+/** Stores that no later layer reads; all of them with the last layer, where they are decided together. */
+function endingStores(layout: Layout, layer: number, together: boolean): number[] {
+  if (together && layer < layout.reads.length - 1) return [];
+  if (together) return Array.from({ length: layout.stores }, (_, store) => store);
+  const store = layout.reads[layer]!;
+  return readersOf(layout, store).at(-1) === layer ? [store] : [];
 }

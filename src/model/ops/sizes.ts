@@ -15,6 +15,8 @@ export interface Sizes extends StepSizes {
   chunkSplits: number;
   /** Numbers of the arenas that the rows' lists refer to. */
   arenas: readonly number[];
+  /** Some rows are those of pictures. */
+  pictured?: boolean;
   /** Past the boundary: rows 0 … inPlace−1 lie where they did, the others are gathered. */
   inPlace: number;
   /** Past the boundary: the first layer's queries have been made together with its keys and values. */

@@ -46,6 +46,8 @@ export interface MatrixPart {
   rows: number;
   /** Its rows are heads, laid out in this form. */
   heads?: HeadForm;
+  /** In the file, where that is not [rows, depth]. */
+  shape?: readonly number[];
 }
 
 /** Values of a vector that come from one tensor. */
@@ -56,6 +58,8 @@ export interface VectorPart {
   /** What is kept of them, `kept` values. Default: all, as they are. */
   as?: (values: Float32Array<ArrayBuffer>) => Float32Array<ArrayBuffer>;
   kept?: number;
+  /** In the file, where that is not [length]. */
+  shape?: readonly number[];
 }
 
 /** Raw bytes uploaded at once: bounds the staging buffer, whatever the tensor's size. */
@@ -124,8 +128,9 @@ export class WeightLoader {
   /** The rows of several tensors as the columns of one matrix: y = [A; B; …] · x in one product. */
   stacked(parts: readonly MatrixPart[], depth: number, { splits = false } = {}): Matrix {
     let columnOffset = 0;
-    const placements = parts.map(({ name, rows, heads }): Placement => {
-      const placement = { tensor: this.#find(name, [rows, depth]), columnOffset, columnMode: 0, heads } as const;
+    const placements = parts.map(({ name, rows, heads, shape = [rows, depth] }): Placement => {
+      const tensor = { ...this.#find(name, shape), shape: [rows, depth] };
+      const placement = { tensor, columnOffset, columnMode: 0, heads } as const;
       columnOffset += heads ? (rows / heads.fileWidth) * heads.width : rows;
       return placement;
     });
@@ -249,8 +254,11 @@ export class WeightLoader {
     return buffer;
   }
 
-  #values({ name, length, as }: VectorPart, write: (values: Float32Array<ArrayBuffer>) => void): void {
-    const tensor = this.#find(name, [length]);
+  #values(
+    { name, length, as, shape = [length] }: VectorPart,
+    write: (values: Float32Array<ArrayBuffer>) => void,
+  ): void {
+    const tensor = this.#find(name, shape);
     if (!isFloat(tensor.type))
       throw new UnsupportedError(`weights: ${name}; got type ${tensor.type}, want F32, F16 or BF16.`);
     this.#job(tensor, async (bytes) => {

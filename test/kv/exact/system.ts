@@ -81,5 +81,8 @@ const format = (turned: boolean): SealedFormat => ({
 defineSystem({
   name: "exact",
   options: { recent: { least: 0, most: 4096, default: 16 }, turned: { least: 0, most: 1, default: 0 } },
-  create: ({ recent, turned }) => ({ name: "exact", sealed: () => ({ format: format(turned === 1), recent: recent! }) }),
+  create: ({ recent, turned }) => ({
+    name: "exact",
+    sealed: () => ({ format: format(turned === 1), recent: recent! }),
+  }),
 });

@@ -79,7 +79,16 @@ const kept = {
   pages: new PagePool(plan.privatePages!).take(retention.tokens.map(blocksFor)),
 };
 const system = kv.systems.at(-1)!;
-const end = { sequence: 0, region: 0, standing: 0, tokens, kept: retention.tokens[0]!, windowAt: 0, windowRows: 1 };
+const end = {
+  sequence: 0,
+  region: 0,
+  standing: 0,
+  tokens,
+  kept: retention.tokens[0]!,
+  windowAt: 0,
+  windowRows: 1,
+  question: 1,
+};
 
 const ask = () =>
   gpu.write(

@@ -2,7 +2,7 @@
 // gives up the others. The two differ only in how many a layer keeps. docs/kv.md has formulas and costs.
 import { Later } from "../../../later.ts";
 import type { Layout } from "../../layout.ts";
-import type { KvSystem, OptionRule, SystemDefinition } from "../../system.ts";
+import type { KvSystem, OptionRule, PromptEndSizes, SystemDefinition } from "../../system.ts";
 import { readersOf } from "../swiftkv/layout.ts";
 import { checkBudget, chosenTokens, mostChosen, pagesGivenUp, type PyramidOptions } from "./budgets.ts";
 import { windowScoring } from "./window.ts";
@@ -54,7 +54,7 @@ function createSystem(name: string, options: PyramidOptions, kvHeads: number, la
       },
       select(store, context) {
         const scoring = scoringOf(readersOf(layout, store).at(-1)!);
-        const count = (tokens: number) => chosen(tokens)?.[store] ?? 0;
+        const count = ({ tokens }: PromptEndSizes) => chosen(tokens)?.[store] ?? 0;
         const choice = { store, count, radius: POOL_RADIUS };
         return [...work.now.scoreSlots(context, scoring), ...work.now.chooseSlots(context, scoring, choice)];
       },
