@@ -249,7 +249,7 @@ export class Gpu {
     buffers: Readonly<Record<string, Bindable>>,
   ): Promise<Kernel> {
     const kernels = compiled.get(this.device)!;
-    const lengths = this.#fixedLengths(buffers);
+    const lengths = this.#fixedLengths(source, buffers);
     const key = this.isPaper
       ? source.name
       : `${source.name} ${JSON.stringify([Object.entries(constants).sort(), lengths, source.code])}`;
@@ -274,9 +274,14 @@ export class Gpu {
     );
   }
 
-  #fixedLengths(buffers: Readonly<Record<string, Bindable>>): Readonly<Record<string, number>> {
+  /** Of the buffers that the kernel has: what moves and seals pages is offered more than each kernel wants. */
+  #fixedLengths(
+    { bindings }: KernelSource,
+    buffers: Readonly<Record<string, Bindable>>,
+  ): Readonly<Record<string, number>> {
     if (!this.profile.fixedLengths || this.bytes.weights < WORTH_FIXING) return {};
-    return Object.fromEntries(Object.entries(buffers).map(([name, buffer]) => [name, bytesOf(buffer)]));
+    const own = Object.entries(buffers).filter(([name]) => name in bindings);
+    return Object.fromEntries(own.map(([name, buffer]) => [name, bytesOf(buffer)]));
   }
 
   write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {

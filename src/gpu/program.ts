@@ -67,13 +67,11 @@ const PARAMS_BYTES = 256;
 /** The kernels of all dispatches; what is not yet compiled is compiled at once. */
 export const compileAll = (gpu: Gpu, dispatches: readonly AnyDispatch<never>[]): Promise<Kernel[]> =>
   Promise.all(
-    dispatches.map(({ kernel, constants, buffers, variant }) => {
-      for (const name of Object.keys(buffers))
-        assert(name in kernel.bindings, `${kernel.name}: it has no buffer ${name}`);
-      return gpu.kernel(kernel, constants, buffers).catch((error: unknown) => {
+    dispatches.map(({ kernel, constants, buffers, variant }) =>
+      gpu.kernel(kernel, constants, buffers).catch((error: unknown) => {
         throw variant && error instanceof UnsupportedError ? new RefusedVariant(error, variant) : error;
-      });
-    }),
+      }),
+    ),
   );
 
 /** The adapter does not compile a variant. */

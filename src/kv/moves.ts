@@ -11,21 +11,18 @@ export function keptMoves(
   { gpu, cache, model, keep, keepStride }: SystemContext,
   store: number,
 ): AnyDispatch<StepSizes>[] {
-  const { lists } = cache;
+  const { lists, choices } = cache;
   const privateArena = cache.privatePages!.arena;
   const bundle = cache.bundleOf(store);
   const { kvHeads, headWidth } = model;
-  const choices = cache.choices?.buffer ?? gpu.unused;
-  const { kernel, constants, beside } = mover(privateArena.format, headWidth, cache.written, choices);
   return cache.writtenArenasOf(store).map((from): AnyDispatch<StepSizes> => ({
-    kernel,
-    constants,
+    ...mover(privateArena.format, headWidth, cache.written),
     label: `store ${store} keep`,
     buffers: {
       table: lists.table,
       keep,
       source: from.buffers[bundle]!,
-      ...beside,
+      choices: choices?.buffer ?? gpu.unused,
       destination: privateArena.buffers[bundle]!,
     },
     params: ({ promptEnd }: StepSizes) => ({
@@ -43,9 +40,9 @@ export function keptMoves(
   }));
 }
 
-/** The kernel that moves, its constants, and what it reads beside the tokens. */
-function mover(format: PageFormat, headWidth: number, written: WrittenFormat, choices: GPUBuffer) {
-  if (!isSealed(format)) return { kernel: compact, constants: { E: headWidth, KV_BITS: written.bits }, beside: {} };
+/** The kernel that moves, and its constants. */
+function mover(format: PageFormat, headWidth: number, written: WrittenFormat) {
+  if (!isSealed(format)) return { kernel: compact, constants: { E: headWidth, KV_BITS: written.bits } };
   const { WG: _, ...constants } = format.sealConstants(headWidth, written, 0);
-  return { kernel: format.gather!, constants, beside: { choices } };
+  return { kernel: format.gather!, constants };
 }
