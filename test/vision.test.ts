@@ -109,6 +109,19 @@ test("every form of a picture gives the same bytes; what is none is refused, as 
   await call("close", "blind");
 });
 
+test("a plan counts what encodes pictures, which is made with the first one", async ({ call }) => {
+  const options = { kv: "f32", context: 128 } as const;
+  const { loaded, full } = await call("planOf", source("idefics3"), options);
+  const stats = await call("open", "planned", source("idefics3"), options);
+  expect(stats.weightBytes).toBe(loaded.weightBytes);
+  const before = stats.scratchBytes;
+  await call("answer", "planned", { prompt: questionOf(fixture.idefics3), options: { maxTokens: 2 } });
+  const after = (await call("stats", "planned")).scratchBytes;
+  expect(after).toBeGreaterThan(before);
+  expect(full.scratchBytes).toBeGreaterThanOrEqual(after);
+  await call("close", "planned");
+});
+
 test("marks in a text are no pictures, and prompts of another kind see none", async ({ call }) => {
   await call("open", "marks", source("idefics3"), { kv: "f32", context: 128 });
   const { messages } = questionOf(fixture.idefics3);

@@ -47,7 +47,10 @@ export class PictureRows {
 
   /** Makes what encodes. */
   build(): Promise<VisionTower> {
-    return (this.#tower ??= VisionTower.build(this.#parts, this.#table));
+    return (this.#tower ??= VisionTower.build(this.#parts, this.#table).catch((error: unknown) => {
+      this.#tower = null; // there may be memory another time
+      throw error;
+    }));
   }
 
   /** Whether some row is one of a picture. */

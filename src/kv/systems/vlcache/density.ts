@@ -23,25 +23,28 @@ interface Counts {
 
 const made = new WeakMap<KvCache, Counts>();
 
-function makeCounts({ gpu, cache, model }: SystemContext): Counts {
-  const stride = cache.lists.pages;
-  return { buffer: gpu.buffer("weights that count", 4 * model.layers * model.kvHeads * stride, "scratch"), stride };
-}
+/** For lists of so many pages. */
+const makeCounts = ({ gpu, model }: SystemContext, pages: number): GPUBuffer =>
+  gpu.buffer("weights that count", 4 * model.layers * model.kvHeads * pages, "scratch");
 
 function countsOf(context: SystemContext): Counts {
   const { cache } = context;
   const known = made.get(cache);
   if (known) return known;
-  const counts = makeCounts(context);
+  const stride = cache.lists.pages;
+  const counts = { buffer: makeCounts(context, stride), stride };
   made.set(cache, counts);
-  cache.growsWith({
-    grow: async () => {
-      if (cache.lists.pages <= counts.stride) return;
-      context.gpu.release(counts.buffer);
-      Object.assign(counts, makeCounts(context));
-    },
-  });
+  cache.growsWith({ grow: () => grow(context, counts) });
   return counts;
+}
+
+/** Nothing in it outlasts a step. */
+async function grow(context: SystemContext, counts: Counts): Promise<void> {
+  const stride = context.cache.lists.pages;
+  if (stride <= counts.stride) return;
+  const [buffer] = await context.gpu.allocateAll([() => makeCounts(context, stride)]);
+  context.gpu.release(counts.buffer);
+  Object.assign(counts, { buffer, stride });
 }
 
 /** Scores and counts of a layer, once its attention has run. */
