@@ -8,12 +8,12 @@
 //   sums    [G, queries, entries]     vec2f  read   from window_sums: (largest, sum) of each split
 //   scores  [*, stride]               f32    write  slot 32·i + s is slot s of entry i of the list
 //
-// dispatch  (G, pages, 1): one workgroup per KV head and page
+// dispatch  (G, pages, 1): one workgroup per KV head and page that counts
 // cost      bytes G·pages·32·E·KV_BITS/8, flops 64·queries·G·pages·E: compute bound, once per prompt
 // why       Weights are softmax weights over all keys that a query sees. The queries come in turns of 2·WG; the
 //           threads of the same slots add up at the end. Pages of another arena than `kv` are another dispatch's.
 //           joins: the scores of several layers that read one store, or of several steps, make one.
-// uses      lib/list.wgsl lib/seen.wgsl lib/joined.wgsl lib/window_scores.wgsl
+// uses      lib/list.wgsl lib/counted.wgsl lib/seen.wgsl lib/joined.wgsl lib/window_scores.wgsl
 
 override WG: u32 = 48;       // threads: 4 along the slots of the page, the others along queries; at least 8
 override E: u32 = 64;        // head width, a multiple of 8
@@ -35,8 +35,12 @@ struct Params {
   entries: u32,     // sums of a query
   first: u32,       // row of `scores` of KV head 0
   stride: u32,
+  gapAt: u32,       // pages that count before the first that are left out
+  gap: u32,         // how many those are
+  endAt: u32,       // likewise, for a second time
+  endGap: u32,
   window: u32,      // keys a query sees, itself included; 0: all
-  joins: u32,       // 1: with what `scores` holds
+  joins: u32,       // pages whose scores join what `scores` holds
   scale: f32,       // 1/√E
 }
 
@@ -61,8 +65,9 @@ fn both(a: vec4f, b: vec4f) -> vec4f {
 fn window_score(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
   let list = params.row * params.listLength * params.columns + params.column + wg.x;
   let head = table[list];
-  let entry = listed_entry(list, head, wg.y);
-  let isOurs = entry.z == params.arena && wg.y < params.pages + head.x - head.y;
+  let page = counted(wg.y);
+  let entry = listed_entry(list, head, page);
+  let isOurs = entry.z == params.arena && page < params.pages + head.x - head.y;
   let octet = local % 4u;
   var low = vec4f();
   var high = vec4f();
@@ -100,8 +105,8 @@ fn window_score(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_inde
   var total = parts[local];
   for (var i = 1u; i < WG / 4u; i++) { total = both(total, parts[8u * i + local]); }
   if (!MOST) { total /= f32(R); }
-  let at = (params.first + wg.x) * params.stride + 32u * wg.y + 4u * local;
-  if (params.joins == 1u) {
+  let at = (params.first + wg.x) * params.stride + 32u * page + 4u * local;
+  if (page < params.joins) {
     total = both(total, vec4f(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]));
   }
   for (var i = 0u; i < 4u; i++) { scores[at + i] = total[i]; }

@@ -11,7 +11,7 @@
 // why       The softmax of window_score divides by what all keys add up to, so they are read twice; keeping the
 //           scores instead would take 4·queries·S bytes per KV head. Pages of another arena than `kv` are another
 //           dispatch's.
-// uses      lib/list.wgsl lib/seen.wgsl lib/joined.wgsl lib/window_scores.wgsl
+// uses      lib/list.wgsl lib/counted.wgsl lib/seen.wgsl lib/joined.wgsl lib/window_scores.wgsl
 
 override WG: u32 = 48;       // threads: 4 along the slots of a page, the others along queries
 override E: u32 = 64;        // head width, a multiple of 8
@@ -32,6 +32,10 @@ struct Params {
   pagesPerSplit: u32,
   entries: u32,        // sums of a query
   entry: u32,          // the first one written here
+  gapAt: u32,          // pages that count before the first that are left out
+  gap: u32,            // how many those are
+  endAt: u32,          // likewise, for a second time
+  endGap: u32,
   window: u32,         // keys a query sees, itself included; 0: all
   scale: f32,          // 1/√E
 }
@@ -74,8 +78,10 @@ fn window_sums(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   }
 
   let firstPage = wg.y * params.pagesPerSplit;
-  for (var i = firstPage; i < min(firstPage + params.pagesPerSplit, listed); i++) {
-    let entry = listed_entry(list, head, i);
+  for (var i = firstPage; i < firstPage + params.pagesPerSplit; i++) {
+    let page = counted(i);
+    if (page >= listed) { break; }
+    let entry = listed_entry(list, head, page);
     if (entry.z != params.arena) { continue; }
     let scores = window_scores(entry.x, octet, query);
     for (var j = 0u; j < QUERIES; j++) {

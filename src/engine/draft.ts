@@ -124,10 +124,11 @@ export class Draft {
   /** Its rows lie behind the prompt, where what follows is written over them. */
   #runPart({ sequence, part }: { sequence: Sequence; part: Part }): Repeated {
     const { length: tokens } = sequence.cache;
-    const isFirst = sequence.repeated(part);
-    for (const [i, token] of part.tokens.entries()) this.#row(sequence, token, tokens + i);
-    if (part.end === tokens) this.#endPrompt(sequence, part.tokens.length);
-    return { sequence: numberOf(sequence), tokens, rows: part.tokens.length, isFirst };
+    const { tokens: repeated, ...where } = part;
+    sequence.repeated(part);
+    for (const [i, token] of repeated.entries()) this.#row(sequence, token, tokens + i);
+    if (part.end === tokens) this.#endPrompt(sequence, repeated.length);
+    return { sequence: numberOf(sequence), tokens, ...where, rows: repeated.length };
   }
 
   #reserve(sequence: Sequence, count: number): void {

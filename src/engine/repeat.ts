@@ -18,7 +18,9 @@ export interface Repeating {
 export interface Part {
   /** The opening, a few tokens of the prompt before the part, the part. */
   tokens: readonly number[];
-  /** Where the part ends in the prompt. */
+  /** Tokens of the prompt before the part; the first of those that lead to it; where it ends. */
+  start: number;
+  from: number;
   end: number;
 }
 
@@ -26,5 +28,5 @@ export function partFrom(start: number, { prompt, opening, rows }: Repeating): P
   const asked = 4 * opening.length > rows ? [] : opening;
   const from = Math.max(0, start - LEAD);
   const end = Math.min(prompt.length, from + rows - asked.length);
-  return { tokens: [...asked, ...prompt.slice(from, end)], end };
+  return { tokens: [...asked, ...prompt.slice(from, end)], start, from, end };
 }

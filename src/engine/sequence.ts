@@ -118,11 +118,9 @@ export class Sequence {
     return partFrom(this.#repeatedTokens, { prompt, opening: this.#opening, rows });
   }
 
-  /** This part is being repeated. Whether it is the first. */
-  repeated({ end }: Part): boolean {
-    const isFirst = this.#repeatedTokens === 0;
+  /** This part is being repeated. */
+  repeated({ end }: Part): void {
     this.#repeatedTokens = end;
-    return isFirst;
   }
 
   get promptEnded(): boolean {

@@ -416,7 +416,7 @@ export const attn_decode_sg = {
   ],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "attention/attn_decode_sg",
       "lib/list",
@@ -5794,7 +5794,7 @@ export const unpack = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "weights/unpack"
     ]
@@ -5947,7 +5947,7 @@ export const window_score = {
   },
   "params": {
     "binding": 6,
-    "size": 56,
+    "size": 72,
     "fields": {
       "firstRow": {
         "offset": 0,
@@ -5993,16 +5993,32 @@ export const window_score = {
         "offset": 40,
         "type": "u32"
       },
-      "window": {
+      "gapAt": {
         "offset": 44,
         "type": "u32"
       },
-      "joins": {
+      "gap": {
         "offset": 48,
         "type": "u32"
       },
-      "scale": {
+      "endAt": {
         "offset": 52,
+        "type": "u32"
+      },
+      "endGap": {
+        "offset": 56,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 60,
+        "type": "u32"
+      },
+      "joins": {
+        "offset": 64,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 68,
         "type": "f32"
       }
     }
@@ -6025,6 +6041,7 @@ export const window_score = {
     "files": [
       "kv/window_score",
       "lib/list",
+      "lib/counted",
       "lib/seen",
       "lib/joined",
       "lib/window_scores",
@@ -6061,7 +6078,7 @@ export const window_sums = {
   },
   "params": {
     "binding": 5,
-    "size": 52,
+    "size": 68,
     "fields": {
       "firstRow": {
         "offset": 0,
@@ -6107,12 +6124,28 @@ export const window_sums = {
         "offset": 40,
         "type": "u32"
       },
-      "window": {
+      "gapAt": {
         "offset": 44,
         "type": "u32"
       },
-      "scale": {
+      "gap": {
         "offset": 48,
+        "type": "u32"
+      },
+      "endAt": {
+        "offset": 52,
+        "type": "u32"
+      },
+      "endGap": {
+        "offset": 56,
+        "type": "u32"
+      },
+      "window": {
+        "offset": 60,
+        "type": "u32"
+      },
+      "scale": {
+        "offset": 64,
         "type": "f32"
       }
     }
@@ -6134,6 +6167,7 @@ export const window_sums = {
     "files": [
       "kv/window_sums",
       "lib/list",
+      "lib/counted",
       "lib/seen",
       "lib/joined",
       "lib/window_scores",

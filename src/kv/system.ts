@@ -67,9 +67,12 @@ export interface RepeatedSizes {
   sequence: number;
   /** Tokens of the prompt. */
   tokens: number;
-  /** This part of it is the first. */
-  isFirst: boolean;
-  /** The rows that repeat, behind the prompt, and the first of them. */
+  /** Tokens of it that steps before have repeated. */
+  start: number;
+  /** The rows repeat tokens from … end − 1, some of them once more. */
+  from: number;
+  end: number;
+  /** How many rows there are, behind the prompt, with what asks for it; and the first of them. */
   rows: number;
   rowAt: number;
 }

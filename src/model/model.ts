@@ -110,8 +110,11 @@ export interface Repeated {
   sequence: number;
   /** Tokens of the prompt. */
   tokens: number;
+  /** Of those, how many steps before have repeated; and that this one repeats from … end − 1, some of them once more. */
+  start: number;
+  from: number;
+  end: number;
   rows: number;
-  isFirst: boolean;
 }
 
 /** A page of the reply of a decoding sequence that its lists lose after this step: what stands for it is made before. */

@@ -17,13 +17,25 @@ export function drawWindow(seed: number, tiny: boolean) {
   for (let i = 0; i < W; i++) rows.set([position - W + 1 + i, cacheIndex - W + 1 + i, row, 0], (firstRow + i) * 4);
   const q = floats(uniform, (firstRow + W + 1) * H * E, 2);
   const pages = Math.floor(cacheIndex / 32) + 1;
+  const gaps = tiny
+    ? { gapAt: 0, gap: 0, endAt: 0, endGap: 0 }
+    : {
+        gapAt: pick(uniform, [0, 1, 2]),
+        gap: pick(uniform, [0, 1]),
+        endAt: pick(uniform, [2, 3]),
+        endGap: pick(uniform, [0, 1, 2]),
+      };
   const WG = tiny ? 8 : [8, 16, 64][E % 3]!; // one per shape: each compiles for seconds
-  return { uniform, cache, H, G, E, KV_BITS, R: H / G, W, row, firstRow, rows, q, pages, WG };
+  return { uniform, cache, H, G, E, KV_BITS, R: H / G, W, row, firstRow, rows, q, pages, gaps, WG };
 }
 
 type Drawn = ReturnType<typeof drawWindow>;
 
-/** Keys that query i of a KV head sees: head i % R of row ⌊i / R⌋, over the pages of some entries of the list. */
+/** Entry of the i-th page that counts. */
+export const counted = ({ gaps: { gapAt, gap, endAt, endGap } }: Drawn, i: number): number =>
+  i + (i >= gapAt ? gap : 0) + (i >= endAt ? endGap : 0);
+
+/** Keys that query i of a KV head sees: head i % R of row ⌊i / R⌋, over some of the pages that count. */
 export function keysOf(drawn: Drawn, group: number, i: number, firstPage = 0, endPage = Infinity) {
   const { cache, q, rows, firstRow, R, H, E } = drawn;
   const [row, head] = [firstRow + Math.floor(i / R), group * R + (i % R)];
@@ -31,13 +43,29 @@ export function keysOf(drawn: Drawn, group: number, i: number, firstPage = 0, en
   // Rows before the last one may lie in an earlier page: the list is that of the last row.
   const last = rows.slice((firstRow + drawn.W - 1) * 4, (firstRow + drawn.W) * 4);
   last[0] = rows[row * 4]!;
-  return seenKeys(cache, q.subarray(at, at + E), last, head, firstPage, endPage);
+  const all = seenKeys(cache, q.subarray(at, at + E), last, head, 0, Infinity);
+  const pages = new Set(
+    Array.from({ length: Math.min(endPage, 99) - firstPage }, (_, v) => counted(drawn, firstPage + v)),
+  );
+  return all.filter(({ index }) => pages.has(index));
 }
 
 /** Parameters that both kernels have. */
-export function commonParams({ cache, firstRow, W, R, row, pages, E }: Drawn) {
+export function commonParams({ cache, firstRow, W, R, row, pages, gaps, E }: Drawn) {
   const { listLength, columns, column, arena, window }: Cache = cache;
-  return { firstRow, queries: W * R, listLength, columns, column, row, arena, pages, window, scale: 1 / Math.sqrt(E) };
+  return {
+    firstRow,
+    queries: W * R,
+    listLength,
+    columns,
+    column,
+    row,
+    arena,
+    pages,
+    ...gaps,
+    window,
+    scale: 1 / Math.sqrt(E),
+  };
 }
 
 /** A score of ±E carries √E·|score|·2⁻²⁴ into its exponential. */

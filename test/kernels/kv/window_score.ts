@@ -1,7 +1,7 @@
 import { window_score } from "../../../src/gpu/kernels.gen.ts";
 import { ATTENTION_CASES } from "../attn_case.ts";
 import { floats, pick, spec } from "../spec.ts";
-import { commonParams, drawWindow, keysOf, SCORE_ULPS } from "./window_case.ts";
+import { commonParams, counted, drawWindow, keysOf, SCORE_ULPS } from "./window_case.ts";
 
 /** (largest, sum) of each query over its keys, in two parts, and what pages of other arenas add. */
 function drawSums(drawn: ReturnType<typeof drawWindow>, entries: number) {
@@ -28,16 +28,16 @@ function make(seed: number, tiny = false) {
   const entries = pick(uniform, [2, 3, 5]);
   const { sums, totals } = drawSums(drawn, entries);
   const MOST = Number(E % 16 === 0); // one per shape: each compiles for seconds
-  const joins = pick(uniform, [0, 1]);
+  const joins = pick(uniform, [0, 2, 99]);
   const [first, scored] = [pick(uniform, [0, 2]), tiny ? cache.longest : 1 + Math.floor(uniform() * cache.longest)];
-  const stride = 32 * scored + pick(uniform, [0, 32]);
+  const stride = 32 * (counted(drawn, scored - 1) + 1) + pick(uniform, [0, 32]);
   const scores = floats(uniform, (first + G) * stride, 1);
   const want = new Float64Array(scores.length).fill(Number.NaN);
   for (let group = 0; group < G; group++) {
     const at = (index: number, slot: number) => (first + group) * stride + 32 * index + slot;
     for (const index of ourPages(drawn, group, scored))
       for (let slot = 0; slot < 32; slot++)
-        want[at(index, slot)] = joins ? Math.max(MOST ? 0 : -Infinity, scores[at(index, slot)]!) : 0;
+        want[at(index, slot)] = index < joins ? Math.max(MOST ? 0 : -Infinity, scores[at(index, slot)]!) : 0;
     for (let i = 0; i < W * R; i++) {
       const { top, sum } = totals[group * W * R + i]!;
       for (const { score, index, slot } of keysOf(drawn, group, i, 0, scored)) {
@@ -59,13 +59,16 @@ function make(seed: number, tiny = false) {
   };
 }
 
-/** Entries of a list, before `end`, whose pages lie in the arena under test. */
-function ourPages({ cache, row, pages }: ReturnType<typeof drawWindow>, group: number, end: number): number[] {
+/** Entries of the first `end` pages of a list that count, as far as they lie in the arena under test. */
+function ourPages(drawn: ReturnType<typeof drawWindow>, group: number, end: number): number[] {
+  const { cache, row, pages } = drawn;
   const entry = (at: number) => ((row * cache.listLength + at) * cache.columns + cache.column + group) * 4;
   const [kept, liveFrom] = cache.table.subarray(entry(0));
-  const listed = Math.min(end, pages + kept! - liveFrom!);
+  const listed = pages + kept! - liveFrom!;
   const place = (i: number) => 1 + (i < kept! ? i : i - kept! + liveFrom!);
-  return Array.from({ length: listed }, (_, i) => i).filter((i) => cache.table[entry(place(i)) + 2] === cache.arena);
+  return Array.from({ length: end }, (_, i) => counted(drawn, i)).filter(
+    (i) => i < listed && cache.table[entry(place(i)) + 2] === cache.arena,
+  );
 }
 
 export default spec({
@@ -78,7 +81,8 @@ export default spec({
     ["the last query again", "select(0.0, 1.0 / whole.y, params.queries > done + i)", "1.0 / whole.y"],
     ["only a part of the softmax", "part < params.entries; part++", "part < 1u; part++"],
     ["sum over query heads", "total /= f32(R)", "total /= 1.0"],
-    ["the first layer only", "params.joins == 1u", "params.joins == 2u"],
+    ["the first layer only", "page < params.joins", "page > params.joins"],
+    ["pages that do not count", "let page = counted(wg.y)", "let page = wg.y"],
     ["sums of weights for the largest", "if (MOST) { return max(a, b); }", ""],
     [
       "the largest of half of the queries",

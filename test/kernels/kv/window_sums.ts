@@ -45,6 +45,7 @@ export default spec({
   mutants: [
     ["sees the future", "seen(entry, position[j])", "seen(entry, position[QUERIES - 1u])"],
     ["forgets to rescale", "known.y * exp(known.x - top)", "known.y"],
+    ["pages that do not count", "let page = counted(i)", "let page = i"],
     ["another query head", "wg.x * R + i % R", "wg.x * R"],
   ],
 });

@@ -73,7 +73,7 @@ test("a prompt is repeated behind itself, before its second token; the last part
   await collect(engine, request(prompt, 20));
   const steps = repeating(fake.batches);
   expect(steps.length).toBe(4); // 3 tokens of an opening, 8 that lead in, so 60, 52, 52 and 36 of the prompt
-  expect(steps.map(({ repeated }) => repeated!.isFirst)).toEqual([true, false, false, false]);
+  expect(steps.map(({ repeated }) => repeated!.start)).toEqual([0, 60, 112, 164]);
   expect(steps.map(({ promptEnd }) => promptEnd !== null)).toEqual([false, false, false, true]);
   for (const { rows, repeated } of steps) {
     expect(rows.length).toBe(repeated!.rows);

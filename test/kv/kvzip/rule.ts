@@ -1,5 +1,5 @@
 // The float64 reference of KVzip: which tokens of a prompt are looked at while it is repeated, and what is left of it.
-import { partFrom } from "../../../src/engine/repeat.ts";
+import { type Part, partFrom } from "../../../src/engine/repeat.ts";
 import { chosenTokens, pagesGivenUp } from "../../../src/kv/systems/kvzip/share.ts";
 import { attendOne, type Cache, createCache, forward, type HeadView, logSoftmax, type Model } from "../../reference.ts";
 import { type GreedyReply, greedyReply } from "../greedy.ts";
@@ -24,10 +24,20 @@ interface Choice {
 
 const listOf = ({ owner, group }: Pick<HeadView, "owner" | "group">): string => `${owner}.${group}`;
 
-/** Softmax weights of a query over the keys that it sees. */
-function weightsOf({ query, keys }: HeadView): Float64Array {
-  const scores = keys.map((key) => key.reduce((sum, value, e) => sum + value * query[e]!, 0) / Math.sqrt(query.length));
-  return logSoftmax(Float64Array.from(scores)).map(Math.exp);
+/** Softmax weights of a query over the keys at these places, as far as it sees them. */
+function weightsOf({ query, keys }: HeadView, places: readonly number[]): [place: number, weight: number][] {
+  const seen = places.filter((place) => place < keys.length);
+  const score = (key: Float64Array) => key.reduce((sum, value, e) => sum + value * query[e]!, 0);
+  const scores = seen.map((place) => score(keys[place]!) / Math.sqrt(query.length));
+  return [...logSoftmax(Float64Array.from(scores))].map((log, i) => [seen[i]!, Math.exp(log)]);
+}
+
+/** The first page, those that the part lies in, and all behind the prompt's last whole page. */
+function placesOf({ from, end }: Part, prompt: number, rows: number): number[] {
+  const page = (place: number) => Math.floor(place / 32);
+  const counts = (place: number) =>
+    page(place) === 0 || (page(place) >= page(from) && page(place) <= page(end - 1)) || page(place) >= page(prompt);
+  return Array.from({ length: prompt + rows }, (_, place) => place).filter(counts);
 }
 
 /** What follows the first `length` tokens is forgotten. */
@@ -36,20 +46,22 @@ function cut(cache: Cache, length: number): void {
   for (const rows of [...cache.keys, ...cache.values]) rows.length = Math.min(rows.length, length);
 }
 
-/** [slots] of each list, the largest weight that any row, layer and head gave a slot while all parts were repeated. */
+/** [slots] of each list, the largest weight that any row, layer and head gave a slot while its part was repeated. */
 function scoreLists(model: Model, prompt: readonly number[], slots: number, { rows, opening }: ZipOptions) {
   const scores = new Map<string, Float64Array>();
+  let places: number[] = [];
   const attendHead = (head: HeadView) => {
     const most = scores.get(listOf(head)) ?? new Float64Array(slots);
     scores.set(listOf(head), most);
-    const weights = weightsOf(head);
-    for (let s = 0; s < slots; s++) most[s] = Math.max(most[s]!, weights[s]!);
+    for (const [place, weight] of weightsOf(head, places))
+      if (place < slots) most[place] = Math.max(most[place]!, weight);
     return attendOne(head.query, head.keys, head.values);
   };
   const cache = createCache(model);
   forward(model, prompt, cache, { rows: "last" });
   for (let done = 0; done < prompt.length;) {
     const part = partFrom(done, { prompt, opening, rows });
+    places = placesOf(part, prompt.length, part.tokens.length);
     forward(model, part.tokens, cache, { rows: "all", attendHead });
     cut(cache, prompt.length);
     done = part.end;

@@ -2,13 +2,12 @@
 // for all questions to come. Source: Kim et al. (2505.23416); docs/kv.md.
 import { InputError } from "../../../errors.ts";
 import { Later } from "../../../later.ts";
-import { blocksFor } from "../../blocks.ts";
 import type { Layout } from "../../layout.ts";
 import { chunkRowsOf, LEAST_REPEAT_ROWS } from "../../plan.ts";
 import type { KvBounds, KvSystem, StepSizes, SystemDefinition } from "../../system.ts";
 import type { Scoring } from "../pyramid/scoring.ts";
 import { readersOf } from "../swiftkv/layout.ts";
-import { chosenTokens, pagesGivenUp } from "./share.ts";
+import { chosenTokens, pagesGivenUp, pagesOf } from "./share.ts";
 
 /** Rows of a step that repeats, at most: their scores' sums are kept until all keys have been seen. */
 const MOST_ROWS = 256;
@@ -32,11 +31,11 @@ function rowsOf(bounds: KvBounds): number {
   );
 }
 
-/** The rows that repeat, over the prompt and themselves. */
+/** The rows that repeat, over their part of the prompt and themselves. */
 const looking = ({ repeated }: StepSizes): ReturnType<Scoring["looking"]> => {
   if (!repeated) return null;
-  const { sequence, tokens, rows, rowAt } = repeated;
-  return { sequence, pages: blocksFor(tokens + rows), first: rowAt, count: rows };
+  const { sequence, rows, rowAt } = repeated;
+  return { sequence, first: rowAt, count: rows, ...pagesOf(repeated) };
 };
 
 function createSystem(keep: number, kvHeads: number, bounds: KvBounds, layout: Layout): KvSystem {
@@ -48,7 +47,8 @@ function createSystem(keep: number, kvHeads: number, bounds: KvBounds, layout: L
     pagesGivenUp,
     most: true,
     lasts: true,
-    goesOn: ({ repeated }) => repeated?.isFirst === false,
+    scored: ({ repeated }) => (repeated ? pagesOf(repeated).scored : 0),
+    joins: ({ repeated }) => (repeated ? pagesOf(repeated).joins : 0),
   });
   const count = (tokens: number) => chosenTokens(tokens, keep) ?? 0;
   return {

@@ -102,13 +102,16 @@ function threadsFor(queries: number): number {
 }
 
 /** Rows of a step that look at the tokens before them. */
-export interface Looking {
+export interface Looking extends Gaps {
   sequence: number;
-  /** Pages that they may see. */
+  /** Of the sequence, their own included. */
   pages: number;
   first: number;
   count: number;
 }
+
+/** Pages that do not count for the rows: `gap` of them behind the first `gapAt` that do, `endGap` behind the first `endAt`. */
+export interface Gaps extends Record<"gapAt" | "gap" | "endAt" | "endGap", number> {}
 
 /** One layer's part in scoring the store that it reads. */
 export interface Scoring {
@@ -117,14 +120,16 @@ export interface Scoring {
   windowRows: number;
   /** Null in a step in which none do. */
   looking: (sizes: StepSizes) => Looking | null;
-  /** Pages of a prompt of so many tokens whose slots are scored. */
+  /** Pages of a prompt of so many tokens that are given up. */
   pagesGivenUp: (tokens: number) => number;
+  /** Of the pages that count, the first so many are scored. */
+  scored: (sizes: StepSizes) => number;
   /** A score is the largest weight that any query gave; else the mean over query heads of what rows gave. */
   most: boolean;
   /** Scores outlast the step. */
   lasts: boolean;
-  /** Whether this step's scores join those of steps before. */
-  goesOn: (sizes: StepSizes) => boolean;
+  /** Pages whose scores join those of steps before. */
+  joins: (sizes: StepSizes) => number;
 }
 
 /** Row of `scores` that a store's first list has. */
@@ -161,11 +166,21 @@ function common(context: SystemContext, { layer, windowRows, looking }: Scoring,
       row: looking(s)?.sequence ?? 0,
       arena: arena.number,
       pages: looking(s)?.pages ?? 0,
+      ...gapsOf(looking(s)),
       window: 0,
       scale: context.attentionScale,
     }),
   };
 }
+
+const gapsOf = (looking: Looking | null): Gaps => ({
+  gapAt: looking?.gapAt ?? 0,
+  gap: looking?.gap ?? 0,
+  endAt: looking?.endAt ?? 0,
+  endGap: looking?.endGap ?? 0,
+});
+
+const countedPages = (looking: Looking | null): number => (looking ? looking.pages - looking.gap - looking.endGap : 0);
 
 /** Keys of the written pages, in bytes, and multiply-adds of the window with them, in a list of `pages` pages per KV head. */
 const costOf = ({ model, cache }: SystemContext, pages: number, windowRows: number) => ({
@@ -176,7 +191,7 @@ const costOf = ({ model, cache }: SystemContext, pages: number, windowRows: numb
 function sumDispatch(context: SystemContext, scoring: Scoring, arena: Arena): AnyDispatch<StepSizes> {
   const { cache, model } = context;
   const { constants, buffers, params, store } = common(context, scoring, arena);
-  const pages = (s: StepSizes) => scoring.looking(s)?.pages ?? 0;
+  const pages = (s: StepSizes) => countedPages(scoring.looking(s));
   const queries = (s: StepSizes) => ((scoring.looking(s)?.count ?? 0) * model.heads) / model.kvHeads;
   const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
   const arenas = cache.writtenArenasOf(store);
@@ -203,7 +218,7 @@ function scoreDispatch(context: SystemContext, scoring: Scoring, arena: Arena): 
   const scratch = scratchOf(context, scoring);
   const { sums, scores, stride } = scratch;
   const isFirst = readersOf(cache.shape.layout, store)[0] === scoring.layer;
-  const pages = (s: StepSizes) => scoring.pagesGivenUp(tokensOf(s));
+  const pages = scoring.scored;
   const cost = (s: StepSizes) => costOf(context, pages(s), scoring.windowRows);
   return whileLooking(scoring, {
     kernel: window_score,
@@ -211,9 +226,9 @@ function scoreDispatch(context: SystemContext, scoring: Scoring, arena: Arena): 
     label: `layer ${scoring.layer} window scores`,
     buffers: { ...buffers, sums, scores },
     params: (s) => {
-      const { splits } = splitsOf(Math.max(1, scoring.looking(s)?.pages ?? 0));
+      const { splits } = splitsOf(Math.max(1, countedPages(scoring.looking(s))));
       const entries = cache.writtenArenasOf(store).length * splits;
-      const joins = Number(!isFirst || scoring.goesOn(s));
+      const joins = isFirst ? scoring.joins(s) : scratch.stride;
       return { ...params(s), entries, first: scoreRow(context, scratch, store), stride, joins };
     },
     grid: (s) => [model.kvHeads, pages(s), 1],

@@ -5,6 +5,7 @@ import { blocksFor } from "../../blocks.ts";
 import { lastRows } from "../../plan.ts";
 import type { KvSystem, PromptEndSizes, SystemDefinition } from "../../system.ts";
 import type { Scoring } from "../pyramid/scoring.ts";
+import { NO_GAPS, windowScoring } from "../pyramid/window.ts";
 import { type Part, partOf } from "./budgets.ts";
 
 const work = new Later(() => import("./density.ts"));
@@ -13,6 +14,7 @@ const work = new Later(() => import("./density.ts"));
 const asking = (end: PromptEndSizes, window: number) => ({
   sequence: end.sequence,
   pages: blocksFor(end.tokens),
+  ...NO_GAPS,
   ...lastRows(end, Math.min(window, end.question)),
 });
 
@@ -25,14 +27,13 @@ export const vlcache: SystemDefinition = {
   load: () => work.load(),
   create({ keep, window }, { layers, kvHeads }, { context }, { stores }): KvSystem {
     const most = Math.max(1, partOf(context, keep!)?.most ?? 0);
+    const pagesGivenUp = (tokens: number) => partOf(tokens, keep!)?.pages ?? 0;
     const scoringOf = (layer: number): Scoring => ({
-      layer,
-      windowRows: window!,
+      ...windowScoring(layer, window!),
       looking: ({ promptEnd }) => promptEnd && asking(promptEnd, window!),
-      pagesGivenUp: (tokens) => partOf(tokens, keep!)?.pages ?? 0,
-      most: false,
+      pagesGivenUp,
+      scored: ({ promptEnd }) => (promptEnd ? pagesGivenUp(promptEnd.tokens) : 0),
       lasts: true, // until the last layer has run
-      goesOn: () => false,
     });
     const lists = (count: number) => Array.from({ length: stores * kvHeads }, () => count);
     const retention = ({ pages, average, most }: Part) => ({
