@@ -17,7 +17,9 @@ const KERNELS = {
   qkv_packed: "tiles",
   attn_prefill_tile: "tiles",
   gemm_tile: "tiles",
-  gemm_regs: "spare", // a candidate that is measured, or a CPU adapter without subgroups
+  gemm_regs: "spare", // candidates that are measured, or a CPU adapter without subgroups
+  attn_decode_sg: "spare",
+  unpack: "spare",
   place_heads: "spare", // a family whose norm covers all heads
   gather: "spare", // SwiftKV
   trim: "spare", // logits of several rows

@@ -416,7 +416,7 @@ export const attn_decode_sg = {
   ],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "attention/attn_decode_sg",
       "lib/list",
@@ -5794,7 +5794,7 @@ export const unpack = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "weights/unpack"
     ]
