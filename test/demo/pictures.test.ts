@@ -28,8 +28,7 @@ test("a model that sees takes pictures: chosen or pasted, with a thumbnail, take
   await newChat(visited, 6);
 
   const choose = page.getByRole("button", { name: "Add a picture" });
-  await choose.focus();
-  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.keyboard.press("Enter")]);
+  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), choose.press("Enter")]);
   await chooser.setFiles([file("one.png"), file("none.png", Buffer.from("no picture"))]);
   const chips = page.getByRole("list", { name: "Documents" });
   await expect(chips.getByRole("img", { name: "one.png" })).toBeVisible();
