@@ -3,6 +3,8 @@
 import { expect } from "playwright/test";
 import { fixture, pixelsOf, visionFiles } from "../golden/vision.ts";
 import { toPng } from "../golden/png.ts";
+import { jsonOf, readConversations } from "../../demo/chat/exchange.ts";
+import { plain } from "../../demo/chat/thread.ts";
 import { axeFaults, box, ended, loadFable, newChat, send, sidewaysOverflow, test, wait } from "./visit.ts";
 
 const [shown] = fixture.idefics3.pictures;
@@ -26,8 +28,7 @@ test("a model that sees takes pictures: chosen or pasted, with a thumbnail, take
   await newChat(visited, 6);
 
   const choose = page.getByRole("button", { name: "Add a picture" });
-  await choose.focus();
-  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.keyboard.press("Enter")]);
+  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), choose.press("Enter")]);
   await chooser.setFiles([file("one.png"), file("none.png", Buffer.from("no picture"))]);
   const chips = page.getByRole("list", { name: "Documents" });
   await expect(chips.getByRole("img", { name: "one.png" })).toBeVisible();
@@ -55,9 +56,18 @@ test("a model that sees takes pictures: chosen or pasted, with a thumbnail, take
   await expect(chips).toBeHidden();
   const { figures } = await ended(page);
   expect(figures).toMatch(/read \d+ tokens/i);
-  await page.reload();
-  await expect(page.getByRole("article").getByRole("img", { name: "one.png" })).toBeVisible(); // kept with its conversation
   expect(faults).toEqual([]);
+});
+
+test("a conversation with pictures comes back from a file as it was; what is no picture does not", () => {
+  const picture = "data:image/png;base64,AAAA";
+  const turn = { role: "user", content: "What is it?", documents: [{ name: "one.png", text: "", picture }] } as const;
+  const kept = { id: "a", model: { source: null, name: "m" }, turns: [turn], changed: 1 };
+  expect(readConversations(jsonOf([kept]))).toEqual([kept]);
+  expect(plain([turn])).toEqual([{ role: "user", content: "What is it?", pictures: [picture] }]);
+  const other = { ...turn, documents: [{ name: "one.png", text: "", picture: "https://example.org/a.png" }] };
+  const [read] = readConversations(jsonOf([{ ...kept, turns: [other] }]));
+  expect(read!.turns[0]!.documents).toEqual([{ name: "one.png", text: "" }]);
 });
 
 test("a model that sees none offers no picture", async ({ visit, site }) => {

@@ -5,6 +5,9 @@ import { commonParams, drawWindow, keysOf } from "./window_case.ts";
 
 type Drawn = ReturnType<typeof drawWindow>;
 
+/** Every page counts. */
+const NO_GAPS = { gapAt: 0, gap: 0, endAt: 0, endGap: 0 };
+
 /** Scores of f32 err by far less than this: a threshold that keeps this distance from all of them is no matter of rounding. */
 const CLEAR = 1e-3;
 
@@ -17,7 +20,7 @@ function topFor(scores: readonly number[], log: number): number {
 }
 
 function make(seed: number, tiny = false) {
-  const drawn = drawWindow(seed, tiny);
+  const drawn = { ...drawWindow(seed, tiny), gaps: NO_GAPS };
   const { uniform, cache, H, G, E, KV_BITS, R, W, q, rows, pages, WG } = drawn;
   const log = Math.fround(Math.log(pick(uniform, [0.01, 0.1, 0.7])));
   const entries = pick(uniform, [1, 2, 5]);
