@@ -15,25 +15,31 @@ const SHADOW = "shadow:chunk=4,outliers=3,budget=16,local=16,values=f16";
 const RULE = { chunk: 4, outliers: 3, selected: 4, local: 16, rank: 8, select: "layer" } as const;
 
 const OPTIONS = { context: 256, chunk: 64 };
+/** Rows of a prompt that CPU adapters take one by one, at most. */
+const MOST_SHORT = 40;
 
 test("streamed replies are those of the reference; only the first token's sums are in another order than with whole prompts", async ({
   call,
 }) => {
   const one = toy(VARIANT);
   const kv = `f32+${SHADOW},rank=8`;
-  const settings = { ...OPTIONS, sequences: 2 };
+  const settings = { ...OPTIONS, chunk: 96, sequences: 2 };
   await call("open", "streamed", source(VARIANT), { kv, ...settings });
   await call("open", "whole", source(VARIANT), { kv: `${kv},stream=off`, ...settings });
   const prompts = expected(one, 16, RULE);
+  let compared = 0;
   for (const { prompt, ...want } of prompts) {
     const got = await call("answer", "streamed", job(prompt, 16));
     expect(got.tokens, `${prompt.length} tokens`).toEqual(want.tokens);
     expect(worst(got.logprobs, want.logprobs)).toBeLessThan(want.allowed);
     const whole = await call("answer", "whole", job(prompt, 16));
-    // A prompt whose beginning is found ends with few rows, which other kernels project where it is not streamed.
-    if (whole.reusedTokens === 0) expect(got.logprobs.slice(1)).toEqual(whole.logprobs.slice(1));
+    // Few rows at a prompt's end, or behind a beginning that is found, go through other kernels where it is not streamed.
+    const isWide = whole.reusedTokens === 0 && prompt.length % settings.chunk > MOST_SHORT;
+    if (isWide) expect(got.logprobs.slice(1)).toEqual(whole.logprobs.slice(1));
+    compared += isWide ? 1 : 0;
     expect(whole.tokens).toEqual(got.tokens);
   }
+  expect(compared).toBeGreaterThan(0);
   expect((await call("stats", "streamed")).kvPeakBytes).toBeLessThan((await call("stats", "whole")).kvPeakBytes);
   // One that stays whole and its reply, and what comes after a reply: found in the blocks, made anew from them.
   const beginning = one.tokens.slice(3, 43);
