@@ -274,12 +274,12 @@ test("a decoded token costs what the ordinary model's costs; a chunk that is not
     dispatches: 21 * (1 + 3 * 5 + 4),
   });
   expect(student.decoding).toEqual(dense.decoding);
-  // Three chunks of 16 rows, of which only the last goes on. A chunk: embed, K layers like the ordinary model's, weights
-  // laid open for the projection, the projection. Then gather; each later layer: queries, attention over two pages and
+  // Three chunks of 16 rows, of which only the last goes on. A chunk: embed, K layers like the ordinary model's, the
+  // projection from packed weights. Then gather; each later layer: queries, attention over two pages and
   // their merging, three products; norm, logits, two for sampling.
   expect(student.reading).toMatchObject({ submits: 3, readbacks: 1, bytes: 8, objects: 0 });
-  const wideLayer = (dense.reading.dispatches - 3 - 4) / 9;
-  expect(student.reading.dispatches).toBe(3 * (1 + wideLayer + 2) + 1 + 2 * 6 + 4);
+  const layer = (dense.reading.dispatches - 3 - 4) / 9;
+  expect(student.reading.dispatches).toBe(3 * (1 + layer + 1) + 1 + 2 * 6 + 4);
   for (const name of ["dense", "student"]) await call("close", name);
 });
 
