@@ -1,6 +1,6 @@
-// The page of the quality report with texts to calibrate on.
+// The page of the quality report with texts to calibrate on, and with second questions.
 import { expect } from "playwright/test";
-import { test, wait } from "./visit.ts";
+import { test, wait, watched } from "./visit.ts";
 
 test("a text that is too short to calibrate on is refused with how long it must be", async ({ visit, site }) => {
   const { page, faults } = await visit();
@@ -15,6 +15,23 @@ test("a text that is too short to calibrate on is refused with how long it must 
   await rows.fill("calibrated=4");
   await rows.press("Enter");
   await expect(page.getByRole("alert")).toContainText(/calibrate: too short; got \d tokens, want at least 772/, wait);
+  expect(faults).toEqual([]);
+  await page.close();
+});
+
+test("second questions: what stays for one question answers another less well than what stays for all", async ({
+  visit,
+  site,
+}) => {
+  const { page, faults } = await visit();
+  await page.goto(`${site}/bench.html`);
+  await page.waitForFunction(() => "runQuality" in window);
+  const { rows } = await watched(page, () =>
+    window.runQuality({ rows: "f16; kvzip:keep=0.25; pyramid:budget=128", measures: ["second"], prompt: 512 }),
+  );
+  const [f16, kvzip, pyramid] = rows.map(({ second }) => second!);
+  expect(kvzip).toBeLessThanOrEqual(f16! + 1 / 32);
+  expect(pyramid).toBeLessThan(kvzip!);
   expect(faults).toEqual([]);
   await page.close();
 });

@@ -59,7 +59,8 @@ test("options are read strictly; what is not given is left to the page", () => {
 
 test("--json prints a line for each row; f16 is the dense model itself, int8 is close to it", async () => {
   const plot = join(folder, "plot.svg");
-  const sizes = "--windows 1 --prompt 128 --continuation 24 --lengths 128 --depths 50 --questions 1 --json";
+  const measures = "--measures ce,greedy,needle,qa";
+  const sizes = `--windows 1 --prompt 128 --continuation 24 --lengths 128 --depths 50 --questions 1 ${measures} --json`;
   const { code, out, err } = await quality("--rows", "f16; int8", "--plot", plot, ...sizes.split(" "));
   expect(code, err).toBe(0);
   const [f16, int8, ...others] = out
@@ -68,9 +69,7 @@ test("--json prints a line for each row; f16 is the dense model itself, int8 is 
     .map((line) => JSON.parse(line) as QualityRow);
   expect(others).toEqual([]);
   expect(Object.keys(f16!)).toEqual(
-    "row tokens ce kl top1 greedy needle needleExact needleGrid notes second qa bytesPerToken prefillMs decodeMs".split(
-      " ",
-    ),
+    "row tokens ce kl top1 greedy needle needleExact needleGrid notes qa bytesPerToken prefillMs decodeMs".split(" "),
   );
   expect(f16).toMatchObject({ row: "f16", tokens: 24, kl: 0, top1: 1, greedy: 64, bytesPerToken: 2048 });
   expect(int8).toMatchObject({ row: "int8", tokens: 24, bytesPerToken: 1152 });
