@@ -99,6 +99,7 @@ test("a comparison fills both columns with one prompt and leaves the switch wher
   await expect(opener()).toHaveAccessibleName("Faster reading (SwiftKV), off");
   await expect(row("First token")).toHaveText([/ m?s1,\d{3} tokens$/, / m?s1,\d{3} tokens$/]);
   await expect(row("Same next token")).toHaveText(["–", /^\d+ of \d+KL \d/]);
+  await expect(compare()).toBeEnabled(wait); // until then nothing is sent
   await ask(page, `${"The sun was warm. ".repeat(60)}What was warm?`);
   await compare().click();
   await expect(verdict()).toHaveText(/^On this conversation of \d{3} tokens SwiftKV came/, wait);
