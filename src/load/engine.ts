@@ -92,6 +92,8 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
   /** Of `chat.completions`. */
   #replies: Session | null = null;
   #disposed = false;
+  /** While kernels are measured: what is under way uses buffers until it has ended. */
+  #measuring: Promise<void> | null = null;
   /** Aborted as it is disposed. */
   readonly #left = new AbortController();
 
@@ -124,7 +126,8 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     await turn(async () => {});
     if (this.#disposed) return;
     await transformer.compile();
-    await tuneNow(transformer, turn, this.#left.signal);
+    this.#measuring = tuneNow(transformer, turn, this.#left.signal).finally(() => (this.#measuring = null));
+    await this.#measuring;
   }
 
   async remake(base: LoadedModel): Promise<LoadedModel> {
@@ -320,6 +323,8 @@ export class LoadedEngine implements OwnEngine, Survivor<LoadedModel> {
     this.#left.abort();
     this.#renewal?.remove(this);
     for (const session of this.#sessions) session.dispose();
-    this.#loaded.gpu.dispose();
+    const { gpu } = this.#loaded;
+    if (!this.#measuring) gpu.dispose();
+    else void this.#measuring.catch(() => {}).then(() => gpu.dispose());
   }
 }
