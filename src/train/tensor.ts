@@ -3,6 +3,7 @@
 // A matrix lies there as the GEMM wants its right operand, [inputs, outputs], and its bias as one more row: the sum over
 // tokens that makes the gradient, [x; 1]ᵀ·dy, has the same form (shaders/rows/transpose.wgsl). In files it is [outputs,
 // inputs], as checkpoints have it.
+import { fetched } from "../gpu/fetched.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Bindable } from "../gpu/kernel.ts";
 
@@ -84,16 +85,5 @@ export class TrainedTensor {
 }
 
 /** The first floats of a buffer. */
-export async function readFloats(gpu: Gpu, buffer: GPUBuffer, count: number): Promise<Float32Array<ArrayBuffer>> {
-  const { COPY_DST, MAP_READ } = GPUBufferUsage;
-  const staging = gpu.buffer(`${buffer.label} read`, count * 4, "scratch", COPY_DST | MAP_READ);
-  try {
-    const encoder = gpu.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(buffer, 0, staging, 0, count * 4);
-    gpu.submit(encoder);
-    await gpu.map(staging);
-    return new Float32Array(staging.getMappedRange(0, count * 4).slice(0));
-  } finally {
-    gpu.release(staging);
-  }
-}
+export const readFloats = async (gpu: Gpu, buffer: GPUBuffer, count: number): Promise<Float32Array<ArrayBuffer>> =>
+  new Float32Array(await fetched(gpu, buffer, count * 4));

@@ -2,6 +2,7 @@
 // all of it at once in JavaScript, which says how many tokens each store keeps.
 import { window_density } from "../../../gpu/kernels.gen.ts";
 import type { Gpu } from "../../../gpu/device.ts";
+import { fetched } from "../../../gpu/fetched.ts";
 import { type AnyDispatch, dispatch } from "../../../gpu/program.ts";
 import { blocksFor } from "../../blocks.ts";
 import type { KvCache } from "../../cache.ts";
@@ -121,17 +122,8 @@ async function densities(context: SystemContext, scoring: Scoring, end: PromptEn
 
 /** Once for each prompt. */
 async function read(gpu: Gpu, source: GPUBuffer): Promise<Uint32Array> {
-  const { COPY_DST, MAP_READ } = GPUBufferUsage;
-  const staging = gpu.buffer("weights that count, read", source.size, "scratch", COPY_DST | MAP_READ);
-  const encoder = gpu.device.createCommandEncoder();
-  encoder.copyBufferToBuffer(source, 0, staging, 0, source.size);
-  gpu.submit(encoder);
-  try {
-    await gpu.map(staging, source.size);
-    gpu.counts.readbacks++;
-    gpu.counts.readbackBytes += source.size;
-    return new Uint32Array(staging.getMappedRange().slice(0));
-  } finally {
-    gpu.release(staging);
-  }
+  const counts = await fetched(gpu, source, source.size);
+  gpu.counts.readbacks++;
+  gpu.counts.readbackBytes += source.size;
+  return new Uint32Array(counts);
 }
