@@ -2266,6 +2266,227 @@ export const layer_norm = {
   }
 } as const;
 
+export const less_absorb = {
+  "name": "less_absorb",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "keep": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "maps": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 44,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "preparedRow": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pages": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "pagesPerSplit": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 40,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 128,
+    "E": 64,
+    "KV_BITS": 16,
+    "G": 3,
+    "HIDDEN": 32
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/less_absorb",
+      "lib/list",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened",
+      "lib/gelu_erf"
+    ]
+  }
+} as const;
+
+export const less_partial = {
+  "name": "less_partial",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "maps": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "state": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "partials": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 28,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 24,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 128,
+    "E": 64,
+    "H": 9,
+    "G": 3,
+    "HIDDEN": 32
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/less_partial",
+      "lib/gelu_erf"
+    ]
+  }
+} as const;
+
+export const less_state = {
+  "name": "less_state",
+  "bindings": {
+    "sums": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "state": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 8,
+    "fields": {
+      "entries": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 4,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "NUMBERS": 520
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/less_state"
+    ]
+  }
+} as const;
+
 export const logit_adjust = {
   "name": "logit_adjust",
   "bindings": {

@@ -185,15 +185,15 @@ export function peakOf(resolved: ResolvedCache, tokens: number): number {
   const settled = sealed && !retention ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS)) : 0;
   const blocks = (blocksFor(tokens) - settled) * blockBytes[0]! + settled * (blockBytes[1] ?? 0);
   const pages = (retention?.tokens ?? []).reduce((sum, kept) => sum + blocksFor(kept), 0) * pageBytes;
-  const state = retention && retaining!.recalls ? alignedBlocks(liveFrom) * stateBytes.block + stateBytes.prompt : 0;
+  const state = retention ? alignedBlocks(liveFrom) * stateBytes.block + stateBytes.prompt : 0;
   const passing = streamed ? liveFrom * streamed.passingBytes : 0;
   const later = streamed ? (blocksFor(tokens) - liveFrom) * streamed.blockBytes : 0;
   return blocks + pages + state + passing + later;
 }
 
 /** Tokens of a prompt of which this is kept that no later token sees: the mean over the lists. */
-export function evictedOf({ model, retaining, layout }: ResolvedCache, retention: Retention | null): number {
-  if (!retention || retaining?.recalls || retaining?.merging) return 0;
+export function evictedOf({ model, retaining, layout, systems }: ResolvedCache, retention: Retention | null): number {
+  if (!retention || retaining?.recalls || retaining?.merging || systems.some(({ absorb }) => absorb)) return 0;
   return retention.liveFrom * BLOCK_TOKENS - keptTokens(retention) / (layout.stores * model.kvHeads);
 }
 

@@ -263,6 +263,8 @@ export interface KvSystem {
   /** Dispatches of its own in every layer. */
   at?(place: Place, layer: number, context: SystemContext): AnyDispatch<StepSizes>[];
   partials?: ExtraPartials;
+  /** Dispatches that take in what lists of a store give up of a prompt: encoded once `keep` and the prepared lists say what stays. */
+  absorb?(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
   /** Names weights of its own, once, before a checkpoint's tensors are loaded. */
   weights?(tensors: SystemTensors): void;
   /** Their bytes. */

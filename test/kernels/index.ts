@@ -9,6 +9,9 @@ import { kiviReaders } from "./kv/kivi_read.ts";
 import kvmerger_cuts from "./kv/kvmerger_cuts.ts";
 import kvmerger_merge from "./kv/kvmerger_merge.ts";
 import { kvmergerReaders } from "./kv/kvmerger_read.ts";
+import less_absorb from "./kv/less_absorb.ts";
+import less_partial from "./kv/less_partial.ts";
+import less_state from "./kv/less_state.ts";
 import { minicacheReaders } from "./kv/minicache_read.ts";
 import minicache_seal from "./kv/minicache_seal.ts";
 import pool_max from "./kv/pool_max.ts";
@@ -100,6 +103,9 @@ export const specs: readonly KernelSpec[] = [
   kivi_seal,
   kvmerger_cuts,
   kvmerger_merge,
+  less_absorb,
+  less_partial,
+  less_state,
   minicache_seal,
   pool_max,
   shadow_keep,
