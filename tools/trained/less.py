@@ -116,10 +116,24 @@ class Maps(torch.nn.Module):
 
 
 def loss_of(maps, output, each):
+    """Mean squared error of the layer's attention output, with the state."""
     each = {name: part.float() for name, part in each.items()}
     got, _ = maps.read(each["q"], maps.state(each["k"], each["v"]), each["some"], each["lse"])
-    through = lambda x: x.transpose(0, 1).flatten(1) @ output.T
-    return through(got - each["whole"]).square().mean(), through(each["some"] - each["whole"]).square().mean()
+    return error(got, each["whole"], output)
+
+
+def error(got, whole, output):
+    return ((got - whole).transpose(0, 1).flatten(1) @ output.T).square().mean()
+
+
+def error_without(output, each):
+    return error(each["some"].float(), each["whole"].float(), output).item()
+
+
+def log_shares(maps, cuts):
+    """[H, rows] by how much the state's weight differs from that of kept tokens, as logarithms."""
+    parts = [{name: part.float() for name, part in each.items()} for each in cuts]
+    return torch.cat([maps.read(each["q"], maps.state(each["k"], each["v"]), each["some"], each["lse"])[1] - each["lse"] for each in parts], 1)
 
 
 def train_layer(output, cuts, held, steps, rate):
@@ -128,24 +142,21 @@ def train_layer(output, cuts, held, steps, rate):
     (H, _, E), G = cuts[0]["q"].shape, len(cuts[0]["k"])
     maps = Maps(H, G, E, (rms("q"), rms("k")))
     with torch.no_grad():  # begin where the state weighs little, and yet as much as to be felt
-        begin = [maps.read(*(each[n].float() for n in ("q",)), maps.state(each["k"].float(), each["v"].float()), each["some"].float(), each["lse"])[1] - each["lse"] for each in cuts[:8]]
-        off = torch.cat(begin, 1).median(1).values.unflatten(0, (G, -1)).mean(1)
-        maps.gain -= (off + 4)[:, None]
+        maps.gain -= (log_shares(maps, cuts[:8]).median(1).values.unflatten(0, (G, -1)).mean(1) + 4)[:, None]
     optimizer = torch.optim.Adam(maps.parameters(), rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
-    plain = sum(loss_of(maps, output, each)[1].item() for each in cuts) / len(cuts)
+    plain = sum(error_without(output, each) for each in cuts) / len(cuts)
     order = torch.Generator().manual_seed(1)
     for _ in range(steps):
-        loss = loss_of(maps, output, cuts[torch.randint(len(cuts), (1,), generator=order)])[0] / plain
+        loss = loss_of(maps, output, cuts[torch.randint(len(cuts), (1,), generator=order)]) / plain
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(maps.parameters(), 1.0)
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        measured = [[part.item() for part in loss_of(maps, output, each)] for each in held]
-    with_state, without = (sum(parts) / len(held) for parts in zip(*measured))
-    return maps, with_state, without
+        with_state = sum(loss_of(maps, output, each).item() for each in held) / len(held)
+    return maps, with_state, sum(error_without(output, each) for each in held) / len(held)
 
 
 # ---- the model's queries, keys and values ----
@@ -158,7 +169,7 @@ def layers_of(base, ids):
     x = base.embed(ids)[None]
     for layer in range(base.L):
         h = base.normed(x, layer)
-        q, k, v = (base.split(base.linear(h, base.w(layer, f"self_attn.{name}_proj"))) for name in "qkv")
+        q, k, v = (base.split(base.linear(h, base.w(layer, f"self_attn.{name}_proj")).float()) for name in "qkv")
         yield base.rotate(q, rotation)[0], base.rotate(k, rotation)[0], v[0]
         x = base.layer(x, layer, rotation)
 
@@ -235,13 +246,13 @@ def main():
         print(line, flush=True)
         print(line, file=log, flush=True)
 
-    base = Base(options.base).place(torch.float32)
+    base = Base(options.base).place(torch.bfloat16)
     say(f"{base.name}: {vars(options)}")
     windows, held = windows_of(base, options)
     cuts = collect(base, windows, options, say)
     maps = []
     for layer in range(base.L):
-        output = base.w(layer, "self_attn.o_proj")
+        output = base.w(layer, "self_attn.o_proj").float()
         each, with_state, without = train_layer(output, cuts[layer][:-held], cuts[layer][-held:], options.steps, options.rate)
         cuts[layer] = None
         maps.append(each)

@@ -77,7 +77,8 @@ function make(seed: number, tiny = false) {
       entry(row, 1 + i, [page, 0xffffffff, own, 32 * i]);
       const here = { keys: [] as Float64Array[], values: [] as Float64Array[] };
       tokens.push(here);
-      for (let s = 0; s < 32 && own === arena; s++) {
+      if (own !== arena) continue;
+      for (let s = 0; s < 32; s++) {
         put({ shape, kv: source }, page, "k", s, floats(uniform, E, pick(uniform, [1, 3])));
         put({ shape, kv: source }, page, "v", s, floats(uniform, E, 1));
         const read = (kind: "k" | "v") => Float64Array.from({ length: E }, (_, e) => get({ shape, kv: source }, page, kind, s, e)); // prettier-ignore
