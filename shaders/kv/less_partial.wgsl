@@ -52,6 +52,12 @@ fn weighed(at: u32, c: u32) -> f32 {
   return sum;
 }
 
+// The (max, sum) of a partial that begins at `to` and weighs so much.
+fn write_weight(to: u32, weight: f32) {
+  partials[to + E] = select(-3e38, log(weight), weight > 0.0);
+  partials[to + E + 1u] = select(0.0, 1.0, weight > 0.0);
+}
+
 @compute @workgroup_size(WG)
 fn less_partial(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
   let row = params.firstRow + wg.y;
@@ -59,6 +65,11 @@ fn less_partial(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_inde
   let group = wg.x / (H / G);
   let head = table[sequence * params.listLength * params.columns + params.column + group];
   let to = ((wg.y * H + wg.x) * params.entries + params.entry) * (E + 2u);
+  if (head.y == 0u) {
+    for (var c = local; c < E; c += WG) { partials[to + c] = 0.0; }
+    if (local == 0u) { write_weight(to, 0.0); }
+    return;
+  }
   let four = local % FOURS;
   var x = vec4f();
   for (var e = local / FOURS; e < E; e += SLICES) { x += q[(row * H + wg.x) * E + e] * maps[(wg.x * E + e) * FOURS + four]; }
@@ -76,16 +87,11 @@ fn less_partial(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_inde
   }
   workgroupBarrier();
   let at = (params.first + sequence * G + group) * 8u * (E + 1u);
-  var sum = 0.0;
-  if (head.y > 0u) { sum = weighed(at, E); }
-  let isThere = sum > 0.0;
+  let weight = weighed(at, E);
   for (var c = local; c < E; c += WG) {
     var value = 0.0;
-    if (isThere) { value = weighed(at, c) / sum; }
+    if (weight > 0.0) { value = weighed(at, c) / weight; }
     partials[to + c] = value;
   }
-  if (local == 0u) {
-    partials[to + E] = select(-3e38, log(sum), isThere);
-    partials[to + E + 1u] = select(0.0, 1.0, isThere);
-  }
+  if (local == 0u) { write_weight(to, weight); }
 }

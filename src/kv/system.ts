@@ -117,6 +117,8 @@ export interface PartialContext extends SystemContext {
 export interface ExtraPartials {
   /** Of each row and head, in every layer. */
   count: number;
+  /** Whether a step has them; absent: every step does. One without runs as if the system had none. */
+  isIn?(sizes: StepSizes): boolean;
   /** Dispatches that write them, for no more rows than `context.rows` says: before they are merged with attention's. */
   write(layer: number, context: PartialContext): AnyDispatch<StepSizes>[];
 }

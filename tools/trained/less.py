@@ -200,7 +200,7 @@ def windows_of(base, options):
     texts = data.General(base, options.corpora, options.window, cache=options.out.with_suffix(".tokens.pt"))
     train = [texts.at(n) for n in range(options.windows)]
     kinds = list(texts.held)
-    return train + [texts.held_out(kinds[n % len(kinds)], held)[n] for n in range(held)], held
+    return train + [texts.held_out(kinds[n % len(kinds)], held)[n][0] for n in range(held)], held
 
 
 def write(path, base, maps, options):

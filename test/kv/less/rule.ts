@@ -1,8 +1,10 @@
 // The float64 reference of LESS: what SnapKV drops of a prompt enters a state, which queries after the prompt read beside what is left.
+import { expect } from "playwright/test";
 import { pagesGivenUp, type PyramidOptions } from "../../../src/kv/systems/pyramid/budgets.ts";
 import { HIDDEN } from "../../../src/kv/systems/less/shape.ts";
 import { makeCheckpoint, readGolden } from "../../golden/checkpoint.ts";
 import { toFiles } from "../../golden/folder.ts";
+import { tolerance } from "../../golden/serve.ts";
 import { drawMaps } from "../../kernels/kv/less_absorb.ts";
 import { type FeatureMap, featuresOf, joined, partOf, partOfTokens, stateOf } from "../../kernels/less_maps.ts";
 import { random } from "../../kernels/spec.ts";
@@ -81,4 +83,17 @@ export function toy(variant: string) {
   const { prompt } = golden;
   const tokens = [...prompt, ...prompt.toReversed(), ...prompt.slice(7, 30)];
   return { golden, model: createModel(config, tensors), tokens };
+}
+
+/** What the reference says. No two scores that decide are so near that rounding could swap them, and the state matters. */
+export function expectedReply(
+  { golden, model }: ReturnType<typeof toy>,
+  prompt: readonly number[],
+  count: number,
+  chosen: PyramidOptions,
+): GreedyReply {
+  const reply = lessReply(model, prompt, count, chosen);
+  expect(reply.margin, "the scores of this prompt are too close to test with").toBeGreaterThan(tolerance(golden));
+  expect(reply.share).toBeGreaterThan(0.1);
+  return reply;
 }

@@ -2,6 +2,7 @@
 // over all tokens that the list gave up at its prompt's end. A query gets φ(q)·H / φ(q)·z of it, with the weight φ(q)·z.
 import { ceilDiv } from "../../../errors.ts";
 import { less_absorb, less_partial, less_state } from "../../../gpu/kernels.gen.ts";
+import type { Gpu } from "../../../gpu/device.ts";
 import { type AnyDispatch, dispatch } from "../../../gpu/program.ts";
 import type { Arena } from "../../arena.ts";
 import { BLOCK_TOKENS } from "../../blocks.ts";
@@ -12,9 +13,11 @@ import { FEATURES, HIDDEN, stateNumbers } from "./shape.ts";
 
 /** Workgroups that share the pages of a list, at most. */
 const MOST_SPLITS = 32;
-const ABSORB_THREADS = 128;
 const STATE_THREADS = 64;
-const PARTIAL_THREADS = 128;
+
+/** Of the other kernels: on a CPU adapter as few as they can have, for barriers are slow there. */
+const threadsOn = ({ profile }: Gpu) =>
+  profile.kernels === "registers" ? { absorb: 32, partial: 8 } : { absorb: 128, partial: 128 };
 
 interface LessState {
   /** [stores, sequences, G, 8, E + 1] f32 */
@@ -74,7 +77,7 @@ function sumDispatch(
   const tokens = (s: StepSizes) => splitsOf(s, context).pages * BLOCK_TOKENS;
   return dispatch({
     kernel: less_absorb,
-    constants: { WG: ABSORB_THREADS, E, KV_BITS: cache.written.bits, G, HIDDEN },
+    constants: { WG: threadsOn(context.gpu).absorb, E, KV_BITS: cache.written.bits, G, HIDDEN },
     label: `store ${store} tokens absorbed`,
     buffers: {
       table: cache.lists.table,
@@ -134,7 +137,7 @@ export function partial(context: PartialContext, layer: number, maps: GPUBuffer)
   return [
     dispatch({
       kernel: less_partial,
-      constants: { WG: PARTIAL_THREADS, E, H, G, HIDDEN },
+      constants: { WG: threadsOn(context.gpu).partial, E, H, G, HIDDEN },
       label: `layer ${layer} state read`,
       buffers: { q: query, rows: records, table: cache.lists.table, maps, state: stateOf(context).state, partials },
       params: (s: StepSizes) => ({

@@ -25,7 +25,11 @@ export const less: SystemDefinition = {
     return {
       ...createSystem("less", { budget: budget!, window: window!, beta: 1 }, kvHeads, layout),
       absorb: (store, context) => work.now.absorb(context, store, maps.keys[layout.owners[store]!]!),
-      partials: { count: 1, write: (layer, context) => work.now.partial(context, layer, maps.queries[layer]!) },
+      partials: {
+        count: 1,
+        isIn: ({ pagesGivenUp }) => pagesGivenUp > 0,
+        write: (layer, context) => work.now.partial(context, layer, maps.queries[layer]!),
+      },
       weights: (tensors) => void (maps = nameMaps(tensors, model)),
       extraWeightBytes: mapBytes(model),
       stateBytes: { block: 0, prompt: 4 * layout.stores * kvHeads * stateNumbers(model) },
