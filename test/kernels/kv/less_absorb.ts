@@ -150,10 +150,7 @@ export default spec({
     ["tokens that stay, too", "if (stays(column, count, PAGE * page + local))", "if (false)", 1],
     ["pages of another arena", "if (entry.z != params.arena) { continue; }", "", 1],
     ["one lane of a slot", "lane < LANES; lane++", "lane < 1u; lane++", 2],
-    ["keys as values", "source_number(entry.x, s, c, true)", "source_number(entry.x, s, c, false)", 1],
     ["no mix", "abs(low + mixed *", "abs(low + 0.0 * mixed *", 1],
-    ["a gain with its sign", "abs(maps[GAIN + 2u * head])", "maps[GAIN + 2u * head]", 1],
-    ["the map of another head", "maps[(head * E + e)", "maps[e", 2],
     [
       "pages that stay",
       "min((wg.y + 1u) * params.pagesPerSplit, params.pages)",

@@ -1,6 +1,6 @@
 """What a file of LESS is worth: how far predictions past a prompt move from those with all tokens, with the state and without (SnapKV).
 
-  python tools/trained/judge.py BASE FILE --corpora CORPORA [--fable DATA] [--window 704 --prompt 512 --budgets 256 128 --windows 40]
+  python tools/trained/less_judge.py BASE FILE --corpora CORPORA [--fable DATA] [--window 704 --prompt 512 --budgets 256 128 --windows 40]
 
 The windows are held out from training. KL divergences are means over all positions past the prompt, in nats per token.
 """
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+import less  # isort: skip: it finds the two below, in tools/students
 import data
-import less
 from base import Base
 
 
