@@ -43,7 +43,7 @@ const shapeOf = (seed: number) =>
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
   const upTo = (most: number) => Math.floor(uniform() * most);
-  const [E, KV_BITS, HIDDEN, G, WG] = shapeOf(tiny ? 1 : seed);
+  const [E, KV_BITS, HIDDEN, G, WG] = tiny ? ([8, 32, 4, 1, 32] as const) : shapeOf(seed);
   const shape = { E, KV_BITS };
   const [pages, more] = tiny ? [1, 0] : [pick(uniform, [1, 2, 3, 5]), upTo(2)];
   const pagesPerSplit = pick(uniform, [1, 2, 5]);
