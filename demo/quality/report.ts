@@ -30,6 +30,8 @@ export interface QualityOptions extends Partial<WindowSizes> {
   /** Where students are that rows name; one that is not here is named by its address. */
   students?: Readonly<Record<string, StudentSource>>;
   measures?: readonly string[];
+  /** Rows read their prompts with `int8Products`; the dense model does not. Default false. */
+  int8Products?: boolean;
   /** Of the needles' prompts, in tokens. Default: half of the prompt, and all of it. */
   lengths?: readonly number[];
   /** Where in the prompt a needle is, in percent. Default 10, 50, 90. */
@@ -134,6 +136,7 @@ interface Asked extends WindowSizes {
   lengths: readonly number[];
   depths: readonly number[];
   questions: number;
+  int8Products: boolean;
   signal: AbortSignal | undefined;
 }
 
@@ -164,6 +167,7 @@ function complete(options: QualityOptions): Asked {
     lengths: options.lengths ?? [...new Set([Math.max(128, sizes.prompt >> 1), Math.max(128, sizes.prompt)])],
     depths,
     questions,
+    int8Products: options.int8Products ?? false,
     signal: options.signal,
   };
 }

@@ -15,6 +15,7 @@ interface Wanted {
   calibrate: readonly Text[];
   calibrateTokens: number;
   students: Readonly<Record<string, StudentSource>>;
+  int8Products: boolean;
   signal: AbortSignal | undefined;
 }
 
@@ -62,8 +63,8 @@ export class Students {
 
   /** The caller disposes of it. Throws InputError that names the row whose student cannot be used. */
   async open({ text, recipe, source }: Row): Promise<Engine> {
-    const { signal, students } = this.#wanted;
-    const options = { kv: recipe, ...(signal && { signal }) };
+    const { signal, students, int8Products } = this.#wanted;
+    const options = { kv: recipe, int8Products, ...(signal && { signal }) };
     const dense = this.#dense;
     if (source.kind === "own") return convert(dense, dense.model.swiftkv ?? false, options);
     if (source.kind === "folded") return convert(dense, source.swiftkv, options);

@@ -102,8 +102,9 @@ function readingParts(model: ModelContext, layer: number, rows: RowClass): Part[
         projectWide(model, product, variant),
       );
   const readers = chunkOf(model, layer, spans.lower);
+  const exact = Object.values(products(model, layer)).filter(({ matrix }) => !model.int8?.takes(matrix));
   return [
-    ...Object.values(products(model, layer)).map((what) => gemmPart(model, what, rows)),
+    ...exact.map((what) => gemmPart(model, what, rows)),
     heads,
     part(model, "prefill", variants.prefillKey(rows), rows, (variant) =>
       prefillAttention(model, layer, readers, variant),
