@@ -1,10 +1,10 @@
 // A model on Dawn in Node twice, on the same weights: its products in f32, and those of prompts in int8. With KERNELS=gpu the
-// adapter says that it is a GPU, so that what it runs beside them are a GPU's kernels.
+// adapter says that it is a GPU, so that what it runs beside them are a GPU's kernels; WEIGHTS=q8 rounds weights of 16 bits, which have no such products.
 import { useDawn } from "../dawn.ts";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { env } from "node:process";
-import { convert, type Engine, load } from "../../src/index.ts";
+import { convert, type Engine, load, type WeightFormat } from "../../src/index.ts";
 
 useDawn();
 
@@ -14,7 +14,8 @@ export async function openBoth(path: string, context: number): Promise<Record<"f
   const files = paths.filter((each) => statSync(each).isFile());
   const source = files.map((each) => new File([readFileSync(each)], basename(each)));
   const device = env.KERNELS === "gpu" ? { device: openGpu } : {};
-  const f32 = await load(source, { context, sequences: 1, tune: "off", ...device });
+  const weights = (env.WEIGHTS ?? "keep") as WeightFormat;
+  const f32 = await load(source, { context, weights, sequences: 1, tune: "off", ...device });
   const int8 = await convert(f32, false, { int8Products: true, tune: "off" });
   return { f32, int8 };
 }

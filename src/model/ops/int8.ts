@@ -52,7 +52,6 @@ export class Int8Products {
     this.#variants = variants;
     this.#units = gpu.buffer("rows in int8", rows * widest, "scratch");
     this.#pairs = gpu.buffer("steps of rows in int8", (rows * widest * 8) / LEAST_GROUP, "scratch");
-    variants.choose("products of prompts", "int8");
   }
 
   /** Whether its weights are units of 8 bits at most. */
@@ -60,6 +59,7 @@ export class Int8Products {
 
   /** The product of a program for up to `most` rows. Those that decode, which come first, are multiplied as if they were alone. */
   product(linear: Linear, most: RowClass): AnyDispatch<Sizes>[] {
+    this.#variants.choose("products of prompts", "int8");
     const decoding = { ...linear, rows: (s: Sizes) => s.decodeRows };
     const exact = using("gemv", this.#variants.gemv(linear), (variant) =>
       gemv(this.#gpu, decoding, MOST_NARROW, variant),
