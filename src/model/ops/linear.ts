@@ -35,7 +35,8 @@ export const weightBytes = ({ columns, depth, bits, group }: Omit<Matrix, "piece
   columns * depth * (bits / 8) + (bits <= 8 ? (columns * depth * 4) / group : 0);
 
 /** Floats of an output row that come from so many columns. */
-export const widthOf = (epilogue: Linear["epilogue"], columns: number): number => (isGated(epilogue) ? columns / 2 : columns);
+export const widthOf = (epilogue: Linear["epilogue"], columns: number): number =>
+  isGated(epilogue) ? columns / 2 : columns;
 
 export const outputWidth = ({ matrix, epilogue }: Linear): number => widthOf(epilogue, matrix.columns);
 
