@@ -112,9 +112,10 @@ function readingParts(model: ModelContext, layer: number, rows: RowClass): Part[
   ];
 }
 
-/** Keys and values where a layer's projection makes those of several stores, else all that it makes. */
+/** Keys and values where a layer's projection makes those of later layers, by a norm of their own; else all that it makes. */
 function headsOf({ weights, spans }: ModelContext, layer: number) {
   const { qkv } = weights.layers[layer]!;
-  const range = qkv.stores > 1 ? "keysValues" : qkv.stores === 1 ? "all" : "queries";
+  const { gammaQ, gammaKv } = qkv.vectors;
+  const range = qkv.stores === 0 ? "queries" : qkv.stores > 1 || gammaQ !== gammaKv ? "keysValues" : "all";
   return { layer, qkv, range, rowAt: spans.lower.first, rows: (s: Sizes) => s.rows } as const;
 }
