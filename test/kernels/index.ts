@@ -59,6 +59,8 @@ import sample_slices from "./sample/sample_slices.ts";
 import top_logits from "./sample/top_logits.ts";
 import pack_block from "./weights/pack_block.ts";
 import pack_float from "./weights/pack_float.ts";
+import gemm_int8 from "./linear/gemm_int8.ts";
+import quantise_rows from "./linear/quantise_rows.ts";
 import gemm_packed from "./linear/gemm_packed.ts";
 import gemm_regs from "./linear/gemm_regs.ts";
 import gemm_regs_sg from "./cpu/gemm_regs_sg.ts";
@@ -146,6 +148,8 @@ export const specs: readonly KernelSpec[] = [
   top_logits,
   pack_block,
   pack_float,
+  gemm_int8,
+  quantise_rows,
   gemm_packed,
   gemm_regs,
   gemm_regs_sg,
