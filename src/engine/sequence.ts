@@ -127,12 +127,20 @@ export class Sequence {
     return this.cache.length >= this.request.prompt.length;
   }
 
+  /** Whether a part of its prompt is to be chosen with the chunk that ends here: at the prompt's end, or before. */
+  get choosesHere(): boolean {
+    const { length } = this.cache;
+    return length === this.request.prompt.length || length <= this.cache.chunkedUntil(this.request.prompt);
+  }
+
   /**
    * Tokens of the next chunk, of at most `most`. Where only a part of the prompt stays, a chunk ends with the prompt and
    * has the `window` rows that decide which part.
    */
   nextChunk(most: number, window: number): number {
     const { prompt } = this.request;
+    const chunked = this.cache.chunkedUntil(prompt) - this.cache.length;
+    if (chunked > 0) return Math.min(chunked, this.cache.chunkTokens);
     if (this.promptEnded || !this.cache.retains(prompt)) return Math.min(this.inputLeft, most);
     const left = prompt.length - this.cache.length;
     return left <= most ? left : Math.min(most, left - window);
@@ -157,7 +165,10 @@ export class Sequence {
 
   /** Blocks it can be expected to hold before long: for its input, what is in flight, and a block more if it gets there. */
   get expectedBlocks(): number {
-    return blocksFor(this.#expectedTokens);
+    const { cache, request } = this;
+    const chunked = cache.chunkedUntil(request.prompt);
+    const left = blocksFor(this.#expectedTokens) - chunked / BLOCK_TOKENS;
+    return cache.length < chunked ? Math.max(left, blocksFor(cache.chunkTokens)) : left;
   }
 
   get #expectedTokens(): number {
@@ -176,7 +187,7 @@ export class Sequence {
 
   /** Blocks of its input that running sequences hold: it needs no room for those. */
   get sharedBlocks(): number {
-    if (this.cache.length > 0) return this.cache.blocks.length; // those it has
+    if (this.cache.length > 0) return this.cache.blocks.length - this.cache.passedBlocks; // those it has
     return this.request.reuse === false ? 0 : this.cache.countShared(this.known);
   }
 

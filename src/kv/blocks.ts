@@ -135,6 +135,16 @@ export class BlockPool {
     if (holders.size === 0) this.#idle[tier]!.add(block);
   }
 
+  /** Likewise of blocks of one tier; they are the first to be taken again, so that no other memory is used. */
+  releaseFirst(blocks: readonly number[], holder: Holder): void {
+    for (const block of blocks) this.release(block, holder);
+    const idle = this.#idle[this.tierOf(blocks[0] ?? 0)]!;
+    const first = blocks.filter((block) => idle.delete(block));
+    const rest = [...idle];
+    idle.clear();
+    for (const block of [...first, ...rest]) idle.add(block);
+  }
+
   /** Whether nobody who holds the block minds that it changes its tier. */
   canChange(block: number): boolean {
     for (const holder of this.#states[block]!.holders) if (holder.needsTierOf(block)) return false;

@@ -62,6 +62,21 @@ export class Residence implements Holder {
     return !this.kept?.any && this.#plan.retain(prompt.length) !== null;
   }
 
+  /** Tokens of this prompt that some are given up of, chunk after chunk; 0: none are before its end. */
+  chunkedUntil(prompt: readonly number[]): number {
+    return this.#plan.chunkTokens > 0 ? this.pagesGivenUp(prompt) * BLOCK_TOKENS : 0;
+  }
+
+  /** Tokens of such a chunk. */
+  get chunkTokens(): number {
+    return this.#plan.chunkTokens;
+  }
+
+  /** Blocks that it has held and given back while it read its prompt. */
+  get passedBlocks(): number {
+    return this.#plan.chunkTokens > 0 ? this.blocks.filter((block) => block === GONE).length : 0;
+  }
+
   /** Rows that repeat this prompt in a step, at most, before a part of it is chosen: there is room for them behind it. 0: none do. */
   repeatRows(prompt: readonly number[]): number {
     const { repeats, windowRows, context } = this.#plan;
@@ -84,7 +99,8 @@ export class Residence implements Holder {
     const { repeats, windowRows } = this.#plan;
     this.#pinnedUntil = retains ? prompt.length : 0;
     const least = retains && !repeats ? Math.max(1, windowRows) : 1;
-    const found = reuse ? this.#find(retains ? prompt : text, least) : [];
+    const isChunked = retains && this.#plan.chunkTokens > 0; // what it says of tokens is not in the tree
+    const found = reuse && !isChunked ? this.#find(retains ? prompt : text, least) : [];
     for (const { block, tokens } of found) {
       if (retains && this.#pool.tierOf(block) > 0) break; // nothing can be selected from sealed pages
       this.#pool.retain(block, this);
@@ -270,9 +286,16 @@ export class Residence implements Holder {
 
   // ---- parts of a prompt ----
 
-  /** At the end of the prompt: see `KeptPart`. */
-  keep(number: number): KeptPages | null {
-    return this.kept?.keep(this.tokens, number) ?? null;
+  /** At the end of the prompt, or of a chunk of it: see `KeptPart`. */
+  keep(number: number, prompt: readonly number[] = this.tokens): KeptPages | null {
+    if (this.#plan.chunkTokens === 0) return this.kept?.keep(this.tokens, number) ?? null;
+    if (this.length > this.chunkedUntil(prompt)) return null;
+    return this.kept!.keepSoFar(this.#plan.retain(prompt.length)!, this.length);
+  }
+
+  /** Gives back the blocks of a chunk of which a part has been kept: the step that read them is launched, and lists change with the next edits. */
+  passChunk(): void {
+    if (this.#plan.chunkTokens > 0) this.#release(this.kept!.givenUpNext);
   }
 
   /** See `KeptPart`; `ending` is what `keep` gave. */
@@ -309,10 +332,17 @@ export class Residence implements Holder {
   #giveUp(liveFrom: number): void {
     this.#keptChanged = true;
     this.later?.giveUp(liveFrom);
-    for (let index = liveFrom - 1; index >= 0 && this.blocks[index] !== GONE; index--) {
-      this.#pool.release(this.blocks[index]!, this);
-      this.blocks[index] = GONE;
-    }
+    this.#release(liveFrom);
+  }
+
+  /** Blocks of pages before this one; those of a chunk are taken again first. */
+  #release(liveFrom: number): void {
+    const first = this.blocks.lastIndexOf(GONE, liveFrom - 1) + 1;
+    const given = this.blocks.slice(first, liveFrom).reverse();
+    if (given.length === 0) return;
+    this.blocks.fill(GONE, first, liveFrom);
+    if (this.#plan.chunkTokens > 0) this.#pool.releaseFirst(given.reverse(), this);
+    else for (const block of given) this.#pool.release(block, this);
     this.#settle();
   }
 
@@ -326,7 +356,8 @@ export class Residence implements Holder {
   /** Whether it holds what the tree has not, and can be left as it is, with so many rows in flight, to go on later. */
   canRest(inFlight: number): boolean {
     const isSettled = inFlight === 0 || this.#privatePages?.regions === null; // a row in flight chooses what the next one reads
-    return isSettled && !this.later && !this.kept?.ending && (this.kept?.now ?? null) !== null;
+    const isRead = this.length >= this.#pinnedUntil;
+    return isSettled && isRead && !this.later && !this.kept?.ending && (this.kept?.now ?? null) !== null;
   }
 
   /** Tokens of `text` that it can go on after, the last one left to compute; 0: none, for a page was given up where they end. */

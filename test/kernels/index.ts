@@ -10,6 +10,8 @@ import kvmerger_cuts from "./kv/kvmerger_cuts.ts";
 import kvmerger_merge from "./kv/kvmerger_merge.ts";
 import { kvmergerReaders } from "./kv/kvmerger_read.ts";
 import { minicacheReaders } from "./kv/minicache_read.ts";
+import locret_keep from "./kv/locret_keep.ts";
+import locret_scores from "./kv/locret_scores.ts";
 import minicache_seal from "./kv/minicache_seal.ts";
 import pool_max from "./kv/pool_max.ts";
 import shadow_keep from "./kv/shadow_keep.ts";
@@ -100,6 +102,8 @@ export const specs: readonly KernelSpec[] = [
   kivi_seal,
   kvmerger_cuts,
   kvmerger_merge,
+  locret_keep,
+  locret_scores,
   minicache_seal,
   pool_max,
   shadow_keep,

@@ -4,6 +4,7 @@ import { kivi } from "./kivi/system.ts";
 import { kvmerger } from "./kvmerger/system.ts";
 import { kvsharer } from "./kvsharer/system.ts";
 import { kvzip } from "./kvzip/system.ts";
+import { locret } from "./locret/system.ts";
 import { minicache } from "./minicache/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
 import { shadow } from "./shadow/system.ts";
@@ -15,6 +16,7 @@ export const SYSTEMS: readonly SystemDefinition[] = [
   kvmerger,
   kvsharer,
   kvzip,
+  locret,
   minicache,
   pyramid,
   shadow,

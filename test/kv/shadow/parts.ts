@@ -85,7 +85,9 @@ const end = {
   standing: 0,
   tokens,
   kept: retention.tokens[0]!,
-  windowAt: 0,
+  rows: 1,
+    more: false,
+    windowAt: 0,
   windowRows: 1,
   question: 1,
 };
