@@ -100,6 +100,11 @@ export interface LoadOptions {
    * student.safetensors, or the file. It brings its own shape; `swiftkv` may repeat it.
    */
   student?: ModelSource | File;
+  /**
+   * Weights that cache systems of the recipe were trained to have on this very model (`locret`, `less`): addresses of
+   * .safetensors files, or the files. docs/kv.md, "Trained files".
+   */
+  trained?: string | File | readonly (string | File)[];
   /** Keeps a SwiftKV checkpoint's ordinary projections too, so that `convert(engine, false)` works. Default false. */
   teacher?: boolean;
   /** Tokens of context over all sequences together, rounded up to a multiple of 32. Default: what the model was trained for, at most 32768. */
@@ -145,7 +150,10 @@ export interface LoadOptions {
 }
 
 /** What a second engine on the same weights may have differently; the default is what the first one has. */
-export type ConvertOptions = Pick<LoadOptions, "student" | "keep" | "token" | "sha256" | "tune" | "signal"> &
+export type ConvertOptions = Pick<
+  LoadOptions,
+  "student" | "trained" | "keep" | "token" | "sha256" | "tune" | "signal"
+> &
   Pick<LoadOptions, "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes"> &
   CalibrateOptions;
 

@@ -6,6 +6,7 @@ import { embedded } from "../shared/catalogue.ts";
 import { find } from "../shared/dom.ts";
 import { nameOfSource, picker } from "../shared/picker.ts";
 import { embeddedStudent } from "../shared/students.ts";
+import { nameAt, trainedFor } from "../shared/trained.ts";
 import { explain, type Remedy, troubleCard } from "../shared/trouble.ts";
 import { about } from "./about.ts";
 import { type Kept, lastModel, noteUse, recall, rememberModel } from "./archive.ts";
@@ -196,6 +197,7 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
   try {
     next = await loadShowing(source, name, {
       ...options,
+      ...(typeof source === "string" ? { trained: trainedFor(options.kv, { name: nameAt(source) }) } : {}),
       teacher: true, // so that SwiftKV can be switched off
       ...(student ? { student: student.source } : {}),
     });

@@ -4,6 +4,7 @@ import { InputError } from "../../src/index.ts";
 import { parseRecipe } from "../../src/recipes.ts";
 import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 import { count } from "../shared/numbers.ts";
+import { untrainedFor } from "../shared/trained.ts";
 
 export interface Offer {
   recipe: string;
@@ -54,6 +55,8 @@ const TESTS: Readonly<Record<string, string>> = {
 
 /** What the offers ask of a model. */
 type Model = Pick<ModelInfo, "name" | "kvShape">;
+/** And what files of weights are there for it. */
+type Priced = Model & Pick<ModelInfo, "hash">;
 
 export const DEFAULT_RECIPE: string = "f16";
 
@@ -79,9 +82,11 @@ export function wholeNote(recipe: string, { kvShape }: Model, tokens: number): s
 const MOST_TOKENS = 2 ** 20;
 
 /** What a recipe costs a model at so many tokens of context; a sentence where the model cannot have it. */
-export function priceOf(recipe: string, { name, kvShape }: Model, tokens: number): RecipePrice | string {
+export function priceOf(recipe: string, { name, hash, kvShape }: Priced, tokens: number): RecipePrice | string {
   const only = OFFERS.find((offer) => offer.recipe === recipe)?.only ?? name;
   if (only !== name) return `This map was made for ${only}. npm run kvsharer makes one for another model.`;
+  const untrained = untrainedFor(recipe, { hash });
+  if (untrained) return `${untrained} has to be trained for a model, and is not for this one.`;
   try {
     return parseRecipe(recipe).price(kvShape, tokens);
   } catch (error) {

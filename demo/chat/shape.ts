@@ -17,7 +17,7 @@ export interface ShapeFields {
   relabel(shelf: Shelf): void;
   set(mode: RunMode): void;
   /** Only recipes that this model can have, on either side of the switch, can be chosen; tokens: its context. */
-  limit(model: Pick<ModelInfo, "name" | "kvShape">, tokens: number): void;
+  limit(model: Pick<ModelInfo, "name" | "hash" | "kvShape">, tokens: number): void;
   onChange(listener: () => void): void;
 }
 

@@ -52,7 +52,7 @@ interface Shown {
   shelf: Shelf;
   layers: number;
   context: number;
-  model: Pick<ModelInfo, "name" | "kvShape">;
+  model: Pick<ModelInfo, "name" | "hash" | "kvShape">;
   /** Of one cache and token. */
   cacheBytes: number;
   /** The checkpoint's SwiftKV heads are trained, and these are in use. */

@@ -2,6 +2,7 @@
 // that it stands for. No DOM.
 
 import { convert, saveStudent } from "../../src/index.ts";
+import { trainedFor } from "../shared/trained.ts";
 import type { Turn } from "../shared/turn.ts";
 import type { CalibrationProgress, Engine, Prompt, SwiftKv } from "../../src/index.ts";
 import { divergence, likeliest, mean } from "../quality/metrics.ts";
@@ -23,7 +24,12 @@ export const keyOf = ({ swiftkv, kv, student }: RunMode): string =>
 
 /** An engine on the same weights that runs `mode`. It replaces `engine`, whose cache is freed. */
 export async function turn(engine: Engine, { swiftkv, kv, student }: RunMode, signal?: AbortSignal): Promise<Engine> {
-  const options = { kv, ...(swiftkv && student ? { student: student.source } : {}), ...(signal ? { signal } : {}) };
+  const options = {
+    kv,
+    trained: trainedFor(kv, engine.model),
+    ...(swiftkv && student ? { student: student.source } : {}),
+    ...(signal ? { signal } : {}),
+  };
   const twin = await convert(engine, swiftkv ?? false, options);
   engine.dispose();
   return twin;

@@ -15,6 +15,7 @@ import { failure, type Failure, showLoading } from "../shared/loading.ts";
 import { loopWatch } from "../shared/loop.ts";
 import { bytes, count, rate } from "../shared/numbers.ts";
 import { samplingFor } from "../shared/sampling.ts";
+import { nameAt, trainedFor } from "../shared/trained.ts";
 
 interface Request {
   source: string;
@@ -37,7 +38,8 @@ declare global {
 /** Runs one prompt. Errors come back as values, because exceptions lose their class between the page and Node. */
 window.runPrompt = async (request) => {
   try {
-    const engine = await load(request.source, { ...request.load, onProgress: showLoading() });
+    const trained = trainedFor(String(request.load.kv ?? ""), { name: nameAt(request.source) });
+    const engine = await load(request.source, { trained, ...request.load, onProgress: showLoading() });
     const result = await answer(engine, request);
     const stats = engine.stats();
     const { swiftkv, calibration } = engine.model;

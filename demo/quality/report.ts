@@ -29,6 +29,8 @@ export interface QualityOptions extends Partial<WindowSizes> {
   calibrateTokens?: number;
   /** Where students are that rows name; one that is not here is named by its address. */
   students?: Readonly<Record<string, StudentSource>>;
+  /** Files with weights of cache systems, beside those that come with the page. */
+  trained?: readonly string[];
   measures?: readonly string[];
   /** Of the needles' prompts, in tokens. Default: half of the prompt, and all of it. */
   lengths?: readonly number[];
@@ -130,6 +132,7 @@ interface Asked extends WindowSizes {
   calibrate: readonly Text[];
   calibrateTokens: number;
   students: Readonly<Record<string, StudentSource>>;
+  trained: readonly string[];
   measures: readonly Measure[];
   lengths: readonly number[];
   depths: readonly number[];
@@ -160,6 +163,7 @@ function complete(options: QualityOptions): Asked {
     calibrate: readCalibration(rows, texts, options.calibrate ?? []),
     calibrateTokens: options.calibrateTokens ?? 20_000,
     students: options.students ?? {},
+    trained: options.trained ?? [],
     measures: readMeasures(options.measures ?? MEASURES),
     lengths: options.lengths ?? [...new Set([Math.max(128, sizes.prompt >> 1), Math.max(128, sizes.prompt)])],
     depths,

@@ -4,6 +4,7 @@ import { EngineError, convert, saveStudent } from "../../src/index.ts";
 import type { ConvertOptions, Engine, SwiftKv } from "../../src/index.ts";
 import { count } from "../shared/numbers.ts";
 import { shares } from "../shared/shares.ts";
+import { trainedFor } from "../shared/trained.ts";
 import type { QualityProgress } from "./report.ts";
 import { refuse } from "./rows.ts";
 import type { Row } from "./rows.ts";
@@ -15,6 +16,7 @@ interface Wanted {
   calibrate: readonly Text[];
   calibrateTokens: number;
   students: Readonly<Record<string, StudentSource>>;
+  trained: readonly string[];
   signal: AbortSignal | undefined;
 }
 
@@ -62,9 +64,10 @@ export class Students {
 
   /** The caller disposes of it. Throws InputError that names the row whose student cannot be used. */
   async open({ text, recipe, source }: Row): Promise<Engine> {
-    const { signal, students } = this.#wanted;
-    const options = { kv: recipe, ...(signal && { signal }) };
+    const { signal, students, trained: given } = this.#wanted;
     const dense = this.#dense;
+    const trained = given.length > 0 ? given : trainedFor(recipe, dense.model);
+    const options = { kv: recipe, trained, ...(signal && { signal }) };
     if (source.kind === "own") return convert(dense, dense.model.swiftkv ?? false, options);
     if (source.kind === "folded") return convert(dense, source.swiftkv, options);
     const student =

@@ -2,7 +2,7 @@
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { resolveModel, resolveStudent } from "./arguments/models.mjs";
+import { resolveModel, resolveStudent, resolveTrained } from "./arguments/models.mjs";
 import { QUALITY_HELP, parseQuality } from "./arguments/quality.mjs";
 import { UsageError } from "./arguments/read.mjs";
 import { columns, command, inPage, pollPage, print, quit } from "./command.mjs";
@@ -15,13 +15,14 @@ async function main(argv) {
   const calibrate = await Promise.all(asked.calibrate.map((path) => readText("calibrate", path)));
   const model = await resolveModel(asked.model);
   const names = studentsOf(asked.options.rows ?? "");
-  const students = await Promise.all(names.map(resolveStudent));
-  const setting = { model, students, path: "/bench.html", browser: asked.software ? { software: true } : {} };
+  const files = await Promise.all([...names.map(resolveStudent), ...asked.trained.map(resolveTrained)]);
+  const setting = { model, students: files, path: "/bench.html", browser: asked.software ? { software: true } : {} };
   const { result, drawn } = await inPage(setting, async (page, source, ...addresses) => {
     if (asked.json) await page.exposeFunction("emitRow", (row) => print(`${JSON.stringify(row)}\n`));
     const named = Object.fromEntries(names.map((name, i) => [name, addresses[i]]));
     const given = { texts, chats, calibrate };
-    const answer = await pollPage(page, "runQuality", { ...asked.options, ...given, students: named, source });
+    const trained = addresses.slice(names.length);
+    const answer = await pollPage(page, "runQuality", { ...asked.options, ...given, students: named, trained, source });
     return answer.error ? answer : { ...answer, drawn: await page.evaluate(drawInPage) };
   });
   if (!asked.json) await print(tables(result, drawn));

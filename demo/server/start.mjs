@@ -6,7 +6,7 @@ import { fstatSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StringDecoder } from "node:string_decoder";
-import { resolveModel, resolveStudent } from "./arguments/models.mjs";
+import { resolveModel, resolveStudent, resolveTrained } from "./arguments/models.mjs";
 import { UsageError } from "./arguments/read.mjs";
 import { START_HELP, parseStart } from "./arguments/start.mjs";
 import { command, inPage, onQuit, print, quit, showProgress } from "./command.mjs";
@@ -16,11 +16,12 @@ async function main(argv) {
   if (options.help) return print(`${START_HELP}\n`);
   if (options.page) return page(options);
   const model = await resolveModel(options.model);
-  const student = options.student === undefined ? undefined : await resolveStudent(options.student);
+  const students = options.student === undefined ? [] : [await resolveStudent(options.student)];
+  const trained = await Promise.all(options.trained.map(resolveTrained));
   const text = options.prompt === "-" ? await standardInput() : options.prompt;
   if (text?.trim() === "") throw new UsageError("the prompt is empty, want a text. Give one after --prompt.");
   const prompt = promptOf({ ...options, prompt: text, ...(await filesOf(options)) });
-  await reply({ ...options, prompt }, model, student);
+  await reply({ ...options, prompt }, model, { students, trained });
   await quit(0);
 }
 
@@ -52,30 +53,30 @@ async function page({ port = 5173, open }) {
 }
 
 /** Loads the model in a headless browser, streams the reply. */
-async function reply(options, model, student) {
+async function reply(options, model, { students, trained }) {
   const setting = {
     model,
-    students: student ? [student] : [],
+    students: [...students, ...trained],
     path: "/cli/",
     browser: options.software ? { software: true } : {},
   };
-  const { result, figures } = await inPage(setting, async (browserPage, source, studentSource) => {
+  const { result, figures } = await inPage(setting, async (browserPage, source, ...others) => {
     await browserPage.exposeFunction("emitText", (text) => void (options.json || process.stdout.write(text)));
     await browserPage.exposeFunction("emitProgress", (line) => showProgress(options.json ? "" : line));
     await browserPage.waitForFunction(() => "runPrompt" in window);
-    return browserPage.evaluate((asked) => window.runPrompt(asked), requestOf(options, source, studentSource));
+    return browserPage.evaluate((asked) => window.runPrompt(asked), requestOf(options, source, others));
   });
   showProgress("");
   await print(options.json ? `${JSON.stringify(result)}\n` : "\n");
   process.stderr.write(`${figures}\n`);
 }
 
-const requestOf = (options, source, student) => ({
-  source,
-  prompt: options.prompt,
-  load: student === undefined ? options.load : { ...options.load, student },
-  generate: options.generate,
-});
+/** `others`: the addresses of the student, if there is one, and of files of weights. */
+function requestOf({ student, prompt, load, generate }, source, others) {
+  const trained = others.slice(student === undefined ? 0 : 1);
+  const own = { ...(student !== undefined && { student: others[0] }), ...(trained.length > 0 && { trained }) };
+  return { source, prompt, load: { ...load, ...own }, generate };
+}
 
 function promptOf({ prompt, messages, tokens, system, raw, variables, tools, documents }) {
   if (tokens) return { tokens };

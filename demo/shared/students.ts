@@ -19,8 +19,8 @@ const student = (folder: string, base: string, layers: number, kl: ShippedStuden
   kl,
 });
 
-const FABLE = "9c36dd45454e44b30215158537a781d94e07e057fcf8f9a639092455f993e0c6";
-const SMOLLM2_135M_Q4 = "17eed2182545559ae4447e93bdc1eca847c48f7b8d15c1ed5e67c06579c97d72";
+export const FABLE = "9c36dd45454e44b30215158537a781d94e07e057fcf8f9a639092455f993e0c6";
+export const SMOLLM2_135M_Q4 = "17eed2182545559ae4447e93bdc1eca847c48f7b8d15c1ed5e67c06579c97d72";
 
 /** Of the embedded model, which starts with it. */
 export const embeddedStudent = student("fable-k4", FABLE, 4, [0.112, 0.128]);

@@ -19,12 +19,19 @@ export interface StudentFile extends Pick<Checkpoint, "name"> {
   close(): void;
 }
 
+/** What is looked for, for errors. */
+const STUDENT = { who: "student", want: "the file or folder that `npm run convert` wrote" };
+
 /** Opens student.safetensors in a folder, or the file itself. Throws as `openCheckpoint` does. */
-export async function openStudent(source: ModelSource | File, options: OpenOptions = {}): Promise<StudentFile> {
+export async function openStudent(
+  source: ModelSource | File,
+  options: OpenOptions = {},
+  sought: typeof STUDENT = STUDENT,
+): Promise<StudentFile> {
   const { signal } = options;
   const context = openContext(options);
   try {
-    const { file, settled } = await openFile(source, context, signal);
+    const { file, settled } = await openFile(source, context, sought, signal);
     await context.shelf?.ask(file.missingBytes ?? 0);
     const { tensors, metadata } = await readSafetensors(file, signal);
     return {
@@ -52,24 +59,33 @@ interface Opened {
   settled?: Folder["settle"];
 }
 
-async function openFile(source: ModelSource | File, context: SourceContext, signal?: AbortSignal): Promise<Opened> {
+async function openFile(
+  source: ModelSource | File,
+  context: SourceContext,
+  sought: typeof STUDENT,
+  signal?: AbortSignal,
+): Promise<Opened> {
   if (source instanceof File) return { file: new BlobFile(source, source.name) };
-  if (typeof source === "string") return openNamed(source, context, signal);
+  if (typeof source === "string") return openNamed(source, context, sought, signal);
   if ("getFileHandle" in source) return picked([await (await source.getFileHandle(STUDENT_FILE)).getFile()]);
   return picked(Array.from(source));
 }
 
 /** A URL may name the file, or the folder that has it. */
-async function openNamed(source: string, context: SourceContext, signal?: AbortSignal): Promise<Opened> {
+async function openNamed(
+  source: string,
+  context: SourceContext,
+  { who, want }: typeof STUDENT,
+  signal?: AbortSignal,
+): Promise<Opened> {
   const [, folder, name] = /^(.*\/)([^/]+\.safetensors)$/i.exec(source) ?? [null, source, STUDENT_FILE];
   const opened = await openSource(folder!, context);
   if (!("open" in opened)) return { file: opened };
   const file = await opened.open(name!, signal);
   if (file) return { file, settled: opened.settle };
-  throw new ModelError(
-    `student: not found; got no ${name} in ${source}, want the file or folder that \`npm run convert\` wrote. Is the address right?`,
-    { code: "not-found" },
-  );
+  throw new ModelError(`${who}: not found; got no ${name} in ${source}, want ${want}. Is the address right?`, {
+    code: "not-found",
+  });
 }
 
 function picked(files: readonly File[]): Opened {
@@ -78,4 +94,15 @@ function picked(files: readonly File[]): Opened {
   throw new InputError(`student: not one file; got ${found.length} of .safetensors, want ${STUDENT_FILE}. Pick that.`, {
     code: "bad-source",
   });
+}
+
+/** Parts one after another. */
+export function joined(parts: readonly Uint8Array[]): ArrayBuffer {
+  const whole = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole.buffer;
 }

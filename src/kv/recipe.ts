@@ -36,6 +36,11 @@ export class Recipe {
     this.#rules = rules;
   }
 
+  /** Of its systems. */
+  get names(): string[] {
+    return this.#systems.map(({ definition }) => definition.name);
+  }
+
   /** The canonical text, with every option: equal recipes have equal texts. */
   toString(): string {
     const terms = this.#systems.map(({ definition: { name, options: rules }, options, texts }) => {
@@ -91,7 +96,7 @@ export class Recipe {
   }
 
   #judge({ swiftkv }: Pick<KvModel, "swiftkv">): readonly Finding[] {
-    const names = [...(swiftkv ? ["swiftkv"] : []), ...this.#systems.map(({ definition }) => definition.name)];
+    const names = [...(swiftkv ? ["swiftkv"] : []), ...this.names];
     return this.#rules?.judge(names) ?? [];
   }
 

@@ -6,7 +6,7 @@ import type { Fit } from "../model/context.ts";
 import { teacherOf } from "../model/swiftkv/teacher.ts";
 import type { Teacher } from "./calibrate.ts";
 import { assemble, assembleStudent, type LoadedModel, type Making, makeReady, students } from "./running.ts";
-import { checkOptions, checkShape } from "./settings.ts";
+import { checkFiles, checkOptions, checkShape } from "./settings.ts";
 
 /** The model of an engine, and how work has it for itself. */
 export type Base = LoadedModel & Pick<Teacher, "alone">;
@@ -94,6 +94,7 @@ export async function withFit(
   const { context, reserve, ...others } = base.settings;
   const given = { ...(context === null ? {} : { context }), ...(reserve === null ? {} : { reserve }) };
   const settings = await checkOptions({ ...others, ...given, ...options });
+  await checkFiles(settings, base.identity.name, base.identity.hash);
   const model = { ...base, config: { ...base.config, swiftkv }, settings };
   const made = await makeBeside(base, model, fit, { report: () => {}, signal: options.signal });
   return { ...made, loadMs: performance.now() - started };

@@ -23,7 +23,7 @@ import {
   type RunningModel,
   students,
 } from "./running.ts";
-import type { Settings } from "./settings.ts";
+import { checkFiles, type Settings } from "./settings.ts";
 
 /** What does not change with the device. */
 interface Opened extends Shape {
@@ -152,6 +152,7 @@ async function loadModel(
   await checkpoint.settle(signal);
   const hash = await loader.hash();
   if (stored) students.now.checkBase(stored, checkpoint.name, hash);
+  await checkFiles(settings, checkpoint.name, hash);
   const converted = { ...config, swiftkv: student };
   const model = early ?? (await assembleStudent(gpu, converted, weights, settings, stored?.fit ?? null));
   if (early) await choose(model, settings, making);

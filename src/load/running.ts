@@ -1,12 +1,12 @@
 // Weights and settings -> a model that runs: its cache, its kernels chosen and compiled.
 import type { KvModel, LoadProgress, ModelInfo } from "../api.ts";
 import type { Language } from "../chat/session.ts";
-import { alignUp, InputError } from "../errors.ts";
+import { alignUp } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { BLOCK_TOKENS } from "../kv/blocks.ts";
 import { isWritten } from "../kv/format.ts";
 import type { Recipe } from "../kv/recipe.ts";
-import type { KvBounds, KvSystem, SystemTensors } from "../kv/system.ts";
+import type { KvBounds, SystemTensors } from "../kv/system.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Fit, Weights } from "../model/context.ts";
 import { Later } from "../later.ts";
@@ -60,7 +60,10 @@ export async function assemble(
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
   if (kv.sealed || !isWritten(kv.kept)) await basis.load();
-  for (const system of kv.systems) nameSystemWeights(system, tensors);
+  if (kv.systems.some(({ weights }) => weights)) {
+    const { nameTrained } = await import("./trained.ts");
+    nameTrained(gpu, kv.systems, settings.trained, tensors);
+  }
   const variants = await Variants.of(gpu, config, kv.written.bits);
   const pictures = await picturesOf(gpu, config, weights, variants, bounds.rows);
   const options = { ...bounds, kv, arenaBytes, reserve, pictures };
@@ -78,16 +81,6 @@ async function picturesOf(
   if (!config || !weights) return null;
   const { PictureRows } = await import("../model/vision/pictures.ts");
   return new PictureRows({ gpu, config, weights, variants, vocabulary, width, rows });
-}
-
-function nameSystemWeights({ name, weights }: KvSystem, tensors: SystemTensors | null): void {
-  if (!weights) return;
-  if (!tensors) {
-    throw new InputError(
-      `kv: ${name}; got a model converted from another one, want one whose checkpoint has the weights of ${name}. Load that with this recipe.`,
-    );
-  }
-  weights(tensors);
 }
 
 export const kvModelOf = ({

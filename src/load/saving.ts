@@ -17,6 +17,7 @@ import { digestOf } from "../io/files/pieces.ts";
 import { type SaveRecord, Saves } from "../io/saves.ts";
 import { KeptPrefixes } from "./prefixes.ts";
 import { type RunningModel, students } from "./running.ts";
+import type { Recipe } from "../kv/recipe.ts";
 import type { Settings } from "./settings.ts";
 
 export { keptPrefixes } from "./prefixes.ts";
@@ -45,9 +46,13 @@ async function madeWith({ identity, config, weights, settings, recipe }: Made): 
     hash,
     weights: settings.weights,
     swiftkv: shape && `${shape} ${await studentOf({ identity, config, weights })}`,
-    kv: String(recipe),
+    kv: [recipe, ...trainedIn(settings, recipe)].join(" "),
   };
 }
+
+/** Which weights its systems have, where these come in files of their own. */
+const trainedIn = ({ trained }: Settings, recipe: Recipe): string[] =>
+  trained.filter(({ system }) => recipe.names.includes(system)).map(({ digest }) => digest.slice(0, 12));
 
 /** Which student: by the hash of its tensors, or by where they come from. */
 async function studentOf({

@@ -5,6 +5,7 @@ import { WRITTEN_FORMATS } from "../kv/format.ts";
 import { Recipe } from "../kv/recipe.ts";
 import { shapeProblem } from "../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { TrainedFile } from "./trained.ts";
 
 /** Context where the caller names none, at most. Memory for it is taken as it is used. */
 export const DEFAULT_CONTEXT = 32768;
@@ -15,11 +16,28 @@ export type Settings = Required<Pick<LoadOptions, "weights" | "chunk" | "sequenc
   kv: Recipe;
   context: number | null;
   reserve: number | null;
+  trained: readonly TrainedFile[];
+};
+
+/** As a caller gives them, or with what was read before. */
+type Given = Omit<LoadOptions, "onProgress" | "trained"> & {
+  trained?: LoadOptions["trained"] | readonly TrainedFile[];
 };
 
 function choice<T extends string>(name: keyof LoadOptions, value: T, allowed: readonly T[]): T {
   if (!allowed.includes(value)) throw new InputError(`${name}: got "${value}", want one of ${allowed.join(", ")}.`);
   return value;
+}
+
+/** Files of weights are read once. */
+async function trainedOf({ trained = [], ...fetching }: Given): Promise<readonly TrainedFile[]> {
+  if (Array.isArray(trained) && trained.length === 0) return [];
+  return (await import("./trained.ts")).readTrained(trained, fetching);
+}
+
+/** Throws ModelError where a file of weights was made for another model. */
+export async function checkFiles({ trained }: Settings, name: string, hash: string): Promise<void> {
+  if (trained.length > 0) (await import("./trained.ts")).checkTrained(trained, name, hash);
 }
 
 /** Cache systems are fetched where a recipe has one. */
@@ -29,7 +47,7 @@ async function recipeOf(spec: RecipeSpec): Promise<Recipe> {
   return parseRecipe(spec);
 }
 
-export async function checkOptions(options: Omit<LoadOptions, "onProgress">): Promise<Settings> {
+export async function checkOptions(options: Given): Promise<Settings> {
   const count = (
     name: "context" | "chunk" | "sequences" | "arenaBytes" | "reserve",
     fallback: number,
@@ -51,6 +69,7 @@ export async function checkOptions(options: Omit<LoadOptions, "onProgress">): Pr
     chunk: count("chunk", DEFAULT_CHUNK, 1, 8192),
     sequences: count("sequences", DEFAULT_SEQUENCES, 1, 8),
     arenaBytes: count("arenaBytes", 2 ** 31, 1024, 2 ** 40),
+    trained: await trainedOf(options),
   };
 }
 

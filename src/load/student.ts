@@ -5,7 +5,7 @@ import type { CalibrationInfo, DistillationInfo, LoadOptions, SwiftKv } from "..
 import { InputError, ModelError } from "../errors.ts";
 import { isObject, parseObject, quote } from "../io/files/bytes.ts";
 import type { OpenOptions } from "../io/checkpoint.ts";
-import { openStudent, type StudentFile } from "../io/student.ts";
+import { joined, openStudent, type StudentFile } from "../io/student.ts";
 import { type NewTensor, writeSafetensors } from "../io/formats/written.ts";
 import { layoutOf, sameShape, shapeProblem } from "../kv/systems/swiftkv/layout.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -212,16 +212,6 @@ function readSlots(
       );
     return tensor.file.read(tensor.offset, tensor.byteLength, { signal });
   });
-}
-
-function joined(parts: readonly Uint8Array[]): ArrayBuffer {
-  const whole = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole.buffer;
 }
 
 /** Throws ModelError where the student was made from other weights. */

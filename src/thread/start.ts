@@ -33,10 +33,11 @@ export async function loadInWorker(
 async function loadOver(link: Link, source: ModelSource, options: Omit<LoadOptions, "worker">): Promise<Engine> {
   const service = new Target<Service>(link, SERVICE);
   let files: LanguageFiles | null = null;
-  const { student, ...others } = options;
+  const { student, trained, ...others } = options;
   const given = {
     ...others,
     ...(student !== undefined && { student: student instanceof File ? student : sendable(student) }),
+    ...(trained !== undefined && { trained: [trained].flat().map(absolute) }),
     onLanguage: (told: LanguageFiles) => void (files = told),
   };
   const { target, made } = service.make("load", sendable(source), given);
@@ -46,7 +47,8 @@ async function loadOver(link: Link, source: ModelSource, options: Omit<LoadOptio
 }
 
 /** Addresses count from the page, not from the worker's script. */
-const sendable = (source: ModelSource): ModelSource => (typeof source === "string" ? absoluteSource(source) : source);
+const absolute = <T>(source: T): T | string => (typeof source === "string" ? absoluteSource(source) : source);
+const sendable = (source: ModelSource): ModelSource => absolute(source);
 
 const unstarted = (got: string, cause?: unknown): UnsupportedError =>
   new UnsupportedError(

@@ -2,12 +2,14 @@
 
 import { expect, test } from "playwright/test";
 import { OFFERS, offered, priceOf, testOf, wholeNote } from "../../demo/chat/recipes.ts";
+import { FABLE } from "../../demo/shared/students.ts";
 import { KV_FORMATS } from "../../src/index.ts";
 import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 
 /** Fable's shape: 8 layers, 2 heads of 32 numbers kept. */
-const model = (swiftkv: ModelInfo["swiftkv"] = null, name = "fable"): Pick<ModelInfo, "name" | "kvShape"> => ({
+const model = (swiftkv: ModelInfo["swiftkv"] = null, name = "fable"): Pick<ModelInfo, "name" | "hash" | "kvShape"> => ({
   name,
+  hash: FABLE,
   kvShape: {
     hiddenSize: 192,
     layers: 8,
@@ -47,10 +49,10 @@ test("two layers that share pages are priced as one page", () => {
 });
 
 test("what a model cannot have is said instead of a price", () => {
-  const { name, kvShape } = model();
-  const narrow = { name, kvShape: { ...kvShape, headWidth: 24 } };
+  const { kvShape, ...own } = model();
+  const narrow = { ...own, kvShape: { ...kvShape, headWidth: 24 } };
   expect(priceOf("kivi:bits=2", narrow, 100)).toMatch(/^kv: kivi; got heads of 24 channels/);
-  const another = { name: "another", kvShape };
+  const another = { ...own, name: "another", kvShape };
   expect(priceOf("kvsharer:map=5-2/7-2", another, 100)).toMatch(/^This map was made for fable\./);
   for (const { recipe } of OFFERS) expect(typeof priceOf(recipe, model(), 4096), recipe).toBe("object");
 });

@@ -191,8 +191,12 @@ function listTensors(config: HubConfig): [name: string, shape: number[]][] {
 const BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 
 /** A safetensors file; values beyond `dtype` are rounded to nearest, ties to even. */
-export function toSafetensors(tensors: Tensors, dtype: StoredType): Uint8Array<ArrayBuffer> {
-  const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
+export function toSafetensors(
+  tensors: Tensors,
+  dtype: StoredType,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+): Uint8Array<ArrayBuffer> {
+  const header: Record<string, unknown> = { __metadata__: metadata };
   let end = 0;
   for (const [name, { shape, data }] of tensors) {
     const begin = end;

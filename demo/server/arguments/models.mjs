@@ -37,6 +37,14 @@ export async function resolveStudent(student) {
   throw new UsageError(`--student ${student}: got no ${STUDENT_FILE} there, want what npm run convert wrote`);
 }
 
+/** What `--trained` means: a file or a URL.
+ * @throws {UsageError} */
+export async function resolveTrained(file) {
+  if (/^https?:\/\//i.test(file)) return { source: file };
+  if (existsSync(file)) return { local: { directory: dirname(resolve(file)), file: basename(file) } };
+  throw new UsageError(`--trained ${file}: got no such file, want the weights of a cache system (.safetensors)`);
+}
+
 /** What `load(…, { student })` looks for in a folder. */
 export const STUDENT_FILE = "student.safetensors";
 

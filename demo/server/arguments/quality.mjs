@@ -12,6 +12,8 @@ export const QUALITY_HELP = `npm run quality [-- options]
                              swiftkv=K or swiftkv=K,G          the model's own weights, converted
                              calibrated=K or calibrated=K,G    fitted to the texts of --calibrate
                              student=DIR                       from its folder, file or URL
+  --trained FILE           weights that a system of the rows was trained to have on this model; may be given several times.
+                           Those that come with this package are found without
   --calibrate FILE ...     plain text that calibrated students are fitted to (default: the stories, unless measured on)
   --calibrate-tokens N     use so many tokens of them, in equal shares (default 20000)
   --model MODEL            directory, .gguf file, URL, org/name, or a name in models/ (default: fable)
@@ -33,6 +35,7 @@ const QUALITY = {
   calibrate: { type: "string", multiple: true },
   "calibrate-tokens": { type: "string" },
   rows: { type: "string" },
+  trained: { type: "string", multiple: true },
   model: { type: "string" },
   measures: { type: "string" },
   prompt: { type: "string" },
@@ -57,6 +60,7 @@ export function parseQuality(argv) {
     texts: values.text ?? [],
     chats: values.chat ?? [],
     calibrate: values.calibrate ?? [],
+    trained: values.trained ?? [],
     model: values.model ?? "fable",
     json: values.json ?? false,
     plot: values.plot,

@@ -23,6 +23,8 @@ npm start -- --prompt "..."                 one reply on standard output, figure
   --swiftkv K[,G]          convert to SwiftKV: the prompt passes K layers, G later ones share a cache (default 1);
                            not trained for it, so answers are poor. off: run a SwiftKV model as the one it came from
   --student DIR            a student of this model that npm run convert wrote: its folder, file or URL
+  --trained FILE           weights that a system of --kv was trained to have on this model; may be given several times.
+                           Those that come with this package are found without
   --context N              tokens of context
   --json                   one line of JSON instead of text: the reply, and all figures of the engine
   --software               run on the CPU (SwiftShader)
@@ -48,6 +50,7 @@ const START = {
   kv: { type: "string" },
   swiftkv: { type: "string" },
   student: { type: "string" },
+  trained: { type: "string", multiple: true },
   context: { type: "string" },
   json: { type: "boolean" },
   software: { type: "boolean" },
@@ -89,6 +92,7 @@ export function parseStart(argv, piped) {
     json: values.json ?? false,
     software: values.software,
     student: values.student,
+    trained: values.trained ?? [],
     load: defined({
       kv: withMaps(values.kv),
       swiftkv: swiftkv(values.swiftkv),
