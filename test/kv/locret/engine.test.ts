@@ -64,7 +64,7 @@ test("an abort gives everything back, whenever it comes, and nothing rests of ha
     void stepReached(fake, fake.batches.length + step).then(() => controller.abort());
     const run = engine.generate(wanted, controller.signal);
     for await (const _ of run) continue;
-    if (fake.batches.at(-1)!.decodeRows === 0) expect(run.rested, `step ${step}`).toBeNull();
+    if (step < 18) expect(run.rested, `step ${step}`).toBeNull(); // the chunk after 18 others ends the prompt
     engine.release(run.rested);
     expect([run.finish, engine.freeBlocks, engine.freePages]).toEqual(["abort", 6, 2 * 4]);
   }
