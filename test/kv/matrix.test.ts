@@ -5,13 +5,21 @@ import { SYSTEMS } from "../../src/kv/systems/index.ts";
 import { makeCheckpoint, readGolden } from "../golden/checkpoint.ts";
 import { toFiles } from "../golden/folder.ts";
 import { job, source, testWith } from "../golden/serve.ts";
+import { createModel } from "../reference.ts";
+import { addHeads } from "./locret/rule.ts";
 
-const test = testWith((name) => toFiles(makeCheckpoint(name), readGolden(name).dtype));
+/** With the weights of those that have some. */
+const test = testWith((name) => {
+  const { config, tensors } = makeCheckpoint(name);
+  addHeads(tensors, createModel(config, tensors));
+  return toFiles({ config, tensors }, readGolden(name).dtype);
+});
 
 /** For toy models, so that each has something to do after 100 tokens. */
 const TERMS: Readonly<Record<string, string>> = {
   kivi: "kivi:bits=8,recent=32",
   kvmerger: "kvmerger:budget=50,window=8",
+  locret: "locret:budget=40,stabilisers=8,local=20",
   kvsharer: "kvsharer:map=1-0",
   minicache: "minicache:start=0",
   kvzip: "kvzip:keep=0.5",
