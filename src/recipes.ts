@@ -19,7 +19,7 @@ export interface Recipe {
    */
   wholeUpTo(model: KvModel, context: number): number | null;
   /** Doubts about the combination, each a sentence. Impossible ones were refused when the recipe was read. */
-  warnings(model: Pick<KvModel, "swiftkv">): string[];
+  warnings(model: Pick<KvModel, "swiftkv"> & { seesPictures?: boolean }): string[];
   /** Throws InputError where two of its systems, or one and the model's SwiftKV, contradict each other. */
   check(model: Pick<KvModel, "swiftkv">): void;
 }

@@ -89,10 +89,13 @@ export class Recipe {
   }
 
   /** Doubts about the combination, each a sentence. Impossible ones were refused when the recipe was read. */
-  warnings(model: Pick<KvModel, "swiftkv">): string[] {
-    return this.#judge(model)
-      .filter(({ verdict }) => verdict === "unproven")
-      .map(({ text }) => text);
+  warnings(model: Pick<KvModel, "swiftkv"> & { seesPictures?: boolean }): string[] {
+    const doubts = this.#judge(model).filter(({ verdict }) => verdict === "unproven");
+    const blind = model.seesPictures === false ? this.#systems.filter(({ definition }) => definition.forPictures) : [];
+    return [
+      ...doubts.map(({ text }) => text),
+      ...blind.map(({ definition: { name } }) => `${name} was made for pictures, and this model sees none.`),
+    ];
   }
 
   #judge({ swiftkv }: Pick<KvModel, "swiftkv">): readonly Finding[] {

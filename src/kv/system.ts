@@ -318,6 +318,8 @@ export interface SystemDefinition {
   name: string;
   options: Readonly<Record<string, OptionRule>>;
   texts?: Readonly<Record<string, TextRule>>;
+  /** It was made for models that see pictures; others are told so. */
+  forPictures?: boolean;
   /** Names that set several options at once, where these are not given themselves. */
   shorthands?: Readonly<Record<string, readonly string[]>>;
   /** Fetches what `create` needs no sooner than its dispatches are asked for. */

@@ -38,6 +38,7 @@ import { kvModelOf, type LoadedModel, tuneNow } from "./running.ts";
 import type { Saved } from "./saving.ts";
 
 function describe({ identity, config, weights, recipe, bounds, language }: LoadedModel): ModelInfo {
+  const seesPictures = config.vision !== null;
   return {
     ...identity,
     architecture: config.architecture,
@@ -46,12 +47,12 @@ function describe({ identity, config, weights, recipe, bounds, language }: Loade
     context: bounds.context,
     trainedContext: config.context,
     hasChatTemplate: language.template !== null,
-    seesPictures: config.vision !== null,
+    seesPictures,
     templateVariables: language.template?.variables ?? [],
     swiftkv: config.swiftkv,
     kvShape: kvModelOf(config),
     kv: String(recipe),
-    kvWarnings: recipe.warnings(config),
+    kvWarnings: recipe.warnings({ ...config, seesPictures }),
     convertible: weights.teacher !== null,
     undistilled: weights.undistilled,
     calibration: weights.fit?.made ?? null,

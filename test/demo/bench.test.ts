@@ -7,6 +7,7 @@ import { parseBench } from "../../demo/server/arguments/bench.mjs";
 import { shapesFor } from "../../demo/bench/compare.ts";
 import type { CompareResult } from "../../demo/bench/compare.ts";
 import { readRecipes } from "../../demo/bench/recipes.ts";
+import { expectRatios } from "./ratios.ts";
 import { sidewaysOverflow, test, type Visit, wait, watched } from "./visit.ts";
 
 const SNAPKV = "snapkv:budget=128";
@@ -166,29 +167,6 @@ test.describe("dense against SwiftKV", () => {
     expect(saved).toEqual(await page.evaluate(() => window.benchResult));
   });
 
-  test("caches that do not fit together are measured one after the other", async () => {
-    const result = await watched(page, () =>
-      window.runComparison({
-        frontiers: [32],
-        runs: 1,
-        warmups: 0,
-        newTokens: 2,
-        cacheBytes: 1e6,
-        shapes: [{ layers: 4, group: 1 }],
-        kv: ["f16", "swiftkv=4,2+int8"],
-      }),
-    );
-    expect(result.interleaved).toBe(false);
-    expect(result.variants.map(({ swiftkv, kv, rows }) => [swiftkv, kv, rows.length])).toEqual([
-      [null, "f16", 1],
-      [{ layers: 4, group: 1 }, "f16", 1],
-      [{ layers: 4, group: 2 }, "int8", 1], // alone with its recipe: held against the first
-    ]);
-    expect(result.variants[2]!.kvToDense).toBe((0.75 * 36) / 64);
-    expectRatios(result);
-    await expect(page.getByText("not interleaved", { exact: true })).toBeVisible();
-  });
-
   test("the keyboard chooses the comparison; nothing chosen is said so; Stop ends it", async () => {
     const shapes = page.getByRole("group", { name: "SwiftKV shapes" });
     const half = shapes.getByRole("group", { name: "K near half" });
@@ -220,24 +198,6 @@ test.describe("dense against SwiftKV", () => {
     await expect(page.getByRole("alert")).toHaveCount(0);
   });
 });
-
-/** Ratios follow from the figures they are ratios of. */
-function expectRatios({ variants }: CompareResult): void {
-  for (const { swiftkv, kv, rows } of variants) {
-    const dense = variants.find((other) => other.kv === kv && !other.swiftkv) ?? variants[0]!;
-    for (const [at, row] of rows.entries()) {
-      const base = dense.rows[at]!;
-      expect(row.speedup).toBeCloseTo(base.firstTokenMs.median / row.firstTokenMs.median, 6);
-      expect(row.ofPredicted).toBeCloseTo(row.speedup / row.predictedSpeedup, 6);
-      expect(row.predictedMs).toBeCloseTo(base.firstTokenMs.median / row.predictedSpeedup, 6);
-      expect(row.decodeToDense).toBeCloseTo(row.decodeMs.median / base.decodeMs.median, 6);
-      expect(row.prefill.median).toBeGreaterThan(0);
-      if (!swiftkv) expect([row.speedup, row.predictedSpeedup, row.decodeToDense]).toEqual([1, 1, 1]);
-      else expect(row.predictedSpeedup).toBeGreaterThan(1.5); // half of the layers
-      if (swiftkv) expect(row.predictedSpeedup).toBeLessThan(2);
-    }
-  }
-}
 
 /** Charts with a text alternative, a legend that works by keyboard, and the tables. */
 async function expectReport(): Promise<void> {

@@ -19,6 +19,46 @@ test("a text that is too short to calibrate on is refused with how long it must 
   await page.close();
 });
 
+test("a text that is too short to measure on is refused with its name", async ({ visit, site }) => {
+  const { page, faults } = await visit();
+  await page.goto(`${site}/bench.html`);
+  await page.waitForFunction(() => "runQuality" in window);
+  await page.getByRole("radio", { name: /quality/i }).check();
+  await page.getByRole("radio", { name: "Files of yours" }).check();
+  const short = { name: "short.txt", mimeType: "text/plain", buffer: Buffer.from("A short text.") };
+  await page.getByLabel("Choose text files").setInputFiles(short);
+  await page.getByRole("button", { name: "Start" }).press("Enter");
+  await expect(page.getByRole("alert")).toContainText(/text: short\.txt; got \d tokens/, wait);
+  expect(faults).toEqual([]);
+  await page.close();
+});
+
+test("all measures: what a row has of each", async ({ visit, site }) => {
+  const { page, faults } = await visit();
+  await page.goto(`${site}/bench.html`);
+  await page.waitForFunction(() => "runQuality" in window);
+  const { rows } = await watched(page, () =>
+    window.runQuality({
+      rows: "f16",
+      measures: ["ce", "greedy", "needle", "second", "qa"],
+      windows: 1,
+      prompt: 128,
+      continuation: 24,
+      lengths: [128],
+      depths: [50],
+      questions: 1,
+    }),
+  );
+  expect(Object.keys(rows[0]!)).toEqual(
+    "row tokens ce kl top1 greedy needle needleExact needleGrid notes second qa bytesPerToken prefillMs decodeMs".split(
+      " ",
+    ),
+  );
+  expect(rows[0]).toMatchObject({ row: "f16", kl: 0, top1: 1, greedy: 64 });
+  expect(faults).toEqual([]);
+  await page.close();
+});
+
 test("second questions: what stays for one question answers another less well than what stays for all", async ({
   visit,
   site,

@@ -135,6 +135,12 @@ test("systems that contradict each other are refused, doubtful pairs are named w
     expect.stringMatching(/^pyramid and kivi together: tokens are chosen first/),
   ]);
   expect(parseRecipe("pyramid").warnings({ swiftkv: { layers: 2, group: 1 } })).toHaveLength(1);
+  const pictures = parseRecipe("vlcache");
+  expect(pictures.warnings({ swiftkv: null, seesPictures: true })).toEqual([]);
+  expect(pictures.warnings({ swiftkv: null })).toEqual([]);
+  expect(pictures.warnings({ swiftkv: null, seesPictures: false })).toEqual([
+    "vlcache was made for pictures, and this model sees none.",
+  ]);
   expect(checkPairs(["snapkv", "pyramid"])[0]!.verdict).toBe("refused");
 });
 

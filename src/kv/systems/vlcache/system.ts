@@ -20,6 +20,7 @@ const asking = (end: PromptEndSizes, window: number) => ({
 
 export const vlcache: SystemDefinition = {
   name: "vlcache",
+  forPictures: true,
   options: {
     keep: { least: 0.01, most: 1, fraction: true, default: 0.1 },
     window: { least: 1, most: 256, default: 50 },
