@@ -19,7 +19,7 @@ from data import Fable, General  # noqa: E402
 
 HIDDEN = 64
 RUN = 32  # neighbouring tokens that are kept of a window together: the loss looks at neighbours
-RUNS = 8  # of a window
+RUNS = 16  # of a window
 SMOOTH = 0.0025  # of the squared difference of neighbours' scores, as in the paper
 BATCH = 16  # runs of a training step
 RATE = 2e-3
