@@ -1,8 +1,8 @@
 // locret_keep — of the tokens that a list has kept and a chunk's, the `count` with the largest scores; those of the chunk go to slots of others
 //
-//   scores   [*, stride]        f32  read, write  of the slots that are kept, from `room` on of the chunk; no NaN
-//   numbers  [*, numberStride]  u32  read, write  of the tokens in those slots; from `room` on those of the chunk that stay
-//   keep     [*, keepStride]    u32  write        what comes to each slot: a slot of the list, or STAYS
+//   scores   [*, stride]        f32  read_write  of the slots that are kept, from `room` on of the chunk; no NaN
+//   numbers  [*, numberStride]  u32  read_write  of the tokens in those slots; from `room` on those of the chunk that stay
+//   keep     [*, keepStride]    u32  write       what comes to each slot: a slot of the list, or STAYS
 //
 // dispatch  (G, 1, 1): one workgroup per KV head
 // cost      bytes 4·G·(16·(kept + fresh) + 4·count): latency bound, once per chunk and store

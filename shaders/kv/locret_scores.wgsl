@@ -4,14 +4,14 @@
 //   table    [*, listLength, columns] vec4u    read
 //   source   [*]                      u32      read
 //   rope     [*, E/2]                 vec2f    read   (cos, sin) by position
-//   weights  [*]                      f32      read   W1 [(H + 2·G)·E, HIDDEN], W2 [HIDDEN, G]
+//   weights  [*]                      f32      read   of all layers: W1, then W2
 //   scores   [*, stride]              f32      write
 //
 // dispatch  (tokens / 8, 1, 1): one workgroup per eight tokens, a thread per hidden unit
 // cost      bytes 4·tokens·(H + 2·G)·E + tokens / 8·(H + 2·G)·E·HIDDEN·4, flops 2·tokens·(H + 2·G)·E·HIDDEN: compute bound
 // why       Queries lie where attention reads them, keys and values in the pages just written: turning back is exact. Eight
 //           tokens share each weight, and lie in one page, since a chunk is made of whole pages. Those of another arena than
-//           `source` are another dispatch's.
+//           `source` are another dispatch's. W1 is [(H + 2·G)·E, HIDDEN], W2 [HIDDEN, G].
 // uses      lib/source_number.wgsl lib/silu.wgsl
 
 override E: u32 = 64;        // head width, a multiple of 8

@@ -3,7 +3,7 @@ import type { FinishReason } from "../api.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Parked } from "../kv/parked.ts";
 import type { Retention } from "../kv/plan.ts";
-import type { Residence } from "../kv/residence.ts";
+import { GONE, type Residence } from "../kv/residence.ts";
 import type { Allowed, Picture, RowSampling, Sampled } from "../model/model.ts";
 import { Feed } from "./feed.ts";
 import { type Part, partFrom } from "./repeat.ts";
@@ -139,8 +139,8 @@ export class Sequence {
    */
   nextChunk(most: number, window: number): number {
     const { prompt } = this.request;
-    const chunked = this.cache.chunkedUntil(prompt) - this.cache.length;
-    if (chunked > 0) return Math.min(chunked, this.cache.chunkTokens);
+    const chunk = this.cache.nextChunk(prompt);
+    if (chunk > 0) return chunk;
     if (this.promptEnded || !this.cache.retains(prompt)) return Math.min(this.inputLeft, most);
     const left = prompt.length - this.cache.length;
     return left <= most ? left : Math.min(most, left - window);
@@ -166,9 +166,19 @@ export class Sequence {
   /** Blocks it can be expected to hold before long: for its input, what is in flight, and a block more if it gets there. */
   get expectedBlocks(): number {
     const { cache, request } = this;
-    const chunked = cache.chunkedUntil(request.prompt);
-    const left = blocksFor(this.#expectedTokens) - chunked / BLOCK_TOKENS;
-    return cache.length < chunked ? Math.max(left, blocksFor(cache.chunkTokens)) : left;
+    const passing = blocksFor(cache.chunkedUntil(request.prompt));
+    return Math.max(blocksFor(this.#expectedTokens) - passing, blocksFor(cache.nextChunk(request.prompt)));
+  }
+
+  /** Of these, those that it has yet to take. */
+  get missingBlocks(): number {
+    return Math.max(0, this.expectedBlocks - (this.cache.settledBlocks - this.#passedBlocks));
+  }
+
+  /** Blocks that it has given back while it read its prompt, where it does so. */
+  get #passedBlocks(): number {
+    const { cache, request } = this;
+    return cache.chunkedUntil(request.prompt) > 0 ? cache.blocks.filter((block) => block === GONE).length : 0;
   }
 
   get #expectedTokens(): number {
@@ -187,7 +197,7 @@ export class Sequence {
 
   /** Blocks of its input that running sequences hold: it needs no room for those. */
   get sharedBlocks(): number {
-    if (this.cache.length > 0) return this.cache.blocks.length - this.cache.passedBlocks; // those it has
+    if (this.cache.length > 0) return this.cache.blocks.length - this.#passedBlocks; // those it has
     return this.request.reuse === false ? 0 : this.cache.countShared(this.known);
   }
 

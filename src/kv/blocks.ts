@@ -129,20 +129,13 @@ export class BlockPool {
     this.#idle[tier]!.delete(block);
   }
 
-  release(block: number, holder: Holder): void {
+  /** `first`: it is the first to be taken again, so that no other memory is used. */
+  release(block: number, holder: Holder, first = false): void {
     const { tier, holders } = this.#states[block]!;
     assert(holders.delete(holder), `block ${block} released by somebody who does not hold it`);
-    if (holders.size === 0) this.#idle[tier]!.add(block);
-  }
-
-  /** Likewise of blocks of one tier; they are the first to be taken again, so that no other memory is used. */
-  releaseFirst(blocks: readonly number[], holder: Holder): void {
-    for (const block of blocks) this.release(block, holder);
-    const idle = this.#idle[this.tierOf(blocks[0] ?? 0)]!;
-    const first = blocks.filter((block) => idle.delete(block));
-    const rest = [...idle];
-    idle.clear();
-    for (const block of [...first, ...rest]) idle.add(block);
+    if (holders.size > 0) return;
+    const idle = this.#idle[tier]!;
+    this.#idle[tier] = first ? new Set([block, ...idle]) : idle.add(block);
   }
 
   /** Whether nobody who holds the block minds that it changes its tier. */

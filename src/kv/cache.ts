@@ -264,12 +264,8 @@ export class KvCache {
 
   get #mostRoom(): Room {
     const { tiers, streamed, regions, maxPages } = this.shape;
-    return {
-      blocks: Math.max(...tiers.map((tier) => tier.blocks)),
-      pages: maxPages,
-      later: streamed?.blocks ?? 0,
-      regions,
-    };
+    const blocks = Math.max(...tiers.map((tier) => tier.blocks));
+    return { blocks, pages: maxPages, later: streamed?.blocks ?? 0, regions };
   }
 
   #arenaOf(block: number): BlockArena {

@@ -98,9 +98,9 @@ export class KeptPart {
     return this.#next;
   }
 
-  /** The same after `tokens` tokens of a prompt, whole pages, of which `all` stays in the end: each list has what it kept before, and takes pages for more. */
-  keepSoFar(all: Retention, tokens: number): KeptPages {
-    const now = retainedOf(all, tokens);
+  /** The same after so many of a prompt's tokens, whole pages, where some go chunk by chunk: each list has what it kept before, and takes pages for more. */
+  keepSoFar(prompt: number, tokens: number): KeptPages {
+    const now = retainedOf(this.#plan.retain(prompt)!, tokens);
     const pages = this.#now?.pages ?? now.tokens.map(() => []);
     const more = this.#pool.take(now.tokens.map((count, column) => blocksFor(count) - pages[column]!.length));
     const grown = pages.map((own, column) => [...own, ...more[column]!]);

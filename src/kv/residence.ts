@@ -67,14 +67,9 @@ export class Residence implements Holder {
     return this.#plan.chunkTokens > 0 ? this.pagesGivenUp(prompt) * BLOCK_TOKENS : 0;
   }
 
-  /** Tokens of such a chunk. */
-  get chunkTokens(): number {
-    return this.#plan.chunkTokens;
-  }
-
-  /** Blocks that it has held and given back while it read its prompt. */
-  get passedBlocks(): number {
-    return this.#plan.chunkTokens > 0 ? this.blocks.filter((block) => block === GONE).length : 0;
+  /** Tokens of its next such chunk; 0: none is left. */
+  nextChunk(prompt: readonly number[]): number {
+    return Math.max(0, Math.min(this.#plan.chunkTokens, this.chunkedUntil(prompt) - this.length));
   }
 
   /** Rows that repeat this prompt in a step, at most, before a part of it is chosen: there is room for them behind it. 0: none do. */
@@ -99,8 +94,7 @@ export class Residence implements Holder {
     const { repeats, windowRows } = this.#plan;
     this.#pinnedUntil = retains ? prompt.length : 0;
     const least = retains && !repeats ? Math.max(1, windowRows) : 1;
-    const isChunked = retains && this.#plan.chunkTokens > 0; // what it says of tokens is not in the tree
-    const found = reuse && !isChunked ? this.#find(retains ? prompt : text, least) : [];
+    const found = reuse && this.chunkedUntil(prompt) === 0 ? this.#find(retains ? prompt : text, least) : [];
     for (const { block, tokens } of found) {
       if (retains && this.#pool.tierOf(block) > 0) break; // nothing can be selected from sealed pages
       this.#pool.retain(block, this);
@@ -289,11 +283,10 @@ export class Residence implements Holder {
   /** At the end of the prompt, or of a chunk of it: see `KeptPart`. */
   keep(number: number, prompt: readonly number[] = this.tokens): KeptPages | null {
     if (this.#plan.chunkTokens === 0) return this.kept?.keep(this.tokens, number) ?? null;
-    if (this.length > this.chunkedUntil(prompt)) return null;
-    return this.kept!.keepSoFar(this.#plan.retain(prompt.length)!, this.length);
+    return this.length > this.chunkedUntil(prompt) ? null : this.kept!.keepSoFar(prompt.length, this.length);
   }
 
-  /** Gives back the blocks of a chunk of which a part has been kept: the step that read them is launched, and lists change with the next edits. */
+  /** Gives back the blocks of a chunk of which a part has been kept: the step that read them is launched. */
   passChunk(): void {
     if (this.#plan.chunkTokens > 0) this.#release(this.kept!.givenUpNext);
   }
@@ -335,14 +328,11 @@ export class Residence implements Holder {
     this.#release(liveFrom);
   }
 
-  /** Blocks of pages before this one; those of a chunk are taken again first. */
   #release(liveFrom: number): void {
-    const first = this.blocks.lastIndexOf(GONE, liveFrom - 1) + 1;
-    const given = this.blocks.slice(first, liveFrom).reverse();
-    if (given.length === 0) return;
-    this.blocks.fill(GONE, first, liveFrom);
-    if (this.#plan.chunkTokens > 0) this.#pool.releaseFirst(given.reverse(), this);
-    else for (const block of given) this.#pool.release(block, this);
+    for (let index = liveFrom - 1; index >= 0 && this.blocks[index] !== GONE; index--) {
+      this.#pool.release(this.blocks[index]!, this, this.#plan.chunkTokens > 0);
+      this.blocks[index] = GONE;
+    }
     this.#settle();
   }
 
@@ -356,8 +346,8 @@ export class Residence implements Holder {
   /** Whether it holds what the tree has not, and can be left as it is, with so many rows in flight, to go on later. */
   canRest(inFlight: number): boolean {
     const isSettled = inFlight === 0 || this.#privatePages?.regions === null; // a row in flight chooses what the next one reads
-    const isRead = this.length >= this.#pinnedUntil;
-    return isSettled && isRead && !this.later && !this.kept?.ending && (this.kept?.now ?? null) !== null;
+    const isEnding = this.length < this.#pinnedUntil || this.kept?.ending;
+    return isSettled && !isEnding && !this.later && (this.kept?.now ?? null) !== null;
   }
 
   /** Tokens of `text` that it can go on after, the last one left to compute; 0: none, for a page was given up where they end. */

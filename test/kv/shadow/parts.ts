@@ -86,8 +86,8 @@ const end = {
   tokens,
   kept: retention.tokens[0]!,
   rows: 1,
-    more: false,
-    windowAt: 0,
+  more: false,
+  windowAt: 0,
   windowRows: 1,
   question: 1,
 };
