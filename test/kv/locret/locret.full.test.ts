@@ -1,0 +1,21 @@
+// Locret on a second family, and in the other written formats.
+import { expect } from "playwright/test";
+import { job, source } from "../../golden/serve.ts";
+import { OPTIONS, RULE, test, testReplies, toy } from "./toy.ts";
+
+testReplies("qwen3");
+
+for (const format of ["f16", "int8", "int4"]) {
+  test(`${format}: scores are made of what is stored, and tokens that stay move as they are`, async ({ call }) => {
+    const { tokens } = toy("llama-gqa-tied");
+    await call("open", "format", source("llama-gqa-tied@heads"), {
+      kv: `${format}+${OPTIONS}`,
+      context: 256,
+      chunk: 32,
+    });
+    const got = await call("answer", "format", job(tokens, 6));
+    expect([got.tokens.length, got.evictedTokens]).toEqual([6, 128 - RULE.budget]);
+    expect((await call("answer", "format", job(tokens, 6))).logprobs).toEqual(got.logprobs);
+    await call("close", "format");
+  });
+}
