@@ -3,7 +3,8 @@
 import { InputError } from "../../src/index.ts";
 import { MEASURES } from "../quality/measure.ts";
 import { DEFAULTS } from "../quality/report.ts";
-import type { QualityOptions, QualityResult } from "../quality/report.ts";
+import type { QualityOptions } from "../quality/report.ts";
+import type { QualityResult } from "../quality/result.ts";
 import { needleTable, noteOf, tableOf } from "../quality/table.ts";
 import type { Text } from "../quality/texts.ts";
 import { find, make } from "../shared/dom.ts";

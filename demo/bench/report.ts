@@ -2,7 +2,7 @@
 
 import type { CompareResult } from "./compare.ts";
 import type { BenchResult } from "./measure.ts";
-import type { QualityResult } from "../quality/report.ts";
+import type { QualityResult } from "../quality/result.ts";
 import { button, make, saveFile } from "../shared/dom.ts";
 import { bytes, count, figure, percent, seconds } from "../shared/numbers.ts";
 import { plot } from "./plot.ts";

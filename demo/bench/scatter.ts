@@ -1,7 +1,7 @@
 // Bytes per token against what they cost: in KL, in needles that are lost, in time. A point for each row of a quality report.
 
 import { count, figure } from "../shared/numbers.ts";
-import type { QualityRow } from "../quality/report.ts";
+import type { QualityRow } from "../quality/result.ts";
 import { small } from "../quality/table.ts";
 import { label, outline, shape, ticks } from "./plot.ts";
 

@@ -2,15 +2,29 @@
 
 import { find } from "../shared/dom.ts";
 import { count } from "../shared/numbers.ts";
-import type { Attached, DocumentsOptions } from "./documents.ts";
+import type { Document } from "../shared/turn.ts";
 import { sizeOf } from "./question.ts";
+
+/** A document that has not been sent. */
+export interface Attached extends Document {
+  /** Of a PDF: what was read, and which of it is used; pages from 1. */
+  pages?: { texts: readonly string[]; of: number; from: number; to: number };
+}
+
+/** What is known of texts. */
+export interface Sizes {
+  /** Number of tokens of a text, or null while no model is loaded. */
+  tokens: (text: string) => number | null;
+  /** Tokens that still fit, or null. */
+  room: () => number | null;
+}
 
 export interface DocumentDialog {
   /** `onUse` gets what became of it. */
   edit(document: Attached, onUse: (document: Attached) => void): void;
 }
 
-interface Options extends Pick<DocumentsOptions, "tokens" | "room"> {
+interface Options extends Sizes {
   onFiles: (files: readonly File[]) => unknown;
 }
 

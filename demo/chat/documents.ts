@@ -4,18 +4,12 @@ import { find, make } from "../shared/dom.ts";
 import { fileKind } from "../shared/dropped.ts";
 import { count } from "../shared/numbers.ts";
 import type { Document } from "../shared/turn.ts";
-import { documentDialog } from "./documentdialog.ts";
+import { type Attached, documentDialog, type Sizes } from "./documentdialog.ts";
 import { pictureDocument, pictureElement } from "./pictures.ts";
 import { sizeOf } from "./question.ts";
 
 /** A paste of at least this many characters becomes a document instead of filling the box. */
 export const LONG_PASTE = 1200;
-
-/** A document that has not been sent. */
-export interface Attached extends Document {
-  /** Of a PDF: what was read, and which of it is used; pages from 1. */
-  pages?: { texts: readonly string[]; of: number; from: number; to: number };
-}
 
 export interface Documents {
   get(): readonly Document[];
@@ -27,11 +21,7 @@ export interface Documents {
   take(files: readonly File[]): Promise<void>;
 }
 
-export interface DocumentsOptions {
-  /** Number of tokens of a text, or null while no model is loaded. */
-  tokens: (text: string) => number | null;
-  /** Tokens that still fit, or null. */
-  room: () => number | null;
+export interface DocumentsOptions extends Sizes {
   /** Whether the model sees pictures. */
   sees: () => boolean;
   onChange: () => void;

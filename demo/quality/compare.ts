@@ -5,7 +5,7 @@ import type { Engine } from "../../src/index.ts";
 import { explore, meanEqual, totalCost } from "./measure.ts";
 import type { Findings, Found, Material, Measure } from "./measure.ts";
 import { divergence, likeliest, mean, surprise } from "./metrics.ts";
-import type { QualityProgress, QualityRow } from "./report.ts";
+import type { QualityProgress, QualityRow } from "./result.ts";
 import type { Row } from "./rows.ts";
 import type { Window } from "./texts.ts";
 

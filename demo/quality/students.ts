@@ -5,7 +5,7 @@ import type { ConvertOptions, Engine, SwiftKv } from "../../src/index.ts";
 import { count } from "../shared/numbers.ts";
 import { shares } from "../shared/shares.ts";
 import { trainedFor } from "../shared/trained.ts";
-import type { QualityProgress } from "./report.ts";
+import type { QualityProgress } from "./result.ts";
 import { refuse } from "./rows.ts";
 import type { Row } from "./rows.ts";
 import type { Text } from "./texts.ts";

@@ -2,7 +2,7 @@
 
 import { count, figure, percent } from "../shared/numbers.ts";
 import { GREEDY_TOKENS } from "./measure.ts";
-import type { QualityResult, QualityRow } from "./report.ts";
+import type { QualityResult, QualityRow } from "./result.ts";
 
 interface Column {
   title: string;

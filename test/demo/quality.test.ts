@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "playwright/test";
 import { parseQuality } from "../../demo/server/arguments/quality.mjs";
-import type { QualityRow } from "../../demo/quality/report.ts";
+import type { QualityRow } from "../../demo/quality/result.ts";
 import { command, type Outcome } from "./command.ts";
 import { sidewaysOverflow, test, wait, watched } from "./visit.ts";
 

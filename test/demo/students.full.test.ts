@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "playwright/test";
-import type { QualityRow } from "../../demo/quality/report.ts";
+import type { QualityRow } from "../../demo/quality/result.ts";
 import { command, type Outcome, SERVER } from "./command.ts";
 import { STORY } from "./visit.ts";
 
