@@ -75,12 +75,12 @@ function allOf({ cache }: Transformer, context: number): Partial<Room> {
   return { blocks, pages, later: cache.streamed ? blocks : 0, regions: cache.privatePages?.stateBlocks ? blocks : 0 };
 }
 
-/** Where some of a prompt goes while it is read: those of a chunk, or of the longest prompt that stays whole. */
+/** Where some of a prompt goes while it is read: those of a chunk, or of the longest prompt that stays whole, grown twofold. */
 function blocksOf({ chunkTokens, retain }: Transformer["cache"], context: number): number {
   const part = chunkTokens > 0 ? retain(context) : null;
   if (!part) return blocksFor(context);
   const whole = blocksFor(context) - part.liveFrom + blocksFor(Math.max(...part.tokens));
-  return Math.max(blocksFor(chunkTokens), whole);
+  return Math.min(blocksFor(context), 2 * Math.max(blocksFor(chunkTokens), whole));
 }
 
 const useOf = ({ bytes: { weights, kv, scratch } }: Gpu): MemoryUse => ({
