@@ -2571,6 +2571,184 @@ export const less_state = {
   }
 } as const;
 
+export const locret_keep = {
+  "name": "locret_keep",
+  "bindings": {
+    "scores": {
+      "binding": 0,
+      "type": "storage"
+    },
+    "numbers": {
+      "binding": 1,
+      "type": "storage"
+    },
+    "keep": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 44,
+    "fields": {
+      "column": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "numberStride": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "room": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "kept": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "fresh": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "count": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "begins": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "safe": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "listed": {
+        "offset": 40,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 256
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/locret_keep"
+    ]
+  }
+} as const;
+
+export const locret_scores = {
+  "name": "locret_scores",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "rope": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "weights": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "scores": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 40,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "firstRow": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "weightAt": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "room": {
+        "offset": 36,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "H": 9,
+    "G": 3,
+    "KV_BITS": 16,
+    "HIDDEN": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/locret_scores",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened",
+      "lib/silu"
+    ]
+  }
+} as const;
+
 export const logit_adjust = {
   "name": "logit_adjust",
   "bindings": {

@@ -12,6 +12,7 @@ import type { Fit, Weights } from "../model/context.ts";
 import { Later } from "../later.ts";
 import { basis } from "../model/layer/attention.ts";
 import { placing } from "../model/layer/qkv.ts";
+import { extra } from "../model/layer/systems.ts";
 import type { Int8Products } from "../model/ops/int8.ts";
 import { Variants } from "../model/ops/variants.ts";
 import type { PictureRows } from "../model/vision/pictures.ts";
@@ -61,6 +62,7 @@ export async function assemble(
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
   if (kv.sealed || !isWritten(kv.kept)) await basis.load();
+  if (kv.systems.length > 0) await extra.load();
   if (kv.systems.some(({ weights }) => weights)) {
     const { nameTrained } = await import("./trained.ts");
     nameTrained(gpu, kv.systems, settings.trained, tensors);

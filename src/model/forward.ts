@@ -3,7 +3,7 @@
 // `lower` is what every row of a step runs, `upper` what only rows that continue run: the layers from the layout's boundary
 // on. In an ordinary model all layers are lower ones.
 import { type AnyDispatch, Program } from "../gpu/program.ts";
-import { atPlace, keepTokens } from "./layer/systems.ts";
+import { atEnd, atPlace } from "./layer/systems.ts";
 import { recordsOf } from "../kv/lists.ts";
 import { attention } from "./layer/attention.ts";
 import { addNormed, linear, outputProduct, products, promptLinear, trimHeads } from "./layer/products.ts";
@@ -27,7 +27,7 @@ function rest(model: ModelContext, layer: number, most: RowClass, span: Span): A
     ...atPlace(model, "afterHeads", layer, span),
     ...attention(model, layer, { rows: most, span }),
     ...atPlace(model, "afterAttention", layer, span),
-    ...keepTokens(model, layer, span),
+    ...atEnd(model, layer, span),
     ...trimHeads(model, layer),
     ...multiply(model, most, output),
     ...addNormed(model, output, afterAttention),

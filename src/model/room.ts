@@ -78,9 +78,9 @@ interface Rope {
   bytes: number;
 }
 
-const ropesOf = ({ rotations, headWidth }: ModelConfig, { blocks }: Room): Rope[] =>
+const ropesOf = ({ rotations, headWidth }: ModelConfig, { pages }: Room): Rope[] =>
   rotations.map((rotation) => {
-    const positions = blocks * BLOCK_TOKENS;
+    const positions = pages * BLOCK_TOKENS;
     const queryTurns = queryTurnsOf(rotation, positions);
     return { rotation, positions, queryTurns, bytes: (positions + queryTurns) * headWidth * 4 };
   });
@@ -115,9 +115,10 @@ export async function growRopes({ gpu, config, ropes }: ModelContext, room: Room
 export const roomOf = (batch: Batch, cache: KvCache): Room => ({
   blocks: Math.max(
     0,
-    ...batch.lists.flatMap(({ pages }) => pages.map(({ index, block }) => Math.max(index + 1, cache.roomFor(block)))),
+    ...batch.lists.flatMap(({ pages }) => pages.map(({ block }) => cache.roomFor(block))),
     ...batch.moves.map(({ to }) => cache.roomFor(to)),
   ),
+  pages: Math.max(0, ...batch.lists.flatMap(({ pages }) => pages.map(({ index }) => index + 1))),
   later: Math.max(
     0,
     ...batch.lists.flatMap(({ pages }) => pages.map(({ later = PASSING }) => (later === PASSING ? 0 : later + 1))),

@@ -215,7 +215,7 @@ export class Transformer implements Model {
    */
   async reserve(room: Partial<Room>): Promise<void> {
     const { cache } = this.#model;
-    const wanted = { blocks: 0, later: 0, regions: 0, ...room };
+    const wanted = { blocks: 0, pages: room.blocks ?? 0, later: 0, regions: 0, ...room };
     if (cache.hasRoom(wanted)) return;
     await this.#forgetPrograms();
     await cache.grow(wanted);

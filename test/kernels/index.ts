@@ -13,6 +13,8 @@ import less_absorb from "./kv/less_absorb.ts";
 import less_partial from "./kv/less_partial.ts";
 import less_state from "./kv/less_state.ts";
 import { minicacheReaders } from "./kv/minicache_read.ts";
+import locret_keep from "./kv/locret_keep.ts";
+import locret_scores from "./kv/locret_scores.ts";
 import minicache_seal from "./kv/minicache_seal.ts";
 import pool_max from "./kv/pool_max.ts";
 import shadow_keep from "./kv/shadow_keep.ts";
@@ -108,6 +110,8 @@ export const specs: readonly KernelSpec[] = [
   less_absorb,
   less_partial,
   less_state,
+  locret_keep,
+  locret_scores,
   minicache_seal,
   pool_max,
   shadow_keep,
