@@ -56,20 +56,25 @@ function placeOf(exact: Float32Array, rounded: Float32Array, token: number): Pla
   };
 }
 
+/** What has been measured so far. */
+function summarise(): void {
+  for (const [name, some] of Object.entries(places)) {
+    const of = (key: "rms" | "most" | "spread" | "kl" | "top1") => some.map((place) => place[key]);
+    const ce = [0, 1].map((i) => mean(some.map((place) => place.ce[i]!)).toFixed(4)).join(" → ");
+    console.log(
+      `${name}, ${some.length} tokens: logits off by ${deviation(of("rms")).toPrecision(3)} rms, ${Math.max(...of("most")).toPrecision(3)} at most (their own spread ${deviation(of("spread")).toPrecision(3)}); KL ${mean(of("kl")).toExponential(2)}, at most ${Math.max(...of("kl")).toExponential(2)}; top-1 ${(100 * mean(of("top1"))).toFixed(1)} %; cross-entropy ${ce}`,
+    );
+  }
+}
+
+console.log(JSON.stringify({ adapter: f32.stats().adapter.name, variants: int8.stats().variants }));
 for (const start of starts) {
   const tokens = text.slice(start, start + length);
   const [exact, rounded] = [await logitsOf(f32, tokens), await logitsOf(int8, tokens)];
   const own = exact.map((logits, i) => placeOf(logits, rounded[i]!, tokens[prompt + i]!));
   places.first.push(own[0]!);
   places.all.push(...own);
-  console.log(`from token ${start}: KL ${mean(own.map(({ kl }) => kl)).toExponential(2)}`);
-}
-console.log(JSON.stringify({ adapter: f32.stats().adapter.name, variants: int8.stats().variants }));
-for (const [name, some] of Object.entries(places)) {
-  const of = (key: "rms" | "most" | "spread" | "kl" | "top1") => some.map((place) => place[key]);
-  const ce = [0, 1].map((i) => mean(some.map((place) => place.ce[i]!)).toFixed(4)).join(" → ");
-  console.log(
-    `${name}, ${some.length} tokens: logits off by ${deviation(of("rms")).toPrecision(3)} rms, ${Math.max(...of("most")).toPrecision(3)} at most (their own spread ${deviation(of("spread")).toPrecision(3)}); KL ${mean(of("kl")).toExponential(2)}, at most ${Math.max(...of("kl")).toExponential(2)}; top-1 ${(100 * mean(of("top1"))).toFixed(1)} %; cross-entropy ${ce}`,
-  );
+  console.log(`from token ${start}:`);
+  summarise();
 }
 exit(0);

@@ -15,7 +15,6 @@ test("int8Products rounds the rows of a text, and only where WGSL has such produ
   expect(added).toEqual(["gemm_int8", "quantise_rows"]);
   expect(int8.variants).toEqual({ "products of prompts": "int8" });
   const off = int8.logprobs.map((value, i) => Math.abs(value - f32.logprobs[i]!));
-  console.log(`off by ${Math.max(...off)}`);
   expect(Math.max(...off)).toBeLessThan(0.1);
   expect(Math.max(...off)).toBeGreaterThan(1e-5); // they are rounded
   expect(without).toEqual(f32);
