@@ -26,7 +26,7 @@ import { Sampler } from "./sample/sampler.ts";
 import { Rhythm } from "./rhythm.ts";
 import { continuingRows, plainSizes, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
-import { contextOf } from "./layer/systems.ts";
+import { contextOf } from "./layer/systemcontext.ts";
 import type { Memory, Tuning } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 

@@ -8,7 +8,7 @@ import { readersOf } from "../../kv/systems/swiftkv/layout.ts";
 import type { ModelContext, Span } from "../context.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import { extraCount, isIn, type Readers } from "./partials.ts";
-import { contextOf } from "./systems.ts";
+import { contextOf } from "./systemcontext.ts";
 
 /** The systems' partials of these rows: the last ones of each row and head, system after system. */
 export function extraPartials(model: ModelContext, layer: number, readers: Readers): AnyDispatch<Sizes>[] {

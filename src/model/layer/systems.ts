@@ -1,19 +1,13 @@
 // Where a recipe's systems stand in a layer.
 import type { AnyDispatch } from "../../gpu/program.ts";
-import { recordsOf } from "../../kv/lists.ts";
-import type { Place, SystemContext } from "../../kv/system.ts";
+import type { Place } from "../../kv/system.ts";
 import { Later } from "../../later.ts";
 import type { ModelContext, Span } from "../context.ts";
 import type { Sizes } from "../ops/sizes.ts";
+import { contextOf } from "./systemcontext.ts";
 
 /** Partial results of systems, and what happens at the end of prompts: there where a recipe has systems. */
 export const extra = new Later(() => import("./extra.ts"));
-
-/** What a system's dispatches for these rows work on. */
-export const contextOf = ({ systemContext, cache }: ModelContext, span: Span): SystemContext => ({
-  ...systemContext,
-  records: recordsOf(cache.lists, span),
-});
 
 /** The systems' own dispatches at a place of a layer. */
 export const atPlace = (model: ModelContext, place: Place, layer: number, span: Span): AnyDispatch<Sizes>[] =>
