@@ -75,7 +75,8 @@ export interface HeadView {
   /** [position + 1][E] */
   keys: Row[];
   values: Row[];
-  /** Layer whose keys and values these are; key/value head; position of the query; first position that it sees. */
+  /** Query head; layer whose keys and values these are; key/value head; position of the query; first position that it sees. */
+  head: number;
   owner: number;
   group: number;
   position: number;
@@ -476,7 +477,7 @@ function byHead(
     const group = Math.floor((h * G) / H);
     const part = (rows: Row[]) => rows.slice(0, position + 1).map((row) => row.subarray(group * E, (group + 1) * E));
     const [keys, values] = [part(cache.keys[owner]!), part(cache.values[owner]!)];
-    const head = { query: query.subarray(h * E, (h + 1) * E), keys, values, owner, group, position, begin };
+    const head = { query: query.subarray(h * E, (h + 1) * E), keys, values, head: h, owner, group, position, begin };
     out.set(options.attendHead!(head), h * E);
   }
   return out;

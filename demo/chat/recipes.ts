@@ -39,6 +39,7 @@ export const OFFERS: readonly Offer[] = [
   },
   { recipe: "pyramid:budget=512", note: "forgets what the question leaves aside", kl: { [FABLE]: 0.006 } },
   { recipe: "snapkv:budget=512", note: "the same, equally in all layers", kl: {} },
+  { recipe: "less:budget=512", note: "the same, and a summary of fixed size of all else", kl: {} },
   { recipe: "kvzip:keep=0.4", note: "forgets what it can repeat the text without; for many questions", kl: {} },
   { recipe: "locret:budget=512", note: "forgets while it reads: for texts that do not fit", kl: {} },
   { recipe: "kvmerger:budget=512", note: "runs of similar tokens become one", kl: {} },

@@ -23,7 +23,7 @@ const both = (system: string): ShippedWeights[] => [
 ];
 
 /** Systems that do nothing without weights of their own. */
-export const TRAINED_SYSTEMS: readonly string[] = ["locret"];
+export const TRAINED_SYSTEMS: readonly string[] = ["less", "locret"];
 
 export const shippedWeights: readonly ShippedWeights[] = TRAINED_SYSTEMS.flatMap(both);
 

@@ -98,12 +98,12 @@ export class TokenEngine {
   #notePeak({ promptEnd }: Batch): void {
     const { blockBytes, pageBytes, stateBytes, streamed } = this.#model.cache;
     const blocks = this.#pool.held.reduce((sum, count, tier) => sum + count * blockBytes[tier]!, 0);
-    const pages = (this.#privatePages?.taken ?? 0) * pageBytes;
-    const regions = this.#privatePages?.regions;
-    const state = regions ? regions.taken * stateBytes.block + regions.count * stateBytes.prompt : 0;
+    const { regions, taken: pages = 0 } = this.#privatePages ?? {};
+    const parted = regions?.count ?? this.#scheduler.running.filter(({ cache }) => cache.kept?.any).length;
+    const state = (regions?.taken ?? 0) * stateBytes.block + parted * stateBytes.prompt;
     const passing = promptEnd && streamed ? promptEnd.kept.liveFrom * streamed.passingBytes : 0;
     const later = this.takenLater * (streamed?.blockBytes ?? 0);
-    this.#peakBytes = Math.max(this.#peakBytes, blocks + pages + state + later + passing);
+    this.#peakBytes = Math.max(this.#peakBytes, blocks + pages * pageBytes + state + later + passing);
   }
 
   #residence(): Residence {

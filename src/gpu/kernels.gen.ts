@@ -1241,6 +1241,89 @@ export const gelu = {
   }
 } as const;
 
+export const gemm_int8 = {
+  "name": "gemm_int8",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "pairs": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "bias": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 24,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "yStride": {
+        "offset": 20,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "EPILOGUE": 0,
+    "BIAS": 0
+  },
+  "tiles": {
+    "BITS": 4,
+    "GROUP": 32,
+    "TM": 4,
+    "TN": 4,
+    "WX": 16,
+    "WY": 16,
+    "BK": 64
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "int8",
+    "files": [
+      "linear/gemm_int8",
+      "lib/tile_output",
+      "lib/gate"
+    ]
+  }
+} as const;
+
 export const gemm_packed = {
   "name": "gemm_packed",
   "bindings": {
@@ -1323,6 +1406,7 @@ export const gemm_packed = {
       "lib/packed_tile",
       "lib/four_weights",
       "lib/row_squares",
+      "lib/tile_output",
       "lib/gate"
     ]
   }
@@ -2262,6 +2346,227 @@ export const layer_norm = {
     "files": [
       "vision/layer_norm",
       "lib/row_sum"
+    ]
+  }
+} as const;
+
+export const less_absorb = {
+  "name": "less_absorb",
+  "bindings": {
+    "table": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "keep": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "maps": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "sums": {
+      "binding": 4,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 5,
+    "size": 44,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "preparedRow": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "pages": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "pagesPerSplit": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 40,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 128,
+    "E": 64,
+    "KV_BITS": 16,
+    "G": 3,
+    "HIDDEN": 32
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/less_absorb",
+      "lib/list",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened",
+      "lib/gelu_erf"
+    ]
+  }
+} as const;
+
+export const less_partial = {
+  "name": "less_partial",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "rows": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "maps": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "state": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "partials": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 28,
+    "fields": {
+      "firstRow": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "listLength": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "entries": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "entry": {
+        "offset": 24,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 128,
+    "E": 64,
+    "H": 9,
+    "G": 3,
+    "HIDDEN": 32
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/less_partial",
+      "lib/gelu_erf"
+    ]
+  }
+} as const;
+
+export const less_state = {
+  "name": "less_state",
+  "bindings": {
+    "sums": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "state": {
+      "binding": 1,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 2,
+    "size": 8,
+    "fields": {
+      "entries": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 4,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "NUMBERS": 520
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/less_state"
     ]
   }
 } as const;
@@ -3846,6 +4151,63 @@ export const qkv_split = {
       "lib/opened",
       "lib/pack_half",
       "lib/four_weights"
+    ]
+  }
+} as const;
+
+export const quantise_rows = {
+  "name": "quantise_rows",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "gamma": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "units": {
+      "binding": 2,
+      "type": "storage"
+    },
+    "pairs": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 12,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 8,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "NORM": 0,
+    "BITS": 4
+  },
+  "tiles": {
+    "GROUP": 32
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "int8",
+    "files": [
+      "linear/quantise_rows",
+      "lib/row_sum"
     ]
   }
 } as const;

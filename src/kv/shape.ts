@@ -188,7 +188,7 @@ export function peakOf(resolved: ResolvedCache, tokens: number): number {
     retaining?.chunkTokens && retention ? blocksAtOnce(tokens, liveFrom, retaining.chunkTokens) : blocksFor(tokens);
   const blocks = (held - settled) * blockBytes[0]! + settled * (blockBytes[1] ?? 0);
   const pages = (retention?.tokens ?? []).reduce((sum, kept) => sum + blocksFor(kept), 0) * pageBytes;
-  const state = retention && retaining!.recalls ? alignedBlocks(liveFrom) * stateBytes.block + stateBytes.prompt : 0;
+  const state = retention ? alignedBlocks(liveFrom) * stateBytes.block + stateBytes.prompt : 0;
   const passing = streamed ? liveFrom * streamed.passingBytes : 0;
   const later = streamed ? (blocksFor(tokens) - liveFrom) * streamed.blockBytes : 0;
   return blocks + pages + state + passing + later;
@@ -199,8 +199,8 @@ const blocksAtOnce = (tokens: number, liveFrom: number, chunkTokens: number): nu
   Math.max(Math.min(liveFrom, blocksFor(chunkTokens)), blocksFor(tokens) - liveFrom);
 
 /** Tokens of a prompt of which this is kept that no later token sees: the mean over the lists. */
-export function evictedOf({ model, retaining, layout }: ResolvedCache, retention: Retention | null): number {
-  if (!retention || retaining?.recalls || retaining?.merging) return 0;
+export function evictedOf({ model, retaining, layout, systems }: ResolvedCache, retention: Retention | null): number {
+  if (!retention || retaining?.recalls || retaining?.merging || systems.some(({ absorb }) => absorb)) return 0;
   return retention.liveFrom * BLOCK_TOKENS - keptTokens(retention) / (layout.stores * model.kvHeads);
 }
 

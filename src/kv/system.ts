@@ -124,6 +124,8 @@ export interface PartialContext extends SystemContext {
 export interface ExtraPartials {
   /** Of each row and head, in every layer. */
   count: number;
+  /** Whether a step has them; absent: every step does. One without runs as if the system had none. */
+  isIn?(sizes: StepSizes): boolean;
   /** Dispatches that write them, for no more rows than `context.rows` says: before they are merged with attention's. */
   write(layer: number, context: PartialContext): AnyDispatch<StepSizes>[];
 }
@@ -276,6 +278,8 @@ export interface KvSystem {
   /** Dispatches of its own in every layer. */
   at?(place: Place, layer: number, context: SystemContext): AnyDispatch<StepSizes>[];
   partials?: ExtraPartials;
+  /** Dispatches that take in what lists of a store give up of a prompt: encoded once `keep` and the prepared lists say what stays. */
+  absorb?(store: number, context: SystemContext): AnyDispatch<StepSizes>[];
   /** Names weights of its own, once, before a checkpoint's tensors are loaded. */
   weights?(tensors: SystemTensors): void;
   /** Their bytes. */

@@ -6,12 +6,14 @@ import { makeCheckpoint, readGolden } from "../golden/checkpoint.ts";
 import { toFiles } from "../golden/folder.ts";
 import { job, source, testWith } from "../golden/serve.ts";
 import { createModel } from "../reference.ts";
+import { addMaps } from "./less/rule.ts";
 import { addHeads } from "./locret/rule.ts";
 
 /** With the weights of those that have some. */
 const test = testWith((name) => {
   const { config, tensors } = makeCheckpoint(name);
-  addHeads(tensors, createModel(config, tensors));
+  const model = createModel(config, tensors);
+  for (const add of [addMaps, addHeads]) add(tensors, model);
   return toFiles({ config, tensors }, readGolden(name).dtype);
 });
 
@@ -21,6 +23,7 @@ const TERMS: Readonly<Record<string, string>> = {
   kvmerger: "kvmerger:budget=50,window=8",
   locret: "locret:budget=40,stabilisers=8,local=20",
   kvsharer: "kvsharer:map=1-0",
+  less: "less:budget=50,window=8",
   minicache: "minicache:start=0",
   kvzip: "kvzip:keep=0.5",
   pyramid: "pyramid:budget=50,window=8",

@@ -4,6 +4,7 @@ import { kivi } from "./kivi/system.ts";
 import { kvmerger } from "./kvmerger/system.ts";
 import { kvsharer } from "./kvsharer/system.ts";
 import { kvzip } from "./kvzip/system.ts";
+import { less } from "./less/system.ts";
 import { locret } from "./locret/system.ts";
 import { minicache } from "./minicache/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
@@ -16,6 +17,7 @@ export const SYSTEMS: readonly SystemDefinition[] = [
   kvmerger,
   kvsharer,
   kvzip,
+  less,
   locret,
   minicache,
   pyramid,

@@ -97,8 +97,7 @@ export function chunkOf(model: ModelContext, layer: number, span: Span): Readers
 
 /** With room for the partials of systems, after those of attention. */
 function withExtra({ systems }: ModelContext, readers: Readers): Readers {
-  const extra = extraCount(systems);
-  return { ...readers, entries: (s) => readers.entries(s) + extra };
+  return { ...readers, entries: (s) => readers.entries(s) + extraCount(systems, s) };
 }
 
 /** Buffers every attention kernel reads and writes. */

@@ -20,21 +20,22 @@ export interface Readers {
 /** Workgroups that share a row's list, and pages of each. */
 export type Splitting = (sizes: Sizes) => Pick<Sizes, "splits" | "pagesPerSplit">;
 
-/** Of a row and head, all systems together. */
-export const extraCount = (systems: readonly KvSystem[]): number =>
-  systems.reduce((sum, { partials }) => sum + (partials?.count ?? 0), 0);
+/** Whether a system has partials in a step; with none named, in any. */
+const isIn = ({ partials }: KvSystem, sizes?: Sizes): boolean =>
+  partials !== undefined && (!sizes || (partials.isIn?.(sizes) ?? true));
+
+/** Of a row and head, all systems together: in a step, or at most. */
+export const extraCount = (systems: readonly KvSystem[], sizes?: Sizes): number =>
+  systems.reduce((sum, system) => sum + (isIn(system, sizes) ? system.partials!.count : 0), 0);
 
 /** The systems' partials of these rows: the last ones of each row and head, system after system. */
 export function extraPartials(model: ModelContext, layer: number, readers: Readers): AnyDispatch<Sizes>[] {
-  let behind = extraCount(model.systems);
-  return model.systems.flatMap(({ partials }) => {
-    if (!partials) return [];
-    const back = behind;
-    behind -= partials.count;
-    const dispatches = partials.write(layer, contextOf(model, readers, back));
+  return model.systems.flatMap((system, i) => {
+    const back = (s: Sizes) => extraCount(model.systems.slice(i), s);
+    const dispatches = system.partials?.write(layer, contextOf(model, readers, back)) ?? [];
     return dispatches.map((each) => ({
       ...each,
-      grid: (s: Sizes) => (readers.count(s) > 0 ? each.grid(s) : [0, 0, 0]),
+      grid: (s: Sizes) => (readers.count(s) > 0 && isIn(system, s) ? each.grid(s) : [0, 0, 0]),
     }));
   });
 }
@@ -43,7 +44,7 @@ export function extraPartials(model: ModelContext, layer: number, readers: Reade
 function contextOf(
   { systemContext, cache, activations }: ModelContext,
   readers: Readers,
-  back: number,
+  back: (sizes: Sizes) => number,
 ): PartialContext {
   const sizes = (s: StepSizes) => s as Sizes; // what systems see of them is less
   return {
@@ -51,6 +52,6 @@ function contextOf(
     records: recordsOf(cache.lists, readers.span),
     partials: activations.partials,
     rows: (s) => ({ firstRow: readers.firstRow(sizes(s)), count: readers.count(sizes(s)) }),
-    place: (s) => ({ entries: readers.entries(sizes(s)), entry: readers.entries(sizes(s)) - back }),
+    place: (s) => ({ entries: readers.entries(sizes(s)), entry: readers.entries(sizes(s)) - back(sizes(s)) }),
   };
 }

@@ -33,6 +33,7 @@ export function keepTokens(model: ModelContext, layer: number, span: Span): AnyD
       ({ promptEnd }) => promptEnd !== null,
       [
         ...(retaining?.select(store, context) ?? []),
+        ...model.systems.flatMap((system) => system.absorb?.(store, context) ?? []),
         ...(choosing?.choose(store, context) ?? []),
         ...(retaining ? movesOf(retaining, store, context) : []),
       ],

@@ -7,7 +7,7 @@ import { readersOf } from "../swiftkv/layout.ts";
 import { checkBudget, chosenTokens, mostChosen, pagesGivenUp, type PyramidOptions } from "./budgets.ts";
 import { windowScoring } from "./window.ts";
 
-const OPTIONS = {
+export const SNAP_OPTIONS = {
   budget: { least: 33, most: 1_048_576, default: 512 },
   window: { least: 1, most: 256, default: 32 },
 } satisfies Record<string, OptionRule>;
@@ -18,12 +18,12 @@ const OPTIONS = {
  */
 const POOL_RADIUS = 3;
 
-const work = new Later(() => import("./scoring.ts"));
+export const work = new Later(() => import("./scoring.ts"));
 
 export const pyramid: SystemDefinition = {
   name: "pyramid",
   load: () => work.load(),
-  options: { ...OPTIONS, beta: { least: 1, most: 1000, fraction: true, default: 20 } },
+  options: { ...SNAP_OPTIONS, beta: { least: 1, most: 1000, fraction: true, default: 20 } },
   create: ({ budget, window, beta }, { kvHeads }, _, layout) =>
     createSystem("pyramid", { budget: budget!, window: window!, beta: beta! }, kvHeads, layout),
 };
@@ -31,12 +31,13 @@ export const pyramid: SystemDefinition = {
 export const snapkv: SystemDefinition = {
   name: "snapkv",
   load: () => work.load(),
-  options: OPTIONS,
+  options: SNAP_OPTIONS,
   create: ({ budget, window }, { kvHeads }, _, layout) =>
     createSystem("snapkv", { budget: budget!, window: window!, beta: 1 }, kvHeads, layout),
 };
 
-function createSystem(name: string, options: PyramidOptions, kvHeads: number, layout: Layout): KvSystem {
+/** What SnapKV and PyramidKV are, and systems that choose as they do. */
+export function createSystem(name: string, options: PyramidOptions, kvHeads: number, layout: Layout): KvSystem {
   checkBudget(name, options);
   const { window } = options;
   const chosen = (tokens: number) => chosenTokens(tokens, layout.stores, options);
