@@ -17,6 +17,8 @@ const KERNELS = {
   qkv_packed: "tiles",
   attn_prefill_tile: "tiles",
   gemm_tile: "tiles",
+  gemm_int8: "int8", // prompts with int8Products
+  quantise_rows: "int8",
   gemm_regs: "spare", // candidates that are measured, or a CPU adapter without subgroups
   attn_decode_sg: "spare",
   unpack: "spare",

@@ -133,6 +133,13 @@ export interface LoadOptions {
    */
   tune?: "auto" | "wait" | "off";
   /**
+   * Reads prompts with rows rounded to 8 bits, where weights have 8 bits or fewer: integer products, which many GPUs do several
+   * times as fast. Queries, keys, values, attention and decoded tokens stay as they are. What it costs: docs/quality.md. Where
+   * the browser's WGSL lacks them, as where weights have 16 or 32 bits, nothing changes; `stats().variants` says what is so.
+   * Default false.
+   */
+  int8Products?: boolean;
+  /**
    * Whether files from other origins are kept in this browser, so that the next load needs no network (default). `false`
    * neither looks there nor leaves anything.
    */
@@ -154,7 +161,7 @@ export type ConvertOptions = Pick<
   LoadOptions,
   "student" | "trained" | "keep" | "token" | "sha256" | "tune" | "signal"
 > &
-  Pick<LoadOptions, "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes"> &
+  Pick<LoadOptions, "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes" | "int8Products"> &
   CalibrateOptions;
 
 /** A part of a file of a checkpoint. The parts of a file come one after another, and files one after another. */

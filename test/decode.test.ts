@@ -72,7 +72,7 @@ const UNGUARDED = [
 
 const DECODE = [kernels.attn_decode_vec, kernels.attn_combine, kernels.gemv_deep, kernels.qkv_deep];
 const WITHOUT_SUBGROUPS = [kernels.attn_decode, kernels.gemv_split, kernels.qkv_split, kernels.rmsnorm];
-const PREFILL = [kernels.gemm_packed, kernels.qkv_packed, kernels.attn_prefill_tile];
+const PREFILL = [kernels.gemm_packed, kernels.gemm_int8, kernels.qkv_packed, kernels.attn_prefill_tile];
 
 test("kernels that prompts and tokens have most of their time in have no guarded loop", async () => {
   for (const kernel of [...DECODE, ...WITHOUT_SUBGROUPS, ...PREFILL]) {

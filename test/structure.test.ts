@@ -169,6 +169,7 @@ const ORDER: Record<string, readonly string[]> = {
   thread: ["own", "language", "protocol", "errors", "link", "target", "stream", "reply", "engine", "host", "start"],
   io: ["files", "kept", "saves", "formats", "checkpoint", "student", "remember"],
   load: [
+    "trained",
     "settings",
     "read",
     "student",

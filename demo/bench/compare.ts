@@ -137,6 +137,7 @@ function loadDense({ source, kv, frontiers, newTokens, signal, ...asked }: Asked
     kv: kv[0]!,
     tune: "wait",
     swiftkv: false,
+    int8Products: asked.int8Products ?? false,
     ...(context === undefined ? {} : { context }),
     ...(signal ? { signal } : {}),
     onProgress: (progress) => report(loading(progress)),

@@ -41,6 +41,7 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "snapkv:budget=512", note: "the same, equally in all layers", kl: {} },
   { recipe: "less:budget=512", note: "the same, and a summary of fixed size of all else", kl: {} },
   { recipe: "kvzip:keep=0.4", note: "forgets what it can repeat the text without; for many questions", kl: {} },
+  { recipe: "locret:budget=512", note: "forgets while it reads: for texts that do not fit", kl: {} },
   { recipe: "kvmerger:budget=512", note: "runs of similar tokens become one", kl: {} },
   { recipe: "shadow", note: "keeps all; each word picks what it reads of it", kl: {} },
   { recipe: "shadow:keys=int8,values=int4", note: "the same, rounded more", kl: {} },

@@ -38,7 +38,7 @@ declare global {
 /** Runs one prompt. Errors come back as values, because exceptions lose their class between the page and Node. */
 window.runPrompt = async (request) => {
   try {
-    const trained = trainedFor(String(request.load.kv ?? ""), { name: nameAt(request.source) });
+    const trained = trainedFor(String(request.load.kv ?? ""), { name: nameAt(request.source) }, "..");
     const engine = await load(request.source, { trained, ...request.load, onProgress: showLoading() });
     const result = await answer(engine, request);
     const stats = engine.stats();

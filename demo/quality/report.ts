@@ -33,6 +33,8 @@ export interface QualityOptions extends Partial<WindowSizes> {
   /** Files with weights of cache systems, beside those that come with the page. */
   trained?: readonly string[];
   measures?: readonly string[];
+  /** Rows read their prompts with `int8Products`; the dense model does not. Default false. */
+  int8Products?: boolean;
   /** Of the needles' prompts, in tokens. Default: half of the prompt, and all of it. */
   lengths?: readonly number[];
   /** Where in the prompt a needle is, in percent. Default 10, 50, 90. */
@@ -91,6 +93,7 @@ interface Asked extends WindowSizes {
   lengths: readonly number[];
   depths: readonly number[];
   questions: number;
+  int8Products: boolean;
   signal: AbortSignal | undefined;
 }
 
@@ -122,6 +125,7 @@ function complete(options: QualityOptions): Asked {
     lengths: options.lengths ?? [...new Set([Math.max(128, sizes.prompt >> 1), Math.max(128, sizes.prompt)])],
     depths,
     questions,
+    int8Products: options.int8Products ?? false,
     signal: options.signal,
   };
 }

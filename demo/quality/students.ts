@@ -17,6 +17,7 @@ interface Wanted {
   calibrateTokens: number;
   students: Readonly<Record<string, StudentSource>>;
   trained: readonly string[];
+  int8Products: boolean;
   signal: AbortSignal | undefined;
 }
 
@@ -64,10 +65,10 @@ export class Students {
 
   /** The caller disposes of it. Throws InputError that names the row whose student cannot be used. */
   async open({ text, recipe, source }: Row): Promise<Engine> {
-    const { signal, students, trained: given } = this.#wanted;
+    const { signal, students, trained: given, int8Products } = this.#wanted;
     const dense = this.#dense;
     const trained = given.length > 0 ? given : trainedFor(recipe, dense.model);
-    const options = { kv: recipe, trained, ...(signal && { signal }) };
+    const options = { kv: recipe, trained, int8Products, ...(signal && { signal }) };
     if (source.kind === "own") return convert(dense, dense.model.swiftkv ?? false, options);
     if (source.kind === "folded") return convert(dense, source.swiftkv, options);
     const student =

@@ -3,6 +3,7 @@
 import { InputError, load } from "../../src/index.ts";
 import type { ChatCompletionRequest, Engine, LoadOptions } from "../../src/index.ts";
 import { failure, type Failure, showLoading } from "../shared/loading.ts";
+import { nameAt, trainedFor } from "../shared/trained.ts";
 import { completeText, type TextRequest } from "./text.ts";
 
 /** `caller`: it is the request that is wrong. */
@@ -28,7 +29,8 @@ const failed = (error: unknown): Failed => ({
 
 window.openServed = async (source, options) => {
   try {
-    engine = await load(source, { ...options, onProgress: showLoading() });
+    const trained = trainedFor(String(options.kv ?? ""), { name: nameAt(source) }, "..");
+    engine = await load(source, { trained, ...options, onProgress: showLoading() });
     return { model: engine.model.name };
   } catch (error) {
     return failed(error);

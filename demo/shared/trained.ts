@@ -23,7 +23,7 @@ const both = (system: string): ShippedWeights[] => [
 ];
 
 /** Systems that do nothing without weights of their own. */
-export const TRAINED_SYSTEMS: readonly string[] = ["less"];
+export const TRAINED_SYSTEMS: readonly string[] = ["less", "locret"];
 
 export const shippedWeights: readonly ShippedWeights[] = TRAINED_SYSTEMS.flatMap(both);
 
@@ -36,14 +36,14 @@ export const untrainedFor = (recipe: string, { hash }: { hash: string }): string
       TRAINED_SYSTEMS.includes(name) && !shippedWeights.some((each) => each.system === name && each.base === hash),
   ) ?? null;
 
-/** Addresses of the files that a recipe needs for a model: by its hash, or before it is loaded by its name. */
-export function trainedFor(recipe: string, model: { hash: string } | { name: string }): string[] {
+/** Addresses of the files that a recipe needs for a model: by its hash, or before it is loaded by its name. `root`: from the page to the site's. */
+export function trainedFor(recipe: string, model: { hash: string } | { name: string }, root = "."): string[] {
   const systems = systemsOf(recipe);
   const isIts = ({ base, model: name }: ShippedWeights) =>
     "hash" in model ? base === model.hash : name === model.name;
   return shippedWeights
     .filter((each) => systems.includes(each.system) && isIts(each))
-    .map(({ file }) => new URL(`models/trained/${file}`, document.baseURI).href);
+    .map(({ file }) => new URL(`${root}/models/trained/${file}`, document.baseURI).href);
 }
 
 /** What a model will be called that lies at this address. */

@@ -1,7 +1,7 @@
 // compact — copies the keys and values of tokens that stay, in order, to private pages
 //
 //   table        [*, listLength, columns]  vec4u  read
-//   keep         [columns, keepStride]     u32    read   slots that stay of each list, ascending: 32·(index in the list) + slot
+//   keep         [columns, keepStride]     u32    read   what comes to each slot: 32·(index in the list) + slot there, or STAYS
 //   source       [*]                       u32    read
 //   destination  [*]                       u32    write
 //
@@ -32,6 +32,7 @@ struct Params {
 @group(0) @binding(4) var<uniform> params: Params;
 
 const WG = 32u;
+const STAYS = 0xffffffffu;  // the slot holds what it is to hold
 override WORDS: u32 = E * KV_BITS / 32u;  // of a slot's K or V
 
 @compute @workgroup_size(32)
@@ -44,6 +45,7 @@ fn compact(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lo
   let page = table[prepared + (1u + wg.z) * params.columns];
   if (((page.y >> slot) & 1u) == 0u) { return; }
   let kept = keep[column * params.keepStride + 32u * wg.z + slot];
+  if (kept == STAYS) { return; }
   let origin = listed_entry(list, table[list], kept / 32u);
   if (origin.z != params.arena) { return; }
   for (var w = local; w < WORDS; w += WG) {

@@ -14,7 +14,7 @@
 //           gamma as it comes, whoever brings it adds up its squares, and the factor leaves the sum.
 //           HALF keeps the tile of weights as f16, for less memory and traffic; x, which may be too large for f16, and the
 //           sums are f32 always.
-// uses      lib/packed_tile.wgsl lib/row_squares.wgsl lib/gate.wgsl
+// uses      lib/packed_tile.wgsl lib/row_squares.wgsl lib/tile_output.wgsl
 
 override GROUP: u32 = 32;    // values that share a scale, 16 or 32
 override NORM: u32 = 0;      // 1: x is normalised with gamma
@@ -45,27 +45,8 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-var<private> firstColumn: u32;
-
-// What packed_tile.wgsl asks for: of two runs of WX places one has gates and the other their ups, which are 4 columns apart.
-fn column_at(place: u32) -> u32 {
-  let i = place % WX;
-  let column = firstColumn + place / (2u * WX) * (2u * WX) + i / 4u * 8u + place / WX % 2u * 4u + i % 4u;
-  return min(column, params.columns - 1u);
-}
-
 // What row_squares.wgsl asks for.
 fn gamma_at(k4: u32) -> vec4f { return gamma[k4]; }
-
-fn with_bias(sum: f32, n: u32) -> f32 {
-  if (BIAS == 1u) { return sum + bias[min(n, params.columns - 1u)]; }
-  return sum;
-}
-
-fn store(at: u32, n: u32, value: f32) {
-  if (n >= params.columns) { return; }
-  if (EPILOGUE == 1u) { y[at + n] += value; } else { y[at + n] = value; }
-}
 
 @compute @workgroup_size(THREADS)
 fn gemm_packed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -82,15 +63,8 @@ fn gemm_packed(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
     let at = (firstRow + row) * params.yStride;
     for (var j = 0u; j < TN / 2u; j++) {
       let n = firstColumn + 2u * j * WX + lane / 4u * 8u + lane % 4u;  // of the even run; the odd one's is 4 further
-      let even = with_bias(product.sums[i][2u * j] * factor, n);
-      let odd = with_bias(product.sums[i][2u * j + 1u] * factor, n + 4u);
       if (firstRow + row >= params.rows) { continue; }
-      if (EPILOGUE < 2u) {
-        store(at, n, even);
-        store(at, n + 4u, odd);
-      } else if (n < params.columns) {
-        y[at + n / 8u * 4u + n % 4u] = gated(even) * odd;
-      }
+      put_two(at, n, product.sums[i][2u * j] * factor, product.sums[i][2u * j + 1u] * factor);
     }
   }
 }

@@ -116,8 +116,7 @@ export class Draft {
     for (const [i, token] of tokens.entries()) this.#row(sequence, token, start + i);
     cache.append(tokens);
     if (sequence.inputLeft === 0) this.#wantLogits(sequence);
-    const isAtEnd = cache.length === request.prompt.length;
-    if (isAtEnd && cache.repeatRows(request.prompt) === 0) this.#endPrompt(sequence, count);
+    if (sequence.choosesHere && cache.repeatRows(request.prompt) === 0) this.#endPrompt(sequence, count);
     return { sequence, done: start + count };
   }
 
@@ -136,11 +135,12 @@ export class Draft {
   }
 
   #endPrompt(sequence: Sequence, rows: number): void {
-    const { cache } = sequence;
-    const kept = cache.keep(numberOf(sequence));
+    const { cache, request } = sequence;
+    const kept = cache.keep(numberOf(sequence), request.prompt);
     if (!kept) return;
     const decide = (tokens: readonly number[]) => cache.decide(kept, tokens);
-    this.#promptEnd = { sequence: numberOf(sequence), tokens: cache.length, rows, kept, decide };
+    const more = cache.length < cache.chunkedUntil(request.prompt);
+    this.#promptEnd = { sequence: numberOf(sequence), tokens: cache.length, rows, kept, decide, more };
   }
 
   /** Of the replies that go on in this step, the page that has waited longest. */

@@ -58,6 +58,7 @@ export class Scheduler {
    */
   plan(before = Infinity, paced: Pick<Model, "chunkRows"> = {}): PlannedStep | null {
     const draft = new Draft();
+    for (const { cache } of this.#running) cache.passChunk();
     const resting = this.#parked?.numbers ?? []; // one of these may enter now
     const preempted = this.#preemptions;
     for (const sequence of this.#running.slice()) {
@@ -141,7 +142,7 @@ export class Scheduler {
   /** Whether it fits beside what the others are about to need. A sequence alone always fits. */
   #fits(next: Sequence): boolean {
     if (this.#running.length === 0) return true;
-    const missing = this.#running.map(({ expectedBlocks, cache }) => Math.max(0, expectedBlocks - cache.settledBlocks));
+    const missing = this.#running.map(({ missingBlocks }) => missingBlocks);
     const demand = next.expectedBlocks - next.sharedBlocks;
     if (missing.reduce((sum, count) => sum + count, demand) > next.cache.free) return false;
     const later = this.#running.reduce((sum, { expectedLater }) => sum + expectedLater, next.expectedLater);

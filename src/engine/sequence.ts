@@ -3,7 +3,7 @@ import type { FinishReason } from "../api.ts";
 import { BLOCK_TOKENS, blocksFor } from "../kv/blocks.ts";
 import type { Parked } from "../kv/parked.ts";
 import type { Retention } from "../kv/plan.ts";
-import type { Residence } from "../kv/residence.ts";
+import { GONE, type Residence } from "../kv/residence.ts";
 import type { Allowed, Picture, RowSampling, Sampled } from "../model/model.ts";
 import { Feed } from "./feed.ts";
 import { type Part, partFrom } from "./repeat.ts";
@@ -127,12 +127,20 @@ export class Sequence {
     return this.cache.length >= this.request.prompt.length;
   }
 
+  /** Whether a part of its prompt is to be chosen with the chunk that ends here: at the prompt's end, or before. */
+  get choosesHere(): boolean {
+    const { length } = this.cache;
+    return length === this.request.prompt.length || length <= this.cache.chunkedUntil(this.request.prompt);
+  }
+
   /**
    * Tokens of the next chunk, of at most `most`. Where only a part of the prompt stays, a chunk ends with the prompt and
    * has the `window` rows that decide which part.
    */
   nextChunk(most: number, window: number): number {
     const { prompt } = this.request;
+    const chunk = this.cache.nextChunk(prompt);
+    if (chunk > 0) return chunk;
     if (this.promptEnded || !this.cache.retains(prompt)) return Math.min(this.inputLeft, most);
     const left = prompt.length - this.cache.length;
     return left <= most ? left : Math.min(most, left - window);
@@ -157,7 +165,20 @@ export class Sequence {
 
   /** Blocks it can be expected to hold before long: for its input, what is in flight, and a block more if it gets there. */
   get expectedBlocks(): number {
-    return blocksFor(this.#expectedTokens);
+    const { cache, request } = this;
+    const passing = blocksFor(cache.chunkedUntil(request.prompt));
+    return Math.max(blocksFor(this.#expectedTokens) - passing, blocksFor(cache.nextChunk(request.prompt)));
+  }
+
+  /** Of these, those that it has yet to take. */
+  get missingBlocks(): number {
+    return Math.max(0, this.expectedBlocks - (this.cache.settledBlocks - this.#passedBlocks));
+  }
+
+  /** Blocks that it has given back while it read its prompt, where it does so. */
+  get #passedBlocks(): number {
+    const { cache, request } = this;
+    return cache.chunkedUntil(request.prompt) > 0 ? cache.blocks.filter((block) => block === GONE).length : 0;
   }
 
   get #expectedTokens(): number {
@@ -176,7 +197,7 @@ export class Sequence {
 
   /** Blocks of its input that running sequences hold: it needs no room for those. */
   get sharedBlocks(): number {
-    if (this.cache.length > 0) return this.cache.blocks.length; // those it has
+    if (this.cache.length > 0) return this.cache.blocks.length - this.#passedBlocks; // those it has
     return this.request.reuse === false ? 0 : this.cache.countShared(this.known);
   }
 

@@ -1241,6 +1241,89 @@ export const gelu = {
   }
 } as const;
 
+export const gemm_int8 = {
+  "name": "gemm_int8",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "pairs": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "bias": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 24,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "yStride": {
+        "offset": 20,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "EPILOGUE": 0,
+    "BIAS": 0
+  },
+  "tiles": {
+    "BITS": 4,
+    "GROUP": 32,
+    "TM": 4,
+    "TN": 4,
+    "WX": 16,
+    "WY": 16,
+    "BK": 64
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "int8",
+    "files": [
+      "linear/gemm_int8",
+      "lib/tile_output",
+      "lib/gate"
+    ]
+  }
+} as const;
+
 export const gemm_packed = {
   "name": "gemm_packed",
   "bindings": {
@@ -1323,6 +1406,7 @@ export const gemm_packed = {
       "lib/packed_tile",
       "lib/four_weights",
       "lib/row_squares",
+      "lib/tile_output",
       "lib/gate"
     ]
   }
@@ -2483,6 +2567,184 @@ export const less_state = {
     "pack": "kv",
     "files": [
       "kv/less_state"
+    ]
+  }
+} as const;
+
+export const locret_keep = {
+  "name": "locret_keep",
+  "bindings": {
+    "scores": {
+      "binding": 0,
+      "type": "storage"
+    },
+    "numbers": {
+      "binding": 1,
+      "type": "storage"
+    },
+    "keep": {
+      "binding": 2,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 3,
+    "size": 44,
+    "fields": {
+      "column": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "numberStride": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "keepStride": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "room": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "kept": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "fresh": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "count": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "begins": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "safe": {
+        "offset": 36,
+        "type": "u32"
+      },
+      "listed": {
+        "offset": 40,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 256
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/locret_keep"
+    ]
+  }
+} as const;
+
+export const locret_scores = {
+  "name": "locret_scores",
+  "bindings": {
+    "q": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "table": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "source": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "rope": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "weights": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "scores": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 40,
+    "fields": {
+      "listLength": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "column": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "row": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "arena": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "firstRow": {
+        "offset": 20,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 24,
+        "type": "u32"
+      },
+      "weightAt": {
+        "offset": 28,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 32,
+        "type": "u32"
+      },
+      "room": {
+        "offset": 36,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "E": 64,
+    "H": 9,
+    "G": 3,
+    "KV_BITS": 16,
+    "HIDDEN": 64
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "kv",
+    "files": [
+      "kv/locret_scores",
+      "lib/source_number",
+      "lib/page",
+      "lib/page_slot",
+      "lib/units",
+      "lib/opened",
+      "lib/silu"
     ]
   }
 } as const;
@@ -3889,6 +4151,63 @@ export const qkv_split = {
       "lib/opened",
       "lib/pack_half",
       "lib/four_weights"
+    ]
+  }
+} as const;
+
+export const quantise_rows = {
+  "name": "quantise_rows",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "gamma": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "units": {
+      "binding": 2,
+      "type": "storage"
+    },
+    "pairs": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 12,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 8,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "NORM": 0,
+    "BITS": 4
+  },
+  "tiles": {
+    "GROUP": 32
+  },
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "int8",
+    "files": [
+      "linear/quantise_rows",
+      "lib/row_sum"
     ]
   }
 } as const;

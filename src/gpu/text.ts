@@ -10,6 +10,7 @@ const PACKS = {
   blocks: () => import("./packs/blocks.gen.ts"),
   cpu: () => import("./packs/cpu.gen.ts"),
   gpu: () => import("./packs/gpu.gen.ts"),
+  int8: () => import("./packs/int8.gen.ts"),
   kv: () => import("./packs/kv.gen.ts"),
   peak: () => import("./packs/peak.gen.ts"),
   sampling: () => import("./packs/sampling.gen.ts"),

@@ -129,10 +129,13 @@ export class BlockPool {
     this.#idle[tier]!.delete(block);
   }
 
-  release(block: number, holder: Holder): void {
+  /** `first`: it is the first to be taken again, so that no other memory is used. */
+  release(block: number, holder: Holder, first = false): void {
     const { tier, holders } = this.#states[block]!;
     assert(holders.delete(holder), `block ${block} released by somebody who does not hold it`);
-    if (holders.size === 0) this.#idle[tier]!.add(block);
+    if (holders.size > 0) return;
+    const idle = this.#idle[tier]!;
+    this.#idle[tier] = first ? new Set([block, ...idle]) : idle.add(block);
   }
 
   /** Whether nobody who holds the block minds that it changes its tier. */

@@ -94,7 +94,8 @@ export class KvCache {
     this.#gpu = gpu;
     this.shape = shape;
     const regions = Math.min(alignedBlocks(shape.room), shape.regions);
-    this.#room = { blocks: shape.room, later: shape.streamed?.room ?? 0, regions };
+    const pages = Math.min(shape.room, shape.maxPages);
+    this.#room = { blocks: shape.room, pages, later: shape.streamed?.room ?? 0, regions };
     const most = Math.min(gpu.mostBytes, shape.arenaBytes);
     const largest = Math.max(...shape.tiers.map((tier) => tier.blocks * this.#blockBytes(tier.format)));
     this.bundles = bundlesOf(shape.layout, Math.max(1, Math.floor(most / largest)), shape.twins);
@@ -103,7 +104,6 @@ export class KvCache {
     const whole = [...this.#blockArenas, ...(this.streamed?.arenas ?? [])];
     this.privatePages = shape.privatePages && new parts!.PrivateLists(gpu, whole.length, shape, this.bundles);
     this.arenas = this.privatePages ? [...whole, this.privatePages.arena] : whole;
-    const pages = Math.min(shape.room, shape.maxPages);
     this.lists = new PageLists(gpu, { ...shape, sequences: shape.sequences + 1, columns: this.columns, pages });
     this.choices =
       shape.choiceWords === 0
@@ -257,14 +257,15 @@ export class KvCache {
     const room = grown(this.#room, { ...wanted, regions }, this.#mostRoom);
     await this.streamed?.grow(room.blocks, room.later);
     for (const arena of this.#blockArenas) await arena.grow(room.blocks - (arena.first - this.#tierStart(arena.first)));
-    await this.lists.grow(Math.min(room.blocks, this.shape.maxPages));
+    await this.lists.grow(room.pages);
     for (const each of this.#growing) await each.grow(room);
     this.#room = room;
   }
 
   get #mostRoom(): Room {
-    const { tiers, streamed, regions } = this.shape;
-    return { blocks: Math.max(...tiers.map((tier) => tier.blocks)), later: streamed?.blocks ?? 0, regions };
+    const { tiers, streamed, regions, maxPages } = this.shape;
+    const blocks = Math.max(...tiers.map((tier) => tier.blocks));
+    return { blocks, pages: maxPages, later: streamed?.blocks ?? 0, regions };
   }
 
   #arenaOf(block: number): BlockArena {

@@ -3,7 +3,7 @@
 import { assert } from "../errors.ts";
 import { BLOCK_TOKENS, blocksFor, commonLength } from "./blocks.ts";
 import type { Parked } from "./parked.ts";
-import type { CachePlan, Retention } from "./plan.ts";
+import { type CachePlan, type Retention, retainedOf } from "./plan.ts";
 import type { Regions } from "./regions.ts";
 import type { Left, Standing } from "./standing.ts";
 
@@ -96,6 +96,22 @@ export class KeptPart {
     this.#next = { ...plain, tokens, ...place, pages: this.#pool.take(tokens.map(blocksFor)) };
     this.#madeFor = retention.liveFrom;
     return this.#next;
+  }
+
+  /** The same after so many of a prompt's tokens, whole pages, where some go chunk by chunk: each list has what it kept before, and takes pages for more. */
+  keepSoFar(prompt: number, tokens: number): KeptPages {
+    const now = retainedOf(this.#plan.retain(prompt)!, tokens);
+    const pages = this.#now?.pages ?? now.tokens.map(() => []);
+    const more = this.#pool.take(now.tokens.map((count, column) => blocksFor(count) - pages[column]!.length));
+    const grown = pages.map((own, column) => [...own, ...more[column]!]);
+    this.#next = { ...now, pages: grown, region: 0, standing: 0 };
+    this.#madeFor = now.liveFrom;
+    return this.#next;
+  }
+
+  /** Pages before this one are read no more once the step that was planned last is launched. */
+  get givenUpNext(): number {
+    return this.#next?.liveFrom ?? 0;
   }
 
   /** What each list of `ending` keeps is known: pages beyond that go back, unless the sequence is over. */
@@ -193,7 +209,7 @@ export class KeptPart {
 
   /** The sequence is over. What stands for its prompt, which began with `tokens`, stays under `number`; without one it goes. */
   dispose(tokens: readonly number[], number: number | null): void {
-    const kept = this.#now ?? this.#next;
+    const kept = this.#next ?? this.#now;
     if (kept) this.#pool.release(kept.pages);
     if (kept) this.#leaveRegion(kept.region, tokens, number);
     this.#now = this.#next = this.#retiring = null;

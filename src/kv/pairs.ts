@@ -18,6 +18,7 @@ const refused = (reason: string): Pair => ({ verdict: "refused", reason });
 const DROPS = "the one keeps every token, the other drops most of them";
 const LOW_RANK = "it keeps no rows of keys that could be changed, only their factors";
 const RETRAIN = "its weights must be trained on the model in this form";
+const NO_QUERIES = "its heads read queries, which tokens of a prompt do not have in the later layers";
 const COMMON = "both layers of a pair must keep the same tokens";
 const WRITTEN = "tokens that are chosen stay as they were written; pages after them become one for two layers";
 const BUDGETS = "both decide how many tokens a layer keeps";
@@ -37,7 +38,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     kvsharer: unproven("the search must be made anew, and not inside a group"),
     kvmerger: unproven("the last tokens of a prompt run the later layers too, to choose whom others are merged into"),
     less: refused(RETRAIN),
-    locret: unproven(RETRAIN),
+    locret: refused(NO_QUERIES),
     vlcache: unproven("the tokens after the images run the later layers too; no such model is known"),
   },
   shadowkv: {
@@ -60,7 +61,7 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     kvsharer: clean,
     kvmerger: unproven(ORDER),
     less: unproven(ORDER),
-    locret: unproven("pages change their format after the last chunk only"),
+    locret: unproven("tokens that are chosen stay as they were written; pages after them are stored in fewer bits"),
     vlcache: unproven(ORDER),
   },
   pyramid: {
@@ -87,14 +88,14 @@ const PAIRS: Readonly<Record<string, Readonly<Record<string, Pair>>>> = {
     kvsharer: clean,
     kvmerger: refused("its channels are those of tokens, and what is left of a prompt has other keys"),
     less: unproven("tokens are absorbed before keys lose channels"),
-    locret: unproven("only with keys stored after the rotation"),
+    locret: refused("channels are chosen at a prompt's end, when most of its tokens have gone"),
     vlcache: clean,
   },
   minicache: {
     kvsharer: unproven("layers that share a cache are no twins: the same cannot be merged and shared"),
     kvmerger: unproven("each layer merges its own prompt; pages after that become one for two layers"),
     less: unproven(WRITTEN),
-    locret: unproven(COMMON),
+    locret: unproven(WRITTEN),
     vlcache: unproven(COMMON),
   },
   kvsharer: {

@@ -51,6 +51,8 @@ export interface CachePlan {
   windowRows: number;
   /** Before a part of a prompt is chosen, the sequence repeats it, in steps of at most `windowRows` rows; later turns go on from that part. */
   repeats: boolean;
+  /** A prompt of which a part is kept gives up the others after every chunk of so many tokens, whole pages; 0: at its end. */
+  chunkTokens: number;
   /** Null where nothing is kept in private. */
   privatePages: PrivatePages | null;
   /** [tiers] bytes of a block, and bytes of a private page. */
@@ -67,6 +69,12 @@ export interface CachePlan {
   /** Which pages of a reply after such a prompt retire; null: none. */
   retiring: Retirement | null;
 }
+
+/** What stays of the first `tokens` tokens, whole pages, of a prompt that gives up the others chunk by chunk. */
+export const retainedOf = ({ tokens: most }: Retention, tokens: number): Retention => ({
+  tokens: most.map((count) => Math.min(count, tokens)),
+  liveFrom: tokens / BLOCK_TOKENS,
+});
 
 /** Rows of a prompt's chunk, of those of a step: always so many, whatever decodes beside it, so that no result depends on it. */
 export const chunkRowsOf = ({ rows, sequences }: { rows: number; sequences: number }): number => rows - sequences + 1;
@@ -95,6 +103,7 @@ export const plainPlan = (blocks: number): CachePlan => ({
   sealsApart: false,
   windowRows: 0,
   repeats: false,
+  chunkTokens: 0,
   privatePages: null,
   blockBytes: [0],
   pageBytes: 0,

@@ -62,6 +62,16 @@ export class Residence implements Holder {
     return !this.kept?.any && this.#plan.retain(prompt.length) !== null;
   }
 
+  /** Tokens of this prompt that some are given up of, chunk after chunk; 0: none are before its end. */
+  chunkedUntil(prompt: readonly number[]): number {
+    return this.#plan.chunkTokens > 0 ? this.pagesGivenUp(prompt) * BLOCK_TOKENS : 0;
+  }
+
+  /** Tokens of its next such chunk; 0: none is left. */
+  nextChunk(prompt: readonly number[]): number {
+    return Math.max(0, Math.min(this.#plan.chunkTokens, this.chunkedUntil(prompt) - this.length));
+  }
+
   /** Rows that repeat this prompt in a step, at most, before a part of it is chosen: there is room for them behind it. 0: none do. */
   repeatRows(prompt: readonly number[]): number {
     const { repeats, windowRows, context } = this.#plan;
@@ -84,7 +94,7 @@ export class Residence implements Holder {
     const { repeats, windowRows } = this.#plan;
     this.#pinnedUntil = retains ? prompt.length : 0;
     const least = retains && !repeats ? Math.max(1, windowRows) : 1;
-    const found = reuse ? this.#find(retains ? prompt : text, least) : [];
+    const found = reuse && this.chunkedUntil(prompt) === 0 ? this.#find(retains ? prompt : text, least) : [];
     for (const { block, tokens } of found) {
       if (retains && this.#pool.tierOf(block) > 0) break; // nothing can be selected from sealed pages
       this.#pool.retain(block, this);
@@ -270,9 +280,15 @@ export class Residence implements Holder {
 
   // ---- parts of a prompt ----
 
-  /** At the end of the prompt: see `KeptPart`. */
-  keep(number: number): KeptPages | null {
-    return this.kept?.keep(this.tokens, number) ?? null;
+  /** At the end of the prompt, or of a chunk of it: see `KeptPart`. */
+  keep(number: number, prompt: readonly number[] = this.tokens): KeptPages | null {
+    if (this.#plan.chunkTokens === 0) return this.kept?.keep(this.tokens, number) ?? null;
+    return this.length > this.chunkedUntil(prompt) ? null : this.kept!.keepSoFar(prompt.length, this.length);
+  }
+
+  /** Gives back the blocks of a chunk of which a part has been kept: the step that read them is launched. */
+  passChunk(): void {
+    if (this.#plan.chunkTokens > 0) this.#release(this.kept!.givenUpNext);
   }
 
   /** See `KeptPart`; `ending` is what `keep` gave. */
@@ -309,8 +325,12 @@ export class Residence implements Holder {
   #giveUp(liveFrom: number): void {
     this.#keptChanged = true;
     this.later?.giveUp(liveFrom);
+    this.#release(liveFrom);
+  }
+
+  #release(liveFrom: number): void {
     for (let index = liveFrom - 1; index >= 0 && this.blocks[index] !== GONE; index--) {
-      this.#pool.release(this.blocks[index]!, this);
+      this.#pool.release(this.blocks[index]!, this, this.#plan.chunkTokens > 0);
       this.blocks[index] = GONE;
     }
     this.#settle();
@@ -326,7 +346,8 @@ export class Residence implements Holder {
   /** Whether it holds what the tree has not, and can be left as it is, with so many rows in flight, to go on later. */
   canRest(inFlight: number): boolean {
     const isSettled = inFlight === 0 || this.#privatePages?.regions === null; // a row in flight chooses what the next one reads
-    return isSettled && !this.later && !this.kept?.ending && (this.kept?.now ?? null) !== null;
+    const isEnding = this.length < this.#pinnedUntil || this.kept?.ending;
+    return isSettled && !isEnding && !this.later && (this.kept?.now ?? null) !== null;
   }
 
   /** Tokens of `text` that it can go on after, the last one left to compute; 0: none, for a page was given up where they end. */

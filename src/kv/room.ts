@@ -1,8 +1,10 @@
 // What buffers of a cache have room for, and how that grows.
 
 export interface Room {
-  /** Blocks of each tier, and pages of a list. */
+  /** Blocks of each tier. */
   blocks: number;
+  /** Pages of a list, given up or not, and positions by 32. */
+  pages: number;
   /** Later blocks. */
   later: number;
   /** Blocks of all regions: one more than the last block of any. */
@@ -15,7 +17,7 @@ export interface Growing {
   grow(room: Room): Promise<void>;
 }
 
-const PARTS = ["blocks", "later", "regions"] as const;
+const PARTS = ["blocks", "pages", "later", "regions"] as const;
 
 export const covers = (room: Room, wanted: Room): boolean => PARTS.every((part) => wanted[part] <= room[part]);
 
@@ -23,5 +25,5 @@ export const covers = (room: Room, wanted: Room): boolean => PARTS.every((part) 
 export function grown(room: Room, wanted: Room, most: Room): Room {
   const part = (name: keyof Room): number =>
     wanted[name] <= room[name] ? room[name] : Math.min(most[name], Math.max(wanted[name], 2 * room[name]));
-  return { blocks: part("blocks"), later: part("later"), regions: part("regions") };
+  return { blocks: part("blocks"), pages: part("pages"), later: part("later"), regions: part("regions") };
 }

@@ -120,6 +120,7 @@ export function planOf(resolved: ResolvedCache, bounds: KvBounds): CachePlan {
     sealsApart: choosing !== null,
     windowRows: windowRowsOf(resolved.systems),
     repeats: retaining?.repeats ?? false,
+    chunkTokens: retaining?.chunkTokens ?? 0,
     privatePages: stores && { stores, kvHeads: model.kvHeads, stateBlocks: stateBlocksOf(resolved, bounds) },
     retain: (tokens) => retaining?.retain(tokens) ?? whole,
     baseBlocks: (given) => retaining?.basePages?.(given) ?? given,
@@ -183,13 +184,19 @@ export function peakOf(resolved: ResolvedCache, tokens: number): number {
   const retention = retaining?.retain(tokens) ?? null;
   const liveFrom = retention?.liveFrom ?? 0;
   const settled = sealed && !retention ? Math.max(0, Math.floor((tokens - sealed.recent) / BLOCK_TOKENS)) : 0;
-  const blocks = (blocksFor(tokens) - settled) * blockBytes[0]! + settled * (blockBytes[1] ?? 0);
+  const held =
+    retaining?.chunkTokens && retention ? blocksAtOnce(tokens, liveFrom, retaining.chunkTokens) : blocksFor(tokens);
+  const blocks = (held - settled) * blockBytes[0]! + settled * (blockBytes[1] ?? 0);
   const pages = (retention?.tokens ?? []).reduce((sum, kept) => sum + blocksFor(kept), 0) * pageBytes;
   const state = retention ? alignedBlocks(liveFrom) * stateBytes.block + stateBytes.prompt : 0;
   const passing = streamed ? liveFrom * streamed.passingBytes : 0;
   const later = streamed ? (blocksFor(tokens) - liveFrom) * streamed.blockBytes : 0;
   return blocks + pages + state + passing + later;
 }
+
+/** Blocks of a prompt that gives some up chunk by chunk: of a chunk, or of its last pages. */
+const blocksAtOnce = (tokens: number, liveFrom: number, chunkTokens: number): number =>
+  Math.max(Math.min(liveFrom, blocksFor(chunkTokens)), blocksFor(tokens) - liveFrom);
 
 /** Tokens of a prompt of which this is kept that no later token sees: the mean over the lists. */
 export function evictedOf({ model, retaining, layout, systems }: ResolvedCache, retention: Retention | null): number {

@@ -23,6 +23,9 @@ export interface KvBounds {
   sequences: number;
 }
 
+/** In `keep`: the slot holds what it is to hold. */
+export const STAYS = 0xffffffff;
+
 /** What changes from step to step, as far as systems see it. */
 export interface StepSizes {
   /** Rows 0 … decodeRows−1 belong to one sequence each; the others to one prompt chunk. */
@@ -43,8 +46,12 @@ export interface StepSizes {
 export interface PromptEndSizes {
   /** Number of the sequence: its page lists. */
   sequence: number;
-  /** Tokens of the prompt. */
+  /** Tokens of the prompt; where some go chunk by chunk, as far as it has been read. */
   tokens: number;
+  /** Rows of its last chunk, the last ones of the step. */
+  rows: number;
+  /** Further chunks follow after which some of it goes. */
+  more: boolean;
   /** Most tokens that a list keeps of it. */
   kept: number;
   /** First block of the region for what stands for the rest. */
@@ -202,6 +209,12 @@ export interface Retaining {
    * that are dropped again, and `select` runs with the last of them. Later turns go on from what stays.
    */
   repeats?: boolean;
+  /**
+   * Tokens go after each chunk of so many, whole pages, as far as `retain` says for the whole prompt, and `select` runs each time. It then says what comes to each of a
+   * list's first `promptEnd.kept` slots: a slot of the list, 32·(index of its page among those listed) + its place, or STAYS. A
+   * prompt is read to its end before another one begins.
+   */
+  chunkTokens?: number;
   /** Tokens that are given up can still be brought back, from a state of the system's own: none counts as evicted. */
   recalls?: boolean;
   /** What stands for so many pages rests on the first of them, as many as this says: a later prompt that has these in common goes on from it. */

@@ -70,8 +70,17 @@ async function usedBy({ device, tensors, settings, options, ...shape }: Candidat
 
 /** What texts of `context` tokens need, alone or together. Where prompts are streamed, a reply alone may be as long. */
 function allOf({ cache }: Transformer, context: number): Partial<Room> {
-  const blocks = blocksFor(context);
-  return { blocks, later: cache.streamed ? blocks : 0, regions: cache.privatePages?.stateBlocks ? blocks : 0 };
+  const pages = blocksFor(context);
+  const blocks = blocksOf(cache, context);
+  return { blocks, pages, later: cache.streamed ? blocks : 0, regions: cache.privatePages?.stateBlocks ? blocks : 0 };
+}
+
+/** Where some of a prompt goes while it is read: those of a chunk, or of the longest prompt that stays whole, grown twofold. */
+function blocksOf({ chunkTokens, retain }: Transformer["cache"], context: number): number {
+  const part = chunkTokens > 0 ? retain(context) : null;
+  if (!part) return blocksFor(context);
+  const whole = blocksFor(context) - part.liveFrom + blocksFor(Math.max(...part.tokens));
+  return Math.min(blocksFor(context), 2 * Math.max(blocksFor(chunkTokens), whole));
 }
 
 const useOf = ({ bytes: { weights, kv, scratch } }: Gpu): MemoryUse => ({

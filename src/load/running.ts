@@ -12,6 +12,8 @@ import type { Fit, Weights } from "../model/context.ts";
 import { Later } from "../later.ts";
 import { basis } from "../model/layer/attention.ts";
 import { placing } from "../model/layer/qkv.ts";
+import { extra } from "../model/layer/systems.ts";
+import type { Int8Products } from "../model/ops/int8.ts";
 import { Variants } from "../model/ops/variants.ts";
 import type { PictureRows } from "../model/vision/pictures.ts";
 import { Transformer } from "../model/transformer.ts";
@@ -52,7 +54,7 @@ export async function assemble(
   settings: Settings,
   tensors: SystemTensors | null = null,
 ): Promise<RunningModel> {
-  const { kv: recipe, sequences, chunk, arenaBytes, reserve } = settings;
+  const { kv: recipe, sequences, chunk, arenaBytes, reserve, int8Products } = settings;
   recipe.check(config);
   await recipe.load();
   if (config.allHeadsNorm) await placing.load();
@@ -60,15 +62,23 @@ export async function assemble(
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
   if (kv.sealed || !isWritten(kv.kept)) await basis.load();
+  if (kv.systems.length > 0) await extra.load();
   if (kv.systems.some(({ weights }) => weights)) {
     const { nameTrained } = await import("./trained.ts");
     nameTrained(gpu, kv.systems, settings.trained, tensors);
   }
   const variants = await Variants.of(gpu, config, kv.written.bits);
   const pictures = await picturesOf(gpu, config, weights, variants, bounds.rows);
-  const options = { ...bounds, kv, arenaBytes, reserve, pictures };
+  const int8 = int8Products ? await int8Of(gpu, config, variants, bounds.rows) : null;
+  const options = { ...bounds, kv, arenaBytes, reserve, pictures, int8 };
   const transformer = new Transformer(gpu, config, weights, variants, options);
   return { config, weights, variants, transformer, recipe, bounds };
+}
+
+/** Null where WGSL has no such products: they stay in f32. */
+async function int8Of(gpu: Gpu, config: ModelConfig, variants: Variants, rows: number): Promise<Int8Products | null> {
+  const { Int8Products, isOffered } = await import("../model/ops/int8.ts");
+  return isOffered() ? new Int8Products(gpu, variants, config, rows) : null;
 }
 
 async function picturesOf(

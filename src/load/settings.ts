@@ -12,7 +12,9 @@ export const DEFAULT_CONTEXT = 32768;
 const DEFAULT_CHUNK = 512;
 const DEFAULT_SEQUENCES = 4;
 
-export type Settings = Required<Pick<LoadOptions, "weights" | "chunk" | "sequences" | "arenaBytes" | "tune">> & {
+export type Settings = Required<
+  Pick<LoadOptions, "weights" | "chunk" | "sequences" | "arenaBytes" | "tune" | "int8Products">
+> & {
   kv: Recipe;
   context: number | null;
   reserve: number | null;
@@ -64,6 +66,7 @@ export async function checkOptions(options: Given): Promise<Settings> {
     kv: await recipeOf(options.kv ?? "f16"),
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
     tune: choice("tune", options.tune ?? "auto", ["auto", "wait", "off"]),
+    int8Products: options.int8Products ?? false,
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),
     reserve: options.reserve === undefined ? null : count("reserve", 0, 1, 1 << 24),
     chunk: count("chunk", DEFAULT_CHUNK, 1, 8192),

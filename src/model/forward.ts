@@ -3,10 +3,10 @@
 // `lower` is what every row of a step runs, `upper` what only rows that continue run: the layers from the layout's boundary
 // on. In an ordinary model all layers are lower ones.
 import { type AnyDispatch, Program } from "../gpu/program.ts";
-import { atPlace, keepTokens } from "./layer/systems.ts";
+import { atEnd, atPlace } from "./layer/systems.ts";
 import { recordsOf } from "../kv/lists.ts";
 import { attention } from "./layer/attention.ts";
-import { addNormed, linear, outputProduct, products, trimHeads } from "./layer/products.ts";
+import { addNormed, linear, outputProduct, products, promptLinear, trimHeads } from "./layer/products.ts";
 import { projectQkv } from "./layer/qkv.ts";
 import { type HeadRange, ownRows } from "./layer/runs.ts";
 import { embedRows, finalNorm, gatherRows } from "./ops/rows.ts";
@@ -22,16 +22,17 @@ const streamedOf = async ({ cache }: ModelContext) => (cache.streamed ? await im
 function rest(model: ModelContext, layer: number, most: RowClass, span: Span): AnyDispatch<Sizes>[] {
   const { output, gateUp, down } = products(model, layer);
   const { afterAttention, afterMlp } = model.weights.layers[layer]!;
+  const multiply = span === model.spans.lower ? promptLinear : linear;
   return [
     ...atPlace(model, "afterHeads", layer, span),
     ...attention(model, layer, { rows: most, span }),
     ...atPlace(model, "afterAttention", layer, span),
-    ...keepTokens(model, layer, span),
+    ...atEnd(model, layer, span),
     ...trimHeads(model, layer),
-    ...linear(model, most, output),
+    ...multiply(model, most, output),
     ...addNormed(model, output, afterAttention),
-    ...linear(model, most, gateUp),
-    ...linear(model, most, down),
+    ...multiply(model, most, gateUp),
+    ...multiply(model, most, down),
     ...addNormed(model, down, afterMlp),
   ];
 }
@@ -92,13 +93,14 @@ const wholeLayer = (model: ModelContext, most: RowClass, layer: number): AnyDisp
 
 /**
  * An ordinary model for chunks, with the caller's dispatches before each layer, as far as the input of `last`: by default
- * its last layer; as many as there are layers stands for the final norm.
+ * its last layer; as many as there are layers stands for the final norm. All products are of f32.
  */
 export function tapped(
-  model: ModelContext,
+  given: ModelContext,
   before: (layer: number) => readonly AnyDispatch<Sizes>[],
-  last = model.config.layers - 1,
+  last = given.config.layers - 1,
 ): Promise<Program<Sizes>> {
+  const model = { ...given, int8: null };
   const dispatches = embedding(model);
   for (let layer = 0; layer < last; layer++) dispatches.push(...before(layer), ...wholeLayer(model, Infinity, layer));
   return Program.build(model.gpu, "tapped", [...dispatches, ...before(last)]);

@@ -93,13 +93,15 @@ export interface ListEdits extends Edits {
   enters: boolean;
 }
 
-/** The end of a prompt: after a layer's attention, what stays of it goes to private pages. */
+/** The end of a prompt, or of a chunk after which some of it goes: after a layer's attention, what stays of it goes to private pages. */
 export interface PromptEnd {
   sequence: number;
   /** Tokens of the prompt. */
   tokens: number;
   /** Rows of its last chunk. */
   rows: number;
+  /** Further chunks follow after which some of it goes. */
+  more?: boolean;
   kept: KeptPages;
   /** Where that is found out with this step: what is kept, by the tokens of each list, no more than `kept` has. */
   decide?: (tokens: readonly number[]) => KeptPages;

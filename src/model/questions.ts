@@ -102,8 +102,9 @@ function readingParts(model: ModelContext, layer: number, rows: RowClass): Part[
         projectWide(model, product, variant),
       );
   const readers = chunkOf(model, layer, spans.lower);
+  const exact = Object.values(products(model, layer)).filter(({ matrix }) => !model.int8?.takes(matrix));
   return [
-    ...Object.values(products(model, layer)).map((what) => gemmPart(model, what, rows)),
+    ...exact.map((what) => gemmPart(model, what, rows)),
     heads,
     part(model, "prefill", variants.prefillKey(rows), rows, (variant) =>
       prefillAttention(model, layer, readers, variant),
@@ -111,9 +112,10 @@ function readingParts(model: ModelContext, layer: number, rows: RowClass): Part[
   ];
 }
 
-/** Keys and values where a layer's projection makes those of several stores, else all that it makes. */
+/** Keys and values where a layer's projection makes those of later layers, by a norm of their own; else all that it makes. */
 function headsOf({ weights, spans }: ModelContext, layer: number) {
   const { qkv } = weights.layers[layer]!;
-  const range = qkv.stores > 1 ? "keysValues" : qkv.stores === 1 ? "all" : "queries";
+  const { gammaQ, gammaKv } = qkv.vectors;
+  const range = qkv.stores === 0 ? "queries" : qkv.stores > 1 || gammaQ !== gammaKv ? "keysValues" : "all";
   return { layer, qkv, range, rowAt: spans.lower.first, rows: (s: Sizes) => s.rows } as const;
 }

@@ -11,6 +11,7 @@ import type { KvBounds } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelContext } from "./context.ts";
 import { type Batch, NoRoomError } from "./model.ts";
+import type { Int8Products } from "./ops/int8.ts";
 import type { PictureRows } from "./vision/pictures.ts";
 import { queryTurnsOf, ropeTable } from "./ops/rope.ts";
 import type { Rotation } from "./rotation.ts";
@@ -24,6 +25,8 @@ export interface CacheOptions extends KvBounds {
   reserve: number | null;
   /** Null where the model sees no pictures. */
   pictures: PictureRows | null;
+  /** Null where all products are of f32. */
+  int8: Int8Products | null;
 }
 
 /** `records`: of a step's rows, before the lists. */
@@ -75,9 +78,9 @@ interface Rope {
   bytes: number;
 }
 
-const ropesOf = ({ rotations, headWidth }: ModelConfig, { blocks }: Room): Rope[] =>
+const ropesOf = ({ rotations, headWidth }: ModelConfig, { pages }: Room): Rope[] =>
   rotations.map((rotation) => {
-    const positions = blocks * BLOCK_TOKENS;
+    const positions = pages * BLOCK_TOKENS;
     const queryTurns = queryTurnsOf(rotation, positions);
     return { rotation, positions, queryTurns, bytes: (positions + queryTurns) * headWidth * 4 };
   });
@@ -112,9 +115,10 @@ export async function growRopes({ gpu, config, ropes }: ModelContext, room: Room
 export const roomOf = (batch: Batch, cache: KvCache): Room => ({
   blocks: Math.max(
     0,
-    ...batch.lists.flatMap(({ pages }) => pages.map(({ index, block }) => Math.max(index + 1, cache.roomFor(block)))),
+    ...batch.lists.flatMap(({ pages }) => pages.map(({ block }) => cache.roomFor(block))),
     ...batch.moves.map(({ to }) => cache.roomFor(to)),
   ),
+  pages: Math.max(0, ...batch.lists.flatMap(({ pages }) => pages.map(({ index }) => index + 1))),
   later: Math.max(
     0,
     ...batch.lists.flatMap(({ pages }) => pages.map(({ later = PASSING }) => (later === PASSING ? 0 : later + 1))),

@@ -142,7 +142,7 @@ const mostPages = (cache: KvCache, rows: readonly Row[]): number =>
   rows.reduce((most, { sequence, cacheIndex }) => Math.max(most, cache.longestList(sequence, cacheIndex + 1)), 1);
 
 function endSizes(
-  { sequence, tokens, rows, kept, decide }: NonNullable<Batch["promptEnd"]>,
+  { sequence, tokens, rows, kept, decide, more = false }: NonNullable<Batch["promptEnd"]>,
   count: number,
   { systems, cache, pictures }: ModelContext,
   all: readonly Row[],
@@ -155,6 +155,8 @@ function endSizes(
     question: behind > 0 ? Math.min(behind, windowRows) : windowRows,
     sequence,
     tokens,
+    rows,
+    more,
     kept: Math.max(...kept.tokens),
     region: kept.region,
     standing: kept.standing * BLOCK_TOKENS,

@@ -26,7 +26,7 @@ import { Sampler } from "./sample/sampler.ts";
 import { Rhythm } from "./rhythm.ts";
 import { continuingRows, plainSizes, sizesOf, upperSizesOf } from "./step.ts";
 import { extraCount } from "./layer/partials.ts";
-import { contextOf } from "./layer/systems.ts";
+import { contextOf } from "./layer/systemcontext.ts";
 import type { Memory, Tuning } from "./tune.ts";
 import type { Variants } from "./ops/variants.ts";
 
@@ -94,6 +94,7 @@ export class Transformer implements Model {
       ropes,
       tokens: this.#sampler.tokens,
       pictures: options.pictures,
+      int8: options.int8,
       variants,
     };
     cache.growsWith({ grow: (room) => growRopes(this.#model, room, this.cache.context) });
@@ -214,7 +215,7 @@ export class Transformer implements Model {
    */
   async reserve(room: Partial<Room>): Promise<void> {
     const { cache } = this.#model;
-    const wanted = { blocks: 0, later: 0, regions: 0, ...room };
+    const wanted = { blocks: 0, pages: room.blocks ?? 0, later: 0, regions: 0, ...room };
     if (cache.hasRoom(wanted)) return;
     await this.#forgetPrograms();
     await cache.grow(wanted);

@@ -70,6 +70,30 @@ export function recallingPlan(blocks: number, budget: number, sequences: number)
   return { ...plan, privatePages, baseBlocks, retiring: { after: 1 + (budget % 12), within: sequences } };
 }
 
+/**
+ * Prompts of more than `budget` + 32 tokens give up all but the best `budget` of what lies before their last 20 tokens or more, after each
+ * chunk of 32.
+ */
+export function chunkedPlan(blocks: number, budget: number, sequences: number): CachePlan {
+  const retain = (tokens: number) => {
+    const liveFrom = Math.max(0, Math.floor((tokens - 20) / BLOCK_TOKENS));
+    return liveFrom * BLOCK_TOKENS <= budget ? null : { tokens: [budget], liveFrom };
+  };
+  return { ...retainingPlan(blocks, budget, sequences), retain, windowRows: 0, chunkTokens: BLOCK_TOKENS };
+}
+
+/** A token and its position, as a private page of such a plan holds them. */
+const PLACE = 1024;
+const placed = (token: number, position: number): number => (position + 1) * PLACE + token;
+const tokenOf = (value: number): number => value % PLACE;
+
+/** Slots that the best `count` of some have: the earlier ones of equal ones. */
+function bestOf(values: readonly number[], count: number): Set<number> {
+  const scores = values.map((value) => hashOf([value]) % 50);
+  const order = [...values.keys()].sort((a, b) => scores[b]! - scores[a]! || values[a]! - values[b]!);
+  return new Set(order.slice(0, count));
+}
+
 /** The same with prompts streamed: what rows see lies in later blocks, or passes; blocks hold what it is made from. */
 export function streamingPlan(blocks: number, budget: number, sequences: number): CachePlan {
   return { ...recallingPlan(blocks, budget, sequences), streamed: { blocks, blockBytes: 3, passingBytes: 1 } };
@@ -134,6 +158,14 @@ export function continuation(
   const all = [...prompt];
   const retention = cache && !recalls(cache) ? cache.retain(prompt.length) : null;
   const seen = () => {
+    if (retention && cache!.chunkTokens > 0) {
+      const [from, count] = [retention.liveFrom * BLOCK_TOKENS, retention.tokens[0]!];
+      const stay = bestOf(
+        all.slice(0, from).map((token, i) => placed(token, i)),
+        count,
+      );
+      return all.filter((_, i) => i >= from || stay.has(i));
+    }
     if (!retention || all.length === prompt.length) return all; // the first token comes from the whole prompt
     const { tokens, liveFrom } = retention;
     return [...keptSlots(tokens[0]!, liveFrom).map((slot) => all[slot]!), ...all.slice(liveFrom * BLOCK_TOKENS)];
@@ -197,12 +229,12 @@ export class FakeModel implements Model {
   readonly #adjustments: Adjustments[];
 
   constructor({
-    rows = 16,
     sequences = 4,
     blocks = 64,
     vocabulary = 97,
     depth = 2,
     cache = plainPlan(blocks),
+    rows = Math.max(16, cache.chunkTokens),
   }: FakeOptions = {}) {
     this.depth = depth;
     this.chunkRows = () => rows;
@@ -349,10 +381,33 @@ export class FakeModel implements Model {
     this.#tables[sequence]!.fill(NaN, 0, kept.liveFrom);
   }
 
-  #compact({ sequence, kept: { tokens, pages, liveFrom, region, standing } }: PromptEnd): void {
+  #compact(end: PromptEnd): void {
+    const { sequence, kept } = end;
+    const { tokens, pages, liveFrom, region, standing } = kept;
+    if (this.cache.chunkTokens > 0) {
+      this.#takeBest(end);
+      return;
+    }
     if (recalls(this.cache)) this.#stand(sequence, region, standing, liveFrom);
     for (const [i, source] of keptSlots(tokens[0]!, liveFrom).entries()) {
       this.#pages[pages[0]![Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS] = this.#live(sequence, source);
+    }
+  }
+
+  /** Those of the chunk that stay go to the slots of others. */
+  #takeBest({ sequence, tokens, rows, kept }: PromptEnd): void {
+    const [pages, before, count] = [kept.pages[0]!, tokens - rows, kept.tokens[0]!];
+    const had = Math.min(count, this.#kept[sequence]?.tokens[0] ?? 0);
+    const old = Array.from(
+      { length: had },
+      (_, i) => this.#pages[pages[Math.floor(i / BLOCK_TOKENS)]!]![i % BLOCK_TOKENS]!,
+    );
+    const fresh = Array.from({ length: rows }, (_, i) => placed(this.#live(sequence, before + i), before + i));
+    const stay = bestOf([...old, ...fresh], count);
+    const coming = fresh.filter((_, i) => stay.has(had + i));
+    for (let slot = 0; slot < count; slot++) {
+      if (slot >= had || !stay.has(slot))
+        this.#pages[pages[Math.floor(slot / BLOCK_TOKENS)]!]![slot % BLOCK_TOKENS] = coming.shift()!;
     }
   }
 
@@ -419,6 +474,10 @@ export class FakeModel implements Model {
     const from = kept.region * BLOCK_TOKENS;
     if (recalls(this.cache)) return [...this.#state.slice(from, from + first), ...live];
     const ownPages = kept.pages[0]!.flatMap((page) => this.#pages[page]!);
+    if (this.cache.chunkTokens > 0) {
+      const own = ownPages.slice(0, kept.tokens[0]).sort((a, b) => a - b);
+      return [...own.map(tokenOf), ...live];
+    }
     return [...ownPages.slice(0, kept.tokens[0]), ...live];
   }
 }

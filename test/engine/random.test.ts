@@ -4,7 +4,15 @@ import { GREEDY, type RowSampling, type Sampled } from "../../src/model/model.ts
 import { pick, random } from "../kernels/spec.ts";
 import { collect, make, request, words } from "./drive.ts";
 import { type CachePlan, plainPlan } from "../../src/kv/plan.ts";
-import { continuation, type FakeModel, recallingPlan, retainingPlan, streamingPlan, tieredPlan } from "./fake.ts";
+import {
+  chunkedPlan,
+  continuation,
+  type FakeModel,
+  recallingPlan,
+  retainingPlan,
+  streamingPlan,
+  tieredPlan,
+} from "./fake.ts";
 
 interface Job {
   prompt: number[];
@@ -27,7 +35,8 @@ function cacheOf(
   { blocks, sequences, rows }: { blocks: number; sequences: number; rows: number },
 ): CachePlan {
   const recent = (seed * 7) % 40;
-  const retaining = (seed % 16 === 3 ? streamingPlan : retainingPlan)(blocks, 3 + (seed % 20), sequences);
+  const plan = seed % 16 === 3 ? streamingPlan : seed % 16 === 11 ? chunkedPlan : retainingPlan;
+  const retaining = plan(blocks, 3 + (seed % 20), sequences);
   if (seed % 4 === 2)
     return tieredPlan(blocks, 2 * Math.ceil(rows / 32) + 1 + sequences * (Math.ceil(recent / 32) + 2), recent);
   if (seed % 8 === 7) return { ...retaining, tiers: [blocks, blocks], recent }; // both: prompts are selected from, then sealed
@@ -49,7 +58,8 @@ function draw(seed: number) {
     return { prompt, count: room - upTo(room / 2), sampling: pick(uniform, SAMPLINGS), at, abortAt };
   });
   const options = { blocks, sequences: 2 + upTo(3), rows: 8 + upTo(20), depth: seed % 4 === 1 ? 3 : 2 } as const;
-  return { options: { ...options, cache: cacheOf(seed, options) }, jobs };
+  const cache = cacheOf(seed, options);
+  return { options: { ...options, rows: options.rows + cache.chunkTokens, cache }, jobs };
 }
 
 /** Starts and aborts the jobs at their steps; the next one at once where nothing runs. */
@@ -92,9 +102,9 @@ test("200 random conversations that go on, branch and are aborted: tokens of an 
     const uniform = random(70_000 + seed);
     const upTo = (most: number) => Math.floor(uniform() * most);
     const [blocks, sequences] = [12, 2 + upTo(3)];
-    const plans = [recallingPlan, retainingPlan, streamingPlan, () => plainPlan(blocks)];
-    const cache = plans[seed % 4]!(blocks, 3 + (seed % 20), sequences);
-    const made = make({ blocks, sequences, rows: 8 + upTo(20), cache });
+    const plans = [recallingPlan, retainingPlan, streamingPlan, () => plainPlan(blocks), chunkedPlan];
+    const cache = plans[seed % 5]!(blocks, 3 + (seed % 20), sequences);
+    const made = make({ blocks, sequences, rows: 8 + upTo(20) + cache.chunkTokens, cache });
     const texts = [words(seed, 1 + upTo(60))];
     for (let turn = 0; turn < 3; turn++) {
       const replies = Array.from({ length: 1 + upTo(3) }, async (_, i) => {

@@ -13,6 +13,8 @@ import less_absorb from "./kv/less_absorb.ts";
 import less_partial from "./kv/less_partial.ts";
 import less_state from "./kv/less_state.ts";
 import { minicacheReaders } from "./kv/minicache_read.ts";
+import locret_keep from "./kv/locret_keep.ts";
+import locret_scores from "./kv/locret_scores.ts";
 import minicache_seal from "./kv/minicache_seal.ts";
 import pool_max from "./kv/pool_max.ts";
 import shadow_keep from "./kv/shadow_keep.ts";
@@ -59,6 +61,8 @@ import sample_slices from "./sample/sample_slices.ts";
 import top_logits from "./sample/top_logits.ts";
 import pack_block from "./weights/pack_block.ts";
 import pack_float from "./weights/pack_float.ts";
+import gemm_int8 from "./linear/gemm_int8.ts";
+import quantise_rows from "./linear/quantise_rows.ts";
 import gemm_packed from "./linear/gemm_packed.ts";
 import gemm_regs from "./linear/gemm_regs.ts";
 import gemm_regs_sg from "./cpu/gemm_regs_sg.ts";
@@ -106,6 +110,8 @@ export const specs: readonly KernelSpec[] = [
   less_absorb,
   less_partial,
   less_state,
+  locret_keep,
+  locret_scores,
   minicache_seal,
   pool_max,
   shadow_keep,
@@ -146,6 +152,8 @@ export const specs: readonly KernelSpec[] = [
   top_logits,
   pack_block,
   pack_float,
+  gemm_int8,
+  quantise_rows,
   gemm_packed,
   gemm_regs,
   gemm_regs_sg,

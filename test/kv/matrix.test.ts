@@ -2,16 +2,27 @@
 import { expect } from "playwright/test";
 import { checkPairs } from "../../src/kv/pairs.ts";
 import { SYSTEMS } from "../../src/kv/systems/index.ts";
-import { readGolden } from "../golden/checkpoint.ts";
+import { makeCheckpoint, readGolden } from "../golden/checkpoint.ts";
+import { toFiles } from "../golden/folder.ts";
 import { job, source, testWith } from "../golden/serve.ts";
-import { lessFiles } from "./less/rule.ts";
+import { createModel } from "../reference.ts";
+import { addMaps } from "./less/rule.ts";
+import { addHeads } from "./locret/rule.ts";
 
-const test = testWith(lessFiles);
+/** With the weights of those that have some. */
+const test = testWith((name) => {
+  const { config, tensors } = makeCheckpoint(name);
+  const model = createModel(config, tensors);
+  addMaps(tensors, model);
+  addHeads(tensors, model);
+  return toFiles({ config, tensors }, readGolden(name).dtype);
+});
 
 /** For toy models, so that each has something to do after 100 tokens. */
 const TERMS: Readonly<Record<string, string>> = {
   kivi: "kivi:bits=8,recent=32",
   kvmerger: "kvmerger:budget=50,window=8",
+  locret: "locret:budget=40,stabilisers=8,local=20",
   kvsharer: "kvsharer:map=1-0",
   less: "less:budget=50,window=8",
   minicache: "minicache:start=0",
@@ -34,7 +45,7 @@ test("every two systems: those that contradict each other are refused with the r
   const text = [...prompt, ...prompt.toReversed()];
   for (const [a, b] of pairs) {
     const kv = `f32+${TERMS[a]}+${TERMS[b]}`;
-    const opened = call("open", "pair", source("llama-gqa-tied@less"), { kv, context: 256, chunk: 64 });
+    const opened = call("open", "pair", source("llama-gqa-tied"), { kv, context: 256, chunk: 64 });
     const refused = checkPairs([a, b]).find(({ verdict }) => verdict === "refused");
     if (refused) {
       await expect(opened, kv).rejects.toThrow(`kv: ${refused.text}`);

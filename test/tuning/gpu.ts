@@ -1,5 +1,5 @@
 // What the tests of choosing call inside the page: an engine on a device that says it is a GPU, so that it takes a GPU's kernels.
-import { type LoadOptions, load } from "../../src/index.ts";
+import { convert, type Engine, type LoadOptions, load } from "../../src/index.ts";
 
 interface Asked {
   /** Default: WebGPU's own limits. */
@@ -64,6 +64,35 @@ async function asGpu(source: string, prompt: number[], asked: Asked, options: Lo
   return { limits: { threads, workgroupBytes, bindingBytes, buffers }, tokens, chosen, kernels: [...kernels].sort() };
 }
 
+/** Log-probabilities of the last of a text's tokens after the others were read as a prompt, and what was chosen. */
+async function scored(engine: Engine, tokens: number[]) {
+  const { logprobs } = await engine.evaluate(tokens.slice(0, -8), tokens.slice(-8));
+  return { logprobs: [...logprobs], variants: engine.stats().variants };
+}
+
+/** The end of a text scored with products in f32, in int8, and in int8 where WGSL has no such products, on one such device. */
+async function inInt8(source: string, tokens: number[], options: LoadOptions) {
+  const kernels = new Set<string>();
+  const device = await openGpu({}, kernels);
+  const plain = await load(new URL(source, location.href).href, { ...options, tune: "off", device });
+  const results = { f32: await scored(plain, tokens) };
+  const before = [...kernels];
+  const converted = async () => {
+    const engine = await convert(plain, false, { int8Products: true });
+    const result = await scored(engine, tokens);
+    engine.dispose();
+    return result;
+  };
+  const int8 = await converted();
+  const after = [...kernels];
+  Object.defineProperty(navigator.gpu, "wgslLanguageFeatures", { value: new Set(), configurable: true });
+  const without = await converted();
+  Reflect.deleteProperty(navigator.gpu, "wgslLanguageFeatures");
+  plain.dispose();
+  device.destroy();
+  return { ...results, int8, without, added: after.filter((name) => !before.includes(name)).sort() };
+}
+
 /** Reads a prompt of so many tokens. Returns how many were read. */
 async function longPrompt(source: string, tokens: number): Promise<number> {
   const engine = await load(new URL(source, location.href).href, { context: tokens + 32 });
@@ -75,4 +104,4 @@ async function longPrompt(source: string, tokens: number): Promise<number> {
   return read;
 }
 
-export const gpus = { asGpu, longPrompt };
+export const gpus = { asGpu, inInt8, longPrompt };

@@ -20,6 +20,7 @@ const WHEN = {
   blocks: "a GGUF file",
   cpu: "an adapter without a GPU",
   software: "an adapter without a GPU",
+  int8: "int8Products",
   tune: "tune: auto, the default",
   gpu: "a GPU",
   tiles: "a GPU",

@@ -15,6 +15,7 @@ export interface BenchArguments {
     /** As typed; a list when compared. */
     kv?: string | string[];
     context?: number;
+    int8Products?: boolean;
     profile?: false;
     shapes?: { layers: number; group: number }[];
   };

@@ -11,6 +11,7 @@ export const BENCH_HELP = `npm run bench [-- options]
   --decode-runs N          measured runs of decoding (default --runs): their prompts come from the cache
   --new-tokens N           tokens decoded per run (default 32)
   --kv RECIPE --context N  as for npm start
+  --int8-products          read prompts in 8 bits, as for npm start
   --no-profile             leave the per-kernel table out
   --swiftkv                the model as it is (dense) against SwiftKV conversions of it, run by run in turn; then
                            --kv takes several recipes, separated by semicolons: --kv "f16;int8"
@@ -32,6 +33,7 @@ const BENCH = {
   "new-tokens": { type: "string" },
   kv: { type: "string" },
   context: { type: "string" },
+  "int8-products": { type: "boolean" },
   "no-profile": { type: "boolean" },
   swiftkv: { type: "boolean" },
   variants: { type: "string" },
@@ -65,6 +67,7 @@ export function parseBench(argv) {
       newTokens: integer(values, "new-tokens", 2, 4096),
       kv: compared ? recipeList(compared, values[compared === "--recipes" ? "recipes" : "kv"]) : withMaps(values.kv),
       context: integer(values, "context", 1),
+      int8Products: values["int8-products"],
       profile: values["no-profile"] ? false : undefined,
       shapes: shapeList(values.variants) ?? (compared === "--recipes" && !values.swiftkv ? [] : undefined),
     }),

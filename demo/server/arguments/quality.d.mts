@@ -16,6 +16,7 @@ export interface QualityArguments {
     lengths?: number[];
     depths?: number[];
     questions?: number;
+    int8Products?: boolean;
   };
 }
 

@@ -25,6 +25,7 @@ export const QUALITY_HELP = `npm run quality [-- options]
   --lengths 256,512        tokens of the needles' prompts (default: half of --prompt, and all of it)
   --depths 10,50,90        where the needles are in them, in percent
   --questions N            the first so many of the questions (default: all)
+  --int8-products          rows read prompts in 8 bits, as for npm start; the dense model does not
   --json                   a line of JSON for each row instead of the table
   --plot FILE.svg          draw bytes per token against KL
   --software               run on the CPU (SwiftShader)`;
@@ -44,6 +45,7 @@ const QUALITY = {
   lengths: { type: "string" },
   depths: { type: "string" },
   questions: { type: "string" },
+  "int8-products": { type: "boolean" },
   json: { type: "boolean" },
   plot: { type: "string" },
   software: { type: "boolean" },
@@ -75,6 +77,7 @@ export function parseQuality(argv) {
       lengths: wholeList(values, "lengths", 96),
       depths: wholeList(values, "depths", 0, 100),
       questions: integer(values, "questions", 1),
+      int8Products: values["int8-products"],
     }),
   };
 }

@@ -13,6 +13,7 @@ export const SERVE_HELP = `npm run serve                               a local s
   --kv RECIPE              how keys and values are kept, as for npm start
   --context N              tokens of context
   --sequences N            most replies at once (default 4)
+  --int8-products          read prompts in 8 bits, as for npm start
   --software               run on the CPU (SwiftShader)`;
 
 const SERVE = {
@@ -24,6 +25,7 @@ const SERVE = {
   kv: { type: "string" },
   context: { type: "string" },
   sequences: { type: "string" },
+  "int8-products": { type: "boolean" },
   software: { type: "boolean" },
   help: { type: "boolean", short: "h" },
 };
@@ -51,6 +53,7 @@ export function parseServe(argv) {
       kv: withMaps(values.kv),
       context: integer(values, "context", 1),
       sequences: integer(values, "sequences", 1, 64),
+      int8Products: values["int8-products"],
     }),
   };
 }

@@ -20,6 +20,7 @@ export interface ReplyArguments {
     kv?: string;
     swiftkv?: { layers: number; group: number } | false;
     context?: number;
+    int8Products?: boolean;
   };
   generate: Record<string, number>;
 }

@@ -5,6 +5,7 @@ import { kvmerger } from "./kvmerger/system.ts";
 import { kvsharer } from "./kvsharer/system.ts";
 import { kvzip } from "./kvzip/system.ts";
 import { less } from "./less/system.ts";
+import { locret } from "./locret/system.ts";
 import { minicache } from "./minicache/system.ts";
 import { pyramid, snapkv } from "./pyramid/system.ts";
 import { shadow } from "./shadow/system.ts";
@@ -17,6 +18,7 @@ export const SYSTEMS: readonly SystemDefinition[] = [
   kvsharer,
   kvzip,
   less,
+  locret,
   minicache,
   pyramid,
   shadow,

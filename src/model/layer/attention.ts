@@ -10,7 +10,8 @@ import { columnOf } from "../../kv/layout.ts";
 import { recordsOf } from "../../kv/lists.ts";
 import { Later } from "../../later.ts";
 import type { ModelContext, Span } from "../context.ts";
-import { extraCount, extraPartials, type Readers, type Splitting } from "./partials.ts";
+import { extraCount, type Readers, type Splitting } from "./partials.ts";
+import { extra } from "./systems.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
 import { using } from "../ops/variants.ts";
@@ -34,7 +35,7 @@ export function attention(model: ModelContext, layer: number, { rows, span }: Ta
   const decoding = withExtra(model, decodingRows(model, layer, span, alone));
   const dispatches = [
     ...using("decode", model.variants.decode, (variant) => decodeAttention(model, layer, decoding, variant)),
-    ...extraPartials(model, layer, decoding),
+    ...added(model, layer, decoding),
     combine(model, layer, decoding),
   ];
   if (isNarrow(rows)) return dispatches;
@@ -43,10 +44,13 @@ export function attention(model: ModelContext, layer: number, { rows, span }: Ta
     ...dispatches,
     ...using("prefill", model.variants.prefill(rows), (variant) => prefillAttention(model, layer, chunk, variant)),
     ...sealedAttention(model, layer, chunk, chunkSplitting),
-    ...extraPartials(model, layer, chunk),
+    ...added(model, layer, chunk),
     combine(model, layer, chunk),
   ];
 }
+
+const added = (model: ModelContext, layer: number, readers: Readers): AnyDispatch<Sizes>[] =>
+  model.systems.length > 0 ? extra.now.extraPartials(model, layer, readers) : [];
 
 /** Arenas that lists of the layer's store lead to. */
 const arenasOf = ({ cache }: ModelContext, layer: number): readonly Arena[] =>

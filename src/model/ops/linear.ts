@@ -35,12 +35,13 @@ export const weightBytes = ({ columns, depth, bits, group }: Omit<Matrix, "piece
   columns * depth * (bits / 8) + (bits <= 8 ? (columns * depth * 4) / group : 0);
 
 /** Floats of an output row that come from so many columns. */
-const widthOf = (epilogue: Linear["epilogue"], columns: number): number => (isGated(epilogue) ? columns / 2 : columns);
+export const widthOf = (epilogue: Linear["epilogue"], columns: number): number =>
+  isGated(epilogue) ? columns / 2 : columns;
 
-const outputWidth = ({ matrix, epilogue }: Linear): number => widthOf(epilogue, matrix.columns);
+export const outputWidth = ({ matrix, epilogue }: Linear): number => widthOf(epilogue, matrix.columns);
 
 /** The same from a number of floats on. */
-function from(bound: Bindable, floats: number): Bindable {
+export function from(bound: Bindable, floats: number): Bindable {
   if (floats === 0) return bound;
   return "buffer" in bound
     ? { ...bound, offset: (bound.offset ?? 0) + floats * 4 }

@@ -32,14 +32,18 @@ export function seededMaps({ L, H, G, E }: Model["shape"]): LayerMaps[] {
 export function lessFiles(name: string) {
   const [variant, less] = name.split("@");
   const { config, tensors } = makeCheckpoint(variant!);
-  const maps = less ? seededMaps(createModel(config, tensors).shape) : [];
-  for (const [layer, each] of maps.entries())
+  if (less) addMaps(tensors, createModel(config, tensors));
+  return toFiles({ config, tensors }, readGolden(variant!).dtype);
+}
+
+/** The seeded maps as tensors of a checkpoint. */
+export function addMaps(tensors: Map<string, { shape: number[]; data: Float32Array }>, model: Model): void {
+  for (const [layer, each] of seededMaps(model.shape).entries())
     for (const kind of ["query", "key"] as const)
       for (const part of ["in", "out", "mix", "gain", "shift"] as const) {
         const data = Float32Array.from(each[kind].flatMap((map) => Array.from(map[part] ?? [])));
         if (data.length > 0) tensors.set(`less.layers.${layer}.${kind}.${part}`, { shape: [data.length], data });
       }
-  return toFiles({ config, tensors }, readGolden(variant!).dtype);
 }
 
 export const options = (budget: number, window: number): PyramidOptions => ({ budget, window, beta: 1 });

@@ -85,6 +85,8 @@ const end = {
   standing: 0,
   tokens,
   kept: retention.tokens[0]!,
+  rows: 1,
+  more: false,
   windowAt: 0,
   windowRows: 1,
   question: 1,

@@ -1,0 +1,34 @@
+// A model on Dawn in Node twice, on the same weights: its products in f32, and those of prompts in int8. With KERNELS=gpu the
+// adapter says that it is a GPU, so that what it runs beside them are a GPU's kernels; WEIGHTS=q8 rounds weights of 16 bits, which have no such products.
+import { useDawn } from "../dawn.ts";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { env } from "node:process";
+import { convert, type Engine, load, type WeightFormat } from "../../src/index.ts";
+
+useDawn();
+
+/** Of a .gguf or a checkpoint's folder. Prompts are read in chunks of 512. */
+export async function openBoth(path: string, context: number): Promise<Record<"f32" | "int8", Engine>> {
+  const paths = path.endsWith(".gguf") ? [path] : readdirSync(path).map((name) => join(path, name));
+  const files = paths.filter((each) => statSync(each).isFile());
+  const source = files.map((each) => new File([readFileSync(each)], basename(each)));
+  const device = env.KERNELS === "gpu" ? { device: openGpu } : {};
+  const weights = (env.WEIGHTS ?? "keep") as WeightFormat;
+  const f32 = await load(source, { context, weights, sequences: 1, tune: "off", ...device });
+  const int8 = await convert(f32, false, { int8Products: true, tune: "off" });
+  return { f32, int8 };
+}
+
+async function openGpu(): Promise<GPUDevice> {
+  const adapter = (await navigator.gpu.requestAdapter())!;
+  const { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize } = adapter.limits;
+  const device = await adapter.requestDevice({
+    requiredFeatures: (["subgroups", "shader-f16"] as const).filter((name) => adapter.features.has(name)),
+    requiredLimits: { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize },
+  });
+  const { subgroupMinSize, subgroupMaxSize, description } = device.adapterInfo;
+  const vendor = `${description}, as a GPU`;
+  Object.defineProperty(device, "adapterInfo", { value: { vendor, subgroupMinSize, subgroupMaxSize } });
+  return device;
+}

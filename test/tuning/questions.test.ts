@@ -1,0 +1,35 @@
+// What there is to choose, as dispatches of a model on a device that computes nothing.
+import { expect, test } from "playwright/test";
+import { globals } from "webgpu";
+import { Gpu } from "../../src/gpu/device.ts";
+import { paperDevice } from "../../src/gpu/paper.ts";
+import { openCheckpoint } from "../../src/io/checkpoint.ts";
+import { readShape } from "../../src/load/open.ts";
+import { assembleStudent } from "../../src/load/running.ts";
+import { checkOptions } from "../../src/load/settings.ts";
+import { layoutOf } from "../../src/kv/systems/swiftkv/layout.ts";
+import { nameWeights } from "../../src/model/names.ts";
+import { questionsOf } from "../../src/model/questions.ts";
+import { WeightLoader } from "../../src/model/weights/loader.ts";
+import { TOY } from "../../tools/gpu/toy.ts";
+import { DEVICES } from "../../tools/predict/devices.ts";
+import { factsOf } from "../../tools/predict/facts.ts";
+import { randomModel } from "../../tools/shapes/file.ts";
+
+Object.assign(globalThis, globals);
+
+for (const device of [DEVICES.find(({ software }) => software)!, DEVICES.find(({ software }) => !software)!]) {
+  test(`${device.name}: a student whose later layers share one cache can be measured`, async () => {
+    const gpu = Gpu.paper(paperDevice(factsOf(device)));
+    const checkpoint = await openCheckpoint([randomModel(TOY)]);
+    const settings = await checkOptions({ context: 128 });
+    const { config, student } = await readShape(checkpoint, { swiftkv: { layers: TOY.layers - 1, group: 1 } });
+    const loader = new WeightLoader(gpu, checkpoint, settings.weights);
+    const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv));
+    const { transformer } = await assembleStudent(gpu, { ...config, swiftkv: student }, weights, settings, null);
+    const questions = questionsOf(transformer.context);
+    expect(questions.length).toBeGreaterThan(0);
+    for (const { candidates } of questions)
+      for (const { layers } of candidates) expect(layers.flatMap((each) => each()).length).toBeGreaterThan(0);
+  });
+}
