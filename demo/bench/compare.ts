@@ -14,6 +14,7 @@ import {
   syntheticTokens,
 } from "./measure.ts";
 import type { BenchOptions, BenchProgress, BenchResult, Length, Lengths, Spread } from "./measure.ts";
+import { nameAt, trainedFor } from "../shared/trained.ts";
 import { readRecipes, type WantedRecipes, type WantedShape } from "./recipes.ts";
 
 export interface CompareOptions extends Omit<BenchOptions, "kv" | "profile"> {
@@ -135,6 +136,7 @@ function loadDense({ source, kv, frontiers, newTokens, signal, ...asked }: Asked
   const context = asked.context ?? contextFor(frontiers, newTokens);
   return load(source, {
     kv: kv[0]!,
+    ...(typeof source === "string" ? { trained: trainedFor(kv[0]!, { name: nameAt(source) }) } : {}),
     tune: "wait",
     swiftkv: false,
     int8Products: asked.int8Products ?? false,
@@ -269,7 +271,8 @@ class Fleet {
     if (!this.interleaved) this.#closeTwins();
     const { swiftkv, kv } = this.wanted[index]!;
     const context = this.#dense.model.context;
-    const options = { kv, context, ...(this.#signal ? { signal: this.#signal } : {}) };
+    const trained = trainedFor(kv, this.#dense.model);
+    const options = { kv, context, trained, ...(this.#signal ? { signal: this.#signal } : {}) };
     return this.#keep(index, await convert(this.#dense, swiftkv ?? false, options));
   }
 
