@@ -15,7 +15,7 @@ async function main(argv) {
   const calibrate = await Promise.all(asked.calibrate.map((path) => readText("calibrate", path)));
   const model = await resolveModel(asked.model);
   const names = studentsOf(asked.options.rows ?? "");
-  const files = await Promise.all([...names.map(resolveStudent), ...asked.trained.map(resolveTrained)]);
+  const files = await Promise.all([...names.map(resolveStudent), ...(asked.trained ?? []).map(resolveTrained)]);
   const setting = { model, students: files, path: "/bench.html", browser: asked.software ? { software: true } : {} };
   const { result, drawn } = await inPage(setting, async (page, source, ...addresses) => {
     if (asked.json) await page.exposeFunction("emitRow", (row) => print(`${JSON.stringify(row)}\n`));

@@ -17,7 +17,7 @@ async function main(argv) {
   if (options.page) return page(options);
   const model = await resolveModel(options.model);
   const students = options.student === undefined ? [] : [await resolveStudent(options.student)];
-  const trained = await Promise.all(options.trained.map(resolveTrained));
+  const trained = await Promise.all((options.trained ?? []).map(resolveTrained));
   const text = options.prompt === "-" ? await standardInput() : options.prompt;
   if (text?.trim() === "") throw new UsageError("the prompt is empty, want a text. Give one after --prompt.");
   const prompt = promptOf({ ...options, prompt: text, ...(await filesOf(options)) });

@@ -4,3 +4,4 @@ type Named = { local: { directory: string; file: string }; source?: undefined } 
 export const STUDENT_FILE: string;
 export function resolveModel(model: string): Promise<Named>;
 export function resolveStudent(student: string): Promise<Named>;
+export function resolveTrained(file: string): Promise<Named>;

@@ -4,6 +4,8 @@ export interface QualityArguments {
   chats: string[];
   model: string;
   json: boolean;
+  /** Paths or addresses. */
+  trained?: string[];
   plot?: string;
   software?: boolean;
   options: {

@@ -62,7 +62,7 @@ export function parseQuality(argv) {
     texts: values.text ?? [],
     chats: values.chat ?? [],
     calibrate: values.calibrate ?? [],
-    trained: values.trained ?? [],
+    trained: values.trained,
     model: values.model ?? "fable",
     json: values.json ?? false,
     plot: values.plot,

@@ -15,6 +15,8 @@ export interface ReplyArguments {
   software?: boolean;
   /** As typed. */
   student?: string;
+  /** Paths or addresses. */
+  trained?: string[];
   load: {
     /** As typed: the engine checks it. */
     kv?: string;

@@ -94,7 +94,7 @@ export function parseStart(argv, piped) {
     json: values.json ?? false,
     software: values.software,
     student: values.student,
-    trained: values.trained ?? [],
+    trained: values.trained,
     load: defined({
       kv: withMaps(values.kv),
       swiftkv: swiftkv(values.swiftkv),
