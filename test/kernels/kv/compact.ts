@@ -28,8 +28,8 @@ interface Move {
   to: { page: number; slot: number };
 }
 
-/** Two sequences' lists and a prepared row, two arenas; each list keeps another number of tokens. */
-export function compactCase(seed: number, tiny = false) {
+/** Two sequences' lists and a prepared row, two arenas; each list keeps another number of tokens. `mayStay`: some slots hold theirs. */
+export function compactCase(seed: number, { tiny = false, mayStay = true } = {}) {
   const uniform = random(seed);
   const upTo = (most: number) => Math.floor(uniform() * most);
   const [E, KV_BITS] = tiny ? ([8, 16] as const) : SHAPES[seed % SHAPES.length]!;
@@ -62,7 +62,7 @@ export function compactCase(seed: number, tiny = false) {
       const mask = kept - i * 32 >= 32 ? 0xffffffff : 2 ** (kept - i * 32) - 1;
       entry(preparedRow, 1 + i, head, [(head * keptPages + i) * words, mask, 7, 0]);
     }
-    const stays = pick(uniform, [0, 0, 0.5]); // share of the slots that hold what they are to hold
+    const stays = mayStay ? pick(uniform, [0, 0, 0.5]) : 0; // share of the slots that hold what they are to hold
     for (let j = 0; j < kept; j++) {
       const slot = Math.floor((j * 32 * pages) / kept);
       const isThere = uniform() < stays;
@@ -94,7 +94,7 @@ export function compactCase(seed: number, tiny = false) {
 }
 
 function make(seed: number, tiny = false) {
-  const { moves: _, ...made } = compactCase(seed, tiny);
+  const { moves: _, ...made } = compactCase(seed, { tiny });
   return made;
 }
 

@@ -7,7 +7,7 @@ import { compactCase } from "./compact.ts";
 /** What `compact` moves, into narrower pages; the lists' channels differ. */
 function make(seed: number, tiny = false) {
   const uniform = random(9000 + seed);
-  const { moves, ...base } = compactCase(seed, tiny);
+  const { moves, ...base } = compactCase(seed, { tiny, mayStay: false });
   const { E, KV_BITS } = base.constants;
   const shape: ThinkShape = { E, KV_BITS, KEYS: 4 * Math.ceil(E / 9) };
   const { columns, column, row, preparedRow, listLength } = base.params;
