@@ -53,7 +53,7 @@ function figuresOf({ kl }: Offer, { name }: ModelInfo, price: RecipePrice): (HTM
   const loss = kl[name];
   const lines = [
     `${bytes(kvBytesPerToken)} a token`,
-    ...(extraWeightBytes > 0 ? [`${bytes(extraWeightBytes)} more weights`] : []),
+    ...(extraWeightBytes > 0 ? [`${bytes(extraWeightBytes)} weights`] : []),
     ...(loss === undefined ? [] : [`KL ${loss}`]),
   ];
   return [bytes(kvBytes), ...lines.map((textContent) => make("small", { textContent }))];

@@ -90,7 +90,9 @@ export function priceOf(recipe: string, { name, hash, kvShape }: Priced, tokens:
   const untrained = untrainedFor(recipe, { hash });
   if (untrained) return `${untrained} has to be trained for a model, and is not for this one.`;
   try {
-    return parseRecipe(recipe).price(kvShape, tokens);
+    const parsed = parseRecipe(recipe);
+    parsed.check(kvShape);
+    return parsed.price(kvShape, tokens);
   } catch (error) {
     if (error instanceof InputError) return error.message;
     throw error;

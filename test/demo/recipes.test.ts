@@ -55,6 +55,9 @@ test("what a model cannot have is said instead of a price", () => {
   const another = { ...own, name: "another", kvShape };
   expect(priceOf("kvsharer:map=5-2/7-2", another, 100)).toMatch(/^This map was made for fable\./);
   for (const { recipe } of OFFERS) expect(typeof priceOf(recipe, model(), 4096), recipe).toBe("object");
+  const student = model({ layers: 4, group: 1 });
+  for (const recipe of ["less:budget=512", "locret:budget=512"])
+    expect(priceOf(recipe, student, 4096)).toMatch(/^kv: swiftkv and \w+ cannot go together: /);
 });
 
 test("which texts a recipe leaves alone is said where it does something to others", () => {
