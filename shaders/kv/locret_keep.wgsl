@@ -4,6 +4,7 @@
 //   numbers  [*, numberStride]  u32  read_write  of the tokens in those slots; from `room` on those of the chunk that stay
 //   keep     [*, keepStride]    u32  write       what comes to each slot: a slot of the list, or STAYS
 //
+// uses      lib/radix.wgsl
 // dispatch  (G, 1, 1): one workgroup per KV head
 // cost      bytes 4·G·(16·(kept + fresh) + 4·count): latency bound, once per chunk and store
 // why       The count-th largest pair (score, earlier number) is found byte by byte from the highest on, as in top_slots. Pairs are
@@ -32,17 +33,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> keep: array<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-const BYTES = 256u;
 const STAYS = 0xffffffffu;
 
-var<workgroup> bins: array<atomic<u32>, BYTES>;
 var<workgroup> found: vec2u;              // bytes of the threshold so far, of this half; pairs equal to it that stay
 var<workgroup> counts: array<vec2u, WG>;  // of each thread's stretches: slots to be filled, and tokens of the chunk that stay
-
-// Keys of the bits of scores compare as the scores do: -0 becomes 0, negative numbers are complemented.
-fn sort_key(bits: u32) -> u32 {
-  return select(select(bits | 0x80000000u, ~bits, bits > 0x80000000u), 0x80000000u, bits == 0x80000000u);
-}
 
 // Candidate i of list `column`, those kept first: as (score, earlier number).
 fn pair_of(column: u32, i: u32) -> vec2u {
@@ -78,15 +72,8 @@ fn locret_keep(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
     }
     workgroupBarrier();
     if (local == 0u) {
-      var bin = BYTES - 1u;
-      var rest = left;
-      for (var i = 1u; i < BYTES; i++) {
-        let size = atomicLoad(&bins[bin]);
-        if (size >= rest) { break; }
-        rest -= size;
-        bin--;
-      }
-      found = vec2u((least[half] << 8u) | bin, rest);
+      let next = next_byte(left);
+      found = vec2u((least[half] << 8u) | next.x, next.y);
     }
     workgroupBarrier();
     least = select(vec2u(least.x, found.x), vec2u(found.x, 0u), half == 0u);

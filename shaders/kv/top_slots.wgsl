@@ -3,6 +3,7 @@
 //   scores  [*, stride]      f32  read   no NaN
 //   keep    [*, keepStride]  u32  write
 //
+// uses      lib/radix.wgsl
 // dispatch  (lists, 1, 1): one workgroup per list
 // cost      bytes 4·lists·(6·slots + count): latency bound, once per prompt
 // why       The count-th largest score is found byte by byte from the highest on: a histogram of the scores that
@@ -24,16 +25,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> keep: array<u32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-const BYTES = 256u;
-
-var<workgroup> bins: array<atomic<u32>, BYTES>;
 var<workgroup> found: vec2u;              // bytes of the threshold so far; scores equal to it that are kept
 var<workgroup> counts: array<vec2u, WG>;  // of each thread's stretch: scores above the threshold, and equal to it
-
-// Keys of the bits of scores compare as the scores do: -0 becomes 0, negative numbers are complemented.
-fn sort_key(bits: u32) -> u32 {
-  return select(select(bits | 0x80000000u, ~bits, bits > 0x80000000u), 0x80000000u, bits == 0x80000000u);
-}
 
 @compute @workgroup_size(WG)
 fn top_slots(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -50,15 +43,8 @@ fn top_slots(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) 
     }
     workgroupBarrier();
     if (local == 0u) {
-      var bin = BYTES - 1u;
-      var rest = left;
-      for (var i = 1u; i < BYTES; i++) {
-        let size = atomicLoad(&bins[bin]);
-        if (size >= rest) { break; }
-        rest -= size;
-        bin--;
-      }
-      found = vec2u((known << 8u) | bin, rest);
+      let next = next_byte(left);
+      found = vec2u((known << 8u) | next.x, next.y);
     }
     workgroupBarrier();
     known = found.x;

@@ -2646,7 +2646,8 @@ export const locret_keep = {
   "code": {
     "pack": "kv",
     "files": [
-      "kv/locret_keep"
+      "kv/locret_keep",
+      "lib/radix"
     ]
   }
 } as const;
@@ -6196,7 +6197,8 @@ export const top_slots = {
   "code": {
     "pack": "kv",
     "files": [
-      "kv/top_slots"
+      "kv/top_slots",
+      "lib/radix"
     ]
   }
 } as const;

@@ -9,7 +9,6 @@ state is what attention to all tokens was: mean squared error of the layer's att
 Source: Dong et al., LESS (2402.09398). The file's form is in docs/kv.md, "LESS".
 """
 import argparse
-import json
 import pathlib
 import sys
 import time
@@ -20,6 +19,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "students"))
 import data
+import file
 from base import Base
 
 R, HIDDEN = 8, 32
@@ -206,21 +206,14 @@ def windows_of(base, options):
 def write(path, base, maps, options):
     about = {"system": "less", "base": base.hash, "name": base.name}
     about |= {"rank": str(R), "hidden": str(HIDDEN), "window": str(WINDOW), "budgets": "–".join(map(str, options.budgets)), "tokens": str(options.window)}
-    header, parts, end = {"__metadata__": about}, [], 0
+    tensors = {}
     for layer, each in enumerate(maps):
         for name, values in each.tensors().items():
             # Of d1 an f16 might be too small or too large.
-            type_, array = ("F32", np.float32) if name == "key.gain" else ("F16", np.float16)
-            values = values.numpy().astype(array).reshape(-1)
-            assert np.isfinite(values).all(), f"layer {layer} {name} does not fit into {type_}"
-            header[f"less.layers.{layer}.{name}"] = {"dtype": type_, "shape": list(values.shape), "data_offsets": [end, end := end + values.nbytes]}
-            parts.append(values)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for values in parts:
-            file.write(np.ascontiguousarray(values).tobytes())
+            values = values.numpy().astype(np.float32 if name == "key.gain" else np.float16).reshape(-1)
+            assert np.isfinite(values).all(), f"layer {layer} {name} does not fit into {values.dtype}"
+            tensors[f"less.layers.{layer}.{name}"] = values
+    file.write(path, tensors, about)
 
 
 def main():

@@ -3,7 +3,6 @@
 First q, k, v (before rotation) and labels are collected from windows of text, then each layer's head is trained on them alone.
 """
 import argparse
-import json
 import pathlib
 import random
 import sys
@@ -14,6 +13,7 @@ import torch
 from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "students"))
+import file  # noqa: E402
 from base import Base  # noqa: E402
 from data import Fable, General  # noqa: E402
 
@@ -141,19 +141,10 @@ def judge(scores, labels):
 
 
 def write(path, layers, card):
-    """float16 tensors locret.layers.{i}.w1 [(H + 2G)·E, hidden] and w2 [hidden, G]; the card as metadata, all texts."""
-    header, parts, end = {"__metadata__": {"format": "pt", **{key: str(value) for key, value in card.items()}}}, [], 0
-    for i, weights in enumerate(layers):
-        for name, values in zip(("w1", "w2"), weights):
-            values = values.numpy().astype(np.float16)
-            header[f"locret.layers.{i}.{name}"] = {"dtype": "F16", "shape": list(values.shape), "data_offsets": [end, end := end + values.nbytes]}
-            parts.append(values)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for values in parts:
-            file.write(np.ascontiguousarray(values).tobytes())
+    """float16 tensors locret.layers.{i}.w1 [(H + 2G)·E, hidden] and w2 [hidden, G]; the card as metadata."""
+    names = ("w1", "w2")
+    tensors = {f"locret.layers.{i}.{name}": values.numpy().astype(np.float16) for i, layer in enumerate(layers) for name, values in zip(names, layer)}
+    file.write(path, tensors, {"format": "pt", **{key: str(value) for key, value in card.items()}})
 
 
 def main():
