@@ -96,24 +96,34 @@ const test = base.extend<{ host: Host; context: BrowserContext; open: () => Prom
   },
 });
 
-/** Reads every tensor in the page: bytes read, and what was reported. The name and message of the error where it fails. */
+/**
+ * Reads every tensor in the page: bytes read, and how often it waited for the weights. (Of the small files each page may have
+ * to wait for another one.) The name and message of the error where it fails.
+ */
 const read = (page: Page, { url }: Host) =>
-  page.evaluate(async (source) => {
-    const path = "/src/io/checkpoint.ts";
-    const { openCheckpoint } = (await import(path)) as typeof import("../src/io/checkpoint.ts");
-    let [bytes, waits] = [0, 0];
-    try {
-      const checkpoint = await openCheckpoint(source, {
-        onWait: () => (waits++, Object.assign(globalThis, { isWaiting: true })),
-      });
-      for (const name of checkpoint.tensors.keys()) bytes += (await checkpoint.read(name)).length;
-      await checkpoint.settle();
-      checkpoint.close();
-    } catch (error) {
-      return String(error);
-    }
-    return { bytes, waits };
-  }, url);
+  page.evaluate(
+    async ([source, size]) => {
+      const path = "/src/io/checkpoint.ts";
+      const { openCheckpoint } = (await import(path)) as typeof import("../src/io/checkpoint.ts");
+      let [bytes, waits] = [0, 0];
+      try {
+        const checkpoint = await openCheckpoint(source, {
+          onWait: (_, total) => {
+            if (total !== size) return;
+            waits++;
+            Object.assign(globalThis, { isWaiting: true });
+          },
+        });
+        for (const name of checkpoint.tensors.keys()) bytes += (await checkpoint.read(name)).length;
+        await checkpoint.settle();
+        checkpoint.close();
+      } catch (error) {
+        return String(error);
+      }
+      return { bytes, waits };
+    },
+    [url, size] as const,
+  );
 
 const kept = (page: Page) =>
   page.evaluate(async () => {
