@@ -1,4 +1,5 @@
-// Bytes per token against what they cost: in KL, in needles that are lost, in time. A point for each row of a quality report.
+// Bytes per token against what they cost: in KL, in needles that are lost, in time; and the first two against each other, for
+// rows of equal bytes. A point for each row of a quality report.
 
 import { count, figure } from "../shared/numbers.ts";
 import type { QualityRow } from "../quality/result.ts";
@@ -15,27 +16,39 @@ interface Point {
   row: string;
   /** Of the row in the report, from 1 on: its name in the drawing. */
   number: number;
-  bytes: number;
-  value: number;
+  across: number;
+  up: number;
 }
 
-/** What a drawing has upwards. */
-interface Subject {
+interface Axis {
+  levels: { value: number; text: string }[];
+  /** Where a value stands between the lowest level, 0, and the highest, 1. */
+  share: (value: number) => number;
+}
+
+/** What an axis shows of a row. */
+interface Figure {
   title: string;
+  of: (row: QualityRow) => number | undefined;
+  axis: (values: readonly number[]) => Axis;
+  text: (value: number) => string;
+}
+
+interface Subject {
+  across: Figure;
+  up: Figure;
   /** Above the drawing on the page. */
   better: string;
-  valueOf: (row: QualityRow) => number | undefined;
-  /** Whether more is better. */
+  /** Whether more is better upwards; across, less always is. */
   rises: boolean;
-  /** Levels of the axis, the lowest first, and where a value stands between the lowest, 0, and the highest, 1. */
-  axis: (values: readonly number[]) => { levels: { value: number; text: string }[]; share: (value: number) => number };
-  text: (value: number) => string;
+  /** Whether a line joins the rows that no other one beats: not where bytes decide and are not shown. */
+  hasFrontier: boolean;
 }
 
 const power = (value: number): string => value.toFixed(Math.max(0, -Math.round(Math.log10(value))));
 const percent = (value: number): string => `${Math.round(100 * value)} %`;
 
-const logarithmic: Subject["axis"] = (values) => {
+const decades: Figure["axis"] = (values) => {
   const steps = Math.ceil(Math.log10(Math.max(FLOOR * 10, ...values) / FLOOR) - 1e-9);
   const levels = Array.from({ length: steps + 1 }, (_, i) => FLOOR * 10 ** i);
   return {
@@ -44,38 +57,55 @@ const logarithmic: Subject["axis"] = (values) => {
   };
 };
 
+const doublings: Figure["axis"] = (values) => {
+  const powers = values.map(Math.log2);
+  const [first, last] = [Math.floor(Math.min(...powers)), Math.ceil(Math.max(...powers))];
+  const levels = Array.from({ length: last - first + 1 }, (_, i) => 2 ** (first + i));
+  return {
+    levels: levels.map((value) => ({ value, text: count(value) })),
+    share: (value) => (Math.log2(value) - first) / Math.max(1, last - first),
+  };
+};
+
 const linear =
-  (text: (value: number) => string, top?: number): Subject["axis"] =>
+  (text: (value: number) => string, top?: number): Figure["axis"] =>
   (values) => {
     const levels = ticks(top ?? Math.max(...values), 10);
     return { levels: levels.map((value) => ({ value, text: text(value) })), share: (value) => value / levels.at(-1)! };
   };
 
+const BYTES: Figure = {
+  title: "bytes of the cache a prompt token",
+  of: ({ bytesPerToken }) => bytesPerToken,
+  axis: doublings,
+  text: (value) => `${count(value)} bytes`,
+};
+const DIVERGENCE: Figure = {
+  title: "KL (dense‖row), nats a token",
+  of: ({ kl }) => kl,
+  axis: decades,
+  text: (value) => `${small(value)} nats`,
+};
+const NEEDLES: Figure = {
+  title: "digits of needles found",
+  of: ({ needle }) => needle,
+  axis: linear(percent, 1),
+  text: percent,
+};
+const TIME: Figure = {
+  title: "milliseconds for a token of the reply",
+  of: ({ decodeMs }) => decodeMs,
+  axis: linear(count),
+  text: (value) => `${figure(value)} ms`,
+};
+
+const LOW = "lower and further left is better";
+const HIGH = "higher and further left is better";
 const SUBJECTS: readonly Subject[] = [
-  {
-    title: "KL (dense‖row), nats a token",
-    better: "lower and further left is better",
-    valueOf: ({ kl }) => kl,
-    rises: false,
-    axis: logarithmic,
-    text: (value) => `${small(value)} nats`,
-  },
-  {
-    title: "digits of needles found",
-    better: "higher and further left is better",
-    valueOf: ({ needle }) => needle,
-    rises: true,
-    axis: linear(percent, 1),
-    text: percent,
-  },
-  {
-    title: "milliseconds for a token of the reply",
-    better: "lower and further left is better",
-    valueOf: ({ decodeMs }) => decodeMs,
-    rises: false,
-    axis: linear(count),
-    text: (value) => `${figure(value)} ms`,
-  },
+  { across: BYTES, up: DIVERGENCE, better: LOW, rises: false, hasFrontier: true },
+  { across: BYTES, up: NEEDLES, better: HIGH, rises: true, hasFrontier: true },
+  { across: BYTES, up: TIME, better: LOW, rises: false, hasFrontier: true },
+  { across: DIVERGENCE, up: NEEDLES, better: `${HIGH}, among rows of equal bytes`, rises: true, hasFrontier: false },
 ];
 
 export interface Drawing {
@@ -83,51 +113,50 @@ export interface Drawing {
   better: string;
 }
 
-/** One for each subject that rows have a figure of; rows without it are left out of that drawing. */
+/** One for each subject that rows have both figures of; rows without them are left out of that drawing. */
 export const scatters = (rows: readonly QualityRow[]): Drawing[] =>
   SUBJECTS.flatMap((subject) => {
     const points = rows.flatMap((row, i) => {
-      const value = subject.valueOf(row);
-      return value === undefined ? [] : [{ row: row.row, number: i + 1, bytes: row.bytesPerToken, value }];
+      const [across, up] = [subject.across.of(row), subject.up.of(row)];
+      return across === undefined || up === undefined ? [] : [{ row: row.row, number: i + 1, across, up }];
     });
     return points.length > 0 ? [{ svg: scatter(subject, points), better: subject.better }] : [];
   });
 
 interface Scales {
-  x: (bytes: number) => number;
-  y: (value: number) => number;
-  xs: number[];
-  levels: { value: number; text: string }[];
+  x: (across: number) => number;
+  y: (up: number) => number;
+  feet: Axis["levels"];
+  levels: Axis["levels"];
 }
 
-function scalesOf({ axis }: Subject, points: readonly Point[]): Scales {
-  const powers = points.map(({ bytes }) => Math.log2(bytes));
-  const [first, last] = [Math.floor(Math.min(...powers)), Math.ceil(Math.max(...powers))];
-  const xs = Array.from({ length: last - first + 1 }, (_, i) => 2 ** (first + i));
-  const { levels, share } = axis(points.map(({ value }) => value));
-  const across = (bytes: number): number => (Math.log2(bytes) - first) / Math.max(1, last - first);
-  const x = (bytes: number): number => ROOM.left + across(bytes) * (WIDTH - ROOM.left - ROOM.right);
-  const y = (value: number): number => HEIGHT - ROOM.bottom - share(value) * (HEIGHT - ROOM.top - ROOM.bottom);
-  return { x, y, xs, levels };
+function scalesOf({ across, up }: Subject, points: readonly Point[]): Scales {
+  const [width, height] = [WIDTH - ROOM.left - ROOM.right, HEIGHT - ROOM.top - ROOM.bottom];
+  const [along, upwards] = [across.axis(points.map((point) => point.across)), up.axis(points.map((point) => point.up))];
+  return {
+    x: (value) => ROOM.left + along.share(value) * width,
+    y: (value) => HEIGHT - ROOM.bottom - upwards.share(value) * height,
+    feet: along.levels,
+    levels: upwards.levels,
+  };
 }
 
 function scatter(subject: Subject, points: readonly Point[]): SVGSVGElement {
+  const { across, up, rises, hasFrontier } = subject;
   const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "plot scatter", role: "img" });
-  const spoken = points.map(({ row, bytes, value }) => `${row}: ${count(bytes)} bytes, ${subject.text(value)}`);
-  svg.setAttribute("aria-label", `${subject.title}, by bytes a token: ${spoken.join("; ")}`);
+  const spoken = points.map((point) => `${point.row}: ${across.text(point.across)}, ${up.text(point.up)}`);
+  svg.setAttribute("aria-label", `${up.title}, by ${across.title}: ${spoken.join("; ")}`);
   const scales = scalesOf(subject, points);
   const dots = points.map((point) => dot(point, scales));
-  svg.append(...axes(subject.title, scales), frontier(subject, points, scales), ...dots, ...numbers(points, scales));
+  const line = hasFrontier ? [frontier(rises, points, scales)] : [];
+  svg.append(...axes(subject, scales), ...line, ...dots, ...numbers(points, scales));
   return svg;
 }
 
-function axes(title: string, { x, y, xs, levels }: Scales): SVGElement[] {
-  const feet = xs.map((value) => label("tick", x(value), HEIGHT - ROOM.bottom + 18, count(value)));
-  const titles = [
-    label("tick", WIDTH / 2, HEIGHT - 6, "bytes of the cache a prompt token"),
-    aligned(label("tick", 4, 14, title), "start"),
-  ];
-  return [...levels.flatMap(({ value, text }) => level(y(value), text)), ...feet, ...titles];
+function axes({ across, up }: Subject, { x, y, feet, levels }: Scales): SVGElement[] {
+  const titles = [label("tick", WIDTH / 2, HEIGHT - 6, across.title), aligned(label("tick", 4, 14, up.title), "start")];
+  const below = feet.map(({ value, text }) => label("tick", x(value), HEIGHT - ROOM.bottom + 18, text));
+  return [...levels.flatMap(({ value, text }) => level(y(value), text)), ...below, ...titles];
 }
 
 function level(y: number, text: string): SVGElement[] {
@@ -140,25 +169,25 @@ function aligned(text: SVGElement, anchor: "start" | "end"): SVGElement {
   return text;
 }
 
-/** The points that no other one beats in fewer bytes, or as many, from few bytes to many. */
-export function unbeaten(points: readonly Point[], rises: boolean): Point[] {
-  const best: Point[] = [];
-  const rank = ({ value }: Point): number => (rises ? -value : value);
-  for (const point of points.toSorted((a, b) => a.bytes - b.bytes || rank(a) - rank(b)))
+/** The points that no other one beats further left, or as far, from left to right. */
+export function unbeaten<P extends Pick<Point, "across" | "up">>(points: readonly P[], rises: boolean): P[] {
+  const best: P[] = [];
+  const rank = ({ up }: P): number => (rises ? -up : up);
+  for (const point of points.toSorted((a, b) => a.across - b.across || rank(a) - rank(b)))
     if (best.every((other) => rank(point) < rank(other))) best.push(point);
   return best;
 }
 
 /** Steps through them: for so many bytes, the best that there is. */
-function frontier({ rises }: Subject, points: readonly Point[], { x, y }: Scales): SVGElement {
-  const places = unbeaten(points, rises).map(({ bytes, value }) => [x(bytes), y(value)] as const);
+function frontier(rises: boolean, points: readonly Point[], { x, y }: Scales): SVGElement {
+  const places = unbeaten(points, rises).map(({ across, up }) => [x(across), y(up)] as const);
   const [first] = places;
   const steps = places.slice(1).map(([right, height]) => `H${right}V${height}`);
   return shape("path", { class: "frontier", d: `M${first![0]} ${first![1]}${steps.join("")}H${WIDTH - ROOM.right}` });
 }
 
-function dot({ row, number, bytes, value }: Point, { x, y }: Scales): SVGElement {
-  const place = `translate(${x(bytes)} ${y(value)})`;
+function dot({ row, number, across, up }: Point, { x, y }: Scales): SVGElement {
+  const place = `translate(${x(across)} ${y(up)})`;
   const path = shape("path", { class: "dot", d: outline(number), transform: place });
   const name = shape("title", {});
   name.textContent = row;
@@ -183,7 +212,7 @@ const ASIDE: readonly Place[] = [10, 19, 28].flatMap((far) => [
 
 /** Each beside its dot, at the nearest place where it covers no other and no dot. */
 function numbers(points: readonly Point[], { x, y }: Scales): SVGElement[] {
-  const taken: Place[] = points.map(({ bytes, value }) => ({ x: x(bytes), y: y(value) }));
+  const taken: Place[] = points.map(({ across, up }) => ({ x: x(across), y: y(up) }));
   return points.map(({ number }, i) => {
     const { x: left, y: top } = taken[i]!;
     const places = ASIDE.map((aside) => ({ x: left + aside.x, y: top + aside.y }));

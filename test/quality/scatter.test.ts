@@ -3,12 +3,12 @@ import { expect, test } from "playwright/test";
 import { unbeaten } from "../../demo/bench/scatter.ts";
 
 const points = [
-  { row: "f16", number: 1, bytes: 2048, value: 0 },
-  { row: "int8", number: 1, bytes: 1152, value: 6e-5 },
-  { row: "int4", number: 1, bytes: 640, value: 0.0147 },
-  { row: "kivi", number: 1, bytes: 592, value: 0.0029 },
-  { row: "twin", number: 1, bytes: 592, value: 0.003 },
-  { row: "f32", number: 1, bytes: 4096, value: 0 },
+  { row: "f16", number: 1, across: 2048, up: 0 },
+  { row: "int8", number: 1, across: 1152, up: 6e-5 },
+  { row: "int4", number: 1, across: 640, up: 0.0147 },
+  { row: "kivi", number: 1, across: 592, up: 0.0029 },
+  { row: "twin", number: 1, across: 592, up: 0.003 },
+  { row: "f32", number: 1, across: 4096, up: 0 },
 ];
 const rows = (rises: boolean): string[] => unbeaten(points, rises).map(({ row }) => row);
 

@@ -1,4 +1,4 @@
-// What a decoded token costs after prompts of several lengths, dense and with ShadowKV, in turns: for speed only. Nothing is read
+// What a decoded token costs after prompts of several lengths, dense and with other recipes, in turns: for speed only. Nothing is read
 // as a prompt: the cache is filled with noise, and a prompt's end is run over it. Runs in a page, and in Node (speed.ts).
 import { Gpu } from "../../../src/gpu/device.ts";
 import { blocksFor } from "../../../src/kv/blocks.ts";
@@ -24,6 +24,8 @@ export interface Setting {
   recipes: readonly string[];
   lengths: readonly number[];
   rounds: number;
+  /** Weights of systems that have some. */
+  trained?: readonly File[];
 }
 
 /** Rows of the step that ends a prompt. */
@@ -33,7 +35,7 @@ const CHUNK_ROWS = 512;
 /** `clock`: milliseconds that work took. */
 export async function measure(
   model: File,
-  { recipes, lengths, rounds }: Setting,
+  { recipes, lengths, rounds, trained = [] }: Setting,
   say: (text: string) => void,
   clock = timed,
 ) {
@@ -48,6 +50,7 @@ export async function measure(
       chunk: CHUNK_ROWS,
       reserve: context,
       tune: "auto",
+      trained: [...trained],
     });
     fillWithNoise(gpu, transformer);
     models.push({ recipe, transformer });

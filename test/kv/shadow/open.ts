@@ -34,7 +34,7 @@ export const fileAt = async (address: string): Promise<File> =>
 export async function running(
   gpu: Gpu,
   { config, weights }: Loaded,
-  options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve" | "sequences" | "tune">,
+  options: Pick<LoadOptions, "kv" | "context" | "chunk" | "reserve" | "sequences" | "tune" | "trained">,
 ): Promise<Transformer> {
   const settings = await checkOptions({ sequences: 1, tune: "off", ...options });
   const model = await assemble(gpu, config, weights, settings);
