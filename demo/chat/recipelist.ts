@@ -41,8 +41,7 @@ function recipeRow(offer: Offer, id: string): Row {
       const price = priceOf(offer.recipe, model, context);
       const fits = typeof price !== "string";
       input.disabled = !fits && !input.checked; // what is chosen can be seen to be the reason
-      element.title = fits ? "" : price;
-      whole.textContent = fits ? wholeNote(offer.recipe, model, context) : "";
+      whole.textContent = fits ? wholeNote(offer.recipe, model, context) : price;
       figures.replaceChildren(...(fits ? figuresOf(offer, model, price) : ["not with this model"]));
     },
   };

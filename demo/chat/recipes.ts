@@ -13,6 +13,8 @@ export interface Offer {
   kl: Readonly<Record<string, number>>;
   /** The one model that it was made for. */
   only?: string;
+  /** Of no use to a model that sees none. */
+  forPictures?: true;
 }
 
 /** GGUFs are named after their file. */
@@ -43,6 +45,7 @@ export const OFFERS: readonly Offer[] = [
   { recipe: "kvzip:keep=0.4", note: "forgets what it can repeat the text without; for many questions", kl: {} },
   { recipe: "locret:budget=512", note: "forgets while it reads: for texts that do not fit", kl: {} },
   { recipe: "kvmerger:budget=512", note: "runs of similar tokens become one", kl: {} },
+  { recipe: "vlcache:keep=0.1", note: "forgets what the question leaves aside of pictures", kl: {}, forPictures: true },
   { recipe: "shadow", note: "keeps all; each word picks what it reads of it", kl: {} },
   { recipe: "shadow:keys=int8,values=int4", note: "the same, rounded more", kl: {} },
   { recipe: "shadow:values=host", note: "the same; values in main memory, a word late", kl: {} },
@@ -58,7 +61,7 @@ const TESTS: Readonly<Record<string, string>> = {
 /** What the offers ask of a model. */
 type Model = Pick<ModelInfo, "name" | "kvShape">;
 /** And what files of weights are there for it. */
-type Priced = Model & Pick<ModelInfo, "hash">;
+export type Priced = Model & Pick<ModelInfo, "hash" | "seesPictures">;
 
 export const DEFAULT_RECIPE: string = "f16";
 
@@ -84,9 +87,11 @@ export function wholeNote(recipe: string, { kvShape }: Model, tokens: number): s
 const MOST_TOKENS = 2 ** 20;
 
 /** What a recipe costs a model at so many tokens of context; a sentence where the model cannot have it. */
-export function priceOf(recipe: string, { name, hash, kvShape }: Priced, tokens: number): RecipePrice | string {
-  const only = OFFERS.find((offer) => offer.recipe === recipe)?.only ?? name;
+export function priceOf(recipe: string, model: Priced, tokens: number): RecipePrice | string {
+  const { name, hash, kvShape, seesPictures } = model;
+  const { only = name, forPictures = false } = OFFERS.find((offer) => offer.recipe === recipe) ?? {};
   if (only !== name) return `This map was made for ${only}. npm run kvsharer makes one for another model.`;
+  if (forPictures && !seesPictures) return "This is for pictures, and the model sees none.";
   const untrained = untrainedFor(recipe, { hash });
   if (untrained) return `${untrained} has to be trained for a model, and is not for this one.`;
   try {

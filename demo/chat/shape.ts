@@ -1,8 +1,8 @@
 // The fields that say how SwiftKV runs a model: its layers, shared caches, the format of keys and values.
 
-import type { ModelInfo, SwiftKv } from "../../src/index.ts";
+import type { SwiftKv } from "../../src/index.ts";
 import { find, make } from "../shared/dom.ts";
-import { OFFERS, offered, priceOf } from "./recipes.ts";
+import { OFFERS, offered, priceOf, type Priced } from "./recipes.ts";
 import type { Shelf } from "./shelf.ts";
 import { groupsOf } from "./twin.ts";
 import type { RunMode } from "./twin.ts";
@@ -17,7 +17,7 @@ export interface ShapeFields {
   relabel(shelf: Shelf): void;
   set(mode: RunMode): void;
   /** Only recipes that this model can have, on either side of the switch, can be chosen; tokens: its context. */
-  limit(model: Pick<ModelInfo, "name" | "hash" | "kvShape">, tokens: number): void;
+  limit(model: Priced, tokens: number): void;
   onChange(listener: () => void): void;
 }
 

@@ -1,11 +1,12 @@
 // The panel "Faster reading": the switch between dense and SwiftKV, what each of the two costs, and students fitted to a text.
 
-import type { Engine, ModelInfo } from "../../src/index.ts";
+import type { Engine } from "../../src/index.ts";
 import { find } from "../shared/dom.ts";
 import { count } from "../shared/numbers.ts";
 import { shippedStudents } from "../shared/students.ts";
 import { fitSection } from "./fitting.ts";
 import type { FitText } from "./fitting.ts";
+import type { Priced } from "./recipes.ts";
 import { shapeFields } from "./shape.ts";
 import { Shelf } from "./shelf.ts";
 import type { Student } from "./shelf.ts";
@@ -52,7 +53,7 @@ interface Shown {
   shelf: Shelf;
   layers: number;
   context: number;
-  model: Pick<ModelInfo, "name" | "hash" | "kvShape">;
+  model: Priced;
   /** Of one cache and token. */
   cacheBytes: number;
   /** The checkpoint's SwiftKV heads are trained, and these are in use. */

@@ -1,15 +1,16 @@
 // The table of recipes for keys and values: prices, and what was measured of which model.
 
 import { expect, test } from "playwright/test";
-import { OFFERS, offered, priceOf, testOf, wholeNote } from "../../demo/chat/recipes.ts";
+import { OFFERS, offered, type Priced, priceOf, testOf, wholeNote } from "../../demo/chat/recipes.ts";
 import { FABLE } from "../../demo/shared/students.ts";
 import { KV_FORMATS } from "../../src/index.ts";
 import type { ModelInfo, RecipePrice } from "../../src/index.ts";
 
 /** Fable's shape: 8 layers, 2 heads of 32 numbers kept. */
-const model = (swiftkv: ModelInfo["swiftkv"] = null, name = "fable"): Pick<ModelInfo, "name" | "hash" | "kvShape"> => ({
+const model = (swiftkv: ModelInfo["swiftkv"] = null, name = "fable"): Priced => ({
   name,
   hash: FABLE,
+  seesPictures: true,
   kvShape: {
     hiddenSize: 192,
     layers: 8,
@@ -55,6 +56,7 @@ test("what a model cannot have is said instead of a price", () => {
   const another = { ...own, name: "another", kvShape };
   expect(priceOf("kvsharer:map=5-2/7-2", another, 100)).toMatch(/^This map was made for fable\./);
   for (const { recipe } of OFFERS) expect(typeof priceOf(recipe, model(), 4096), recipe).toBe("object");
+  expect(priceOf("vlcache:keep=0.1", { ...model(), seesPictures: false }, 100)).toMatch(/^This is for pictures/);
   const student = model({ layers: 4, group: 1 });
   for (const recipe of ["less:budget=512", "locret:budget=512"])
     expect(priceOf(recipe, student, 4096)).toMatch(/^kv: swiftkv and \w+ cannot go together: /);

@@ -77,7 +77,7 @@ test("the panel of SwiftKV offers the recipes that a model can have with the cho
     shape.offer(8, { kind: () => null, first: (begin: unknown) => begin } as unknown as Shelf);
     const windows = Array<number>(8).fill(0);
     const sizes = { hiddenSize: 192, layers: 8, heads: 6, kvHeads: 2, headWidth: 24, windows, context: 2048 };
-    shape.limit({ name: "narrow", hash: "", kvShape: { ...sizes, swiftkv: null } }, 2048);
+    shape.limit({ name: "narrow", hash: "", seesPictures: false, kvShape: { ...sizes, swiftkv: null } }, 2048);
     const options = [...document.querySelector<HTMLSelectElement>("#swiftkv-kv")!.options];
     return Object.fromEntries(options.map(({ value, disabled, title }) => [value, [disabled, title]]));
   });
