@@ -112,6 +112,16 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
     return { early, listed, conversation, bytes, others, missing, damaged, deleted, left, disposed, late };
   }
 
+  /** The last reply of a conversation, each turn with as many new tokens, in an engine of its own. */
+  async function alone(source: string, options: LoadOptions, turns: readonly (readonly [readonly number[], number])[]) {
+    const engine = await engineOf(source, options);
+    const session = engine.session();
+    let reply: number[] = [];
+    for (const [tokens, maxTokens] of turns) reply = await tokensOf(session, { tokens }, { maxTokens });
+    engine.dispose();
+    return reply;
+  }
+
   /** A fork and its original go on, each as if the other one was not there. */
   async function forked(source: string, options: LoadOptions, prompt: readonly number[], question: readonly number[]) {
     const engine = await engineOf(source, options);
@@ -126,12 +136,11 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
     session.dispose();
     const conversation = await fork.conversation();
     const again = (await fork.resume({ maxTokens: 10 }).result).tokens;
-    const unshared = { reuse: false } as const;
-    const want = {
-      resumed: await tokensOf(fork, { tokens: prompt }, { ...unshared, maxTokens: 50 }),
-      asked: await tokensOf(fork, second, { ...unshared, maxTokens: 30 }),
-    };
     engine.dispose();
+    const want = {
+      resumed: await alone(source, options, [[prompt, 50]]),
+      asked: await alone(source, options, [[prompt, 20], [second.tokens, 30]]), // prettier-ignore
+    };
     const { tokens, stats } = asked;
     return { tokens, reusedTokens: stats.reusedTokens, resumed, again, want, grown, conversation };
   }
