@@ -11,3 +11,17 @@ export function useDawn(): void {
   const gpu = create(OPTIONS);
   Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true });
 }
+
+/** A device of a CPU adapter which says that it is a GPU, so that what runs on it are a GPU's kernels. */
+export async function openGpu(): Promise<GPUDevice> {
+  const adapter = (await navigator.gpu.requestAdapter())!;
+  const { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize } = adapter.limits;
+  const device = await adapter.requestDevice({
+    requiredFeatures: (["subgroups", "shader-f16"] as const).filter((name) => adapter.features.has(name)),
+    requiredLimits: { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize },
+  });
+  const { subgroupMinSize, subgroupMaxSize, description } = device.adapterInfo;
+  const vendor = `${description}, as a GPU`;
+  Object.defineProperty(device, "adapterInfo", { value: { vendor, subgroupMinSize, subgroupMaxSize } });
+  return device;
+}

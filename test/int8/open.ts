@@ -1,6 +1,6 @@
 // A model on Dawn in Node twice, on the same weights: its products in f32, and those of prompts in int8. With KERNELS=gpu the
 // adapter says that it is a GPU, so that what it runs beside them are a GPU's kernels; WEIGHTS=q8 rounds weights of 16 bits, which have no such products.
-import { useDawn } from "../dawn.ts";
+import { openGpu, useDawn } from "../dawn.ts";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { env } from "node:process";
@@ -18,17 +18,4 @@ export async function openBoth(path: string, context: number): Promise<Record<"f
   const f32 = await load(source, { context, weights, sequences: 1, tune: "off", ...device });
   const int8 = await convert(f32, false, { int8Products: true, tune: "off" });
   return { f32, int8 };
-}
-
-async function openGpu(): Promise<GPUDevice> {
-  const adapter = (await navigator.gpu.requestAdapter())!;
-  const { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize } = adapter.limits;
-  const device = await adapter.requestDevice({
-    requiredFeatures: (["subgroups", "shader-f16"] as const).filter((name) => adapter.features.has(name)),
-    requiredLimits: { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupStorageSize },
-  });
-  const { subgroupMinSize, subgroupMaxSize, description } = device.adapterInfo;
-  const vendor = `${description}, as a GPU`;
-  Object.defineProperty(device, "adapterInfo", { value: { vendor, subgroupMinSize, subgroupMaxSize } });
-  return device;
 }

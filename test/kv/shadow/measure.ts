@@ -1,6 +1,6 @@
 // What a decoded token costs after prompts of several lengths, dense and with other recipes, in turns: for speed only. Nothing is read
 // as a prompt: the cache is filled with noise, and a prompt's end is run over it. Runs in a page, and in Node (speed.ts).
-import { Gpu } from "../../../src/gpu/device.ts";
+import { type DeviceSource, Gpu } from "../../../src/gpu/device.ts";
 import { blocksFor } from "../../../src/kv/blocks.ts";
 import { PagePool } from "../../../src/kv/pages.ts";
 import { type Batch, GREEDY } from "../../../src/model/model.ts";
@@ -26,6 +26,7 @@ export interface Setting {
   rounds: number;
   /** Weights of systems that have some. */
   trained?: readonly File[];
+  device?: DeviceSource;
 }
 
 /** Rows of the step that ends a prompt. */
@@ -35,11 +36,11 @@ const CHUNK_ROWS = 512;
 /** `clock`: milliseconds that work took. */
 export async function measure(
   model: File,
-  { recipes, lengths, rounds, trained = [] }: Setting,
+  { recipes, lengths, rounds, trained = [], device }: Setting,
   say: (text: string) => void,
   clock = timed,
 ) {
-  const gpu = await Gpu.open();
+  const gpu = await Gpu.open(device);
   const loaded = await loadWeights(gpu, [model]);
   const context = Math.max(...lengths) + 64;
   const models: { recipe: string; transformer: Transformer }[] = [];
