@@ -42,7 +42,7 @@ function recipeRow(offer: Offer, id: string): Row {
       const fits = typeof price !== "string";
       input.disabled = !fits && !input.checked; // what is chosen can be seen to be the reason
       whole.textContent = fits ? wholeNote(offer.recipe, model, context) : price;
-      figures.replaceChildren(...(fits ? figuresOf(offer, model, price) : ["not with this model"]));
+      figures.replaceChildren(...(fits ? figuresOf(offer, model, price) : []));
     },
   };
 }
