@@ -128,3 +128,6 @@ export const ceilDiv = (count: number, size: number): number => Math.ceil(count 
 
 /** `value` rounded up to a multiple of `size`. */
 export const alignUp = (value: number, size: number): number => Math.ceil(value / size) * size;
+
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

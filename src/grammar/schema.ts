@@ -1,6 +1,6 @@
 // A JSON schema as the grammar compiler keeps it. XGrammar 0.1.27 ignores some keywords, gets some bounds wrong and ends its
 // WebAssembly module for others: here they are put into a form that it keeps, or refused by name.
-import { InputError } from "../errors.ts";
+import { InputError, isObject } from "../errors.ts";
 import { lengthPattern, plainPattern } from "./pattern.ts";
 
 type Schema = Record<string, unknown>;
@@ -143,9 +143,6 @@ function count(value: unknown, path: string): number {
   if (Number.isInteger(value) && (value as number) >= 0) return value as number;
   throw wrong(path, JSON.stringify(value), "a whole number of at least 0");
 }
-
-const isObject = (value: unknown): value is Schema =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function isOf(value: unknown, type: unknown): boolean {
   if (type === "integer") return Number.isInteger(value);

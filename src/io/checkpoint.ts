@@ -1,8 +1,8 @@
 // A checkpoint as the rest of the engine sees it, whatever it came from and in whatever format it is.
 
-import { InputError, ModelError } from "../errors.ts";
+import { InputError, isObject, ModelError } from "../errors.ts";
 import type { ModelSource } from "../api.ts";
-import { isObject, parseObject, quote, readText } from "./files/bytes.ts";
+import { parseObject, quote, readText } from "./files/bytes.ts";
 import type { Folder, ReadOptions } from "./files/bytes.ts";
 import type { SourceContext } from "./files/context.ts";
 import { absoluteUrl } from "./files/http.ts";

@@ -2,8 +2,8 @@
 // layer's queries, under their public names, and how they were made. Whatever else it runs on is the base model, which it
 // names by hash.
 import type { CalibrationInfo, DistillationInfo, LoadOptions, SwiftKv } from "../api.ts";
-import { InputError, ModelError } from "../errors.ts";
-import { isObject, parseObject, quote } from "../io/files/bytes.ts";
+import { InputError, isObject, ModelError } from "../errors.ts";
+import { parseObject, quote } from "../io/files/bytes.ts";
 import type { OpenOptions } from "../io/checkpoint.ts";
 import { joined, openStudent, type StudentFile } from "../io/student.ts";
 import { type NewTensor, writeSafetensors } from "../io/formats/written.ts";

@@ -1,6 +1,7 @@
 // Added tokens: texts that are found before anything else is done, as the reference (the Rust library) finds them.
 
-import { type Fields, fail, fieldsOf, isFields } from "./fields.ts";
+import { isObject } from "../errors.ts";
+import { type Fields, fail, fieldsOf } from "./fields.ts";
 import { idOf } from "./models/vocabulary.ts";
 import type { Normalize } from "./normalize.ts";
 
@@ -41,9 +42,9 @@ export function addedTokens(list: readonly unknown[]): AddedToken[] {
 
 /** The tokens of added_tokens.json that `tokens` lacks, as transformers adds them: special where the config names them. */
 export function missingTokens(further: Fields, tokens: readonly unknown[], config: unknown): Fields[] {
-  const known = new Set(tokens.map((token) => (isFields(token) ? token["content"] : null)));
-  const values = isFields(config) ? Object.values(config).flat() : []; // whatever else it is, is refused by its reader
-  const named = new Set(values.map((value) => (isFields(value) ? value["content"] : value)));
+  const known = new Set(tokens.map((token) => (isObject(token) ? token["content"] : null)));
+  const values = isObject(config) ? Object.values(config).flat() : []; // whatever else it is, is refused by its reader
+  const named = new Set(values.map((value) => (isObject(value) ? value["content"] : value)));
   return Object.entries(further)
     .filter(([content]) => !known.has(content))
     .map(([content, id]) => {

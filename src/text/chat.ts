@@ -1,8 +1,8 @@
 // A conversation as the model was trained to read it: the model's own Jinja template.
 
 import type { ChatPrompt, Message } from "../api.ts";
-import { InputError, ModelError } from "../errors.ts";
-import { isFields, nameOf } from "./fields.ts";
+import { InputError, isObject, ModelError } from "../errors.ts";
+import { nameOf } from "./fields.ts";
 import { Template } from "./jinja/template.ts";
 import { fromJson, Refusal, type Value } from "./jinja/values.ts";
 
@@ -99,7 +99,7 @@ function checkMessages(messages: unknown): Record<string, unknown>[] {
 }
 
 function checkMessage(message: unknown, index: number): Record<string, unknown> {
-  if (!isFields(message))
+  if (!isObject(message))
     throw wrong(`messages: entry ${index} is ${nameOf(message)}, want {role, content}. Correct it.`);
   const { role, content } = message;
   if (typeof role !== "string")
@@ -115,7 +115,7 @@ function checkMessage(message: unknown, index: number): Record<string, unknown> 
 }
 
 function checkPart(part: unknown, where: string): void {
-  if (!isFields(part) || typeof part["type"] !== "string")
+  if (!isObject(part) || typeof part["type"] !== "string")
     throw wrong(`messages: ${where}; got ${nameOf(part)}, want { type: "text", text } or alike. Correct it.`);
   if (part["type"] === "text" && typeof part["text"] !== "string")
     throw wrong(`messages: ${where}; text is ${nameOf(part["text"])}, want a string. Correct it.`);
@@ -134,7 +134,7 @@ function asTemplatesReadIt(message: Record<string, unknown>): Record<string, unk
 /** A list of objects, null where there is none. */
 function checkList(name: string, list: unknown): unknown {
   if (list === undefined || list === null) return null;
-  if (Array.isArray(list) && list.every(isFields)) return list;
+  if (Array.isArray(list) && list.every(isObject)) return list;
   throw wrong(`${name}: got ${nameOf(list)}, want a list of objects. Correct it.`);
 }
 
@@ -143,7 +143,7 @@ const RESERVED = ["messages", "tools", "documents", "add_generation_prompt"];
 
 function checkVariables(variables: unknown): Record<string, unknown> {
   if (variables === undefined) return {};
-  if (!isFields(variables)) throw wrong(`variables: got ${nameOf(variables)}, want an object. Pass { name: value }.`);
+  if (!isObject(variables)) throw wrong(`variables: got ${nameOf(variables)}, want an object. Pass { name: value }.`);
   const reserved = RESERVED.find((name) => Object.hasOwn(variables, name));
   if (reserved !== undefined)
     throw wrong(`variables: got "${reserved}", which the prompt sets itself. Pass it beside variables.`);

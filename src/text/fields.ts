@@ -1,6 +1,6 @@
 // Reading parsed JSON that may be damaged.
 
-import { ModelError } from "../errors.ts";
+import { isObject, ModelError } from "../errors.ts";
 
 export type Fields = Record<string, unknown>;
 
@@ -9,15 +9,12 @@ export const fail = (what: string): never => {
   throw new ModelError(`tokenizer.json: ${what}. Is the file complete and a Hugging Face tokenizer?`);
 };
 
-export const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 /** What `value` is, for messages: never more than a few words. */
 export const nameOf = (value: unknown): string =>
   value === null ? "null" : Array.isArray(value) ? "an array" : typeof value === "object" ? "an object" : typeof value;
 
 export function fieldsOf(value: unknown, where: string): Fields {
-  return isFields(value) ? value : fail(`${where} is ${nameOf(value)}, want an object`);
+  return isObject(value) ? value : fail(`${where} is ${nameOf(value)}, want an object`);
 }
 
 export function listOf(value: unknown, where: string): unknown[] {

@@ -1,9 +1,9 @@
 // What a token adds to the text, in bytes. Decoding is defined on bytes (the tokens' bytes, joined, read as UTF-8), so
 // that a text decoded token by token and one decoded at once cannot differ.
 
-import { ModelError, UnsupportedError } from "../errors.ts";
+import { isObject, ModelError, UnsupportedError } from "../errors.ts";
 import { fromAlphabet } from "./alphabet.ts";
-import { type Fields, fieldsOf, isFields, listOf } from "./fields.ts";
+import { type Fields, fieldsOf, listOf } from "./fields.ts";
 
 export interface DecodeRules {
   /** Each character of a piece stands for one byte, in GPT-2's alphabet. */
@@ -96,8 +96,8 @@ function textOf(value: unknown, empty = false): string {
 }
 
 function patternOf(pattern: unknown, fused: boolean): string {
-  if (isFields(pattern) && "Regex" in pattern) throw unsupported("Replace with a Regex");
-  const text = textOf(isFields(pattern) ? pattern["String"] : undefined);
+  if (isObject(pattern) && "Regex" in pattern) throw unsupported("Replace with a Regex");
+  const text = textOf(isObject(pattern) ? pattern["String"] : undefined);
   if (fused && Array.from(text).length > 1) throw unsupported("a Replace across pieces");
   return text;
 }

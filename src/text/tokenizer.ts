@@ -1,8 +1,8 @@
 // Strings → token ids through the stages of tokenizer.json (schema.ts); ids → strings by rules on bytes (pieces.ts).
 
 import type { Section } from "./added.ts";
-import { InputError, ModelError } from "../errors.ts";
-import { isFields, nameOf } from "./fields.ts";
+import { InputError, isObject, ModelError } from "../errors.ts";
+import { nameOf } from "./fields.ts";
 import { literalBytes, pieceBytes } from "./pieces.ts";
 import {
   type CheckedTokenizer,
@@ -165,12 +165,12 @@ export function spacesAtStart(text: string, limit: number): number {
 
 /** The `…_token` entries, each a string or an object with `content`. */
 function specialsOf(config: unknown): Record<string, string> {
-  if (!isFields(config)) {
+  if (!isObject(config)) {
     throw new ModelError(`tokenizer_config.json: it is ${nameOf(config)}, want an object. Is the file damaged?`);
   }
   const specials: Record<string, string> = {};
   for (const [key, value] of Object.entries(config)) {
-    const text = isFields(value) ? value["content"] : value;
+    const text = isObject(value) ? value["content"] : value;
     if (!key.endsWith("_token") || typeof value === "boolean" || value === null) continue;
     if (typeof text === "string") specials[key] = text;
     else throw new ModelError(`tokenizer_config.json: ${key} is ${nameOf(value)}, want a string. Is the file damaged?`);

@@ -1,6 +1,6 @@
 // What a model file looks like to the readers, whatever it is made of: a size, and bytes in ranges.
 
-import { ModelError } from "../../errors.ts";
+import { isObject, ModelError } from "../../errors.ts";
 import type { GgufChoice } from "../../errors.ts";
 
 export interface ReadOptions {
@@ -102,10 +102,6 @@ export function parseObject(text: string, name: string): Record<string, unknown>
   }
   if (isObject(value)) return value;
   throw new ModelError(`${name}: wrong kind of JSON; got ${quote(value)}, want an object.`);
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Any value, short enough for a message. */

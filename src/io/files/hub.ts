@@ -2,10 +2,9 @@
 // change: what is kept of it needs no second look, and no load mixes two versions. Large files are kept under their SHA-256,
 // so that a commit that changes other files does not download them again.
 
-import { ModelError } from "../../errors.ts";
+import { isObject, ModelError } from "../../errors.ts";
 import type { ByteFile, Folder } from "./bytes.ts";
 import type { ListedFile } from "./choices.ts";
-import { isObject } from "./bytes.ts";
 import { openCached } from "./cached.ts";
 import type { HubId } from "./hubid.ts";
 import { type Network, refuseForbidden, Unreachable } from "./network.ts";

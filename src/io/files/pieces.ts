@@ -3,7 +3,7 @@
 // A piece may be there in part: its beginning, as far as it came before a cut. Length and SHA-256 of what is there stand in
 // its key, so that one listing of keys tells what is missing, and a piece that has changed in storage is not used.
 
-import { isObject } from "./bytes.ts";
+import { isObject } from "../../errors.ts";
 import type { Version } from "./http.ts";
 
 /** What is fetched twice, at most, of each range under way when a page is closed or crashes. */

@@ -1,8 +1,8 @@
 // safetensors: 8 bytes little-endian header length, a JSON header, then the tensors back to back.
 // https://github.com/huggingface/safetensors#format
 
-import { ModelError } from "../../errors.ts";
-import { checkRange, decodeText, isObject, parseObject, quote } from "../files/bytes.ts";
+import { isObject, ModelError } from "../../errors.ts";
+import { checkRange, decodeText, parseObject, quote } from "../files/bytes.ts";
 import type { ByteFile } from "../files/bytes.ts";
 import { TENSOR_BLOCKS, type TensorType } from "../../tensor.ts";
 import { elementCount } from "./tensor.ts";

@@ -1,7 +1,7 @@
 // Folders that are not as most are: weights in several files, special tokens in files of their own, no checkpoint at all.
 // Fetched with the first of them.
-import { ModelError } from "../../errors.ts";
-import { type Folder, isObject, quote } from "../files/bytes.ts";
+import { isObject, ModelError } from "../../errors.ts";
+import { type Folder, quote } from "../files/bytes.ts";
 import { readSafetensors, type Safetensors } from "./safetensors.ts";
 
 type Json = Record<string, unknown>;
