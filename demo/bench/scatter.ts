@@ -9,7 +9,7 @@ import { label, outline, shape, ticks } from "./plot.ts";
 const WIDTH = 420;
 const HEIGHT = 290;
 const ROOM = { left: 84, right: 24, top: 34, bottom: 46 };
-/** Where a logarithmic axis ends below; what lies beneath, zero included, stands on its line. */
+/** Where a logarithmic axis ends below at the latest; what lies beneath, zero included, stands on its last line. */
 const FLOOR = 1e-5;
 
 interface Point {
@@ -49,11 +49,14 @@ const power = (value: number): string => value.toFixed(Math.max(0, -Math.round(M
 const percent = (value: number): string => `${Math.round(100 * value)} %`;
 
 const decades: Figure["axis"] = (values) => {
-  const steps = Math.ceil(Math.log10(Math.max(FLOOR * 10, ...values) / FLOOR) - 1e-9);
-  const levels = Array.from({ length: steps + 1 }, (_, i) => FLOOR * 10 ** i);
+  const [least, most] = [Math.min(...values.filter((value) => value > FLOOR)), Math.max(10 * FLOOR, ...values)];
+  const first = Math.log10(FLOOR) + Math.max(0, Math.floor(Math.log10(Math.min(least, most) / FLOOR) + 1e-9));
+  const steps = Math.max(1, Math.ceil(Math.log10(most) - first - 1e-9));
+  const levels = Array.from({ length: steps + 1 }, (_, i) => 10 ** (first + i));
+  const isBelow = values.some((value) => value < levels[0]!);
   return {
-    levels: levels.map((value, i) => ({ value, text: i === 0 ? `≤ ${power(value)}` : power(value) })),
-    share: (value) => Math.log10(Math.max(value, FLOOR) / FLOOR) / steps,
+    levels: levels.map((value, i) => ({ value, text: i === 0 && isBelow ? `≤ ${power(value)}` : power(value) })),
+    share: (value) => (Math.log10(Math.max(value, levels[0]!)) - first) / steps,
   };
 };
 
@@ -234,17 +237,20 @@ text { fill: #17211e; } .tick { fill: #53615c; } .grid { stroke: #d5ddd9; } .dot
 }`;
 
 const LINE = 18;
+/** Letters of a row that half of the width has no room for. */
+const LONG = 25;
 
 /** The drawings, one below the other, and which number is which row, as a file of its own. */
 export function standalone(drawings: readonly Drawing[], rows: readonly QualityRow[]): string {
   const top = HEIGHT * drawings.length;
-  const height = top + LINE * Math.ceil(rows.length / 2) + LINE;
+  const across = rows.some(({ row }) => row.length > LONG) ? 1 : 2;
+  const height = top + LINE * Math.ceil(rows.length / across) + LINE;
   const file = shape("svg", { viewBox: `0 0 ${WIDTH} ${height}`, width: 2 * WIDTH, height: 2 * height });
   const style = shape("style", {});
   style.textContent = STYLE;
   const names = rows.map(({ row }, i) => {
-    const place = { x: 10 + (i % 2) * (WIDTH / 2), y: top + LINE * (1 + Math.floor(i / 2)) };
-    return aligned(label("value", place.x, place.y, `${i + 1}  ${row}`), "start");
+    const place = { x: 10 + (i % across) * (WIDTH / 2), y: top + LINE * (1 + Math.floor(i / across)) };
+    return aligned(label("value", place.x, place.y, `${i + 1}. ${row}`), "start");
   });
   file.append(style, ...drawings.map(({ svg }, i) => placed(svg, i * HEIGHT)), ...names);
   return `${new XMLSerializer().serializeToString(file)}\n`;
