@@ -90,6 +90,11 @@ export class Variants {
     return true;
   }
 
+  /** Whether heads of few rows may be made in two dispatches (layer/place.ts). */
+  get placesHeads(): boolean {
+    return this.#listed.qkvNarrow.some(({ kernel }) => kernel === "place_heads");
+  }
+
   /** What there is to choose from; the first one is the default. Throws UnsupportedError where nothing is left. */
   candidates<F extends Family>(family: F, rows: RowClass = 1): readonly VariantOf<F>[] {
     const listed: readonly VariantOf<F>[] = this.#listed[family];
