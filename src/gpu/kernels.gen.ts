@@ -4153,7 +4153,7 @@ export const qkv_split = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "heads/qkv_split",
       "lib/head",

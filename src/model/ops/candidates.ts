@@ -4,10 +4,11 @@
 import { alignUp, ceilDiv } from "../../errors.ts";
 import type { Offer } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
-import type { GemmVariant, GemvVariant, PackedVariant, WideVariant } from "./linear.ts";
+import type { GemmVariant, PackedVariant, WideVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
 import {
   type DecodeVariant,
+  type GemvVariant,
   type PrefillVariant,
   type QkvNarrow,
   type QkvPacked,

@@ -12,8 +12,8 @@ import {
   subgroup,
   workgroup,
 } from "./candidates.ts";
-import type { GemmVariant, GemvVariant, RowsVariant } from "./linear.ts";
-import type { DecodeVariant, PrefillVariant, QkvRows, QkvUnpacked, QkvWhole } from "./variant.ts";
+import type { GemmVariant, RowsVariant } from "./linear.ts";
+import type { DecodeVariant, GemvVariant, PrefillVariant, QkvRows, QkvUnpacked, QkvWhole } from "./variant.ts";
 
 /** Of kernels on a quad of lanes. */
 const QUAD: Needs = { lanes: 4, threads: 4 };

@@ -1,9 +1,8 @@
-// What a kernel variant is, family by family, and the grids that follow from it. linear.ts has those of products.
+// What a kernel variant is, family by family, and the grids that follow from it. linear.ts has those of products of many rows.
 import { ceilDiv } from "../../errors.ts";
 import type { families } from "../../gpu/kernels.gen.ts";
 import type { Needs } from "../../gpu/offer.ts";
 import type { Grid } from "../../gpu/program.ts";
-import type { GemvVariant } from "./linear.ts";
 import type { RowClass } from "./rowclass.ts";
 
 /** What all variants have. Where it is listed, and before which others: candidates.ts. */
@@ -43,6 +42,19 @@ export function prefillGrid({ kernel, threads }: PrefillVariant, rows: number, h
   if (kernel === "attn_prefill_regs") return [ceilDiv(rows, 4 * threads), heads, 1];
   const tokens = Math.floor(threads / 2 / (heads / kvHeads));
   return [ceilDiv(rows, tokens), kvHeads, 1];
+}
+
+/** Products of few rows. */
+export interface GemvVariant extends Variant {
+  kernel: keyof typeof families.gemv;
+  /** Threads along N; gemv_deep has none. */
+  lanes: number;
+  /** Columns per thread, at most. */
+  columns: number;
+  /** Threads along K, at most. */
+  slices: number;
+  /** Values of K per inner step, at most. */
+  unit: number;
 }
 
 /** How heads of few rows are made. */

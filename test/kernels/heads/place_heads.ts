@@ -53,7 +53,10 @@ function make(seed: number, tiny = false) {
 
   const finish = (t: number, m: number) => {
     const { isQuery, isValue, owner } = roleOf(inputs, m);
-    const line = Float64Array.from(x.subarray(t * total * E, (t + 1) * total * E), (value, i) => value + BIAS * bias[i]!);
+    const line = Float64Array.from(
+      x.subarray(t * total * E, (t + 1) * total * E),
+      (value, i) => value + BIAS * bias[i]!,
+    );
     const head = line.subarray(m * E, (m + 1) * E);
     const rounded = BIAS * 2 ** -24 * largest(head);
     if (isValue) return { values: head, error: rounded };
