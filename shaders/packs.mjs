@@ -22,7 +22,8 @@ const KERNELS = {
   gemm_regs: "spare", // candidates that are measured, or a CPU adapter without subgroups
   attn_decode_sg: "spare",
   unpack: "spare",
-  place_heads: "spare", // a family whose norm covers all heads
+  qkv_split: "spare", // heads with norms, pages of 8 and 4 bits
+  place_heads: "spare", // the same, and a family whose norm covers all heads
   gather: "spare", // SwiftKV
   trim: "spare", // logits of several rows
   pack_block: "blocks", // weights of GGUF files

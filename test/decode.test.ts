@@ -4,10 +4,13 @@ import { globals } from "webgpu";
 import * as kernels from "../src/gpu/kernels.gen.ts";
 import { specialise } from "../src/gpu/specialise.ts";
 import { textOf } from "../src/gpu/text.ts";
+import { type Checkpoint, openCheckpoint } from "../src/io/checkpoint.ts";
+import { randomModel } from "../tools/shapes/file.ts";
+import { shapeNamed } from "../tools/shapes/shapes.ts";
 import { DEVICES } from "../tools/predict/devices.ts";
 import { factsOf } from "../tools/predict/facts.ts";
 import { openNamed } from "../tools/predict/open.ts";
-import { dispatchesOf, type Repeated } from "../tools/predict/paper.ts";
+import { dispatchesOf, type PaperOptions, type Repeated } from "../tools/predict/paper.ts";
 
 Object.assign(globalThis, globals);
 
@@ -17,20 +20,51 @@ const M4 = DEVICES.find(({ name }) => name === "M4 Pro")!; // subgroups of 32
 const perCore = ({ grid: [x, y, z] }: Repeated): number => (x * y * z) / 40;
 
 /** Dispatches of a token after prompts of these lengths. */
-async function decodeOf(shape: string, lengths: readonly number[]): Promise<(readonly Repeated[])[]> {
+async function decodeOf(
+  model: Checkpoint | string,
+  lengths: readonly number[],
+  options: Pick<PaperOptions, "kv" | "heads"> = { kv: "f16" },
+): Promise<(readonly Repeated[])[]> {
   const context = Math.max(...lengths) + 64;
-  const costs = await dispatchesOf(await openNamed(shape), factsOf(M4), lengths, { kv: "f16", context });
+  const checkpoint = typeof model === "string" ? await openNamed(model) : model;
+  const costs = await dispatchesOf(checkpoint, factsOf(M4), lengths, { ...options, context });
   return costs.map(({ decode }) => decode);
 }
 
 const count = (dispatches: readonly Repeated[]): number => dispatches.reduce((sum, each) => sum + each.count, 0);
 
+/** Heads, attention, output, gate·up, down, logits. */
+function expectBusy(dispatches: readonly Repeated[]): void {
+  const busy = dispatches.filter(({ kernel: { name } }) => /^(gemv|qkv|attn_decode)/.test(name));
+  expect(busy.length).toBeGreaterThanOrEqual(6);
+  for (const each of busy) expect(perCore(each), `${each.label}, ${each.kernel.name}`).toBeGreaterThanOrEqual(4);
+}
+
 for (const shape of ["smollm2-135m", "qwen2.5-0.5b", "llama-3.2-1b", "llama-3.2-3b"]) {
   test(`${shape}: a decoded token fills a GPU of 40 cores with every product and with attention`, async () => {
     const [dispatches] = await decodeOf(shape, [4096]);
-    const busy = dispatches!.filter(({ kernel: { name } }) => /^(gemv|qkv|attn_decode)/.test(name));
-    expect(busy.length).toBeGreaterThanOrEqual(6); // heads, attention, output, gate·up, down, logits
-    for (const each of busy) expect(perCore(each), `${each.label}, ${each.kernel.name}`).toBeGreaterThanOrEqual(4);
+    expectBusy(dispatches!);
+  });
+}
+
+/** Two layers of a shape, with few tokens: all that differs is how often a dispatch comes, and the logits. */
+const smallOf = (shape: string): Promise<Checkpoint> =>
+  openCheckpoint([randomModel({ ...shapeNamed(shape)!, layers: 2, vocabulary: 4096 })]);
+
+// Heads with norms, and pages of 8 and 4 bits.
+for (const [shape, kv] of [
+  ["qwen3-0.6b", "f16"],
+  ["smollm2-135m", "int8"],
+  ["llama-3.2-1b", "int4"],
+] as const) {
+  test(`${shape}, ${kv}: where heads are made in two dispatches, so does every product`, async () => {
+    const model = await smallOf(shape);
+    const [whole] = await decodeOf(model, [4096], { kv });
+    const [placed] = await decodeOf(model, [4096], { kv, heads: "placed deep 8·64" });
+    expectBusy(placed!);
+    const heads = whole!.find(({ kernel }) => kernel.name === "qkv_split")!;
+    expect(perCore(heads)).toBeLessThan(4); // still the default: by prediction faster on most GPUs
+    expect(count(placed!) - count(whole!)).toBe(heads.count);
   });
 }
 

@@ -1,4 +1,4 @@
-// place_heads — heads of a finished product, queries and keys normalised over all their heads and rotated, to q or into cache pages
+// place_heads — heads of a finished product (+ bias), normalised one by one or all together, rotated, to q or into cache pages
 //
 //   x        [T, heads, E]     f32    read        query heads, key heads, value heads
 //   vectors  [*]               f32    read        weights of the norm of queries, then of keys
@@ -8,13 +8,16 @@
 //   kv       [*]               u32    read_write
 //
 // dispatch  (heads, T, 1): one workgroup per head of one row
-// cost      bytes 4·T·(queries² + ownerHeads²)·E: latency bound
-// why       A norm over all heads needs the whole product first, so the product is a plain one and this follows. Every head
-//           adds up all squares of its kind: a few KiB from a cache, and no pass between.
+// cost      bytes 4·T·heads·E, of a norm over all heads 4·T·(queries² + ownerHeads²)·E: latency bound
+// why       What needs a whole head, or all of them, follows a plain product, whose workgroups are many and know a few
+//           columns each. A norm over all heads: every head adds up all squares of its kind, a few KiB from a cache, and no
+//           pass between.
 // uses      lib/head.wgsl lib/page_writer.wgsl lib/row_sum.wgsl
 
 override E: u32 = 64;        // head width, a multiple of 8
 override KV_BITS: u32 = 16;  // bits of a cached number: 32, 16, 8 or 4
+override BIAS: u32 = 0;      // 1: add bias
+override NORM: u32 = 2;      // RMS norm of queries and keys: 0 none, 1 of each head, 2 of all heads of a kind together
 override WG: u32 = 64;       // threads per workgroup, a power of two
 override LANES: u32 = WG;
 
@@ -22,17 +25,19 @@ struct Params {
   rowAt: u32,        // record of row 0
   heads: u32,        // heads of x
   queries: u32,      // query heads of x
-  ownerHeads: u32,   // key heads, and as many value heads
+  ownerHeads: u32,   // key heads of an owner, and as many value heads
   firstHead: u32,    // head of x that workgroup 0 takes
-  column: u32,       // the list of the first key head
+  column: u32,       // the list of the first owner's first head
   columns: u32,      // lists of a sequence
   listLength: u32,   // table entries of a list: its head, then pages
   tableAt: u32,      // first entry of the page table in `rows`
   arena: u32,        // number of the buffer bound as kv
-  queryNormAt: u32,  // in floats of `vectors`: [queries, E]
-  keyNormAt: u32,    // [ownerHeads, E]
-  width: u32,        // channels that count in a head; the others are padding, 0
+  biasAt: u32,       // in floats of `vectors`: [heads, E]
+  queryNormAt: u32,  // [E], or [queries, E] of a norm over all heads
+  keyNormAt: u32,    // [owners, E], or [owners, ownerHeads, E]
+  width: u32,        // channels that a head's squares are divided by: without padding, which is 0
   eps: f32,
+  queryTurns: u32,   // position in `rope` that position 0 of a query has: above 0 where queries have turns of their own
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -49,10 +54,19 @@ var<workgroup> finished: array<f32, E>;
 // What page_writer.wgsl reads.
 fn head_value(i: u32) -> f32 { return finished[i]; }
 
-// Factor of the norm over `count` heads that begin at x[at].
-fn norm_factor(at: u32, count: u32, lane: u32) -> f32 {
+// Number i of the row of x that begins at `line`, bias included.
+fn made(line: u32, i: u32) -> f32 {
+  if (BIAS == 1u) { return x[line + i] + vectors[params.biasAt + i]; }
+  return x[line + i];
+}
+
+// Factor of the norm over `count` heads, of which `first` is the first one.
+fn norm_factor(line: u32, first: u32, count: u32, lane: u32) -> f32 {
   var squares = 0.0;
-  for (var i = lane; i < count * E; i += WG) { squares += x[at + i] * x[at + i]; }
+  for (var i = lane; i < count * E; i += WG) {
+    let value = made(line, first * E + i);
+    squares += value * value;
+  }
   return inverseSqrt(row_sum(lane, squares) / f32(count * params.width) + params.eps);
 }
 
@@ -64,15 +78,18 @@ fn place_heads(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index
   let isValue = head.kind == VALUE;
   let row = rows[params.rowAt + wg.y];
   let line = wg.y * params.heads * E;
-  let first = select(params.queries, 0u, isQuery);  // head of x that its norm begins with
-  let count = select(params.ownerHeads, params.queries, isQuery);
-  let weightAt = select(params.keyNormAt, params.queryNormAt, isQuery) + (m - first) * E;
-  let factor = norm_factor(line + first * E, count, lane);
+  // Heads that are normalised together: of a norm of each head this one alone, with its owner's weights.
+  let group = select(params.ownerHeads, params.queries, isQuery);
+  let first = select(select(params.queries + 2u * head.owner * params.ownerHeads, 0u, isQuery), m, NORM == 1u);
+  let count = select(group, 1u, NORM == 1u);
+  let weightAt = select(params.keyNormAt + head.owner * count * E, params.queryNormAt, isQuery) + (m - first) * E;
+  var factor = 1.0;
+  if (NORM > 0u) { factor = norm_factor(line, first, count, lane); }
   for (var e = lane; e < E / 2u; e += WG) {
-    var pair = vec2f(x[line + m * E + e], x[line + m * E + E / 2u + e]);
+    var pair = vec2f(made(line, m * E + e), made(line, m * E + E / 2u + e));
     if (!isValue) {
-      pair *= factor * vec2f(vectors[weightAt + e], vectors[weightAt + E / 2u + e]);
-      let turn = rope[row.x * (E / 2u) + e];
+      if (NORM > 0u) { pair *= factor * vec2f(vectors[weightAt + e], vectors[weightAt + E / 2u + e]); }
+      let turn = rope[(row.x + select(0u, params.queryTurns, isQuery)) * (E / 2u) + e];
       pair = vec2f(pair.x * turn.x - pair.y * turn.y, pair.y * turn.x + pair.x * turn.y);
     }
     finished[e] = pair.x;

@@ -1,7 +1,7 @@
 // gemv_deep — y[m, n] = Σₖ W[n, k]·x[m, k] (+ bias, then epilogue); a workgroup has a few columns and lies along K
 //
 //   x       [M, K]            f32  read
-//   gamma   [K]               f32  read   RMSNorm weight; unused for NORM 0
+//   gamma   [K] …             f32  read   RMSNorm weight, and where columns differ in it another one; unused for NORM 0
 //   words   [K/·/4, stride]   vec4u read  four word rows side by side
 //   scales  [K/GROUP, stride] u32  read   f16 pairs (scale, minimum); unused for BITS 16 and 32
 //   bias    [N]               f32  read   unused for BIAS 0
@@ -20,6 +20,8 @@ const GROUP: u32 = 32;       // values that share a scale, 16 or 32
 override NORM: u32 = 0;      // 1: x is normalised with gamma
 override EPILOGUE: u32 = 0;  // 0 store, 1 add to y, 2 silu(gate)·up of interleaved columns, 3 gelu(gate)·up (both: COLS 8)
 override BIAS: u32 = 0;      // 1: add bias
+override LATER_FROM: u32 = 0;   // with LATER_GAMMA: the first column that has another RMSNorm weight, a multiple of COLS
+override LATER_GAMMA: u32 = 0;  // where that begins in `gamma`, a multiple of 4; 0: all columns have the first one
 const ROWS: u32 = 1;         // rows of x, at least params.rows
 const COLS: u32 = 4;         // columns of a workgroup: 2, 4 or 8
 const HALF = COLS;
@@ -54,7 +56,7 @@ fn finished(m: u32, c: u32, n: u32) -> f32 {
 @compute @workgroup_size(SLICES)
 fn gemv_deep(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) slice: u32) {
   let first = wg.x * COLS;
-  accumulate(Columns(first, first), params.depth, 0u, slice);
+  accumulate(Columns(first, first), params.depth, select(LATER_GAMMA / 4u, 0u, first < LATER_FROM), slice);
   gather(slice);
   for (var round = 0u; round < (SUMS + SLICES - 1u) / SLICES; round++) {
     let i = round * SLICES + slice;

@@ -1805,7 +1805,9 @@ export const gemv_deep = {
   "overrides": {
     "NORM": 0,
     "EPILOGUE": 0,
-    "BIAS": 0
+    "BIAS": 0,
+    "LATER_FROM": 0,
+    "LATER_GAMMA": 0
   },
   "tiles": {
     "SLICES": 64,
@@ -3270,7 +3272,7 @@ export const place_heads = {
   },
   "params": {
     "binding": 6,
-    "size": 56,
+    "size": 64,
     "fields": {
       "rowAt": {
         "offset": 0,
@@ -3312,27 +3314,37 @@ export const place_heads = {
         "offset": 36,
         "type": "u32"
       },
-      "queryNormAt": {
+      "biasAt": {
         "offset": 40,
         "type": "u32"
       },
-      "keyNormAt": {
+      "queryNormAt": {
         "offset": 44,
         "type": "u32"
       },
-      "width": {
+      "keyNormAt": {
         "offset": 48,
         "type": "u32"
       },
-      "eps": {
+      "width": {
         "offset": 52,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 56,
         "type": "f32"
+      },
+      "queryTurns": {
+        "offset": 60,
+        "type": "u32"
       }
     }
   },
   "overrides": {
     "E": 64,
     "KV_BITS": 16,
+    "BIAS": 0,
+    "NORM": 2,
     "WG": 64
   },
   "tiles": {},
@@ -4141,7 +4153,7 @@ export const qkv_split = {
   "features": [],
   "snippets": {},
   "code": {
-    "pack": "main",
+    "pack": "spare",
     "files": [
       "heads/qkv_split",
       "lib/head",

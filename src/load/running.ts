@@ -57,7 +57,6 @@ export async function assemble(
   const { kv: recipe, sequences, chunk, arenaBytes, reserve, int8Products } = settings;
   recipe.check(config);
   await recipe.load();
-  if (config.allHeadsNorm) await placing.load();
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
   const bounds = { context, rows: Math.min(chunk, context) + sequences - 1, sequences };
   const kv = recipe.resolve(kvModelOf(config), bounds);
@@ -68,6 +67,7 @@ export async function assemble(
     nameTrained(gpu, kv.systems, settings.trained, tensors);
   }
   const variants = await Variants.of(gpu, config, kv.written.bits);
+  if (config.allHeadsNorm || variants.placesHeads) await placing.load();
   const pictures = await picturesOf(gpu, config, weights, variants, bounds.rows);
   const int8 = int8Products ? await int8Of(gpu, config, variants, bounds.rows) : null;
   const options = { ...bounds, kv, arenaBytes, reserve, pictures, int8 };

@@ -14,11 +14,11 @@ import { MOST_CHUNK_SPLITS } from "./step.ts";
 /** Weights dequantised to f32 for a wide product, at most. */
 const DEQUANTISED_BYTES = 32 * 2 ** 20;
 
-/** `extra`: partials that systems add to each row and head. */
+/** `placedRows`: those whose heads a product and another dispatch make. `extra`: partials that systems add to each row and head. */
 export function allocate(
   gpu: Gpu,
   config: ModelConfig,
-  { rows, sequences, logitCount }: Model["limits"],
+  { rows, sequences, logitCount, placedRows }: Model["limits"] & { placedRows: number },
   cache: KvCache,
   spans: Spans,
   extra: number,
@@ -30,7 +30,7 @@ export function allocate(
     hidden: make("hidden", rows * D),
     query: make("query", rows * H * E),
     turnedQuery: hasBasis(cache) ? make("queries in a format's basis", rows * H * E) : gpu.unused,
-    heads: config.allHeadsNorm ? make("heads before their norms", rows * (H + 2 * config.kvHeads) * E) : gpu.unused,
+    heads: placedRows ? make("heads before their norms", placedRows * mostHeads(config, cache) * E) : gpu.unused,
     attended: make("attended", rows * H * E),
     trimmed: E === config.fileHeadWidth ? gpu.unused : make("attended, trimmed", rows * H * config.fileHeadWidth),
     made: config.norms === "before" ? gpu.unused : make("what a block made", rows * D),
@@ -50,6 +50,10 @@ export function allocate(
     ),
   };
 }
+
+/** Heads that a layer's projection makes, at most. */
+const mostHeads = ({ heads, kvHeads }: ModelConfig, { shape: { layout } }: KvCache): number =>
+  heads + 2 * kvHeads * Math.max(...layout.fills.map(({ count }) => count));
 
 const hasBasis = ({ arenas }: KvCache): boolean => arenas.some(({ format }) => !isWritten(format) && format.basis);
 

@@ -118,7 +118,7 @@ export interface Activations extends Scratch {
   query: GPUBuffer;
   /** [T, H, E]: the same in the basis of the sealed format, where it has one */
   turnedQuery: GPUBuffer;
-  /** [T, H + 2G, E]: heads before their norms, where these are over all heads */
+  /** [T, H + 2G·stores, E]: heads before their norms, where a product of its own makes them */
   heads: GPUBuffer;
   /** [T, H, E] */
   attended: GPUBuffer;

@@ -79,7 +79,10 @@ const gemmPart = (model: ModelContext, what: Linear, rows: RowClass): Part =>
 
 function decodingParts(model: ModelContext, layer: number): Part[] {
   const { spans, variants, config } = model;
-  const product = headsOf(model, layer);
+  const product = {
+    ...headsOf(model, layer),
+    range: model.weights.layers[layer]!.qkv.stores > 0 ? "all" : "queries",
+  } as const;
   const heads = config.allHeadsNorm
     ? gemvPart(model, plainProduct(model, product))
     : part(model, "qkvNarrow", qkvNarrowKey(product.qkv.matrix), 1, (variant) =>

@@ -70,7 +70,8 @@ export class Transformer implements Model {
     this.limits = { rows, sequences, logitCount, vocabulary };
     const spans = spansOf(rows, this.cache.windowRows, kv.streaming !== null);
     const cache = makeCache(gpu, config, options, recordsIn(spans));
-    const activations = allocate(gpu, config, this.limits, cache, spans, extraCount(kv.systems));
+    const placedRows = config.allHeadsNorm ? rows : variants.placesHeads ? MOST_NARROW : 0;
+    const activations = allocate(gpu, config, { ...this.limits, placedRows }, cache, spans, extraCount(kv.systems));
     this.#sampler = new Sampler(gpu, activations.logits, { rows: logitCount, sequences, vocabulary });
     const ropes = makeRopes(gpu, config, cache, this.cache.context);
     this.#model = {

@@ -8,9 +8,10 @@ export const VARIANTS = 32;
 
 /**
  * Everything of a kernel case but the grid. Constants come from `seed` modulo VARIANTS, the rest from `seed`. With a tile,
- * of a kernel for many rows, shapes are biased to its edges.
+ * of a kernel for many rows, shapes are biased to its edges. Columns from `later.from` on have a norm's weight of their own, which
+ * begins at `later.at`, beyond the largest K.
  */
-export function projection(seed: number, tiny: boolean, tile?: Tile) {
+export function projection(seed: number, tiny: boolean, tile?: Tile, later?: { from: number; at: number }) {
   const variant = seed % VARIANTS;
   const fixed = random(variant);
   const uniform = random(seed);
@@ -38,23 +39,24 @@ export function projection(seed: number, tiny: boolean, tile?: Tile) {
   const weights = randomMatrix(uniform, { bits: BITS, group: GROUP, columns, depth });
   const x = new Float32Array((rows + 1) * depth).fill(Number.NaN); // the row beyond must not be read
   x.set(floats(uniform, rows * depth, 10 ** pick(uniform, [-4, -1, 0])));
-  const gamma = floats(uniform, depth, 2);
+  const gamma = new Float32Array((later?.at ?? 0) + depth).fill(Number.NaN);
+  gamma.set(floats(uniform, depth, 2));
+  if (later) gamma.set(floats(uniform, depth, 2), later.at);
   const bias = floats(uniform, columns);
   const y = floats(uniform, rows * yStride);
   const want = new Float64Array(rows * yStride).fill(Number.NaN);
   let magnitude = 0;
   for (let m = 0; m < rows; m++) {
     const row = Float64Array.from(x.subarray(m * depth, (m + 1) * depth));
-    if (NORM) {
-      const scale = 1 / Math.sqrt(row.reduce((sum, value) => sum + value * value, 0) / depth + eps);
-      for (let k = 0; k < depth; k++) row[k]! *= scale * gamma[k]!;
-    }
+    const scale = 1 / Math.sqrt(row.reduce((sum, value) => sum + value * value, 0) / depth + eps);
     const sums = new Float64Array(columns);
     const sizes = new Float64Array(columns); // Σ|x·w|, where scale·q and minimum may cancel
     for (let n = 0; n < columns; n++) {
+      const gammaAt = later && n >= later.from ? later.at : 0;
       for (let k = 0; k < depth; k++) {
-        sums[n]! += row[k]! * weights.values[n * depth + k]!;
-        sizes[n]! += Math.abs(row[k]!) * (BITS <= 8 ? 2 ** BITS * 2 : 1);
+        const value = row[k]! * (NORM ? scale * gamma[gammaAt + k]! : 1);
+        sums[n]! += value * weights.values[n * depth + k]!;
+        sizes[n]! += Math.abs(value) * (BITS <= 8 ? 2 ** BITS * 2 : 1);
       }
       if (BIAS) sums[n]! += bias[n]!;
       if (BIAS) sizes[n]! += 1;

@@ -19,6 +19,31 @@ for (const name of ["llama3", "llama-head-20", "gemma3", "qwen2-swiftkv"]) {
   }
 }
 
+// Without qkv_split heads are made in two dispatches.
+const WITHOUT_SPLIT = { refused: [["qkv_split", {}]] } as { refused: [string, Record<string, number>][] };
+
+for (const name of ["qwen3", "qwen3-head-36", "gemma3", "qwen3-swiftkv"]) {
+  test(`${name}, heads in two dispatches: the tokens of the reference`, async ({ call }) => {
+    const { prompt, greedy } = readGolden(name);
+    const options = { kv: "f32", context: 128, chunk: 32, tune: "off" } as const;
+    const { tokens, kernels } = await call("asGpu", source(name), prompt, WITHOUT_SPLIT, options);
+    expect(tokens).toEqual([greedy.tokens.slice(0, 8)]);
+    expect(kernels).toContain("place_heads");
+  });
+}
+
+for (const kv of ["int8", "int4"] as const) {
+  test(`llama-swiftkv-g3, ${kv}: the same tokens in two dispatches as in one`, async ({ call }) => {
+    const { prompt } = readGolden("llama-swiftkv-g3");
+    const options = { kv, context: 128, chunk: 32, tune: "off" } as const;
+    const whole = await call("asGpu", source("llama-swiftkv-g3"), prompt, {}, options);
+    const placed = await call("asGpu", source("llama-swiftkv-g3"), prompt, WITHOUT_SPLIT, options);
+    expect(whole.kernels).toContain("qkv_split");
+    expect(placed.kernels).toContain("place_heads");
+    expect(placed.tokens).toEqual(whole.tokens);
+  });
+}
+
 test("all formats of the cache on 128 threads", async ({ call }) => {
   const { prompt, greedy } = readGolden("llama3");
   for (const kv of ["f16", "int8", "int4"] as const) {

@@ -71,6 +71,8 @@ const KERNELS: Readonly<Record<string, KernelFacts>> = {
   // Masked words are converted byte by byte: five instructions for four values.
   gemv_deep: { stream: "words", slots: (c) => 1.6 + 1 / of(c, "ROWS"), inFlight: columns, barriers: () => 3 },
   qkv_deep: { stream: "words", slots: (c) => 1.6 + 1 / of(c, "ROWS"), inFlight: columns, barriers: () => 4 },
+  // A row's record, then its turn and the entry of its page.
+  place_heads: { waits: () => 2, barriers: ({ constants: c }) => (of(c, "NORM") > 0 ? 3 + Math.log2(of(c, "WG")) : 1) },
   gemv_cols: { stream: "words", slots: (constants) => 2 + 1 / of(constants, "ROWS"), inFlight: columns },
   qkv_split: { stream: "words", slots: unpacking, inFlight: () => 2, barriers: () => 4 },
   qkv_cols: { stream: "words", slots: unpacking, inFlight: () => 2, barriers: () => 4 },

@@ -9,6 +9,7 @@ import { readShape } from "../../src/load/open.ts";
 import { assemble, assembleStudent } from "../../src/load/running.ts";
 import { checkOptions } from "../../src/load/settings.ts";
 import { GREEDY } from "../../src/model/model.ts";
+import { qkvNarrowKey } from "../../src/model/ops/variants.ts";
 import { nameWeights } from "../../src/model/names.ts";
 import { WeightLoader } from "../../src/model/weights/loader.ts";
 
@@ -25,7 +26,10 @@ export interface Costs {
   decode: readonly Repeated[];
 }
 
-export type PaperOptions = Pick<LoadOptions, "kv" | "swiftkv" | "context" | "chunk">;
+export interface PaperOptions extends Pick<LoadOptions, "kv" | "swiftkv" | "context" | "chunk"> {
+  /** The variant that makes heads of few rows, by its name; default: the first one. */
+  heads?: string | undefined;
+}
 
 /** Of the tokens after the first one, that many are run, and the last one counts: by then the engine is under way. */
 const DECODED = 4;
@@ -51,9 +55,11 @@ async function openOnPaper(checkpoint: Checkpoint, facts: DeviceFacts, options: 
   const { config, student } = await readShape(checkpoint, options);
   const loader = new WeightLoader(gpu, checkpoint, settings.weights);
   const weights = nameWeights(loader, config, layoutOf(config.layers, config.swiftkv));
-  const { transformer } = student
+  const { transformer, variants } = student
     ? await assembleStudent(gpu, { ...config, swiftkv: student }, weights, settings, null)
     : await assemble(gpu, config, weights, settings, loader);
+  for (const { qkv } of transformer.context.weights.layers)
+    if (options.heads) variants.choose(qkvNarrowKey(qkv.matrix), options.heads);
   await transformer.compile();
   return { gpu, engine: new TokenEngine(transformer) };
 }

@@ -12,9 +12,10 @@ import { boundBy, boundsOf, microsecondsOf, predict } from "./time.ts";
 
 const HELP = `npm run predict -- --model MODEL [options]
 
-  --model MODEL       smollm2-135m, qwen2.5-0.5b, llama-3.2-1b, llama-3.2-3b, a folder or a .gguf file
+  --model MODEL       smollm2-135m, qwen2.5-0.5b, qwen3-0.6b, llama-3.2-1b, llama-3.2-3b, a folder or a .gguf file
   --recipes LIST      separated by semicolons; default "f16;swiftkv=half;int8;kivi:bits=4;shadow"
   --lengths LIST      tokens of the prompt; default 128,512,1024,2048,4096,8192,16384,32768
+  --heads NAME        the kernel variant that makes heads of a decoded token, e.g. "placed deep 8·64"; default: the first one
   --device NAME       one of the table alone
   --kernels           with --device: what the dispatches of the longest prompt's last token, and of the shortest prompt, take
 Nothing is run: the engine's own dispatches are counted, and their time is worked out from data sheets (docs/performance.md).`;
@@ -23,6 +24,7 @@ const OPTIONS = {
   model: { type: "string" },
   recipes: { type: "string", default: "f16;swiftkv=half;int8;kivi:bits=4;shadow" },
   lengths: { type: "string", default: "128,512,1024,2048,4096,8192,16384,32768" },
+  heads: { type: "string" },
   device: { type: "string" },
   kernels: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
@@ -38,7 +40,8 @@ async function main(): Promise<void> {
   const devices = devicesOf(values.device);
   const { config } = await readConfig(checkpoint, false);
   for (const name of values.recipes.split(";")) {
-    const variant = variantOf(name.trim(), config.layers);
+    const { options, ...named } = variantOf(name.trim(), config.layers);
+    const variant = { ...named, options: { ...options, heads: values.heads } };
     const curves: Curve[] = [];
     for (const device of devices) curves.push(await curveOf(checkpoint, device, variant, lengths));
     console.log(table(`${checkpoint.name}, ${variant.name}`, curves));

@@ -83,12 +83,14 @@ function tensorsOf(shape: ModelShape): HeaderTensor[] {
             ["v", keys],
           ] as const)
         : [];
+    const norms = architecture === "qwen3" ? ["q", "k"] : [];
     return [
       vector("attn_norm.weight", D),
       matrix("attn_q", queries, D),
       matrix("attn_k", keys, D),
       matrix("attn_v", keys, D),
       ...biases.map(([name, length]) => vector(`attn_${name}.bias`, length)),
+      ...norms.map((name) => vector(`attn_${name}_norm.weight`, headWidth)),
       matrix("attn_output", D, queries),
       vector("ffn_norm.weight", D),
       matrix("ffn_gate", F, D),

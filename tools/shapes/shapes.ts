@@ -3,8 +3,8 @@
 
 export interface ModelShape {
   name: string;
-  /** As GGUF files call it; with qwen2 queries, keys and values have biases. */
-  architecture: "llama" | "qwen2";
+  /** As GGUF files call it; with qwen2 queries, keys and values have biases, with qwen3 heads of queries and keys have norms. */
+  architecture: "llama" | "qwen2" | "qwen3";
   hiddenSize: number;
   intermediateSize: number;
   layers: number;
@@ -38,6 +38,18 @@ export const SHAPES: readonly ModelShape[] = [
     heads: 14,
     kvHeads: 2,
     headWidth: 64,
+    vocabulary: 151936,
+    ropeBase: 1000000,
+  },
+  {
+    name: "qwen3-0.6b",
+    architecture: "qwen3",
+    hiddenSize: 1024,
+    intermediateSize: 3072,
+    layers: 28,
+    heads: 16,
+    kvHeads: 8,
+    headWidth: 128,
     vocabulary: 151936,
     ropeBase: 1000000,
   },

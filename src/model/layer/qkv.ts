@@ -6,36 +6,29 @@ import { families, qkv_packed, qkv_regs } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import { columnOf } from "../../kv/layout.ts";
 import { Later } from "../../later.ts";
-import type { ModelConfig } from "../config.ts";
 import type { ModelContext } from "../context.ts";
 import { deepColumns, deepSlices } from "../ops/deep.ts";
-import { unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
+import { gemv, unitOf, unlessEmpty, dequantiseSlice, weightBytes } from "../ops/linear.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
-import { type QkvNarrow, type QkvPacked, qkvRegsGrid, qkvSlices, type QkvWide } from "../ops/variant.ts";
+import { type QkvNarrow, type QkvPacked, qkvRegsGrid, qkvSlices, type QkvWide, type QkvWhole } from "../ops/variant.ts";
 import { using } from "../ops/variants.ts";
 import { type Matrix, wholeOf } from "../weights/matrix.ts";
 import { linear } from "./products.ts";
-import { type HeadRun, type QkvProduct, runsOf } from "./runs.ts";
+import { headEpsilon, type HeadRun, labelOf, type QkvProduct, runsOf } from "./runs.ts";
 
-/** For families whose norm covers all heads: loaded before a model of one is made. */
+/** For heads that a plain product makes, and another dispatch finishes: loaded before a model that may have such is made. */
 export const placing = new Later(() => import("./place.ts"));
 
 /** Of up to `rows` rows: few of them are bound by weight bytes, many by arithmetic. */
 export function projectQkv(model: ModelContext, rows: RowClass, product: QkvProduct): AnyDispatch<Sizes>[] {
   if (model.config.allHeadsNorm)
-    return [
-      ...linear(model, rows, placing.now.plainProduct(model, product)),
-      ...placing.now.placeHeads(model, product),
-    ];
+    return placing.now.projectPlaced(model, product, (plain) => linear(model, rows, plain));
   const { matrix } = product.qkv;
   return isNarrow(rows)
     ? using("qkvNarrow", model.variants.qkvNarrow(matrix), (variant) => projectNarrow(model, product, rows, variant))
     : using("qkvWide", model.variants.qkvWide(matrix, rows), (variant) => projectWide(model, product, variant));
 }
-
-const headEpsilon = ({ normEpsilon, fileHeadWidth, headWidth }: ModelConfig): number =>
-  (normEpsilon * fileHeadWidth) / headWidth;
 
 /** Constants, parameters and buffers that all four kernels have. */
 function shared(
@@ -79,13 +72,6 @@ function shared(
   };
 }
 
-/** "qkv", "q" or "kv", and how many stores are filled where there are several. */
-function labelOf({ layer, qkv: { stores }, range, store }: QkvProduct): string {
-  if (store !== undefined) return `layer ${layer} kv of store ${store}`;
-  const heads = range === "queries" || stores === 0 ? "q" : range === "keysValues" ? "kv" : "qkv";
-  return `layer ${layer} ${heads}${stores > 1 && heads !== "q" ? ` of ${stores} stores` : ""}`;
-}
-
 /** The columns of a matrix that a run of heads reads, for its bytes. */
 const columnsOf = (matrix: Matrix, columns: number): Matrix => ({ ...matrix, columns });
 
@@ -95,6 +81,8 @@ export function projectNarrow(
   tileRows: number,
   variant: QkvNarrow,
 ): AnyDispatch<Sizes>[] {
+  if (variant.kernel === "place_heads")
+    return placing.now.projectPlaced(model, product, (plain) => gemv(model.gpu, plain, tileRows, variant.gemv));
   const { matrix } = product.qkv;
   const own = packedOf(product.qkv);
   const { headWidth: E } = model.config;
@@ -116,7 +104,7 @@ export function projectNarrow(
 
 /** Constants of a kernel for few rows, and workgroups of a head. */
 function narrowShape(
-  variant: QkvNarrow,
+  variant: QkvWhole,
   matrix: Matrix,
   { HEAD_NORM, ...shape }: { E: number; HEAD_NORM: number; KV_BITS: number; BIAS: number },
   { heads, rows }: { heads: number; rows: number },

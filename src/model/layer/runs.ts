@@ -1,6 +1,7 @@
 // Which heads of a projection one dispatch makes, and where they go.
 import { assert } from "../../errors.ts";
 import type { Arena } from "../../kv/arena.ts";
+import type { ModelConfig } from "../config.ts";
 import type { ModelContext, QkvProjection } from "../context.ts";
 import { isNarrow, type RowClass } from "../ops/rowclass.ts";
 import type { Sizes } from "../ops/sizes.ts";
@@ -20,6 +21,17 @@ export interface QkvProduct {
   /** Its rows; default: the residual stream. */
   input?: GPUBuffer;
 }
+
+/** "qkv", "q" or "kv", and how many stores are filled where there are several. */
+export function labelOf({ layer, qkv: { stores }, range, store }: QkvProduct): string {
+  if (store !== undefined) return `layer ${layer} kv of store ${store}`;
+  const heads = range === "queries" || stores === 0 ? "q" : range === "keysValues" ? "kv" : "qkv";
+  return `layer ${layer} ${heads}${stores > 1 && heads !== "q" ? ` of ${stores} stores` : ""}`;
+}
+
+/** Of the norm of a padded head, whose squares are divided by more channels than there are. */
+export const headEpsilon = ({ normEpsilon, fileHeadWidth, headWidth }: ModelConfig): number =>
+  (normEpsilon * fileHeadWidth) / headWidth;
 
 /** Consecutive heads of a projection that one dispatch makes, the arena that it writes, and how they are turned. */
 export interface HeadRun {

@@ -4,14 +4,17 @@
 import { alignUp, ceilDiv } from "../../errors.ts";
 import type { Offer } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
-import type { GemmVariant, GemvVariant, PackedVariant, WideVariant } from "./linear.ts";
+import type { GemmVariant, PackedVariant, WideVariant } from "./linear.ts";
 import { MOST_NARROW } from "./rowclass.ts";
 import {
   type DecodeVariant,
+  type GemvVariant,
   type PrefillVariant,
   type QkvNarrow,
   type QkvPacked,
+  type QkvPlaced,
   qkvSlices,
+  type QkvWhole,
   type QkvWide,
   vectorLanes,
 } from "./variant.ts";
@@ -144,8 +147,8 @@ function vectors(lanes: number, { heads, kvHeads, headWidth: E }: ModelConfig, k
   return [made(4), made(2), made(1)];
 }
 
-export const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig): QkvNarrow => {
-  const variant: QkvNarrow = {
+export const qkvSplit = (threads: number, unit: number, { headWidth: E }: ModelConfig): QkvWhole => {
+  const variant: QkvWhole = {
     name: `split ${threads}·${unit}`,
     needs: { threads },
     kernel: "qkv_split",
@@ -170,12 +173,19 @@ const qkvPacked = (
     rows,
   };
 };
-const qkvDeep = (threads: number): QkvNarrow => ({
+const qkvDeep = (threads: number): QkvWhole => ({
   name: `deep ${threads}`,
   needs: { threads, workgroupBytes: 16384 },
   kernel: "qkv_deep",
   unit: 32,
   threads,
+});
+
+const qkvPlaced = (gemv: GemvVariant): QkvPlaced => ({
+  name: `placed ${gemv.name}`,
+  needs: gemv.needs,
+  kernel: "place_heads",
+  gemv,
 });
 
 /** A tile that every adapter has the threads and memory for. */
@@ -194,12 +204,14 @@ const qkvTiles = (config: ModelConfig): QkvPacked[] =>
 
 /** A GPU: coalesced loads, tiles in workgroup memory, subgroups where offered. */
 export function hardwareCandidates({ lanes }: Offer, config: ModelConfig, kvBits: number): Candidates {
+  const whole = config.headNorm || kvBits < 16; // what qkv_deep does not know
   return {
     qkvNarrow: [
-      ...(config.headNorm || kvBits < 16 ? [] : [qkvDeep(64), qkvDeep(128)]), // these know no whole head
+      ...(whole ? [] : [qkvDeep(64), qkvDeep(128)]),
       qkvSplit(256, 16, config),
       qkvSplit(128, 16, config),
       qkvSplit(256, 32, config),
+      ...(whole ? [qkvPlaced(deep(8, 64))] : []),
     ],
     qkvWide: qkvTiles(config),
     gemv: [deep(8, 64), deep(4, 64), deep(8, 128), split(8, 16), split(8, 32), split(16, 16)],

@@ -7,7 +7,7 @@ import { families, gemm_packed, rmsnorm, unpack } from "../../gpu/kernels.gen.ts
 import { type AnyDispatch, dispatch, type Grid } from "../../gpu/program.ts";
 import { deepColumns, deepSlices } from "./deep.ts";
 import type { Sizes } from "./sizes.ts";
-import type { Variant } from "./variant.ts";
+import type { GemvVariant, Variant } from "./variant.ts";
 import { type Matrix, pieceAt, type PieceRange, piecesOf, rangesOf, type Vector } from "../weights/matrix.ts";
 
 type Dispatches = AnyDispatch<Sizes>[];
@@ -49,18 +49,6 @@ export function from(bound: Bindable, floats: number): Bindable {
 }
 
 // ---- decode: a few rows, bound by weight bytes ----
-
-export interface GemvVariant extends Variant {
-  kernel: keyof typeof families.gemv;
-  /** Threads along N; gemv_deep has none. */
-  lanes: number;
-  /** Columns per thread, at most. */
-  columns: number;
-  /** Threads along K, at most. */
-  slices: number;
-  /** Values of K per inner step, at most. */
-  unit: number;
-}
 
 /** What a variant makes of a product: constants of its own, and workgroups. */
 function shapeOf(

@@ -12,8 +12,8 @@ import {
   subgroup,
   workgroup,
 } from "./candidates.ts";
-import type { GemmVariant, GemvVariant, RowsVariant } from "./linear.ts";
-import type { DecodeVariant, PrefillVariant, QkvNarrow, QkvRows, QkvUnpacked } from "./variant.ts";
+import type { GemmVariant, RowsVariant } from "./linear.ts";
+import type { DecodeVariant, GemvVariant, PrefillVariant, QkvRows, QkvUnpacked, QkvWhole } from "./variant.ts";
 
 /** Of kernels on a quad of lanes. */
 const QUAD: Needs = { lanes: 4, threads: 4 };
@@ -35,7 +35,7 @@ const quads: GemmVariant = {
   constants: { WG: 4 },
   tile: [16, 16],
 };
-const qkvCols: QkvNarrow = { name: "cols", needs: QUAD, kernel: "qkv_cols", unit: 32, threads: 4 };
+const qkvCols: QkvWhole = { name: "cols", needs: QUAD, kernel: "qkv_cols", unit: 32, threads: 4 };
 const qkvQuads: QkvUnpacked = { name: "quads 16", needs: QUAD, kernel: "qkv_regs" };
 
 /** Up to SHORT_ROWS rows. */

@@ -1,4 +1,4 @@
-// What a kernel variant is, family by family, and the grids that follow from it. linear.ts has those of products.
+// What a kernel variant is, family by family, and the grids that follow from it. linear.ts has those of products of many rows.
 import { ceilDiv } from "../../errors.ts";
 import type { families } from "../../gpu/kernels.gen.ts";
 import type { Needs } from "../../gpu/offer.ts";
@@ -44,13 +44,35 @@ export function prefillGrid({ kernel, threads }: PrefillVariant, rows: number, h
   return [ceilDiv(rows, tokens), kvHeads, 1];
 }
 
-/** Heads of few rows: weights dequantised in the kernel. */
-export interface QkvNarrow extends Variant {
+/** Products of few rows. */
+export interface GemvVariant extends Variant {
+  kernel: keyof typeof families.gemv;
+  /** Threads along N; gemv_deep has none. */
+  lanes: number;
+  /** Columns per thread, at most. */
+  columns: number;
+  /** Threads along K, at most. */
+  slices: number;
+  /** Values of K per inner step, at most. */
+  unit: number;
+}
+
+/** How heads of few rows are made. */
+export type QkvNarrow = QkvWhole | QkvPlaced;
+
+/** In one dispatch: weights dequantised in the kernel. */
+export interface QkvWhole extends Variant {
   kernel: keyof typeof families.qkv_narrow;
   /** Values of K per inner step, at most. */
   unit: number;
   /** Threads of a workgroup, at most. */
   threads: number;
+}
+
+/** A product whose workgroups have a few columns each, then what needs whole heads. */
+export interface QkvPlaced extends Variant {
+  kernel: "place_heads";
+  gemv: GemvVariant;
 }
 
 /** How heads of many rows are made. */
@@ -67,7 +89,7 @@ export interface QkvPacked extends Variant {
 /** Row by row, as those of a decoded token are, all rows in one dispatch. */
 export interface QkvRows extends Variant {
   kernel: "qkv_cols";
-  narrow: QkvNarrow;
+  narrow: QkvWhole;
 }
 
 /** Weights dequantised to f32 before. */
@@ -76,7 +98,7 @@ export interface QkvUnpacked extends Variant {
 }
 
 /** Threads along K of qkv_split: what is left of a workgroup's threads and of 16 KiB of its memory. */
-export const qkvSlices = ({ threads }: QkvNarrow, E: number, rows: number): number =>
+export const qkvSlices = ({ threads }: QkvWhole, E: number, rows: number): number =>
   Math.max(1, Math.min(Math.floor(threads / (E / 2)), Math.floor(4096 / (rows * (E + 1)))));
 
 /** Workgroups of qkv_regs that are enough to balance a CPU adapter; each takes several heads, and norms its rows once. */

@@ -6,9 +6,9 @@ import { type AnyDispatch, RefusedVariant } from "../../gpu/program.ts";
 import { type Offer, offers } from "../../gpu/offer.ts";
 import type { ModelConfig } from "../config.ts";
 import { type Candidates, hardwareCandidates } from "./candidates.ts";
-import type { GemmVariant, GemvVariant, Linear, WideVariant } from "./linear.ts";
+import type { GemmVariant, Linear, WideVariant } from "./linear.ts";
 import { nameOf, type RowClass } from "./rowclass.ts";
-import type { DecodeVariant, PrefillVariant, QkvNarrow, QkvWide, Variant } from "./variant.ts";
+import type { DecodeVariant, GemvVariant, PrefillVariant, QkvNarrow, QkvWide, Variant } from "./variant.ts";
 import type { Matrix } from "../weights/matrix.ts";
 
 /** A product's family, shape and row class: what a measurement holds for. */
@@ -88,6 +88,11 @@ export class Variants {
     if (!(error instanceof RefusedVariant)) return false;
     this.refuse(error.variant.family, error.variant.name);
     return true;
+  }
+
+  /** Whether heads of few rows may be made in two dispatches (layer/place.ts). */
+  get placesHeads(): boolean {
+    return this.#listed.qkvNarrow.some(({ kernel }) => kernel === "place_heads");
   }
 
   /** What there is to choose from; the first one is the default. Throws UnsupportedError where nothing is left. */

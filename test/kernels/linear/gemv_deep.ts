@@ -14,9 +14,13 @@ function seedOf(at: number): number {
   return list[i % list.length]! + VARIANTS * Math.floor(i / list.length);
 }
 
+/** Of the first set of constants columns differ in the weight of the norm. */
+const LATER = { from: 8, at: 1024 };
+
 function make(at: number, tiny = false) {
   const seed = seedOf(at);
-  const { constants, columns, label, ...rest } = projection(seed, tiny);
+  const later = seed % VARIANTS === 0 && !tiny ? LATER : undefined;
+  const { constants, columns, label, ...rest } = projection(seed, tiny, undefined, later);
   const { UNIT: _, ...own } = constants; // this kernel's follows from GROUP
   const gated = own.EPILOGUE >= 2;
   const variant = seed % VARIANTS;
@@ -27,7 +31,7 @@ function make(at: number, tiny = false) {
   return {
     ...rest,
     label: `${label} COLS ${COLS} SLICES ${SLICES}`,
-    constants: { ...own, COLS, SLICES },
+    constants: { ...own, COLS, SLICES, LATER_FROM: later?.from ?? 0, LATER_GAMMA: later?.at ?? 0 },
     grid: [ceilDiv(columns, COLS), 1, 1] as const,
   };
 }
@@ -42,6 +46,7 @@ export default spec({
     ["missing barrier", "workgroupBarrier();", ""],
     ["norm of the first slices only", "whole(SUMS + m)", "sums[(SUMS + m) * SLICES]"],
     ["a thread's first words only", "let four = slice + (left - 1u) * SLICES;", "let four = slice;"],
+    ["one weight of the norm for all columns", "select(LATER_GAMMA / 4u, 0u, first < LATER_FROM)", "0u"],
     ["even inputs for odd weights", "vec4f(a.yw, b.yw)", "vec4f(a.xz, b.xz)"],
   ],
 });
