@@ -21,7 +21,13 @@ export interface Counts {
 }
 
 /** Features used where present; nothing depends on them alone. Some are newer than the types of this browser's interface. */
-const WANTED_FEATURES = ["subgroups", "subgroup-size-control", "shader-f16", "timestamp-query"] as GPUFeatureName[];
+const WANTED_FEATURES = [
+  "subgroups",
+  "subgroup-size-control",
+  "shader-f16",
+  "timestamp-query",
+  "chromium-experimental-subgroup-matrix",
+] as GPUFeatureName[];
 const WANTED_LIMITS = [
   "maxStorageBufferBindingSize",
   "maxBufferSize",
