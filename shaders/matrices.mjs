@@ -1,14 +1,14 @@
-// A kernel on subgroup matrices in a form that wgsl_reflect, which knows none, can read and run: each memory access stays, what
-// is computed does not. Every lane of a subgroup reads all of a matrix, which is more than it does, and writes its own share of
-// one, so that no two lanes of a subgroup write the same element.
+// A kernel on subgroup matrices, as it is written or minified, in a form that wgsl_reflect, which knows none, can read and run:
+// each memory access stays, what is computed does not. Every lane of a subgroup reads all of a matrix, which is more than it does,
+// and writes its own share of one, so that no two lanes of a subgroup write the same element.
 
-const ALIAS = /^alias (\w+) = subgroup_matrix_\w+<\w+, (\w+), (\w+)>;$/gm;
-const LOAD = /subgroupMatrixLoad<(\w+), (row|col)_major>\(&(\w+), /g;
-const STORE = /subgroupMatrixStore<row_major>\(&(\w+), (.*), (\w+\[i\]\[j\]), (\w+)\);/g;
+const ALIAS = /^alias (\w+) ?= ?subgroup_matrix_\w+<\w+, ?(\w+), ?(\w+)>;$/gm;
+const LOAD = /subgroupMatrixLoad<(\w+), ?(row|col)_major>\(&(\w+), ?/g;
+const STORE = /subgroupMatrixStore<row_major>\(&(\w+), ?([^;]*), ?\w+\[i\]\[j\], ?(\w+)\);/g;
 
 /** Elements of a line of an array of vec4 or of numbers: what a matrix of `width` inputs covers of it. */
 const lengthOf = (code, array, width) =>
-  new RegExp(`${array}: array<(Staged|vec4f),`).test(code) ? `${width} / 4u` : width;
+  new RegExp(`${array}: ?array<(Staged|vec4f),`).test(code) ? `${width} / 4u` : width;
 
 /** Reads an array's lines, from element `at` on. */
 function reader(code, shapes, [, type, major, array]) {
@@ -41,14 +41,14 @@ export function withoutMatrices(code) {
     ...[...code.matchAll(LOAD)].map((load) => reader(code, shapes, load)),
     ...[...code.matchAll(STORE)].map((store) => writer(sums, store)),
   ]);
-  const [, block] = /@builtin\(subgroup_id\) (\w+): u32/.exec(code);
+  const [, block] = /@builtin\(subgroup_id\) ?(\w+): ?u32/.exec(code);
   const text = code
     .replace(/^enable chromium_experimental_subgroup_matrix;/m, "")
     .replace(ALIAS, "alias $1 = f32;")
     .replace(LOAD, "read_$3(")
-    .replace(STORE, "write_$1($2, $4, thread % LANES);")
+    .replace(STORE, "write_$1($2, $3, thread % LANES);")
     .replaceAll("subgroupMatrixMultiplyAccumulate(", "multiplied(")
-    .replace(/,\s*@builtin\(subgroup_id\) \w+: u32/, "")
+    .replace(/,\s*@builtin\(subgroup_id\) ?\w+: ?u32/, "")
     .replace(/@compute[^{]*\{/, (entry) => `${entry}\n  let ${block} = thread / LANES;`);
   return `${text}\n${functions.join("\n\n")}\n`;
 }
