@@ -168,7 +168,10 @@ export type ConvertOptions = Pick<
   LoadOptions,
   "student" | "trained" | "keep" | "token" | "sha256" | "tune" | "signal"
 > &
-  Pick<LoadOptions, "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes" | "int8Products" | "matrixProducts"> &
+  Pick<
+    LoadOptions,
+    "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes" | "int8Products" | "matrixProducts"
+  > &
   CalibrateOptions;
 
 /** A part of a file of a checkpoint. The parts of a file come one after another, and files one after another. */

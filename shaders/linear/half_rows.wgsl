@@ -9,7 +9,7 @@
 // cost      bytes T·K·6, with the second look at x 10: memory bound
 // why       gemm_matrix reads a row once for each 64 columns, so it is rounded once, before. The residual stream may be too large
 //           for f16 and gated products too small. A row's largest value comes to lie between 2^14 and 2^15: nothing overflows,
-//           what is at least 2^-29 of it keeps 11 bits, and scaling itself is exact. RMSNorm: the factor leaves the sum.
+//           what is at least 2^-28 of it keeps 11 bits, and scaling itself is exact. RMSNorm: the factor leaves the sum.
 
 override WG: u32 = 64;   // threads, a power of two
 override NORM: u32 = 0;  // 1: x is normalised with gamma

@@ -77,7 +77,9 @@ const entryOf = (code: string): string => /@compute[^{]*?fn (\w+)/.exec(code)![1
 export async function races({ kernel }: KernelSpec, test: KernelCase, given?: string): Promise<string[]> {
   const code = given ?? (await textOf(kernel));
   const values = test.constants as Readonly<Record<string, number>>;
-  const text = constantsFirst(inlined(bake(withTiles({ ...kernel, code: alone(withoutMatrices(code)) }, values), values)));
+  const text = constantsFirst(
+    inlined(bake(withTiles({ ...kernel, code: alone(withoutMatrices(code)) }, values), values)),
+  );
   const group: Record<number, unknown> = {};
   for (const [name, { binding }] of Object.entries(kernel.bindings)) group[binding] = test.buffers[name]!.slice();
   if (kernel.params) {
