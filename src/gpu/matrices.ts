@@ -1,9 +1,8 @@
-// Subgroup matrices, an experiment of Chromium's: which an adapter offers, and which of them the engine's kernel takes.
+// Subgroup matrices, an experiment of Chromium's: which an adapter offers, and which of them the engine's kernel takes. A part of
+// what it offers (offer.ts) that is fetched where it is asked for.
 import { Gpu } from "./device.ts";
-import { Kernel, type KernelSource } from "./kernel.ts";
+import { compiledText, Kernel, type KernelSource } from "./kernel.ts";
 import { fixesLanes, offerOf } from "./offer.ts";
-import { specialise } from "./specialise.ts";
-import { textOf } from "./text.ts";
 
 /** What a device may be asked for, where the adapter has it. */
 const FEATURE = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
@@ -68,7 +67,7 @@ export async function isCompiled(
   source: KernelSource,
   constants: Readonly<Record<string, number>>,
 ): Promise<boolean> {
-  const code = await specialise({ ...source, code: await textOf(source) }, constants);
+  const code = await compiledText(device, source, constants);
   device.pushErrorScope("validation"); // else the device reports the text as a fault
   device.createShaderModule({ label: source.name, code });
   if (await device.popErrorScope()) return false;

@@ -26,13 +26,18 @@ export interface MatrixTile {
   constants: Readonly<Record<"M" | "N" | "D" | "HALF" | "LANES" | "SX" | "SY" | "TM" | "TN" | "BK", number>>;
 }
 
+/** Subgroups along columns and rows of a tile of so many rows, and the matrices that each of them has then. */
+const gridsOf = ({ M, N, LANES }: MatrixShape, rows: number) =>
+  [1, 2, 4, 8, 16, 32].map((SX) => {
+    const SY = THREADS / LANES / SX;
+    return { SX, SY, TM: rows / SY / M, TN: COLUMNS / SX / N };
+  });
+
 /** A tile of so many rows. Subgroups lie so that their parts are nearly square; null where these are no whole matrices. */
 export function matrixTile(shape: MatrixShape, rows: number): MatrixTile | null {
-  const { M, N, D, HALF, LANES } = shape;
+  const { M, N, D, HALF } = shape;
   const BK = HALF ? 32 : 16;
-  const subgroups = THREADS / LANES;
-  const grids = [1, 2, 4, 8, 16, 32].map((SX) => ({ SX, SY: subgroups / SX, TM: (rows * SX) / subgroups / M, TN: COLUMNS / SX / N })); // prettier-ignore
-  const [grid] = grids
+  const [grid] = gridsOf(shape, rows)
     .filter(({ SY, TM, TN }) => [SY, TM, TN, BK / D, D / 4].every((count) => Number.isInteger(count) && count > 0))
     .toSorted((a, b) => a.TM * M + a.TN * N - (b.TM * M + b.TN * N));
   if (!grid) return null;
