@@ -19,6 +19,8 @@ const KERNELS = {
   gemm_tile: "tiles",
   gemm_int8: "int8", // prompts with int8Products
   quantise_rows: "int8",
+  gemm_matrix: "matrix", // prompts with matrixProducts
+  half_rows: "matrix",
   gemm_regs: "spare", // candidates that are measured, or a CPU adapter without subgroups
   attn_decode_sg: "spare",
   unpack: "spare",

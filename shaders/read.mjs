@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 // The bare name resolves to a CommonJS file inside a "type": "module" package and fails in Node.
 import { ResourceType, WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
+import { withoutMatrices } from "./matrices.mjs";
 import { packOf } from "./packs.mjs";
 
 const SHADERS = new URL("./", import.meta.url);
@@ -107,7 +108,7 @@ function resources(name, reflect, entry) {
 
 /** One kernel as a plain object. Throws on anything the conventions forbid. */
 export function describe(name, { code, snippets = {} }) {
-  const reflect = new WgslReflect(code);
+  const reflect = new WgslReflect(withoutMatrices(code));
   const [entry, ...others] = reflect.entry.compute;
   if (others.length > 0 || entry?.name !== name) {
     const found = reflect.entry.compute.map((f) => f.name);
@@ -121,7 +122,8 @@ export function describe(name, { code, snippets = {} }) {
     overrides: numbers(code, /^override\s+(\w+)\s*:\s*\w+\s*=\s*(\d[\w.]*?|true|false)u?\s*;/gm),
     // `const NAME: u32 = 4;` register tile sizes, rewritten in the text: an override cannot size a function-scope array
     tiles: numbers(code, /^const\s+(\w+)\s*:\s*u32\s*=\s*(\d+)u?\s*;/gm),
-    features: [...code.matchAll(/^enable\s+(\w+)\s*;/gm)].map(([, feature]) => feature),
+    // as a device names them
+    features: [...code.matchAll(/^enable\s+(\w+)\s*;/gm)].map(([, feature]) => feature.replaceAll("_", "-")),
     // files of `code` that withSnippet (src/gpu/text.ts) replaces, by the name of what they are
     snippets,
     code,

@@ -140,6 +140,13 @@ export interface LoadOptions {
    */
   int8Products?: boolean;
   /**
+   * Reads prompts by subgroup matrices, where the browser offers them (Chromium's experiment, behind a flag): rows and weights as
+   * f16 with sums in f32, by the instructions that GPUs have for small matrices. For weights of 16 bits or fewer, and for the
+   * same products as `int8Products`, which stands back where both are asked for. What it costs: docs/quality.md. Where it is not
+   * offered nothing changes; `stats().variants` says what is so. Default false.
+   */
+  matrixProducts?: boolean;
+  /**
    * Whether files from other origins are kept in this browser, so that the next load needs no network (default). `false`
    * neither looks there nor leaves anything.
    */
@@ -161,7 +168,10 @@ export type ConvertOptions = Pick<
   LoadOptions,
   "student" | "trained" | "keep" | "token" | "sha256" | "tune" | "signal"
 > &
-  Pick<LoadOptions, "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes" | "int8Products"> &
+  Pick<
+    LoadOptions,
+    "kv" | "context" | "reserve" | "chunk" | "sequences" | "arenaBytes" | "int8Products" | "matrixProducts"
+  > &
   CalibrateOptions;
 
 /** A part of a file of a checkpoint. The parts of a file come one after another, and files one after another. */

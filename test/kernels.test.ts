@@ -7,6 +7,9 @@ import { test } from "./page.ts";
 
 test.describe.configure({ mode: "parallel" });
 
+/** What CI's adapter lacks: cases of kernels that need it run under Dawn in Node alone (docs/kernels.md). */
+const LACKING = "chromium-experimental-subgroup-matrix";
+
 test("every shader has a test of 40 cases or more and three mutants", () => {
   const shaders = kernelsOf(readShaders()).map(({ name }) => name);
   expect(specs.map(({ kernel }) => kernel.name).sort()).toEqual(shaders);
@@ -21,10 +24,11 @@ test("sampling as a whole: frequencies, seeds, penalties", async ({ call }) => {
 });
 
 for (const spec of allSpecs) {
-  const { name } = spec.kernel;
-  test(`${name}: equals the float64 reference; mutants are caught`, async ({ call }) => {
-    expect(await call("kernel", name)).toEqual([]);
-  });
+  const { name, features } = spec.kernel;
+  if (!features.includes(LACKING))
+    test(`${name}: equals the float64 reference; mutants are caught`, async ({ call }) => {
+      expect(await call("kernel", name)).toEqual([]);
+    });
   if (typeof spec.race === "string") continue;
   const race = spec.race;
   test(`${name}: no data race`, async () => {

@@ -140,6 +140,7 @@ function loadDense({ source, kv, frontiers, newTokens, signal, ...asked }: Asked
     tune: "wait",
     swiftkv: false,
     int8Products: asked.int8Products ?? false,
+    matrixProducts: asked.matrixProducts ?? false,
     ...(context === undefined ? {} : { context }),
     ...(signal ? { signal } : {}),
     onProgress: (progress) => report(loading(progress)),

@@ -30,6 +30,7 @@ export interface BenchOptions {
   context?: number;
   /** As for `load`. Default false. */
   int8Products?: boolean;
+  matrixProducts?: boolean;
   /** Whether to time kernels one by one at the end. Default true. */
   profile?: boolean;
   signal?: AbortSignal;
@@ -95,10 +96,11 @@ export async function measure(options: BenchOptions, report: (progress: BenchPro
   if (frontiers.length === 0)
     throw new InputError("benchmark: nothing to measure; got no lengths, want at least one. Choose one.");
   const context = options.context ?? contextFor(frontiers, newTokens);
-  const { int8Products = false } = options;
+  const { int8Products = false, matrixProducts = false } = options;
   const engine = await load(source, {
     kv,
     int8Products,
+    matrixProducts,
     tune: "wait",
     ...(context === undefined ? {} : { context }),
     ...(signal ? { signal } : {}),

@@ -35,6 +35,8 @@ export interface QualityOptions extends Partial<WindowSizes> {
   measures?: readonly string[];
   /** Rows read their prompts with `int8Products`; the dense model does not. Default false. */
   int8Products?: boolean;
+  /** The same with `matrixProducts`. */
+  matrixProducts?: boolean;
   /** Of the needles' prompts, in tokens. Default: half of the prompt, and all of it. */
   lengths?: readonly number[];
   /** Where in the prompt a needle is, in percent. Default 10, 50, 90. */
@@ -94,6 +96,7 @@ interface Asked extends WindowSizes {
   depths: readonly number[];
   questions: number;
   int8Products: boolean;
+  matrixProducts: boolean;
   signal: AbortSignal | undefined;
 }
 
@@ -126,6 +129,7 @@ function complete(options: QualityOptions): Asked {
     depths,
     questions,
     int8Products: options.int8Products ?? false,
+    matrixProducts: options.matrixProducts ?? false,
     signal: options.signal,
   };
 }

@@ -18,6 +18,7 @@ interface Wanted {
   students: Readonly<Record<string, StudentSource>>;
   trained: readonly string[];
   int8Products: boolean;
+  matrixProducts: boolean;
   signal: AbortSignal | undefined;
 }
 
@@ -65,10 +66,10 @@ export class Students {
 
   /** The caller disposes of it. Throws InputError that names the row whose student cannot be used. */
   async open({ text, recipe, source }: Row): Promise<Engine> {
-    const { signal, students, trained: given, int8Products } = this.#wanted;
+    const { signal, students, trained: given, int8Products, matrixProducts } = this.#wanted;
     const dense = this.#dense;
     const trained = given.length > 0 ? given : trainedFor(recipe, dense.model);
-    const options = { kv: recipe, trained, int8Products, ...(signal && { signal }) };
+    const options = { kv: recipe, trained, int8Products, matrixProducts, ...(signal && { signal }) };
     if (source.kind === "own") return convert(dense, dense.model.swiftkv ?? false, options);
     if (source.kind === "folded") return convert(dense, source.swiftkv, options);
     const student =

@@ -1,7 +1,7 @@
 // The adapter, the device and everything made on it. Every GPU object of the engine is made here, so it can be counted.
 import type { AdapterInfo } from "../api.ts";
 import { assert, DeviceLostError, EngineError, UnsupportedError } from "../errors.ts";
-import { type Offer, offerOf } from "./offer.ts";
+import { type Offer, offerOf, WANTED_FEATURES } from "./offer.ts";
 import { Pace } from "./pace.ts";
 import type { Dispatched } from "./paper.ts";
 import { type AdapterProfile, profileOf } from "./profile.ts";
@@ -20,8 +20,6 @@ export interface Counts {
   objectsCreated: number;
 }
 
-/** Features used where present; nothing depends on them alone. Some are newer than the types of this browser's interface. */
-const WANTED_FEATURES = ["subgroups", "subgroup-size-control", "shader-f16", "timestamp-query"] as GPUFeatureName[];
 const WANTED_LIMITS = [
   "maxStorageBufferBindingSize",
   "maxBufferSize",

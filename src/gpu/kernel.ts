@@ -50,6 +50,18 @@ function placeOf(code: string, { lineNum, linePos }: GPUCompilationMessage): str
   return text ? ` at "${text}"` : "";
 }
 
+/** The text that a device compiles. */
+export async function compiledText(
+  device: GPUDevice,
+  source: KernelSource,
+  values: Readonly<Record<string, number>>,
+  lengths: Lengths = {},
+): Promise<string> {
+  const template = { ...source, code: await textOf(source) };
+  const text = await specialise(template, values, lengths);
+  return fixesLanes(device) ? withFixedLanes(template, text) : text;
+}
+
 export class Kernel<K extends KernelSource = KernelSource> {
   readonly device: GPUDevice;
   readonly source: K;
@@ -82,9 +94,7 @@ export class Kernel<K extends KernelSource = KernelSource> {
       entries.push({ binding: params.binding, visibility: GPUShaderStage.COMPUTE, buffer });
     }
     const layout = device.createBindGroupLayout({ label: name, entries });
-    const template = { ...source, code: await textOf(source) };
-    const text = await specialise(template, values, lengths);
-    const code = fixesLanes(device) ? withFixedLanes(template, text) : text;
+    const code = await compiledText(device, source, values, lengths);
     const module = device.createShaderModule({ label: name, code });
     try {
       const pipeline = await device.createComputePipelineAsync({

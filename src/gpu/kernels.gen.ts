@@ -1324,6 +1324,98 @@ export const gemm_int8 = {
   }
 } as const;
 
+export const gemm_matrix = {
+  "name": "gemm_matrix",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "factors": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "words": {
+      "binding": 2,
+      "type": "read-only-storage"
+    },
+    "scales": {
+      "binding": 3,
+      "type": "read-only-storage"
+    },
+    "bias": {
+      "binding": 4,
+      "type": "read-only-storage"
+    },
+    "y": {
+      "binding": 5,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 6,
+    "size": 24,
+    "fields": {
+      "rows": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "first": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 8,
+        "type": "u32"
+      },
+      "columns": {
+        "offset": 12,
+        "type": "u32"
+      },
+      "stride": {
+        "offset": 16,
+        "type": "u32"
+      },
+      "yStride": {
+        "offset": 20,
+        "type": "u32"
+      }
+    }
+  },
+  "overrides": {
+    "GROUP": 32,
+    "EPILOGUE": 0,
+    "BIAS": 0
+  },
+  "tiles": {
+    "BITS": 4,
+    "HALF": 0,
+    "LANES": 32,
+    "M": 8,
+    "N": 8,
+    "D": 8,
+    "SX": 2,
+    "SY": 2,
+    "TM": 4,
+    "TN": 4,
+    "BK": 32
+  },
+  "features": [
+    "subgroups",
+    "chromium-experimental-subgroup-matrix"
+  ],
+  "snippets": {},
+  "code": {
+    "pack": "matrix",
+    "files": [
+      "linear/gemm_matrix",
+      "lib/four_weights",
+      "lib/tile_output",
+      "lib/gate"
+    ]
+  }
+} as const;
+
 export const gemm_packed = {
   "name": "gemm_packed",
   "bindings": {
@@ -1988,6 +2080,59 @@ export const hadamard_query = {
     "files": [
       "kv/hadamard_query",
       "lib/hadamard"
+    ]
+  }
+} as const;
+
+export const half_rows = {
+  "name": "half_rows",
+  "bindings": {
+    "x": {
+      "binding": 0,
+      "type": "read-only-storage"
+    },
+    "gamma": {
+      "binding": 1,
+      "type": "read-only-storage"
+    },
+    "halves": {
+      "binding": 2,
+      "type": "storage"
+    },
+    "factors": {
+      "binding": 3,
+      "type": "storage"
+    }
+  },
+  "params": {
+    "binding": 4,
+    "size": 12,
+    "fields": {
+      "first": {
+        "offset": 0,
+        "type": "u32"
+      },
+      "depth": {
+        "offset": 4,
+        "type": "u32"
+      },
+      "eps": {
+        "offset": 8,
+        "type": "f32"
+      }
+    }
+  },
+  "overrides": {
+    "WG": 64,
+    "NORM": 0
+  },
+  "tiles": {},
+  "features": [],
+  "snippets": {},
+  "code": {
+    "pack": "matrix",
+    "files": [
+      "linear/half_rows"
     ]
   }
 } as const;

@@ -1,5 +1,14 @@
 // What an adapter offers to kernels, and what a kernel needs of it.
 
+/** Features used where present; nothing depends on them alone. Some are newer than the types of this browser's interface. */
+export const WANTED_FEATURES = [
+  "subgroups",
+  "subgroup-size-control",
+  "shader-f16",
+  "timestamp-query",
+  "chromium-experimental-subgroup-matrix",
+] as GPUFeatureName[];
+
 export interface Offer {
   /** Lanes that every subgroup has at least, 32 at most; 0 where subgroups are not offered. */
   lanes: number;

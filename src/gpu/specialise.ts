@@ -42,10 +42,12 @@ export function withTiles(source: Template, constants: Readonly<Record<string, n
 
 // ---- f16 ----
 
-/** With HALF, what a kernel keeps as `Staged` is f16. */
+/** With HALF, what a kernel keeps as `Staged`, and the numbers that it calls `Part`, are f16. */
 export function withHalves(code: string, { HALF }: Readonly<Record<string, number>>): string {
   if (HALF !== 1) return code;
-  const halved = code.replace(/\balias Staged ?= ?vec4f;/, "alias Staged = vec4<f16>;");
+  const halved = code
+    .replace(/\balias Staged ?= ?vec4f;/, "alias Staged = vec4<f16>;")
+    .replace(/\balias Part ?= ?f32;/, "alias Part = f16;");
   assert(halved !== code, 'withHalves: got HALF 1, want a shader with "alias Staged = vec4f;"');
   return `enable f16;\n${halved}`;
 }

@@ -12,6 +12,7 @@ const PACKS = {
   gpu: () => import("./packs/gpu.gen.ts"),
   int8: () => import("./packs/int8.gen.ts"),
   kv: () => import("./packs/kv.gen.ts"),
+  matrix: () => import("./packs/matrix.gen.ts"),
   peak: () => import("./packs/peak.gen.ts"),
   sampling: () => import("./packs/sampling.gen.ts"),
   spare: () => import("./packs/spare.gen.ts"),

@@ -13,7 +13,7 @@ import { Later } from "../later.ts";
 import { basis } from "../model/layer/attention.ts";
 import { placing } from "../model/layer/qkv.ts";
 import { extra } from "../model/layer/systems.ts";
-import type { Int8Products } from "../model/ops/int8.ts";
+import type { RoundedProducts } from "../model/ops/rounded.ts";
 import { Variants } from "../model/ops/variants.ts";
 import type { PictureRows } from "../model/vision/pictures.ts";
 import { Transformer } from "../model/transformer.ts";
@@ -54,7 +54,7 @@ export async function assemble(
   settings: Settings,
   tensors: SystemTensors | null = null,
 ): Promise<RunningModel> {
-  const { kv: recipe, sequences, chunk, arenaBytes, reserve, int8Products } = settings;
+  const { kv: recipe, sequences, chunk, arenaBytes, reserve } = settings;
   recipe.check(config);
   await recipe.load();
   const context = alignUp(settings.context ?? Math.min(config.context, DEFAULT_CONTEXT), BLOCK_TOKENS);
@@ -69,16 +69,22 @@ export async function assemble(
   const variants = await Variants.of(gpu, config, kv.written.bits);
   if (config.allHeadsNorm || variants.placesHeads) await placing.load();
   const pictures = await picturesOf(gpu, config, weights, variants, bounds.rows);
-  const int8 = int8Products ? await int8Of(gpu, config, variants, bounds.rows) : null;
-  const options = { ...bounds, kv, arenaBytes, reserve, pictures, int8 };
+  const rounded = await roundedOf(gpu, config, variants, bounds.rows, settings);
+  const options = { ...bounds, kv, arenaBytes, reserve, pictures, rounded };
   const transformer = new Transformer(gpu, config, weights, variants, options);
   return { config, weights, variants, transformer, recipe, bounds };
 }
 
-/** Null where WGSL has no such products: they stay in f32. */
-async function int8Of(gpu: Gpu, config: ModelConfig, variants: Variants, rows: number): Promise<Int8Products | null> {
-  const { Int8Products, isOffered } = await import("../model/ops/int8.ts");
-  return isOffered() ? new Int8Products(gpu, variants, config, rows) : null;
+/** Products of rounded rows, fetched where they are asked for; null where the adapter has none: they stay in f32. */
+async function roundedOf(
+  gpu: Gpu,
+  config: ModelConfig,
+  variants: Variants,
+  rows: number,
+  settings: Settings,
+): Promise<RoundedProducts | null> {
+  if (!settings.int8Products && !settings.matrixProducts) return null;
+  return (await import("../model/ops/rounded.ts")).roundedProducts(gpu, config, variants, rows, settings);
 }
 
 async function picturesOf(

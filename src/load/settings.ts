@@ -13,7 +13,7 @@ const DEFAULT_CHUNK = 512;
 const DEFAULT_SEQUENCES = 4;
 
 export type Settings = Required<
-  Pick<LoadOptions, "weights" | "chunk" | "sequences" | "arenaBytes" | "tune" | "int8Products">
+  Pick<LoadOptions, "weights" | "chunk" | "sequences" | "arenaBytes" | "tune" | "int8Products" | "matrixProducts">
 > & {
   kv: Recipe;
   context: number | null;
@@ -67,6 +67,7 @@ export async function checkOptions(options: Given): Promise<Settings> {
     weights: choice("weights", options.weights ?? "keep", ["keep", "f32", "f16", "q8", "q4"]),
     tune: choice("tune", options.tune ?? "auto", ["auto", "wait", "off"]),
     int8Products: options.int8Products ?? false,
+    matrixProducts: options.matrixProducts ?? false,
     context: options.context === undefined ? null : count("context", 0, 2, 1 << 24),
     reserve: options.reserve === undefined ? null : count("reserve", 0, 1, 1 << 24),
     chunk: count("chunk", DEFAULT_CHUNK, 1, 8192),

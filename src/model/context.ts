@@ -7,7 +7,7 @@ import type { KvCache } from "../kv/cache.ts";
 import type { Layout } from "../kv/layout.ts";
 import type { KvSystem, SystemContext } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
-import type { Int8Products } from "./ops/int8.ts";
+import type { RoundedProducts } from "./ops/rounded.ts";
 import type { Scratch } from "./ops/linear.ts";
 import type { Variants } from "./ops/variants.ts";
 import type { PictureRows } from "./vision/pictures.ts";
@@ -187,6 +187,6 @@ export interface ModelContext {
   /** Null where the model sees no pictures. */
   pictures: PictureRows | null;
   /** Null where all products are of f32. */
-  int8: Int8Products | null;
+  rounded: RoundedProducts | null;
   variants: Variants;
 }

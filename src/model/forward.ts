@@ -100,7 +100,7 @@ export function tapped(
   before: (layer: number) => readonly AnyDispatch<Sizes>[],
   last = given.config.layers - 1,
 ): Promise<Program<Sizes>> {
-  const model = { ...given, int8: null };
+  const model = { ...given, rounded: null };
   const dispatches = embedding(model);
   for (let layer = 0; layer < last; layer++) dispatches.push(...before(layer), ...wholeLayer(model, Infinity, layer));
   return Program.build(model.gpu, "tapped", [...dispatches, ...before(last)]);

@@ -105,7 +105,7 @@ function readingParts(model: ModelContext, layer: number, rows: RowClass): Part[
         projectWide(model, product, variant),
       );
   const readers = chunkOf(model, layer, spans.lower);
-  const exact = Object.values(products(model, layer)).filter(({ matrix }) => !model.int8?.takes(matrix));
+  const exact = Object.values(products(model, layer)).filter(({ matrix }) => !model.rounded?.takes(matrix));
   return [
     ...exact.map((what) => gemmPart(model, what, rows)),
     heads,

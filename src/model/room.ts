@@ -11,7 +11,7 @@ import type { KvBounds } from "../kv/system.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelContext } from "./context.ts";
 import { type Batch, NoRoomError } from "./model.ts";
-import type { Int8Products } from "./ops/int8.ts";
+import type { RoundedProducts } from "./ops/rounded.ts";
 import type { PictureRows } from "./vision/pictures.ts";
 import { queryTurnsOf, ropeTable } from "./ops/rope.ts";
 import type { Rotation } from "./rotation.ts";
@@ -26,7 +26,7 @@ export interface CacheOptions extends KvBounds {
   /** Null where the model sees no pictures. */
   pictures: PictureRows | null;
   /** Null where all products are of f32. */
-  int8: Int8Products | null;
+  rounded: RoundedProducts | null;
 }
 
 /** `records`: of a step's rows, before the lists. */

@@ -95,7 +95,7 @@ export class Transformer implements Model {
       ropes,
       tokens: this.#sampler.tokens,
       pictures: options.pictures,
-      int8: options.int8,
+      rounded: options.rounded,
       variants,
     };
     cache.growsWith({ grow: (room) => growRopes(this.#model, room, this.cache.context) });

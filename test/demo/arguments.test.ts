@@ -29,7 +29,7 @@ const run = (script: string, args: readonly string[]): Promise<Outcome> =>
 
 test("a full command line is read into engine options", () => {
   const line =
-    "--prompt hi --system S --model a/b --max-tokens 12 --temperature 0.5 --top-p .9 --top-k 40 --min-p 0.05 --seed 7 --repetition-penalty 1.1 --kv f32 --context 4096 --int8-products --trained a.safetensors --trained https://b/c --json --software";
+    "--prompt hi --system S --model a/b --max-tokens 12 --temperature 0.5 --top-p .9 --top-k 40 --min-p 0.05 --seed 7 --repetition-penalty 1.1 --kv f32 --context 4096 --int8-products --matrix-products --trained a.safetensors --trained https://b/c --json --software";
   expect(parseStart(line.split(" "))).toEqual({
     prompt: "hi",
     system: "S",
@@ -38,7 +38,7 @@ test("a full command line is read into engine options", () => {
     json: true,
     software: true,
     trained: ["a.safetensors", "https://b/c"],
-    load: { kv: "f32", context: 4096, int8Products: true },
+    load: { kv: "f32", context: 4096, int8Products: true, matrixProducts: true },
     generate: { maxTokens: 12, temperature: 0.5, topP: 0.9, topK: 40, minP: 0.05, repetitionPenalty: 1.1, seed: 7 },
   });
 });

@@ -62,6 +62,8 @@ import top_logits from "./sample/top_logits.ts";
 import pack_block from "./weights/pack_block.ts";
 import pack_float from "./weights/pack_float.ts";
 import gemm_int8 from "./linear/gemm_int8.ts";
+import gemm_matrix from "./linear/gemm_matrix.ts";
+import half_rows from "./linear/half_rows.ts";
 import quantise_rows from "./linear/quantise_rows.ts";
 import gemm_packed from "./linear/gemm_packed.ts";
 import gemm_regs from "./linear/gemm_regs.ts";
@@ -153,6 +155,8 @@ export const specs: readonly KernelSpec[] = [
   pack_block,
   pack_float,
   gemm_int8,
+  gemm_matrix,
+  half_rows,
   quantise_rows,
   gemm_packed,
   gemm_regs,

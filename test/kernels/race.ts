@@ -1,5 +1,6 @@
 // Runs a kernel on the CPU in lockstep (wgsl_reflect) and reports data races. No GPU needed.
 // Known faults of the interpreter are listed in docs/kernels.md; numbers are judged on real devices only.
+import { withoutMatrices } from "../../shaders/matrices.mjs";
 import { detectRaces } from "wgsl_reflect/wgsl_reflect.module.js";
 import { packParams } from "../../src/gpu/kernel.ts";
 import { withTiles } from "../../src/gpu/specialise.ts";
@@ -76,7 +77,9 @@ const entryOf = (code: string): string => /@compute[^{]*?fn (\w+)/.exec(code)![1
 export async function races({ kernel }: KernelSpec, test: KernelCase, given?: string): Promise<string[]> {
   const code = given ?? (await textOf(kernel));
   const values = test.constants as Readonly<Record<string, number>>;
-  const text = constantsFirst(inlined(bake(withTiles({ ...kernel, code: alone(code) }, values), values)));
+  const text = constantsFirst(
+    inlined(bake(withTiles({ ...kernel, code: alone(withoutMatrices(code)) }, values), values)),
+  );
   const group: Record<number, unknown> = {};
   for (const [name, { binding }] of Object.entries(kernel.bindings)) group[binding] = test.buffers[name]!.slice();
   if (kernel.params) {

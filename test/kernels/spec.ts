@@ -33,7 +33,7 @@ export interface KernelSpec<K extends KernelSource = KernelSource> {
   /** So many with those that `npm run test:full` adds: more shapes. Default: no more. */
   allCases?: number;
   /** `subgroup`: lanes that every subgroup of the adapter has, 4 at least. */
-  make(seed: number, subgroup: number): KernelCase<K>;
+  make(seed: number, subgroup: number, device: GPUDevice): KernelCase<K>;
   /** Three edits of the shader text that the cases must catch: [name, from, to, case to begin with]. */
   mutants: readonly (readonly [string, string | RegExp, string, number?])[];
   /** A tiny case for the CPU race detector, or the reason why it cannot run this kernel. */
@@ -190,7 +190,7 @@ export interface Made {
 
 /** The cases of these seeds. Making one takes as long as running it: the reference is part of it. */
 export const makeCases = (device: GPUDevice, { make }: KernelSpec, wanted: readonly number[]): Made[] =>
-  wanted.map((seed) => ({ seed, test: make(seed, subgroupOf(device)) }));
+  wanted.map((seed) => ({ seed, test: make(seed, subgroupOf(device), device) }));
 
 /** Runs the cases. Returns the failures, each with its seed. */
 export async function runCases(
@@ -211,8 +211,8 @@ export async function runCases(
 /** The cases with a tile of f16 (HALF), for adapters that have it: each weight is off by 2⁻¹² of it, at most. */
 export const halved = (definition: KernelSpec): KernelSpec => ({
   ...definition,
-  make: (seed, subgroup) => {
-    const test = definition.make(seed, subgroup);
+  make: (seed, subgroup, device) => {
+    const test = definition.make(seed, subgroup, device);
     return { ...test, constants: { ...test.constants, HALF: 1 }, ulps: (test.ulps ?? 0) + 2 ** 12 };
   },
 });

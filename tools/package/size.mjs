@@ -21,6 +21,8 @@ const WHEN = {
   cpu: "an adapter without a GPU",
   software: "an adapter without a GPU",
   int8: "int8Products",
+  matrix: "matrixProducts",
+  rounded: "int8Products, matrixProducts",
   tune: "tune: auto, the default",
   gpu: "a GPU",
   tiles: "a GPU",

@@ -16,6 +16,7 @@ export interface BenchArguments {
     kv?: string | string[];
     context?: number;
     int8Products?: boolean;
+    matrixProducts?: boolean;
     profile?: false;
     shapes?: { layers: number; group: number }[];
   };

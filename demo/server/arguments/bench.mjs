@@ -12,6 +12,7 @@ export const BENCH_HELP = `npm run bench [-- options]
   --new-tokens N           tokens decoded per run (default 32)
   --kv RECIPE --context N  as for npm start
   --int8-products          read prompts in 8 bits, as for npm start
+  --matrix-products        read prompts by subgroup matrices, as for npm start
   --no-profile             leave the per-kernel table out
   --swiftkv                the model as it is (dense) against SwiftKV conversions of it, run by run in turn; then
                            --kv takes several recipes, separated by semicolons: --kv "f16;int8"
@@ -34,6 +35,7 @@ const BENCH = {
   kv: { type: "string" },
   context: { type: "string" },
   "int8-products": { type: "boolean" },
+  "matrix-products": { type: "boolean" },
   "no-profile": { type: "boolean" },
   swiftkv: { type: "boolean" },
   variants: { type: "string" },
@@ -68,6 +70,7 @@ export function parseBench(argv) {
       kv: compared ? recipeList(compared, values[compared === "--recipes" ? "recipes" : "kv"]) : withMaps(values.kv),
       context: integer(values, "context", 1),
       int8Products: values["int8-products"],
+      matrixProducts: values["matrix-products"],
       profile: values["no-profile"] ? false : undefined,
       shapes: shapeList(values.variants) ?? (compared === "--recipes" && !values.swiftkv ? [] : undefined),
     }),

@@ -19,6 +19,7 @@ export interface QualityArguments {
     depths?: number[];
     questions?: number;
     int8Products?: boolean;
+    matrixProducts?: boolean;
   };
 }
 

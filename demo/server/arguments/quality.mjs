@@ -26,6 +26,7 @@ export const QUALITY_HELP = `npm run quality [-- options]
   --depths 10,50,90        where the needles are in them, in percent
   --questions N            the first so many of the questions (default: all)
   --int8-products          rows read prompts in 8 bits, as for npm start; the dense model does not
+  --matrix-products        rows read prompts by subgroup matrices, as for npm start; the dense model does not
   --json                   a line of JSON for each row instead of the table
   --plot FILE.svg          draw bytes per token against KL
   --software               run on the CPU (SwiftShader)`;
@@ -46,6 +47,7 @@ const QUALITY = {
   depths: { type: "string" },
   questions: { type: "string" },
   "int8-products": { type: "boolean" },
+  "matrix-products": { type: "boolean" },
   json: { type: "boolean" },
   plot: { type: "string" },
   software: { type: "boolean" },
@@ -78,6 +80,7 @@ export function parseQuality(argv) {
       depths: wholeList(values, "depths", 0, 100),
       questions: integer(values, "questions", 1),
       int8Products: values["int8-products"],
+      matrixProducts: values["matrix-products"],
     }),
   };
 }

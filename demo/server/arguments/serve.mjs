@@ -14,6 +14,7 @@ export const SERVE_HELP = `npm run serve                               a local s
   --context N              tokens of context
   --sequences N            most replies at once (default 4)
   --int8-products          read prompts in 8 bits, as for npm start
+  --matrix-products        read prompts by subgroup matrices, as for npm start
   --software               run on the CPU (SwiftShader)`;
 
 const SERVE = {
@@ -26,6 +27,7 @@ const SERVE = {
   context: { type: "string" },
   sequences: { type: "string" },
   "int8-products": { type: "boolean" },
+  "matrix-products": { type: "boolean" },
   software: { type: "boolean" },
   help: { type: "boolean", short: "h" },
 };
@@ -54,6 +56,7 @@ export function parseServe(argv) {
       context: integer(values, "context", 1),
       sequences: integer(values, "sequences", 1, 64),
       int8Products: values["int8-products"],
+      matrixProducts: values["matrix-products"],
     }),
   };
 }

@@ -23,6 +23,7 @@ export interface ReplyArguments {
     swiftkv?: { layers: number; group: number } | false;
     context?: number;
     int8Products?: boolean;
+    matrixProducts?: boolean;
   };
   generate: Record<string, number>;
 }

@@ -27,6 +27,7 @@ npm start -- --prompt "..."                 one reply on standard output, figure
                            Those that come with this package are found without
   --context N              tokens of context
   --int8-products          read prompts in 8 bits, where weights have 8 or fewer: faster on many GPUs, slightly lossy
+  --matrix-products        read prompts by subgroup matrices of f16, where the browser offers them; slightly lossy
   --json                   one line of JSON instead of text: the reply, and all figures of the engine
   --software               run on the CPU (SwiftShader)
   --port N, --no-open      for the page: its port; do not open a browser`;
@@ -54,6 +55,7 @@ const START = {
   trained: { type: "string", multiple: true },
   context: { type: "string" },
   "int8-products": { type: "boolean" },
+  "matrix-products": { type: "boolean" },
   json: { type: "boolean" },
   software: { type: "boolean" },
   port: { type: "string" },
@@ -100,6 +102,7 @@ export function parseStart(argv, piped) {
       swiftkv: swiftkv(values.swiftkv),
       context: integer(values, "context", 1),
       int8Products: values["int8-products"],
+      matrixProducts: values["matrix-products"],
     }),
     generate: defined({
       maxTokens: integer(values, "max-tokens", 1),

@@ -19,9 +19,9 @@ export const linear = (
     ? using("gemv", variants.gemv(what), (variant) => gemv(gpu, what, rows, variant))
     : using("gemm", variants.gemm(what, rows), (variant) => gemm(gpu, what, activations, variant));
 
-/** A product of all rows of a step: of prompts in int8 where that is asked for. */
+/** A product of all rows of a step: of prompts with rounded rows where that is asked for. */
 export const promptLinear = (model: ModelContext, rows: RowClass, what: Linear): AnyDispatch<Sizes>[] =>
-  model.int8?.takes(what.matrix) && !isNarrow(rows) ? model.int8.product(what, rows) : linear(model, rows, what);
+  model.rounded?.takes(what.matrix) && !isNarrow(rows) ? model.rounded.product(what, rows) : linear(model, rows, what);
 
 /** The products of a layer after attention. A block whose norm comes after it leaves what it made beside the residual stream. */
 export function products(

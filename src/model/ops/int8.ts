@@ -1,14 +1,15 @@
 // Products of prompts in int8 (`int8Products`): rows are rounded block by block and multiplied with packed weights as integers.
-import { alignUp, ceilDiv } from "../../errors.ts";
+import { ceilDiv } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { gemm_int8, quantise_rows } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import type { ModelConfig } from "../config.ts";
-import { type Matrix, type PieceRange, piecesOf } from "../weights/matrix.ts";
-import { EPILOGUE, from, gemv, type Linear, outputWidth, unlessEmpty, weightBytes, widthOf } from "./linear.ts";
-import { MOST_NARROW, type RowClass } from "./rowclass.ts";
+import type { Matrix, PieceRange } from "../weights/matrix.ts";
+import { type Linear, weightBytes } from "./linear.ts";
+import { besideDecoding, ofPiece, promptRows, widestOf } from "./prompts.ts";
+import type { RowClass } from "./rowclass.ts";
 import type { Sizes } from "./sizes.ts";
-import { using, type Variants } from "./variants.ts";
+import type { Variants } from "./variants.ts";
 
 /** Whether the browser's WGSL has dot4I8Packed. Where a GPU has no such instruction, it is made of others. */
 export const isOffered = (): boolean =>
@@ -41,13 +42,8 @@ export class Int8Products {
   readonly #pairs: GPUBuffer;
 
   /** `rows`: of a step, at most. */
-  constructor(
-    gpu: Gpu,
-    variants: Variants,
-    { hiddenSize, intermediateSize, heads, headWidth }: ModelConfig,
-    rows: number,
-  ) {
-    const widest = alignUp(Math.max(hiddenSize, intermediateSize, heads * headWidth), LEAST_GROUP);
+  constructor(gpu: Gpu, variants: Variants, config: ModelConfig, rows: number) {
+    const widest = widestOf(config);
     this.#gpu = gpu;
     this.#variants = variants;
     this.#units = gpu.buffer("rows in int8", rows * widest, "scratch");
@@ -57,21 +53,18 @@ export class Int8Products {
   /** Whether its weights are units of 8 bits at most. */
   takes = ({ bits }: Matrix): boolean => bits <= 8;
 
-  /** The product of a program for up to `most` rows. Those that decode, which come first, are multiplied as if they were alone. */
   product(linear: Linear, most: RowClass): AnyDispatch<Sizes>[] {
     this.#variants.choose("products of prompts", "int8");
-    const decoding = { ...linear, rows: (s: Sizes) => s.decodeRows };
-    const exact = using("gemv", this.#variants.gemv(linear), (variant) =>
-      gemv(this.#gpu, decoding, MOST_NARROW, variant),
-    );
     const tile = most <= LOW.rows || this.#gpu.offer.threads < HIGH.threads ? LOW : HIGH;
-    const rows = (s: Sizes) => linear.rows(s) - s.decodeRows;
-    const pieces = piecesOf(linear.matrix).map((piece) => this.#multiply(linear, piece, tile, rows));
-    return [...exact, ...unlessEmpty([this.#quantise(linear, rows), ...pieces], rows)];
+    return besideDecoding(this.#gpu, this.#variants, linear, this.#quantise(linear), (piece) =>
+      this.#multiply(linear, piece, tile),
+    );
   }
 
-  #quantise({ label, matrix, x, norm }: Linear, rows: Linear["rows"]): AnyDispatch<Sizes> {
+  #quantise(linear: Linear): AnyDispatch<Sizes> {
+    const { label, matrix, x, norm } = linear;
     const { depth, bits: BITS, group: GROUP } = matrix;
+    const rows = promptRows(linear);
     return dispatch({
       kernel: quantise_rows,
       constants: { WG: this.#gpu.profile.normThreads, NORM: norm ? 1 : 0, BITS, GROUP },
@@ -84,33 +77,21 @@ export class Int8Products {
     });
   }
 
-  #multiply(linear: Linear, piece: PieceRange, tile: Tile, rows: Linear["rows"]): AnyDispatch<Sizes> {
-    const { label, matrix, bias, y, epilogue } = linear;
-    const { depth, bits: BITS, group: GROUP } = matrix;
-    const { first, columns, stride, words, scales } = piece;
+  #multiply(linear: Linear, piece: PieceRange, tile: Tile): AnyDispatch<Sizes> {
+    const { label, matrix } = linear;
+    const { columns } = piece;
+    const rows = promptRows(linear);
+    const { constants, buffers, params, flops } = ofPiece(this.#gpu, linear, piece);
     return dispatch({
       kernel: gemm_int8,
-      constants: { EPILOGUE: EPILOGUE[epilogue], BIAS: bias ? 1 : 0, BITS, GROUP, ...tile.constants },
+      constants: { ...constants, ...tile.constants },
       label,
-      buffers: {
-        x: this.#units,
-        pairs: this.#pairs,
-        words,
-        scales,
-        bias: bias ? from(bias, first) : this.#gpu.unused,
-        y: from(y, widthOf(epilogue, first)),
-      },
-      params: (s: Sizes) => ({
-        rows: rows(s),
-        first: s.decodeRows,
-        depth,
-        columns,
-        stride,
-        yStride: outputWidth(linear),
-      }),
+      buffers: { x: this.#units, pairs: this.#pairs, ...buffers },
+      params,
       grid: (s) => [ceilDiv(rows(s), tile.rows), ceilDiv(columns, tile.columns), 1],
-      bytes: (s) => weightBytes({ ...matrix, columns }) + rows(s) * (depth * (1 + 8 / GROUP) + 4 * columns),
-      flops: (s) => 2 * rows(s) * columns * depth,
+      bytes: (s) =>
+        weightBytes({ ...matrix, columns }) + rows(s) * (matrix.depth * (1 + 8 / matrix.group) + 4 * columns),
+      flops,
     });
   }
 }

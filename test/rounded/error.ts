@@ -1,5 +1,5 @@
-// What products in int8 cost: logits after prompts of a text, in f32 and in int8, both by decoding exactly.
-//   node test/native.mjs --entry test/int8/error.ts MODEL TEXT PROMPT CONTINUATION WINDOWS
+// What products of rounded rows cost: logits after prompts of a text, in f32 and in int8 or by matrices, both by decoding exactly.
+//   [PRODUCTS=matrix] node test/native.mjs --entry test/rounded/error.ts MODEL TEXT PROMPT CONTINUATION WINDOWS
 // MODEL: a .gguf or a checkpoint's folder. Of the text, so many parts of so many tokens read and then scored.
 import { readFileSync } from "node:fs";
 import { argv, exit } from "node:process";
@@ -11,7 +11,7 @@ const [model, file, ...counts] = argv.slice(2) as [string, string, ...string[]];
 const [prompt, continuation, windows] = counts.map(Number) as [number, number, number];
 const length = prompt + continuation;
 const engines = await openBoth(model, length);
-const { f32, int8 } = engines;
+const { f32, rounded } = engines;
 const text = f32.tokenize(readFileSync(file, "utf8").slice(0, 2 ** 20));
 const starts = Array.from({ length: windows }, (_, i) =>
   Math.floor((i * (text.length - length)) / Math.max(1, windows - 1)),
@@ -30,7 +30,7 @@ const deviation = (values: readonly number[]): number => Math.sqrt(mean(values.m
 
 const places = { first: [] as Place[], all: [] as Place[] };
 
-/** One token's distribution, in f32 and in int8. */
+/** One token's distribution, in f32 and rounded. */
 interface Place {
   /** Root of the mean square, and the largest, of the logits' differences from the mean one. */
   rms: number;
@@ -67,11 +67,11 @@ function summarise(): void {
   }
 }
 
-console.log(JSON.stringify({ adapter: f32.stats().adapter.name, variants: int8.stats().variants }));
+console.log(JSON.stringify({ adapter: f32.stats().adapter.name, variants: rounded.stats().variants }));
 for (const start of starts) {
   const tokens = text.slice(start, start + length);
-  const [exact, rounded] = [await logitsOf(f32, tokens), await logitsOf(int8, tokens)];
-  const own = exact.map((logits, i) => placeOf(logits, rounded[i]!, tokens[prompt + i]!));
+  const [exact, others] = [await logitsOf(f32, tokens), await logitsOf(rounded, tokens)];
+  const own = exact.map((logits, i) => placeOf(logits, others[i]!, tokens[prompt + i]!));
   places.first.push(own[0]!);
   places.all.push(...own);
   console.log(`from token ${start}:`);

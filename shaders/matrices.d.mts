@@ -1,0 +1,1 @@
+export function withoutMatrices(code: string): string;
