@@ -143,7 +143,7 @@ export interface LoadOptions {
    * Reads prompts by subgroup matrices, where the browser offers them (Chromium's experiment, behind a flag): rows and weights as
    * f16 with sums in f32, by the instructions that GPUs have for small matrices. For weights of 16 bits or fewer, and for the
    * same products as `int8Products`, which stands back where both are asked for. What it costs: docs/quality.md. Where it is not
-   * offered nothing changes; `stats().variants` says what is so. Default false.
+   * offered nothing changes; `stats().variants` says which products prompts have. Default false.
    */
   matrixProducts?: boolean;
   /**

@@ -122,16 +122,24 @@ export function savingIn(deviceOf: () => Promise<GPUDevice>) {
     return reply;
   }
 
-  /** A fork and its original go on, each as if the other one was not there. */
-  async function forked(source: string, options: LoadOptions, prompt: readonly number[], question: readonly number[]) {
+  /** A fork and its original go on, one after the other, each as if the other one was not there. */
+  async function forked(
+    source: string,
+    options: LoadOptions,
+    prompt: readonly number[],
+    question: readonly number[],
+    first: "fork" | "original" = "fork",
+  ) {
     const engine = await engineOf(source, options);
     const session = engine.session();
     const begun = await tokensOf(session, { tokens: prompt }, { maxTokens: 20 });
     const { kvBytes } = engine.stats();
     const fork = session.fork();
     const second = { tokens: [...prompt, ...begun, ...question] };
+    const resume = async () => (await session.resume({ maxTokens: 30 }).result).tokens;
+    const early = first === "original" ? await resume() : null;
     const asked = await fork.generate(second, { maxTokens: 20, ignoreEnd: true }).result;
-    const resumed = (await session.resume({ maxTokens: 30 }).result).tokens;
+    const resumed = early ?? (await resume());
     const grown = engine.stats().kvBytes - kvBytes;
     session.dispose();
     const conversation = await fork.conversation();

@@ -41,16 +41,18 @@ interface Subject {
   better: string;
   /** Whether more is better upwards; across, less always is. */
   rises: boolean;
-  /** Whether a line joins the rows that no other one beats: not where bytes decide and are not shown. */
-  hasFrontier: boolean;
+  /** Bytes are not shown, so only rows of about the same are, and no line joins the best. */
+  atEqualBytes?: true;
 }
 
 const power = (value: number): string => value.toFixed(Math.max(0, -Math.round(Math.log10(value))));
 const percent = (value: number): string => `${Math.round(100 * value)} %`;
 
-const decades: Figure["axis"] = (values) => {
-  const [least, most] = [Math.min(...values.filter((value) => value > FLOOR)), Math.max(10 * FLOOR, ...values)];
-  const first = Math.log10(FLOOR) + Math.max(0, Math.floor(Math.log10(Math.min(least, most) / FLOOR) + 1e-9));
+export const decades: Figure["axis"] = (values) => {
+  const most = Math.max(10 * FLOOR, ...values);
+  const above = values.filter((value) => value > FLOOR);
+  const least = above.length > 0 ? Math.min(...above) : FLOOR;
+  const first = Math.floor(Math.log10(least) + 1e-9);
   const steps = Math.max(1, Math.ceil(Math.log10(most) - first - 1e-9));
   const levels = Array.from({ length: steps + 1 }, (_, i) => 10 ** (first + i));
   const isBelow = values.some((value) => value < levels[0]!);
@@ -105,10 +107,10 @@ const TIME: Figure = {
 const LOW = "lower and further left is better";
 const HIGH = "higher and further left is better";
 const SUBJECTS: readonly Subject[] = [
-  { across: BYTES, up: DIVERGENCE, better: LOW, rises: false, hasFrontier: true },
-  { across: BYTES, up: NEEDLES, better: HIGH, rises: true, hasFrontier: true },
-  { across: BYTES, up: TIME, better: LOW, rises: false, hasFrontier: true },
-  { across: DIVERGENCE, up: NEEDLES, better: `${HIGH}, among rows of equal bytes`, rises: true, hasFrontier: false },
+  { across: BYTES, up: DIVERGENCE, better: LOW, rises: false },
+  { across: BYTES, up: NEEDLES, better: HIGH, rises: true },
+  { across: BYTES, up: TIME, better: LOW, rises: false },
+  { across: DIVERGENCE, up: NEEDLES, better: HIGH, rises: true, atEqualBytes: true },
 ];
 
 export interface Drawing {
@@ -119,12 +121,33 @@ export interface Drawing {
 /** One for each subject that rows have both figures of; rows without them are left out of that drawing. */
 export const scatters = (rows: readonly QualityRow[]): Drawing[] =>
   SUBJECTS.flatMap((subject) => {
-    const points = rows.flatMap((row, i) => {
+    const shown = subject.atEqualBytes ? alike(rows) : rows;
+    const points = shown.flatMap((row) => {
       const [across, up] = [subject.across.of(row), subject.up.of(row)];
-      return across === undefined || up === undefined ? [] : [{ row: row.row, number: i + 1, across, up }];
+      const number = rows.indexOf(row) + 1;
+      return across === undefined || up === undefined ? [] : [{ row: row.row, number, across, up }];
     });
-    return points.length > 0 ? [{ svg: scatter(subject, points), better: subject.better }] : [];
+    if (points.length === 0) return [];
+    const bytes = subject.atEqualBytes ? `, rows of ${rangeOf(shown)} bytes a token` : "";
+    return [{ svg: scatter(subject, points, bytes), better: subject.better }];
   });
+
+/** Bytes differ by less than this from those of the row in the middle, either way. */
+const ALIKE = 1.5;
+
+/** Rows of about as many bytes as most have; none where they are fewer than three. */
+export function alike<R extends Pick<QualityRow, "bytesPerToken">>(rows: readonly R[]): R[] {
+  const sorted = rows.map(({ bytesPerToken }) => bytesPerToken).toSorted((a, b) => a - b);
+  const middle = sorted[Math.floor((sorted.length - 1) / 2)] ?? 0;
+  const found = rows.filter(({ bytesPerToken: bytes }) => bytes < middle * ALIKE && middle < bytes * ALIKE);
+  return found.length < 3 ? [] : found;
+}
+
+function rangeOf(rows: readonly QualityRow[]): string {
+  const bytes = rows.map(({ bytesPerToken }) => bytesPerToken);
+  const [least, most] = [count(Math.min(...bytes)), count(Math.max(...bytes))];
+  return least === most ? least : `${least} to ${most}`;
+}
 
 interface Scales {
   x: (across: number) => number;
@@ -144,20 +167,21 @@ function scalesOf({ across, up }: Subject, points: readonly Point[]): Scales {
   };
 }
 
-function scatter(subject: Subject, points: readonly Point[]): SVGSVGElement {
-  const { across, up, rises, hasFrontier } = subject;
+/** `bytes`: of the rows, behind the title, where no axis shows them. */
+function scatter(subject: Subject, points: readonly Point[], bytes: string): SVGSVGElement {
+  const { across, up, rises, atEqualBytes } = subject;
   const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "plot scatter", role: "img" });
   const spoken = points.map((point) => `${point.row}: ${across.text(point.across)}, ${up.text(point.up)}`);
-  svg.setAttribute("aria-label", `${up.title}, by ${across.title}: ${spoken.join("; ")}`);
+  svg.setAttribute("aria-label", `${up.title}${bytes}, by ${across.title}: ${spoken.join("; ")}`);
   const scales = scalesOf(subject, points);
   const dots = points.map((point) => dot(point, scales));
-  const line = hasFrontier ? [frontier(rises, points, scales)] : [];
-  svg.append(...axes(subject, scales), ...line, ...dots, ...numbers(points, scales));
+  const line = atEqualBytes ? [] : [frontier(rises, points, scales)];
+  svg.append(...axes(across.title, up.title + bytes, scales), ...line, ...dots, ...numbers(points, scales));
   return svg;
 }
 
-function axes({ across, up }: Subject, { x, y, feet, levels }: Scales): SVGElement[] {
-  const titles = [label("tick", WIDTH / 2, HEIGHT - 6, across.title), aligned(label("tick", 4, 14, up.title), "start")];
+function axes(across: string, up: string, { x, y, feet, levels }: Scales): SVGElement[] {
+  const titles = [label("tick", WIDTH / 2, HEIGHT - 6, across), aligned(label("tick", 4, 14, up), "start")];
   const below = feet.map(({ value, text }) => label("tick", x(value), HEIGHT - ROOM.bottom + 18, text));
   return [...levels.flatMap(({ value, text }) => level(y(value), text)), ...below, ...titles];
 }

@@ -1,6 +1,6 @@
 // The chat page: a model, a conversation, a box to write in. Here its parts are put together; each has a file of its own.
 
-import { describeAdapter, EngineError } from "../../src/index.ts";
+import { describeAdapter, EngineError, InputError } from "../../src/index.ts";
 import type { Engine, ModelSource } from "../../src/index.ts";
 import { embedded } from "../shared/catalogue.ts";
 import { find } from "../shared/dom.ts";
@@ -187,9 +187,9 @@ function showOffer(): void {
 
 // The model
 
-/** The model in use and the conversation stay until the new one is ready. */
-async function loadModel(source: ModelSource, name: string): Promise<void> {
-  const student = source === embedded.source ? fromPage(embeddedStudent) : null;
+/** The model in use and the conversation stay until the new one is ready. `faster`: with the student that comes with it. */
+async function loadModel(source: ModelSource, name: string, faster = true): Promise<void> {
+  const student = faster && source === embedded.source ? fromPage(embeddedStudent) : null;
   const options = settings.load();
   pickerTrouble.replaceChildren();
   show("loading");
@@ -202,6 +202,7 @@ async function loadModel(source: ModelSource, name: string): Promise<void> {
       ...(student ? { student: student.source } : {}),
     });
   } catch (error) {
+    if (student && error instanceof InputError) return loadModel(source, name, false); // its recipe may go with dense models only
     return showFailure(error, source, name);
   }
   await halt();
@@ -254,7 +255,7 @@ function dropEngine(): void {
 }
 
 const reload = (): Promise<void> | undefined =>
-  state.loaded ? loadModel(state.loaded.source, state.loaded.name) : undefined;
+  state.loaded ? loadModel(state.loaded.source, state.loaded.name, state.mode.swiftkv !== null) : undefined;
 
 function welcome(): void {
   const { engine, loaded } = state;

@@ -58,8 +58,8 @@ export const OFFERS: readonly Offer[] = [
 
 /** Models that the divergences were measured on, and the texts. */
 const TESTS: Readonly<Record<string, string>> = {
-  [FABLE]: "stories, after prompts of 1,024 tokens",
-  [SMOLLM2]: "WikiText and a novel, after prompts of 512 tokens",
+  [FABLE]: "Fable without SwiftKV, stories, after prompts of 1,024 tokens",
+  [SMOLLM2]: "SmolLM2 without SwiftKV, WikiText and a novel, after prompts of 512 tokens",
 };
 
 /** What the offers ask of a model. */
@@ -76,7 +76,7 @@ export const offered = (text: string): string => OFFERS.find(({ recipe }) => rec
 export function testOf({ name }: Model): string | null {
   const text = TESTS[name];
   if (text === undefined) return null;
-  return `KL: how far predictions move from those with f16, in nats per token; less is better. ${name}, ${text}.`;
+  return `KL: how far predictions move from those with f16, in nats per token; less is better. ${text}.`;
 }
 
 /** Which texts a recipe leaves as they are, where it does something to others. */
@@ -98,6 +98,13 @@ export function priceOf(recipe: string, model: Priced, tokens: number): RecipePr
   if (forPictures && !seesPictures) return "This is for pictures, and the model sees none.";
   const untrained = untrainedFor(recipe, { hash });
   if (untrained) return `${untrained} has to be trained for a model, and is not for this one.`;
+  const price = priceAs(recipe, kvShape, tokens);
+  if (typeof price !== "string" || !kvShape.swiftkv) return price;
+  const isForDense = typeof priceAs(recipe, { ...kvShape, swiftkv: null }, tokens) !== "string";
+  return isForDense ? "Not with SwiftKV: switch faster reading off to have it." : price;
+}
+
+function priceAs(recipe: string, kvShape: Model["kvShape"], tokens: number): RecipePrice | string {
   try {
     const parsed = parseRecipe(recipe);
     parsed.check(kvShape);

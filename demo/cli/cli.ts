@@ -80,7 +80,9 @@ function figures({ stats, finish, tokens }: GenerationResult, engine: EngineStat
   const speed = engine.adapter.software ? " (software: a GPU is about a hundred times faster)" : "";
   const loading = `load ${Math.round(engine.loadMs)} ms`;
   const loop = repeats(tokens) ? ["it repeats itself: --temperature 0.7 or --repetition-penalty 1.1 may help"] : [];
-  return `[${[engine.adapter.name + speed, loading, reading, writing, ...loop, memory, ...recallFigures(engine), ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
+  const products = engine.variants["products of prompts"];
+  const rounded = products === undefined ? [] : [`products of prompts: ${products}`];
+  return `[${[engine.adapter.name + speed, loading, reading, writing, ...loop, memory, ...rounded, ...recallFigures(engine), ...model.kvWarnings, ...swiftkvFigures(model)].join(" · ")}]`;
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;

@@ -7,7 +7,7 @@
 //   bias     [N]               f32   read  unused for BIAS 0
 //   y        [*, N or N/2]     f32   read_write
 //
-// dispatch  (⌈T / (SY·TM·M)⌉, ⌈N / (SX·TN·N)⌉, 1): one tile of y per workgroup
+// dispatch  (⌈T / ROWS⌉, ⌈N / COLUMNS⌉, 1): one tile of y per workgroup
 // cost      flops 2·T·N·K, bytes ⌈T / ROWS⌉·N·K·(BITS/8 + 4/GROUP) + 2·T·K·N/COLUMNS + 4·T·N: compute bound
 // why       A subgroup multiplies small matrices by instructions of their own where the GPU has them, in f16 at several times the
 //           rate of f32, with sums in f32. Both operands lie along k in workgroup memory, so that rows of x and columns of W are

@@ -58,7 +58,8 @@ export function matrixShapes(device: Described, listed = listedIn(device.adapter
 export async function offeredShapes(device: Described): Promise<MatrixShape[]> {
   const shapes = matrixShapes(device);
   if (shapes.length > 0 || !device.features.has(FEATURE)) return shapes;
-  return matrixShapes(device, listedIn((await Gpu.find()).info));
+  const adapter = await Gpu.find().catch(() => null); // the device may be a caller's own, and no adapter be found
+  return matrixShapes(device, listedIn(adapter?.info));
 }
 
 /** Whether the compiler takes a kernel: the language of an experiment changes from one browser to the next. */

@@ -69,7 +69,7 @@ export async function assemble(
   const variants = await Variants.of(gpu, config, kv.written.bits);
   if (config.allHeadsNorm || variants.placesHeads) await placing.load();
   const pictures = await picturesOf(gpu, config, weights, variants, bounds.rows);
-  const rounded = await roundedOf(gpu, config, variants, bounds.rows, settings);
+  const rounded = await roundedOf(gpu, { config, weights }, variants, bounds.rows, settings);
   const options = { ...bounds, kv, arenaBytes, reserve, pictures, rounded };
   const transformer = new Transformer(gpu, config, weights, variants, options);
   return { config, weights, variants, transformer, recipe, bounds };
@@ -78,13 +78,13 @@ export async function assemble(
 /** Products of rounded rows, fetched where they are asked for; null where the adapter has none: they stay in f32. */
 async function roundedOf(
   gpu: Gpu,
-  config: ModelConfig,
+  model: { config: ModelConfig; weights: Weights },
   variants: Variants,
   rows: number,
   settings: Settings,
 ): Promise<RoundedProducts | null> {
   if (!settings.int8Products && !settings.matrixProducts) return null;
-  return (await import("../model/ops/rounded.ts")).roundedProducts(gpu, config, variants, rows, settings);
+  return (await import("../model/ops/rounded.ts")).roundedFor(gpu, model, variants, rows, settings);
 }
 
 async function picturesOf(

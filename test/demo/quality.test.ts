@@ -153,7 +153,7 @@ test("the page: chosen by keyboard, refuses what is wrong, stops, shows and offe
   expect(result).toMatchObject({ format: 1, kind: "quality", model: { layers: 8 } });
   await expect(page.getByRole("heading", { name: /^Fable, quality of its cache, on / })).toBeVisible();
   await expect(
-    page.getByRole("img", { name: /^KL .*, by bytes a token: f16: 2,048 bytes, 0 nats; int4: / }),
+    page.getByRole("img", { name: /^KL .*, by bytes of the cache a prompt token: f16: 2,048 bytes, 0 nats; int4: / }),
   ).toBeVisible();
   const table = page.getByRole("region", { name: "Quality" });
   await expect(table.getByRole("rowheader")).toHaveText(["f16", "int4"]);

@@ -227,3 +227,31 @@ test("at 360 pixels the panel fits", async () => {
   expect(await panel().evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
   await page.setViewportSize({ width: 1280, height: 720 });
 });
+
+test("a recipe of dense models: the switch stays off as the model is loaded again, and chosen beforehand the model loads without its student", async ({
+  site,
+}) => {
+  const recipe = (name: string): Locator => page.getByRole("radio", { name, exact: true });
+  const settings = (): Locator => page.getByRole("button", { name: "Settings", exact: true });
+  const loadWith = async (name: string): Promise<void> => {
+    await recipe(name).check();
+    await page.getByRole("button", { name: "Load again with these" }).click();
+    await expect(page.locator("#about")).toContainText(`${name},`, wait);
+    await expect(opener()).toHaveAccessibleName("Faster reading (SwiftKV), off");
+  };
+  await settings().click();
+  await loadWith("less:budget=512");
+  await page.goto(site);
+  await settings().click();
+  await recipe("less:budget=512").check(); // as if it was chosen on an earlier visit
+  await page.getByRole("button", { name: /^Fable/ }).click();
+  await expect(box(page)).toBeVisible(wait);
+  await expect(page.locator("#about")).toContainText("less:budget=512,");
+  await loadWith("f16");
+  await opener().click();
+  await turn("on");
+  await settings().click();
+  await expect(recipe("less:budget=512")).toBeDisabled();
+  await expect(recipe("less:budget=512")).toHaveAccessibleDescription(/Not with SwiftKV: switch faster reading off/);
+  await opener().click();
+});

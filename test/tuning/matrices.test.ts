@@ -8,9 +8,10 @@ import { profileOf } from "../../src/gpu/profile.ts";
 import { specialise } from "../../src/gpu/specialise.ts";
 import { textOf } from "../../src/gpu/text.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
+import type { Weights } from "../../src/model/context.ts";
 import { MatrixProducts, matrixTiles } from "../../src/model/ops/matrixproducts.ts";
 import type { Linear } from "../../src/model/ops/linear.ts";
-import { roundedProducts } from "../../src/model/ops/rounded.ts";
+import { roundedFor, roundedProducts } from "../../src/model/ops/rounded.ts";
 import type { Sizes } from "../../src/model/ops/sizes.ts";
 import { Variants } from "../../src/model/ops/variants.ts";
 
@@ -159,4 +160,16 @@ test("not offered, or refused by the compiler: products stay as they are", async
   };
   expect(await ask(["subgroups", "shader-f16"])).toEqual([null, []]);
   expect(await ask(ALL, true)).toEqual([null, []]);
+});
+
+test("asked for in vain: the variants say so and why", async () => {
+  const said = async (features: string[], bits: 4 | 32) => {
+    const { gpu, variants } = await gpuOf(deviceOf(ADAPTERS.nvidia, features).device);
+    const layers = [{ down: { ...linear.matrix, bits } }] as unknown as Weights["layers"];
+    await roundedFor(gpu, { config, weights: { layers } }, variants, 515, { matrixProducts: true });
+    return variants.chosen["products of prompts"];
+  };
+  expect(await said(["subgroups", "shader-f16"], 4)).toMatch(/^f32: the adapter offers/);
+  expect(await said(ALL, 32)).toMatch(/^f32: weights of this precision/);
+  expect(await said(ALL, 4), "until a prompt is read").toBeUndefined();
 });

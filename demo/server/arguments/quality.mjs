@@ -28,7 +28,7 @@ export const QUALITY_HELP = `npm run quality [-- options]
   --int8-products          rows read prompts in 8 bits, as for npm start; the dense model does not
   --matrix-products        rows read prompts by subgroup matrices, as for npm start; the dense model does not
   --json                   a line of JSON for each row instead of the table
-  --plot FILE.svg          draw bytes per token against KL
+  --plot FILE.svg          draw what was measured: KL, needles and time by bytes a token, needles by KL
   --software               run on the CPU (SwiftShader)`;
 
 const QUALITY = {

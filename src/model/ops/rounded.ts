@@ -4,6 +4,7 @@ import type { LoadOptions } from "../../api.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { AnyDispatch } from "../../gpu/program.ts";
 import type { ModelConfig } from "../config.ts";
+import type { Weights } from "../context.ts";
 import type { Matrix } from "../weights/matrix.ts";
 import { Int8Products, isOffered } from "./int8.ts";
 import type { Linear } from "./linear.ts";
@@ -19,6 +20,23 @@ export interface RoundedProducts {
   product(linear: Linear, most: RowClass): AnyDispatch<Sizes>[];
 }
 
+type Asked = Pick<LoadOptions, "int8Products" | "matrixProducts">;
+
+/** The same for a model; where its products stay in f32 after all, `variants` says so and why. */
+export async function roundedFor(
+  gpu: Gpu,
+  { config, weights }: { config: ModelConfig; weights: Pick<Weights, "layers"> },
+  variants: Variants,
+  rows: number,
+  asked: Asked,
+): Promise<RoundedProducts | null> {
+  const rounded = await roundedProducts(gpu, config, variants, rows, asked);
+  const say = (why: string): void => variants.choose("products of prompts", `f32: ${why}`);
+  if (!rounded) say("the adapter offers no others");
+  else if (!weights.layers.some(({ down }) => rounded.takes(down))) say("weights of this precision have no others");
+  return rounded;
+}
+
 /**
  * What a caller asks for, as far as the adapter has it: subgroup matrices before int8; null where it has neither. `rows`: of a
  * step, at most.
@@ -28,7 +46,7 @@ export async function roundedProducts(
   config: ModelConfig,
   variants: Variants,
   rows: number,
-  { int8Products, matrixProducts }: Pick<LoadOptions, "int8Products" | "matrixProducts">,
+  { int8Products, matrixProducts }: Asked,
 ): Promise<RoundedProducts | null> {
   const matrices = matrixProducts ? await MatrixProducts.offered(gpu, variants, config, rows) : null;
   return matrices ?? (int8Products && isOffered() ? new Int8Products(gpu, variants, config, rows) : null);
