@@ -6,18 +6,14 @@ const ALIAS = /^alias (\w+) ?= ?subgroup_matrix_\w+<\w+, ?(\w+), ?(\w+)>;$/gm;
 const LOAD = /subgroupMatrixLoad<(\w+), ?(row|col)_major>\(&(\w+), ?/g;
 const STORE = /subgroupMatrixStore<row_major>\(&(\w+), ?([^;]*), ?\w+\[i\]\[j\], ?(\w+)\);/g;
 
-/** Elements of a line of an array of vec4 or of numbers: what a matrix of `width` inputs covers of it. */
-const lengthOf = (code, array, width) =>
-  new RegExp(`${array}: ?array<(Staged|vec4f),`).test(code) ? `${width} / 4u` : width;
-
-/** Reads an array's lines, from element `at` on. */
-function reader(code, shapes, [, type, major, array]) {
+/** Reads an array's lines of vec4, from element `at` on. */
+function reader(shapes, [, type, major, array]) {
   const { columns, rows } = shapes[type];
   const [lines, width] = major === "row" ? [rows, columns] : [columns, rows];
   return `fn read_${array}(at: u32, line: u32) -> f32 {
   var sum = 0.0;
   for (var r = 0u; r < ${lines}; r++) {
-    for (var c = 0u; c < ${lengthOf(code, array, width)}; c++) { sum += f32(${array}[at + r * line + c].x); }
+    for (var c = 0u; c < ${width} / 4u; c++) { sum += f32(${array}[at + r * line + c].x); }
   }
   return sum;
 }`;
@@ -38,7 +34,7 @@ export function withoutMatrices(code) {
   const sums = found.find(({ text }) => text.includes("subgroup_matrix_result"));
   const functions = unique([
     "fn multiplied(a: f32, b: f32, c: f32) -> f32 { return a * b + c; }",
-    ...[...code.matchAll(LOAD)].map((load) => reader(code, shapes, load)),
+    ...[...code.matchAll(LOAD)].map((load) => reader(shapes, load)),
     ...[...code.matchAll(STORE)].map((store) => writer(sums, store)),
   ]);
   const [, block] = /@builtin\(subgroup_id\) ?(\w+): ?u32/.exec(code);

@@ -39,6 +39,7 @@ const sendButton = find("send", HTMLButtonElement);
 const stopButton = find("stop", HTMLButtonElement);
 const starters = find("starters", HTMLElement);
 const pickerTrouble = find("picker-trouble", HTMLElement);
+const reloadButton = find("settings-reload", HTMLButtonElement);
 
 const state = begin();
 
@@ -61,6 +62,7 @@ const reading = faster({
   adopt(next, as) {
     adopt(next, as);
     settings.keep(as.kv);
+    showPending(JSON.stringify(settings.load()));
   },
   messages: () => plain(state.thread.turns),
   conversation: () => [...plain(state.thread.turns).map(({ content }) => content), box.content()].join("\n\n"),
@@ -214,7 +216,8 @@ async function loadModel(source: ModelSource, name: string, faster = true): Prom
   }
   adopt(next, { swiftkv: next.model.swiftkv, kv: options.kv, student });
   find("model-label", HTMLElement).textContent = name;
-  find("settings-reload", HTMLElement).hidden = false;
+  reloadButton.hidden = false;
+  showPending(JSON.stringify(options));
   showNotice(next.stats());
   state.id ??= newPlace();
   if (address.isAsking) address.stay(state.id);
@@ -252,6 +255,15 @@ function dropEngine(): void {
   Object.assign(state, { engine: null, session: null, held: 0 });
   panel.reset();
   sidesPanel.hide();
+}
+
+/** What runs, as the settings had it. */
+let applied = "";
+
+/** Whether something has been chosen that does not run. */
+function showPending(now = applied): void {
+  applied = now;
+  reloadButton.classList.toggle("pending", JSON.stringify(settings.load()) !== applied);
 }
 
 const reload = (): Promise<void> | undefined =>
@@ -324,7 +336,8 @@ function connectPage(): void {
   find("model-button", HTMLButtonElement).addEventListener("click", () => goTo(null));
   find("picker-back", HTMLButtonElement).addEventListener("click", () => goTo(state.id));
   find("new-chat", HTMLButtonElement).addEventListener("click", () => void newChat());
-  find("settings-reload", HTMLButtonElement).addEventListener("click", () => void reload());
+  reloadButton.addEventListener("click", () => void reload());
+  find("settings-form", HTMLFormElement).addEventListener("input", () => showPending());
   find("offer-load", HTMLButtonElement).addEventListener("click", () => {
     if (state.model?.source) void loadModel(state.model.source, state.model.name);
   });

@@ -42,6 +42,10 @@ export async function readTrained(
 }
 
 async function readOne(source: string | File, options: FetchOptions): Promise<TrainedFile> {
+  if (typeof source === "string" && !/\.safetensors$/i.test(source))
+    throw new InputError(
+      `trained: no such file; got ${quote(source)}, want the address of a .safetensors file. Name that.`,
+    );
   const file = await openStudent(source, options, {
     who: "trained",
     want: "a .safetensors file with the weights of a cache system",

@@ -235,7 +235,9 @@ test("a recipe of dense models: the switch stays off as the model is loaded agai
   const settings = (): Locator => page.getByRole("button", { name: "Settings", exact: true });
   const loadWith = async (name: string): Promise<void> => {
     await recipe(name).check();
-    await page.getByRole("button", { name: "Load again with these" }).click();
+    const button = page.getByRole("button", { name: "Load again with these" });
+    await expect(button).toBeInViewport(); // however long the list is
+    await button.click();
     await expect(page.locator("#about")).toContainText(`${name},`, wait);
     await expect(opener()).toHaveAccessibleName("Faster reading (SwiftKV), off");
   };

@@ -25,6 +25,7 @@ type Listed = readonly (readonly [component: string, result: string, M: number, 
 /** What kinds of adapters list, and lanes of their subgroups. */
 const ADAPTERS = {
   nvidia: { listed: [["f16", "f16", 16, 16, 16], ["f16", "f32", 16, 8, 8], ["f16", "f32", 16, 16, 16]], least: 32, most: 32 }, // prettier-ignore
+  amd: { listed: [["f16", "f32", 16, 16, 16]], least: 64, most: 64 },
   intel: {
     listed: [
       ["i8", "i32", 8, 16, 32],
@@ -78,6 +79,7 @@ test("taken: matrices with sums in f32, of f16 first, of subgroups whose size is
   const taken = (name: keyof typeof ADAPTERS, features = ALL) =>
     matrixShapes(deviceOf(ADAPTERS[name], features).device).map(({ M, N, D, HALF, LANES }) => [M, N, D, HALF, LANES]);
   expect(taken("nvidia")).toEqual([[16, 16, 16, 1, 32], [16, 8, 8, 1, 32]]); // prettier-ignore
+  expect(taken("amd")).toEqual([[16, 16, 16, 1, 64]]);
   expect(taken("intel")).toEqual([[8, 16, 16, 1, 32]]);
   expect(taken("apple")).toEqual([[8, 8, 8, 0, 32]]);
   expect(taken("lavapipe")).toEqual([[8, 8, 8, 1, 8]]);

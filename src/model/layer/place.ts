@@ -1,5 +1,6 @@
 // Heads by a plain product, whose workgroups know a few columns each, then what needs whole heads: where a norm is over all of
 // them, as in OLMo 2, and where heads have norms of their own or pages 8 and 4 bits, as another way of making those of few rows.
+import { assert } from "../../errors.ts";
 import { place_heads } from "../../gpu/kernels.gen.ts";
 import { type AnyDispatch, dispatch } from "../../gpu/program.ts";
 import { columnOf } from "../../kv/layout.ts";
@@ -47,6 +48,10 @@ function withGammas(
   each: AnyDispatch<Sizes>,
 ): AnyDispatch<Sizes> {
   if (vectors.gammaKv === vectors.gammaQ) return each;
+  assert(
+    each.kernel.name === "gemv_deep",
+    `heads: the product of two norms is one of gemv_deep; got ${each.kernel.name}`,
+  );
   wholeOf(matrix); // columns are counted from its first one
   const later = { LATER_FROM: queries * E, LATER_GAMMA: vectors.gammaKv };
   return { ...each, constants: { ...each.constants, ...later } };
