@@ -8,7 +8,6 @@ import { profileOf } from "../../src/gpu/profile.ts";
 import { specialise } from "../../src/gpu/specialise.ts";
 import { textOf } from "../../src/gpu/text.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
-import type { Weights } from "../../src/model/context.ts";
 import { MatrixProducts, matrixTiles } from "../../src/model/ops/matrixproducts.ts";
 import type { Linear } from "../../src/model/ops/linear.ts";
 import { roundedFor, roundedProducts } from "../../src/model/ops/rounded.ts";
@@ -167,7 +166,7 @@ test("not offered, or refused by the compiler: products stay as they are", async
 test("asked for in vain: the variants say so and why", async () => {
   const said = async (features: string[], bits: 4 | 32) => {
     const { gpu, variants } = await gpuOf(deviceOf(ADAPTERS.nvidia, features).device);
-    const layers = [{ down: { ...linear.matrix, bits } }] as unknown as Weights["layers"];
+    const layers = [{ down: { ...linear.matrix, bits } }];
     await roundedFor(gpu, { config, weights: { layers } }, variants, 515, { matrixProducts: true });
     return variants.chosen["products of prompts"];
   };

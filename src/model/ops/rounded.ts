@@ -4,7 +4,6 @@ import type { LoadOptions } from "../../api.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { AnyDispatch } from "../../gpu/program.ts";
 import type { ModelConfig } from "../config.ts";
-import type { Weights } from "../context.ts";
 import type { Matrix } from "../weights/matrix.ts";
 import { Int8Products, isOffered } from "./int8.ts";
 import type { Linear } from "./linear.ts";
@@ -25,7 +24,7 @@ type Asked = Pick<LoadOptions, "int8Products" | "matrixProducts">;
 /** The same for a model; where its products stay in f32 after all, `variants` says so and why. */
 export async function roundedFor(
   gpu: Gpu,
-  { config, weights }: { config: ModelConfig; weights: Pick<Weights, "layers"> },
+  { config, weights }: { config: ModelConfig; weights: { layers: readonly { down: Matrix }[] } },
   variants: Variants,
   rows: number,
   asked: Asked,
