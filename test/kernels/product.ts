@@ -81,3 +81,40 @@ export function product(uniform: () => number, tile: Tile, { EPILOGUE, BIAS }: F
     magnitude,
   };
 }
+
+/** A sum of a product with rounded rows, and the sizes of what is added up. */
+export interface SizedSum {
+  sum: number;
+  size: number;
+}
+
+/** Where y of a product with rounded rows lies, and what its epilogue does. */
+export interface RoundedOutput {
+  rows: number;
+  first: number;
+  width: number;
+  yStride: number;
+  EPILOGUE: 0 | 1 | 2 | 3;
+  y: Float32Array;
+}
+
+/** y in float64 of sums by row and column, NaN where nothing is written, and the largest size of what was added up. */
+export function roundedWant(
+  { rows, first, width, yStride, EPILOGUE, y }: RoundedOutput,
+  sumOf: (t: number, n: number) => SizedSum,
+): { want: Float64Array; magnitude: number } {
+  const want = new Float64Array((first + rows) * yStride).fill(Number.NaN);
+  let magnitude = 0;
+  for (let t = 0; t < rows; t++)
+    for (let f = 0; f < width; f++) {
+      const isGated = EPILOGUE >= 2;
+      const n = isGated ? Math.floor(f / 4) * 8 + (f % 4) : f;
+      const at = (first + t) * yStride + f;
+      const a = sumOf(t, n);
+      const b = isGated ? sumOf(t, n + 4) : { sum: 1, size: 1 };
+      want[at] = isGated ? gated(a.sum, EPILOGUE) * b.sum : a.sum + (EPILOGUE === 1 ? y[at]! : 0);
+      const size = isGated ? 2 * (a.size * Math.abs(b.sum) + Math.abs(a.sum) * b.size) : a.size + Math.abs(y[at]!);
+      magnitude = Math.max(magnitude, size);
+    }
+  return { want, magnitude };
+}

@@ -7,12 +7,11 @@ import { offerOf } from "../../src/gpu/offer.ts";
 import { profileOf } from "../../src/gpu/profile.ts";
 import { specialise } from "../../src/gpu/specialise.ts";
 import { textOf } from "../../src/gpu/text.ts";
-import type { ModelConfig } from "../../src/model/config.ts";
 import { MatrixProducts, matrixTiles } from "../../src/model/ops/matrixproducts.ts";
-import type { Linear } from "../../src/model/ops/linear.ts";
 import { roundedFor, roundedProducts } from "../../src/model/ops/rounded.ts";
 import type { Sizes } from "../../src/model/ops/sizes.ts";
 import { Variants } from "../../src/model/ops/variants.ts";
+import { buffer, config, linear } from "./product.ts";
 
 Object.assign(globalThis, { GPUShaderStage: { COMPUTE: 4 } }); // where kernels are compiled, as in a browser
 
@@ -103,25 +102,6 @@ for (const [name, adapter] of Object.entries(ADAPTERS))
       expect(code).toContain(`const LANES: u32 = ${LANES};`);
     }
   });
-
-const config = { heads: 9, kvHeads: 3, headWidth: 64, hiddenSize: 576, intermediateSize: 1536 } as ModelConfig;
-const buffer = { size: 2 ** 25 } as GPUBuffer;
-const linear: Linear = {
-  label: "gate·up",
-  matrix: {
-    name: "gate·up",
-    bits: 4,
-    group: 32,
-    columns: 3072,
-    depth: 576,
-    pieces: [{ first: 0, stride: 3072, words: buffer, scales: buffer }],
-  },
-  x: buffer,
-  y: buffer,
-  norm: { weight: buffer, epsilon: 1e-5 },
-  epilogue: "swiglu",
-  rows: (s) => s.rows,
-};
 
 async function gpuOf(device: GPUDevice) {
   const buffers: [string, number][] = [];

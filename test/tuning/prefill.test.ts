@@ -2,37 +2,17 @@
 import { expect, test } from "playwright/test";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { profileOf } from "../../src/gpu/profile.ts";
-import type { ModelConfig } from "../../src/model/config.ts";
 import { Int8Products } from "../../src/model/ops/int8.ts";
-import { gemm, type Linear, type Scratch } from "../../src/model/ops/linear.ts";
+import { gemm, type Scratch } from "../../src/model/ops/linear.ts";
 import type { Sizes } from "../../src/model/ops/sizes.ts";
 import { prefillGrid } from "../../src/model/ops/variant.ts";
 import { Variants } from "../../src/model/ops/variants.ts";
+import { buffer, config, linear } from "./product.ts";
 
 /** What adapters offer: a desktop GPU, and the least that a phone has. */
 const OFFERS = {
   desktop: { lanes: 32, f16: true, threads: 256, workgroupBytes: 32768 },
   phone: { lanes: 0, f16: false, threads: 128, workgroupBytes: 16384 },
-};
-const config = { heads: 9, kvHeads: 3, headWidth: 64, hiddenSize: 576, intermediateSize: 1536 } as ModelConfig;
-const buffer = { size: 2 ** 25 } as GPUBuffer;
-
-/** Gate and up of SmolLM2-135M. */
-const linear: Linear = {
-  label: "gate·up",
-  matrix: {
-    name: "gate·up",
-    bits: 4,
-    group: 32,
-    columns: 3072,
-    depth: 576,
-    pieces: [{ first: 0, stride: 3072, words: buffer, scales: buffer }],
-  },
-  x: buffer,
-  y: buffer,
-  norm: { weight: buffer, epsilon: 1e-5 },
-  epilogue: "swiglu",
-  rows: (s) => s.rows,
 };
 const scratch: Scratch = { normed: buffer, dequantised: buffer };
 

@@ -1,7 +1,7 @@
 import { ceilDiv } from "../../../src/errors.ts";
 import { gemm_int8 } from "../../../src/gpu/kernels.gen.ts";
 import { halfOf, randomMatrix, wordAt } from "../matrix.ts";
-import { edges, gated } from "../product.ts";
+import { edges, roundedWant, type SizedSum } from "../product.ts";
 import { floats, pick, random, spec } from "../spec.ts";
 
 // Small tiles compile quickly, and have every format, epilogue and bias; the full run adds those that products take.
@@ -65,10 +65,9 @@ function make(seed: number, tiny = false) {
   const { units, x, pairs } = unitsOf(uniform, rows, depth, own);
   const bias = floats(uniform, columns);
   const y = floats(uniform, (first + rows) * yStride);
-  const want = new Float64Array((first + rows) * yStride).fill(Number.NaN);
 
   /** Column n of a row, and the sizes of what is added up. */
-  const sumOf = (t: number, n: number): { sum: number; size: number } => {
+  const sumOf = (t: number, n: number): SizedSum => {
     let [sum, size] = [BIAS * bias[n]!, BIAS * Math.abs(bias[n]!)];
     for (let g = 0; g < depth / GROUP; g++) {
       const pair = scales[g * stride + n]!;
@@ -83,17 +82,7 @@ function make(seed: number, tiny = false) {
     }
     return { sum, size };
   };
-  let magnitude = 0;
-  for (let t = 0; t < rows; t++)
-    for (let f = 0; f < width; f++) {
-      const n = isGated ? Math.floor(f / 4) * 8 + (f % 4) : f;
-      const at = (first + t) * yStride + f;
-      const a = sumOf(t, n);
-      const b = isGated ? sumOf(t, n + 4) : { sum: 1, size: 1 };
-      want[at] = isGated ? gated(a.sum, EPILOGUE) * b.sum : a.sum + (EPILOGUE === 1 ? y[at]! : 0);
-      const size = isGated ? 2 * (a.size * Math.abs(b.sum) + Math.abs(a.sum) * b.size) : a.size + Math.abs(y[at]!);
-      magnitude = Math.max(magnitude, size);
-    }
+  const { want, magnitude } = roundedWant({ rows, first, width, yStride, EPILOGUE, y }, sumOf);
   return {
     label: `T ${first}+${rows} N ${columns} K ${depth} ${JSON.stringify(own)} ${JSON.stringify(tile)}`,
     constants: { ...own, ...tile },

@@ -3,7 +3,7 @@ import { gemm_matrix } from "../../../src/gpu/kernels.gen.ts";
 import { type MatrixShape, matrixShapes } from "../../../src/gpu/matrices.ts";
 import { matrixTile } from "../../../src/model/ops/matrixproducts.ts";
 import { halfBits, halfOf, randomMatrix } from "../matrix.ts";
-import { edges, gated } from "../product.ts";
+import { edges, roundedWant, type SizedSum } from "../product.ts";
 import { floats, pick, random, spec } from "../spec.ts";
 
 /** Subgroups and matrices of small tiles, which compile quickly; the full run adds those that products take. */
@@ -68,10 +68,9 @@ function make(seed: number, tile: typeof TINY | ReturnType<typeof tileOf>, tiny 
   factors.set(floats(uniform, rows, 2 ** -14 * 10 ** pick(uniform, [-3, 0])));
   const bias = floats(uniform, columns);
   const y = floats(uniform, (first + rows) * yStride);
-  const want = new Float64Array((first + rows) * yStride).fill(Number.NaN);
 
   /** Column n of a row, and the sizes of what is added up. */
-  const sumOf = (t: number, n: number): { sum: number; size: number } => {
+  const sumOf = (t: number, n: number): SizedSum => {
     let [sum, size] = [0, 0];
     for (let k = 0; k < depth; k++) {
       const term = halves.values[t * depth + k]! * weights[n * depth + k]!;
@@ -81,17 +80,7 @@ function make(seed: number, tile: typeof TINY | ReturnType<typeof tileOf>, tiny 
     const factor = factors[t]!;
     return { sum: factor * sum + BIAS * bias[n]!, size: Math.abs(factor) * size + BIAS * Math.abs(bias[n]!) };
   };
-  let magnitude = 0;
-  for (let t = 0; t < rows; t++)
-    for (let f = 0; f < width; f++) {
-      const n = isGated ? Math.floor(f / 4) * 8 + (f % 4) : f;
-      const at = (first + t) * yStride + f;
-      const a = sumOf(t, n);
-      const b = isGated ? sumOf(t, n + 4) : { sum: 1, size: 1 };
-      want[at] = isGated ? gated(a.sum, EPILOGUE) * b.sum : a.sum + (EPILOGUE === 1 ? y[at]! : 0);
-      const size = isGated ? 2 * (a.size * Math.abs(b.sum) + Math.abs(a.sum) * b.size) : a.size + Math.abs(y[at]!);
-      magnitude = Math.max(magnitude, size);
-    }
+  const { want, magnitude } = roundedWant({ rows, first, width, yStride, EPILOGUE, y }, sumOf);
   return {
     label: `T ${first}+${rows} N ${columns} K ${depth} ${JSON.stringify(own)} ${JSON.stringify(tile)}`,
     constants: { ...own, ...tile },
